@@ -1,0 +1,117 @@
+"""Everything that can go wrong with a session, one class per condition.
+
+The text of each error is safe to show to a client: no path, no secret, no page content. What only the
+operator may see is in `detail`, which goes to the log.
+"""
+
+import uuid
+from typing import ClassVar
+
+from actors.lifecycle import EndReason
+from actors.verdict import Verdict
+
+
+class GreenroomError(Exception):
+    """Root of every error that Greenroom raises on purpose.
+
+    `id` names this one occurrence, in the log and in answers that must not say more.
+    """
+
+    reason: ClassVar[EndReason] = EndReason.FAILED
+
+    def __init__(self, message: str, *, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.detail = detail
+        self.id = uuid.uuid4().hex[:12]
+
+
+class NotLoggedIn(GreenroomError):
+    """The page, or the master profile itself, shows that nobody is logged in, or does not show that somebody is."""
+
+    reason = EndReason.NOT_LOGGED_IN
+
+    def __init__(self, verdict: Verdict, *, hint: str) -> None:
+        super().__init__("User is not logged in to TikTok")
+        self.verdict = verdict
+        self.hint = hint
+
+
+class ProfileLocked(GreenroomError):
+    """Another process has the master profile open."""
+
+    def __init__(self) -> None:
+        super().__init__("User data directory is locked by another process")
+
+
+class ProfileUnusable(GreenroomError):
+    """The master profile can't be cloned as it is: not a directory, unreadable, a symlink loop, a socket in it."""
+
+
+class CloneFailed(GreenroomError):
+    """The clone could not be made or removed: no space, no permission, an I/O error in the clones directory."""
+
+
+class CreationTimedOut(GreenroomError):
+    """Creating the session took longer than it may."""
+
+    reason = EndReason.CREATION_TIMEOUT
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"Session creation timed out after {timeout_s:g} seconds")
+        self.timeout_s = timeout_s
+
+
+class UpstreamUnreachable(GreenroomError):
+    """The page could not be loaded: name resolution, refused, reset, or an HTTP 5xx answer."""
+
+
+class EngineUnavailable(GreenroomError):
+    """No browser engine of the wanted kind is installed, or it does not start."""
+
+
+class SandboxUnavailable(GreenroomError):
+    """The sandbox that the settings demand does not run on this machine."""
+
+
+class BrowserLost(GreenroomError):
+    """The browser or its host died, stalled, or spoke garbage."""
+
+    reason = EndReason.BROWSER_LOST
+
+
+class CallerLeft(GreenroomError):
+    """Whoever asked for the session stopped waiting for it."""
+
+    reason = EndReason.CALLER_LEFT
+
+
+class SessionDeleted(GreenroomError):
+    """The session was deleted while it was being created."""
+
+    reason = EndReason.DELETED
+
+
+class SupervisorStopped(GreenroomError):
+    """The supervisor is shutting down, or has, and takes no more work."""
+
+    reason = EndReason.SHUTDOWN
+
+    def __init__(self) -> None:
+        super().__init__("Greenroom is shutting down")
+
+
+class CapacityExhausted(GreenroomError):
+    """As many sessions as may exist do; `retry_after_s` counts to the earliest known end of one."""
+
+    def __init__(self, max_sessions: int, *, retry_after_s: float) -> None:
+        super().__init__(f"All {max_sessions} sessions are in use")
+        self.max_sessions = max_sessions
+        self.retry_after_s = retry_after_s
+
+
+class SessionNotFound(GreenroomError):
+    """No session has, or recently had, this id."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__("No such session")
+        self.session_id = session_id

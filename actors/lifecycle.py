@@ -1,0 +1,65 @@
+"""A session's states, the reasons for its end, and what the outside may see of it."""
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from actors.verdict import Verdict
+
+
+class SessionState(enum.Enum):
+    """Where a session is in its life: each state follows the one above, and any may skip to ENDING."""
+
+    CLONING = "cloning"
+    LAUNCHING = "launching"
+    NAVIGATING = "navigating"
+    JUDGING = "judging"
+    LIVE = "live"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
+class EndReason(enum.Enum):
+    """Why a session ended; the first reason that comes up is the one that stays."""
+
+    EXPIRED = "expired"
+    DELETED = "deleted"
+    NOT_LOGGED_IN = "not_logged_in"
+    CREATION_TIMEOUT = "creation_timeout"
+    CALLER_LEFT = "caller_left"
+    BROWSER_LOST = "browser_lost"
+    FAILED = "failed"
+    SHUTDOWN = "shutdown"
+
+
+@attrs.frozen(kw_only=True)
+class SessionInfo:
+    """One session as it was at one moment.
+
+    `phase_ms` holds whole milliseconds spent per state, in order; the state the session is in counts up to
+    the moment of the snapshot. `expires_at` is None until the session is live, `verdict` None until it was
+    judged, `reason` None until it is ending.
+    """
+
+    id: str
+    state: SessionState
+    created_at: datetime
+    expires_at: datetime | None
+    verdict: Verdict | None
+    phase_ms: Mapping[str, int]
+    reason: EndReason | None
+
+
+@attrs.frozen(kw_only=True)
+class SessionEvent:
+    """A session entered a state: what logs, metrics and live views learn of it.
+
+    `error` is the refusal's or failure's text and `error_id` ties it to what the client was told; both are
+    None while all is well. `session` is the snapshot taken at that moment.
+    """
+
+    session: SessionInfo
+    error: str | None = None
+    error_id: str | None = None

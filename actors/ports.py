@@ -1,0 +1,67 @@
+"""What a session needs from the world, as interfaces: the real things and the fakes both satisfy them."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import trio
+
+from actors.verdict import Finding, Method
+
+
+class Profiles(Protocol):
+    """Makes private copies of the master profile."""
+
+    def open_clone(self, session_id: str) -> AbstractAsyncContextManager[Path]:
+        """Own a clone of the master profile, as a directory, for the length of the block.
+
+        Leaving the block, however that comes about, removes the directory. Raises, on entering, `NotLoggedIn`
+        when the master is missing or empty, `ProfileLocked` when it is in use, `ProfileUnusable` or
+        `CloneFailed`, and then leaves nothing behind.
+        """
+
+
+class Browser(Protocol):
+    """A running browser with one page. Every request raises `BrowserLost` once it is gone."""
+
+    @property
+    def lost(self) -> trio.Event:
+        """Set as soon as the browser or its host is known to be gone or stalled, without anybody asking."""
+
+    async def navigate(self, url: str) -> None:
+        """Load `url` up to its document, not its images.
+
+        Raises `UpstreamUnreachable` when nothing, or an HTTP 5xx, comes back.
+        """
+
+    async def refresh(self) -> None:
+        """Load the current page again; otherwise like `navigate`."""
+
+    async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
+        """Look at the page as it is now with one login detection method."""
+
+    async def close(self) -> None:
+        """End the browser politely: it saves its profile and quits. Returns once it has."""
+
+
+class Browsers(Protocol):
+    """Launches browsers."""
+
+    def open_browser(
+        self, session_id: str, profile: Path, *, headless: bool
+    ) -> AbstractAsyncContextManager[Browser]:
+        """Run a browser on `profile`, a directory that nothing else uses, for the length of the block.
+
+        Leaving the block kills whatever of it still runs, at once, and returns when no process is left.
+        Raises, on entering, `EngineUnavailable` or `BrowserLost`.
+        """
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """The two things a session actor works with."""
+
+    profiles: Profiles
+    browsers: Browsers
