@@ -26,7 +26,7 @@ class GreenroomError(Exception):
 
 
 class NotLoggedIn(GreenroomError):
-    """The page, or the master profile itself, shows that nobody is logged in, or does not show that somebody is."""
+    """The page, or the state of the master profile, does not show that somebody is logged in."""
 
     reason = EndReason.NOT_LOGGED_IN
 
@@ -44,11 +44,11 @@ class ProfileLocked(GreenroomError):
 
 
 class ProfileUnusable(GreenroomError):
-    """The master profile can't be cloned as it is: not a directory, unreadable, a symlink loop, a socket in it."""
+    """The master profile can't be cloned: not a directory, unreadable, a symlink loop, a socket in it."""
 
 
 class CloneFailed(GreenroomError):
-    """The clone could not be made or removed: no space, no permission, an I/O error in the clones directory."""
+    """The clone could not be made or removed: no space, no permission, an I/O error."""
 
 
 class CreationTimedOut(GreenroomError):

@@ -24,11 +24,17 @@ class Profiles(Protocol):
 
 
 class Browser(Protocol):
-    """A running browser with one page. Every request raises `BrowserLost` once it is gone."""
+    """A browser with one page, in a host of its own. Every request raises `BrowserLost` once it is gone."""
 
     @property
     def lost(self) -> trio.Event:
         """Set as soon as the browser or its host is known to be gone or stalled, without anybody asking."""
+
+    async def launch(self, profile: Path, *, headless: bool) -> None:
+        """Run the browser on `profile`, a directory that nothing else uses. To be called once, first.
+
+        Raises `EngineUnavailable` when the browser does not start.
+        """
 
     async def navigate(self, url: str) -> None:
         """Load `url` up to its document, not its images.
@@ -47,15 +53,14 @@ class Browser(Protocol):
 
 
 class Browsers(Protocol):
-    """Launches browsers."""
+    """Starts browser hosts."""
 
-    def open_browser(
-        self, session_id: str, profile: Path, *, headless: bool
-    ) -> AbstractAsyncContextManager[Browser]:
-        """Run a browser on `profile`, a directory that nothing else uses, for the length of the block.
+    def open_host(self, session_id: str) -> AbstractAsyncContextManager[Browser]:
+        """Own a host process, and the browser that it is told to launch, for the length of the block.
 
         Leaving the block kills whatever of it still runs, at once, and returns when no process is left.
-        Raises, on entering, `EngineUnavailable` or `BrowserLost`.
+        Raises `BrowserLost`, on entering, when no host starts. An error out of the block itself comes out
+        of it in an exception group.
         """
 
 

@@ -49,7 +49,7 @@ def analyse_html(html: str) -> Finding:
 
 
 def count_pattern(pattern: str, text: str, lines: list[str]) -> int:
-    """Count what `re.findall(pattern, text)` would, for literal words joined by `.*`; `lines` is `text` split."""
+    """Count what `re.findall(pattern, text)` would, for words joined by `.*`; `lines` is `text` split."""
     first, *rest = pattern.split(".*")
     if not rest:
         return text.count(first)

@@ -1,0 +1,233 @@
+"""A cell: the processes of one browser host, which all die together.
+
+With bubblewrap the host is the second process of a PID namespace of its own. Its first process is
+bubblewrap's init: when that dies, the kernel kills everything in the namespace and only then reports the
+death, so waiting for one process is waiting for all. `--die-with-parent` ties it to this process.
+
+Without bubblewrap the host's descendants are found by a marker in the environment, which each of them
+inherits: Firefox runs in a session and process group of its own, so its ancestry or group would not tell.
+The host itself ends them when this process dies, which it notices by the end of its standard input.
+"""
+
+import contextlib
+import enum
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+import attrs
+import psutil
+import trio
+
+from actors.errors import BrowserLost, SandboxUnavailable
+
+MARKER = "GREENROOM_CELL"
+_OWN_VARIABLES = "GREENROOM_"
+_START_S = 10.0
+_REAP_S = 5.0
+_OUTER_EXIT_S = 0.5
+_SWEEP_INTERVAL_S = 0.02
+_NAMESPACE = ("--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc")
+
+
+class Sandbox(enum.Enum):
+    """What holds a cell together."""
+
+    BUBBLEWRAP = "bubblewrap"
+    NONE = "none"
+
+
+@functools.cache
+def bubblewrap_problem() -> str | None:
+    """Return why bubblewrap can't make a cell on this machine, or None when it can; asked once."""
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed"
+    try:
+        subprocess.run(["bwrap", *_NAMESPACE, "--", "true"], check=True, capture_output=True, timeout=10)
+    except subprocess.CalledProcessError as exc:
+        return f"bubblewrap does not run here: {exc.stderr.decode(errors='replace').strip()}"
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return f"bubblewrap does not run here: {exc}"
+    return None
+
+
+def choose_sandbox(choice: str) -> Sandbox:
+    """Return the sandbox for a setting: `auto` takes bubblewrap where it runs.
+
+    Raises `SandboxUnavailable` when `bubblewrap` is demanded and does not run.
+    """
+    if choice == "none":
+        return Sandbox.NONE
+    problem = bubblewrap_problem()
+    if problem is None:
+        return Sandbox.BUBBLEWRAP
+    if choice == "auto":
+        return Sandbox.NONE
+    raise SandboxUnavailable(problem)
+
+
+@attrs.define(eq=False)
+class Cell:
+    """The processes started by `open_cell`, and the two ends of talking with the first of them."""
+
+    socket: trio.SocketStream
+    output: trio.abc.ReceiveStream
+    _token: str
+    _process: "subprocess.Popen[bytes]"
+    _pidfd: int
+    _init_pidfd: int | None
+
+    async def wait_first(self) -> None:
+        """Return when the cell's first process has died."""
+        await trio.lowlevel.wait_readable(self._pidfd)
+
+    def kill(self) -> None:
+        """Kill what is in the cell. Idempotent, does not wait."""
+        if self._init_pidfd is not None:
+            _kill(self._init_pidfd)
+        else:
+            kill_marked(self._token)
+            _kill(self._pidfd)
+
+    async def wait_gone(self) -> None:
+        """Return when no process of a killed cell is left."""
+        if self._init_pidfd is not None:
+            await trio.lowlevel.wait_readable(self._init_pidfd)
+            with trio.move_on_after(
+                _OUTER_EXIT_S
+            ):  # bubblewrap reaps its init and exits, unless it is stopped
+                await trio.lowlevel.wait_readable(self._pidfd)
+            _kill(self._pidfd)
+        await trio.lowlevel.wait_readable(self._pidfd)
+        self._process.wait()
+        if self._init_pidfd is None:
+            while kill_marked(self._token):  # noqa: ASYNC110  # other processes set no event of ours
+                await trio.sleep(_SWEEP_INTERVAL_S)
+
+    def _close(self) -> None:
+        os.close(self._pidfd)
+        if self._init_pidfd is not None:
+            os.close(self._init_pidfd)
+
+
+@contextlib.asynccontextmanager
+async def open_cell(command: Sequence[str], sandbox: Sandbox) -> AsyncIterator[Cell]:
+    """Run `command` in a cell of its own for the length of the block.
+
+    Its standard input is a socket, its output and error streams one pipe. Leaving the block kills the whole
+    cell and waits until it is gone. Raises `BrowserLost` when the cell does not start.
+
+    The process is started on the event loop's own thread, in about a millisecond: the kernel's
+    death signal is tied to the thread that starts it, and a worker thread goes away when idle.
+    """
+    token = uuid.uuid4().hex
+    ours, theirs = socket.socketpair()
+    output_read, output_write = os.pipe()
+    info_read, info_write = os.pipe()
+    started = False
+    try:
+        process = subprocess.Popen(  # noqa: ASYNC220  # see the docstring
+            [*_sandbox_command(sandbox, info_write), *command],
+            stdin=theirs.fileno(),
+            stdout=output_write,
+            stderr=output_write,
+            env=_environment(os.environ, token),
+            pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
+            start_new_session=True,
+        )
+        started = True
+    except OSError as exc:
+        raise BrowserLost("The browser host does not start", detail=str(exc)) from exc
+    finally:
+        theirs.close()
+        os.close(output_write)
+        os.close(info_write)
+        if not started:
+            ours.close()
+            os.close(output_read)
+            os.close(info_read)
+    cell = Cell(
+        socket=trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
+        output=trio.lowlevel.FdStream(output_read),
+        token=token,
+        process=process,
+        pidfd=os.pidfd_open(process.pid),
+        init_pidfd=None,
+    )
+    try:
+        async with trio.lowlevel.FdStream(info_read) as info:
+            if sandbox is Sandbox.BUBBLEWRAP:
+                with trio.CancelScope(shield=True):
+                    cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
+        yield cell
+    finally:
+        cell.kill()
+        with trio.move_on_after(_REAP_S, shield=True) as reaping:
+            await cell.wait_gone()
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(cell.socket)
+            await trio.aclose_forcefully(cell.output)
+        cell._close()  # noqa: SLF001  # its own maker
+        if reaping.cancelled_caught:
+            raise BrowserLost("A browser's processes could not be ended", detail=f"cell {token}")
+
+
+def marked_processes(token: str | None = None) -> Iterator[psutil.Process]:
+    """Yield the processes, zombies aside, that carry the marker; with a `token`, only that cell's."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            mark = process.environ().get(MARKER)
+            if mark and (token is None or mark == token) and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def kill_marked(token: str) -> int:
+    """Kill the processes of the cell `token`, except the calling one, and return how many there were."""
+    victims = [process for process in marked_processes(token) if process.pid != os.getpid()]
+    for process in victims:
+        with contextlib.suppress(psutil.Error, OSError):
+            process.kill()
+    return len(victims)
+
+
+def end_own_cell() -> None:
+    """Kill everything else in the cell that the calling process belongs to, until nothing is left of it."""
+    token = os.environ.get(MARKER)
+    while token and kill_marked(token):
+        time.sleep(_SWEEP_INTERVAL_S)
+
+
+def _sandbox_command(sandbox: Sandbox, info_fd: int) -> list[str]:
+    if sandbox is Sandbox.NONE:
+        return []
+    return ["bwrap", *_NAMESPACE, "--info-fd", str(info_fd), "--"]
+
+
+def _environment(inherited: Mapping[str, str], token: str) -> dict[str, str]:
+    """Leave out our own settings, which may hold secrets that no browser needs."""
+    kept = {name: value for name, value in inherited.items() if not name.startswith(_OWN_VARIABLES)}
+    return kept | {MARKER: token, "MOZ_CRASHREPORTER_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+
+
+async def _open_init(info: trio.lowlevel.FdStream) -> int:
+    """Read bubblewrap's report and return a handle on the init of its PID namespace."""
+    report = b""
+    try:
+        with trio.fail_after(_START_S):
+            async for chunk in info:
+                report += chunk
+        return os.pidfd_open(json.loads(report)["child-pid"])
+    except (trio.TooSlowError, ValueError, KeyError, OSError) as exc:
+        raise BrowserLost("The sandbox does not start", detail=repr(exc)) from exc
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)

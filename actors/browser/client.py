@@ -1,0 +1,251 @@
+"""The daemon's side of a browser host: starts it, asks it, and notices when it is gone."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import structlog
+import trio
+
+from actors.browser import frames
+from actors.browser.cells import Cell, Sandbox, open_cell
+from actors.browser.engines import Engine
+from actors.browser.redact import redact
+from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
+from actors.verdict import Finding, Method
+
+HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
+
+# A host under a burst of launches on few cores answers late; one that is stopped never does.
+_HEARTBEAT_S = 2.0
+_STALLED_S = 10.0
+_RECEIVE_BYTES = 65536
+_MAX_LOG_LINE = 2000
+
+_log = structlog.get_logger("greenroom.host")
+
+
+@attrs.frozen(kw_only=True)
+class BrowserHosts:
+    """Runs each browser in a host process, and that in a cell, of its own. Satisfies `ports.Browsers`."""
+
+    engine: Engine
+    sandbox: Sandbox
+    proxy: frames.Proxy | None = None
+    host_command: Sequence[str] = HOST_COMMAND
+
+    @contextlib.asynccontextmanager
+    async def open_host(self, session_id: str) -> AsyncIterator["ScraplingFetcherAdapter"]:
+        """Start a host for one session; see `ports.Browsers`."""
+        async with open_cell(self.host_command, self.sandbox) as cell, trio.open_nursery() as nursery:
+            link = HostLink(session=session_id, cell=cell, secrets=self._secrets())
+            nursery.start_soon(link.receive)
+            nursery.start_soon(link.watch_process)
+            nursery.start_soon(link.log_output)
+            nursery.start_soon(link.beat)
+            try:
+                yield ScraplingFetcherAdapter(link=link, engine=self.engine, proxy=self.proxy)
+            finally:
+                nursery.cancel_scope.cancel(reason="the session is over")
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (self.proxy.username, self.proxy.password) if self.proxy else ()
+
+
+@attrs.define(eq=False, kw_only=True)
+class HostLink:
+    """A conversation with one host: requests out, each answered by its own reply; never waits in vain.
+
+    The first sign that the host is gone, stalls, or breaks the protocol sets `lost`, and every request then
+    under way or made later raises `BrowserLost`.
+    """
+
+    session: str
+    cell: Cell
+    secrets: tuple[str, ...] = ()
+    lost: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _ready: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _why_lost: str = attrs.field(default="", init=False)
+    _next_id: int = attrs.field(default=1, init=False)
+    _waiting: dict[int, trio.MemorySendChannel[frames.Reply]] = attrs.field(factory=dict, init=False)
+    _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    def next_id(self) -> int:
+        """Return an id for the next request."""
+        self._next_id += 1
+        return self._next_id
+
+    async def request(self, request: frames.Request) -> frames.Reply:
+        """Send `request` once the host is ready and return the reply to it.
+
+        Cancelling tells the host to give the request up. Raises `BrowserLost`.
+        """
+        await self._ready.wait()
+        send, receive = trio.open_memory_channel[frames.Reply](1)
+        self._waiting[request.id] = send
+        with send, receive:
+            try:
+                await self._send(request)
+                return await receive.receive()
+            except trio.EndOfChannel:
+                raise self._lost_error() from None
+            except trio.Cancelled:
+                with trio.move_on_after(1, shield=True), contextlib.suppress(BrowserLost):
+                    await self._send(frames.Cancel(session=self.session, id=request.id))
+                raise
+            finally:
+                self._waiting.pop(request.id, None)
+
+    def lose(self, why: str) -> None:
+        """Give the host up: wake every request with `BrowserLost`. The first reason stays."""
+        if not self.lost.is_set():
+            self._why_lost = redact(why, self.secrets)
+            self.lost.set()
+            self._ready.set()
+            for waiting in self._waiting.values():
+                waiting.close()
+
+    async def receive(self) -> None:
+        """Take in frames until the host ends the conversation or breaks the protocol."""
+        buffer = frames.FrameBuffer()
+        try:
+            while data := await self.cell.socket.receive_some(_RECEIVE_BYTES):
+                for body in buffer.feed(data):
+                    self._take(frames.decode_from_host(body))
+            self.lose("the host closed the conversation")
+        except (frames.FrameError, trio.BrokenResourceError) as exc:
+            self.lose(str(exc))
+
+    async def watch_process(self) -> None:
+        """Notice the host's death."""
+        await self.cell.wait_first()
+        self.lose("the host process died")
+
+    async def beat(self) -> None:
+        """Notice a host that no longer answers."""
+        while not self.lost.is_set():
+            with trio.move_on_after(_STALLED_S) as answering, contextlib.suppress(BrowserLost):
+                await self.request(frames.Ping(id=self.next_id()))
+                await trio.sleep(_HEARTBEAT_S)
+            if answering.cancelled_caught:
+                self.lose(f"the host did not answer for {_STALLED_S:g} seconds")
+
+    async def log_output(self) -> None:
+        """Pass on what the host, its driver and its browser print, redacted."""
+        rest = b""
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async for chunk in self.cell.output:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._log_line(line)
+                rest = rest[-_MAX_LOG_LINE:]
+
+    def _log_line(self, line: bytes) -> None:
+        text = redact(line.decode(errors="replace")[:_MAX_LOG_LINE], self.secrets).strip()
+        if text:
+            _log.debug("host output", session_id=self.session, line=text)
+
+    def _take(self, message: frames.FromHost) -> None:
+        match message:
+            case frames.Ready(version=frames.PROTOCOL_VERSION):
+                self._ready.set()
+            case frames.Ready(version=version):
+                self.lose(f"the host speaks protocol {version}, not {frames.PROTOCOL_VERSION}")
+            case frames.Lost(detail=detail):
+                self.lose(detail)
+            case _ if message.id in self._waiting:
+                self._waiting.pop(message.id).send_nowait(message)
+            case _:
+                pass  # the reply to a request that was given up
+
+    async def _send(self, message: frames.ToHost) -> None:
+        """Send a frame. Raises `BrowserLost`; a cancellation in the middle of it loses the host."""
+        async with self._sending:
+            if self.lost.is_set():
+                raise self._lost_error()
+            try:
+                await self.cell.socket.send_all(frames.encode(message))
+            except trio.Cancelled:
+                self.lose("the host stopped reading")
+                raise
+            except trio.BrokenResourceError as exc:
+                self.lose(f"the host stopped listening: {exc}")
+                raise self._lost_error() from exc
+
+    def _lost_error(self) -> BrowserLost:
+        return BrowserLost("The browser was lost", detail=self._why_lost)
+
+
+@attrs.frozen(kw_only=True)
+class ScraplingFetcherAdapter:
+    """The face of a Scrapling session to the actor. Satisfies `ports.Browser`."""
+
+    _link: HostLink
+    _engine: Engine
+    _proxy: frames.Proxy | None
+
+    @property
+    def lost(self) -> trio.Event:
+        """Set once the browser or its host is gone."""
+        return self._link.lost
+
+    async def launch(self, profile: Path, *, headless: bool) -> None:
+        """Run the browser; see `ports.Browser`."""
+        reply = await self._ask(
+            frames.Launch(
+                id=self._link.next_id(),
+                session=self._link.session,
+                engine=self._engine.name.value,
+                executable=str(self._engine.executable),
+                profile=str(profile),
+                headless=headless,
+                proxy=self._proxy,
+            )
+        )
+        if isinstance(reply, frames.Failed):
+            raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
+
+    async def navigate(self, url: str) -> None:
+        """Load `url`; see `ports.Browser`."""
+        await self._load(url)
+
+    async def refresh(self) -> None:
+        """Load the page again; see `ports.Browser`."""
+        await self._load(None)
+
+    async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
+        """Look at the page; see `ports.Browser`."""
+        reply = await self._ask(
+            frames.Inspect(
+                id=self._link.next_id(), session=self._link.session, method=method, selectors=selectors
+            )
+        )
+        if isinstance(reply, frames.Found):
+            return reply.finding
+        raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
+
+    async def close(self) -> None:
+        """End the browser politely; see `ports.Browser`."""
+        await self._ask(frames.Close(id=self._link.next_id(), session=self._link.session))
+
+    async def _load(self, url: str | None) -> None:
+        reply = await self._ask(frames.Navigate(id=self._link.next_id(), session=self._link.session, url=url))
+        match reply:
+            case frames.Unreachable(detail=detail):
+                raise UpstreamUnreachable(f"TikTok could not be reached: {self._redact(detail)}")
+            case frames.Failed(detail=detail):
+                raise BrowserLost("The browser can't load pages", detail=self._redact(detail))
+            case _:
+                pass
+
+    async def _ask(self, request: frames.Request) -> frames.Reply:
+        return await self._link.request(request)
+
+    def _redact(self, detail: str) -> str:
+        return redact(detail, self._link.secrets)
+
+
+def _detail(reply: frames.Reply) -> str:
+    return reply.detail if isinstance(reply, frames.Unreachable | frames.Failed) else type(reply).__name__

@@ -1,0 +1,94 @@
+"""Which browser a host launches: Camoufox, or an installed Firefox where Camoufox is not there."""
+
+import enum
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import platformdirs
+
+from actors.errors import EngineUnavailable
+
+_FIREFOX_NAMES = ("firefox-esr", "firefox")
+_PROBE_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host.camoufox")
+_PROBE_S = 20.0
+
+
+class EngineName(enum.Enum):
+    """The browsers that a host can launch."""
+
+    CAMOUFOX = "camoufox"
+    FIREFOX = "firefox"
+
+
+@attrs.frozen(kw_only=True)
+class Engine:
+    """An installed browser."""
+
+    name: EngineName
+    executable: Path
+    version: str
+
+
+def find_engine(choice: str) -> Engine:
+    """Return the engine for a setting: `camoufox`, `firefox`, or `auto` for the first of these that is there.
+
+    Blocks for up to some seconds where Camoufox is installed. Raises `EngineUnavailable`, saying what to do.
+    """
+    engine = None
+    if choice in {"auto", EngineName.CAMOUFOX.value}:
+        engine = find_camoufox()
+    if engine is None and choice in {"auto", EngineName.FIREFOX.value}:
+        engine = find_firefox()
+    if engine is None:
+        wanted = "Camoufox or Firefox" if choice == "auto" else choice.capitalize()
+        raise EngineUnavailable(f"{wanted} is not installed: run `greenroom install-browser`")
+    return engine
+
+
+def find_camoufox() -> Engine | None:
+    """Return the installed Camoufox, or None.
+
+    Its package is asked in a process of its own, which keeps 40 MB out of the daemon, and only where there
+    is something to find: its data directory, or `CAMOUFOX_EXECUTABLE_PATH`, which the package honours too.
+    """
+    if not os.environ.get("CAMOUFOX_EXECUTABLE_PATH"):
+        installed = platformdirs.user_cache_path("camoufox")
+        if not (installed.is_dir() and any(installed.iterdir())):
+            return None
+    try:
+        probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S)
+        found = json.loads(probe.stdout)
+        return Engine(
+            name=EngineName.CAMOUFOX, executable=Path(found["executable"]), version=found["version"]
+        )
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError):
+        return None
+
+
+def find_firefox() -> Engine | None:
+    """Return the first Firefox on PATH, or None."""
+    for name in _FIREFOX_NAMES:
+        found = shutil.which(name)
+        if found:
+            executable = Path(found)
+            return Engine(
+                name=EngineName.FIREFOX, executable=executable, version=read_version(executable) or "unknown"
+            )
+    return None
+
+
+def read_version(executable: Path) -> str | None:
+    """Return the version in the `application.ini` beside a Firefox-like binary, or None without one."""
+    try:
+        text = (executable.resolve().parent / "application.ini").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith("Version="):
+            return line.removeprefix("Version=").strip()
+    return None

@@ -1,0 +1,167 @@
+"""The protocol between the daemon and a browser host: messages, and how they become bytes.
+
+On the wire a frame is a 4-byte big-endian length and that many bytes of JSON, an object whose `type` names
+the message. The host speaks first, with `Ready`; a protocol version other than ours ends the conversation.
+Every message names its session, since a host may come to serve several; those about the host itself leave
+it empty. Requests carry an id, and exactly one reply carries it back. Nothing here does I/O.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+import msgspec
+
+from actors.verdict import Finding, Method
+
+PROTOCOL_VERSION = 1
+MAX_FRAME_BYTES = 1 << 20
+_LENGTH_BYTES = 4
+
+
+class FrameError(Exception):
+    """The other side broke the protocol: too long a frame, not JSON, an unknown or malformed message."""
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    session: str = ""
+
+
+class _Request(_Message, frozen=True, kw_only=True):
+    id: int
+
+
+class _Reply(_Message, frozen=True, kw_only=True):
+    id: int
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a browser sends its traffic: `server` is scheme://host:port."""
+
+    server: str
+    username: str = ""
+    password: str = ""
+
+
+class Launch(_Request, frozen=True, kw_only=True):
+    """Run a browser on a profile directory."""
+
+    engine: str
+    executable: str
+    profile: str
+    headless: bool
+    proxy: Proxy | None = None
+
+
+class Navigate(_Request, frozen=True, kw_only=True):
+    """Load a URL up to its document; with none, load the current page again."""
+
+    url: str | None = None
+
+
+class Inspect(_Request, frozen=True, kw_only=True):
+    """Look at the page with one login detection method."""
+
+    method: Method
+    selectors: Mapping[str, str]
+
+
+class Close(_Request, frozen=True, kw_only=True):
+    """End the browser politely."""
+
+
+class Ping(_Request, frozen=True, kw_only=True):
+    """Show that you are alive."""
+
+
+class Cancel(_Message, frozen=True, kw_only=True):
+    """Give up on a request; it still gets its reply, which nobody waits for."""
+
+    id: int
+
+
+class Done(_Reply, frozen=True, kw_only=True):
+    """The request was carried out."""
+
+
+class Found(_Reply, frozen=True, kw_only=True):
+    """The answer to `Inspect`."""
+
+    finding: Finding
+
+
+class Unreachable(_Reply, frozen=True, kw_only=True):
+    """The page could not be loaded; `detail` is an error code or an HTTP status, never page content."""
+
+    detail: str
+
+
+class Failed(_Reply, frozen=True, kw_only=True):
+    """The request failed for any other reason; `detail` is for the log, redacted by whoever receives it."""
+
+    detail: str
+
+
+class Ready(_Message, frozen=True, kw_only=True):
+    """The host's first words."""
+
+    version: int
+
+
+class Lost(_Message, frozen=True, kw_only=True):
+    """A session's browser is gone without having been asked to go."""
+
+    detail: str
+
+
+Request = Launch | Navigate | Inspect | Close | Ping
+ToHost = Request | Cancel
+Reply = Done | Found | Unreachable | Failed
+FromHost = Reply | Ready | Lost
+
+_to_host: msgspec.json.Decoder[ToHost] = msgspec.json.Decoder(ToHost)
+_from_host: msgspec.json.Decoder[FromHost] = msgspec.json.Decoder(FromHost)
+
+
+def encode(message: ToHost | FromHost) -> bytes:
+    """Return `message` as one frame. Raises `FrameError` when it is longer than a frame may be."""
+    body = msgspec.json.encode(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise FrameError(f"a {type(message).__name__} of {len(body)} bytes does not fit a frame")
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+def decode_to_host(body: bytes) -> ToHost:
+    """Return the message in a frame sent to a host. Raises `FrameError`."""
+    try:
+        return _to_host.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        raise FrameError(f"not a message to a host: {exc}") from exc
+
+
+def decode_from_host(body: bytes) -> FromHost:
+    """Return the message in a frame sent by a host. Raises `FrameError`."""
+    try:
+        return _from_host.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        raise FrameError(f"not a message from a host: {exc}") from exc
+
+
+@attrs.define(eq=False)
+class FrameBuffer:
+    """Cuts a byte stream, fed in pieces of any size, into the bodies of its frames."""
+
+    _bytes: bytearray = attrs.field(factory=bytearray, init=False)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take in `data` and yield each body completed by it. Raises `FrameError` at too long a frame."""
+        self._bytes += data
+        while len(self._bytes) >= _LENGTH_BYTES:
+            length = int.from_bytes(self._bytes[:_LENGTH_BYTES], "big")
+            if length > MAX_FRAME_BYTES:
+                raise FrameError(f"a frame of {length} bytes is announced; {MAX_FRAME_BYTES} are allowed")
+            end = _LENGTH_BYTES + length
+            if len(self._bytes) < end:
+                return
+            body = bytes(self._bytes[_LENGTH_BYTES:end])
+            del self._bytes[:end]
+            yield body

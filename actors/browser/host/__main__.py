@@ -1,0 +1,23 @@
+"""Start a browser host; its standard input is the socket on which it talks to the daemon."""
+
+import asyncio
+import os
+import socket
+
+from actors.browser.cells import end_own_cell
+from actors.browser.host.server import serve
+
+
+def main() -> None:
+    """Serve until the daemon hangs up, then take everything in this cell along."""
+    connection = socket.socket(fileno=os.dup(0))
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # a name for a descriptor, not a path
+        os.dup2(nothing.fileno(), 0)
+    try:
+        asyncio.run(serve(connection))
+    finally:
+        end_own_cell()
+
+
+if __name__ == "__main__":
+    main()

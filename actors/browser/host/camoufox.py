@@ -1,0 +1,70 @@
+"""How Camoufox is launched: the options that its own package builds, on our profile."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+from camoufox.addons import DefaultAddons
+from camoufox.multiversion import COMPAT_FLAG
+from camoufox.pkgman import camoufox_path, launch_path
+from camoufox.utils import launch_options
+
+from actors.browser import frames
+from actors.browser.engines import read_version
+from actors.browser.host.firefox import playwright_proxy
+
+_SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
+
+
+@attrs.frozen
+class CamoufoxArgsBuilder:
+    """Builds the arguments of Playwright's `launch_persistent_context` for Camoufox.
+
+    The fingerprint is one of Camoufox's recorded ones, of the operating system that it really runs on: an
+    account should not change its system with every session. Its default add-on is left out, since it
+    would be downloaded while a client waits. `block_webgl` is for machines without Camoufox's WebGL data.
+    """
+
+    launch: frames.Launch
+    block_webgl: bool = False
+
+    def build(self) -> dict[str, Any]:
+        """Return the arguments. Raises what `camoufox.utils.launch_options` raises."""
+        proxy = self.launch.proxy
+        with contextlib.redirect_stdout(io.StringIO()):  # it lists every property it does not know
+            options: dict[str, Any] = launch_options(
+                executable_path=self.launch.executable,
+                headless=self.launch.headless,
+                os=_SYSTEMS[sys.platform],
+                fingerprint_preset=True,
+                exclude_addons=list(DefaultAddons),
+                proxy=playwright_proxy(proxy) if proxy else None,
+                block_webgl=self.block_webgl or None,
+            )
+        return options | {"user_data_dir": self.launch.profile, "no_viewport": True}
+
+
+def main() -> None:
+    """Print where Camoufox is installed and which version it is, as JSON; exit 1 where it is not.
+
+    Its package removes data of older versions when it is asked; without their successor's mark it is not.
+    """
+    named = os.environ.get("CAMOUFOX_EXECUTABLE_PATH")
+    if named:
+        executable = Path(named)
+    elif COMPAT_FLAG.exists():
+        executable = Path(launch_path(camoufox_path(download_if_missing=False)))
+    else:
+        sys.exit(1)
+    sys.stdout.write(
+        json.dumps({"executable": str(executable), "version": read_version(executable) or "unknown"})
+    )
+
+
+if __name__ == "__main__":
+    main()
