@@ -79,6 +79,14 @@ class BrowserLost(GreenroomError):
     reason = EndReason.BROWSER_LOST
 
 
+class InternalFailure(GreenroomError):
+    """Something went wrong that nobody foresaw; the cause, with its traceback, is for the log alone."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("An internal error occurred", detail=repr(cause))
+        self.__cause__ = cause
+
+
 class CallerLeft(GreenroomError):
     """Whoever asked for the session stopped waiting for it."""
 

@@ -50,16 +50,3 @@ class SessionInfo:
     verdict: Verdict | None
     phase_ms: Mapping[str, int]
     reason: EndReason | None
-
-
-@attrs.frozen(kw_only=True)
-class SessionEvent:
-    """A session entered a state: what logs, metrics and live views learn of it.
-
-    `error` is the refusal's or failure's text and `error_id` ties it to what the client was told; both are
-    None while all is well. `session` is the snapshot taken at that moment.
-    """
-
-    session: SessionInfo
-    error: str | None = None
-    error_id: str | None = None

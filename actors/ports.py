@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 import attrs
-import trio
 
 from actors.verdict import Finding, Method
 
@@ -26,10 +25,6 @@ class Profiles(Protocol):
 class Browser(Protocol):
     """A browser with one page, in a host of its own. Every request raises `BrowserLost` once it is gone."""
 
-    @property
-    def lost(self) -> trio.Event:
-        """Set as soon as the browser or its host is known to be gone or stalled, without anybody asking."""
-
     async def launch(self, profile: Path, *, headless: bool) -> None:
         """Run the browser on `profile`, a directory that nothing else uses. To be called once, first.
 
@@ -47,6 +42,12 @@ class Browser(Protocol):
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         """Look at the page as it is now with one login detection method."""
+
+    async def wait_lost(self) -> None:
+        """Wait until the browser or its host is gone or stalls, noticed without anybody asking.
+
+        Then raises `BrowserLost`, and only that.
+        """
 
     async def close(self) -> None:
         """End the browser politely: it saves its profile and quits. Returns once it has."""

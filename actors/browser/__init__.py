@@ -1,6 +1,6 @@
 """Browsers out of process: what the daemon says to a browser host, and the host itself."""
 
-from actors.browser.cells import Sandbox, bubblewrap_problem, choose_sandbox
+from actors.browser.cells import Sandbox, bubblewrap_problem, choose_sandbox, own_processes
 from actors.browser.client import BrowserHosts, ScraplingFetcherAdapter
 from actors.browser.engines import Engine, EngineName, find_engine
 from actors.browser.frames import Proxy
@@ -15,4 +15,5 @@ __all__ = [
     "bubblewrap_problem",
     "choose_sandbox",
     "find_engine",
+    "own_processes",
 ]

@@ -18,6 +18,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ import trio
 from actors.errors import BrowserLost, SandboxUnavailable
 
 MARKER = "GREENROOM_CELL"
+# The first part of every marker of this process: another daemon's cells are none of its business.
+_OWNER = uuid.uuid4().hex
 _OWN_VARIABLES = "GREENROOM_"
 _START_S = 10.0
 _REAP_S = 5.0
@@ -127,7 +130,26 @@ async def open_cell(command: Sequence[str], sandbox: Sandbox) -> AsyncIterator[C
     The process is started on the event loop's own thread, in about a millisecond: the kernel's
     death signal is tied to the thread that starts it, and a worker thread goes away when idle.
     """
-    token = uuid.uuid4().hex
+    token = f"{_OWNER}.{uuid.uuid4().hex}"
+    async with _open_scratch() as scratch, _open_processes(command, sandbox, token, scratch) as cell:
+        yield cell
+
+
+@contextlib.asynccontextmanager
+async def _open_scratch() -> AsyncIterator[str]:
+    """Own a directory for temporary files: a driver that is killed leaves some behind."""
+    scratch = tempfile.mkdtemp(prefix="greenroom-")
+    try:
+        yield scratch
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(functools.partial(shutil.rmtree, scratch, ignore_errors=True))
+
+
+@contextlib.asynccontextmanager
+async def _open_processes(
+    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str
+) -> AsyncIterator[Cell]:
     ours, theirs = socket.socketpair()
     output_read, output_write = os.pipe()
     info_read, info_write = os.pipe()
@@ -138,7 +160,7 @@ async def open_cell(command: Sequence[str], sandbox: Sandbox) -> AsyncIterator[C
             stdin=theirs.fileno(),
             stdout=output_write,
             stderr=output_write,
-            env=_environment(os.environ, token),
+            env=_environment(os.environ, token, scratch),
             pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
             start_new_session=True,
         )
@@ -179,18 +201,14 @@ async def open_cell(command: Sequence[str], sandbox: Sandbox) -> AsyncIterator[C
             raise BrowserLost("A browser's processes could not be ended", detail=f"cell {token}")
 
 
-def marked_processes(token: str | None = None) -> Iterator[psutil.Process]:
-    """Yield the processes, zombies aside, that carry the marker; with a `token`, only that cell's."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            mark = process.environ().get(MARKER)
-            if mark and (token is None or mark == token) and process.status() != psutil.STATUS_ZOMBIE:
-                yield process
+def own_processes() -> list[psutil.Process]:
+    """Return the processes in all the cells that this process has opened, zombies aside."""
+    return list(_marked(_OWNER))
 
 
 def kill_marked(token: str) -> int:
     """Kill the processes of the cell `token`, except the calling one, and return how many there were."""
-    victims = [process for process in marked_processes(token) if process.pid != os.getpid()]
+    victims = [process for process in _marked(token) if process.pid != os.getpid()]
     for process in victims:
         with contextlib.suppress(psutil.Error, OSError):
             process.kill()
@@ -204,16 +222,23 @@ def end_own_cell() -> None:
         time.sleep(_SWEEP_INTERVAL_S)
 
 
+def _marked(prefix: str) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARKER, "").startswith(prefix):
+                yield process
+
+
 def _sandbox_command(sandbox: Sandbox, info_fd: int) -> list[str]:
     if sandbox is Sandbox.NONE:
         return []
     return ["bwrap", *_NAMESPACE, "--info-fd", str(info_fd), "--"]
 
 
-def _environment(inherited: Mapping[str, str], token: str) -> dict[str, str]:
+def _environment(inherited: Mapping[str, str], token: str, scratch: str) -> dict[str, str]:
     """Leave out our own settings, which may hold secrets that no browser needs."""
     kept = {name: value for name, value in inherited.items() if not name.startswith(_OWN_VARIABLES)}
-    return kept | {MARKER: token, "MOZ_CRASHREPORTER_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+    return kept | {MARKER: token, "TMPDIR": scratch, "MOZ_CRASHREPORTER_DISABLE": "1"}
 
 
 async def _open_init(info: trio.lowlevel.FdStream) -> int:

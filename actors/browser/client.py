@@ -18,9 +18,9 @@ from actors.verdict import Finding, Method
 
 HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
 
-# A host under a burst of launches on few cores answers late; one that is stopped never does.
+# A browser in a burst of launches on few cores answers late; one that is stopped never does.
 _HEARTBEAT_S = 2.0
-_STALLED_S = 10.0
+_STALLED_S = 15.0
 _RECEIVE_BYTES = 65536
 _MAX_LOG_LINE = 2000
 
@@ -90,7 +90,7 @@ class HostLink:
                 await self._send(request)
                 return await receive.receive()
             except trio.EndOfChannel:
-                raise self._lost_error() from None
+                raise self.lost_error() from None
             except trio.Cancelled:
                 with trio.move_on_after(1, shield=True), contextlib.suppress(BrowserLost):
                     await self._send(frames.Cancel(session=self.session, id=request.id))
@@ -127,10 +127,10 @@ class HostLink:
         """Notice a host that no longer answers."""
         while not self.lost.is_set():
             with trio.move_on_after(_STALLED_S) as answering, contextlib.suppress(BrowserLost):
-                await self.request(frames.Ping(id=self.next_id()))
+                await self.request(frames.Ping(id=self.next_id(), session=self.session))
                 await trio.sleep(_HEARTBEAT_S)
             if answering.cancelled_caught:
-                self.lose(f"the host did not answer for {_STALLED_S:g} seconds")
+                self.lose(f"the browser did not answer for {_STALLED_S:g} seconds")
 
     async def log_output(self) -> None:
         """Pass on what the host, its driver and its browser print, redacted."""
@@ -164,7 +164,7 @@ class HostLink:
         """Send a frame. Raises `BrowserLost`; a cancellation in the middle of it loses the host."""
         async with self._sending:
             if self.lost.is_set():
-                raise self._lost_error()
+                raise self.lost_error()
             try:
                 await self.cell.socket.send_all(frames.encode(message))
             except trio.Cancelled:
@@ -172,9 +172,10 @@ class HostLink:
                 raise
             except trio.BrokenResourceError as exc:
                 self.lose(f"the host stopped listening: {exc}")
-                raise self._lost_error() from exc
+                raise self.lost_error() from exc
 
-    def _lost_error(self) -> BrowserLost:
+    def lost_error(self) -> BrowserLost:
+        """Return an error that tells why the host was lost."""
         return BrowserLost("The browser was lost", detail=self._why_lost)
 
 
@@ -185,11 +186,6 @@ class ScraplingFetcherAdapter:
     _link: HostLink
     _engine: Engine
     _proxy: frames.Proxy | None
-
-    @property
-    def lost(self) -> trio.Event:
-        """Set once the browser or its host is gone."""
-        return self._link.lost
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
         """Run the browser; see `ports.Browser`."""
@@ -225,6 +221,11 @@ class ScraplingFetcherAdapter:
         if isinstance(reply, frames.Found):
             return reply.finding
         raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
+
+    async def wait_lost(self) -> None:
+        """Wait for the end of it; see `ports.Browser`."""
+        await self._link.lost.wait()
+        raise self._link.lost_error()
 
     async def close(self) -> None:
         """End the browser politely; see `ports.Browser`."""

@@ -70,7 +70,7 @@ class Close(_Request, frozen=True, kw_only=True):
 
 
 class Ping(_Request, frozen=True, kw_only=True):
-    """Show that you are alive."""
+    """Show that you, and the session's browser if it runs, are alive."""
 
 
 class Cancel(_Message, frozen=True, kw_only=True):

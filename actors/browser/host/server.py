@@ -76,7 +76,8 @@ class Host:
             case frames.Close():
                 await self._sessions.pop(session).close()
             case frames.Ping():
-                pass
+                if session in self._sessions:
+                    await self._sessions[session].probe()
         return frames.Done(id=id_, session=session)
 
     def _lost(self, session: str, why: str) -> None:

@@ -1,13 +1,14 @@
 """One browser under Scrapling: launched by our engines, its page kept open, asked about its viewer."""
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import psutil
 from playwright.async_api import Error, async_playwright
 from scrapling.engines._browsers._stealth import AsyncStealthySession
-from scrapling.engines.toolbelt.convertor import ResponseFactory
 
 from actors.browser import frames
 from actors.browser.engines import EngineName
@@ -18,6 +19,9 @@ from actors.verdict import Finding, LoginState, Method, analyse_html, judge_elem
 # The names under which Firefox reports that a page could not be fetched; everything else in its error
 # texts, the URL for one, is left out.
 _NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_ERROR_\w+|\w+PortAccess")
+
+
+_NO_PAGE = "http://greenroom.invalid/"
 
 
 class PageUnreachable(Exception):
@@ -41,13 +45,33 @@ class CamoufoxSession(AsyncStealthySession):
         """Launch the browser and tell `on_lost` when it goes. Raises Playwright's `Error`."""
         self.playwright = await async_playwright().start()
         try:
+            self._watch_driver()
             context: Any = await self.playwright.firefox.launch_persistent_context(**self._launch_args)
             context.on("close", lambda _: self._on_lost())
             self.context = await self._initialize_context(self._config, context)
+            for page in self.context.pages[: self.max_pages]:  # the window that the browser opened by itself
+                self.page_pool.add_page(page).mark_ready()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
         except BaseException:
             await self.playwright.stop()
             raise
         self._is_alive = True
+
+    def _watch_driver(self) -> None:
+        """Tell `on_lost` when the driver dies: Playwright then leaves every call waiting for ever."""
+        (driver,) = (child.pid for child in psutil.Process().children())
+        pidfd = os.pidfd_open(driver)
+        loop = asyncio.get_running_loop()
+
+        def died() -> None:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+            self._on_lost()
+
+        loop.add_reader(pidfd, died)
+
+    async def probe(self) -> None:
+        """Return once the driver and the browser's main process have answered."""
+        await self.context.cookies(_NO_PAGE)
 
     async def load(self, url: str | None) -> int:
         """Load `url`, or the current page again, up to its document and return the HTTP status.
@@ -65,7 +89,11 @@ class CamoufoxSession(AsyncStealthySession):
     async def html(self) -> str:
         """Return the page's HTML as it is now."""
         async with self._page_generator(0, None, False) as info:
-            return await ResponseFactory._get_async_page_content(info.page)  # noqa: SLF001
+            while True:
+                try:
+                    return str(await info.page.content())
+                except Error:  # it is on its way to another page
+                    await info.page.wait_for_load_state("domcontentloaded")
 
     async def count(self, selectors: Mapping[str, str]) -> dict[str, int]:
         """Return how many elements each named selector matches."""
@@ -110,6 +138,10 @@ class BrowserSession:
             case Method.API:
                 return Finding(method=Method.API, state=LoginState.UNCERTAIN)
 
+    async def probe(self) -> None:
+        """Return once the browser has answered."""
+        await self._scrapling.probe()
+
     async def close(self) -> None:
         """End the browser politely."""
-        await self._scrapling.close()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
+        await self._scrapling.close()  # type: ignore[no-untyped-call]  # as above

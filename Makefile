@@ -1,0 +1,77 @@
+# Everything is done in $(VENV), which `make` builds when it is missing and renews when
+# pyproject.toml or constraints.txt change.
+
+PYTHON ?= python3
+LOCK_PYTHON ?= python3.11
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.stamp-packages
+BROWSER := $(VENV)/.stamp-browser
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check serve format lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(BROWSER) ## Build the environment and get a browser; FORCE=1 looks for a browser again
+
+demo: setup ## Run the main job on the practice site with a real browser
+	@$(BIN)/greenroom demo $(ARGS)
+
+test: setup ## Run the tests; ARGS="-k name" chooses
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## Check format, lint, types and the layers' import contract
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+serve: setup ## Run the daemon; ARGS="--bind HOST:PORT" and the like
+	@$(BIN)/greenroom serve $(ARGS)
+
+format: $(INSTALLED) ## Format the code and mend what the linter can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock: ## Renew constraints.txt: the newest versions that pyproject.toml allows
+	@command -v $(LOCK_PYTHON) >/dev/null || \
+	  { echo "The lock is made with the oldest Python supported: set LOCK_PYTHON to a Python 3.11" >&2; exit 1; }
+	@echo "Resolving the newest versions (about a minute)"
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	  $(LOCK_PYTHON) -m venv "$$dir/venv"; \
+	  "$$dir/venv/bin/python" $(PIP_INSTALL) '.[dev]'; \
+	  echo "# Every package's version as tested, for Python 3.11 and newer. Renew with: make lock" > "$$dir/lock"; \
+	  "$$dir/venv/bin/python" -m pip freeze --exclude greenroom --exclude setuptools >> "$$dir/lock"; \
+	  cp "$$dir/lock" constraints.txt
+
+clean: ## Remove the environment and all caches; never a profile
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find actors supervisor web tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Greenroom needs Python 3.11 or newer, and $(PYTHON) is not: set PYTHON, as in make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing python3-venv with apt-get"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; \
+	  fi; \
+	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) can't make virtual environments. Run: sudo apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
+	  { echo "Making the environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing packages into $(VENV) (about a minute)"
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+ifdef FORCE
+.PHONY: $(BROWSER)
+endif
+
+$(BROWSER): $(INSTALLED)
+	@$(BIN)/python -m web.install_browser
+	@touch $@

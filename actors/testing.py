@@ -1,0 +1,124 @@
+"""A world without browsers, disks and threads, for tests of what is built on the session actor.
+
+Everything happens in virtual time: use it with Trio's autojump clock. The interfaces are those of
+`actors.ports`, so that a type checker notices when a fake and the real thing come apart.
+"""
+
+import contextlib
+import math
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.errors import BrowserLost, GreenroomError
+from actors.ports import World
+from actors.verdict import Finding, LoginState, Method
+
+
+@attrs.define(eq=False, kw_only=True)
+class FakeWorld:
+    """Profiles and browsers that do what they are told. Times are seconds; `math.inf` means for ever.
+
+    Each of `clone_error`, `launch_error` and `navigate_error` is raised at the end of that step. `clones` and
+    `browsers` hold what exists now: both are empty when nothing was left behind. Set `page` for the verdict.
+    """
+
+    clone_s: float = 0
+    launch_s: float = 0
+    navigate_s: float = 0
+    inspect_s: float = 0
+    close_s: float = 0
+    remove_s: float = 0
+    page: LoginState = LoginState.LOGGED_IN
+    clone_error: Exception | None = None
+    launch_error: Exception | None = None
+    navigate_error: Exception | None = None
+    remove_error: GreenroomError | None = None
+    clones: set[str] = attrs.field(factory=set, init=False)
+    browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
+
+    @property
+    def world(self) -> World:
+        """This, as what the actor takes."""
+        return World(profiles=self, browsers=self)
+
+    @contextlib.asynccontextmanager
+    async def open_clone(self, session_id: str) -> AsyncIterator[Path]:
+        """See `ports.Profiles`."""
+        self.clones.add(session_id)
+        try:
+            await _take(self.clone_s, self.clone_error)
+            yield Path("/clones") / session_id
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self.remove_s)
+            self.clones.remove(session_id)
+            if self.remove_error is not None:
+                raise self.remove_error
+
+    @contextlib.asynccontextmanager
+    async def open_host(self, session_id: str) -> AsyncIterator["FakeBrowser"]:
+        """See `ports.Browsers`; with a nursery around the block, as the real one has."""
+        self.browsers[session_id] = browser = FakeBrowser(world=self)
+        try:
+            async with trio.open_nursery():
+                yield browser
+        finally:
+            del self.browsers[session_id]
+
+
+@attrs.define(eq=False, kw_only=True)
+class FakeBrowser:
+    """See `ports.Browser`. `closed_politely` tells whether it was asked to close, and had the time to."""
+
+    world: FakeWorld
+    closed_politely: bool = attrs.field(default=False, init=False)
+    urls: list[str] = attrs.field(factory=list, init=False)
+    _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def crash(self) -> None:
+        """Lose this browser."""
+        self._lost.set()
+
+    async def launch(self, profile: Path, *, headless: bool) -> None:  # noqa: ARG002  # the port's signature
+        """Take the world's `launch_s`, then raise its `launch_error`, if any."""
+        await self._take(self.world.launch_s, self.world.launch_error)
+
+    async def navigate(self, url: str) -> None:
+        """Take the world's `navigate_s`, then raise its `navigate_error`, if any."""
+        self.urls.append(url)
+        await self._take(self.world.navigate_s, self.world.navigate_error)
+
+    async def refresh(self) -> None:
+        """Take the world's `navigate_s`, then raise its `navigate_error`, if any."""
+        await self._take(self.world.navigate_s, self.world.navigate_error)
+
+    async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:  # noqa: ARG002  # likewise
+        """Take the world's `inspect_s` and find its `page`."""
+        await self._take(self.world.inspect_s, None)
+        return Finding(method=method, state=self.world.page)
+
+    async def wait_lost(self) -> None:
+        """Wait for `crash`."""
+        await self._lost.wait()
+        raise BrowserLost("The browser was lost")
+
+    async def close(self) -> None:
+        """Take the world's `close_s`."""
+        await self._take(self.world.close_s, None)
+        self.closed_politely = True
+
+    async def _take(self, seconds: float, error: Exception | None) -> None:
+        with trio.move_on_after(seconds):
+            await self.wait_lost()
+        await _take(0, error)
+
+
+async def _take(seconds: float, error: Exception | None) -> None:
+    if math.isinf(seconds):
+        await trio.sleep_forever()
+    await trio.sleep(seconds)
+    if error is not None:
+        raise error

@@ -1,0 +1,56 @@
+"""Greenroom for Python developers: open a supervisor in your own nursery and ask it for sessions."""
+
+from actors.errors import (
+    BrowserLost,
+    CallerLeft,
+    CapacityExhausted,
+    CloneFailed,
+    CreationTimedOut,
+    EngineUnavailable,
+    GreenroomError,
+    InternalFailure,
+    NotLoggedIn,
+    ProfileLocked,
+    ProfileUnusable,
+    SandboxUnavailable,
+    SessionDeleted,
+    SessionNotFound,
+    SupervisorStopped,
+    UpstreamUnreachable,
+)
+from actors.events import SessionEvent
+from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors.verdict import LoginState, Verdict
+from supervisor.config import SupervisorConfig, TikTokSessionConfig
+from supervisor.events import EventStream
+from supervisor.supervisor import Supervisor, open_supervisor
+
+__all__ = [
+    "BrowserLost",
+    "CallerLeft",
+    "CapacityExhausted",
+    "CloneFailed",
+    "CreationTimedOut",
+    "EndReason",
+    "EngineUnavailable",
+    "EventStream",
+    "GreenroomError",
+    "InternalFailure",
+    "LoginState",
+    "NotLoggedIn",
+    "ProfileLocked",
+    "ProfileUnusable",
+    "SandboxUnavailable",
+    "SessionDeleted",
+    "SessionEvent",
+    "SessionInfo",
+    "SessionNotFound",
+    "SessionState",
+    "Supervisor",
+    "SupervisorConfig",
+    "SupervisorStopped",
+    "TikTokSessionConfig",
+    "UpstreamUnreachable",
+    "Verdict",
+    "open_supervisor",
+]

@@ -1,0 +1,457 @@
+"""A session's clone: complete, private, gone afterwards; and everything that can be in its way."""
+
+import errno
+import os
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import trio
+
+from actors.errors import CloneFailed, GreenroomError, NotLoggedIn, ProfileUnusable
+from actors.ports import Profiles
+from actors.profile import NOT_CLONED, ProfileCloner, clones
+from actors.verdict import LoginState
+from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
+
+ErrorT = TypeVar("ErrorT", bound=GreenroomError)
+
+BIG_FILE_BYTES = 2 << 30
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Path:
+    """Return a master profile that nobody uses."""
+    return make_profile(tmp_path / "master")
+
+
+@pytest.fixture
+def cloner(master: Path, tmp_path: Path) -> ProfileCloner:
+    """Return a cloner of `master`."""
+    return ProfileCloner(master=master, clones_dir=tmp_path / "state" / "clones")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root and the right to mount")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def files(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Return mtime and content of the regular files below `root`, by relative path."""
+    return {
+        name: (mtime_ns, content)
+        for name, (mode, mtime_ns, content) in snapshot(root).items()
+        if stat.S_ISREG(mode)
+    }
+
+
+def remains(cloner: ProfileCloner) -> list[str]:
+    """Return the names in the clones directory, if there is one."""
+    return [path.name for path in cloner.clones_dir.iterdir()] if cloner.clones_dir.is_dir() else []
+
+
+async def refusal(cloner: ProfileCloner, kind: type[ErrorT]) -> ErrorT:
+    """Return the error that cloning ends with, having left nothing, changed nothing, and told no path."""
+    before = snapshot(cloner.master) if cloner.master.is_dir() else None
+    with pytest.raises(kind) as refused:
+        async with cloner.open_clone("refused"):
+            pytest.fail("there is a clone")
+    assert remains(cloner) == []
+    assert before is None or snapshot(cloner.master) == before
+    assert "/" not in str(refused.value)
+    return refused.value
+
+
+async def test_clone_holds_the_profile_and_is_removed(cloner: ProfileCloner) -> None:
+    """A clone has its master's files with their mtimes, without the lock marks, for the block's length."""
+    profiles: Profiles = cloner
+    before, wanted = snapshot(cloner.master), files(cloner.master)
+    del wanted[".parentlock"]
+    async with profiles.open_clone("a") as clone:
+        assert clone == cloner.clones_dir / "a"
+        assert files(clone) == wanted
+        assert not (clone / "lock").is_symlink()
+    assert remains(cloner) == []
+    assert snapshot(cloner.master) == before
+
+
+async def test_clone_is_private_to_its_owner(cloner: ProfileCloner) -> None:
+    """Group and others get nothing, on the directories above the clone as well; the owner keeps what he had."""
+    (cloner.master / "prefs.js").chmod(0o644)
+    (cloner.master / "read-only").touch(0o444)
+    (cloner.master / "tool").touch(0o755)
+    (cloner.master / "storage").chmod(0o755)
+    async with cloner.open_clone("a") as clone:
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (clone, *clone.rglob("*"))}
+        assert modes["a"] == modes["storage"] == 0o700
+        assert (modes["prefs.js"], modes["read-only"], modes["tool"]) == (0o600, 0o400, 0o700)
+        assert not any(mode & 0o077 for mode in modes.values())
+        for made in (cloner.clones_dir, cloner.clones_dir.parent):
+            assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+async def test_clone_is_private_while_it_is_copied(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no moment at which others could look into a clone."""
+    modes: list[int] = []
+    monkeypatch.setattr(clones, "copy_profile", lambda _, clone: modes.append(clone.stat().st_mode & 0o777))
+    async with cloner.open_clone("a"):
+        assert modes == [0o700]
+
+
+async def test_names_not_cloned_are_left_out_at_the_top_only(cloner: ProfileCloner) -> None:
+    """Caches, crash dumps and lock marks stay behind; deeper down the same names are somebody's data."""
+    for name in NOT_CLONED - {"lock", ".parentlock"}:
+        (cloner.master / name).mkdir()
+        (cloner.master / name / "file").touch()
+        (cloner.master / "storage" / name).mkdir()
+    async with cloner.open_clone("a") as clone:
+        assert {path.name for path in clone.iterdir()} == {
+            "cookies.sqlite",
+            "prefs.js",
+            "startupCache",
+            "storage",
+        }
+        assert {path.name for path in (clone / "storage").iterdir()} > {"cache2", "minidumps"}
+
+
+async def test_symlinked_content_is_copied(cloner: ProfileCloner, tmp_path: Path) -> None:
+    """A clone has what the master's symlinks lead to, no symlinks, and nothing for those that lead nowhere."""
+    elsewhere = make_profile(tmp_path / "elsewhere")
+    (cloner.master / "linked.js").symlink_to(elsewhere / "prefs.js")
+    (cloner.master / "linked").symlink_to(elsewhere / "storage")
+    (cloner.master / "dangling").symlink_to(elsewhere / "missing")
+    (cloner.master / "below-a-file").symlink_to(elsewhere / "prefs.js" / "missing")
+    async with cloner.open_clone("a") as clone:
+        (clone / "linked" / "default" / "data.sqlite").write_bytes(b"changed in the clone")
+        assert (clone / "linked.js").read_bytes() == (elsewhere / "prefs.js").read_bytes()
+        assert not any(path.is_symlink() for path in clone.rglob("*"))
+        assert not (clone / "dangling").exists()
+        assert not (clone / "below-a-file").exists()
+    assert (elsewhere / "storage" / "default" / "data.sqlite").read_bytes() == b"data"
+
+
+async def test_master_that_is_a_symlink_is_cloned(cloner: ProfileCloner, tmp_path: Path) -> None:
+    """The master may be a symlink to a directory."""
+    link = tmp_path / "link"
+    link.symlink_to(cloner.master)
+    async with ProfileCloner(master=link, clones_dir=cloner.clones_dir).open_clone("a") as clone:
+        assert not clone.is_symlink()
+        assert (clone / "prefs.js").read_bytes() == (cloner.master / "prefs.js").read_bytes()
+
+
+async def test_two_clones_at_once_are_independent(cloner: ProfileCloner) -> None:
+    """Each session has files of its own, and ending one leaves the other."""
+    before = snapshot(cloner.master)
+    async with cloner.open_clone("a") as first:
+        async with cloner.open_clone("b") as second:
+            (second / "prefs.js").write_text("changed")
+            assert (first / "prefs.js").read_bytes() == (cloner.master / "prefs.js").read_bytes()
+        assert remains(cloner) == ["a"]
+        assert files(first)
+    assert remains(cloner) == []
+    assert snapshot(cloner.master) == before
+
+
+async def test_many_clones_at_once_are_all_made(cloner: ProfileCloner) -> None:
+    """Clones beyond those that are copied at once wait for their turn."""
+
+    async def hold(session_id: str) -> None:
+        async with cloner.open_clone(session_id):
+            entered.append(session_id)
+            if len(entered) == 5:
+                everyone.set()
+            await everyone.wait()
+
+    entered: list[str] = []
+    everyone = trio.Event()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(hold, str(number))
+    assert remains(cloner) == []
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+async def test_files_the_kernel_does_not_copy_are_copied_by_hand(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Where copy_file_range does not work, reading and writing does, large files included."""
+    (cloner.master / "large").write_bytes(os.urandom(3 << 20))
+
+    def refuse(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    async with cloner.open_clone("a") as clone:
+        assert (clone / "large").read_bytes() == (cloner.master / "large").read_bytes()
+        assert (clone / "cookies.sqlite").read_bytes() == (cloner.master / "cookies.sqlite").read_bytes()
+
+
+@pytest.mark.parametrize("growth", [1 << 20, -(1 << 20)], ids=["grows", "shrinks"])
+async def test_file_that_changes_its_size_does_not_hold_up_the_copy(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, growth: int
+) -> None:
+    """A file that grows as fast as it is copied is copied up to its first size; one that shrinks, to its end."""
+    large = cloner.master / "large"
+    large.write_bytes(bytes(8 << 20))
+    copy_range: Callable[[int, int, int], int] = os.copy_file_range
+
+    def copy_and_resize(reader: int, writer: int, count: int) -> int:
+        if os.fstat(reader).st_size >= 8 << 20 or growth < 0:
+            os.truncate(large, max(0, large.stat().st_size + growth))
+        return copy_range(reader, writer, count)
+
+    monkeypatch.setattr(os, "copy_file_range", copy_and_resize)
+    with trio.fail_after(10):
+        async with cloner.open_clone("a") as clone:
+            assert (clone / "large").stat().st_size == (8 << 20 if growth > 0 else 4 << 20)
+
+
+async def test_sparse_file_is_copied_whole(cloner: ProfileCloner) -> None:
+    """Holes are zeros, and do not end a file."""
+    with (cloner.master / "sparse").open("wb") as file:
+        file.truncate(5 << 20)
+        file.seek(4 << 20)
+        file.write(b"after the hole")
+    async with cloner.open_clone("a") as clone:
+        assert (clone / "sparse").read_bytes() == (cloner.master / "sparse").read_bytes()
+
+
+async def test_missing_master_means_not_logged_in(cloner: ProfileCloner, tmp_path: Path) -> None:
+    """Without a profile nobody is logged in, and the hint says what to do."""
+    cloner.master = tmp_path / "missing"
+    error = await refusal(cloner, NotLoggedIn)
+    assert error.verdict.state is LoginState.LOGGED_OUT
+    assert "greenroom login" in error.hint
+    assert "/" not in error.hint
+    assert not cloner.clones_dir.exists()
+
+
+async def test_empty_master_means_not_logged_in(cloner: ProfileCloner, tmp_path: Path) -> None:
+    """A profile with nothing but lock marks in it is empty."""
+    cloner.master = tmp_path / "empty"
+    cloner.master.mkdir()
+    assert "empty" in (await refusal(cloner, NotLoggedIn)).hint
+    (cloner.master / ".parentlock").touch()
+    (cloner.master / "lock").symlink_to("127.0.1.1:+1")
+    assert "empty" in (await refusal(cloner, NotLoggedIn)).hint
+
+
+async def test_master_that_is_no_directory_is_unusable(cloner: ProfileCloner) -> None:
+    """A file in the master's place can't be cloned."""
+    cloner.master /= "prefs.js"
+    error = await refusal(cloner, ProfileUnusable)
+    assert "Not a directory" in str(error)
+    assert str(cloner.master) in str(error.detail)
+
+
+async def test_unreadable_content_makes_the_master_unusable() -> None:
+    """A file, directory, lock file or master that its owner may not read is told as such."""
+    with unprivileged_directory() as home:
+        cloner = ProfileCloner(master=make_profile(home / "master"), clones_dir=home / "clones")
+        for name in ("prefs.js", "storage", ".parentlock", "."):
+            path = cloner.master / name
+            mode = path.stat().st_mode
+            path.chmod(0)
+            with pytest.raises(ProfileUnusable, match="Permission denied") as refused:
+                async with cloner.open_clone("a"):
+                    pytest.fail("there is a clone")
+            path.chmod(mode)
+            assert str(path) in str(refused.value.detail)
+            assert remains(cloner) == []
+
+
+@pytest.mark.parametrize("target", ["loop", "..", "../..", "../../.."])
+async def test_symlink_loop_makes_the_master_unusable(cloner: ProfileCloner, target: str) -> None:
+    """A link to itself, or to a directory it lies in, even far above the master, ends the copy."""
+    (cloner.master / "storage" / "loop").symlink_to(target)
+    assert "symlink" in str(await refusal(cloner, ProfileUnusable))
+
+
+async def test_very_deep_directories_make_the_master_unusable(cloner: ProfileCloner) -> None:
+    """Depth is bounded, well before it would exhaust the stack."""
+    (cloner.master / "/".join("d" * 200)).mkdir(parents=True)
+    assert "deep" in str(await refusal(cloner, ProfileUnusable))
+
+
+def _make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("socket", _make_socket),
+        ("FIFO", os.mkfifo),
+        ("device", lambda path: path.symlink_to("/dev/zero")),
+    ],
+)
+async def test_special_file_makes_the_master_unusable(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, kind: str, make: Callable[[Path], None]
+) -> None:
+    """What is neither file nor directory is named and never opened, at the end of a symlink either."""
+    monkeypatch.chdir(cloner.master)  # a socket's address is too short for most paths
+    make(cloner.master / "special")
+    error = await refusal(cloner, ProfileUnusable)
+    assert kind in str(error)
+    assert "special" in str(error.detail)
+
+
+async def test_full_disk_fails_the_clone(cloner: ProfileCloner, small_disk: Path) -> None:
+    """No space left is told as such, and what had been copied is removed."""
+    (cloner.master / "large").write_bytes(bytes(3 << 20))
+    cloner.clones_dir = small_disk / "clones"
+    error = await refusal(cloner, CloneFailed)
+    assert "No space left" in str(error)
+    assert str(small_disk) in str(error.detail)
+
+
+async def test_forbidden_clones_directory_fails_the_clone() -> None:
+    """Where no clone may be made, there is an error and no clone."""
+    with unprivileged_directory() as home:
+        cloner = ProfileCloner(master=make_profile(home / "master"), clones_dir=home / "clones")
+        cloner.clones_dir.mkdir(0o500)
+        assert "Permission denied" in str(await refusal(cloner, CloneFailed))
+
+
+async def test_file_as_clones_directory_fails_the_clone(cloner: ProfileCloner, tmp_path: Path) -> None:
+    """A file in the way of the clones directory is an error."""
+    cloner.clones_dir = tmp_path / "file"
+    cloner.clones_dir.touch()
+    await refusal(cloner, CloneFailed)
+
+
+async def test_existing_directory_is_never_reused_nor_removed(cloner: ProfileCloner) -> None:
+    """A clone of the same name fails, and leaves the first one alone."""
+    async with cloner.open_clone("a") as clone:
+        before = snapshot(clone)
+        with pytest.raises(CloneFailed, match="exists"):
+            async with cloner.open_clone("a"):
+                pytest.fail("a directory was used twice")
+        assert snapshot(clone) == before
+
+
+@pytest.mark.parametrize("session_id", ["", ".", "..", "a/b", "../a", "/tmp/a"])
+async def test_session_id_that_is_no_file_name_is_refused(cloner: ProfileCloner, session_id: str) -> None:
+    """No session id leads out of the clones directory."""
+    with pytest.raises(ValueError, match="file name"):
+        async with cloner.open_clone(session_id):
+            pytest.fail("there is a clone")
+
+
+async def test_clones_directory_inside_the_master_is_refused(cloner: ProfileCloner, tmp_path: Path) -> None:
+    """The master is not written to, not even when the settings say so by way of a symlink."""
+    before = snapshot(cloner.master)
+    link = tmp_path / "link"
+    link.symlink_to(cloner.master)
+    for inside in (cloner.master / "clones", link / "storage" / "clones"):
+        cloner.clones_dir = inside
+        await refusal(cloner, CloneFailed)
+    assert snapshot(cloner.master) == before
+
+
+async def test_cancelling_a_copy_is_prompt_and_removes_it(cloner: ProfileCloner) -> None:
+    """A cancelled copy stops within a large file, and its part is gone when `Cancelled` arrives."""
+    with (cloner.master / "huge").open("wb") as file:
+        file.truncate(BIG_FILE_BYTES)
+    copied = cloner.clones_dir / "a" / "huge"
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+
+            async def clone() -> None:
+                async with cloner.open_clone("a"):
+                    pytest.fail("the copy was complete")
+
+            nursery.start_soon(clone)
+            while not copied.exists() or copied.stat().st_size == 0:
+                await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+            began = time.perf_counter()
+    assert time.perf_counter() - began < 0.5  # it takes 0.02 s on an idle machine
+    assert remains(cloner) == []
+
+
+async def test_cancelling_a_waiting_copy_removes_its_directory(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone that waits for its turn can be cancelled without a copy being started."""
+    copies: list[Path] = []
+    monkeypatch.setattr(clones, "copy_profile", lambda _, clone: copies.append(clone))
+    monkeypatch.setattr(clones, "_COPIES_AT_ONCE", 1)
+    cloner = ProfileCloner(master=cloner.master, clones_dir=cloner.clones_dir)
+    async with cloner._copies:
+        with trio.move_on_after(0.1):
+            async with cloner.open_clone("a"):
+                pytest.fail("there is a clone")
+    assert copies == []
+    assert remains(cloner) == []
+
+
+async def test_cancelling_the_block_removes_the_clone(cloner: ProfileCloner) -> None:
+    """Cancellation does not keep a clone from being removed."""
+    with trio.CancelScope() as scope:
+        async with cloner.open_clone("a"):
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert remains(cloner) == []
+
+
+async def test_error_in_the_block_passes_and_removes_the_clone(cloner: ProfileCloner) -> None:
+    """An error of the session's own is not replaced."""
+    with pytest.raises(KeyError):
+        async with cloner.open_clone("a"):
+            raise KeyError
+    assert remains(cloner) == []
+
+
+async def test_removal_that_hangs_is_given_up(cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session's end does not wait for a disk that hangs for ever."""
+    disk_recovers = threading.Event()
+    monkeypatch.setattr(clones, "_REMOVAL_GRACE_S", 0.05)
+    monkeypatch.setattr(clones, "remove_clone", lambda _: disk_recovers.wait(10))
+    try:
+        with trio.fail_after(5), pytest.raises(CloneFailed, match="in time"):
+            async with cloner.open_clone("a"):
+                pass
+    finally:
+        disk_recovers.set()
+
+
+async def test_copying_leaves_the_event_loop_free(cloner: ProfileCloner) -> None:
+    """Other tasks run on while a large profile is copied and removed."""
+    (cloner.master / "large").write_bytes(bytes(256 << 20))
+    longest_s = 0.0
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while True:
+            began = trio.current_time()
+            await trio.sleep(0)
+            longest_s = max(longest_s, trio.current_time() - began)
+            await trio.sleep(0.001)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        async with cloner.open_clone("a"):
+            pass
+        nursery.cancel_scope.cancel()
+    assert longest_s < 0.1

@@ -1,0 +1,161 @@
+"""Is a profile in use? And what that means to cloning it."""
+
+import os
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import trio
+
+from actors.errors import ProfileLocked
+from actors.profile import ProfileCloner, clones, is_locked
+from actors.profile.lock import last_opened_ns
+from tests.actors.profile_trees import flocked, locked_by_other_process, make_profile, snapshot
+
+FIREFOX = "/usr/bin/firefox-esr"
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Path:
+    """Return a master profile that nobody uses."""
+    return make_profile(tmp_path / "master")
+
+
+@pytest.fixture
+def cloner(master: Path, tmp_path: Path) -> ProfileCloner:
+    """Return a cloner of `master`."""
+    return ProfileCloner(master=master, clones_dir=tmp_path / "clones")
+
+
+def test_stale_lock_marks_are_no_lock(master: Path) -> None:
+    """The names that a dead Firefox leaves behind do not lock a profile."""
+    assert not is_locked(master)
+
+
+def test_profile_without_lock_file_is_not_locked(master: Path, tmp_path: Path) -> None:
+    """A profile that no Firefox ever opened, a missing one, and a file in its place are not locked."""
+    (master / ".parentlock").unlink()
+    assert not is_locked(master)
+    assert not is_locked(tmp_path / "missing")
+    assert not is_locked(master / "prefs.js")
+
+
+def test_lock_of_other_process_is_seen_until_it_dies(master: Path) -> None:
+    """The fcntl lock counts, and ends with its holder even if that is killed."""
+    with locked_by_other_process(master):
+        assert is_locked(master)
+    assert not is_locked(master)
+
+
+def test_flock_on_the_lock_file_is_no_lock(master: Path) -> None:
+    """Only Firefox's kind of lock counts."""
+    with flocked(master / ".parentlock"):
+        assert not is_locked(master)
+
+
+def test_fifo_as_lock_file_does_not_block(master: Path) -> None:
+    """A FIFO of the lock file's name is answered at once."""
+    (master / ".parentlock").unlink()
+    os.mkfifo(master / ".parentlock")
+    assert not is_locked(master)
+
+
+def test_asking_leaves_no_trace_and_takes_no_time(master: Path) -> None:
+    """A probe writes nothing, does not take the lock away, and takes far less than a millisecond."""
+    with locked_by_other_process(master):
+        before = snapshot(master)
+        began = time.perf_counter()
+        assert all(is_locked(master) for _ in range(1000))
+        assert time.perf_counter() - began < 1
+        assert snapshot(master) == before
+
+
+def test_opening_a_profile_shows_in_its_last_opening(master: Path) -> None:
+    """Firefox's truncation of the lock file moves the time of the last opening, 0 for never."""
+    before = last_opened_ns(master)
+    time.sleep(0.02)  # file times advance with the kernel's tick
+    with locked_by_other_process(master):
+        assert last_opened_ns(master) > before > 0
+    (master / ".parentlock").unlink()
+    assert last_opened_ns(master) == 0
+
+
+async def test_locked_master_is_refused_at_once(cloner: ProfileCloner) -> None:
+    """A master in use is refused in milliseconds, before anything is made."""
+    with locked_by_other_process(cloner.master):
+        before = snapshot(cloner.master)
+        began = time.perf_counter()
+        with pytest.raises(ProfileLocked):
+            async with cloner.open_clone("a"):
+                pytest.fail("a locked profile was cloned")
+        assert time.perf_counter() - began < 0.1
+        assert not cloner.clones_dir.exists()
+        assert snapshot(cloner.master) == before
+
+
+async def test_master_locked_while_copying_discards_the_clone(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A master that is in use by the time its copy is complete gives no clone."""
+    copy = clones.copy_profile
+    with ExitStack() as browser:
+
+        def copy_while_opened(master: Path, clone: Path) -> None:
+            copy(master, clone)
+            browser.enter_context(locked_by_other_process(master))
+
+        monkeypatch.setattr(clones, "copy_profile", copy_while_opened)
+        with pytest.raises(ProfileLocked):
+            async with cloner.open_clone("a"):
+                pytest.fail("a copy that may be torn was handed out")
+    assert not any(cloner.clones_dir.iterdir())
+
+
+async def test_master_opened_and_closed_while_copying_discards_the_clone(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser that came and went during the copy may have torn it, so there is no clone either."""
+    copy = clones.copy_profile
+
+    def copy_while_opened(master: Path, clone: Path) -> None:
+        copy(master, clone)
+        time.sleep(0.02)  # file times advance with the kernel's tick
+        with locked_by_other_process(master):
+            pass
+
+    monkeypatch.setattr(clones, "copy_profile", copy_while_opened)
+    with pytest.raises(ProfileLocked):
+        async with cloner.open_clone("a"):
+            pytest.fail("a copy that may be torn was handed out")
+    assert not any(cloner.clones_dir.iterdir())
+
+
+@pytest.mark.browser
+async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> None:
+    """A running Firefox is seen, its profile is not cloned; once it is gone the profile can be cloned."""
+    master = tmp_path / "master"
+    master.mkdir()
+    cloner = ProfileCloner(master=master, clones_dir=tmp_path / "clones")
+    command = [FIREFOX, "--headless", "--no-remote", "--profile", str(master), "about:blank"]
+    firefox = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with trio.fail_after(30):
+            while not (is_locked(master) and (master / "prefs.js").exists()):
+                await trio.sleep(0.02)
+        opened_ns = last_opened_ns(master)
+        with pytest.raises(ProfileLocked):
+            async with cloner.open_clone("a"):
+                pytest.fail("a profile in use was cloned")
+    finally:
+        firefox.terminate()
+        with trio.move_on_after(15, shield=True) as patience:
+            await firefox.wait()
+        if patience.cancelled_caught:
+            firefox.kill()
+    assert not is_locked(master)
+    assert last_opened_ns(master) == opened_ns
+    async with cloner.open_clone("b") as clone:
+        assert (clone / "prefs.js").read_bytes() == (master / "prefs.js").read_bytes()
+        assert not (clone / ".parentlock").exists()

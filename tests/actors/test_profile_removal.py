@@ -1,0 +1,90 @@
+"""A clone is removed, whatever is in it and whoever still writes to it."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from actors.errors import CloneFailed
+from actors.profile import removal
+from actors.profile.removal import remove_clone
+from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
+
+
+def test_clone_with_content_is_removed(tmp_path: Path) -> None:
+    """A directory goes with all that is in it."""
+    remove_clone(make_profile(tmp_path / "clone"))
+    assert not any(tmp_path.iterdir())
+
+
+def test_clone_that_is_gone_is_fine(tmp_path: Path) -> None:
+    """Removing what is not there succeeds."""
+    remove_clone(tmp_path / "clone")
+
+
+def test_symlinks_out_of_the_clone_are_not_followed(tmp_path: Path) -> None:
+    """A link to a directory elsewhere is removed, what it points to is not."""
+    outside = make_profile(tmp_path / "outside")
+    before = snapshot(outside)
+    clone = make_profile(tmp_path / "clone")
+    (clone / "way-out").symlink_to(outside)
+    remove_clone(clone)
+    assert not clone.exists()
+    assert snapshot(outside) == before
+
+
+def test_directories_without_permissions_are_removed() -> None:
+    """Directories that forbid even their owner to look in are opened up; those outside keep their modes."""
+    with unprivileged_directory() as home:
+        outside = home / "outside"
+        outside.mkdir()
+        clone = make_profile(home / "clone")
+        (clone / "way-out").symlink_to(outside)
+        outside.chmod(0o500)
+        for path in ("storage/default", "storage", "startupCache", "."):
+            (clone / path).chmod(0)
+        remove_clone(clone)
+        assert not clone.exists()
+        assert outside.stat().st_mode & 0o777 == 0o500
+
+
+def test_dying_browser_that_still_writes_does_not_keep_the_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that appear while the clone is removed are removed as well, in further rounds."""
+    clone = make_profile(tmp_path / "clone")
+    rounds: list[Path] = []
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path: (rounds.append(path), rmtree(path)))
+
+    def write_on() -> None:
+        until = time.monotonic() + 0.2
+        while time.monotonic() < until:
+            (clone / "storage").mkdir(parents=True, exist_ok=True)
+            try:
+                (clone / "storage" / str(time.monotonic_ns())).touch()
+            except FileNotFoundError:
+                continue
+
+    browser = threading.Thread(target=write_on)
+    browser.start()
+    remove_clone(clone)
+    browser.join()
+    assert not clone.exists()
+    assert len(rounds) > 1
+
+
+def test_clone_that_can_not_be_removed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the last attempt the caller is told, the path in the detail only."""
+
+    def refuse(path: Path) -> None:
+        raise OSError(16, "Device or resource busy", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(removal, "_PAUSE_S", 0)
+    with pytest.raises(CloneFailed) as failure:
+        remove_clone(tmp_path)
+    assert str(tmp_path) not in str(failure.value)
+    assert str(tmp_path) in str(failure.value.detail)

@@ -1,0 +1,1 @@
+"""HTTP in, supervisor messages out; and the `greenroom` command."""

@@ -1,0 +1,186 @@
+"""The `greenroom` command."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import trio
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from actors.errors import GreenroomError
+from supervisor.config import EngineChoice
+from supervisor.world import real_browsers
+from web.daemon import serve as serve_daemon
+from web.demo import run_demo
+from web.doctor import Finding, Level, examine
+from web.install_browser import install_browser
+from web.login import log_in
+from web.logs import configure_logging
+from web.practice import open_practice_site
+from web.serving import BindFailed
+from web.settings import DaemonSettings, SettingsError, load_settings
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+_engine = click.option(
+    "--engine",
+    type=click.Choice([choice.value for choice in EngineChoice]),
+    help="The browser to launch; auto takes Camoufox, or Firefox where Camoufox is not installed.",
+)
+_config = click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A TOML file with a [greenroom] section.",
+)
+_user_data_dir = click.option(
+    "--user-data-dir",
+    "user_data_master_dir",
+    metavar="DIR",
+    help="The master profile; else CAMOUFOX_USER_DATA_DIR, else ./user_data.",
+)
+_url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
+_verbose = click.option("--verbose", is_flag=True, help="Also log what browsers and their hosts print.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="greenroom")
+def main() -> None:
+    """Logged-in TikTok browser sessions on call.
+
+    Every setting can also come from a TOML file (--config) or the environment (GREENROOM_MAX_SESSIONS=4).
+    """
+
+
+@main.command()
+@click.option("--bind", metavar="HOST:PORT", help="Where to listen.  [default: 127.0.0.1:8700]")
+@_url
+@_user_data_dir
+@_engine
+@click.option("--headless/--no-headless", default=None, help="Hide or show the browsers.  [default: hide]")
+@_config
+@_verbose
+def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C."""
+    configure_logging(verbose=verbose)
+    with _explaining():
+        settings = load_settings(config_file, overrides)
+        trio.run(serve_daemon, settings, click.echo)
+
+
+@main.command()
+@click.option(
+    "--bind", metavar="HOST:PORT", default="127.0.0.1:8701", show_default=True, help="Where to listen."
+)
+def practice(bind: str) -> None:
+    """Serve the practice site, a stand-in for tiktok.com, until Ctrl-C."""
+
+    async def run() -> None:
+        async with open_practice_site(bind) as url:
+            click.echo(f"practice site  {url}/\nall its pages  {url}/practice")
+            await trio.sleep_forever()
+
+    with _explaining():
+        trio.run(run)
+
+
+@main.command()
+@_url
+@_user_data_dir
+@_engine
+@_config
+@click.option("--headless", is_flag=True, help="Show no window: for sites that log in by themselves.")
+@_verbose
+def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: object) -> None:
+    """Log the master profile in: opens a visible browser on it until the login is seen."""
+    configure_logging(verbose=verbose)
+    with _explaining():
+        settings = load_settings(config_file, overrides)
+
+        async def run() -> bool:
+            browsers = await trio.to_thread.run_sync(real_browsers, settings)
+            return await log_in(settings, browsers, click.echo, headless=headless)
+
+        if not trio.run(run):
+            sys.exit(EXIT_FAILED)
+
+
+@main.command()
+@_user_data_dir
+@_engine
+@_config
+@click.option("--launch/--no-launch", default=True, help="Launch the browser for real.  [default: launch]")
+@_verbose
+def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: object) -> None:
+    """Tell what is installed, what would fail, and what mends it. Exit code 1 if sessions can't run."""
+    configure_logging(verbose=verbose)
+    with _explaining():
+        settings = load_settings(config_file, overrides)
+        findings = trio.run(_examine, settings, launch)
+    if any(finding.level is Level.FAIL for finding in findings):
+        sys.exit(EXIT_FAILED)
+
+
+@main.command()
+@_engine
+@_verbose
+def demo(engine: str | None, verbose: bool) -> None:
+    """Run the main job on the practice site with a real browser. Exit code 0 only if all of it held."""
+    configure_logging(verbose=verbose, quiet=not verbose)
+    with _explaining():
+        if not trio.run(run_demo, engine or EngineChoice.AUTO.value, Console()):
+            sys.exit(EXIT_FAILED)
+
+
+@main.command("install-browser")
+def install_browser_command() -> None:
+    """Get a browser: Camoufox if it can be fetched, else Firefox."""
+    if not install_browser(say=click.echo):
+        sys.exit(EXIT_FAILED)
+
+
+async def _examine(settings: DaemonSettings, launch: bool) -> list[Finding]:
+    """Examine this machine, with a sign of life meanwhile, and print what was found."""
+    console = Console()
+    findings = []
+    with console.status("Looking ...") as status:
+        async with aclosing(examine(settings, launch=launch)) as looking:
+            async for finding in looking:
+                findings.append(finding)
+                status.update(f"{finding.subject} done ...")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+    for finding in findings:
+        level = f"[{styles[finding.level]}]{finding.level.value}[/]"
+        table.add_row(level, finding.subject, escape(finding.found), escape(finding.mend))
+    console.print(table)
+    return findings
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """Turn errors into one readable message on standard error, and an exit code."""
+    try:
+        yield
+    except SettingsError as exc:
+        _stop(str(exc), EXIT_USAGE)
+    except (GreenroomError, BindFailed) as exc:
+        detail = getattr(exc, "detail", None)
+        _stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
+    except KeyboardInterrupt:
+        _stop("stopped", 130)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    for line in message.splitlines():
+        click.echo(f"greenroom: {line}", err=True)
+    sys.exit(code)

@@ -1,0 +1,70 @@
+"""The daemon: a supervisor and its HTTP front, until a signal says stop."""
+
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+
+import attrs
+import structlog
+import trio
+
+from actors.browser import BrowserHosts, EngineName, Sandbox
+from actors.ports import World
+from supervisor import Supervisor, open_supervisor
+from supervisor.world import real_browsers, real_profiles
+from web.app import create_app
+from web.logs import log_session_event
+from web.serving import open_server
+from web.settings import DaemonSettings
+
+_log = structlog.get_logger("greenroom.daemon")
+
+
+@attrs.frozen(kw_only=True)
+class Daemon:
+    """A running daemon: its address as a URL without a slash at the end, and its supervisor."""
+
+    url: str
+    supervisor: Supervisor
+
+
+@contextlib.asynccontextmanager
+async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -> AsyncIterator[Daemon]:
+    """Serve sessions over HTTP for the length of the block.
+
+    On leaving the block, all sessions end; requests under way get their answers. Raises `BindFailed` when
+    the address is taken, and what `open_supervisor` raises.
+    """
+    async with (
+        open_supervisor(settings, world=world, subscriber=log_session_event) as supervisor,
+        open_server(create_app(supervisor, settings), settings.bind) as url,
+    ):
+        yield Daemon(url=url, supervisor=supervisor)
+        await supervisor.stop()  # while requests can still be answered
+
+
+async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
+    """Run the daemon until SIGTERM or SIGINT, then end all sessions and return. `say` gets what it serves."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        browsers = await trio.to_thread.run_sync(real_browsers, settings)
+        world = World(profiles=real_profiles(settings), browsers=browsers)
+        async with open_daemon(settings, world=world) as daemon:
+            say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
+            say(f"sandbox         {browsers.sandbox.value}")
+            say(f"master profile  {settings.user_data_master_dir.resolve()}")
+            say(f"site            {settings.tiktok_url}")
+            say(f"address         {daemon.url}")
+            _warn(browsers)
+            async for number in signals:
+                _log.info("stopping", signal=signal.Signals(number).name)
+                break
+    _log.info("stopped")
+
+
+def _warn(browsers: BrowserHosts) -> None:
+    if browsers.engine.name is EngineName.FIREFOX:
+        _log.warning(
+            "stock Firefox stands in for Camoufox: stealth is off, the site can tell that it is automated"
+        )
+    if browsers.sandbox is Sandbox.NONE:
+        _log.warning("browsers run without a sandbox: run `greenroom doctor` to see why")

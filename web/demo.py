@@ -1,0 +1,129 @@
+"""The main job on the practice site with a real browser: what `make demo` shows."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import httpx
+import trio
+from rich.console import Console
+from rich.table import Table
+
+from actors.browser import own_processes
+from supervisor.world import real_browsers
+from web.daemon import open_daemon
+from web.login import log_in
+from web.practice import open_practice_site
+from web.settings import DaemonSettings
+
+HTTP_TIMEOUT_S = 60.0
+
+
+@attrs.define
+class Report:
+    """What happened, a row each, and whether all of it was as it should be."""
+
+    rows: list[tuple[str, str, str, str, bool]] = attrs.field(factory=list)
+
+    def add(self, case: str, expected: str, found: str, *, seconds: float | None = None) -> None:
+        """Note one outcome; it holds when what was found is what was expected."""
+        took = "" if seconds is None else f"{seconds:.2f} s"
+        self.rows.append((case, expected, found, took, expected == found))
+
+    @property
+    def holds(self) -> bool:
+        """Whether every outcome was the expected one."""
+        return all(row[-1] for row in self.rows)
+
+    def table(self) -> Table:
+        """Return the report for people."""
+        table = Table(title="Greenroom on the practice site", title_justify="left")
+        for heading in ("case", "expected", "found", "took", ""):
+            table.add_column(heading, justify="right" if heading == "took" else "left")
+        for case, expected, found, took, holds in self.rows:
+            table.add_row(case, expected, found, took, "[green]ok[/]" if holds else "[red]WRONG[/]")
+        return table
+
+
+async def run_demo(engine: str, console: Console) -> bool:
+    """Run the main job and print it as a table. Returns whether all of it held."""
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="greenroom-demo-") as folder:
+        async with open_practice_site() as site:
+            await _run_cases(Path(folder), site, engine, report, console)
+    console.print(report.table())
+    return report.holds
+
+
+async def _run_cases(folder: Path, site: str, engine: str, report: Report, console: Console) -> None:
+    logged_in = DaemonSettings(
+        bind="127.0.0.1:0",
+        engine=engine,
+        user_data_master_dir=folder / "logged-in",
+        clones_dir=folder / "clones",
+        tiktok_url=f"{site}/",
+    )
+    logged_out = attrs.evolve(logged_in, user_data_master_dir=folder / "logged-out")
+    browsers = await trio.to_thread.run_sync(real_browsers, logged_in)
+    console.print(
+        f"Practice site at {site}, engine {browsers.engine.name.value} {browsers.engine.version}, "
+        f"sandbox {browsers.sandbox.value}"
+    )
+
+    with console.status("Logging a master profile in, through the site's own login form ..."):
+        at_form = attrs.evolve(logged_in, tiktok_url=f"{site}/login?as=demo")
+        started = time.monotonic()
+        done = await log_in(at_form, browsers, lambda _line: None, headless=True)
+        report.add("log a master profile in", "True", str(done), seconds=time.monotonic() - started)
+    logged_out.user_data_master_dir.mkdir(mode=0o700)
+    (logged_out.user_data_master_dir / "prefs.js").touch()
+
+    async with _open_client(logged_in) as client:
+        with console.status("Asking for a session of the logged-in profile ..."):
+            answer = await _create(client, report, "logged-in master profile", "200")
+        report.add("the session is listed", "1", str(await _count_sessions(client)))
+        with console.status("Asking for a session while a browser has the master profile open ..."):
+            async with browsers.open_host("demo") as browser:
+                await browser.launch(logged_in.user_data_master_dir, headless=True)
+                await _create(client, report, "locked master profile", "423 USER_DATA_LOCKED")
+        with console.status("Deleting the session ..."):
+            await _delete(client, report, answer.headers.get("Location", "/tiktok/session/none"))
+        with console.status("Asking for another session, which the daemon's own end will end ..."):
+            await _create(client, report, "a second session", "200")
+    async with _open_client(logged_out) as client:
+        with console.status("Asking for a session of a profile that is not logged in ..."):
+            await _create(client, report, "logged-out master profile", "409 NOT_LOGGED_IN")
+
+    report.add("browser processes left", "0", str(len(own_processes())))
+    report.add("clones left", "0", str(len(list(logged_in.clones_dir.iterdir()))))
+
+
+@contextlib.asynccontextmanager
+async def _open_client(settings: DaemonSettings) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        open_daemon(settings) as daemon,
+        httpx.AsyncClient(base_url=daemon.url, timeout=HTTP_TIMEOUT_S) as client,
+    ):
+        yield client
+
+
+async def _create(client: httpx.AsyncClient, report: Report, case: str, expected: str) -> httpx.Response:
+    started = time.monotonic()
+    answer = await client.post("/tiktok/session", json={})
+    details = answer.json().get("error_details", {})
+    found = " ".join(filter(None, (str(answer.status_code), details.get("code"))))
+    report.add(f"POST /tiktok/session, {case}", expected, found, seconds=time.monotonic() - started)
+    return answer
+
+
+async def _delete(client: httpx.AsyncClient, report: Report, location: str) -> None:
+    started = time.monotonic()
+    answer = await client.delete(location)
+    report.add("DELETE the session", "204", str(answer.status_code), seconds=time.monotonic() - started)
+
+
+async def _count_sessions(client: httpx.AsyncClient) -> int:
+    return len((await client.get("/tiktok/session")).json()["sessions"])

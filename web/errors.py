@@ -1,0 +1,95 @@
+"""The one map from errors to HTTP answers."""
+
+import http
+import math
+from collections.abc import Mapping
+
+import attrs
+import msgspec
+
+from actors.errors import (
+    CapacityExhausted,
+    CreationTimedOut,
+    GreenroomError,
+    NotLoggedIn,
+    ProfileLocked,
+    SessionDeleted,
+    SessionNotFound,
+    SupervisorStopped,
+    UpstreamUnreachable,
+)
+from web.schemas import ErrorDetails, Failure
+
+
+class InvalidRequest(GreenroomError):
+    """The request's body is not what it should be; the text names the field."""
+
+
+class Unauthorized(GreenroomError):
+    """The request does not carry the token that the daemon was started with."""
+
+
+class OriginNotAllowed(GreenroomError):
+    """The request comes from a web page of an origin that is not configured."""
+
+
+@attrs.frozen
+class _Answer:
+    status: int
+    code: str
+    message: str
+
+
+_INTERNAL = _Answer(500, "INTERNAL_ERROR", "Internal server error")
+
+# Looked up by the error's own class; every GreenroomError that is not here is an INTERNAL_ERROR.
+_ANSWERS: Mapping[type[GreenroomError], _Answer] = {
+    NotLoggedIn: _Answer(409, "NOT_LOGGED_IN", "Not logged in to TikTok"),
+    SessionDeleted: _Answer(409, "SESSION_DELETED", "Session was deleted"),
+    ProfileLocked: _Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
+    CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
+    UpstreamUnreachable: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
+    CapacityExhausted: _Answer(503, "CAPACITY_EXHAUSTED", "No room for another session"),
+    SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
+    SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),
+    InvalidRequest: _Answer(422, "INVALID_REQUEST", "Invalid request"),
+    Unauthorized: _Answer(401, "UNAUTHORIZED", "Authentication required"),
+    OriginNotAllowed: _Answer(403, "ORIGIN_NOT_ALLOWED", "Origin not allowed"),
+}
+
+HttpAnswer = tuple[int, dict[str, str], Failure]
+
+
+def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
+    """Return the status, the extra headers and the body that tell a client of `error`."""
+    answer = _ANSWERS.get(type(error), _INTERNAL)
+    details = ErrorDetails(code=answer.code, details=str(error))
+    headers: dict[str, str] = {}
+    match error:
+        case NotLoggedIn(verdict=verdict, hint=hint):
+            details = msgspec.structs.replace(
+                details,
+                method=verdict.method.value,
+                timeout=whole(login_detection_timeout_s),
+                state=verdict.state,
+                hint=hint,
+            )
+        case CapacityExhausted(retry_after_s=retry_after_s):
+            headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+        case Unauthorized():
+            headers["WWW-Authenticate"] = "Bearer"
+    if answer is _INTERNAL:
+        details = msgspec.structs.replace(details, id=error.id)
+    return answer.status, headers, Failure(message=answer.message, error_details=details)
+
+
+def describe_http_error(status: int) -> Failure:
+    """Return the body for an answer that HTTP itself demands: no such path, no such method."""
+    meaning = http.HTTPStatus(status)
+    details = ErrorDetails(code=meaning.name, details=meaning.description or meaning.phrase)
+    return Failure(message=meaning.phrase, error_details=details)
+
+
+def whole(number: float) -> float | int:
+    """Return 8.0 as 8, as people write it."""
+    return int(number) if number.is_integer() else number

@@ -1,0 +1,76 @@
+"""The log: one readable line an event, or one JSON object a line where no terminal is watching."""
+
+import logging
+import logging.config
+import sys
+
+import structlog
+
+from actors.events import SessionEvent
+from actors.lifecycle import EndReason, SessionState
+
+_log = structlog.get_logger("greenroom.session")
+
+# What an operator may have to act on; the other ends are business as usual.
+_TROUBLE = {EndReason.BROWSER_LOST, EndReason.CREATION_TIMEOUT, EndReason.FAILED}
+
+
+def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
+    """Send our log and the libraries' to standard error.
+
+    `verbose` adds every state and what browsers and their hosts print; `quiet` leaves out all but failures
+    of Greenroom itself.
+    """
+    console = sys.stderr.isatty()
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True) if not console else _clock(),
+    ]
+    render: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
+    logging.getLogger("greenroom").setLevel(level)
+
+
+def log_session_event(event: SessionEvent) -> None:
+    """Write one line about a session's new state. Subscribe it to the supervisor's events."""
+    session = event.session
+    fields: dict[str, object] = {"session_id": session.id, "state": session.state.value}
+    if session.state is SessionState.LIVE:
+        _log.info("session is live", **fields, phase_ms=dict(session.phase_ms))
+        return
+    if session.state is not SessionState.ENDED:
+        _log.debug("session goes on", **fields)
+        return
+    reason = session.reason
+    fields |= {"reason": reason.value if reason else None, "phase_ms": dict(session.phase_ms)}
+    if event.error is not None:
+        fields |= {"error": str(event.error), "detail": event.error.detail, "error_id": event.error.id}
+    if session.verdict is not None and reason is EndReason.NOT_LOGGED_IN:
+        fields["login_state"] = session.verdict.state.value
+    cause = event.error.__cause__ if event.error is not None else None
+    if reason in _TROUBLE:
+        _log.warning("session ended", **fields, exc_info=cause)
+    else:
+        _log.info("session ended", **fields)
+
+
+def _clock() -> structlog.processors.TimeStamper:
+    return structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)

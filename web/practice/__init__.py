@@ -1,0 +1,23 @@
+"""The practice site: a stand-in for TikTok's home page, for the demo and for tests on a real browser.
+
+`web.practice.app` documents its routes.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from web.practice.app import create_practice_app
+from web.serving import open_server
+
+__all__ = ["create_practice_app", "open_practice_site"]
+
+
+@contextlib.asynccontextmanager
+async def open_practice_site(bind: str = "127.0.0.1:0") -> AsyncIterator[str]:
+    """Serve a practice site of its own inside the block and yield its base URL, without a slash at the end.
+
+    It starts with nobody logged in. Leaving the block ends it at once: requests in flight, hanging ones
+    included, are cut off. Raises BindFailed when the address can't be had.
+    """
+    async with open_server(create_practice_app(), bind, graceful_timeout_s=0) as base_url:
+        yield base_url

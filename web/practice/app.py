@@ -1,0 +1,110 @@
+"""The practice site's pages.
+
+| path                 | answer                                                                         |
+|----------------------|--------------------------------------------------------------------------------|
+| `/`                  | the home feed, for the viewer whose `sessionid` cookie was issued here, if any |
+| `/login`             | GET a form, any values will do; POST sets `sessionid` and redirects to `/`     |
+| `/login?as=NAME`     | the form, filled in for NAME, which submits itself                             |
+| `/logout`            | GET or POST: forgets the token, clears the cookie, redirects to `/`            |
+| `/practice`          | this table, for humans                                                         |
+| `/health`            | `ok`                                                                           |
+| `/slow?seconds=S`    | the home feed after S seconds, 0 to 60                                         |
+| `/hang`              | nothing, until the client leaves                                               |
+| `/reset`             | nothing: the TCP connection is reset                                           |
+| `/endless-image`     | the home feed with an image that never finishes                                |
+| `/endless-image.png` | that image: it starts, and never finishes                                      |
+| `/error?status=N`    | an error page, with any status from 500 to 599; 500 if none is given           |
+| `/captcha`           | a security check: neither logged in nor logged out                             |
+| `/heavy`             | the home feed, 5 MB of HTML with very long lines                               |
+| `/uncertain`         | a page that says nothing of its viewer                                         |
+
+All of it is our own invention, and it makes the browser ask for nothing elsewhere: style, script and pictures
+are inline, and the Content-Security-Policy forbids the rest.
+"""
+
+from quart import Response, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+from quart_trio import QuartTrio
+
+from web.practice.home import COOKIE, Route, render_home
+from web.practice.trouble import TroublePages
+from web.practice.viewers import Viewers
+
+COOKIE_MAX_AGE_S = 30 * 24 * 60 * 60
+MAX_FORM_BYTES = 64 * 1024
+# A browser's driver may evaluate strings in the page, hence the unsafe-eval.
+CONTENT_SECURITY_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data:"
+
+
+def create_practice_app() -> QuartTrio:
+    """Make a practice site on which nobody is logged in yet. No two of them share a viewer."""
+    app = QuartTrio(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
+    viewers = Viewers()
+    pages = HomePages(viewers)
+    pages.routes += TroublePages(viewers).routes
+    for route in pages.routes:
+        app.add_url_rule(route.path, endpoint=route.path, view_func=route.view, methods=list(route.methods))
+    app.after_request(_finish)
+    return app
+
+
+class HomePages:
+    """The pages that behave: the feed, logging in and out, and what helps humans and tests find their way."""
+
+    def __init__(self, viewers: Viewers) -> None:
+        self._viewers = viewers
+        self.routes: tuple[Route, ...] = (
+            Route("/", "The home feed, for the viewer whom this site logged in, or logged out.", self.home),
+            Route(
+                "/login",
+                "A form: any name and password will do. Given a name, it fills itself in and submits.",
+                self.login,
+                ("GET", "POST"),
+                example="/login?as=demo",
+            ),
+            Route("/logout", "Forgets the viewer and goes to the home feed.", self.logout, ("GET", "POST")),
+            Route("/practice", "This page.", self.practice),
+            Route("/health", "Says ok.", self.health),
+        )
+
+    async def home(self) -> ResponseReturnValue:
+        """Answer with the viewer's feed."""
+        return await render_home(self._viewers)
+
+    async def login(self) -> ResponseReturnValue:
+        """Show the form, or log its sender in."""
+        if request.method != "POST":
+            return await render_template("login.html", name=request.args.get("as", ""))
+        form = await request.form
+        response = redirect("/", code=303)
+        response.set_cookie(
+            COOKIE,
+            self._viewers.log_in(form.get("username", "")),
+            max_age=COOKIE_MAX_AGE_S,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
+
+    async def logout(self) -> ResponseReturnValue:
+        """Forget the viewer's token: a copy of the cookie is worth nothing any more."""
+        self._viewers.log_out(request.cookies.get(COOKIE))
+        response = redirect("/", code=303)
+        response.delete_cookie(COOKIE, httponly=True, samesite="Lax")
+        return response
+
+    async def practice(self) -> ResponseReturnValue:
+        """List all pages."""
+        return await render_template("practice.html", routes=self.routes)
+
+    async def health(self) -> ResponseReturnValue:
+        """Say that the site is up."""
+        return "ok", {"Content-Type": "text/plain; charset=utf-8"}
+
+
+async def _finish(response: Response) -> Response:
+    if response.mimetype == "text/html":
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response

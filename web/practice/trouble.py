@@ -1,0 +1,127 @@
+"""Pages that misbehave, each in one way that a session has to cope with."""
+
+import functools
+import itertools
+import math
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+import trio
+from quart import abort, current_app, render_template, request
+from quart.typing import ResponseReturnValue
+
+from web.practice.home import Route, render_home
+from web.practice.viewers import Viewers
+from web.serving import reset_connections
+
+MAX_SLOW_S = 60.0
+HEAVY_BYTES = 5_000_000
+HEAVY_LINES = 5
+# A PNG's signature and the header of an image of 540 x 960 pixels: enough for a browser to wait for the rest.
+IMAGE_START = bytes.fromhex("89504e470d0a1a0a 0000000d 49484452 0000021c 000003c0 08 02 00 00 00 f11737cb")
+
+
+class TroublePages:
+    """The misbehaving pages. Where a page is shown at all, it is the viewer's home feed if it can be."""
+
+    def __init__(self, viewers: Viewers) -> None:
+        self._viewers = viewers
+        self.routes: tuple[Route, ...] = (
+            Route(
+                "/slow", "The home feed after some seconds, 0 to 60.", self.slow, example="/slow?seconds=2"
+            ),
+            Route("/hang", "Never answers.", self.hang),
+            Route("/reset", "Resets the connection instead of answering.", self.reset),
+            Route("/endless-image", "The home feed with an image that never finishes.", self.endless_image),
+            Route("/endless-image.png", "That image.", self.endless_image_png),
+            Route(
+                "/error",
+                "An error page, with any status from 500 to 599.",
+                self.error,
+                example="/error?status=503",
+            ),
+            Route("/captcha", "A security check.", self.captcha),
+            Route("/heavy", "The home feed, 5 MB of it, in very long lines.", self.heavy),
+            Route("/uncertain", "A page that says nothing of its viewer.", self.uncertain),
+        )
+
+    async def slow(self) -> ResponseReturnValue:
+        """Answer with the home feed after `seconds`; 400 if that is no number from 0 to 60."""
+        seconds = _number(request.args.get("seconds", "1"))
+        if not 0 <= seconds <= MAX_SLOW_S:
+            abort(400, f"seconds must be a number from 0 to {MAX_SLOW_S:g}")
+        await trio.sleep(seconds)
+        return await render_home(self._viewers)
+
+    async def hang(self) -> ResponseReturnValue:
+        """Never answer; cancelled when the client leaves."""
+        await trio.sleep_forever()
+
+    async def reset(self) -> ResponseReturnValue:
+        """Reset the connection that this request came on; 501 where there is none, as in a test client."""
+        server, client = request.scope.get("server"), request.scope.get("client")
+        if server is None or server[1] is None or client is None:
+            abort(501, "this request came on no connection")
+        if reset_connections((server[0], server[1]), (client[0], client[1])) == 0:
+            abort(501, "this request's connection can't be found")
+        await trio.sleep_forever()  # until the server notices
+
+    async def endless_image(self) -> ResponseReturnValue:
+        """Answer with a home feed whose load event never comes."""
+        return await render_home(self._viewers, endless_image=True)
+
+    async def endless_image_png(self) -> ResponseReturnValue:
+        """Start an image and never finish it."""
+        response = current_app.response_class(_image_start_only(), content_type="image/png")
+        response.headers["Cache-Control"] = "no-store"
+        response.timeout = None
+        return response
+
+    async def error(self) -> ResponseReturnValue:
+        """Answer with an error page; 400 if the wanted status is none of a server's errors."""
+        status = _number(request.args.get("status", "500"))
+        if status not in range(500, 600):
+            abort(400, "status must be a whole number from 500 to 599")
+        phrase = {known.value: known.phrase for known in HTTPStatus}.get(int(status), "Server Error")
+        return await render_template("error.html", status=int(status), phrase=phrase), int(status)
+
+    async def captcha(self) -> ResponseReturnValue:
+        """Answer with a security check, which shows neither a viewer nor a way to log in."""
+        return await render_template("captcha.html")
+
+    async def heavy(self) -> ResponseReturnValue:
+        """Answer with a home feed of 5 MB."""
+        return await render_home(self._viewers, ballast=_ballast())
+
+    async def uncertain(self) -> ResponseReturnValue:
+        """Answer with a page on which each method of the verdict finds nothing."""
+        return await render_template("uncertain.html")
+
+
+async def _image_start_only() -> AsyncIterator[bytes]:
+    yield IMAGE_START
+    await trio.sleep_forever()
+
+
+@functools.cache
+def _ballast() -> str:
+    """Make the kind of line that real pages carry their state in: minified JSON, a megabyte long.
+
+    It holds the first words of the verdict's patterns again and again, and never the words after them. It
+    moves no verdict, but takes quadratic time with an expression such as `user.*avatar`.
+    """
+    items = (
+        f'{{"user":{n:06d},"sign":"{n * 2654435761 % 2**32:08x}","log":{n % 97:02d},"play":"v{n:06d}"}}'
+        for n in itertools.count()
+    )
+    item_bytes = len(next(items)) + 1
+    per_line = HEAVY_BYTES // HEAVY_LINES // item_bytes + 1
+    lines = (",".join(itertools.islice(items, per_line)) for _ in range(HEAVY_LINES))
+    return "[" + ",\n".join(lines) + "]"
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
