@@ -46,7 +46,7 @@ lock: ## Renew constraints.txt: the newest versions that pyproject.toml allows
 	  "$$dir/venv/bin/python" $(PIP_INSTALL) '.[dev]'; \
 	  echo "# Every package's version as tested, for Python 3.11 and newer. Renew with: make lock" > "$$dir/lock"; \
 	  "$$dir/venv/bin/python" -m pip freeze --exclude greenroom --exclude setuptools >> "$$dir/lock"; \
-	  cp "$$dir/lock" constraints.txt
+	  cmp -s "$$dir/lock" constraints.txt || cp "$$dir/lock" constraints.txt
 
 clean: ## Remove the environment and all caches; never a profile
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -129,11 +129,13 @@ class SessionActor:
                 async with trio.open_nursery() as watching:
                     watching.start_soon(self._read_mailbox)
                     watching.start_soon(self._notice_caller_leaving)
-                    with self._life:
-                        await self._live()
-                    self._enter(SessionState.ENDED)
-                    self._gone.set()
-                    watching.cancel_scope.cancel(reason="the session has ended")
+                    try:
+                        with self._life:
+                            await self._live()
+                    finally:
+                        self._enter(SessionState.ENDED)
+                        self._gone.set()
+                        watching.cancel_scope.cancel(reason="the session has ended")
         finally:
             self._close_channels()
 
@@ -142,12 +144,14 @@ class SessionActor:
             async with self.world.profiles.open_clone(self.spec.id) as clone:
                 self._enter(SessionState.LAUNCHING)
                 async with self.world.browsers.open_host(self.spec.id) as browser:
-                    with self._noting_failure():
-                        await browser.launch(clone, headless=self.spec.headless)
-                        await self._create(browser)
-                        await browser.wait_lost()
-                    if self._expires_at and self._reason in _POLITE_ENDS:
-                        await self._close_politely(browser)
+                    try:
+                        with self._noting_failure():
+                            await browser.launch(clone, headless=self.spec.headless)
+                            await self._create(browser)
+                            await browser.wait_lost()
+                    finally:
+                        if self._expires_at and self._reason in _POLITE_ENDS:
+                            await self._close_politely(browser)
 
     async def _create(self, browser: Browser) -> None:
         self._enter(SessionState.NAVIGATING)

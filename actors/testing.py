@@ -111,6 +111,8 @@ class FakeBrowser:
         self.closed_politely = True
 
     async def _take(self, seconds: float, error: Exception | None) -> None:
+        if self._lost.is_set():
+            await self.wait_lost()
         with trio.move_on_after(seconds):
             await self.wait_lost()
         await _take(0, error)

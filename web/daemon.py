@@ -1,6 +1,7 @@
 """The daemon: a supervisor and its HTTP front, until a signal says stop."""
 
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 
@@ -14,7 +15,7 @@ from supervisor import Supervisor, open_supervisor
 from supervisor.world import real_browsers, real_profiles
 from web.app import create_app
 from web.logs import log_session_event
-from web.serving import open_server
+from web.serving import open_server, sole_error_bare
 from web.settings import DaemonSettings
 
 _log = structlog.get_logger("greenroom.daemon")
@@ -35,30 +36,41 @@ async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -
     On leaving the block, all sessions end; requests under way get their answers. Raises `BindFailed` when
     the address is taken, and what `open_supervisor` raises.
     """
-    async with (
-        open_supervisor(settings, world=world, subscriber=log_session_event) as supervisor,
-        open_server(create_app(supervisor, settings), settings.bind) as url,
-    ):
-        yield Daemon(url=url, supervisor=supervisor)
-        await supervisor.stop()  # while requests can still be answered
+    with sole_error_bare(layers=1):  # the supervisor's nursery
+        async with (
+            open_supervisor(settings, world=world, subscriber=log_session_event) as supervisor,
+            open_server(create_app(supervisor, settings), settings.bind) as url,
+        ):
+            yield Daemon(url=url, supervisor=supervisor)
+            await supervisor.stop()  # while requests can still be answered
 
 
 async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
     """Run the daemon until SIGTERM or SIGINT, then end all sessions and return. `say` gets what it serves."""
+    stopping = trio.Event()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         browsers = await trio.to_thread.run_sync(real_browsers, settings)
         world = World(profiles=real_profiles(settings), browsers=browsers)
-        async with open_daemon(settings, world=world) as daemon:
-            say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
-            say(f"sandbox         {browsers.sandbox.value}")
-            say(f"master profile  {settings.user_data_master_dir.resolve()}")
-            say(f"site            {settings.tiktok_url}")
-            say(f"address         {daemon.url}")
-            _warn(browsers)
-            async for number in signals:
-                _log.info("stopping", signal=signal.Signals(number).name)
-                break
+        with sole_error_bare(layers=1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_heed_signals, signals, stopping)
+                async with open_daemon(settings, world=world) as daemon:
+                    say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
+                    say(f"sandbox         {browsers.sandbox.value}")
+                    say(f"master profile  {os.path.realpath(settings.user_data_master_dir)}")
+                    say(f"site            {settings.tiktok_url}")
+                    say(f"address         {daemon.url}")
+                    _warn(browsers)
+                    await stopping.wait()
+                nursery.cancel_scope.cancel(reason="the daemon has stopped")
     _log.info("stopped")
+
+
+async def _heed_signals(signals: AsyncIterator[int], stopping: trio.Event) -> None:
+    """Set `stopping` at the first signal; further ones, of somebody impatient, must not break the stop."""
+    async for number in signals:
+        _log.info("still stopping" if stopping.is_set() else "stopping", signal=signal.Signals(number).name)
+        stopping.set()
 
 
 def _warn(browsers: BrowserHosts) -> None:

@@ -1,12 +1,14 @@
 """How the master profile gets its login: a browser on the profile itself, until the page shows a login."""
 
 import contextlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import trio
 
-from actors.browser import BrowserHosts
-from actors.errors import BrowserLost, CloneFailed, GreenroomError, ProfileLocked
+from actors.browser import BrowserHosts, ScraplingFetcherAdapter
+from actors.errors import BrowserLost, EngineUnavailable, GreenroomError, ProfileLocked, ProfileUnusable
 from actors.profile import is_locked
 from actors.verdict import LoginDetector, LoginState
 from supervisor.config import SupervisorConfig

@@ -29,7 +29,8 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True) if not console else _clock(),
     ]
     render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        # Not Rich's tracebacks, the default where Rich is installed: they print local variables, secrets too.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

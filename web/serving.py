@@ -36,6 +36,9 @@ class BindFailed(OSError):
         super().__init__(code, f"Can't listen on {bind!r}: {why}")
         self.bind = bind
 
+    def __str__(self) -> str:
+        return str(self.strerror)  # without the number that OSError puts before it
+
 
 @contextlib.asynccontextmanager
 async def open_server(
@@ -57,7 +60,7 @@ async def open_server(
     with listening:
         address = listening.getsockname()
         shutdown, stopped, failed = trio.Event(), trio.Event(), trio.Event()
-        with _sole_error_bare(layers=1):
+        with sole_error_bare(layers=1):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_reset_leftovers, address, shutdown, graceful_timeout_s, stopped)
                 watched = _watch_startup(app, failed)
@@ -114,7 +117,7 @@ async def _serve(
     config.graceful_timeout = graceful_timeout_s
     config.startup_timeout = config.shutdown_timeout = LIFESPAN_TIMEOUT_S
     try:
-        with _sole_error_bare(layers=math.inf):
+        with sole_error_bare(layers=math.inf):
             await worker_serve(
                 wrap_app(app, config.wsgi_max_body_size, "asgi"),
                 config,
@@ -199,7 +202,7 @@ def _reset(connection: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def _sole_error_bare(*, layers: float) -> Iterator[None]:
+def sole_error_bare(*, layers: float) -> Iterator[None]:
     """Raise an error that is alone in its group as itself, up to `layers` groups deep: no nursery shows."""
     try:
         yield

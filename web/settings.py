@@ -159,7 +159,7 @@ def load_settings(
     if config_file is not None:
         loaders.append(loading.file(config_file, asked_by="the command line"))
     elif named := os.environ.get(CONFIG_VARIABLE):
-        loaders.append(loading.file(Path(named).expanduser(), asked_by=CONFIG_VARIABLE))
+        loaders.append(loading.file(Path(named), asked_by=CONFIG_VARIABLE))
     if profile := os.environ.get(PROFILE_VARIABLE):
         loaders.append(loading.values({"user_data_master_dir": profile}, origin=PROFILE_VARIABLE))
     loaders.append(loading.environment())
@@ -188,6 +188,8 @@ class _Loading:
 
     def file(self, path: Path, *, asked_by: str) -> Loader:
         """Return a loader for the section of a TOML file; it raises SettingsError when it can't be read."""
+        with suppress(RuntimeError):  # the ~ of a user that does not exist: opening the file will tell
+            path = path.expanduser()
 
         def load(settings_cls: type, options: OptionList) -> LoadedSettings:
             try:

@@ -1,4 +1,4 @@
-"""What the profile tests share: profiles to clone, their whole content at a glance, Firefox's lock on them."""
+"""What the profile tests share: profiles to clone, all of their content at once, Firefox's lock on them."""
 
 import fcntl
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 _NOBODY = 65534
 
-# What nsProfileLock::LockWithFcntl does, in a process of its own, as fcntl locks demand: a write lock over all
-# of the file, which is truncated by being opened. lockf(3) over length 0 is that fcntl lock.
+# What nsProfileLock::LockWithFcntl does, in a process of its own, as fcntl locks demand: a write lock over
+# all of the file, which is truncated by being opened. lockf(3) over length 0 is that fcntl lock.
 _HOLD_LOCK = """
 import fcntl, sys
 with open(sys.argv[1], "w") as file:

@@ -91,7 +91,7 @@ async def test_clone_holds_the_profile_and_is_removed(cloner: ProfileCloner) -> 
 
 
 async def test_clone_is_private_to_its_owner(cloner: ProfileCloner) -> None:
-    """Group and others get nothing, on the directories above the clone as well; the owner keeps what he had."""
+    """Group and others get nothing, above the clone neither; the owner keeps the permissions he had."""
     (cloner.master / "prefs.js").chmod(0o644)
     (cloner.master / "read-only").touch(0o444)
     (cloner.master / "tool").touch(0o755)
@@ -132,7 +132,7 @@ async def test_names_not_cloned_are_left_out_at_the_top_only(cloner: ProfileClon
 
 
 async def test_symlinked_content_is_copied(cloner: ProfileCloner, tmp_path: Path) -> None:
-    """A clone has what the master's symlinks lead to, no symlinks, and nothing for those that lead nowhere."""
+    """A clone has what the master's symlinks lead to, no symlinks, and nothing for dangling ones."""
     elsewhere = make_profile(tmp_path / "elsewhere")
     (cloner.master / "linked.js").symlink_to(elsewhere / "prefs.js")
     (cloner.master / "linked").symlink_to(elsewhere / "storage")
@@ -208,18 +208,18 @@ async def test_files_the_kernel_does_not_copy_are_copied_by_hand(
 async def test_file_that_changes_its_size_does_not_hold_up_the_copy(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, growth: int
 ) -> None:
-    """A file that grows as fast as it is copied is copied up to its first size; one that shrinks, to its end."""
+    """A file that grows as it is copied is copied up to its first size; one that shrinks, to its end."""
     large = cloner.master / "large"
     large.write_bytes(bytes(8 << 20))
     copy_range: Callable[[int, int, int], int] = os.copy_file_range
 
     def copy_and_resize(reader: int, writer: int, count: int) -> int:
-        if os.fstat(reader).st_size >= 8 << 20 or growth < 0:
-            os.truncate(large, max(0, large.stat().st_size + growth))
+        if os.path.sameopenfile(reader, watched.fileno()):
+            os.truncate(large, large.stat().st_size + growth)
         return copy_range(reader, writer, count)
 
     monkeypatch.setattr(os, "copy_file_range", copy_and_resize)
-    with trio.fail_after(10):
+    with large.open("rb") as watched, trio.fail_after(10):
         async with cloner.open_clone("a") as clone:
             assert (clone / "large").stat().st_size == (8 << 20 if growth > 0 else 4 << 20)
 
@@ -278,11 +278,13 @@ async def test_unreadable_content_makes_the_master_unusable() -> None:
             assert remains(cloner) == []
 
 
-@pytest.mark.parametrize("target", ["loop", "..", "../..", "../../.."])
+@pytest.mark.parametrize("target", ["loop", "..", "../..", "../../state"])
 async def test_symlink_loop_makes_the_master_unusable(cloner: ProfileCloner, target: str) -> None:
-    """A link to itself, or to a directory it lies in, even far above the master, ends the copy."""
+    """A link to itself, to a directory that it lies in, or to one with the clone in it, ends the copy."""
     (cloner.master / "storage" / "loop").symlink_to(target)
-    assert "symlink" in str(await refusal(cloner, ProfileUnusable))
+    error = await refusal(cloner, ProfileUnusable)
+    assert "symlink loop" in str(error) or "symbolic links" in str(error)
+    assert "loop" in str(error.detail)
 
 
 async def test_very_deep_directories_make_the_master_unusable(cloner: ProfileCloner) -> None:
@@ -381,7 +383,7 @@ async def test_cancelling_a_copy_is_prompt_and_removes_it(cloner: ProfileCloner)
                     pytest.fail("the copy was complete")
 
             nursery.start_soon(clone)
-            while not copied.exists() or copied.stat().st_size == 0:
+            while not copied.exists() or copied.stat().st_size == 0:  # noqa: ASYNC110 - files send no event
                 await trio.sleep(0.001)
             nursery.cancel_scope.cancel()
             began = time.perf_counter()
@@ -438,14 +440,15 @@ async def test_removal_that_hangs_is_given_up(cloner: ProfileCloner, monkeypatch
 
 async def test_copying_leaves_the_event_loop_free(cloner: ProfileCloner) -> None:
     """Other tasks run on while a large profile is copied and removed."""
-    (cloner.master / "large").write_bytes(bytes(256 << 20))
+    with (cloner.master / "large").open("wb") as file:
+        file.truncate(256 << 20)
     longest_s = 0.0
 
     async def watch() -> None:
         nonlocal longest_s
         while True:
             began = trio.current_time()
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
             longest_s = max(longest_s, trio.current_time() - began)
             await trio.sleep(0.001)
 

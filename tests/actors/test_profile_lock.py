@@ -11,6 +11,7 @@ import trio
 
 from actors.errors import ProfileLocked
 from actors.profile import ProfileCloner, clones, is_locked
+from actors.profile.copy import copy_profile
 from actors.profile.lock import last_opened_ns
 from tests.actors.profile_trees import flocked, locked_by_other_process, make_profile, snapshot
 
@@ -99,12 +100,13 @@ async def test_master_locked_while_copying_discards_the_clone(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A master that is in use by the time its copy is complete gives no clone."""
-    copy = clones.copy_profile
     with ExitStack() as browser:
 
         def copy_while_opened(master: Path, clone: Path) -> None:
-            copy(master, clone)
+            copy_profile(master, clone)
+            opened_ns = last_opened_ns(master)
             browser.enter_context(locked_by_other_process(master))
+            os.utime(master / ".parentlock", ns=(opened_ns, opened_ns))
 
         monkeypatch.setattr(clones, "copy_profile", copy_while_opened)
         with pytest.raises(ProfileLocked):
@@ -117,10 +119,9 @@ async def test_master_opened_and_closed_while_copying_discards_the_clone(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A browser that came and went during the copy may have torn it, so there is no clone either."""
-    copy = clones.copy_profile
 
     def copy_while_opened(master: Path, clone: Path) -> None:
-        copy(master, clone)
+        copy_profile(master, clone)
         time.sleep(0.02)  # file times advance with the kernel's tick
         with locked_by_other_process(master):
             pass
@@ -142,7 +143,7 @@ async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> N
     firefox = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with trio.fail_after(30):
-            while not (is_locked(master) and (master / "prefs.js").exists()):
+            while not (is_locked(master) and (master / "prefs.js").exists()):  # noqa: ASYNC110 - no event
                 await trio.sleep(0.02)
         opened_ns = last_opened_ns(master)
         with pytest.raises(ProfileLocked):

@@ -1,8 +1,11 @@
 """A clone is removed, whatever is in it and whoever still writes to it."""
 
+import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,25 +58,41 @@ def test_dying_browser_that_still_writes_does_not_keep_the_clone(
 ) -> None:
     """Files that appear while the clone is removed are removed as well, in further rounds."""
     clone = make_profile(tmp_path / "clone")
-    rounds: list[Path] = []
-    rmtree = shutil.rmtree
-    monkeypatch.setattr(shutil, "rmtree", lambda path: (rounds.append(path), rmtree(path)))
+    late = ["c", "b", "a"]
+    rmdir: Callable[..., None] = os.rmdir
 
-    def write_on() -> None:
-        until = time.monotonic() + 0.2
+    def rmdir_too_late(path: str | Path, *, dir_fd: int | None = None) -> None:
+        if Path(path).name == clone.name and late:
+            (clone / late.pop()).touch()
+        rmdir(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", rmdir_too_late)
+    remove_clone(clone)
+    assert not late
+    assert not clone.exists()
+
+
+def test_browser_that_writes_and_removes_files_does_not_keep_the_clone(tmp_path: Path) -> None:
+    """A browser at work in the clone, files coming and going, does not keep it from being removed."""
+    clone = make_profile(tmp_path / "clone")
+    started = threading.Event()
+
+    def work() -> None:
+        until = time.monotonic() + 0.3
         while time.monotonic() < until:
-            (clone / "storage").mkdir(parents=True, exist_ok=True)
-            try:
-                (clone / "storage" / str(time.monotonic_ns())).touch()
-            except FileNotFoundError:
-                continue
+            with suppress(OSError):
+                (clone / "storage").mkdir(exist_ok=True)
+                file = clone / "storage" / str(time.monotonic_ns())
+                file.touch()
+                file.rename(file.with_suffix(".done"))
+            started.set()
 
-    browser = threading.Thread(target=write_on)
+    browser = threading.Thread(target=work)
     browser.start()
+    started.wait()
     remove_clone(clone)
     browser.join()
     assert not clone.exists()
-    assert len(rounds) > 1
 
 
 def test_clone_that_can_not_be_removed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

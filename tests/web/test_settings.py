@@ -340,6 +340,14 @@ def test_file_missing_is_told_with_who_named_it(tmp_path: Path, monkeypatch: pyt
     )
 
 
+def test_file_in_nobodys_home_is_told_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ~ that stands for nobody is no crash."""
+    monkeypatch.setenv("GREENROOM_CONFIG", "~nobody-here/c.toml")
+    assert problems_of() == (
+        "can't read the file '~nobody-here/c.toml' (named by GREENROOM_CONFIG): No such file or directory",
+    )
+
+
 def test_file_that_is_a_directory_is_told(tmp_path: Path) -> None:
     """The system's own reason is passed on."""
     assert problems_of(tmp_path) == (

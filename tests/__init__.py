@@ -1,0 +1,1 @@
+"""Greenroom's tests: they mirror the layers; `real` holds what needs all of them at once."""

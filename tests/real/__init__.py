@@ -1,0 +1,1 @@
+"""The promises of the README, kept on a real browser."""

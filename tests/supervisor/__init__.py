@@ -1,0 +1,1 @@
+"""Tests of who lives and who dies."""

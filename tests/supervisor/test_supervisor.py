@@ -1,0 +1,247 @@
+"""The supervisor under virtual time: many sessions, one that fails, no room, and the end of it all."""
+
+import math
+import uuid
+from collections.abc import Awaitable, Callable
+
+import attrs
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.testing import FakeWorld
+from supervisor import (
+    CapacityExhausted,
+    EndReason,
+    InternalFailure,
+    NotLoggedIn,
+    SessionEvent,
+    SessionInfo,
+    SessionNotFound,
+    SessionState,
+    Supervisor,
+    SupervisorConfig,
+    SupervisorStopped,
+    open_supervisor,
+)
+from supervisor.supervisor import KEEP_ENDED_S
+
+
+def config(**changes: object) -> SupervisorConfig:
+    return attrs.evolve(SupervisorConfig(), **changes)  # type: ignore[arg-type]
+
+
+async def test_created_session_is_live_listed_and_has_a_uuid(autojump_clock: MockClock) -> None:
+    """What create_session returns is what the other questions are answered with."""
+    world = FakeWorld(launch_s=2)
+    async with open_supervisor(config(), world=world.world) as supervisor:
+        info = await supervisor.create_session()
+        assert trio.current_time() == 2
+        assert uuid.UUID(info.id).version == 4
+        assert info.state is SessionState.LIVE
+        assert [session.id for session in await supervisor.list_sessions()] == [info.id]
+        assert (await supervisor.get_session(info.id)).expires_at == info.expires_at
+    assert (world.clones, world.browsers) == (set(), {})
+
+
+async def test_settings_reach_the_session(autojump_clock: MockClock) -> None:
+    """The URL is opened, and the configured times are the ones that count."""
+    world = FakeWorld()
+    settings = config(
+        tiktok_url="https://example.test/x", max_session_duration=7, session_creation_timeout=3,
+        login_detection_timeout=1, login_detection_retries=0,
+    )  # fmt: skip
+    async with open_supervisor(settings, world=world.world) as supervisor:
+        info = await supervisor.create_session()
+        assert world.browsers[info.id].urls == ["https://example.test/x"]
+        await trio.sleep(7)
+        await supervisor.end_session(info.id)
+        assert (await supervisor.get_session(info.id)).reason is EndReason.EXPIRED
+        world.inspect_s = math.inf
+        with pytest.raises(NotLoggedIn):
+            await supervisor.create_session()
+        assert trio.current_time() == 8
+
+
+async def test_ten_creations_at_once_are_independent_of_one_that_hangs(autojump_clock: MockClock) -> None:
+    """The supervisor never waits for a launch: a hanging one holds nobody up."""
+    world = FakeWorld(launch_s=math.inf)
+    made: list[SessionInfo] = []
+
+    async def create(supervisor: Supervisor) -> None:
+        made.append(await supervisor.create_session())
+
+    async with open_supervisor(config(), world=world.world) as supervisor:
+        async with trio.open_nursery() as hanging:
+            hanging.start_soon(supervisor.create_session)
+            await trio.sleep(1)
+            world.launch_s = 4
+            async with trio.open_nursery() as nursery:
+                for _ in range(9):
+                    nursery.start_soon(create, supervisor)
+            assert trio.current_time() == 5
+            assert len({info.id for info in made}) == 9
+            hanging.cancel_scope.cancel()
+        await trio.sleep(0.1)
+        assert len(await supervisor.list_sessions()) == 9
+
+
+async def test_unforeseen_failure_of_one_session_leaves_the_others_and_the_supervisor(
+    autojump_clock: MockClock,
+) -> None:
+    """One child's failure ends that child alone."""
+    world = FakeWorld()
+    async with open_supervisor(config(), world=world.world) as supervisor:
+        first = await supervisor.create_session()
+        world.launch_error = RuntimeError("nobody foresaw this")
+        with pytest.raises(InternalFailure):
+            await supervisor.create_session()
+        world.launch_error = None
+        second = await supervisor.create_session()
+        assert [session.id for session in await supervisor.list_sessions()] == [first.id, second.id]
+
+
+async def test_full_house_refuses_with_the_earliest_known_end(autojump_clock: MockClock) -> None:
+    """A refusal for lack of room tells when a place is free at the latest."""
+    world = FakeWorld()
+    async with open_supervisor(config(max_sessions=2), world=world.world) as supervisor:
+        await supervisor.create_session()
+        await trio.sleep(100)
+        world.launch_s = 10
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.create_session)
+            await trio.sleep(5)
+            with pytest.raises(CapacityExhausted) as refusal:
+                await supervisor.create_session()
+            assert refusal.value.retry_after_s == 195
+        assert len(world.browsers) == 2
+        await trio.sleep(195)
+        await supervisor.create_session()
+
+
+async def test_session_still_cleaning_up_keeps_its_place(autojump_clock: MockClock) -> None:
+    """Room is free when the browser and the clone are gone, and not before."""
+    world = FakeWorld(remove_s=10)
+    async with open_supervisor(
+        config(max_sessions=1, max_session_duration=5), world=world.world
+    ) as supervisor:
+        await supervisor.create_session()
+        await trio.sleep(6)
+        with pytest.raises(CapacityExhausted):
+            await supervisor.create_session()
+        await trio.sleep(10)
+        await supervisor.create_session()
+
+
+async def test_ended_session_is_known_for_a_quarter_of_an_hour(autojump_clock: MockClock) -> None:
+    """Its end can be asked for, deleting it again is fine, and then it is forgotten."""
+    async with open_supervisor(config(), world=FakeWorld().world) as supervisor:
+        info = await supervisor.create_session()
+        await supervisor.end_session(info.id)
+        ended = await supervisor.get_session(info.id)
+        assert (ended.state, ended.reason) == (SessionState.ENDED, EndReason.DELETED)
+        assert await supervisor.list_sessions() == []
+        await supervisor.end_session(info.id)
+        await trio.sleep(KEEP_ENDED_S - 1)
+        await supervisor.get_session(info.id)
+        await trio.sleep(1)
+        with pytest.raises(SessionNotFound):
+            await supervisor.get_session(info.id)
+
+
+async def test_unknown_id_is_not_found(autojump_clock: MockClock) -> None:
+    """Neither asked for nor ended."""
+    async with open_supervisor(config(), world=FakeWorld().world) as supervisor:
+        with pytest.raises(SessionNotFound):
+            await supervisor.get_session("unknown")
+        with pytest.raises(SessionNotFound):
+            await supervisor.end_session("unknown")
+
+
+async def test_cancelled_creation_is_over_without_waiting(autojump_clock: MockClock) -> None:
+    """The caller gets away at once, and the session that it asked for is cleaned up behind it."""
+    world = FakeWorld(launch_s=math.inf, remove_s=2)
+    events: list[SessionEvent] = []
+    async with open_supervisor(config(), world=world.world, subscriber=events.append) as supervisor:
+        with trio.move_on_after(1):
+            await supervisor.create_session()
+        assert trio.current_time() == 1
+        await trio.sleep(2.1)
+        assert await supervisor.list_sessions() == []
+    assert events[-1].session.reason is EndReason.CALLER_LEFT
+
+
+async def test_leaving_the_block_ends_all_sessions_politely(autojump_clock: MockClock) -> None:
+    """The supervisor's end is every session's end, reported as a shutdown."""
+    world = FakeWorld(close_s=3)
+    events: list[SessionEvent] = []
+    async with open_supervisor(config(), world=world.world, subscriber=events.append) as supervisor:
+        for _ in range(3):
+            await supervisor.create_session()
+        browsers = list(world.browsers.values())
+    assert trio.current_time() == 3
+    assert all(browser.closed_politely for browser in browsers)
+    assert [event.session.reason for event in events if event.session.state is SessionState.ENDED] == [
+        EndReason.SHUTDOWN
+    ] * 3
+    assert (world.clones, world.browsers) == (set(), {})
+
+
+async def test_stopping_refuses_creations_under_way_and_new_ones(autojump_clock: MockClock) -> None:
+    """Whoever waits for a session when the supervisor stops is told so."""
+    world = FakeWorld(launch_s=math.inf)
+    async with open_supervisor(config(), world=world.world) as supervisor:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_expect_stopped, supervisor.create_session)
+            await trio.sleep(1)
+            await supervisor.stop()
+        for ask in (supervisor.create_session, supervisor.list_sessions):
+            await _expect_stopped(ask)
+    assert trio.current_time() == 1
+
+
+async def _expect_stopped(ask: Callable[[], Awaitable[object]]) -> None:
+    with pytest.raises(SupervisorStopped):
+        await ask()
+
+
+async def test_cancelling_the_block_frees_everything(autojump_clock: MockClock) -> None:
+    """A cancelled nursery around the supervisor leaves no browser and no clone."""
+    world = FakeWorld(remove_s=1, close_s=math.inf)
+    with trio.move_on_after(10) as scope:
+        async with open_supervisor(config(), world=world.world) as supervisor:
+            await supervisor.create_session()
+            world.launch_s = math.inf
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(supervisor.create_session)
+    assert scope.cancelled_caught
+    assert (world.clones, world.browsers) == (set(), {})
+
+
+async def test_exception_in_the_block_frees_everything_and_comes_out(autojump_clock: MockClock) -> None:
+    """The developer's own error ends the supervisor, and is not lost."""
+    world = FakeWorld()
+    with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError), flatten_subgroups=True):
+        async with open_supervisor(config(), world=world.world) as supervisor:
+            await supervisor.create_session()
+            raise ZeroDivisionError
+    assert (world.clones, world.browsers) == (set(), {})
+
+
+async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock) -> None:
+    """A log or metric that raises is reported, and sessions and other subscribers go on."""
+    heard: list[SessionState] = []
+
+    def fail(_event: SessionEvent) -> None:
+        raise RuntimeError("disk full")
+
+    async with open_supervisor(config(), world=FakeWorld().world, subscriber=fail) as supervisor:
+        hearing = supervisor.events.subscribed(lambda event: heard.append(event.session.state))
+        with hearing, capture_logs() as logs:
+            await supervisor.create_session()
+        assert heard[-1] is SessionState.LIVE
+        assert {line["event"] for line in logs} == {"an event subscriber failed"}
+        told = len(heard)
+        await supervisor.create_session()
+        assert len(heard) == told, "a subscription ends with its block"
