@@ -25,7 +25,7 @@ _log = structlog.get_logger("greenroom.web")
 
 def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
-    app = QuartTrio(__name__)
+    app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     QuartSchema(
         app,
@@ -71,7 +71,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
     async def list_sessions() -> Response:
         """List the sessions that have not ended."""
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
-        return _json(AllSessions(message=f"{len(sessions)} sessions", sessions=sessions))
+        return _json(AllSessions(message=_count(sessions), sessions=sessions))
 
     @app.get("/tiktok/session/<session_id>")
     @document_response(OneSession)
@@ -124,7 +124,7 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
     async def refuse_http(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-        return _json(describe_http_error(status), status, headers)
+        return _json(describe_http_error(status, error.name), status, headers)
 
     @app.errorhandler(Exception)
     async def fail(error: Exception) -> Response:
@@ -141,6 +141,12 @@ def _check_body(body: bytes) -> None:
         msgspec.json.decode(body, type=CreateSessionRequest)
     except msgspec.MsgspecError as exc:
         raise InvalidRequest(str(exc)) from exc
+    except UnicodeDecodeError as exc:  # msgspec lets it through
+        raise InvalidRequest("JSON is malformed: not UTF-8") from exc
+
+
+def _count(sessions: list[Session]) -> str:
+    return "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions"
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,10 +1,12 @@
 """The `greenroom` command."""
 
+import math
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import click
 import trio
@@ -22,11 +24,14 @@ from web.install_browser import install_browser
 from web.login import log_in
 from web.logs import configure_logging
 from web.practice import open_practice_site
-from web.serving import BindFailed
+from web.serving import BindFailed, sole_error_bare
 from web.settings import DaemonSettings, SettingsError, load_settings
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
+
+T = TypeVar("T")
 
 _engine = click.option(
     "--engine",
@@ -80,15 +85,18 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     "--bind", metavar="HOST:PORT", default="127.0.0.1:8701", show_default=True, help="Where to listen."
 )
 def practice(bind: str) -> None:
-    """Serve the practice site, a stand-in for tiktok.com, until Ctrl-C."""
+    """Serve the practice site, a stand-in for tiktok.com.
+
+    It runs until SIGTERM or Ctrl-C.
+    """
 
     async def run() -> None:
         async with open_practice_site(bind) as url:
             click.echo(f"practice site  {url}/\nall its pages  {url}/practice")
             await trio.sleep_forever()
 
-    with _explaining():
-        trio.run(run)
+    with _explaining(), suppress(_Signalled):
+        _run(run)
 
 
 @main.command()
@@ -99,7 +107,10 @@ def practice(bind: str) -> None:
 @click.option("--headless", is_flag=True, help="Show no window: for sites that log in by themselves.")
 @_verbose
 def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: object) -> None:
-    """Log the master profile in: opens a visible browser on it until the login is seen."""
+    """Log the master profile in, by hand, in a browser.
+
+    Opens a visible browser on it until the login is seen.
+    """
     configure_logging(verbose=verbose)
     with _explaining():
         settings = load_settings(config_file, overrides)
@@ -108,7 +119,7 @@ def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: 
             browsers = await trio.to_thread.run_sync(real_browsers, settings)
             return await log_in(settings, browsers, click.echo, headless=headless)
 
-        if not trio.run(run):
+        if not _run(run):
             sys.exit(EXIT_FAILED)
 
 
@@ -119,11 +130,14 @@ def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: 
 @click.option("--launch/--no-launch", default=True, help="Launch the browser for real.  [default: launch]")
 @_verbose
 def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: object) -> None:
-    """Tell what is installed, what would fail, and what mends it. Exit code 1 if sessions can't run."""
+    """Tell what is here, what would fail, and what mends it.
+
+    Exit code 1 if sessions can't run.
+    """
     configure_logging(verbose=verbose)
     with _explaining():
         settings = load_settings(config_file, overrides)
-        findings = trio.run(_examine, settings, launch)
+        findings = _run(_examine, settings, launch)
     if any(finding.level is Level.FAIL for finding in findings):
         sys.exit(EXIT_FAILED)
 
@@ -132,16 +146,19 @@ def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: o
 @_engine
 @_verbose
 def demo(engine: str | None, verbose: bool) -> None:
-    """Run the main job on the practice site with a real browser. Exit code 0 only if all of it held."""
+    """Run the main job on the practice site, for real.
+
+    Exit code 0 only if all of it held.
+    """
     configure_logging(verbose=verbose, quiet=not verbose)
     with _explaining():
-        if not trio.run(run_demo, engine or EngineChoice.AUTO.value, Console()):
+        if not _run(run_demo, engine or EngineChoice.AUTO.value, Console()):
             sys.exit(EXIT_FAILED)
 
 
 @main.command("install-browser")
 def install_browser_command() -> None:
-    """Get a browser: Camoufox if it can be fetched, else Firefox."""
+    """Get a browser: Camoufox where possible, else Firefox."""
     if not install_browser(say=click.echo):
         sys.exit(EXIT_FAILED)
 
@@ -155,15 +172,43 @@ async def _examine(settings: DaemonSettings, launch: bool) -> list[Finding]:
             async for finding in looking:
                 findings.append(finding)
                 status.update(f"{finding.subject} done ...")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "", "found", "what to do"):
-        table.add_column(heading, overflow="fold")
+    table = Table.grid(padding=(0, 2, 0, 0))
     styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
     for finding in findings:
-        level = f"[{styles[finding.level]}]{finding.level.value}[/]"
-        table.add_row(level, finding.subject, escape(finding.found), escape(finding.mend))
+        found = escape(finding.found) + (f"\n[bold]-> {escape(finding.mend)}[/]" if finding.mend else "")
+        table.add_row(f"[{styles[finding.level]}]{finding.level.value}[/]", finding.subject, found)
     console.print(table)
     return findings
+
+
+class _Signalled(Exception):
+    """A signal, whose number this holds, asked the command to stop, and it has cleaned up and stopped."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
+    """Run `command` to its end and return its result. SIGTERM and Ctrl-C cancel it: raises `_Signalled`."""
+
+    async def run() -> T:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            with sole_error_bare(layers=math.inf):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_heed_signals, signals)
+                    result = await command(*args)
+                    nursery.cancel_scope.cancel(reason="the command is done")
+            return result
+
+    return trio.run(run)
+
+
+async def _heed_signals(signals: AsyncIterator[int]) -> NoReturn:
+    """Raise the first signal as an error, which cancels the command; its cleaning up heeds no further one."""
+    async for number in signals:
+        raise _Signalled(number)
+    raise AssertionError("signals never end")
 
 
 @contextmanager
@@ -176,8 +221,8 @@ def _explaining() -> Iterator[None]:
     except (GreenroomError, BindFailed) as exc:
         detail = getattr(exc, "detail", None)
         _stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
-    except KeyboardInterrupt:
-        _stop("stopped", 130)
+    except _Signalled as exc:
+        _stop("stopped", EXIT_SIGNALLED + exc.number)
 
 
 def _stop(message: str, code: int) -> NoReturn:

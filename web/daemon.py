@@ -1,7 +1,6 @@
 """The daemon: a supervisor and its HTTP front, until a signal says stop."""
 
 import contextlib
-import os
 import signal
 from collections.abc import AsyncIterator, Callable
 
@@ -57,7 +56,7 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
                 async with open_daemon(settings, world=world) as daemon:
                     say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
                     say(f"sandbox         {browsers.sandbox.value}")
-                    say(f"master profile  {os.path.realpath(settings.user_data_master_dir)}")
+                    say(f"master profile  {settings.user_data_master_dir.absolute()}")
                     say(f"site            {settings.tiktok_url}")
                     say(f"address         {daemon.url}")
                     _warn(browsers)

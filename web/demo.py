@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import httpx
 import trio
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +41,11 @@ class Report:
 
     def table(self) -> Table:
         """Return the report for people."""
-        table = Table(title="Greenroom on the practice site", title_justify="left")
+        table = Table(
+            title="Greenroom on the practice site; POST stands for POST /tiktok/session",
+            title_justify="left",
+            box=SIMPLE_HEAD,
+        )
         for heading in ("case", "expected", "found", "took", ""):
             table.add_column(heading, justify="right" if heading == "took" else "left")
         for case, expected, found, took, holds in self.rows:
@@ -69,35 +74,37 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
     logged_out = attrs.evolve(logged_in, user_data_master_dir=folder / "logged-out")
     browsers = await trio.to_thread.run_sync(real_browsers, logged_in)
     console.print(
-        f"Practice site at {site}, engine {browsers.engine.name.value} {browsers.engine.version}, "
-        f"sandbox {browsers.sandbox.value}"
+        f"practice site  {site}\n"
+        f"engine         {browsers.engine.name.value} {browsers.engine.version}\n"
+        f"sandbox        {browsers.sandbox.value}"
     )
 
     with console.status("Logging a master profile in, through the site's own login form ..."):
         at_form = attrs.evolve(logged_in, tiktok_url=f"{site}/login?as=demo")
         started = time.monotonic()
         done = await log_in(at_form, browsers, lambda _line: None, headless=True)
-        report.add("log a master profile in", "True", str(done), seconds=time.monotonic() - started)
+        found = "logged in" if done else "not logged in"
+        report.add("log in a profile", "logged in", found, seconds=time.monotonic() - started)
     logged_out.user_data_master_dir.mkdir(mode=0o700)
     (logged_out.user_data_master_dir / "prefs.js").touch()
 
     async with _open_client(logged_in) as client:
         with console.status("Asking for a session of the logged-in profile ..."):
-            answer = await _create(client, report, "logged-in master profile", "200")
-        report.add("the session is listed", "1", str(await _count_sessions(client)))
+            answer = await _create(client, report, "POST, logged in", "200")
+        report.add("sessions listed", "1", str(await _count_sessions(client)))
         with console.status("Asking for a session while a browser has the master profile open ..."):
             async with browsers.open_host("demo") as browser:
                 await browser.launch(logged_in.user_data_master_dir, headless=True)
-                await _create(client, report, "locked master profile", "423 USER_DATA_LOCKED")
+                await _create(client, report, "POST, locked", "423 USER_DATA_LOCKED")
         with console.status("Deleting the session ..."):
             await _delete(client, report, answer.headers.get("Location", "/tiktok/session/none"))
         with console.status("Asking for another session, which the daemon's own end will end ..."):
-            await _create(client, report, "a second session", "200")
+            await _create(client, report, "POST, once more", "200")
     async with _open_client(logged_out) as client:
         with console.status("Asking for a session of a profile that is not logged in ..."):
-            await _create(client, report, "logged-out master profile", "409 NOT_LOGGED_IN")
+            await _create(client, report, "POST, logged out", "409 NOT_LOGGED_IN")
 
-    report.add("browser processes left", "0", str(len(own_processes())))
+    report.add("processes left", "0", str(len(own_processes())))
     report.add("clones left", "0", str(len(list(logged_in.clones_dir.iterdir()))))
 
 
@@ -115,14 +122,14 @@ async def _create(client: httpx.AsyncClient, report: Report, case: str, expected
     answer = await client.post("/tiktok/session", json={})
     details = answer.json().get("error_details", {})
     found = " ".join(filter(None, (str(answer.status_code), details.get("code"))))
-    report.add(f"POST /tiktok/session, {case}", expected, found, seconds=time.monotonic() - started)
+    report.add(case, expected, found, seconds=time.monotonic() - started)
     return answer
 
 
 async def _delete(client: httpx.AsyncClient, report: Report, location: str) -> None:
     started = time.monotonic()
     answer = await client.delete(location)
-    report.add("DELETE the session", "204", str(answer.status_code), seconds=time.monotonic() - started)
+    report.add("DELETE it", "204", str(answer.status_code), seconds=time.monotonic() - started)
 
 
 async def _count_sessions(client: httpx.AsyncClient) -> int:

@@ -3,6 +3,7 @@
 import enum
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -13,18 +14,23 @@ import attrs
 import psutil
 import trio
 
-from actors.browser import BrowserHosts, EngineName, bubblewrap_problem, choose_sandbox, find_engine
+from actors.browser import BrowserHosts, EngineName, bubblewrap_problem, find_engine
 from actors.errors import GreenroomError
 from actors.profile import is_locked
+from actors.profile.lock import LOCK_FILE
 from actors.verdict import LoginDetector, LoginState
-from supervisor.world import parse_proxy
+from supervisor.config import SandboxChoice
+from supervisor.world import real_browsers
 from web.practice import open_practice_site
+from web.serving import sole_error_bare
 from web.settings import DaemonSettings
 
 # One session's memory on Firefox was measured at 0.7 GB, and a clone is about the size of the profile.
 MEMORY_NEEDED = 1 << 30
 DISK_NEEDED = 1 << 30
 LAUNCH_S = 60.0
+
+INSTALL = "greenroom install-browser"
 
 
 class Level(enum.Enum):
@@ -48,57 +54,67 @@ class Finding:
 async def examine(settings: DaemonSettings, *, launch: bool) -> AsyncGenerator[Finding, None]:
     """Yield a finding for each thing that a session needs. With `launch`, run the browser for real, too."""
     yield Finding("python", Level.OK, f"{platform.python_version()} at {sys.executable}")
-    engine_finding, browsers = await trio.to_thread.run_sync(_engine, settings)
-    yield engine_finding
-    yield _sandbox(settings)
+    engine = await trio.to_thread.run_sync(_engine, settings)
+    yield engine
+    sandbox = await trio.to_thread.run_sync(_sandbox, settings)
+    yield sandbox
     yield _master_profile(settings)
     yield _clones(settings)
     yield _memory()
-    if launch and browsers is not None:
-        yield await _launch(browsers)
+    if launch and Level.FAIL not in {engine.level, sandbox.level}:
+        yield await _launch(await trio.to_thread.run_sync(real_browsers, settings))
 
 
-def _engine(settings: DaemonSettings) -> tuple[Finding, BrowserHosts | None]:
+def _engine(settings: DaemonSettings) -> Finding:
     try:
         engine = find_engine(settings.engine.value)
-        sandbox = choose_sandbox(settings.sandbox.value)
     except GreenroomError as exc:
-        return Finding("engine", Level.FAIL, str(exc), "greenroom install-browser"), None
-    proxy = parse_proxy(settings.proxy) if settings.proxy else None
-    browsers = BrowserHosts(engine=engine, sandbox=sandbox, proxy=proxy)
+        return Finding("engine", Level.FAIL, str(exc), INSTALL)
     found = f"{engine.name.value} {engine.version} at {engine.executable}"
     if engine.name is EngineName.FIREFOX:
         why = "stock Firefox stands in for Camoufox, stealth is off"
-        return Finding("engine", Level.WARN, f"{found}; {why}", "python -m camoufox fetch"), browsers
-    return Finding("engine", Level.OK, found), browsers
+        return Finding("engine", Level.WARN, f"{found}; {why}", INSTALL)
+    return Finding("engine", Level.OK, found)
 
 
 def _sandbox(settings: DaemonSettings) -> Finding:
-    problem = bubblewrap_problem()
-    if settings.sandbox.value == "none":
+    if settings.sandbox is SandboxChoice.NONE:
         return Finding("sandbox", Level.WARN, "none, as set", "set sandbox to auto")
+    problem = bubblewrap_problem()
     if problem is None:
         return Finding("sandbox", Level.OK, "bubblewrap")
-    level = Level.WARN if settings.sandbox.value == "auto" else Level.FAIL
-    return Finding("sandbox", level, f"none: {problem}", "apt-get install bubblewrap")
+    level = Level.WARN if settings.sandbox is SandboxChoice.AUTO else Level.FAIL
+    installed = shutil.which("bwrap") is not None
+    mend = "allow user namespaces on this machine, or to this container" if installed else INSTALL
+    return Finding("sandbox", level, f"none: {problem}", mend)
 
 
 def _master_profile(settings: DaemonSettings) -> Finding:
     master = settings.user_data_master_dir
-    mend = "greenroom login"
-    if not master.exists():
-        return Finding("master profile", Level.FAIL, f"{master} does not exist", mend)
+    subject, login = "master profile", "greenroom login"
+    if not os.path.lexists(master):
+        return Finding(subject, Level.FAIL, f"{master} does not exist", login)
     if not master.is_dir() or not os.access(master, os.R_OK | os.X_OK):
-        return Finding("master profile", Level.FAIL, f"{master} is not a readable directory", "name another")
-    if is_locked(master):
-        return Finding("master profile", Level.FAIL, f"{master} is open in a browser", "close that browser")
+        return Finding(
+            subject, Level.FAIL, f"{master} is not a readable directory", "name another: --user-data-dir DIR"
+        )
+    try:
+        locked = is_locked(master)
+    except OSError as exc:
+        found = f"{master} can't tell whether it is in use: {exc.strerror}"
+        return Finding(subject, Level.FAIL, found, f"remove {master / LOCK_FILE} while no browser runs")
+    if locked:
+        return Finding(subject, Level.FAIL, f"{master} is open in a browser", "close that browser")
     if not (master / "cookies.sqlite").exists():
-        return Finding("master profile", Level.FAIL, f"{master} has no cookies, so no login", mend)
-    return Finding("master profile", Level.OK, f"{master}, with cookies; a session will tell if they hold")
+        return Finding(subject, Level.FAIL, f"{master} has no cookies, so no login", login)
+    return Finding(subject, Level.OK, f"{master}, with cookies; a session will tell if they hold")
 
 
 def _clones(settings: DaemonSettings) -> Finding:
     folder = _first_existing(settings.clones_dir)
+    if not folder.is_dir():
+        found = f"{settings.clones_dir} can't be made: {folder} is not a directory"
+        return Finding("clones", Level.FAIL, found, "move that away, or set clones_dir")
     free = psutil.disk_usage(str(folder)).free
     found = f"{settings.clones_dir}, {_gigabytes(free)} free"
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -118,32 +134,33 @@ def _memory() -> Finding:
 async def _launch(browsers: BrowserHosts) -> Finding:
     """Launch the engine on an empty profile, show it the practice site, and judge that."""
     started = time.monotonic()
-    detector = LoginDetector(timeout_s=8, retries=0, selectors={"logged_out": "[data-e2e='login-button']"})
-    problem: str | None = None
-    async with open_practice_site() as site:
-        with (
-            tempfile.TemporaryDirectory(prefix="greenroom-doctor-") as profile,
-            trio.move_on_after(LAUNCH_S) as limit,
-        ):
-            async with browsers.open_host("doctor") as browser:
-                try:
-                    await browser.launch(Path(profile), headless=True)
-                    await browser.navigate(f"{site}/")
-                    verdict = await detector.judge(browser)
-                    if verdict.state is not LoginState.LOGGED_OUT:
-                        problem = f"the practice site was judged {verdict.state.value}"
-                except GreenroomError as exc:
-                    problem = f"{exc}: {exc.detail}" if exc.detail else str(exc)
-        if limit.cancelled_caught:
-            problem = f"it took over {LAUNCH_S:g} s"
+    problem: str | None = f"it took over {LAUNCH_S:g} s"
+    with trio.move_on_after(LAUNCH_S):
+        try:
+            async with open_practice_site() as site:
+                problem = await _try_out(browsers, f"{site}/")
+        except GreenroomError as exc:
+            problem = f"{exc}: {exc.detail}" if exc.detail else str(exc)
     if problem:
-        return Finding("launch", Level.FAIL, problem[:300], "greenroom install-browser, or see --verbose")
+        return Finding("launch", Level.FAIL, problem[:300], f"{INSTALL}, or see --verbose")
     took = time.monotonic() - started
     return Finding("launch", Level.OK, f"launched, loaded a page and judged it in {took:.1f} s")
 
 
+async def _try_out(browsers: BrowserHosts, url: str) -> str | None:
+    """Return what is wrong with the way the browser shows a page of nobody, or None."""
+    detector = LoginDetector(timeout_s=8, retries=0, selectors={"logged_out": "[data-e2e='login-button']"})
+    with tempfile.TemporaryDirectory(prefix="greenroom-doctor-") as profile, sole_error_bare(layers=1):
+        async with browsers.open_host("doctor") as browser:
+            await browser.launch(Path(profile), headless=True)
+            await browser.navigate(url)
+            state = (await detector.judge(browser)).state
+    return None if state is LoginState.LOGGED_OUT else f"the practice site was judged {state.value}"
+
+
 def _first_existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    real = Path(os.path.realpath(folder))
+    return next(path for path in (real, *real.parents) if os.path.lexists(path))
 
 
 def _gigabytes(count: int) -> str:

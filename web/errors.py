@@ -83,11 +83,14 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
     return answer.status, headers, Failure(message=answer.message, error_details=details)
 
 
-def describe_http_error(status: int) -> Failure:
-    """Return the body for an answer that HTTP itself demands: no such path, no such method."""
-    meaning = http.HTTPStatus(status)
-    details = ErrorDetails(code=meaning.name, details=meaning.description or meaning.phrase)
-    return Failure(message=meaning.phrase, error_details=details)
+def describe_http_error(status: int, name: str) -> Failure:
+    """Return the body for an answer that HTTP itself demands: no such path, no such method.
+
+    `name` is the status's name; Python's own differ from version to version.
+    """
+    code = name.upper().replace(" ", "_")
+    details = ErrorDetails(code=code, details=http.HTTPStatus(status).description or name)
+    return Failure(message=name, error_details=details)
 
 
 def whole(number: float) -> float | int:

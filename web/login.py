@@ -8,14 +8,19 @@ from pathlib import Path
 import trio
 
 from actors.browser import BrowserHosts, ScraplingFetcherAdapter
-from actors.errors import BrowserLost, EngineUnavailable, GreenroomError, ProfileLocked, ProfileUnusable
+from actors.errors import BrowserLost, EngineUnavailable, ProfileLocked, ProfileUnusable
 from actors.profile import is_locked
 from actors.verdict import LoginDetector, LoginState
 from supervisor.config import SupervisorConfig
+from web.serving import sole_error_bare
 
 LOOK_AGAIN_S = 1.0
 # Here, unlike in a session, the profile that the browser writes on closing is what all this is for.
 CLOSE_GRACE_S = 15.0
+
+_NO_DISPLAY_HINT = (
+    "run this on a desktop or through `ssh -X`, or log in on another machine and copy its profile here"
+)
 
 
 async def log_in(
@@ -25,35 +30,45 @@ async def log_in(
 
     Makes the profile directory if it is missing; this is the one feature that writes to it. Returns whether
     the login was seen: False when the window was closed before. Raises `ProfileLocked` when the profile is in
-    use, `EngineUnavailable`, `UpstreamUnreachable`, or `CloneFailed` when the directory can't be made.
+    use, `ProfileUnusable` when its directory can't be made or read, `EngineUnavailable`, also where there is
+    no display for a window, or `UpstreamUnreachable`.
     """
-    master = config.user_data_master_dir.resolve()
-    if is_locked(master):
-        raise ProfileLocked
-    try:
-        master.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:
-        raise CloneFailed("The master profile's directory can't be made", detail=str(exc)) from exc
-    detector = LoginDetector(timeout_s=config.login_detection_timeout, retries=0, selectors=config.selectors)
-    failure: GreenroomError | None = None
-    logged_in = False
-    async with browsers.open_host("login") as browser:
-        try:
+    if not headless and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise EngineUnavailable("There is no display to show a browser on", detail=_NO_DISPLAY_HINT)
+    master = _make_ready(config.user_data_master_dir)
+    with sole_error_bare(layers=1):  # the host's nursery
+        async with browsers.open_host("login") as browser:
             say(f"Opening {browsers.engine.name.value} on the master profile ...")
             await browser.launch(master, headless=headless)
-            await browser.navigate(config.tiktok_url)
-            say("Waiting until the page shows a login. Log in there; close the window to give up.")
-            while not logged_in:
-                logged_in = (await detector.judge(browser)).state is LoginState.LOGGED_IN
-                if not logged_in:
-                    await trio.sleep(LOOK_AGAIN_S)
-            say("Logged in. Saving the profile ...")
-        except BrowserLost:
-            say("The browser was closed before a login was seen.")
-        except GreenroomError as exc:
-            failure = exc
-        with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
-            await browser.close()
-    if failure is not None:
-        raise failure
-    return logged_in
+            try:
+                return await _see_login(browser, config, say)
+            finally:
+                with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
+                    await browser.close()
+
+
+def _make_ready(master: Path) -> Path:
+    real = Path(os.path.realpath(master))
+    try:
+        if is_locked(real):
+            raise ProfileLocked
+        real.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ProfileUnusable("The master profile can't be opened", detail=str(exc)) from exc
+    return real
+
+
+async def _see_login(
+    browser: ScraplingFetcherAdapter, config: SupervisorConfig, say: Callable[[str], None]
+) -> bool:
+    detector = LoginDetector(timeout_s=config.login_detection_timeout, retries=0, selectors=config.selectors)
+    try:
+        await browser.navigate(config.tiktok_url)
+        say("Waiting until the page shows a login. Log in there; close the window to give up.")
+        while (await detector.judge(browser)).state is not LoginState.LOGGED_IN:  # noqa: ASYNC110  # a page sets no event
+            await trio.sleep(LOOK_AGAIN_S)
+    except BrowserLost:
+        say("The browser was closed before a login was seen.")
+        return False
+    say("Logged in. Saving the profile ...")
+    return True

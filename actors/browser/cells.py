@@ -37,6 +37,10 @@ _START_S = 10.0
 _REAP_S = 5.0
 _OUTER_EXIT_S = 0.5
 _SWEEP_INTERVAL_S = 0.02
+# A process that execs shows no environment for a moment, and a parent may end between its child's start and
+# its own turn: one sweep that finds nothing proves nothing.
+_EMPTY_SWEEPS = 2
+_NO_START = "The browser host does not start"
 _NAMESPACE = ("--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc")
 
 
@@ -111,7 +115,7 @@ class Cell:
         await trio.lowlevel.wait_readable(self._pidfd)
         self._process.wait()
         if self._init_pidfd is None:
-            while kill_marked(self._token):  # noqa: ASYNC110  # other processes set no event of ours
+            for _ in _sweeps(self._token):
                 await trio.sleep(_SWEEP_INTERVAL_S)
 
     def _close(self) -> None:
@@ -138,7 +142,10 @@ async def open_cell(command: Sequence[str], sandbox: Sandbox) -> AsyncIterator[C
 @contextlib.asynccontextmanager
 async def _open_scratch() -> AsyncIterator[str]:
     """Own a directory for temporary files: a driver that is killed leaves some behind."""
-    scratch = tempfile.mkdtemp(prefix="greenroom-")
+    try:
+        scratch = tempfile.mkdtemp(prefix="greenroom-")
+    except OSError as exc:
+        raise BrowserLost(_NO_START, detail=str(exc)) from exc
     try:
         yield scratch
     finally:
@@ -150,41 +157,12 @@ async def _open_scratch() -> AsyncIterator[str]:
 async def _open_processes(
     command: Sequence[str], sandbox: Sandbox, token: str, scratch: str
 ) -> AsyncIterator[Cell]:
-    ours, theirs = socket.socketpair()
-    output_read, output_write = os.pipe()
-    info_read, info_write = os.pipe()
-    started = False
     try:
-        process = subprocess.Popen(  # noqa: ASYNC220  # see the docstring
-            [*_sandbox_command(sandbox, info_write), *command],
-            stdin=theirs.fileno(),
-            stdout=output_write,
-            stderr=output_write,
-            env=_environment(os.environ, token, scratch),
-            pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
-            start_new_session=True,
-        )
-        started = True
+        cell, info = _start(command, sandbox, token, scratch)
     except OSError as exc:
-        raise BrowserLost("The browser host does not start", detail=str(exc)) from exc
-    finally:
-        theirs.close()
-        os.close(output_write)
-        os.close(info_write)
-        if not started:
-            ours.close()
-            os.close(output_read)
-            os.close(info_read)
-    cell = Cell(
-        socket=trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
-        output=trio.lowlevel.FdStream(output_read),
-        token=token,
-        process=process,
-        pidfd=os.pidfd_open(process.pid),
-        init_pidfd=None,
-    )
+        raise BrowserLost(_NO_START, detail=str(exc)) from exc
     try:
-        async with trio.lowlevel.FdStream(info_read) as info:
+        async with info:
             if sandbox is Sandbox.BUBBLEWRAP:
                 with trio.CancelScope(shield=True):
                     cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
@@ -199,6 +177,45 @@ async def _open_processes(
         cell._close()  # noqa: SLF001  # its own maker
         if reaping.cancelled_caught:
             raise BrowserLost("A browser's processes could not be ended", detail=f"cell {token}")
+
+
+def _start(
+    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str
+) -> tuple[Cell, trio.lowlevel.FdStream]:
+    """Return a started cell and bubblewrap's report on it. Raises `OSError`, leaving nothing behind."""
+    with contextlib.ExitStack() as always, contextlib.ExitStack() as on_failure:
+        ours, theirs = socket.socketpair()
+        on_failure.callback(ours.close)
+        always.callback(theirs.close)
+        output_read, output_write = os.pipe()
+        on_failure.callback(os.close, output_read)
+        always.callback(os.close, output_write)
+        info_read, info_write = os.pipe()
+        on_failure.callback(os.close, info_read)
+        always.callback(os.close, info_write)
+        process = subprocess.Popen(
+            [*_sandbox_command(sandbox, info_write), *command],
+            stdin=theirs.fileno(),
+            stdout=output_write,
+            stderr=output_write,
+            env=_environment(os.environ, token, scratch),
+            pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
+            start_new_session=True,
+        )
+        on_failure.callback(process.wait)
+        on_failure.callback(kill_marked, token)
+        on_failure.callback(process.kill)
+        pidfd = os.pidfd_open(process.pid)
+        on_failure.pop_all()
+    cell = Cell(
+        socket=trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
+        output=trio.lowlevel.FdStream(output_read),
+        token=token,
+        process=process,
+        pidfd=pidfd,
+        init_pidfd=None,
+    )
+    return cell, trio.lowlevel.FdStream(info_read)
 
 
 def own_processes() -> list[psutil.Process]:
@@ -218,8 +235,16 @@ def kill_marked(token: str) -> int:
 def end_own_cell() -> None:
     """Kill everything else in the cell that the calling process belongs to, until nothing is left of it."""
     token = os.environ.get(MARKER)
-    while token and kill_marked(token):
-        time.sleep(_SWEEP_INTERVAL_S)
+    if token:
+        for _ in _sweeps(token):
+            time.sleep(_SWEEP_INTERVAL_S)
+
+
+def _sweeps(token: str) -> Iterator[None]:
+    """Kill the cell `token`, again after each pause that the caller makes, until it is empty."""
+    empty = 0
+    while (empty := 0 if kill_marked(token) else empty + 1) < _EMPTY_SWEEPS:
+        yield
 
 
 def _marked(prefix: str) -> Iterator[psutil.Process]:

@@ -22,7 +22,11 @@ HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
 _HEARTBEAT_S = 2.0
 _STALLED_S = 15.0
 _RECEIVE_BYTES = 65536
-_MAX_LOG_LINE = 2000
+# Longer lines of output are left out whole: a part of one might be a secret that nothing marks any more.
+_MAX_LINE_BYTES = 8192
+_MAX_DETAIL = 2000
+# A frame is far smaller than the socket's buffer: only a host that no longer reads makes sending wait.
+_SEND_S = 1.0
 
 _log = structlog.get_logger("greenroom.host")
 
@@ -101,7 +105,7 @@ class HostLink:
     def lose(self, why: str) -> None:
         """Give the host up: wake every request with `BrowserLost`. The first reason stays."""
         if not self.lost.is_set():
-            self._why_lost = redact(why, self.secrets)
+            self._why_lost = self.redact(why)
             self.lost.set()
             self._ready.set()
             for waiting in self._waiting.values():
@@ -128,9 +132,9 @@ class HostLink:
         while not self.lost.is_set():
             with trio.move_on_after(_STALLED_S) as answering, contextlib.suppress(BrowserLost):
                 await self.request(frames.Ping(id=self.next_id(), session=self.session))
-                await trio.sleep(_HEARTBEAT_S)
             if answering.cancelled_caught:
                 self.lose(f"the browser did not answer for {_STALLED_S:g} seconds")
+            await trio.sleep(_HEARTBEAT_S)
 
     async def log_output(self) -> None:
         """Pass on what the host, its driver and its browser print, redacted."""
@@ -140,10 +144,13 @@ class HostLink:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     self._log_line(line)
-                rest = rest[-_MAX_LOG_LINE:]
+                rest = rest[: _MAX_LINE_BYTES + 1]
+            self._log_line(rest)
 
     def _log_line(self, line: bytes) -> None:
-        text = redact(line.decode(errors="replace")[:_MAX_LOG_LINE], self.secrets).strip()
+        if len(line) > _MAX_LINE_BYTES:
+            line = b"(a line too long to be logged)"
+        text = redact(line.decode(errors="replace"), self.secrets).strip()
         if text:
             _log.debug("host output", session_id=self.session, line=text)
 
@@ -161,18 +168,24 @@ class HostLink:
                 pass  # the reply to a request that was given up
 
     async def _send(self, message: frames.ToHost) -> None:
-        """Send a frame. Raises `BrowserLost`; a cancellation in the middle of it loses the host."""
+        """Send a frame, all of it even if cancelled: half a frame would end the conversation.
+
+        Raises `BrowserLost`.
+        """
         async with self._sending:
             if self.lost.is_set():
                 raise self.lost_error()
+            data = frames.encode(message)
             try:
-                await self.cell.socket.send_all(frames.encode(message))
-            except trio.Cancelled:
-                self.lose("the host stopped reading")
-                raise
-            except trio.BrokenResourceError as exc:
-                self.lose(f"the host stopped listening: {exc}")
+                with trio.fail_after(_SEND_S, shield=True):
+                    await self.cell.socket.send_all(data)
+            except (trio.TooSlowError, trio.BrokenResourceError) as exc:
+                self.lose(f"the host stopped reading: {exc!r}")
                 raise self.lost_error() from exc
+
+    def redact(self, text: str) -> str:
+        """Return `text`, which the host said, without secrets and not too long to be logged."""
+        return redact(text, self.secrets)[:_MAX_DETAIL]
 
     def lost_error(self) -> BrowserLost:
         """Return an error that tells why the host was lost."""
@@ -245,7 +258,7 @@ class ScraplingFetcherAdapter:
         return await self._link.request(request)
 
     def _redact(self, detail: str) -> str:
-        return redact(detail, self._link.secrets)
+        return self._link.redact(detail)
 
 
 def _detail(reply: frames.Reply) -> str:

@@ -84,11 +84,12 @@ def find_firefox() -> Engine | None:
 
 def read_version(executable: Path) -> str | None:
     """Return the version in the `application.ini` beside a Firefox-like binary, or None without one."""
-    try:
-        text = (executable.resolve().parent / "application.ini").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    for line in text.splitlines():
-        if line.startswith("Version="):
-            return line.removeprefix("Version=").strip()
+    for binary in (executable, executable.resolve()):  # a symlink on PATH has none beside it, a bundle's has
+        try:
+            text = (binary.parent / "application.ini").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            if line.startswith("Version="):
+                return line.removeprefix("Version=").strip()
     return None

@@ -120,6 +120,8 @@ FromHost = Reply | Ready | Lost
 
 _to_host: msgspec.json.Decoder[ToHost] = msgspec.json.Decoder(ToHost)
 _from_host: msgspec.json.Decoder[FromHost] = msgspec.json.Decoder(FromHost)
+# What msgspec raises at bytes that are not such a message; RecursionError at JSON nested too deeply.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(message: ToHost | FromHost) -> bytes:
@@ -134,7 +136,7 @@ def decode_to_host(body: bytes) -> ToHost:
     """Return the message in a frame sent to a host. Raises `FrameError`."""
     try:
         return _to_host.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except _UNREADABLE as exc:
         raise FrameError(f"not a message to a host: {exc}") from exc
 
 
@@ -142,7 +144,7 @@ def decode_from_host(body: bytes) -> FromHost:
     """Return the message in a frame sent by a host. Raises `FrameError`."""
     try:
         return _from_host.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except _UNREADABLE as exc:
         raise FrameError(f"not a message from a host: {exc}") from exc
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 _MASK = "***"
 _PATTERNS = (
-    # user:password@ in a URL
-    re.compile(r"(?<=://)[^/\s:@]{1,256}:[^/\s@]{0,256}(?=@)"),
+    # user:password@, or a lone user@, in a URL; from the first character to the last @ of the authority
+    re.compile(r"(?<=://)[^/?#\s\"'<>]+(?=@)"),
     # cookie and authorization headers, up to the end of the line
     re.compile(r"(?i)(?<=cookie:)[^\r\n]+|(?<=authorization:)[^\r\n]+"),
     # the cookies in which TikTok keeps a login
@@ -17,9 +17,8 @@ _PATTERNS = (
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` with each of `secrets`, URL credentials, and cookie values masked."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, _MASK)
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may be a part of another
+        text = text.replace(secret, _MASK)
     for pattern in _PATTERNS:
         text = pattern.sub(_MASK, text)
     return text

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import traceback
 
 from actors.browser.cells import end_own_cell
 from actors.browser.host.server import serve
@@ -19,8 +20,11 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     try:
         asyncio.new_event_loop().run_until_complete(serve(connection))
+    except Exception:
+        traceback.print_exc()
     finally:
         end_own_cell()
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def main() -> None:
     named = os.environ.get("CAMOUFOX_EXECUTABLE_PATH")
     if named:
         executable = Path(named)
+        if not os.access(executable, os.X_OK):
+            sys.exit(1)
     elif COMPAT_FLAG.exists():
         executable = Path(launch_path(camoufox_path(download_if_missing=False)))
     else:

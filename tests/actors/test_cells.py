@@ -1,0 +1,458 @@
+"""Cells: whatever happens, nothing of one is left behind."""
+
+import contextlib
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+import trio
+
+from actors.browser.cells import (
+    MARKER,
+    Cell,
+    Sandbox,
+    bubblewrap_problem,
+    choose_sandbox,
+    open_cell,
+    own_processes,
+)
+from actors.errors import BrowserLost, SandboxUnavailable
+
+# Says "up" once two grandchildren live in sessions of their own, and stays.
+FAMILY = ("sh", "-c", "setsid sleep 300 & setsid setsid sleep 300 & echo up; sleep 300")
+_NEEDS_BUBBLEWRAP = pytest.mark.skipif(bubblewrap_problem() is not None, reason=str(bubblewrap_problem()))
+
+
+@pytest.fixture(
+    params=[pytest.param(Sandbox.BUBBLEWRAP, marks=_NEEDS_BUBBLEWRAP), Sandbox.NONE],
+    ids=lambda sandbox: sandbox.value,
+)
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    """Return each kind of sandbox that runs here."""
+    assert isinstance(request.param, Sandbox)
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that leaves a process, a descriptor, or a temporary file."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    yield
+    assert own_processes() == []
+    assert list(temporary.iterdir()) == []
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def wait_up(cell: Cell) -> list[psutil.Process]:
+    """Return the processes of a cell that runs `FAMILY`, once it is complete."""
+    with trio.fail_after(10):
+        assert await cell.output.receive_some() == b"up\n"
+        while True:
+            processes = own_processes()
+            if sum(process.name() == "sleep" for process in processes) == 3:
+                return processes
+            await trio.sleep(0.01)
+
+
+async def read_all(cell: Cell) -> str:
+    """Return what the cell's processes print until the last of them has closed its output."""
+    with trio.fail_after(10):
+        return b"".join([chunk async for chunk in cell.output]).decode()
+
+
+async def test_left_block_leaves_no_process(sandbox: Sandbox) -> None:
+    """Grandchildren in sessions of their own go with the cell."""
+    async with open_cell(FAMILY, sandbox) as cell:
+        assert len(await wait_up(cell)) >= 4
+    assert own_processes() == []
+
+
+async def test_error_in_the_block_leaves_no_process(sandbox: Sandbox) -> None:
+    """An error passes through as it is, and finds the cell gone."""
+    with pytest.raises(ZeroDivisionError):
+        async with open_cell(FAMILY, sandbox) as cell:
+            await wait_up(cell)
+            raise ZeroDivisionError
+    assert own_processes() == []
+
+
+async def test_cancelled_block_leaves_no_process(sandbox: Sandbox) -> None:
+    """Cancellation ends a cell like anything else."""
+    with trio.CancelScope() as scope:
+        async with open_cell(FAMILY, sandbox) as cell:
+            await wait_up(cell)
+            scope.cancel(reason="a test")
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert own_processes() == []
+
+
+async def test_killed_first_process_is_noticed_and_leaves_no_process(sandbox: Sandbox) -> None:
+    """The death of the first process wakes who waits for it; what it started goes with the cell."""
+    async with open_cell(FAMILY, sandbox) as cell:
+        await wait_up(cell)
+        os.kill(cell._process.pid, signal.SIGKILL)
+        with trio.fail_after(2):
+            await cell.wait_first()
+    assert own_processes() == []
+
+
+@_NEEDS_BUBBLEWRAP
+async def test_killed_first_process_takes_a_namespace_along() -> None:
+    """Bubblewrap's cell needs nobody to end it: the kernel does."""
+    async with open_cell(FAMILY, Sandbox.BUBBLEWRAP) as cell:
+        await wait_up(cell)
+        os.kill(cell._process.pid, signal.SIGKILL)
+        with trio.fail_after(2):
+            while own_processes():
+                await trio.sleep(0.01)
+
+
+async def test_command_that_ends_is_noticed_and_leaves_no_process(sandbox: Sandbox) -> None:
+    """A first process that ends by itself ends the cell, though a grandchild would stay."""
+    command = ("sh", "-c", "setsid sleep 300 & exit 3")
+    async with open_cell(command, sandbox) as cell:
+        with trio.fail_after(5):
+            await cell.wait_first()
+    assert own_processes() == []
+
+
+async def test_stopped_processes_are_gone_soon(sandbox: Sandbox) -> None:
+    """SIGSTOP, of the sandbox's own processes too, saves nobody."""
+    async with open_cell(FAMILY, sandbox) as cell:
+        for process in await wait_up(cell):
+            process.suspend()
+        left_at = trio.current_time()
+    assert trio.current_time() - left_at < 3
+    assert own_processes() == []
+
+
+async def test_killed_cell_is_gone_before_the_block_ends(sandbox: Sandbox) -> None:
+    """Killing by hand, and twice, does no harm to the end of the block."""
+    async with open_cell(FAMILY, sandbox) as cell:
+        await wait_up(cell)
+        cell.kill()
+        cell.kill()
+        with trio.fail_after(5):
+            await cell.wait_gone()
+        assert own_processes() == []
+
+
+async def test_other_cell_is_unharmed(sandbox: Sandbox) -> None:
+    """The end of a cell is the end of its own processes only."""
+    async with open_cell(FAMILY, sandbox) as survivor:
+        before = await wait_up(survivor)
+        async with open_cell(("sh", "-c", "setsid sleep 300 & echo up; sleep 300"), sandbox) as cell:
+            assert await cell.output.receive_some() == b"up\n"
+        assert set(own_processes()) == set(before)
+
+
+async def test_environment_is_marked_and_without_our_settings(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell gets the environment, a marker, and none of Greenroom's own settings, which may be secret."""
+    monkeypatch.setenv("GREENROOM_TOKEN", "hunter2")
+    monkeypatch.setenv("GREENROOM_PROXY__PASSWORD", "hunter2")
+    monkeypatch.setenv("OTHER", "kept")
+    async with open_cell(("env",), sandbox) as cell:
+        lines = (await read_all(cell)).splitlines()
+    environment = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert [name for name in environment if name.startswith("GREENROOM_")] == [MARKER]
+    assert environment["OTHER"] == "kept"
+    assert "hunter2" not in str(environment)
+
+
+async def test_temporary_directory_is_private_and_goes_with_the_cell(sandbox: Sandbox) -> None:
+    """What the processes leave in TMPDIR is nobody else's to read, and is gone with the cell."""
+    command = ("sh", "-c", 'mkdir "$TMPDIR/deep"; echo secret > "$TMPDIR/deep/file"; echo "$TMPDIR"')
+    async with open_cell(command, sandbox) as cell:
+        scratch = Path((await read_all(cell)).strip())
+        assert scratch.parent == Path(tempfile.gettempdir())
+        assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
+        assert (scratch / "deep" / "file").read_text() == "secret\n"
+    assert not scratch.exists()
+
+
+async def test_standard_input_is_the_socket(sandbox: Sandbox) -> None:
+    """The command talks both ways over its standard input, apart from what it prints."""
+    async with open_cell(
+        ("sh", "-c", "read line; echo got $line >&0; echo noise; echo more >&2"), sandbox
+    ) as cell:
+        with trio.fail_after(5):
+            await cell.socket.send_all(b"it\n")
+            assert await cell.socket.receive_some() == b"got it\n"
+            assert await cell.socket.receive_some() == b""
+        assert await read_all(cell) == "noise\nmore\n"
+
+
+async def test_hung_up_socket_is_seen_by_the_command(sandbox: Sandbox) -> None:
+    """No copy of our end lives on in the cell: closing it is the end of the command's input."""
+    async with open_cell(("sh", "-c", "cat; echo end"), sandbox) as cell:
+        await cell.socket.send_eof()
+        assert await read_all(cell) == "end\n"
+
+
+async def test_command_that_is_not_there_is_noticed_at_once(sandbox: Sandbox) -> None:
+    """Without a sandbox starting fails; a sandbox may start, and is then seen to end, saying why."""
+    descriptors = open_descriptors()
+    with contextlib.suppress(BrowserLost), trio.fail_after(5):
+        async with open_cell(("/nonexistent/greenroom-host",), sandbox) as cell:
+            assert sandbox is Sandbox.BUBBLEWRAP
+            assert await cell.socket.receive_some() == b""
+            await cell.wait_first()
+            assert "/nonexistent/greenroom-host" in await read_all(cell)
+    assert open_descriptors() == descriptors
+
+
+async def test_unexecutable_command_without_sandbox_is_browser_lost() -> None:
+    """The error's text is for clients; the path is in its detail."""
+    with pytest.raises(BrowserLost) as caught:
+        async with open_cell(("/dev/null",), Sandbox.NONE):
+            pytest.fail("nothing started")
+    assert str(caught.value) == "The browser host does not start"
+    assert "/dev/null" in str(caught.value.detail)
+
+
+async def test_missing_temporary_directory_is_browser_lost(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A machine without room for temporary files starts no host, and says so."""
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        with pytest.raises(BrowserLost) as caught:
+            async with open_cell(FAMILY, sandbox):
+                pytest.fail("nothing started")
+    assert "missing" in str(caught.value.detail)
+
+
+async def test_twenty_cells_leave_no_descriptor(sandbox: Sandbox) -> None:
+    """A daemon that runs for months doesn't run out of descriptors."""
+    async with open_cell(("true",), sandbox):
+        pass  # whatever the first one opens for good
+    descriptors = open_descriptors()
+    for _ in range(20):
+        async with open_cell(("true",), sandbox):
+            pass
+    assert open_descriptors() == descriptors
+
+
+async def test_running_out_of_descriptors_is_browser_lost_and_leaves_nothing(sandbox: Sandbox) -> None:
+    """Whichever descriptor is the one too many, the cell is not started and all the others are closed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    descriptors = open_descriptors()
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    failures = 0
+    started = False
+    for limit in range(lowest_free + 2, lowest_free + 64):  # removing a directory takes two
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        try:
+            async with open_cell(("sleep", "300"), sandbox):
+                started = True
+        except BrowserLost:
+            failures += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert open_descriptors() == descriptors
+        assert own_processes() == []
+        if started:
+            break
+    assert started
+    assert failures >= 4
+
+
+@attrs.define(eq=False)
+class CancelAtStep(trio.abc.Instrument):
+    """Cancels `scope` before the step number `steps` of `task`: at one exact checkpoint."""
+
+    scope: trio.CancelScope
+    task: trio.lowlevel.Task
+    steps: int
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count."""
+        if task is self.task:
+            self.steps -= 1
+            if self.steps == 0:
+                self.scope.cancel(reason="a test")
+
+
+@contextlib.contextmanager
+def cancelled_at_step(steps: int) -> Iterator[trio.CancelScope]:
+    """Cancel the block at its checkpoint number `steps`."""
+    with trio.CancelScope() as scope:
+        instrument = CancelAtStep(scope, trio.lowlevel.current_task(), steps)
+        trio.lowlevel.add_instrument(instrument)
+        try:
+            yield scope
+        finally:
+            trio.lowlevel.remove_instrument(instrument)
+
+
+async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -> None:
+    """Starting a cell can be given up at each of its awaits in turn."""
+    descriptors = open_descriptors()
+    reached = False
+    step = 0
+    while not reached:
+        step += 1
+        with trio.fail_after(5), cancelled_at_step(step) as scope:
+            async with open_cell(FAMILY, sandbox) as cell:
+                reached = True
+                await cell.wait_first()
+        assert scope.cancelled_caught
+        assert open_descriptors() == descriptors
+        assert own_processes() == []
+    assert step > 1
+
+
+PARENT = """
+import os, sys, trio
+from actors.browser import BrowserHosts, Engine, EngineName, Sandbox
+from actors.browser.cells import open_cell
+from pathlib import Path
+
+async def hold_family():
+    async with open_cell(sys.argv[2:], Sandbox.BUBBLEWRAP):
+        await trio.sleep_forever()
+
+async def hold_host():
+    engine = Engine(name=EngineName.FIREFOX, executable=Path(sys.argv[2]), version="1")
+    async with BrowserHosts(engine=engine, sandbox=Sandbox.NONE).open_host("a") as browser:
+        await browser.launch(Path(sys.argv[2] + "-profile"), headless=True)
+
+trio.run(hold_host if sys.argv[1] == "host" else hold_family)
+"""
+
+
+@contextlib.contextmanager
+def killed_parent(
+    tmp_path: Path, arguments: Sequence[str], is_complete: Callable[[list[str]], bool]
+) -> Iterator[Callable[[], list[str]]]:
+    """Run `PARENT`, kill it with SIGKILL once its descendants are complete, and yield how to look at what is left."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    mark = uuid.uuid4().hex
+
+    def alive() -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get("TEST_MARK") == mark:
+                    found.append(process)
+        return found
+
+    def names() -> list[str]:
+        return [" ".join(process.cmdline()) for process in alive()]
+
+    parent = subprocess.Popen(
+        [sys.executable, "-P", str(script), *arguments],
+        env=os.environ | {"TEST_MARK": mark, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        give_up = time.monotonic() + 20
+        while not is_complete(names()):
+            assert time.monotonic() < give_up, names()
+            time.sleep(0.02)
+        parent.kill()
+        parent.wait()
+        yield names
+    finally:
+        parent.kill()
+        parent.wait()
+        for process in alive():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
+def assert_gone(names: Callable[[], list[str]], seconds: float) -> None:
+    """Fail unless nothing is left within `seconds`."""
+    give_up = time.monotonic() + seconds
+    while left := names():
+        assert time.monotonic() < give_up, left
+        time.sleep(0.02)
+
+
+@_NEEDS_BUBBLEWRAP
+def test_killed_parent_takes_its_namespaces_along(tmp_path: Path) -> None:
+    """A daemon that dies of SIGKILL can't clean up: the kernel does it."""
+
+    def is_complete(names: list[str]) -> bool:
+        return names.count("sleep 300") == 3
+
+    with killed_parent(tmp_path, ["family", *FAMILY], is_complete) as names:
+        assert_gone(names, 2)
+
+
+def test_killed_parent_takes_its_host_along_without_sandbox(tmp_path: Path) -> None:
+    """The host notices the end of its input and ends its cell, though its browser never answers."""
+    browser = tmp_path / "firefox"
+    browser.write_text("#!/bin/sh\nsetsid sleep 300 & exec sleep 300\n")
+    browser.chmod(0o755)
+
+    def is_complete(names: list[str]) -> bool:
+        return names.count("sleep 300") == 2
+
+    with killed_parent(tmp_path, ["host", str(browser)], is_complete) as names:
+        assert_gone(names, 2)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("none", Sandbox.NONE),
+        pytest.param("auto", Sandbox.BUBBLEWRAP, marks=_NEEDS_BUBBLEWRAP),
+        pytest.param("bubblewrap", Sandbox.BUBBLEWRAP, marks=_NEEDS_BUBBLEWRAP),
+    ],
+)
+def test_sandbox_is_taken_where_it_runs(choice: str, expected: Sandbox) -> None:
+    """With bubblewrap `auto` uses it."""
+    assert choose_sandbox(choice) is expected
+
+
+@pytest.fixture
+def _bubblewrap_asked_anew() -> Iterator[None]:
+    """Forget what is known about bubblewrap, before and after."""
+    bubblewrap_problem.cache_clear()
+    yield
+    bubblewrap_problem.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (None, "not installed"),
+        ("echo 'No permissions to create a new namespace' >&2; exit 1", "No permissions"),
+    ],
+    ids=["missing", "forbidden"],
+)
+@pytest.mark.usefixtures("_bubblewrap_asked_anew")
+def test_sandbox_that_does_not_run_is_refused_or_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, why: str
+) -> None:
+    """`auto` does without bubblewrap; who demands it learns why it does not run."""
+    if script is not None:
+        (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert choose_sandbox("auto") is Sandbox.NONE
+    with pytest.raises(SandboxUnavailable, match=why):
+        choose_sandbox("bubblewrap")

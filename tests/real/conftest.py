@@ -1,0 +1,144 @@
+"""A practice site and a logged-in master profile, both made once by the real commands."""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import trio
+
+from actors.browser import own_processes
+from web.daemon import open_daemon
+from web.settings import DaemonSettings
+
+GREENROOM = [str(Path(sys.executable).with_name("greenroom"))]
+COMMAND_S = 60
+POLL_S = 0.05
+
+
+@contextlib.contextmanager
+def running(*args: str, **env: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
+    """Run a serving command; yield its process and the lines it prints at start, by their first words."""
+    process = subprocess.Popen(
+        [*GREENROOM, *args], stdout=subprocess.PIPE, text=True, env={**os.environ, **env}
+    )
+    assert process.stdout is not None
+    said: dict[str, str] = {}
+    try:
+        with process.stdout:
+            while not {"address", "all its pages"} & said.keys():
+                line = process.stdout.readline()
+                assert line, f"greenroom {args[0]} ended: {process.wait()}"
+                subject, value = re.split(r"  +", line.strip(), maxsplit=1)
+                said[subject] = value
+            yield process, said
+    finally:
+        process.terminate()
+        process.wait(COMMAND_S)
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """The base URL of a practice site in a process of its own."""
+    with running("practice", "--bind", "127.0.0.1:0") as (_process, said):
+        yield said["practice site"].rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def logged_in_master(site: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A master profile logged in as "maker" by `greenroom login`. Not to be used itself, only copied."""
+    folder = tmp_path_factory.mktemp("profiles") / "maker"
+    login = [*GREENROOM, "login", "--headless", "--url", f"{site}/login?as=maker", "--user-data-dir"]
+    done = subprocess.run(
+        [*login, str(folder)], capture_output=True, text=True, check=False, timeout=COMMAND_S
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Logged in" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def master(logged_in_master: Path, tmp_path: Path) -> Path:
+    """A logged-in master profile of the test's own."""
+    return Path(shutil.copytree(logged_in_master, tmp_path / "master", symlinks=True))
+
+
+@pytest.fixture
+def logged_out_master(tmp_path: Path) -> Path:
+    """A master profile that nobody has logged in with."""
+    folder = tmp_path / "logged-out"
+    folder.mkdir()
+    (folder / "prefs.js").touch()
+    return folder
+
+
+@pytest.fixture
+def settings(site: str, master: Path, tmp_path: Path) -> DaemonSettings:
+    """Settings of a daemon for the logged-in master, on a free port."""
+    return DaemonSettings(
+        bind="127.0.0.1:0",
+        engine="firefox",
+        tiktok_url=f"{site}/",
+        user_data_master_dir=master,
+        clones_dir=tmp_path / "clones",
+    )
+
+
+@attrs.frozen
+class Client:
+    """An HTTP client of a daemon under test, and what is left of the daemon's sessions."""
+
+    http: httpx.AsyncClient
+    clones_dir: Path
+
+    async def create(self) -> httpx.Response:
+        return await self.http.post("/tiktok/session", json={})
+
+    async def session(self, location: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.http.get(location)).json()["session"]
+        return found
+
+    async def ended(self, location: str, *, within_s: float) -> dict[str, Any]:
+        """Wait until a session has ended, and return it."""
+        with trio.fail_after(within_s):
+            while (session := await self.session(location))["state"] != "ended":
+                await trio.sleep(POLL_S)
+        return session
+
+    def left(self) -> tuple[int, int]:
+        """Return the numbers of browser processes and of clones."""
+        clones = list(self.clones_dir.iterdir()) if self.clones_dir.exists() else []
+        return len(own_processes()), len(clones)
+
+
+@contextlib.asynccontextmanager
+async def open_client(settings: DaemonSettings, **changes: Any) -> AsyncIterator[Client]:
+    """Run a daemon in this process with a client for it; nothing is left of either afterwards."""
+    settings = attrs.evolve(settings, **changes)
+    async with (
+        open_daemon(settings) as daemon,
+        httpx.AsyncClient(base_url=daemon.url, timeout=120) as http,
+    ):
+        client = Client(http, settings.clones_dir)
+        yield client
+    assert client.left() == (0, 0)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a hash of all names, contents, modes and modification times below `folder`."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        digest.update(f"{path.relative_to(folder)} {status.st_mode} {status.st_mtime_ns}\n".encode())
+        if path.is_file() and not path.is_symlink():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,52 @@
+"""Two sessions of one master profile share nothing."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from actors.verdict import LoginState, Method
+from supervisor.world import real_world
+from web.settings import DaemonSettings
+
+pytestmark = pytest.mark.browser
+
+
+async def test_sessions_never_see_each_others_cookies(settings: DaemonSettings, site: str) -> None:
+    """Another login in one session changes neither the other session nor the master's next clone."""
+    world = real_world(settings)
+
+    async with (
+        world.profiles.open_clone("a") as clone_a,
+        world.browsers.open_host("a") as browser_a,
+        world.profiles.open_clone("b") as clone_b,
+        world.browsers.open_host("b") as browser_b,
+    ):
+        await browser_a.launch(clone_a, headless=True)
+        await browser_b.launch(clone_b, headless=True)
+
+        async def viewers() -> tuple[bool, bool, bool, bool]:
+            seen = []
+            for browser in (browser_a, browser_b):
+                await browser.navigate(f"{site}/")
+                for name in ("maker", "visitor"):
+                    selectors = {"logged_in": f"text=/^@?{re.escape(name)}$/"}
+                    found = await browser.inspect(Method.DOM, selectors)
+                    seen.append(found.state is LoginState.LOGGED_IN)
+            a_maker, a_visitor, b_maker, b_visitor = seen
+            return a_maker, a_visitor, b_maker, b_visitor
+
+        assert await viewers() == (True, False, True, False)
+        await browser_a.navigate(f"{site}/login?as=visitor")
+        with_selectors = {"logged_in": "text=/^@?visitor$/"}
+        while (await browser_a.inspect(Method.DOM, with_selectors)).state is not LoginState.LOGGED_IN:
+            pass
+        assert await viewers() == (False, True, True, False)
+
+
+async def test_clone_is_no_way_to_the_master(settings: DaemonSettings, master: Path) -> None:
+    """A clone holds copies only: no link leads out of it."""
+    (master / "link").symlink_to(master / "prefs.js")
+    async with real_world(settings).profiles.open_clone("a") as clone:
+        assert [path for path in clone.rglob("*") if path.is_symlink()] == []
+        assert (clone / "cookies.sqlite").read_bytes() == (master / "cookies.sqlite").read_bytes()

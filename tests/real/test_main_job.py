@@ -1,0 +1,242 @@
+"""The endpoint's outcomes on a real browser, over real HTTP."""
+
+import socket
+import stat
+import time
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+import httpx
+import psutil
+import pytest
+import trio
+
+from actors.browser import own_processes
+from supervisor import NotLoggedIn, SessionState, open_supervisor
+from supervisor.world import real_browsers
+from tests.real.conftest import POLL_S, Client, fingerprint, open_client
+from web.settings import DaemonSettings
+
+pytestmark = pytest.mark.browser
+
+SANDBOXES = ["bubblewrap", "none"]
+
+
+@pytest.mark.parametrize("sandbox", SANDBOXES)
+async def test_logged_in_profile_gives_a_session_that_deletion_ends(
+    settings: DaemonSettings, master: Path, sandbox: str
+) -> None:
+    """The whole way of one request, and nothing left: no process, no clone, the master untouched."""
+    before = fingerprint(master)
+    async with open_client(settings, sandbox=sandbox) as client:
+        answer = await client.create()
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "status": "success",
+            "message": "TikTok session established successfully",
+        }
+        session_id = answer.headers["X-Session-Id"]
+        assert uuid.UUID(session_id).version == 4
+        location = answer.headers["Location"]
+        assert location == f"/tiktok/session/{session_id}"
+
+        clone = settings.clones_dir / session_id
+        assert stat.S_IMODE(clone.stat().st_mode) == 0o700
+        session = await client.session(location)
+        assert (session["state"], session["login_state"]) == ("live", "LOGGED_IN")
+        assert list(session["phase_ms"]) == ["cloning", "launching", "navigating", "judging", "live"]
+
+        assert (await client.http.delete(location)).status_code == 204
+        assert client.left() == (0, 0)
+        session = await client.session(location)
+        assert (session["state"], session["end_reason"]) == ("ended", "deleted")
+    assert fingerprint(master) == before
+
+
+async def test_logged_out_profile_is_refused_and_cleaned_up(
+    settings: DaemonSettings, logged_out_master: Path
+) -> None:
+    """The page shows a login button: 409, and nothing is left by the time of the answer."""
+    async with open_client(settings, user_data_master_dir=logged_out_master) as client:
+        answer = await client.create()
+        assert client.left() == (0, 0)
+    assert answer.status_code == 409
+    body = answer.json()
+    assert body["message"] == "Not logged in to TikTok"
+    details = body["error_details"]
+    assert details.pop("hint")
+    assert details == {
+        "code": "NOT_LOGGED_IN",
+        "details": "User is not logged in to TikTok",
+        "method": "html_content_analysis",
+        "timeout": 8,
+        "state": "LOGGED_OUT",
+    }
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+async def test_profile_without_content_is_refused_without_a_browser(
+    settings: DaemonSettings, tmp_path: Path, kind: str
+) -> None:
+    """Nobody can be logged in there: 409 at once, with a hint how to get a login in."""
+    nobody = tmp_path / "nobody"
+    if kind == "empty":
+        nobody.mkdir()
+    async with open_client(settings, user_data_master_dir=nobody) as client:
+        started = time.monotonic()
+        answer = await client.create()
+        assert time.monotonic() - started < 1
+    assert answer.status_code == 409
+    assert "greenroom login" in answer.json()["error_details"]["hint"]
+
+
+async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, master: Path) -> None:
+    """A real Firefox on the master gives 423 within milliseconds; once it is closed, sessions work."""
+    async with open_client(settings) as client:
+        async with real_browsers(settings).open_host("owner") as browser:
+            await browser.launch(master, headless=True)
+            started = time.monotonic()
+            answer = await client.create()
+            took_s = time.monotonic() - started
+            await browser.close()
+        assert answer.status_code == 423
+        assert answer.json()["error_details"] == {
+            "code": "USER_DATA_LOCKED",
+            "details": "User data directory is locked by another process",
+        }
+        assert took_s < 0.5
+        assert (master / "lock").is_symlink(), "Firefox leaves its symlink behind: it is no lock"
+        assert (await client.create()).status_code == 200
+
+
+async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> None:
+    """A site that never answers costs the creation timeout and at most a second more."""
+    async with open_client(settings, tiktok_url=f"{site}/hang", session_creation_timeout=10) as client:
+        started = time.monotonic()
+        answer = await client.create()
+        assert 10 <= time.monotonic() - started < 11
+        assert client.left() == (0, 0)
+    assert answer.status_code == 504
+    assert answer.json()["error_details"] == {
+        "code": "SESSION_TIMEOUT",
+        "details": "Session creation timed out after 10 seconds",
+    }
+
+
+@pytest.mark.parametrize("page", ["endless-image", "heavy"])
+async def test_troublesome_page_of_a_logged_in_viewer_is_judged(
+    settings: DaemonSettings, site: str, page: str
+) -> None:
+    """An image that never finishes, or 5 MB of HTML, does not keep a session from being established."""
+    async with open_client(settings, tiktok_url=f"{site}/{page}") as client:
+        answer = await client.create()
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("page", ["captcha", "uncertain"])
+async def test_page_that_shows_no_viewer_is_uncertain(settings: DaemonSettings, site: str, page: str) -> None:
+    """A captcha is no login, and is not taken for a logged-out page either."""
+    async with open_client(settings, tiktok_url=f"{site}/{page}") as client:
+        answer = await client.create()
+    assert answer.status_code == 409
+    assert answer.json()["error_details"]["state"] == "UNCERTAIN"
+
+
+async def test_server_error_is_an_unreachable_site(settings: DaemonSettings, site: str) -> None:
+    """An HTTP 5xx says nothing about a login: 502."""
+    async with open_client(settings, tiktok_url=f"{site}/error?status=503") as client:
+        answer = await client.create()
+        assert client.left() == (0, 0)
+    assert answer.status_code == 502
+    assert answer.json()["error_details"] == {
+        "code": "UPSTREAM_UNREACHABLE",
+        "details": "TikTok could not be reached: HTTP 503",
+    }
+
+
+@pytest.mark.parametrize("sandbox", SANDBOXES)
+async def test_killed_browser_ends_its_session_alone(settings: DaemonSettings, sandbox: str) -> None:
+    """A browser that dies is noticed within 2 s and cleaned up; its neighbour lives on."""
+    async with open_client(settings, sandbox=sandbox) as client:
+        doomed = (await client.create()).headers["Location"]
+        firefox = _firefox_of(doomed)
+        neighbour = (await client.create()).headers["Location"]
+        firefox.kill()
+        assert (await client.ended(doomed, within_s=2))["end_reason"] == "browser_lost"
+        assert (await client.session(neighbour))["state"] == "live"
+        assert not (settings.clones_dir / doomed.rpartition("/")[2]).exists()
+
+
+async def test_session_expires(settings: DaemonSettings) -> None:
+    """A session ends by itself after its duration, with nothing left."""
+    async with open_client(settings, max_session_duration=1.5) as client:
+        location = (await client.create()).headers["Location"]
+        session = await client.ended(location, within_s=1.5 + 5 + 1)
+        assert session["end_reason"] == "expired"
+        assert 1500 <= session["phase_ms"]["live"] < 2500
+        assert client.left() == (0, 0)
+
+
+async def test_ten_creations_at_once_all_succeed(settings: DaemonSettings) -> None:
+    """Ten clients at once get ten sessions of their own."""
+    answers: list[httpx.Response] = []
+
+    async def create(client: Client) -> None:
+        answers.append(await client.create())
+
+    # Ten launches are more than two cores do in 30 s: what counts here is that none disturbs another.
+    async with open_client(settings, session_creation_timeout=110) as client:
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(create, client)
+        assert [answer.status_code for answer in answers] == [200] * 10
+        assert len({answer.headers["X-Session-Id"] for answer in answers}) == 10
+        assert client.left()[1] == 10
+        eleventh = await client.create()
+        assert eleventh.status_code == 503
+        assert eleventh.json()["error_details"]["code"] == "CAPACITY_EXHAUSTED"
+        assert 0 < int(eleventh.headers["Retry-After"]) <= 300
+
+
+async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSettings) -> None:
+    """A client that closes its connection while the browser launches leaves nothing to run on."""
+    async with open_client(settings) as client:
+        url = urlsplit(str(client.http.base_url))
+        connection = socket.create_connection((url.hostname, url.port))
+        connection.sendall(b"POST /tiktok/session HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        with trio.fail_after(20):
+            while client.left()[0] == 0:
+                await trio.sleep(POLL_S)
+        (session,) = (await client.http.get("/tiktok/session")).json()["sessions"]
+        connection.close()
+        session = await client.ended(f"/tiktok/session/{session['id']}", within_s=2)
+        assert session["end_reason"] == "caller_left"
+        assert client.left() == (0, 0)
+
+
+async def test_python_developer_gets_a_session_in_their_own_nursery(
+    settings: DaemonSettings, logged_out_master: Path
+) -> None:
+    """The supervisor works without the HTTP front, and its errors are the typed ones."""
+    async with open_supervisor(settings) as supervisor:
+        info = await supervisor.create_session()
+        assert info.state is SessionState.LIVE
+        assert own_processes() != []
+    assert own_processes() == []
+    async with open_supervisor(attrs.evolve(settings, user_data_master_dir=logged_out_master)) as supervisor:
+        with pytest.raises(NotLoggedIn):
+            await supervisor.create_session()
+
+
+def _firefox_of(location: str) -> psutil.Process:
+    """Return the main process of a session's browser: the one whose argument is the clone."""
+    session_id = location.rpartition("/")[2]
+    (firefox,) = (
+        process
+        for process in own_processes()
+        if "--profile" in process.cmdline() and any(session_id in word for word in process.cmdline())
+        and process.name() != "bwrap"
+    )  # fmt: skip
+    return firefox

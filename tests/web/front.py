@@ -1,0 +1,91 @@
+"""The HTTP front over a world of fakes, as the tests of this directory ask it."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import httpx
+import trio
+
+from actors.events import SessionEvent
+from actors.testing import FakeWorld
+from supervisor import Supervisor
+from web.daemon import open_daemon
+from web.settings import DaemonSettings
+
+SESSIONS = "/tiktok/session"
+PATIENCE_S = 10.0
+SOON_S = 1.0  # what must happen at once may take this long on a busy machine
+
+
+@attrs.frozen(kw_only=True)
+class Front:
+    """A daemon that serves over real HTTP, a client of it, and all that its sessions published."""
+
+    url: str
+    client: httpx.AsyncClient
+    world: FakeWorld
+    supervisor: Supervisor
+    events: list[SessionEvent]
+
+    async def create(self, **request: Any) -> httpx.Response:
+        """Ask for a session."""
+        return await self.client.post(SESSIONS, **request)
+
+    async def establish(self) -> str:
+        """Create a session and return its path."""
+        response = await self.create()
+        assert response.status_code == 200
+        return response.headers["Location"]
+
+
+@asynccontextmanager
+async def open_front(world: FakeWorld | None = None, **settings: Any) -> AsyncIterator[Front]:
+    """Run a daemon for the length of the block; afterwards nothing of its sessions may be left."""
+    world = world or FakeWorld()
+    events: list[SessionEvent] = []
+    async with (
+        open_daemon(make_settings(**settings), world=world.world) as daemon,
+        open_client(daemon.url) as client,
+    ):
+        with daemon.supervisor.events.subscribed(events.append):
+            yield Front(
+                url=daemon.url,
+                client=client,
+                world=world,
+                supervisor=daemon.supervisor,
+                events=events,
+            )
+    assert (world.clones, world.browsers) == (set(), {})
+
+
+def make_settings(**settings: Any) -> DaemonSettings:
+    """Return settings for a daemon on a free port."""
+    return DaemonSettings(**{"bind": "127.0.0.1:0", **settings})
+
+
+@asynccontextmanager
+async def open_client(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a client that no proxy of the environment comes between."""
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
+        yield client
+
+
+def error(message: str, code: str, details: str, **more: Any) -> dict[str, Any]:
+    """Return the body of an answer that says no."""
+    return {
+        "status": "error",
+        "message": message,
+        "error_details": {"code": code, "details": details, **more},
+    }
+
+
+async def until(condition: Callable[[], bool]) -> float:
+    """Wait until `condition` holds and return the seconds that took."""
+    started = time.monotonic()
+    with trio.fail_after(PATIENCE_S):
+        while not condition():
+            await trio.sleep(0.01)
+    return time.monotonic() - started
