@@ -112,7 +112,7 @@ class CapacityExhausted(GreenroomError):
     """As many sessions as may exist do; `retry_after_s` counts to the earliest known end of one."""
 
     def __init__(self, max_sessions: int, *, retry_after_s: float) -> None:
-        super().__init__(f"All {max_sessions} sessions are in use")
+        super().__init__(f"The limit of sessions ({max_sessions}) is reached")
         self.max_sessions = max_sessions
         self.retry_after_s = retry_after_s
 

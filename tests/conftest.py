@@ -1,6 +1,9 @@
 """What every test shares: the check, after the last one, that nothing is left behind."""
 
+import contextlib
+import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import psutil
 import pytest
 
 from actors.browser import own_processes
-from actors.browser.cells import MARKER
+
+# Whatever the tests start, and whatever that starts, inherits this variable.
+RUN = "PYTEST_RUN_OF_GREENROOM"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,12 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail the suite if it leaves a process, a socket, a clone, or a temporary directory."""
     scratch_before = _scratch()
-    marked_before = _marked_pids()
+    os.environ[RUN] = uuid.uuid4().hex
     yield
     here = psutil.Process()
     assert [p for p in here.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE] == []
     assert own_processes() == []
-    assert _marked_pids() - marked_before == set()
+    assert _started_by_this_run() == []
     assert here.net_connections(kind="all") == []
     assert _scratch() - scratch_before == set()
     assert [path for path in tmp_path_factory.getbasetemp().glob("*/clones/*") if path.is_dir()] == []
@@ -37,13 +42,11 @@ def _scratch() -> set[Path]:
     return {*temporary.glob("greenroom-*"), *temporary.glob("playwright-artifacts-*")}
 
 
-def _marked_pids() -> set[int]:
-    """Return the processes that carry any daemon's marker: daemons started as programs included."""
-    pids = set()
+def _started_by_this_run() -> list[psutil.Process]:
+    """Return what still runs of all that the tests started, daemons and their browsers included."""
+    found = []
     for process in psutil.process_iter():
-        try:
-            if MARKER in process.environ():
-                pids.add(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return pids
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(RUN) == os.environ[RUN]:
+                found.append(process)
+    return found

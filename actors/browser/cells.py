@@ -39,7 +39,7 @@ _OUTER_EXIT_S = 0.5
 _SWEEP_INTERVAL_S = 0.02
 # A process that execs shows no environment for a moment, and a parent may end between its child's start and
 # its own turn: one sweep that finds nothing proves nothing.
-_EMPTY_SWEEPS = 2
+_EMPTY_SWEEPS = 3
 _NO_START = "The browser host does not start"
 _NAMESPACE = ("--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc")
 
@@ -164,8 +164,7 @@ async def _open_processes(
     try:
         async with info:
             if sandbox is Sandbox.BUBBLEWRAP:
-                with trio.CancelScope(shield=True):
-                    cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
+                cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
         yield cell
     finally:
         cell.kill()
@@ -203,7 +202,7 @@ def _start(
             start_new_session=True,
         )
         on_failure.callback(process.wait)
-        on_failure.callback(kill_marked, token)
+        on_failure.callback(_end_marked, token)
         on_failure.callback(process.kill)
         pidfd = os.pidfd_open(process.pid)
         on_failure.pop_all()
@@ -236,8 +235,12 @@ def end_own_cell() -> None:
     """Kill everything else in the cell that the calling process belongs to, until nothing is left of it."""
     token = os.environ.get(MARKER)
     if token:
-        for _ in _sweeps(token):
-            time.sleep(_SWEEP_INTERVAL_S)
+        _end_marked(token)
+
+
+def _end_marked(token: str) -> None:
+    for _ in _sweeps(token):
+        time.sleep(_SWEEP_INTERVAL_S)
 
 
 def _sweeps(token: str) -> Iterator[None]:

@@ -84,7 +84,7 @@ def test_firefox_alone_is_no_camoufox(tmp_path: Path) -> None:
 def test_named_camoufox_is_found_with_its_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str
 ) -> None:
-    """The environment variable of Camoufox's own package counts, before any Firefox; the bundle's version too."""
+    """The variable of Camoufox's own package names the engine, and the bundle its version."""
     install_firefox(tmp_path, "firefox", "160.0")
     firefox = install(tmp_path / "lib" / "firefox-esr", "firefox-esr", "153.0")
     bundle = install(tmp_path / "bundle", "camoufox-bin", "150.0.2-beta.30")
@@ -106,7 +106,7 @@ def test_named_camoufox_that_is_not_there_is_not_found(
 
 
 def test_old_data_directory_survives_being_looked_at(tmp_path: Path) -> None:
-    """Camoufox's package deletes data of versions before 0.5 when asked; looking for an engine does not ask."""
+    """Camoufox's package deletes data of versions before 0.5 when it is asked: it is not."""
     old = tmp_path / "cache" / "camoufox" / "browsers"
     old.mkdir(parents=True)
     (old / "version.json").write_text('{"version": "135.0"}')

@@ -1,5 +1,6 @@
 """The protocol between daemon and host: what goes through, and what ends the conversation."""
 
+import itertools
 from collections.abc import Iterable
 from typing import get_args
 
@@ -52,7 +53,7 @@ def decode(message: frames.ToHost | frames.FromHost, body: bytes) -> frames.ToHo
 def cut(stream: bytes, cuts: Iterable[int]) -> list[bytes]:
     """Return `stream` in pieces that end at `cuts`."""
     bounds = [0, *sorted(cuts), len(stream)]
-    return [stream[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [stream[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def body_of(message: frames.ToHost | frames.FromHost) -> bytes:
@@ -119,7 +120,7 @@ def test_longest_frame_goes_through_and_longer_does_not() -> None:
 
 
 def test_announced_giant_is_refused_before_it_comes() -> None:
-    """Four bytes that announce too long a frame are enough to end the conversation; one at the limit waits."""
+    """Four bytes that announce too long a frame end the conversation; the longest allowed is waited for."""
     assert list(FrameBuffer().feed(frames.MAX_FRAME_BYTES.to_bytes(4, "big"))) == []
     with pytest.raises(FrameError, match="announced"):
         list(FrameBuffer().feed((frames.MAX_FRAME_BYTES + 1).to_bytes(4, "big")))
@@ -161,7 +162,7 @@ def test_giant_behind_a_good_frame_is_refused_after_it() -> None:
     ids=lambda body: body[:60],
 )
 def test_malformed_message_is_a_frame_error(body: bytes) -> None:
-    """Not JSON, unknown types and fields, missing fields, wrong types, and hostile nesting end it politely."""
+    """Not JSON, unknown types and fields, missing fields, wrong types, hostile nesting: all the same."""
     with pytest.raises(FrameError):
         decode_from_host(body)
     with pytest.raises(FrameError):

@@ -383,7 +383,7 @@ async def test_cancelling_a_copy_is_prompt_and_removes_it(cloner: ProfileCloner)
                     pytest.fail("the copy was complete")
 
             nursery.start_soon(clone)
-            while not copied.exists() or copied.stat().st_size == 0:  # noqa: ASYNC110 - files send no event
+            while not copied.exists() or copied.stat().st_size == 0:
                 await trio.sleep(0.001)
             nursery.cancel_scope.cancel()
             began = time.perf_counter()

@@ -143,7 +143,7 @@ async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> N
     firefox = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with trio.fail_after(30):
-            while not (is_locked(master) and (master / "prefs.js").exists()):  # noqa: ASYNC110 - no event
+            while not (is_locked(master) and (master / "prefs.js").exists()):
                 await trio.sleep(0.02)
         opened_ns = last_opened_ns(master)
         with pytest.raises(ProfileLocked):

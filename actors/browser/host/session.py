@@ -143,5 +143,6 @@ class BrowserSession:
         await self._scrapling.probe()
 
     async def close(self) -> None:
-        """End the browser politely."""
+        """End the browser politely: as a whole, since Firefox quits without an answer on its last page's end."""
+        self._scrapling.page_pool.clear()
         await self._scrapling.close()  # type: ignore[no-untyped-call]  # as above

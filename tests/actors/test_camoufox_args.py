@@ -1,0 +1,179 @@
+"""The launch arguments that Camoufox's own package builds, against a bundle that holds all but the binary."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+
+from actors.browser import frames
+from actors.browser.engines import find_firefox
+
+# In a process of its own, as in a host: the package settles its directories when it is imported.
+# WebGL data is recorded from real machines and downloaded with Camoufox, so it is not there.
+BUILD = """
+import functools, json, sys, warnings
+import msgspec
+from actors.browser import frames
+from actors.browser.host import session
+from actors.browser.host.camoufox import CamoufoxArgsBuilder
+
+built = []
+session.CamoufoxArgsBuilder = functools.partial(CamoufoxArgsBuilder, block_webgl=True)
+for launch in msgspec.json.decode(sys.argv[1], type=list[frames.Launch]):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        args = CamoufoxArgsBuilder(launch, block_webgl=True).build()
+    said = [[warning.category.__name__, str(warning.message)] for warning in caught]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chosen = session.BrowserSession(launch, on_lost=print)._scrapling._launch_args
+    built.append({"args": args, "warnings": said, "chosen": chosen})
+json.dump(built, open(sys.argv[2], "w"))
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Built:
+    """What came of building arguments."""
+
+    launch: frames.Launch
+    home: Path
+    printed: str
+    args: dict[str, Any]
+    warnings: list[list[str]]
+    chosen: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
+    """Return what comes of launches on a stand-in bundle: Camoufox behind a proxy, and Firefox."""
+    tmp_path = tmp_path_factory.mktemp("camoufox")
+    firefox = find_firefox()
+    if firefox is None:
+        pytest.skip("no Firefox to stand in for Camoufox")
+    bundle = tmp_path / "bundle"
+    (bundle / "fontconfig" / "linux").mkdir(parents=True)
+    (bundle / "fontconfig" / "linux" / "fonts.conf").write_text("<fontconfig></fontconfig>")
+    (bundle / "properties.json").write_text("[]")
+    (bundle / "application.ini").write_text("[App]\nVersion=150.0.2\n")
+    (bundle / "camoufox-bin").symlink_to(firefox.executable.resolve())
+    proxy = frames.Proxy(server="http://proxy:8080", username="user", password="hunter2")
+    behind_proxy = frames.Launch(
+        id=1,
+        session="a",
+        engine="camoufox",
+        executable=str(bundle / "camoufox-bin"),
+        profile=str(tmp_path / "profile"),
+        headless=True,
+        proxy=proxy,
+    )
+    launches = [behind_proxy, msgspec.structs.replace(behind_proxy, engine="firefox", proxy=None)]
+    home = tmp_path / "home"
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", BUILD, msgspec.json.encode(launches).decode(), str(tmp_path / "built")],
+        env=environment | {"HOME": str(home)},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+        text=True,
+    )
+    built = json.loads((tmp_path / "built").read_text())
+    return [
+        Built(launch=launch, home=home, printed=done.stdout, **result)
+        for launch, result in zip(launches, built, strict=True)
+    ]
+
+
+@pytest.fixture
+def camoufox(both: list[Built]) -> Built:
+    """Return the arguments for Camoufox behind a proxy."""
+    return both[0]
+
+
+@pytest.fixture
+def firefox(both: list[Built]) -> Built:
+    """Return the arguments for Firefox, and Camoufox's without a proxy."""
+    return both[1]
+
+
+def fingerprint(args: dict[str, Any]) -> dict[str, Any]:
+    """Return what the browser itself puts together from its environment."""
+    chunks = sum(name.startswith("CAMOU_CONFIG_") for name in args["env"])
+    config = json.loads("".join(args["env"][f"CAMOU_CONFIG_{number}"] for number in range(1, chunks + 1)))
+    assert isinstance(config, dict)
+    return config
+
+
+def test_arguments_name_binary_profile_and_window(camoufox: Built) -> None:
+    """The browser runs the bundle's binary, on our clone, without a size forced on the page."""
+    args = camoufox.args
+    assert args["executable_path"] == camoufox.launch.executable
+    assert args["user_data_dir"] == camoufox.launch.profile
+    assert args["headless"] is True
+    assert args["no_viewport"] is True
+    assert "channel" not in args
+
+
+def test_proxy_is_in_playwrights_form(camoufox: Built, firefox: Built) -> None:
+    """Credentials are handed over as fields, never in a URL; without a proxy there is none at all."""
+    assert camoufox.args["proxy"] == {
+        "server": "http://proxy:8080",
+        "username": "user",
+        "password": "hunter2",
+    }
+    assert "hunter2" not in str(camoufox.args | {"proxy": None})
+    assert "proxy" not in firefox.args
+
+
+def test_fingerprint_is_of_linux_and_the_bundles_version(camoufox: Built) -> None:
+    """The page sees the operating system that the browser really runs on."""
+    config = fingerprint(camoufox.args)
+    assert config["navigator.platform"].startswith("Linux")
+    assert config["navigator.userAgent"].startswith("Mozilla/5.0 (X11;")
+    assert "Firefox/150.0" in config["navigator.userAgent"]
+
+
+def test_no_addon_is_loaded(camoufox: Built) -> None:
+    """The default add-on would be downloaded while a client waits."""
+    assert "addons" not in fingerprint(camoufox.args)
+    assert list(camoufox.home.rglob("addons")) == []
+
+
+def test_only_known_warnings_and_no_output(camoufox: Built, firefox: Built) -> None:
+    """What the package warns of is the stand-in's missing WebGL and the proxy; it prints nothing."""
+    assert [category for category, _ in camoufox.warnings] == ["LeakWarning", "LeakWarning"]
+    assert "geoip=True" in camoufox.warnings[0][1]
+    assert "WebGL" in camoufox.warnings[1][1]
+    assert [category for category, _ in firefox.warnings] == ["LeakWarning"]
+    assert camoufox.printed == ""
+
+
+def test_environment_of_the_host_is_kept(camoufox: Built) -> None:
+    """The browser inherits the cell's environment: without its marker nobody would find it."""
+    assert camoufox.args["env"]["HOME"] == str(camoufox.home)
+    assert camoufox.args["env"]["FONTCONFIG_FILE"].startswith(str(camoufox.home))
+
+
+def test_camoufox_session_launches_with_camoufox_arguments(camoufox: Built) -> None:
+    """The engine that the daemon names decides; Camoufox's own protocol has no channel."""
+    assert "channel" not in camoufox.chosen
+    assert fingerprint(camoufox.chosen)["navigator.platform"].startswith("Linux")
+    assert camoufox.chosen["user_data_dir"] == camoufox.launch.profile
+
+
+def test_firefox_session_launches_with_firefox_arguments(firefox: Built) -> None:
+    """A stock Firefox is driven over WebDriver BiDi and gets no fingerprint."""
+    assert firefox.chosen == {
+        "user_data_dir": firefox.launch.profile,
+        "executable_path": firefox.launch.executable,
+        "channel": "moz-firefox",
+        "headless": True,
+        "no_viewport": True,
+    }
