@@ -5,7 +5,6 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -24,22 +23,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail the suite if it leaves a process, a socket, a clone, or a temporary directory."""
-    scratch_before = _scratch()
+    scratch = tmp_path_factory.mktemp("scratch")
     os.environ[RUN] = uuid.uuid4().hex
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     yield
+    tempfile.tempdir = None
     here = psutil.Process()
     assert [p for p in here.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE] == []
     assert own_processes() == []
     assert _started_by_this_run() == []
     assert here.net_connections(kind="all") == []
-    assert _scratch() - scratch_before == set()
+    assert list(scratch.iterdir()) == []
     assert [path for path in tmp_path_factory.getbasetemp().glob("*/clones/*") if path.is_dir()] == []
-
-
-def _scratch() -> set[Path]:
-    """Return the temporary directories of hosts, drivers and demos."""
-    temporary = Path(tempfile.gettempdir())
-    return {*temporary.glob("greenroom-*"), *temporary.glob("playwright-artifacts-*")}
 
 
 def _started_by_this_run() -> list[psutil.Process]:

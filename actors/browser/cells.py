@@ -22,16 +22,16 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import attrs
 import psutil
 import trio
 
 from actors.errors import BrowserLost, SandboxUnavailable
+from actors.owner import OWNER
 
 MARKER = "GREENROOM_CELL"
-# The first part of every marker of this process: another daemon's cells are none of its business.
-_OWNER = uuid.uuid4().hex
 _OWN_VARIABLES = "GREENROOM_"
 _START_S = 10.0
 _REAP_S = 5.0
@@ -82,14 +82,19 @@ def choose_sandbox(choice: str) -> Sandbox:
 
 @attrs.define(eq=False)
 class Cell:
-    """The processes started by `open_cell`, and the two ends of talking with the first of them."""
+    """The processes started by `open_cell`, and the two ends of talking with the first of them.
+
+    `scratch` is where they keep temporary files; it goes with them.
+    """
 
     socket: trio.SocketStream
     output: trio.abc.ReceiveStream
+    scratch: Path
     _token: str
     _process: "subprocess.Popen[bytes]"
     _pidfd: int
-    _init_pidfd: int | None
+    _init_pid: int | None = None
+    _init_pidfd: int | None = None
 
     async def wait_first(self) -> None:
         """Return when the cell's first process has died."""
@@ -107,9 +112,8 @@ class Cell:
         """Return when no process of a killed cell is left."""
         if self._init_pidfd is not None:
             await trio.lowlevel.wait_readable(self._init_pidfd)
-            with trio.move_on_after(
-                _OUTER_EXIT_S
-            ):  # bubblewrap reaps its init and exits, unless it is stopped
+            # Bubblewrap now reaps its init and exits by itself, unless it is stopped.
+            with trio.move_on_after(_OUTER_EXIT_S):
                 await trio.lowlevel.wait_readable(self._pidfd)
             _kill(self._pidfd)
         await trio.lowlevel.wait_readable(self._pidfd)
@@ -118,6 +122,14 @@ class Cell:
             for _ in _sweeps(self._token):
                 await trio.sleep(_SWEEP_INTERVAL_S)
 
+    def pids(self) -> list[int]:
+        """Return the processes with which the cell ends: the first one, and the init of its namespace."""
+        return [self._process.pid, *filter(None, [self._init_pid])]
+
+    def census(self) -> int:
+        """Return how many processes are in the cell now, sandboxes included. Blocks for some milliseconds."""
+        return sum(1 for _ in _marked(self._token))
+
     def _close(self) -> None:
         os.close(self._pidfd)
         if self._init_pidfd is not None:
@@ -125,25 +137,33 @@ class Cell:
 
 
 @contextlib.asynccontextmanager
-async def open_cell(command: Sequence[str], sandbox: Sandbox) -> AsyncIterator[Cell]:
+async def open_cell(
+    command: Sequence[str], sandbox: Sandbox, *, marker: str | None = None, scratch: Path | None = None
+) -> AsyncIterator[Cell]:
     """Run `command` in a cell of its own for the length of the block.
 
-    Its standard input is a socket, its output and error streams one pipe. Leaving the block kills the whole
-    cell and waits until it is gone. Raises `BrowserLost` when the cell does not start.
+    Its standard input is a socket, its output and error streams one pipe. Its processes carry `marker` and
+    keep their temporary files in `scratch`, a directory that does not exist yet; both are made up if they are
+    not given. Leaving the block kills the whole cell, waits until it is gone, and removes `scratch`.
+    Raises `BrowserLost` when the cell does not start.
 
     The process is started on the event loop's own thread, in about a millisecond: the kernel's
     death signal is tied to the thread that starts it, and a worker thread goes away when idle.
     """
-    token = f"{_OWNER}.{uuid.uuid4().hex}"
-    async with _open_scratch() as scratch, _open_processes(command, sandbox, token, scratch) as cell:
+    token = marker or f"{OWNER}.{uuid.uuid4().hex}"
+    async with _open_scratch(scratch) as folder, _open_processes(command, sandbox, token, folder) as cell:
         yield cell
 
 
 @contextlib.asynccontextmanager
-async def _open_scratch() -> AsyncIterator[str]:
+async def _open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     """Own a directory for temporary files: a driver that is killed leaves some behind."""
     try:
-        scratch = tempfile.mkdtemp(prefix="greenroom-")
+        if wanted is None:
+            scratch = tempfile.mkdtemp(prefix="greenroom-")
+        else:
+            await trio.Path(wanted).mkdir(mode=0o700)
+            scratch = str(wanted)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
     try:
@@ -164,7 +184,7 @@ async def _open_processes(
     try:
         async with info:
             if sandbox is Sandbox.BUBBLEWRAP:
-                cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
+                cell._init_pid, cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
         yield cell
     finally:
         cell.kill()
@@ -202,24 +222,24 @@ def _start(
             start_new_session=True,
         )
         on_failure.callback(process.wait)
-        on_failure.callback(_end_marked, token)
+        on_failure.callback(end_marked, token)
         on_failure.callback(process.kill)
         pidfd = os.pidfd_open(process.pid)
         on_failure.pop_all()
     cell = Cell(
         socket=trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
         output=trio.lowlevel.FdStream(output_read),
+        scratch=Path(scratch),
         token=token,
         process=process,
         pidfd=pidfd,
-        init_pidfd=None,
     )
     return cell, trio.lowlevel.FdStream(info_read)
 
 
 def own_processes() -> list[psutil.Process]:
     """Return the processes in all the cells that this process has opened, zombies aside."""
-    return list(_marked(_OWNER))
+    return [process for process, mark in _all_marked() if mark.startswith(OWNER)]
 
 
 def kill_marked(token: str) -> int:
@@ -235,10 +255,11 @@ def end_own_cell() -> None:
     """Kill everything else in the cell that the calling process belongs to, until nothing is left of it."""
     token = os.environ.get(MARKER)
     if token:
-        _end_marked(token)
+        end_marked(token)
 
 
-def _end_marked(token: str) -> None:
+def end_marked(token: str) -> None:
+    """Kill the cell `token` until nothing is left of it, the calling process aside. Blocks."""
     for _ in _sweeps(token):
         time.sleep(_SWEEP_INTERVAL_S)
 
@@ -250,11 +271,17 @@ def _sweeps(token: str) -> Iterator[None]:
         yield
 
 
-def _marked(prefix: str) -> Iterator[psutil.Process]:
+def _marked(token: str) -> Iterator[psutil.Process]:
+    return (process for process, mark in _all_marked() if mark == token)
+
+
+def _all_marked() -> Iterator[tuple[psutil.Process, str]]:
+    """Yield the processes with a marker, and that. Zombies have no environment any more."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARKER, "").startswith(prefix):
-                yield process
+            mark = process.environ().get(MARKER)
+            if mark:
+                yield process, mark
 
 
 def _sandbox_command(sandbox: Sandbox, info_fd: int) -> list[str]:
@@ -269,14 +296,15 @@ def _environment(inherited: Mapping[str, str], token: str, scratch: str) -> dict
     return kept | {MARKER: token, "TMPDIR": scratch, "MOZ_CRASHREPORTER_DISABLE": "1"}
 
 
-async def _open_init(info: trio.lowlevel.FdStream) -> int:
-    """Read bubblewrap's report and return a handle on the init of its PID namespace."""
+async def _open_init(info: trio.lowlevel.FdStream) -> tuple[int, int]:
+    """Read bubblewrap's report and return the init of its PID namespace, and a handle on it."""
     report = b""
     try:
         with trio.fail_after(_START_S):
             async for chunk in info:
                 report += chunk
-        return os.pidfd_open(json.loads(report)["child-pid"])
+        pid = int(json.loads(report)["child-pid"])
+        return pid, os.pidfd_open(pid)
     except (trio.TooSlowError, ValueError, KeyError, OSError) as exc:
         raise BrowserLost("The sandbox does not start", detail=repr(exc)) from exc
 

@@ -1,6 +1,7 @@
 """The daemon's side of a browser host: starts it, asks it, and notices when it is gone."""
 
 import contextlib
+import functools
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +11,12 @@ import structlog
 import trio
 
 from actors.browser import frames
+from actors.browser.browser_cell import write_browser_cell
 from actors.browser.cells import Cell, Sandbox, open_cell
 from actors.browser.engines import Engine
 from actors.browser.redact import redact
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
+from actors.ledger import Ledger
 from actors.verdict import Finding, Method
 
 HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
@@ -33,26 +36,47 @@ _log = structlog.get_logger("greenroom.host")
 
 @attrs.frozen(kw_only=True)
 class BrowserHosts:
-    """Runs each browser in a host process, and that in a cell, of its own. Satisfies `ports.Browsers`."""
+    """Runs each browser in a host process, and that in a cell, of its own. Satisfies `ports.Browsers`.
+
+    With a `ledger`, whoever comes after a crash of this process can end what is left of them.
+    """
 
     engine: Engine
     sandbox: Sandbox
     proxy: frames.Proxy | None = None
+    ledger: Ledger | None = None
     host_command: Sequence[str] = HOST_COMMAND
 
     @contextlib.asynccontextmanager
     async def open_host(self, session_id: str) -> AsyncIterator["ScraplingFetcherAdapter"]:
         """Start a host for one session; see `ports.Browsers`."""
-        async with open_cell(self.host_command, self.sandbox) as cell, trio.open_nursery() as nursery:
+        async with self._open_cell(session_id) as cell, trio.open_nursery() as nursery:
             link = HostLink(session=session_id, cell=cell, secrets=self._secrets())
             nursery.start_soon(link.receive)
             nursery.start_soon(link.watch_process)
             nursery.start_soon(link.log_output)
             nursery.start_soon(link.beat)
             try:
-                yield ScraplingFetcherAdapter(link=link, engine=self.engine, proxy=self.proxy)
+                yield ScraplingFetcherAdapter(
+                    link=link, engine=self.engine, proxy=self.proxy, sandbox=self.sandbox
+                )
             finally:
                 nursery.cancel_scope.cancel(reason="the session is over")
+
+    @contextlib.asynccontextmanager
+    async def _open_cell(self, session_id: str) -> AsyncIterator[Cell]:
+        if self.ledger is None:
+            async with open_cell(self.host_command, self.sandbox) as cell:
+                yield cell
+            return
+        async with (
+            self.ledger.hold(session_id) as entry,
+            open_cell(
+                self.host_command, self.sandbox, marker=entry.marker, scratch=Path(entry.scratch)
+            ) as cell,
+        ):
+            await self.ledger.add_processes(session_id, cell.pids())
+            yield cell
 
     def _secrets(self) -> tuple[str, ...]:
         return (self.proxy.username, self.proxy.password) if self.proxy else ()
@@ -199,15 +223,18 @@ class ScraplingFetcherAdapter:
     _link: HostLink
     _engine: Engine
     _proxy: frames.Proxy | None
+    _sandbox: Sandbox
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
         """Run the browser; see `ports.Browser`."""
+        run_as = await self._make_browser_cell(profile, headless)
         reply = await self._ask(
             frames.Launch(
                 id=self._link.next_id(),
                 session=self._link.session,
                 engine=self._engine.name.value,
                 executable=str(self._engine.executable),
+                run_as=run_as,
                 profile=str(profile),
                 headless=headless,
                 proxy=self._proxy,
@@ -215,6 +242,19 @@ class ScraplingFetcherAdapter:
         )
         if isinstance(reply, frames.Failed):
             raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
+
+    async def _make_browser_cell(self, profile: Path, headless: bool) -> str | None:
+        if self._sandbox is Sandbox.NONE:
+            return None
+        script = self._link.cell.scratch / "browser"
+        write = functools.partial(
+            write_browser_cell, script, executable=self._engine.executable, profile=profile, headless=headless
+        )
+        try:
+            await trio.to_thread.run_sync(write)
+        except OSError as exc:
+            raise EngineUnavailable("The browser does not start", detail=str(exc)) from exc
+        return str(script)
 
     async def navigate(self, url: str) -> None:
         """Load `url`; see `ports.Browser`."""

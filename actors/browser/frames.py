@@ -43,10 +43,14 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Launch(_Request, frozen=True, kw_only=True):
-    """Run a browser on a profile directory."""
+    """Run a browser on a profile directory.
+
+    `executable` is the browser; `run_as`, where given, is what the driver starts in its place.
+    """
 
     engine: str
     executable: str
+    run_as: str | None = None
     profile: str
     headless: bool
     proxy: Proxy | None = None

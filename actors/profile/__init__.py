@@ -3,5 +3,6 @@
 from actors.profile.clones import ProfileCloner
 from actors.profile.copy import NOT_CLONED
 from actors.profile.lock import is_locked
+from actors.profile.removal import remove_clone
 
-__all__ = ["NOT_CLONED", "ProfileCloner", "is_locked"]
+__all__ = ["NOT_CLONED", "ProfileCloner", "is_locked", "remove_clone"]

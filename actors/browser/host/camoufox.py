@@ -46,7 +46,11 @@ class CamoufoxArgsBuilder:
                 proxy=playwright_proxy(proxy) if proxy else None,
                 block_webgl=self.block_webgl or None,
             )
-        return options | {"user_data_dir": self.launch.profile, "no_viewport": True}
+        return options | {
+            "executable_path": self.launch.run_as or self.launch.executable,
+            "user_data_dir": self.launch.profile,
+            "no_viewport": True,
+        }
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ def firefox_args(launch: frames.Launch) -> dict[str, Any]:
     """Return the arguments of Playwright's `launch_persistent_context` for Firefox over WebDriver BiDi."""
     args: dict[str, Any] = {
         "user_data_dir": launch.profile,
-        "executable_path": launch.executable,
+        "executable_path": launch.run_as or launch.executable,
         "channel": "moz-firefox",
         "headless": launch.headless,
         # The page decides its size from the window, as in a browser that nobody automates.

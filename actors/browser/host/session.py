@@ -143,6 +143,6 @@ class BrowserSession:
         await self._scrapling.probe()
 
     async def close(self) -> None:
-        """End the browser politely: as a whole, since Firefox quits without an answer on its last page's end."""
+        """End the browser politely, as a whole: with its last page Firefox quits without an answer."""
         self._scrapling.page_pool.clear()
         await self._scrapling.close()  # type: ignore[no-untyped-call]  # as above

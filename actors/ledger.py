@@ -1,0 +1,261 @@
+"""The ledger: what a daemon owns, on disk before it exists, so that whoever comes after a crash can end it.
+
+A daemon keeps everything of its sessions in one directory of its own, `clones_dir/OWNER`: a lock file that
+it holds as long as it lives, an entry per session in `ledger/`, and the sessions' directories. A later daemon
+that gets the lock knows that the owner is dead, ends what the entries list, and removes the directory. What
+is in no such directory or entry is never touched: no other daemon's session, no browser of the user's own.
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+
+import attrs
+import filelock
+import msgspec
+import structlog
+import trio
+
+from actors.errors import CloneFailed
+from actors.owner import OWNER
+from actors.profile import remove_clone
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_LOCK_NAME = "owner.lock"
+_ENTRIES_NAME = "ledger"
+_ENTRY_VERSION = 1
+
+_numbers = itertools.count(1)
+_log = structlog.get_logger("greenroom.ledger")
+
+KillMarked = Callable[[str], object]
+
+
+class OwnedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A process, told by more than its pid, which may be another's tomorrow.
+
+    `started` is its start in clock ticks since boot (field 22 of proc_pid_stat(5)), `boot` the boot's id.
+    """
+
+    pid: int
+    started: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> "OwnedProcess | None":
+        """Return the process that has this pid now, or None."""
+        started = _started(pid)
+        return None if started is None else cls(pid=pid, started=started, boot=_boot_id())
+
+    def kill(self) -> bool:
+        """Kill it if it is still the same process, and tell whether it was."""
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except (OSError, ValueError, OverflowError):
+            return False
+        try:
+            if self.boot != _boot_id() or _started(self.pid) != self.started:
+                return False
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            return True
+        finally:
+            os.close(pidfd)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one session owns: two directories, its processes' marker, and those of them that are known."""
+
+    version: int = _ENTRY_VERSION
+    session: str
+    clone: str
+    scratch: str
+    marker: str
+    processes: tuple[OwnedProcess, ...] = ()
+
+
+@attrs.define(eq=False, kw_only=True)
+class Ledger:
+    """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`."""
+
+    owner: str
+    folder: Path
+    _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
+    _holders: Counter[str] = attrs.field(factory=Counter, init=False)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that is owned now."""
+        return tuple(self._entries.values())
+
+    @contextlib.asynccontextmanager
+    async def hold(self, session: str) -> AsyncIterator[Entry]:
+        """Keep an entry for `session` from before the block on, until the last block for it is left.
+
+        The directories that it names do not exist yet; they are to be removed within the block. Where one
+        of them stays all the same, so does the entry. Raises `CloneFailed` when it can't be written.
+        """
+        if session not in self._entries:
+            entry = Entry(
+                session=session,
+                clone=str(self.folder / session),
+                scratch=str(self.folder / f"{session}.tmp"),
+                marker=f"{self.owner}.{session}",
+            )
+            await trio.to_thread.run_sync(self._write, entry)
+            self._entries[session] = entry
+        self._holders[session] += 1
+        try:
+            yield self._entries[session]
+        finally:
+            self._holders[session] -= 1
+            if not self._holders[session]:
+                del self._holders[session]
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(self._strike, session)
+
+    async def add_processes(self, session: str, pids: Iterable[int]) -> None:
+        """Put processes into an entry that is held. Raises `CloneFailed` when it can't be written."""
+        entry = self._entries[session]
+        found = tuple(filter(None, map(OwnedProcess.of, pids)))
+        entry = msgspec.structs.replace(entry, processes=entry.processes + found)
+        await trio.to_thread.run_sync(self._write, entry)
+        self._entries[session] = entry
+
+    def _strike(self, session: str) -> None:
+        entry = self._entries[session]
+        if not any(os.path.lexists(directory) for directory in (entry.clone, entry.scratch)):
+            self._path(session).unlink(missing_ok=True)
+            del self._entries[session]
+
+    def _write(self, entry: Entry) -> None:
+        """Replace the entry's file as a whole: a reader finds the old one or the new one."""
+        path = self._path(entry.session)
+        part = path.with_suffix(".part")
+        try:
+            part.write_bytes(msgspec.json.encode(entry))
+            part.rename(path)
+        except OSError as exc:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise CloneFailed("The ledger can't be written", detail=str(exc)) from exc
+
+    def _path(self, session: str) -> Path:
+        return self.folder / _ENTRIES_NAME / f"{session}.json"
+
+
+@contextlib.asynccontextmanager
+async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterator[Ledger]:
+    """Own a new ledger in `clones_dir` for the length of the block; first end what dead daemons left there.
+
+    `kill_marked` kills the processes that carry a marker, until none is left. Leaving the block removes the
+    ledger, unless something that it lists could not be removed: the next daemon then tries again.
+    Raises `CloneFailed` when `clones_dir` can't be written.
+    """
+    ledger, lock = await trio.to_thread.run_sync(_begin, clones_dir, kill_marked)
+    try:
+        yield ledger
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(_finish, ledger, lock)
+
+
+def _begin(clones_dir: Path, kill_marked: KillMarked) -> tuple[Ledger, filelock.BaseFileLock]:
+    try:
+        clones_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sweep(clones_dir, kill_marked)
+        while True:
+            owner = f"{OWNER}-{next(_numbers)}"
+            folder = clones_dir / owner
+            folder.mkdir(mode=0o700)
+            lock = _lock(folder)
+            with contextlib.suppress(filelock.Timeout, FileNotFoundError):
+                lock.acquire()
+                (folder / _ENTRIES_NAME).mkdir(mode=0o700)
+                return Ledger(owner=owner, folder=folder), lock
+            # Another daemon's sweep found the lock file before it was locked, and took it for a dead one's.
+    except OSError as exc:
+        raise CloneFailed("The clones directory can't be used", detail=str(exc)) from exc
+
+
+def _finish(ledger: Ledger, lock: filelock.BaseFileLock) -> None:
+    try:
+        if not ledger.entries:
+            remove_clone(ledger.folder)
+    finally:
+        lock.release()
+
+
+def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
+    """End what dead daemons' ledgers in `clones_dir` list; return how many there were. Blocks.
+
+    What can't be read or removed is logged, and costs nothing else.
+    """
+    count = 0
+    for folder in sorted(clones_dir.iterdir()):
+        if not (folder / _LOCK_NAME).is_file():
+            continue  # no ledger, or one that is being made: its lock file comes first
+        lock = _lock(folder)
+        try:
+            lock.acquire()
+        except (filelock.Timeout, OSError):
+            continue  # its daemon lives, or it is not ours to read
+        try:
+            _sweep_dead(folder, kill_marked)
+            count += 1
+        finally:
+            lock.release()
+    return count
+
+
+def _sweep_dead(folder: Path, kill_marked: KillMarked) -> None:
+    sessions = 0
+    for entry in _read_entries(folder):
+        sessions += 1
+        for process in entry.processes:
+            process.kill()
+        kill_marked(entry.marker)
+    try:
+        remove_clone(folder)
+    except CloneFailed as exc:
+        _log.error("a dead daemon's directory can't be removed", detail=exc.detail)
+    else:
+        _log.info("ended what a dead daemon left", owner=folder.name, sessions=sessions)
+
+
+def _read_entries(folder: Path) -> Iterator[Entry]:
+    for path in sorted((folder / _ENTRIES_NAME).glob("*.json")):
+        try:
+            entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+            _check(entry, folder)
+        except (OSError, ValueError, RecursionError) as exc:
+            _log.error("a ledger entry can't be read", entry=path.name, detail=str(exc))
+        else:
+            yield entry
+
+
+def _check(entry: Entry, folder: Path) -> None:
+    """Refuse, with `ValueError`, an entry whose marker would reach beyond its own daemon."""
+    if not entry.marker.startswith(f"{folder.name}."):
+        raise ValueError(f"the marker {entry.marker!r} is not of this ledger")
+
+
+def _lock(folder: Path) -> filelock.BaseFileLock:
+    return filelock.UnixFileLock(folder / _LOCK_NAME, timeout=0, thread_local=False)
+
+
+def _started(pid: int) -> int | None:
+    """Return the start time of a process that is no zombie, or None."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
