@@ -48,9 +48,7 @@ async def open_supervisor(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(registry.run, inbox)
             try:
-                yield Supervisor(
-                    config=config, events=events, requests=requests, stopped=registry.stopped
-                )
+                yield Supervisor(config=config, events=events, requests=requests, stopped=registry.stopped)
             finally:
                 requests.close()  # the registry takes this as the sign to end all sessions
 

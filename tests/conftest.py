@@ -5,6 +5,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -23,7 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail the suite if it leaves a process, a socket, a clone, or a temporary directory."""
-    scratch = tmp_path_factory.mktemp("scratch")
+    scratch = Path(tempfile.mkdtemp(prefix="greenroom-tests-"))
+    scratch.chmod(0o1777)  # some tests go on as another user
     os.environ[RUN] = uuid.uuid4().hex
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     yield
@@ -34,6 +36,7 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     assert _started_by_this_run() == []
     assert here.net_connections(kind="all") == []
     assert list(scratch.iterdir()) == []
+    scratch.rmdir()
     assert [path for path in tmp_path_factory.getbasetemp().glob("*/clones/*") if path.is_dir()] == []
 
 

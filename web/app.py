@@ -86,7 +86,9 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
     async def delete_session(session_id: str) -> Response:
         """End a session; answered once its browser and clone are gone."""
         await supervisor.end_session(session_id)
-        return Response(b"", status=204)
+        response = Response(b"", status=204)
+        del response.headers["Content-Type"]
+        return response
 
     @app.get("/health")
     @document_response(Health)

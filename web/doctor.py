@@ -94,7 +94,7 @@ def _master_profile(settings: DaemonSettings) -> Finding:
     subject, login = "master profile", "greenroom login"
     if not os.path.lexists(master):
         return Finding(subject, Level.FAIL, f"{master} does not exist", login)
-    if not master.is_dir() or not os.access(master, os.R_OK | os.X_OK):
+    if not master.is_dir() or not os.access(master, os.R_OK | os.X_OK, effective_ids=True):
         return Finding(
             subject, Level.FAIL, f"{master} is not a readable directory", "name another: --user-data-dir DIR"
         )
@@ -117,7 +117,7 @@ def _clones(settings: DaemonSettings) -> Finding:
         return Finding("clones", Level.FAIL, found, "move that away, or set clones_dir")
     free = psutil.disk_usage(str(folder)).free
     found = f"{settings.clones_dir}, {_gigabytes(free)} free"
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         return Finding("clones", Level.FAIL, f"{found}, not writable", f"chmod u+wx {folder}")
     if free < DISK_NEEDED:
         return Finding("clones", Level.FAIL, found, "free some disk space, or set clones_dir")

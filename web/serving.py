@@ -63,7 +63,7 @@ async def open_server(
         with sole_error_bare(layers=1):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_reset_leftovers, address, shutdown, graceful_timeout_s, stopped)
-                watched = _watch_startup(app, failed)
+                watched = _watch(app, failed)
                 await nursery.start(_serve, watched, listening, graceful_timeout_s, shutdown, stopped)
                 if failed.is_set():
                     await trio.sleep_forever()  # hypercorn reports itself started, and raises a moment later
@@ -89,14 +89,22 @@ def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = 
     return count
 
 
-def _watch_startup(app: ASGIFramework, failed: trio.Event) -> ASGIFramework:
+def _watch(app: ASGIFramework, failed: trio.Event) -> ASGIFramework:
+    """Return the app with its failure to start noted, and with nothing that breaks off an answer's end.
+
+    With that end hypercorn closes a connection that is not to be kept alive, and first tells quart-trio so,
+    which cancels whoever answers: in the midst of the closing, which then would never come about.
+    """
+
     async def watched(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         async def watched_send(message: ASGISendEvent) -> None:
             if message["type"] == "lifespan.startup.failed":
                 failed.set()
-            await send(message)
+            ends = message["type"] == "http.response.body" and not message.get("more_body", False)
+            with trio.CancelScope(shield=ends):
+                await send(message)
 
-        await app(scope, receive, watched_send if scope["type"] == "lifespan" else send)
+        await app(scope, receive, watched_send)
 
     return watched
 

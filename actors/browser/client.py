@@ -52,16 +52,13 @@ class BrowserHosts:
         """Start a host for one session; see `ports.Browsers`."""
         async with self._open_cell(session_id) as cell, trio.open_nursery() as nursery:
             link = HostLink(session=session_id, cell=cell, secrets=self._secrets())
-            nursery.start_soon(link.receive)
-            nursery.start_soon(link.watch_process)
-            nursery.start_soon(link.log_output)
-            nursery.start_soon(link.beat)
+            nursery.start_soon(link.run)
             try:
                 yield ScraplingFetcherAdapter(
                     link=link, engine=self.engine, proxy=self.proxy, sandbox=self.sandbox
                 )
             finally:
-                nursery.cancel_scope.cancel(reason="the session is over")
+                link.running.cancel(reason="the session is over")
 
     @contextlib.asynccontextmanager
     async def _open_cell(self, session_id: str) -> AsyncIterator[Cell]:
@@ -94,11 +91,25 @@ class HostLink:
     cell: Cell
     secrets: tuple[str, ...] = ()
     lost: trio.Event = attrs.field(factory=trio.Event, init=False)
+    running: trio.CancelScope = attrs.field(factory=lambda: trio.CancelScope(shield=True), init=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why_lost: str = attrs.field(default="", init=False)
     _next_id: int = attrs.field(default=1, init=False)
     _waiting: dict[int, trio.MemorySendChannel[frames.Reply]] = attrs.field(factory=dict, init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    async def run(self) -> None:
+        """Keep the conversation going until `running` is cancelled.
+
+        A cancellation from outside does not end it: a session that is cancelled still has to tell its
+        browser to close, and to hear that it has.
+        """
+        with self.running:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.receive)
+                nursery.start_soon(self.watch_process)
+                nursery.start_soon(self.log_output)
+                nursery.start_soon(self.beat)
 
     def next_id(self) -> int:
         """Return an id for the next request."""
@@ -134,6 +145,7 @@ class HostLink:
             self._ready.set()
             for waiting in self._waiting.values():
                 waiting.close()
+            self._waiting.clear()
 
     async def receive(self) -> None:
         """Take in frames until the host ends the conversation or breaks the protocol."""

@@ -57,8 +57,9 @@ def find_camoufox() -> Engine | None:
     is something to find: its data directory, or `CAMOUFOX_EXECUTABLE_PATH`, which the package honours too.
     """
     if not os.environ.get("CAMOUFOX_EXECUTABLE_PATH"):
-        installed = platformdirs.user_cache_path("camoufox")
-        if not (installed.is_dir() and any(installed.iterdir())):
+        try:
+            next(platformdirs.user_cache_path("camoufox").iterdir())
+        except (OSError, StopIteration):
             return None
     try:
         probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S)

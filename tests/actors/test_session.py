@@ -116,7 +116,7 @@ async def reach(session: Session, state: SessionState) -> None:
     """Let the session come to `state`."""
     if state is SessionState.LIVE:
         await session.established()
-    while not session.states or session.states[-1] is not state:  # noqa: ASYNC110  # states are published, not awaited
+    while not session.states or session.states[-1] is not state:  # states are published, not awaited
         await trio.sleep(0.01)
 
 

@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from actors.browser import own_processes
+from actors.session import CLOSE_GRACE_S
 from supervisor import NotLoggedIn, SessionState, open_supervisor
 from supervisor.world import real_browsers
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
@@ -52,6 +53,7 @@ async def test_logged_in_profile_gives_a_session_that_deletion_ends(
         assert client.left() == (0, 0)
         session = await client.session(location)
         assert (session["state"], session["end_reason"]) == ("ended", "deleted")
+        assert session["phase_ms"]["ending"] < 1000 * CLOSE_GRACE_S, "it was closed, not left to its grace"
     assert fingerprint(master) == before
 
 

@@ -138,7 +138,7 @@ async def test_no_room_answers_503_and_when_to_retry() -> None:
         assert len(front.world.browsers) == 1
     assert (response.status_code, response.json()) == (
         503,
-        error("No room for another session", "CAPACITY_EXHAUSTED", "All 1 sessions are in use"),
+        error("No room for another session", "CAPACITY_EXHAUSTED", "The limit of sessions (1) is reached"),
     )
     assert 110 <= int(response.headers["Retry-After"]) <= 120
 
@@ -319,6 +319,21 @@ async def test_options_answers_with_the_methods_and_starts_nothing(front: Front)
     assert response.status_code == 200
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST", "OPTIONS"}
     assert front.events == []
+
+
+async def test_connection_not_to_be_kept_is_closed_after_the_answer(front: Front) -> None:
+    """A client of HTTP/1.0, or that asks for it, reads to the end of the connection, which must come."""
+    host, port = front.url.removeprefix("http://").split(":")
+    for request in (
+        b"GET /health HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ):
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(request)
+            with trio.fail_after(SOON_S):
+                answer = b"".join([chunk async for chunk in stream])
+        assert b"Connection: close" in answer
+        assert answer.endswith(b"}")
 
 
 # Looking at sessions and ending them.
@@ -504,15 +519,15 @@ async def test_shutdown_during_a_creation_answers_503() -> None:
     """A daemon that stops tells the client who still waits, then ends."""
     world = FakeWorld(launch_s=math.inf)
     answers: list[httpx.Response] = []
-    async with trio.open_nursery() as nursery:  # around the daemon: the answer comes when that ends
-        async with open_daemon(make_settings(), world=world.world) as daemon:
+    # The nursery is around the daemon: the answer comes when that ends.
+    async with trio.open_nursery() as nursery, open_daemon(make_settings(), world=world.world) as daemon:
 
-            async def create() -> None:
-                async with open_client(daemon.url) as client:
-                    answers.append(await client.post(SESSIONS))
+        async def create() -> None:
+            async with open_client(daemon.url) as client:
+                answers.append(await client.post(SESSIONS))
 
-            nursery.start_soon(create)
-            await until(lambda: bool(world.browsers))
+        nursery.start_soon(create)
+        await until(lambda: bool(world.browsers))
     [answer] = answers
     assert (answer.status_code, answer.json()) == (
         503,

@@ -1,0 +1,297 @@
+"""The `greenroom` command as a program: what it prints, where, and its exit codes."""
+
+import importlib.metadata
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
+from web.demo import Report
+
+GREENROOM = str(Path(sys.executable).with_name("greenroom"))
+PATIENCE_S = 20
+SOON_S = 3.0
+FREE = ("--bind", "127.0.0.1:0")
+
+OPTIONS = {
+    "serve": ["--bind", "--url", "--user-data-dir", "--engine", "--headless / --no-headless", "--config"],
+    "practice": ["--bind"],
+    "login": ["--url", "--user-data-dir", "--engine", "--config", "--headless"],
+    "doctor": ["--user-data-dir", "--engine", "--config", "--launch / --no-launch"],
+    "demo": ["--engine"],
+    "install-browser": [],
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run commands in an empty directory, with an empty cache and without anybody's settings."""
+    for name in list(os.environ):
+        if name.startswith("GREENROOM_") or name in {"CAMOUFOX_USER_DATA_DIR", "DISPLAY", "WAYLAND_DISPLAY"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+
+def greenroom(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end. None may ever show a traceback."""
+    done = subprocess.run(
+        [GREENROOM, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+        env={**os.environ, **env},
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+@contextmanager
+def running(*args: str, last: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
+    """Run a command that serves; yield it and what it said up to the line about `last`, by subject."""
+    process = subprocess.Popen(
+        [GREENROOM, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said: dict[str, str] = {}
+        while last not in said:
+            line = process.stdout.readline()
+            assert line, process.communicate()[1]
+            subject, *value = re.split(r"  +", line.rstrip("\n"), maxsplit=1)
+            said[subject] = "".join(value)
+        yield process, said
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def stop(process: "subprocess.Popen[str]", *numbers: signal.Signals) -> tuple[int, str]:
+    """Send signals, one right after the other, and return the exit code and what was logged."""
+    for number in numbers:
+        process.send_signal(number)
+    _out, err = process.communicate(timeout=SOON_S)
+    assert "Traceback" not in err
+    return process.returncode, err
+
+
+@contextmanager
+def taken_port() -> Iterator[str]:
+    """Listen on a port for the length of the block."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+# Help and version.
+
+
+async def test_help_lists_every_command_and_option() -> None:
+    """Each command's help fits a terminal, says what it does, and lists its options."""
+    pages: dict[str, str] = {}
+
+    async def read_help(command: str) -> None:
+        words: Sequence[str] = [command] if command else []
+        done = await trio.run_process([GREENROOM, *words, "--help"], capture_stdout=True)
+        pages[command] = done.stdout.decode()
+
+    async with trio.open_nursery() as nursery:
+        for command in ("", *OPTIONS):
+            nursery.start_soon(read_help, command)
+    overview = pages.pop("")
+    for command, options in OPTIONS.items():
+        assert re.search(rf"^  {command} +[A-Z].*\.$", overview, re.MULTILINE)
+        assert f"Usage: greenroom {command} [OPTIONS]" in pages[command]
+        for option in options:
+            assert f"  {option} " in pages[command]
+    assert not re.search(r"\w\.\.\.$", overview, re.MULTILINE)  # no description is cut off
+    assert max(len(line) for page in [overview, *pages.values()] for line in page.splitlines()) <= 80
+
+
+def test_version_is_the_packages() -> None:
+    """The version is that of the installed package, on standard output."""
+    done = greenroom("--version")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"greenroom, version {importlib.metadata.version('greenroom')}\n",
+    )
+
+
+# Settings that are not allowed.
+
+
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_wrong_setting_exits_2_and_names_setting_value_and_what_is_allowed(
+    tmp_path: Path, source: str
+) -> None:
+    """A mistake is told in one line, with where the value comes from."""
+    if source == "flag":
+        done, origin = greenroom("serve", "--bind", "nowhere"), "the command line"
+    elif source == "environment":
+        done, origin = greenroom("serve", GREENROOM_BIND="nowhere"), "GREENROOM_BIND"
+    else:
+        config = tmp_path / "greenroom.toml"
+        config.write_text('[greenroom]\nbind = "nowhere"\n')
+        done, origin = greenroom("serve", "--config", str(config)), str(config)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"greenroom: bind is 'nowhere' (from {origin}), "
+        "must be HOST:PORT or [IPv6]:PORT, the port from 0 to 65535\n"
+    )
+
+
+def test_wrong_settings_are_all_told_at_once() -> None:
+    """Several mistakes are several lines, and a secret is in none of them."""
+    done = greenroom(
+        "doctor", "--no-launch", GREENROOM_MAX_SESSIONS="0", GREENROOM_TOKEN="short", GREENROOM_MAX_SESION="1"
+    )
+    assert done.returncode == 2
+    assert all(line.startswith("greenroom: ") for line in done.stderr.splitlines())
+    assert len(done.stderr.splitlines()) == 3
+    assert "max_sessions is 0" in done.stderr or "max_sessions is '0'" in done.stderr
+    assert "did you mean GREENROOM_MAX_SESSIONS?" in done.stderr
+    assert "short" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "practice"])
+def test_taken_port_exits_1_and_says_so(command: str) -> None:
+    """An address that somebody else has is told in one line, without the system's error number."""
+    with taken_port() as bind:
+        done = greenroom(command, "--bind", bind)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"greenroom: Can't listen on '{bind}': Address already in use\n"
+
+
+def test_no_browser_exits_1_and_names_the_command_that_gets_one(tmp_path: Path) -> None:
+    """A machine without a browser is told how to get one."""
+    done = greenroom("serve", *FREE, PATH=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "greenroom: Camoufox or Firefox is not installed: run `greenroom install-browser`\n"
+    )
+
+
+# serve and practice.
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGINT]],
+    ids=["term", "int", "impatient"],
+)
+def test_serve_says_what_it_serves_and_signals_end_it_with_0(
+    tmp_path: Path, numbers: list[signal.Signals]
+) -> None:
+    """The daemon prints what it serves, answers there, and stops at once, also for somebody impatient."""
+    settings = ("--url", "https://example.test/", "--user-data-dir", "profile", "--engine", "firefox")
+    with running("serve", *FREE, *settings, last="address") as (process, said):
+        assert said.pop("engine").startswith("firefox ")
+        assert said.pop("sandbox") in {"bubblewrap", "none"}
+        address = said.pop("address")
+        assert said == {
+            "master profile": str(tmp_path / "profile"),
+            "site": "https://example.test/",
+        }
+        assert httpx.get(f"{address}/health", trust_env=False).json() == {"status": "ok"}
+        code, err = stop(process, *numbers)
+    assert code == 0
+    assert "stealth is off" in err
+    assert f'"signal": "{numbers[0].name}"' in err
+    assert '"event": "stopped"' in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_practice_serves_until_a_signal_ends_it_with_0(number: signal.Signals) -> None:
+    """The practice site says where it is, answers there, and stops at once without a word."""
+    with running("practice", *FREE, last="all its pages") as (process, said):
+        assert said["all its pages"] == f"{said['practice site']}practice"
+        for url in said.values():
+            assert httpx.get(url, trust_env=False).status_code == 200
+        assert stop(process, number) == (0, "")
+
+
+# doctor.
+
+
+def test_doctor_with_a_missing_profile_exits_1_and_names_login() -> None:
+    """What fails is told with the command that mends it, on lines that fit a terminal."""
+    done = greenroom("doctor", "--no-launch", "--user-data-dir", "[bold]none[/nope]")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    failing = lines.index("fails    master profile  [bold]none[/nope] does not exist")
+    assert lines[failing + 1].split() == ["->", "greenroom", "login"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_doctor_with_all_there_exits_0(tmp_path: Path) -> None:
+    """Warnings are no failure."""
+    make_profile(tmp_path / "user_data")
+    done = greenroom("doctor", "--no-launch")
+    assert (done.returncode, done.stderr) == (0, "")
+    names = "python|engine|sandbox|master profile|clones|memory"
+    subjects = re.findall(rf"^(?:ok|warning) +({names}) ", done.stdout, re.MULTILINE)
+    assert subjects == names.split("|")
+    assert "fails" not in done.stdout
+
+
+# login.
+
+
+def test_login_on_a_profile_in_use_exits_1_and_writes_nothing(tmp_path: Path) -> None:
+    """A profile that a browser has open is left alone."""
+    profile = make_profile(tmp_path / "user_data")
+    with locked_by_other_process(profile):
+        before = snapshot(profile)
+        done = greenroom("login", "--headless", "--engine", "firefox")
+        assert snapshot(profile) == before
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "greenroom: User data directory is locked by another process\n"
+
+
+def test_login_without_a_display_exits_1_and_makes_nothing(tmp_path: Path) -> None:
+    """Where no window can be shown that is told, before a profile is made or a browser launched."""
+    done = greenroom("login", "--engine", "firefox")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("greenroom: There is no display to show a browser on (")
+    assert not (tmp_path / "user_data").exists()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_login_stopped_by_a_signal_cleans_up_and_exits_as_a_shell_expects(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Giving up is no crash: one line, the signal's exit code, and no temporary file stays."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    args = ("login", "--headless", "--engine", "firefox", "--url", "http://127.0.0.1:1/")
+    with running(*args, last="Opening firefox on the master profile ...") as (process, _said):
+        assert stop(process, number) == (128 + number, "greenroom: stopped\n")
+    assert list(scratch.iterdir()) == []
+
+
+# The demo's table.
+
+
+def test_demo_report_holds_only_if_all_of_it_does() -> None:
+    """One outcome that is not the expected one is shown, and makes the whole wrong."""
+    report = Report()
+    report.add("case", "200", "200", seconds=1.234)
+    assert report.holds
+    report.add("case", "200", "500 INTERNAL_ERROR")
+    assert not report.holds

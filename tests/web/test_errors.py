@@ -1,0 +1,147 @@
+"""The map from errors to answers: complete, and what the specification's table says."""
+
+import math
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from werkzeug.exceptions import default_exceptions
+
+from actors.errors import (
+    BrowserLost,
+    CallerLeft,
+    CapacityExhausted,
+    CloneFailed,
+    CreationTimedOut,
+    EngineUnavailable,
+    GreenroomError,
+    InternalFailure,
+    NotLoggedIn,
+    ProfileLocked,
+    ProfileUnusable,
+    SandboxUnavailable,
+    SessionDeleted,
+    SessionNotFound,
+    SupervisorStopped,
+    UpstreamUnreachable,
+)
+from actors.verdict import LoginState, Method, Verdict
+from web.errors import (
+    InvalidRequest,
+    OriginNotAllowed,
+    Unauthorized,
+    describe_error,
+    describe_http_error,
+    whole,
+)
+from web.schemas import Failure
+
+DETAIL = "/home/alice/profile: No space left on device"
+INTERNAL = (500, "INTERNAL_ERROR", "Internal server error")
+VERDICT = Verdict(state=LoginState.UNCERTAIN, method=Method.HTML)
+
+# Every error, made as it is made elsewhere, and its answer.
+TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
+    (NotLoggedIn(VERDICT, hint="log in"), (409, "NOT_LOGGED_IN", "Not logged in to TikTok")),
+    (SessionDeleted("deleted"), (409, "SESSION_DELETED", "Session was deleted")),
+    (ProfileLocked(), (423, "USER_DATA_LOCKED", "User data directory is locked")),
+    (CreationTimedOut(30.0), (504, "SESSION_TIMEOUT", "Session creation timed out")),
+    (UpstreamUnreachable("refused"), (502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached")),
+    (CapacityExhausted(4, retry_after_s=1), (503, "CAPACITY_EXHAUSTED", "No room for another session")),
+    (SupervisorStopped(), (503, "DRAINING", "Greenroom is shutting down")),
+    (SessionNotFound("some-id"), (404, "SESSION_NOT_FOUND", "Session not found")),
+    (InvalidRequest("field"), (422, "INVALID_REQUEST", "Invalid request")),
+    (Unauthorized("token"), (401, "UNAUTHORIZED", "Authentication required")),
+    (OriginNotAllowed("origin"), (403, "ORIGIN_NOT_ALLOWED", "Origin not allowed")),
+    (ProfileUnusable("unusable", detail=DETAIL), INTERNAL),
+    (CloneFailed("no clone", detail=DETAIL), INTERNAL),
+    (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
+    (SandboxUnavailable("no sandbox", detail=DETAIL), INTERNAL),
+    (BrowserLost("lost", detail=DETAIL), INTERNAL),
+    (CallerLeft("left", detail=DETAIL), INTERNAL),
+    (InternalFailure(OSError(DETAIL)), INTERNAL),
+    (GreenroomError("something", detail=DETAIL), INTERNAL),
+]
+
+
+def descendants(cls: type[GreenroomError]) -> Iterator[type[GreenroomError]]:
+    """Yield all errors below a class that the project itself defines."""
+    for child in cls.__subclasses__():
+        if not child.__module__.startswith("tests."):
+            yield child
+        yield from descendants(child)
+
+
+def test_every_error_is_in_the_table() -> None:
+    """Whoever adds an error decides here what a client is told of it."""
+    assert set(descendants(GreenroomError)) | {GreenroomError} == {type(error) for error, _answer in TABLE}
+
+
+@pytest.mark.parametrize(("error", "answer"), TABLE, ids=lambda value: type(value).__name__)
+def test_error_gives_its_answer(error: GreenroomError, answer: tuple[int, str, str]) -> None:
+    """Each error has its status, code and message, and a body of the one shape without the log's detail."""
+    status, headers, body = describe_error(error, login_detection_timeout_s=8.0)
+    assert (status, body.error_details.code, body.message) == answer
+    encoded = msgspec.json.encode(body)
+    assert msgspec.json.decode(encoded, type=Failure) == body
+    assert DETAIL.encode() not in encoded
+    assert body.error_details.details == str(error)
+    assert body.error_details.id == (error.id if answer is INTERNAL else None)
+    assert all(headers.values())
+
+
+def test_error_of_a_class_below_a_known_one_is_internal() -> None:
+    """An error that nobody decided on tells a client nothing but its id."""
+
+    class Novel(ProfileLocked):
+        """An error that the map does not know."""
+
+    status, _headers, body = describe_error(Novel(), login_detection_timeout_s=8.0)
+    assert (status, body.error_details.code) == (500, "INTERNAL_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "details"),
+    [
+        (30.0, "Session creation timed out after 30 seconds"),
+        (4.5, "Session creation timed out after 4.5 seconds"),
+    ],
+)
+def test_timeout_names_the_configured_number(timeout_s: float, details: str) -> None:
+    """A whole number of seconds is written as people write it."""
+    _status, _headers, body = describe_error(CreationTimedOut(timeout_s), login_detection_timeout_s=8.0)
+    assert body.error_details.details == details
+
+
+@pytest.mark.parametrize(
+    ("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.1, "2"), (299.5, "300")]
+)
+def test_retry_after_is_whole_seconds_and_never_zero(seconds: float, header: str) -> None:
+    """The header takes whole seconds: rounded up, so that whoever heeds it finds room."""
+    error = CapacityExhausted(1, retry_after_s=seconds)
+    _status, headers, _body = describe_error(error, login_detection_timeout_s=8.0)
+    assert headers == {"Retry-After": header}
+
+
+def test_other_answers_have_no_optional_fields() -> None:
+    """What belongs to one refusal does not show up, as null, in another."""
+    _status, headers, body = describe_error(ProfileLocked(), login_detection_timeout_s=8.0)
+    assert headers == {}
+    assert msgspec.json.decode(msgspec.json.encode(body))["error_details"].keys() == {"code", "details"}
+
+
+@pytest.mark.parametrize("status", sorted(default_exceptions))
+def test_http_error_gives_the_same_shape(status: int) -> None:
+    """Every status that the web framework may come up with has a code, a message and details."""
+    body = describe_http_error(status, default_exceptions[status]().name)
+    assert body.status == "error"
+    assert body.error_details.code.replace("_", "").replace("'", "").isalnum()
+    assert body.error_details.details
+    assert body.message
+
+
+@pytest.mark.parametrize(("number", "shown"), [(8.0, "8"), (4.5, "4.5"), (0.1, "0.1"), (1e3, "1000")])
+def test_whole_drops_only_a_fraction_of_nothing(number: float, shown: str) -> None:
+    """Numbers look as they were configured."""
+    assert str(whole(number)) == shown
+    assert math.isclose(whole(number), number)

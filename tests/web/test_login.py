@@ -1,0 +1,153 @@
+"""How a profile gets its login, with a real browser at the practice site."""
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+import trio
+
+from actors.browser import BrowserHosts, own_processes
+from actors.errors import EngineUnavailable, ProfileLocked, ProfileUnusable, UpstreamUnreachable
+from supervisor.world import real_browsers
+from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
+from tests.web.front import PATIENCE_S, make_settings
+from web.login import log_in
+from web.practice import open_practice_site
+from web.settings import DaemonSettings
+
+NOWHERE = "http://127.0.0.1:9/"  # never asked for where this stands
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[str]:
+    """Return the URL of a practice site."""
+    async with open_practice_site() as url:
+        yield url
+
+
+def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
+    """Return settings with a master profile in `tmp_path` that the page at `url` is to log in."""
+    return make_settings(
+        engine="firefox",
+        user_data_master_dir=tmp_path / "master",
+        clones_dir=tmp_path / "clones",
+        tiktok_url=url,
+    )
+
+
+async def launchers(settings: DaemonSettings) -> BrowserHosts:
+    """Return this machine's browsers."""
+    return await trio.to_thread.run_sync(real_browsers, settings)
+
+
+@pytest.mark.browser
+async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path, site: str) -> None:
+    """A login is waited for; the next browser on the profile is logged in from its first page on."""
+    said: list[str] = []
+    at_form = settings_for(tmp_path, f"{site}/login?as=maker")
+    browsers = await launchers(at_form)
+    assert await log_in(at_form, browsers, said.append, headless=True)
+    assert said == [
+        "Opening firefox on the master profile ...",
+        "Waiting until the page shows a login. Log in there; close the window to give up.",
+        "Logged in. Saving the profile ...",
+    ]
+    master = tmp_path / "master"
+    assert (master / "cookies.sqlite").exists()
+    assert master.stat().st_mode & 0o777 == 0o700
+    assert own_processes() == []
+
+    with trio.fail_after(PATIENCE_S):
+        assert await log_in(settings_for(tmp_path, f"{site}/"), browsers, said.append, headless=True)
+
+
+@pytest.mark.browser
+async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site: str) -> None:
+    """Somebody who closes the window is told that no login was seen, and nothing is left running."""
+    said: list[str] = []
+    settings = settings_for(tmp_path, f"{site}/")
+    browsers = await launchers(settings)
+    waiting = trio.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("Waiting"):
+            waiting.set()
+
+    async def close_window() -> None:
+        await waiting.wait()
+        _firefox().kill()
+
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(close_window)
+            assert not await log_in(settings, browsers, say, headless=True)
+    assert said[-1] == "The browser was closed before a login was seen."
+    assert own_processes() == []
+
+
+@pytest.mark.browser
+async def test_unreachable_site_is_told_as_such(tmp_path: Path) -> None:
+    """A site that refuses the connection is an error of its own, bare, with the browser gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    settings = settings_for(tmp_path, f"http://127.0.0.1:{port}/")  # where now nobody listens
+    with pytest.raises(UpstreamUnreachable, match="NS_ERROR_CONNECTION_REFUSED"):
+        await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert own_processes() == []
+
+
+async def test_profile_in_use_is_left_alone(tmp_path: Path) -> None:
+    """A profile that a browser has open is refused before anything is written to it."""
+    settings = settings_for(tmp_path, NOWHERE)
+    profile = make_profile(tmp_path / "master")
+    with locked_by_other_process(profile):
+        before = snapshot(profile)
+        with pytest.raises(ProfileLocked):
+            await log_in(settings, await launchers(settings), _ignore, headless=True)
+        assert snapshot(profile) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "lock loop"])
+async def test_profile_that_can_not_be_opened_is_told_as_such(tmp_path: Path, kind: str) -> None:
+    """A file in the profile's place, and symlinks that lead nowhere, are errors without a path."""
+    settings = settings_for(tmp_path, NOWHERE)
+    master = tmp_path / "master"
+    if kind == "file":
+        master.touch()
+    elif kind == "loop":
+        master.symlink_to(master)
+    else:
+        master.mkdir()
+        (master / ".parentlock").symlink_to(".parentlock")
+    with pytest.raises(ProfileUnusable, match=r"^The master profile can't be opened$") as caught:
+        await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert str(tmp_path) in (caught.value.detail or "")
+
+
+async def test_no_display_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no window can be shown, no profile is made."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    settings = settings_for(tmp_path, NOWHERE)
+    with pytest.raises(EngineUnavailable, match="There is no display"):
+        await log_in(settings, await launchers(settings), _ignore)
+    assert not (tmp_path / "master").exists()
+
+
+def _ignore(_line: str) -> None:
+    """Say nothing."""
+
+
+def _firefox() -> psutil.Process:
+    """Return the browser's main process: of those in our cells, the one with the profile as an argument."""
+    return next(process for process in own_processes() if _is_firefox(process))
+
+
+def _is_firefox(process: psutil.Process) -> bool:
+    words = process.cmdline()
+    return "firefox" in Path(words[0]).name and "-contentproc" not in words if words else False

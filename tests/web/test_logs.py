@@ -1,0 +1,256 @@
+"""The log as an operator reads it: JSON lines for machines, one readable line an event for a terminal."""
+
+import io
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import structlog
+
+from actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
+from actors.events import SessionEvent
+from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors.testing import FakeWorld
+from actors.verdict import LoginState, Method, Verdict
+from tests.web.front import open_front, until
+from web.logs import configure_logging, log_session_event
+
+SESSION_ID = "5d0c8a52-6d4c-4f0e-9c3b-1f7f1c1f3a10"
+TOKEN = "correct-horse-battery"
+PASSWORD = "hunter2-hunter2"
+PROXY = f"http://alice:{PASSWORD}@proxy.example:3128"
+VERDICT = Verdict(state=LoginState.LOGGED_OUT, method=Method.HTML)
+
+Configure = Callable[..., "Stderr"]
+
+
+class Stderr(io.StringIO):
+    """A standard error stream that is a terminal, or is none."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        """Tell whether this is a terminal."""
+        return self._terminal
+
+    @property
+    def lines(self) -> list[str]:
+        """What was written, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.getvalue()).splitlines()
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """What was written, each line parsed as JSON."""
+        return [json.loads(line) for line in self.getvalue().splitlines()]
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """Configure logging to a stream of the test's own, and undo it afterwards."""
+    ours, root = logging.getLogger("greenroom"), logging.getLogger()
+    handlers, levels = root.handlers[:], (ours.level, root.level)
+    config = structlog.get_config()
+
+    def call(*, terminal: bool = False, verbose: bool = False, quiet: bool = False) -> Stderr:
+        stderr = Stderr(terminal=terminal)
+        monkeypatch.setattr(sys, "stderr", stderr)
+        configure_logging(verbose=verbose, quiet=quiet)
+        return stderr
+
+    yield call
+    structlog.configure(**config)
+    root.handlers[:] = handlers
+    ours.setLevel(levels[0])
+    root.setLevel(levels[1])
+
+
+def event(
+    state: SessionState,
+    *,
+    reason: EndReason | None = None,
+    error: GreenroomError | None = None,
+    verdict: Verdict | None = None,
+) -> SessionEvent:
+    """Return an event of a session that spent 12 ms in cloning."""
+    session = SessionInfo(
+        id=SESSION_ID,
+        state=state,
+        created_at=datetime.now(UTC),
+        expires_at=None,
+        verdict=verdict,
+        phase_ms={"cloning": 12},
+        reason=reason,
+    )
+    return SessionEvent(session=session, error=error)
+
+
+def raised(error: Exception) -> Exception:
+    """Return the error with a traceback, from a frame that holds a secret in a local variable."""
+    proxy_url = PROXY
+    try:
+        raise error  # noqa: TRY301  # a traceback is all that this is for
+    except Exception as exc:
+        assert proxy_url
+        return exc
+
+
+def test_live_session_is_one_json_line(configure: Configure) -> None:
+    """A session that became live is logged as JSON, with its id, its phases and a time with its zone."""
+    stderr = configure()
+    log_session_event(event(SessionState.LIVE))
+    [entry] = stderr.entries
+    assert datetime.fromisoformat(entry.pop("timestamp")).utcoffset() is not None
+    assert entry == {
+        "event": "session is live",
+        "level": "info",
+        "logger": "greenroom.session",
+        "session_id": SESSION_ID,
+        "state": "live",
+        "phase_ms": {"cloning": 12},
+    }
+
+
+@pytest.mark.parametrize(
+    ("reason", "level"),
+    [
+        (EndReason.EXPIRED, "info"),
+        (EndReason.DELETED, "info"),
+        (EndReason.NOT_LOGGED_IN, "info"),
+        (EndReason.CALLER_LEFT, "info"),
+        (EndReason.SHUTDOWN, "info"),
+        (EndReason.CREATION_TIMEOUT, "warning"),
+        (EndReason.BROWSER_LOST, "warning"),
+        (EndReason.FAILED, "warning"),
+    ],
+)
+def test_ended_session_is_a_warning_only_where_somebody_should_look(
+    configure: Configure, reason: EndReason, level: str
+) -> None:
+    """Every end is one line with its reason; those that may need an operator stand out."""
+    stderr = configure()
+    log_session_event(event(SessionState.ENDED, reason=reason))
+    [entry] = stderr.entries
+    assert (entry["event"], entry["level"], entry["reason"]) == ("session ended", level, reason.value)
+    assert entry["session_id"] == SESSION_ID
+
+
+def test_refused_session_tells_the_login_state(configure: Configure) -> None:
+    """Why nobody is logged in can be read from the line alone."""
+    stderr = configure()
+    refusal = NotLoggedIn(VERDICT, hint="log in")
+    log_session_event(
+        event(SessionState.ENDED, reason=EndReason.NOT_LOGGED_IN, error=refusal, verdict=VERDICT)
+    )
+    [entry] = stderr.entries
+    assert (entry["login_state"], entry["error"]) == ("LOGGED_OUT", "User is not logged in to TikTok")
+
+
+def test_failed_session_tells_detail_and_id_of_the_error(configure: Configure) -> None:
+    """What a client is not told is in the log, under the id that the client was told."""
+    stderr = configure()
+    failure = GreenroomError("No clone", detail="/clones: no space left")
+    log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=failure))
+    [entry] = stderr.entries
+    assert (entry["error"], entry["detail"]) == ("No clone", "/clones: no space left")
+    assert entry["error_id"] == failure.id
+
+
+def test_unforeseen_failure_has_its_traceback_on_the_same_json_line(configure: Configure) -> None:
+    """A traceback is a field of the line, not lines of its own that no machine can read."""
+    stderr = configure()
+    failure = InternalFailure(raised(RuntimeError("boom")))
+    log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=failure))
+    [entry] = stderr.entries
+    assert "RuntimeError: boom" in entry["exception"]
+    assert "in raised\n" in entry["exception"]
+    assert PASSWORD not in stderr.getvalue()
+
+
+def test_terminal_gets_readable_lines(configure: Configure) -> None:
+    """Where somebody watches, an event is a line of words, not JSON."""
+    stderr = configure(terminal=True)
+    log_session_event(event(SessionState.LIVE))
+    log_session_event(event(SessionState.ENDED, reason=EndReason.EXPIRED))
+    live, ended = stderr.lines
+    assert re.match(r"\d\d:\d\d:\d\d \[info *\] session is live ", live)
+    assert re.match(r"\d\d:\d\d:\d\d \[info *\] session ended ", ended)
+    assert f"session_id={SESSION_ID}" in live
+    assert "reason=expired" in ended
+
+
+def test_traceback_on_a_terminal_shows_no_local_variables(configure: Configure) -> None:
+    """Local variables may hold secrets, so a traceback shows code only."""
+    stderr = configure(terminal=True)
+    failure = InternalFailure(raised(RuntimeError("boom")))
+    log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=failure))
+    assert "RuntimeError: boom" in stderr.lines
+    assert PASSWORD not in stderr.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("options", "events"),
+    [
+        ({}, ["session is live", "session ended"]),
+        ({"verbose": True}, ["session goes on", "session is live", "session ended"]),
+        ({"quiet": True}, []),
+    ],
+    ids=["usual", "verbose", "quiet"],
+)
+def test_states_on_the_way_are_logged_only_when_verbose(
+    configure: Configure, options: dict[str, bool], events: list[str]
+) -> None:
+    """The usual log has a session's beginning and end, a verbose one each state, a quiet one neither."""
+    stderr = configure(**options)
+    log_session_event(event(SessionState.CLONING))
+    log_session_event(event(SessionState.LIVE))
+    log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=ProfileLocked()))
+    assert [entry["event"] for entry in stderr.entries] == events
+
+
+def test_libraries_log_warnings_in_the_same_format(configure: Configure) -> None:
+    """A library's warning is a JSON line too; what it says below that is left out."""
+    stderr = configure()
+    logging.getLogger("hypercorn.error").warning("a connection of %s failed", "somebody")
+    logging.getLogger("httpx").info("chatter")
+    [entry] = stderr.entries
+    assert (entry["event"], entry["level"]) == ("a connection of somebody failed", "warning")
+    assert entry["logger"] == "hypercorn.error"
+
+
+def test_text_from_outside_stays_on_its_line(configure: Configure) -> None:
+    """Nobody can forge a line of the log by sending line breaks."""
+    stderr = configure()
+    log_session_event(
+        event(SessionState.ENDED, reason=EndReason.FAILED, error=GreenroomError('x\n{"event": "forged"}'))
+    )
+    assert len(stderr.entries) == 1
+
+
+async def test_daemon_logs_each_session_and_no_secret(configure: Configure) -> None:
+    """A daemon's log has a line for the beginning and the end of a session; token and proxy stay out."""
+    stderr = configure(verbose=True)
+    world = FakeWorld()
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    async with open_front(world, token=TOKEN, proxy=PROXY) as front:
+        created = await front.create(headers=bearer)
+        session_id = created.headers["X-Session-Id"]
+        await front.client.delete(created.headers["Location"], headers=bearer)
+        world.launch_error = RuntimeError("boom")
+        assert (await front.create(headers=bearer)).status_code == 500
+        await front.create(headers={"Authorization": f"Bearer wrong-{TOKEN}"})
+        await until(lambda: not world.clones)
+    lines = [
+        (entry["event"], entry.get("reason"))
+        for entry in stderr.entries
+        if entry.get("session_id") == session_id and entry["level"] == "info"
+    ]
+    assert lines == [("session is live", None), ("session ended", "deleted")]
+    assert TOKEN not in stderr.getvalue()
+    assert PASSWORD not in stderr.getvalue()
