@@ -65,6 +65,16 @@ class UpstreamUnreachable(GreenroomError):
     """The page could not be loaded: name resolution, refused, reset, or an HTTP 5xx answer."""
 
 
+class ResourcesExhausted(GreenroomError):
+    """The machine has too little of something for one more session; the text names it."""
+
+
+class OverBudget(GreenroomError):
+    """The session used more memory, processes or disk space than it may; the text says how much."""
+
+    reason = EndReason.OVER_BUDGET
+
+
 class EngineUnavailable(GreenroomError):
     """No browser engine of the wanted kind is installed, or it does not start."""
 

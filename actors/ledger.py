@@ -92,6 +92,10 @@ class Ledger:
         """All that is owned now."""
         return tuple(self._entries.values())
 
+    def session_directories(self) -> list[Path]:
+        """Return the directories of sessions that exist now, whether an entry lists them or not. Blocks."""
+        return [path for path in self.folder.iterdir() if path.name not in {_LOCK_NAME, _ENTRIES_NAME}]
+
     @contextlib.asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[Entry]:
         """Keep an entry for `session` from before the block on, until the last block for it is left.

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import attrs
 
+from actors.resources import Usage
 from actors.verdict import Verdict
 
 
@@ -30,8 +31,27 @@ class EndReason(enum.Enum):
     CREATION_TIMEOUT = "creation_timeout"
     CALLER_LEFT = "caller_left"
     BROWSER_LOST = "browser_lost"
+    OVER_BUDGET = "over_budget"
     FAILED = "failed"
     SHUTDOWN = "shutdown"
+
+
+@attrs.frozen(kw_only=True)
+class ProcessCount:
+    """How many processes ended by themselves when they were asked to, and how many were killed."""
+
+    politely: int = 0
+    by_force: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Receipt:
+    """What the end of a session did. `bytes_freed` is the disk space of its clone."""
+
+    reason: EndReason
+    phase_ms: Mapping[str, int]
+    processes: ProcessCount
+    bytes_freed: int
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +60,7 @@ class SessionInfo:
 
     `phase_ms` holds whole milliseconds spent per state, in order; the state the session is in counts up to
     the moment of the snapshot. `expires_at` is None until the session is live, `verdict` None until it was
-    judged, `reason` None until it is ending.
+    judged, `reason` None until it is ending, `receipt` None until it has ended. `usage` is the last sample.
     """
 
     id: str
@@ -50,3 +70,5 @@ class SessionInfo:
     verdict: Verdict | None
     phase_ms: Mapping[str, int]
     reason: EndReason | None
+    usage: Usage | None = None
+    receipt: Receipt | None = None

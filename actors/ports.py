@@ -7,19 +7,30 @@ from typing import Protocol
 
 import attrs
 
+from actors.lifecycle import ProcessCount
+from actors.resources import Usage
 from actors.verdict import Finding, Method
 
 
 class Profiles(Protocol):
     """Makes private copies of the master profile."""
 
-    def open_clone(self, session_id: str) -> AbstractAsyncContextManager[Path]:
-        """Own a clone of the master profile, as a directory, for the length of the block.
+    def open_clone(self, session_id: str) -> AbstractAsyncContextManager["Clone"]:
+        """Own a clone of the master profile for the length of the block.
 
-        Leaving the block, however that comes about, removes the directory. Raises, on entering, `NotLoggedIn`
-        when the master is missing or empty, `ProfileLocked` when it is in use, `ProfileUnusable` or
-        `CloneFailed`, and then leaves nothing behind.
+        Leaving the block, however that comes about, removes the clone. Raises, on entering,
+        `ResourcesExhausted` when the machine has no room for it, `NotLoggedIn` when the master is missing or
+        empty, `ProfileLocked` when it is in use, `ProfileUnusable` or `CloneFailed`, and then leaves nothing
+        behind.
         """
+
+
+@attrs.define(eq=False)
+class Clone:
+    """A private copy of the master profile, the directory `path`; `freed_bytes` is set on its removal."""
+
+    path: Path
+    freed_bytes: int = 0
 
 
 class Browser(Protocol):
@@ -49,8 +60,49 @@ class Browser(Protocol):
         Then raises `BrowserLost`, and only that.
         """
 
+    @property
+    def ended(self) -> ProcessCount:
+        """How many of its processes have ended; complete once the host's block is left."""
+
+    async def measure(self, clone: Path) -> Usage:
+        """Return what the browser, its host, and the directories of both use now."""
+
     async def close(self) -> None:
-        """End the browser politely: it saves its profile and quits. Returns once it has."""
+        """End the browser politely: it saves its profile and quits, then its host. Returns once they have."""
+
+
+@attrs.frozen(kw_only=True)
+class OwnedProcess:
+    """A process of a session."""
+
+    pid: int
+    name: str
+    session: str
+
+
+@attrs.frozen(kw_only=True)
+class OwnedDirectory:
+    """A directory of a session, by its name, and the disk space that it takes in bytes."""
+
+    name: str
+    session: str
+    bytes: int
+
+
+@attrs.frozen(kw_only=True)
+class Owned:
+    """All that this supervisor owns at one moment. `entries` are the sessions that its ledger lists."""
+
+    processes: tuple[OwnedProcess, ...] = ()
+    directories: tuple[OwnedDirectory, ...] = ()
+    entries: tuple[str, ...] = ()
+
+
+class Estate(Protocol):
+    """Knows what is owned."""
+
+    async def survey(self) -> Owned:
+        """Look at the machine itself, not at what anybody remembers."""
 
 
 class Browsers(Protocol):
@@ -67,7 +119,8 @@ class Browsers(Protocol):
 
 @attrs.frozen(kw_only=True)
 class World:
-    """The two things a session actor works with."""
+    """What sessions are made of, and who can tell what of it there is."""
 
     profiles: Profiles
     browsers: Browsers
+    estate: Estate

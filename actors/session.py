@@ -16,18 +16,22 @@ from actors.errors import (
     GreenroomError,
     InternalFailure,
     NotLoggedIn,
+    OverBudget,
     SessionDeleted,
     SupervisorStopped,
 )
 from actors.events import SessionEvent
-from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.ports import Browser, World
+from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
+from actors.ports import Browser, Clone, World
+from actors.resources import Budget, Usage
 from actors.verdict import LoginDetector, LoginState, Verdict
 
 # A creation answers at most this long after its deadline, cleaned up or not.
 ANSWER_GRACE_S = 0.9
 # How long a browser may take to close by itself before it is killed.
 CLOSE_GRACE_S = 5.0
+# How often what a session uses is sampled: each sample costs some 50 ms of a core.
+SAMPLE_S = 5.0
 
 _LOGIN_HINT = "Run `greenroom login` to log the master profile in"
 _POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
@@ -45,6 +49,7 @@ class SessionSpec:
     creation_timeout_s: float
     max_duration_s: float
     detector: LoginDetector
+    budget: Budget
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +87,10 @@ class SessionActor:
     _verdict: Verdict | None = attrs.field(default=None, init=False)
     _created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
     _expires_at: datetime | None = attrs.field(default=None, init=False)
+    _usage: Usage | None = attrs.field(default=None, init=False)
+    _receipt: Receipt | None = attrs.field(default=None, init=False)
+    _clone: Clone | None = attrs.field(default=None, init=False)
+    _browser: Browser | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
     _phase_s: dict[SessionState, float] = attrs.field(factory=dict, init=False)
     _creation_deadline: float = attrs.field(init=False)
@@ -93,6 +102,11 @@ class SessionActor:
         self.mailbox, self._inbox = trio.open_memory_channel[End](0)
         self._creation_deadline = trio.current_time() + self.spec.creation_timeout_s
         self._life = trio.CancelScope(deadline=self._creation_deadline)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the session is past its creation."""
+        return self._expires_at is not None
 
     @property
     def latest_end(self) -> float:
@@ -114,6 +128,8 @@ class SessionActor:
             verdict=self._verdict,
             phase_ms={state.value: round(seconds * 1000) for state, seconds in phase_s.items()},
             reason=self._reason,
+            usage=self._usage,
+            receipt=self._receipt,
         )
 
     async def run(self) -> None:
@@ -133,6 +149,7 @@ class SessionActor:
                         with self._life:
                             await self._live()
                     finally:
+                        self._write_receipt()
                         self._enter(SessionState.ENDED)
                         self._gone.set()
                         watching.cancel_scope.cancel(reason="the session has ended")
@@ -142,16 +159,38 @@ class SessionActor:
     async def _live(self) -> None:
         with self._noting_failure():
             async with self.world.profiles.open_clone(self.spec.id) as clone:
+                self._clone = clone
                 self._enter(SessionState.LAUNCHING)
                 async with self.world.browsers.open_host(self.spec.id) as browser:
+                    self._browser = browser
                     try:
                         with self._noting_failure():
-                            await browser.launch(clone, headless=self.spec.headless)
-                            await self._create(browser)
-                            await browser.wait_lost()
+                            await self._use(browser, clone)
                     finally:
                         if self._expires_at and self._reason in _POLITE_ENDS:
                             await self._close_politely(browser)
+
+    async def _use(self, browser: Browser, clone: Clone) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_budget, browser, clone)
+            try:
+                await browser.launch(clone.path, headless=self.spec.headless)
+                await self._create(browser)
+                await browser.wait_lost()
+            except Exception as exc:
+                self._fail(exc)
+            nursery.cancel_scope.cancel(reason="the session ends")
+
+    async def _watch_budget(self, browser: Browser, clone: Clone) -> None:
+        """Sample what the session uses, and end it when that is too much."""
+        while True:
+            await trio.sleep(SAMPLE_S)
+            self._usage = await browser.measure(clone.path)
+            breach = self.spec.budget.breach(self._usage)
+            if breach is not None:
+                self._fail(OverBudget(breach))
+                self._life.cancel(reason="the session is over its budget")
+                return
 
     async def _create(self, browser: Browser) -> None:
         self._enter(SessionState.NAVIGATING)
@@ -238,6 +277,15 @@ class SessionActor:
                 return CreationTimedOut(self.spec.creation_timeout_s)
 
     # Bookkeeping
+
+    def _write_receipt(self) -> None:
+        info = self.info()
+        self._receipt = Receipt(
+            reason=info.reason or EndReason.FAILED,
+            phase_ms=info.phase_ms,
+            processes=ProcessCount() if self._browser is None else self._browser.ended,
+            bytes_freed=0 if self._clone is None else self._clone.freed_bytes,
+        )
 
     def _enter(self, state: SessionState) -> None:
         now = trio.current_time()

@@ -13,7 +13,9 @@ import attrs
 import trio
 
 from actors.errors import BrowserLost, GreenroomError
-from actors.ports import World
+from actors.lifecycle import ProcessCount
+from actors.ports import Clone, Owned, OwnedDirectory, OwnedProcess, World
+from actors.resources import Usage
 from actors.verdict import Finding, LoginState, Method
 
 
@@ -36,25 +38,30 @@ class FakeWorld:
     launch_error: Exception | None = None
     navigate_error: Exception | None = None
     remove_error: GreenroomError | None = None
+    usage: Usage = attrs.field(
+        factory=lambda: Usage(memory_bytes=700 << 20, processes=2, disk_bytes=40 << 20)
+    )
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
 
     @property
     def world(self) -> World:
         """This, as what the actor takes."""
-        return World(profiles=self, browsers=self)
+        return World(profiles=self, browsers=self, estate=self)
 
     @contextlib.asynccontextmanager
-    async def open_clone(self, session_id: str) -> AsyncIterator[Path]:
+    async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
         """See `ports.Profiles`."""
+        clone = Clone(Path("/clones") / session_id)
         self.clones.add(session_id)
         try:
             await _take(self.clone_s, self.clone_error)
-            yield Path("/clones") / session_id
+            yield clone
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(self.remove_s)
             self.clones.remove(session_id)
+            clone.freed_bytes = self.usage.disk_bytes
             if self.remove_error is not None:
                 raise self.remove_error
 
@@ -67,15 +74,33 @@ class FakeWorld:
                 yield browser
         finally:
             del self.browsers[session_id]
+            browser.end()
+
+    async def survey(self) -> Owned:
+        """See `ports.Estate`: two processes a browser, one directory a clone."""
+        processes = [
+            OwnedProcess(pid=2 * number + half, name=name, session=session)
+            for number, session in enumerate(self.browsers, start=1)
+            for half, name in enumerate(("host", "browser"))
+        ]
+        directories = [
+            OwnedDirectory(name=session, session=session, bytes=self.usage.disk_bytes)
+            for session in self.clones
+        ]
+        return Owned(processes=tuple(processes), directories=tuple(directories), entries=tuple(self.clones))
 
 
 @attrs.define(eq=False, kw_only=True)
 class FakeBrowser:
-    """See `ports.Browser`. `closed_politely` tells whether it was asked to close, and had the time to."""
+    """See `ports.Browser`. `closed_politely` tells whether it was asked to close, and had the time to.
+
+    It has the processes of the world's `usage`.
+    """
 
     world: FakeWorld
     closed_politely: bool = attrs.field(default=False, init=False)
     urls: list[str] = attrs.field(factory=list, init=False)
+    ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def crash(self) -> None:
@@ -105,10 +130,20 @@ class FakeBrowser:
         await self._lost.wait()
         raise BrowserLost("The browser was lost")
 
+    async def measure(self, clone: Path) -> Usage:  # noqa: ARG002  # likewise
+        """Return the world's `usage`."""
+        await trio.lowlevel.checkpoint()
+        return self.world.usage
+
     async def close(self) -> None:
         """Take the world's `close_s`."""
         await self._take(self.world.close_s, None)
         self.closed_politely = True
+
+    def end(self) -> None:
+        """Count the processes that end with the host."""
+        count = self.world.usage.processes
+        self.ended = ProcessCount(politely=count) if self.closed_politely else ProcessCount(by_force=count)
 
     async def _take(self, seconds: float, error: Exception | None) -> None:
         if self._lost.is_set():

@@ -275,6 +275,17 @@ class SupervisorConfig(TikTokSessionConfig):
     max_sessions: int = attrs.field(default=10, converter=_to_int, validator=whole_number(1, 10_000))
     """How many sessions may exist at once, those being created or ended included."""
 
+    session_memory_mb: int = attrs.field(
+        default=4096, converter=_to_int, validator=whole_number(64, 1_048_576)
+    )
+    """How much memory (PSS, in MiB) a session's processes may use together."""
+
+    session_processes: int = attrs.field(default=200, converter=_to_int, validator=whole_number(8, 100_000))
+    """How many processes a session may have."""
+
+    session_disk_mb: int = attrs.field(default=4096, converter=_to_int, validator=whole_number(1, 16_777_216))
+    """How much disk space, in MiB, a session's clone and temporary files may take."""
+
     clones_dir: Path = attrs.field(
         factory=lambda: platformdirs.user_cache_path("greenroom") / "clones",
         converter=_to_path,

@@ -5,7 +5,16 @@ import outcome
 import trio
 
 from actors.lifecycle import SessionInfo
+from actors.ports import Owned
 from actors.session import Caller
+
+
+@attrs.frozen(kw_only=True)
+class Holdings:
+    """What the supervisor owns, and the part of it that belongs to no session: that should be nothing."""
+
+    owned: Owned
+    leaked: Owned
 
 
 @attrs.frozen(kw_only=True)
@@ -38,4 +47,18 @@ class ListSessions:
     reply_to: trio.MemorySendChannel[outcome.Maybe[list[SessionInfo]]]
 
 
-Message = CreateSession | EndSession | GetSession | ListSessions
+@attrs.frozen(kw_only=True)
+class FindLeaks:
+    """Asks what is owned now, and what of it belongs to no session."""
+
+    reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]
+
+
+@attrs.frozen(kw_only=True)
+class Drain:
+    """Asks to take no new session, give up those being created, and end the live ones after `grace_s`."""
+
+    grace_s: float
+
+
+Message = CreateSession | EndSession | GetSession | ListSessions | FindLeaks | Drain

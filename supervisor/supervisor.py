@@ -10,15 +10,25 @@ import attrs
 import outcome
 import trio
 
-from actors.errors import CapacityExhausted, SessionNotFound, SupervisorStopped
+from actors.errors import CapacityExhausted, GreenroomError, SessionNotFound, SupervisorStopped
 from actors.lifecycle import EndReason, SessionInfo
-from actors.ports import World
+from actors.ports import Owned, World
+from actors.resources import Budget
 from actors.session import Caller, End, SessionActor, SessionSpec
 from actors.verdict import LoginDetector
 from supervisor.config import SupervisorConfig
 from supervisor.events import EventStream, Subscriber
-from supervisor.messages import CreateSession, EndSession, GetSession, ListSessions, Message
-from supervisor.world import real_world
+from supervisor.messages import (
+    CreateSession,
+    Drain,
+    EndSession,
+    FindLeaks,
+    GetSession,
+    Holdings,
+    ListSessions,
+    Message,
+)
+from supervisor.world import open_world
 
 # How long an ended session can still be asked about, and how many of them at most.
 KEEP_ENDED_S = 15 * 60
@@ -35,20 +45,26 @@ async def open_supervisor(
 
     Leaving the block, or cancelling it, ends every session and returns when all of them are gone. `world`
     replaces the real profiles and browsers; `subscriber` hears every event, the last ones included.
-    Raises `EngineUnavailable` or `SandboxUnavailable`, on entering, where no session could ever run.
+    Raises what `open_world` does, on entering, where no session could ever run.
     """
     events = EventStream()
-    with contextlib.ExitStack() as subscriptions:
+    async with contextlib.AsyncExitStack() as stack:
         if subscriber is not None:
-            subscriptions.enter_context(events.subscribed(subscriber))
+            stack.enter_context(events.subscribed(subscriber))
         if world is None:
-            world = await trio.to_thread.run_sync(real_world, config)
+            world = await stack.enter_async_context(open_world(config))
         requests, inbox = trio.open_memory_channel[Message](0)
         registry = _Registry(config=config, world=world, events=events)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(registry.run, inbox)
             try:
-                yield Supervisor(config=config, events=events, requests=requests, stopped=registry.stopped)
+                yield Supervisor(
+                    config=config,
+                    events=events,
+                    requests=requests,
+                    drained=registry.drained,
+                    stopped=registry.stopped,
+                )
             finally:
                 requests.close()  # the registry takes this as the sign to end all sessions
 
@@ -60,6 +76,7 @@ class Supervisor:
     config: SupervisorConfig
     events: EventStream
     _requests: trio.MemorySendChannel[Message]
+    _drained: trio.Event
     _stopped: trio.Event
 
     async def create_session(self) -> SessionInfo:
@@ -94,6 +111,20 @@ class Supervisor:
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[list[SessionInfo]]](1)
         return await self._ask(ListSessions(reply_to=reply_to), reply)
 
+    async def find_leaks(self) -> Holdings:
+        """Survey what the supervisor owns on this machine, and what of it belongs to no session."""
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[Holdings]](1)
+        return await self._ask(FindLeaks(reply_to=reply_to), reply)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more sessions, give up those being created, and let the live ones go on for `grace_s`.
+
+        Returns when none is left. Cancelling this ends the rest at once, when `stop` is called.
+        """
+        with contextlib.suppress(trio.ClosedResourceError, trio.BrokenResourceError):
+            await self._requests.send(Drain(grace_s=grace_s))
+            await self._drained.wait()
+
     async def stop(self) -> None:
         """End all sessions, creations under way included, and return when they are gone."""
         self._requests.close()
@@ -109,6 +140,12 @@ class Supervisor:
         return answer.unwrap()
 
 
+def _set_event() -> trio.Event:
+    event = trio.Event()
+    event.set()
+    return event
+
+
 @attrs.define(eq=False, kw_only=True)
 class _Registry:
     """The supervisor's own task: answers requests, starts actors, remembers the ended.
@@ -119,7 +156,10 @@ class _Registry:
     config: SupervisorConfig
     world: World
     events: EventStream
+    drained: trio.Event = attrs.field(factory=trio.Event, init=False)
     stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _empty: trio.Event = attrs.field(factory=_set_event, init=False)
+    _draining: bool = attrs.field(default=False, init=False)
     _actors: dict[str, SessionActor] = attrs.field(factory=dict, init=False)
     _ended: OrderedDict[str, tuple[float, SessionInfo]] = attrs.field(factory=OrderedDict, init=False)
 
@@ -129,9 +169,7 @@ class _Registry:
             with inbox:
                 async for message in inbox:
                     self._handle(message, nursery)
-            for actor in self._actors.values():
-                reply_to, _nobody_waits = trio.open_memory_channel[outcome.Maybe[None]](1)
-                nursery.start_soon(_forward, End(reason=EndReason.SHUTDOWN, reply_to=reply_to), actor)
+            self._end_all(list(self._actors.values()), nursery)
         self.stopped.set()
 
     def _handle(self, message: Message, nursery: trio.Nursery) -> None:
@@ -144,12 +182,45 @@ class _Registry:
                     nursery.start_soon(_forward, end, self._actors[session_id])
                 else:
                     _answer(reply_to, outcome.capture(self._confirm_ended, session_id))
+            case FindLeaks(reply_to=reply_to):
+                nursery.start_soon(self._find_leaks, reply_to)
+            case Drain(grace_s=grace_s):
+                if not self._draining:
+                    self._draining = True
+                    nursery.start_soon(self._drain, grace_s, nursery)
             case GetSession(session_id=session_id, reply_to=reply_to):
                 _answer(reply_to, outcome.capture(self._find, session_id))
             case ListSessions(reply_to=reply_to):
                 _answer(reply_to, outcome.Value([actor.info() for actor in self._actors.values()]))
 
+    def _end_all(self, actors: list[SessionActor], nursery: trio.Nursery) -> None:
+        for actor in actors:
+            reply_to, _nobody_waits = trio.open_memory_channel[outcome.Maybe[None]](1)
+            nursery.start_soon(_forward, End(reason=EndReason.SHUTDOWN, reply_to=reply_to), actor)
+
+    async def _drain(self, grace_s: float, nursery: trio.Nursery) -> None:
+        """End what is being created now, and what is live after the grace, if it has not ended by then."""
+        self._end_all([actor for actor in self._actors.values() if not actor.is_live], nursery)
+        with trio.move_on_after(grace_s):
+            await self._empty.wait()
+        self._end_all(list(self._actors.values()), nursery)
+        await self._empty.wait()
+        self.drained.set()
+
+    async def _find_leaks(self, reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]) -> None:
+        owned = await self.world.estate.survey()
+        known = self._actors.keys()
+        leaked = Owned(
+            processes=tuple(item for item in owned.processes if item.session not in known),
+            directories=tuple(item for item in owned.directories if item.session not in known),
+            entries=tuple(session for session in owned.entries if session not in known),
+        )
+        _answer(reply_to, outcome.Value(Holdings(owned=owned, leaked=leaked)))
+
     def _create(self, caller: Caller, nursery: trio.Nursery) -> None:
+        if self._draining:
+            nursery.start_soon(_refuse, caller, SupervisorStopped())
+            return
         if len(self._actors) >= self.config.max_sessions:
             nursery.start_soon(_refuse, caller, self._capacity_exhausted())
             return
@@ -164,9 +235,16 @@ class _Registry:
                 retries=self.config.login_detection_retries,
                 selectors=self.config.selectors,
             ),
+            budget=Budget(
+                memory_bytes=self.config.session_memory_mb << 20,
+                processes=self.config.session_processes,
+                disk_bytes=self.config.session_disk_mb << 20,
+            ),
         )
         actor = SessionActor(spec=spec, caller=caller, world=self.world, publish=self.events.publish)
         self._actors[spec.id] = actor
+        if self._empty.is_set():
+            self._empty = trio.Event()
         nursery.start_soon(self._run, actor)
 
     async def _run(self, actor: SessionActor) -> None:
@@ -174,6 +252,8 @@ class _Registry:
             await actor.run()
         finally:
             del self._actors[actor.spec.id]
+            if not self._actors:
+                self._empty.set()
             self._remember(actor.info())
 
     def _capacity_exhausted(self) -> CapacityExhausted:
@@ -218,6 +298,6 @@ async def _forward(message: End, actor: SessionActor) -> None:
         _answer(message.reply_to, outcome.Value(None))
 
 
-async def _refuse(caller: Caller, error: CapacityExhausted) -> None:
+async def _refuse(caller: Caller, error: GreenroomError) -> None:
     with caller.reply_to, contextlib.suppress(trio.BrokenResourceError):
         await caller.reply_to.send(outcome.Error(error))

@@ -1,28 +1,52 @@
 """The real world, put together from the settings."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from urllib.parse import unquote, urlsplit
 
-from actors.browser import BrowserHosts, Proxy, choose_sandbox, find_engine
+import attrs
+import trio
+
+from actors.browser import BrowserHosts, Proxy, choose_sandbox, end_marked, find_engine
+from actors.clones import LedgeredProfiles
+from actors.estate import RealEstate
+from actors.ledger import open_ledger
 from actors.ports import World
 from actors.profile import ProfileCloner
+from actors.resources import Needs
 from supervisor.config import SupervisorConfig
 
 
-def real_world(config: SupervisorConfig) -> World:
-    """Return the profiles and browsers of this machine. Blocks for up to some seconds.
+@attrs.frozen(kw_only=True)
+class RealWorld(World):
+    """This machine's profiles and browsers."""
 
-    Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run.
+    profiles: LedgeredProfiles
+    browsers: BrowserHosts
+
+
+@contextlib.asynccontextmanager
+async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
+    """Own a place for sessions in `clones_dir`, after ending what dead daemons left there.
+
+    Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run, `CloneFailed` where
+    `clones_dir` can't be written.
     """
-    return World(profiles=real_profiles(config), browsers=real_browsers(config))
-
-
-def real_profiles(config: SupervisorConfig) -> ProfileCloner:
-    """Return what clones the master profile."""
-    return ProfileCloner(master=config.user_data_master_dir, clones_dir=config.clones_dir)
+    browsers = await trio.to_thread.run_sync(real_browsers, config)
+    async with open_ledger(config.clones_dir, end_marked) as ledger:
+        cloner = ProfileCloner(master=config.user_data_master_dir, clones_dir=ledger.folder)
+        yield RealWorld(
+            profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
+            browsers=attrs.evolve(browsers, ledger=ledger),
+            estate=RealEstate(ledger),
+        )
 
 
 def real_browsers(config: SupervisorConfig) -> BrowserHosts:
-    """Return what launches this machine's browsers. Blocks and raises like `real_world`."""
+    """Return what launches this machine's browsers, without a ledger. Blocks for up to some seconds.
+
+    Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run.
+    """
     return BrowserHosts(
         engine=find_engine(config.engine.value),
         sandbox=choose_sandbox(config.sandbox.value),

@@ -24,6 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail the suite if it leaves a process, a socket, a clone, or a temporary directory."""
+    tmp_path_factory.getbasetemp()  # made where temporary files go so far
     scratch = Path(tempfile.mkdtemp(prefix="greenroom-tests-"))
     scratch.chmod(0o1777)  # some tests go on as another user
     os.environ[RUN] = uuid.uuid4().hex

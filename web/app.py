@@ -14,7 +14,17 @@ from werkzeug.exceptions import HTTPException
 from actors.errors import GreenroomError, InternalFailure
 from supervisor import Supervisor
 from web.errors import InvalidRequest, OriginNotAllowed, Unauthorized, describe_error, describe_http_error
-from web.schemas import AllSessions, CreateSessionRequest, Failure, Health, OneSession, Session, Success
+from web.schemas import (
+    AllSessions,
+    CreateSessionRequest,
+    Failure,
+    Health,
+    Leaks,
+    OneSession,
+    Owned,
+    Session,
+    Success,
+)
 from web.settings import DaemonSettings
 
 MAX_BODY_BYTES = 64 * 1024
@@ -89,6 +99,15 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         response = Response(b"", status=204)
         del response.headers["Content-Type"]
         return response
+
+    @app.get("/leaks")
+    @document_response(Leaks)
+    async def find_leaks() -> Response:
+        """Show what this daemon owns now, and what of it belongs to no session: that should be nothing."""
+        holdings = await supervisor.find_leaks()
+        leaked = Owned.of(holdings.leaked)
+        message = "Nothing is leaked" if leaked.is_empty else "Something belongs to no session"
+        return _json(Leaks(message=message, owned=Owned.of(holdings.owned), leaked=leaked))
 
     @app.get("/health")
     @document_response(Health)

@@ -16,11 +16,12 @@ from rich.table import Table
 
 from actors.errors import GreenroomError
 from supervisor.config import EngineChoice
-from supervisor.world import real_browsers
+from supervisor.world import open_world
 from web.daemon import serve as serve_daemon
 from web.demo import run_demo
 from web.doctor import Finding, Level, examine
 from web.install_browser import install_browser
+from web.leaks import DaemonUnreachable, show_leaks
 from web.login import log_in
 from web.logs import configure_logging
 from web.practice import open_practice_site
@@ -116,8 +117,8 @@ def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: 
         settings = load_settings(config_file, overrides)
 
         async def run() -> bool:
-            browsers = await trio.to_thread.run_sync(real_browsers, settings)
-            return await log_in(settings, browsers, click.echo, headless=headless)
+            async with open_world(settings) as world:
+                return await log_in(settings, world.browsers, click.echo, headless=headless)
 
         if not _run(run):
             sys.exit(EXIT_FAILED)
@@ -153,6 +154,20 @@ def demo(engine: str | None, verbose: bool) -> None:
     configure_logging(verbose=verbose, quiet=not verbose)
     with _explaining():
         if not _run(run_demo, engine or EngineChoice.AUTO.value, Console()):
+            sys.exit(EXIT_FAILED)
+
+
+@main.command()
+@click.option("--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]")
+@_config
+def leaks(config_file: Path | None, url: str | None) -> None:
+    """Show what the running daemon owns, and what it leaks.
+
+    Exit code 1 if anything that it owns belongs to no session.
+    """
+    with _explaining():
+        settings = load_settings(config_file)
+        if not show_leaks(url or f"http://{settings.bind}", settings.token, Console()):
             sys.exit(EXIT_FAILED)
 
 
@@ -218,7 +233,7 @@ def _explaining() -> Iterator[None]:
         yield
     except SettingsError as exc:
         _stop(str(exc), EXIT_USAGE)
-    except (GreenroomError, BindFailed) as exc:
+    except (GreenroomError, BindFailed, DaemonUnreachable) as exc:
         detail = getattr(exc, "detail", None)
         _stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
     except _Signalled as exc:

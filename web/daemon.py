@@ -11,7 +11,7 @@ import trio
 from actors.browser import BrowserHosts, EngineName, Sandbox
 from actors.ports import World
 from supervisor import Supervisor, open_supervisor
-from supervisor.world import real_browsers, real_profiles
+from supervisor.world import open_world
 from web.app import create_app
 from web.logs import log_session_event
 from web.serving import open_server, sole_error_bare
@@ -45,31 +45,41 @@ async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -
 
 
 async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
-    """Run the daemon until SIGTERM or SIGINT, then end all sessions and return. `say` gets what it serves."""
-    stopping = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        browsers = await trio.to_thread.run_sync(real_browsers, settings)
-        world = World(profiles=real_profiles(settings), browsers=browsers)
-        with sole_error_bare(layers=1):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_heed_signals, signals, stopping)
-                async with open_daemon(settings, world=world) as daemon:
-                    say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
-                    say(f"sandbox         {browsers.sandbox.value}")
-                    say(f"master profile  {settings.user_data_master_dir.absolute()}")
-                    say(f"site            {settings.tiktok_url}")
-                    say(f"address         {daemon.url}")
-                    _warn(browsers)
-                    await stopping.wait()
-                nursery.cancel_scope.cancel(reason="the daemon has stopped")
+    """Run the daemon until SIGTERM or SIGINT, then drain it and return. `say` gets what it serves.
+
+    Draining gives live sessions `drain_grace` seconds; a second signal ends them at once, cleanly still.
+    """
+    stopping, draining = trio.Event(), trio.CancelScope()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, sole_error_bare(layers=1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_heed_signals, signals, stopping, draining)
+            async with open_world(settings) as world, open_daemon(settings, world=world) as daemon:
+                browsers = world.browsers
+                say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
+                say(f"sandbox         {browsers.sandbox.value}")
+                say(f"master profile  {settings.user_data_master_dir.absolute()}")
+                say(f"site            {settings.tiktok_url}")
+                say(f"address         {daemon.url}")
+                _warn(browsers)
+                await stopping.wait()
+                with draining:
+                    await daemon.supervisor.drain(settings.drain_grace)
+            nursery.cancel_scope.cancel(reason="the daemon has stopped")
     _log.info("stopped")
 
 
-async def _heed_signals(signals: AsyncIterator[int], stopping: trio.Event) -> None:
-    """Set `stopping` at the first signal; further ones, of somebody impatient, must not break the stop."""
+async def _heed_signals(
+    signals: AsyncIterator[int], stopping: trio.Event, draining: trio.CancelScope
+) -> None:
+    """Set `stopping` at the first signal, cancel `draining` at the second; more must not break the stop."""
     async for number in signals:
-        _log.info("still stopping" if stopping.is_set() else "stopping", signal=signal.Signals(number).name)
-        stopping.set()
+        name = signal.Signals(number).name
+        if not stopping.is_set():
+            _log.info("stopping: live sessions may go on for a while", signal=name)
+            stopping.set()
+        else:
+            _log.info("stopping at once", signal=name)
+            draining.cancel(reason=f"a second signal: {name}")
 
 
 def _warn(browsers: BrowserHosts) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import attrs
@@ -79,7 +79,7 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
         f"sandbox        {browsers.sandbox.value}"
     )
 
-    with console.status("Logging a master profile in, through the site's own login form ..."):
+    with _step(console, "Logging a master profile in, through the site's own login form ..."):
         at_form = attrs.evolve(logged_in, tiktok_url=f"{site}/login?as=demo")
         started = time.monotonic()
         done = await log_in(at_form, browsers, lambda _line: None, headless=True)
@@ -89,23 +89,32 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
     (logged_out.user_data_master_dir / "prefs.js").touch()
 
     async with _open_client(logged_in) as client:
-        with console.status("Asking for a session of the logged-in profile ..."):
+        with _step(console, "Asking for a session of the logged-in profile ..."):
             answer = await _create(client, report, "POST, logged in", "200")
         report.add("sessions listed", "1", str(await _count_sessions(client)))
-        with console.status("Asking for a session while a browser has the master profile open ..."):
+        with _step(console, "Asking for a session while a browser has the master profile open ..."):
             async with browsers.open_host("demo") as browser:
                 await browser.launch(logged_in.user_data_master_dir, headless=True)
                 await _create(client, report, "POST, locked", "423 USER_DATA_LOCKED")
-        with console.status("Deleting the session ..."):
+        with _step(console, "Deleting the session ..."):
             await _delete(client, report, answer.headers.get("Location", "/tiktok/session/none"))
-        with console.status("Asking for another session, which the daemon's own end will end ..."):
+        with _step(console, "Asking for another session, which the daemon's own end will end ..."):
             await _create(client, report, "POST, once more", "200")
     async with _open_client(logged_out) as client:
-        with console.status("Asking for a session of a profile that is not logged in ..."):
+        with _step(console, "Asking for a session of a profile that is not logged in ..."):
             await _create(client, report, "POST, logged out", "409 NOT_LOGGED_IN")
 
     report.add("processes left", "0", str(len(own_processes())))
     report.add("clones left", "0", str(len(list(logged_in.clones_dir.iterdir()))))
+
+
+@contextlib.contextmanager
+def _step(console: Console, doing: str) -> Iterator[None]:
+    """Show what is going on: in place on a terminal, as a line elsewhere."""
+    if not console.is_terminal:
+        console.print(doing)
+    with console.status(doing):
+        yield
 
 
 @contextlib.asynccontextmanager

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
+import attrs
 import msgspec
 
+from actors import ports
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.verdict import LoginState
 
@@ -13,11 +15,35 @@ class CreateSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /tiktok/session`: an object without fields, or nothing at all."""
 
 
+class Usage(msgspec.Struct, kw_only=True):
+    """What a session used when it was last sampled; `memory_bytes` is PSS."""
+
+    memory_bytes: int
+    processes: int
+    disk_bytes: int
+
+
+class Processes(msgspec.Struct, kw_only=True):
+    """How many processes ended when they were asked to, and how many were killed."""
+
+    politely: int
+    by_force: int
+
+
+class Receipt(msgspec.Struct, kw_only=True):
+    """What the end of a session did; `bytes_freed` is the disk space of its clone."""
+
+    reason: EndReason
+    phase_ms: dict[str, int]
+    processes: Processes
+    bytes_freed: int
+
+
 class Session(msgspec.Struct, kw_only=True):
     """One session. Times are UTC; `expires_at` and `login_state` are null until they are known.
 
     `phase_ms` maps each state that the session was in to whole milliseconds; `end_reason` is null until the
-    session is ending.
+    session is ending, `usage` until it was first sampled, `receipt` until it has ended.
     """
 
     id: str
@@ -27,6 +53,8 @@ class Session(msgspec.Struct, kw_only=True):
     login_state: LoginState | None
     phase_ms: dict[str, int]
     end_reason: EndReason | None
+    usage: Usage | None
+    receipt: Receipt | None
 
     @classmethod
     def of(cls, info: SessionInfo) -> "Session":
@@ -39,6 +67,8 @@ class Session(msgspec.Struct, kw_only=True):
             login_state=info.verdict.state if info.verdict else None,
             phase_ms=dict(info.phase_ms),
             end_reason=info.reason,
+            usage=_usage(info),
+            receipt=_receipt(info),
         )
 
 
@@ -59,6 +89,53 @@ class AllSessions(Success, kw_only=True):
     """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first."""
 
     sessions: list[Session]
+
+
+class OwnedProcess(msgspec.Struct, kw_only=True):
+    """A process of a session."""
+
+    pid: int
+    name: str
+    session: str
+
+
+class OwnedDirectory(msgspec.Struct, kw_only=True):
+    """A directory of a session, and the disk space that it takes."""
+
+    name: str
+    session: str
+    bytes: int
+
+
+class Owned(msgspec.Struct, kw_only=True):
+    """What there is of processes, directories and ledger entries; `bytes` is all directories' disk space."""
+
+    processes: list[OwnedProcess]
+    directories: list[OwnedDirectory]
+    entries: list[str]
+    bytes: int
+
+    @classmethod
+    def of(cls, owned: ports.Owned) -> "Owned":
+        """Return the shape of what the supervisor owns."""
+        return cls(
+            processes=[OwnedProcess(**attrs.asdict(process)) for process in owned.processes],
+            directories=[OwnedDirectory(**attrs.asdict(directory)) for directory in owned.directories],
+            entries=list(owned.entries),
+            bytes=sum(directory.bytes for directory in owned.directories),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing."""
+        return not (self.processes or self.directories or self.entries)
+
+
+class Leaks(Success, kw_only=True):
+    """The answer to `GET /leaks`: all that is owned now, and what of it belongs to no session."""
+
+    owned: Owned
+    leaked: Owned
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -89,3 +166,24 @@ class Failure(msgspec.Struct, kw_only=True):
     status: Literal["error"] = "error"
     message: str
     error_details: ErrorDetails
+
+
+def _usage(info: SessionInfo) -> Usage | None:
+    if info.usage is None:
+        return None
+    return Usage(
+        memory_bytes=info.usage.memory_bytes,
+        processes=info.usage.processes,
+        disk_bytes=info.usage.disk_bytes,
+    )
+
+
+def _receipt(info: SessionInfo) -> Receipt | None:
+    if info.receipt is None:
+        return None
+    return Receipt(
+        reason=info.receipt.reason,
+        phase_ms=dict(info.receipt.phase_ms),
+        processes=Processes(**attrs.asdict(info.receipt.processes)),
+        bytes_freed=info.receipt.bytes_freed,
+    )

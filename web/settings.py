@@ -9,6 +9,7 @@ in the file count from the file's directory, all others from the working directo
 import difflib
 import ipaddress
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -68,6 +69,14 @@ def _is_token(value: object) -> bool:
     return value is None or (is_plain(value) and value.isascii() and len(value) >= TOKEN_MIN_LENGTH)
 
 
+def _is_grace(value: object) -> bool:
+    return type(value) is float and math.isfinite(value) and value >= 0
+
+
+def _to_grace(value: object) -> object:
+    return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else value
+
+
 def _is_origins(value: object) -> bool:
     return isinstance(value, tuple) and all(_is_origin(origin) for origin in value)
 
@@ -102,6 +111,11 @@ class DaemonSettings(SupervisorConfig):
         validator=must("HOST:PORT or [IPv6]:PORT, the port from 0 to 65535", _is_bind),
     )
     """The address to serve on; port 0 takes a free one."""
+
+    drain_grace: float = attrs.field(
+        default=10.0, converter=_to_grace, validator=must("a number of seconds, 0 or more", _is_grace)
+    )
+    """How long live sessions may go on after the daemon was told to stop, in seconds."""
 
     token: str | None = attrs.field(
         default=None,

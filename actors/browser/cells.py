@@ -126,9 +126,9 @@ class Cell:
         """Return the processes with which the cell ends: the first one, and the init of its namespace."""
         return [self._process.pid, *filter(None, [self._init_pid])]
 
-    def census(self) -> int:
-        """Return how many processes are in the cell now, sandboxes included. Blocks for some milliseconds."""
-        return sum(1 for _ in _marked(self._token))
+    def census(self) -> list[int]:
+        """Return the processes in the cell now, sandboxes included. Blocks for some milliseconds."""
+        return [process.pid for process in _marked(self._token)]
 
     def _close(self) -> None:
         os.close(self._pidfd)
@@ -239,12 +239,13 @@ def _start(
 
 def own_processes() -> list[psutil.Process]:
     """Return the processes in all the cells that this process has opened, zombies aside."""
-    return [process for process, mark in _all_marked() if mark.startswith(OWNER)]
+    return [process for process, mark in marked_processes() if mark.startswith(OWNER)]
 
 
 def kill_marked(token: str) -> int:
     """Kill the processes of the cell `token`, except the calling one, and return how many there were."""
-    victims = [process for process in _marked(token) if process.pid != os.getpid()]
+    # Within a sandbox, process 1 is its init: it takes no signal from inside, and ends with the host.
+    victims = [process for process in _marked(token) if process.pid not in {1, os.getpid()}]
     for process in victims:
         with contextlib.suppress(psutil.Error, OSError):
             process.kill()
@@ -272,10 +273,10 @@ def _sweeps(token: str) -> Iterator[None]:
 
 
 def _marked(token: str) -> Iterator[psutil.Process]:
-    return (process for process, mark in _all_marked() if mark == token)
+    return (process for process, mark in marked_processes() if mark == token)
 
 
-def _all_marked() -> Iterator[tuple[psutil.Process, str]]:
+def marked_processes() -> Iterator[tuple[psutil.Process, str]]:
     """Yield the processes with a marker, and that. Zombies have no environment any more."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):

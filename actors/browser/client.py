@@ -17,6 +17,8 @@ from actors.browser.engines import Engine
 from actors.browser.redact import redact
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.ledger import Ledger
+from actors.lifecycle import ProcessCount
+from actors.resources import Usage, measure
 from actors.verdict import Finding, Method
 
 HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
@@ -53,11 +55,14 @@ class BrowserHosts:
         async with self._open_cell(session_id) as cell, trio.open_nursery() as nursery:
             link = HostLink(session=session_id, cell=cell, secrets=self._secrets())
             nursery.start_soon(link.run)
+            adapter = ScraplingFetcherAdapter(
+                link=link, engine=self.engine, proxy=self.proxy, sandbox=self.sandbox
+            )
             try:
-                yield ScraplingFetcherAdapter(
-                    link=link, engine=self.engine, proxy=self.proxy, sandbox=self.sandbox
-                )
+                yield adapter
             finally:
+                with trio.CancelScope(shield=True):
+                    await adapter.count_forced()
                 link.running.cancel(reason="the session is over")
 
     @contextlib.asynccontextmanager
@@ -91,6 +96,7 @@ class HostLink:
     cell: Cell
     secrets: tuple[str, ...] = ()
     lost: trio.Event = attrs.field(factory=trio.Event, init=False)
+    died: trio.Event = attrs.field(factory=trio.Event, init=False)
     running: trio.CancelScope = attrs.field(factory=lambda: trio.CancelScope(shield=True), init=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False)
     _why_lost: str = attrs.field(default="", init=False)
@@ -137,6 +143,14 @@ class HostLink:
             finally:
                 self._waiting.pop(request.id, None)
 
+    async def hang_up(self) -> None:
+        """End the conversation, at which the host ends itself, and return when it has."""
+        self.lose("the conversation was ended")
+        async with self._sending:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await self.cell.socket.send_eof()
+        await self.died.wait()
+
     def lose(self, why: str) -> None:
         """Give the host up: wake every request with `BrowserLost`. The first reason stays."""
         if not self.lost.is_set():
@@ -161,6 +175,7 @@ class HostLink:
     async def watch_process(self) -> None:
         """Notice the host's death."""
         await self.cell.wait_first()
+        self.died.set()
         self.lose("the host process died")
 
     async def beat(self) -> None:
@@ -228,7 +243,7 @@ class HostLink:
         return BrowserLost("The browser was lost", detail=self._why_lost)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(eq=False, kw_only=True)
 class ScraplingFetcherAdapter:
     """The face of a Scrapling session to the actor. Satisfies `ports.Browser`."""
 
@@ -236,6 +251,7 @@ class ScraplingFetcherAdapter:
     _engine: Engine
     _proxy: frames.Proxy | None
     _sandbox: Sandbox
+    ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
         """Run the browser; see `ports.Browser`."""
@@ -292,9 +308,24 @@ class ScraplingFetcherAdapter:
         await self._link.lost.wait()
         raise self._link.lost_error()
 
+    async def measure(self, clone: Path) -> Usage:
+        """Sample what is used; see `ports.Browser`."""
+        cell = self._link.cell
+        return await trio.to_thread.run_sync(lambda: measure(cell.census(), [clone, cell.scratch]))
+
     async def close(self) -> None:
-        """End the browser politely; see `ports.Browser`."""
+        """End the browser politely, then its host; see `ports.Browser`."""
+        cell = self._link.cell
+        before = await trio.to_thread.run_sync(cell.census)
         await self._ask(frames.Close(id=self._link.next_id(), session=self._link.session))
+        await self._link.hang_up()
+        after = await trio.to_thread.run_sync(cell.census)
+        self.ended = ProcessCount(politely=len(before) - len(after))
+
+    async def count_forced(self) -> None:
+        """Count what is left to be killed, at the last moment before it is."""
+        left = await trio.to_thread.run_sync(self._link.cell.census)
+        self.ended = attrs.evolve(self.ended, by_force=len(left))
 
     async def _load(self, url: str | None) -> None:
         reply = await self._ask(frames.Navigate(id=self._link.next_id(), session=self._link.session, url=url))

@@ -15,7 +15,6 @@ import pytest
 import trio
 
 from actors.errors import CloneFailed, GreenroomError, NotLoggedIn, ProfileUnusable
-from actors.ports import Profiles
 from actors.profile import NOT_CLONED, ProfileCloner, clones
 from actors.verdict import LoginState
 from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
@@ -79,10 +78,9 @@ async def refusal(cloner: ProfileCloner, kind: type[ErrorT]) -> ErrorT:
 
 async def test_clone_holds_the_profile_and_is_removed(cloner: ProfileCloner) -> None:
     """A clone has its master's files with their mtimes, without the lock marks, for the block's length."""
-    profiles: Profiles = cloner
     before, wanted = snapshot(cloner.master), files(cloner.master)
     del wanted[".parentlock"]
-    async with profiles.open_clone("a") as clone:
+    async with cloner.open_clone("a") as clone:
         assert clone == cloner.clones_dir / "a"
         assert files(clone) == wanted
         assert not (clone / "lock").is_symlink()

@@ -20,14 +20,16 @@ from actors.errors import (
     GreenroomError,
     InternalFailure,
     NotLoggedIn,
+    OverBudget,
     ProfileLocked,
     SessionDeleted,
     SupervisorStopped,
     UpstreamUnreachable,
 )
 from actors.events import SessionEvent
-from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.session import ANSWER_GRACE_S, CLOSE_GRACE_S, Caller, End, SessionActor, SessionSpec
+from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
+from actors.resources import Budget, Usage
+from actors.session import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, Caller, End, SessionActor, SessionSpec
 from actors.testing import FakeWorld
 from actors.verdict import LoginDetector, LoginState
 
@@ -79,6 +81,7 @@ async def open_session(world: FakeWorld, **spec: Any) -> AsyncIterator[Session]:
         "creation_timeout_s": 30,
         "max_duration_s": 300,
         "detector": LoginDetector(timeout_s=8, retries=1, selectors={}),
+        "budget": Budget(memory_bytes=1 << 30, processes=20, disk_bytes=1 << 30),
     } | spec
     reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](0)
     left = trio.Event()
@@ -378,3 +381,66 @@ async def test_failing_cleanup_is_logged_and_keeps_the_first_reason(autojump_clo
             await session.ended.wait()
     assert session.reason is EndReason.EXPIRED
     assert [(line["event"], line["detail"]) for line in logs] == [("cleaning up failed", "EBUSY")]
+
+
+async def test_ended_session_has_a_receipt(autojump_clock: MockClock) -> None:
+    """Whoever asks learns why it ended, how long each phase took, what was ended, and what was freed."""
+    async with open_session(FakeWorld(close_s=1), max_duration_s=60) as session:
+        live = await session.established()
+        assert live.receipt is None
+        await session.ended.wait()
+    assert session.actor.info().receipt == Receipt(
+        reason=EndReason.EXPIRED,
+        phase_ms=session.actor.info().phase_ms,
+        processes=ProcessCount(politely=2),
+        bytes_freed=40 << 20,
+    )
+
+
+@pytest.mark.parametrize("field", ["clone_error", "launch_error"])
+async def test_refused_creation_has_a_receipt_of_what_there_was(
+    autojump_clock: MockClock, field: str
+) -> None:
+    """What was begun is accounted for, and what never began is not."""
+    world = FakeWorld()
+    setattr(world, field, CloneFailed("No space left"))
+    async with open_session(world) as session:
+        await session.refused()
+    receipt = session.actor.info().receipt
+    assert receipt is not None
+    killed = 0 if field == "clone_error" else 2
+    assert receipt.processes == ProcessCount(by_force=killed)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(memory_bytes=2 << 30, processes=2, disk_bytes=0),
+        Usage(memory_bytes=0, processes=21, disk_bytes=0),
+        Usage(memory_bytes=0, processes=2, disk_bytes=2 << 30),
+    ],
+    ids=["memory", "processes", "disk"],
+)
+async def test_session_over_its_budget_ends_at_the_next_sample(
+    autojump_clock: MockClock, usage: Usage
+) -> None:
+    """A breach ends the session, and says of what."""
+    world = FakeWorld()
+    async with open_session(world) as session:
+        await session.established()
+        await trio.sleep(SAMPLE_S + 1)
+        assert session.actor.info().usage == world.usage
+        world.usage = usage
+        await session.ended.wait()
+        assert trio.current_time() == 2 * SAMPLE_S
+    assert session.reason is EndReason.OVER_BUDGET
+    assert isinstance(session.events[-1].error, OverBudget)
+
+
+async def test_creation_over_its_budget_is_refused(autojump_clock: MockClock) -> None:
+    """A browser that takes too much while it launches is not waited for."""
+    world = FakeWorld(launch_s=math.inf)
+    world.usage = Usage(memory_bytes=2 << 30, processes=2, disk_bytes=0)
+    async with open_session(world) as session:
+        assert isinstance(await session.refused(), OverBudget)
+        assert trio.current_time() == SAMPLE_S

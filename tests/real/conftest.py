@@ -116,8 +116,7 @@ class Client:
 
     def left(self) -> tuple[int, int]:
         """Return the numbers of browser processes and of clones."""
-        clones = list(self.clones_dir.iterdir()) if self.clones_dir.exists() else []
-        return len(own_processes()), len(clones)
+        return len(own_processes()), len(clones_in(self.clones_dir))
 
 
 @contextlib.asynccontextmanager
@@ -131,6 +130,11 @@ async def open_client(settings: DaemonSettings, **changes: Any) -> AsyncIterator
         client = Client(http, settings.clones_dir)
         yield client
     assert client.left() == (0, 0)
+
+
+def clones_in(clones_dir: Path) -> list[Path]:
+    """Return the clones of all daemons that keep theirs in `clones_dir`."""
+    return [path for path in clones_dir.glob("*/*-*-*-*-*") if path.suffix != ".tmp"]
 
 
 def fingerprint(folder: Path) -> str:

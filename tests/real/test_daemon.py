@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from actors.browser.cells import MARKER
-from tests.real.conftest import GREENROOM, POLL_S, running
+from tests.real.conftest import GREENROOM, POLL_S, clones_in, running
 from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
@@ -27,9 +28,28 @@ def config_file(settings: DaemonSettings, tmp_path: Path) -> Path:
         'bind = "127.0.0.1:0"\n'
         f"tiktok_url = {json.dumps(settings.tiktok_url)}\n"
         f"user_data_master_dir = {json.dumps(str(settings.user_data_master_dir))}\n"
+        "drain_grace = 1\n"
         f"clones_dir = {json.dumps(str(settings.clones_dir))}\n"
     )
     return file
+
+
+def test_leaks_command_asks_the_running_daemon(config_file: Path) -> None:
+    """What `GET /leaks` says is shown as a table, and nothing leaked is exit code 0."""
+    with running("serve", "--config", str(config_file), "--engine", "firefox") as (_process, said):
+        assert _create(said["address"]).status_code == 200
+        done = subprocess.run(
+            [*GREENROOM, "leaks", "--url", said["address"]],
+            capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+    assert done.returncode == 0
+    assert "Nothing is leaked" in done.stdout
+    refused = subprocess.run(
+        [*GREENROOM, "leaks", "--url", said["address"]],
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "No daemon answers" in refused.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
@@ -44,24 +64,40 @@ def test_signal_ends_live_and_launching_sessions_and_exits_0(
         with subprocess.Popen(
             ["curl", "-s", "-X", "POST", f"{said['address']}/tiktok/session"], stdout=subprocess.PIPE
         ) as launching:
-            _wait_for(lambda: len(_clones(settings)) == 2)
+            _wait_for(lambda: len(clones_in(settings.clones_dir)) == 2)
             process.send_signal(number)
             answer, _ = launching.communicate(timeout=20)
         assert json.loads(answer)["error_details"]["code"] == "DRAINING"
         assert process.wait(20) == 0
-    assert _clones(settings) == []
+    assert clones_in(settings.clones_dir) == []
     assert _marked_by(settings) == []
 
 
-def test_killed_daemon_leaves_no_process(config_file: Path, settings: DaemonSettings) -> None:
-    """With the sandbox, the kernel ends every browser when the daemon is killed, without any help."""
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
+def test_killed_daemon_leaves_no_process_and_its_successor_no_directory(
+    config_file: Path, settings: DaemonSettings, sandbox: str
+) -> None:
+    """With four sessions live, all is gone within 5 s without help, but the clones: the next start sweeps."""
+    env = {"GREENROOM_SANDBOX": sandbox}
     command = ("serve", "--config", str(config_file), "--engine", "firefox")
-    with running(*command, TMPDIR=str(settings.clones_dir.parent)) as (process, said):
-        assert httpx.post(f"{said['address']}/tiktok/session", timeout=60).status_code == 200
-        assert _marked_by(settings) != []
+    with running(*command, **env) as (process, said):
+        with ThreadPoolExecutor() as clients:
+            answers = clients.map(lambda _: _create(said["address"]), range(4))
+            assert [answer.status_code for answer in answers] == [200] * 4
+        assert len(clones_in(settings.clones_dir)) == 4
         process.kill()
         process.wait(5)
         _wait_for(lambda: _marked_by(settings) == [], within_s=5)
+    assert len(clones_in(settings.clones_dir)) == 4
+    with running(*command, **env) as (_process, said):
+        assert clones_in(settings.clones_dir) == []
+        leaks = httpx.get(f"{said['address']}/leaks", timeout=10).json()
+        assert leaks["message"] == "Nothing is leaked"
+    assert list(settings.clones_dir.iterdir()) == []
+
+
+def _create(address: str) -> httpx.Response:
+    return httpx.post(f"{address}/tiktok/session", timeout=60)
 
 
 def test_master_profile_comes_from_its_environment_variable(settings: DaemonSettings, tmp_path: Path) -> None:
@@ -81,10 +117,6 @@ def test_demo_shows_the_main_job_and_exits_0() -> None:
     for outcome in ("200", "409 NOT_LOGGED_IN", "423 USER_DATA_LOCKED", "processes left", "clones left"):
         assert outcome in demo.stdout
     assert "WRONG" not in demo.stdout
-
-
-def _clones(settings: DaemonSettings) -> list[Path]:
-    return list(settings.clones_dir.iterdir()) if settings.clones_dir.exists() else []
 
 
 def _marked_by(settings: DaemonSettings) -> list[psutil.Process]:

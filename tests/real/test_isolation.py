@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from actors.verdict import LoginState, Method
-from supervisor.world import real_world
+from supervisor.world import open_world
 from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
@@ -14,16 +14,15 @@ pytestmark = pytest.mark.browser
 
 async def test_sessions_never_see_each_others_cookies(settings: DaemonSettings, site: str) -> None:
     """Another login in one session changes neither the other session nor the master's next clone."""
-    world = real_world(settings)
-
     async with (
+        open_world(settings) as world,
         world.profiles.open_clone("a") as clone_a,
         world.browsers.open_host("a") as browser_a,
         world.profiles.open_clone("b") as clone_b,
         world.browsers.open_host("b") as browser_b,
     ):
-        await browser_a.launch(clone_a, headless=True)
-        await browser_b.launch(clone_b, headless=True)
+        await browser_a.launch(clone_a.path, headless=True)
+        await browser_b.launch(clone_b.path, headless=True)
 
         async def viewers() -> tuple[bool, bool, bool, bool]:
             seen = []
@@ -47,6 +46,6 @@ async def test_sessions_never_see_each_others_cookies(settings: DaemonSettings, 
 async def test_clone_is_no_way_to_the_master(settings: DaemonSettings, master: Path) -> None:
     """A clone holds copies only: no link leads out of it."""
     (master / "link").symlink_to(master / "prefs.js")
-    async with real_world(settings).profiles.open_clone("a") as clone:
-        assert [path for path in clone.rglob("*") if path.is_symlink()] == []
-        assert (clone / "cookies.sqlite").read_bytes() == (master / "cookies.sqlite").read_bytes()
+    async with open_world(settings) as world, world.profiles.open_clone("a") as clone:
+        assert [path for path in clone.path.rglob("*") if path.is_symlink()] == []
+        assert (clone.path / "cookies.sqlite").read_bytes() == (master / "cookies.sqlite").read_bytes()

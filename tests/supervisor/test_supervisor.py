@@ -245,3 +245,60 @@ async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock) -> Non
         told = len(heard)
         await supervisor.create_session()
         assert len(heard) == told, "a subscription ends with its block"
+
+
+async def test_draining_refuses_new_sessions_and_gives_live_ones_their_grace(
+    autojump_clock: MockClock,
+) -> None:
+    """Nothing new begins, what is being created is given up at once, and live sessions go on for a while."""
+    world = FakeWorld()
+    events: list[SessionEvent] = []
+    async with open_supervisor(config(), world=world.world, subscriber=events.append) as supervisor:
+        live = await supervisor.create_session()
+        world.launch_s = math.inf
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_expect_stopped, supervisor.create_session)
+            await trio.sleep(1)
+            nursery.start_soon(supervisor.drain, 10)
+            await trio.sleep(1)
+            await _expect_stopped(supervisor.create_session)
+            assert [info.id for info in await supervisor.list_sessions()] == [live.id]
+        assert trio.current_time() == 11
+    assert {event.session.reason for event in events if event.session.state is SessionState.ENDED} == {
+        EndReason.SHUTDOWN
+    }
+
+
+async def test_draining_ends_with_the_last_session(autojump_clock: MockClock) -> None:
+    """Nobody waits for a grace that no session needs any more."""
+    async with open_supervisor(config(max_session_duration=3), world=FakeWorld().world) as supervisor:
+        await supervisor.create_session()
+        await supervisor.drain(10)
+        assert trio.current_time() == 3
+
+
+async def test_hurried_draining_ends_all_at_once(autojump_clock: MockClock) -> None:
+    """Cancelling the drain and stopping leaves nothing, without the grace."""
+    world = FakeWorld()
+    async with open_supervisor(config(), world=world.world) as supervisor:
+        await supervisor.create_session()
+        with trio.move_on_after(1):
+            await supervisor.drain(10)
+    assert trio.current_time() == 1
+    assert (world.clones, world.browsers) == (set(), {})
+
+
+async def test_leaks_are_what_belongs_to_no_session(autojump_clock: MockClock) -> None:
+    """Everything of a known session is owned; what else there is, is leaked."""
+    world = FakeWorld()
+    async with open_supervisor(config(), world=world.world) as supervisor:
+        info = await supervisor.create_session()
+        holdings = await supervisor.find_leaks()
+        assert {process.session for process in holdings.owned.processes} == {info.id}
+        assert (holdings.leaked.processes, holdings.leaked.directories) == ((), ())
+        world.clones.add("forgotten")
+        holdings = await supervisor.find_leaks()
+        assert [directory.name for directory in holdings.leaked.directories] == ["forgotten"]
+        assert holdings.leaked.entries == ("forgotten",)
+        world.clones.clear()
+        world.clones.add(info.id)

@@ -12,7 +12,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from actors.errors import CloneFailed, ProfileLocked, ProfileUnusable, UpstreamUnreachable
+from actors.errors import CloneFailed, ProfileLocked, ProfileUnusable, ResourcesExhausted, UpstreamUnreachable
 from actors.lifecycle import EndReason, SessionState
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
@@ -358,6 +358,8 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
         "state": "live",
         "login_state": "LOGGED_IN",
         "end_reason": None,
+        "usage": None,
+        "receipt": None,
     }
 
 
@@ -371,7 +373,8 @@ async def test_session_being_created_is_shown_with_what_is_known() -> None:
     moment(session.pop("created_at"))
     assert list(session.pop("phase_ms")) == ["cloning", "launching"]
     session.pop("id")
-    assert session == {"state": "launching", "expires_at": None, "login_state": None, "end_reason": None}
+    assert session.pop("state") == "launching"
+    assert session == dict.fromkeys(("expires_at", "login_state", "end_reason", "usage", "receipt"))
 
 
 async def test_list_shows_the_sessions_that_have_not_ended_oldest_first(front: Front) -> None:
@@ -406,6 +409,12 @@ async def test_delete_answers_204_only_when_browser_and_clone_are_gone() -> None
             "cloning", "launching", "navigating", "judging", "live", "ending",
         ]  # fmt: skip
         assert session["phase_ms"]["ending"] >= 300
+        assert session["receipt"] == {
+            "reason": "deleted",
+            "phase_ms": session["phase_ms"],
+            "processes": {"politely": 2, "by_force": 0},
+            "bytes_freed": 40 << 20,
+        }
 
 
 async def test_delete_of_an_ended_session_answers_204_again(front: Front) -> None:
@@ -546,6 +555,38 @@ async def test_health_says_ok(front: Front) -> None:
     assert response.headers["Content-Type"] == "application/json"
 
 
+async def test_leaks_shows_what_is_owned_and_what_belongs_to_no_session(front: Front) -> None:
+    """What a session owns is listed under its id, and a clone that nobody owns is a leak."""
+    path = await front.establish()
+    session_id = path.removeprefix(f"{SESSIONS}/")
+    nothing: dict[str, Any] = {"processes": [], "directories": [], "entries": [], "bytes": 0}
+    clone = {"name": session_id, "session": session_id, "bytes": 40 << 20}
+    body = (await front.client.get("/leaks")).json()
+    assert [process["session"] for process in body["owned"].pop("processes")] == [session_id] * 2
+    assert body == {
+        "status": "success",
+        "message": "Nothing is leaked",
+        "owned": {"directories": [clone], "entries": [session_id], "bytes": 40 << 20},
+        "leaked": nothing,
+    }
+    front.world.clones.add("forgotten")
+    body = (await front.client.get("/leaks")).json()
+    front.world.clones.remove("forgotten")
+    assert body["message"] == "Something belongs to no session"
+    assert body["leaked"]["directories"] == [clone | {"name": "forgotten", "session": "forgotten"}]
+
+
+async def test_machine_without_room_refuses_and_names_what_lacks() -> None:
+    """Preflight's refusal is a 503 of its own."""
+    lacking = ResourcesExhausted("There is too little memory for one more session")
+    async with open_front(FakeWorld(clone_error=lacking)) as front:
+        response = await front.create()
+    assert (response.status_code, response.json()) == (
+        503,
+        error("Too little left for another session", "RESOURCES_EXHAUSTED", str(lacking)),
+    )
+
+
 async def test_openapi_lists_every_route(front: Front) -> None:
     """The description for programs names all paths, their methods and the statuses of creating."""
     described = (await front.client.get("/openapi.json")).json()
@@ -554,6 +595,7 @@ async def test_openapi_lists_every_route(front: Front) -> None:
         "/tiktok/session": {"get", "post"},
         "/tiktok/session/{session_id}": {"get", "delete"},
         "/health": {"get"},
+        "/leaks": {"get"},
     }
     statuses = set(described["paths"]["/tiktok/session"]["post"]["responses"])
     assert {"200", "409", "422", "423", "502", "503", "504"} <= statuses
