@@ -24,7 +24,7 @@ class LedgeredProfiles:
     @contextlib.asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
         """Own a clone, unless the machine is short of what a session needs; see `ports.Profiles`."""
-        lacking = await trio.to_thread.run_sync(shortage, self.ledger.folder, self.needs)
+        lacking = await trio.to_thread.run_sync(self._shortage, abandon_on_cancel=True)
         if lacking:
             raise ResourcesExhausted(lacking)
         async with self.ledger.hold(session_id), self.cloner.open_clone(session_id) as path:
@@ -34,3 +34,7 @@ class LedgeredProfiles:
             finally:
                 with trio.CancelScope(shield=True):
                     clone.freed_bytes = await trio.to_thread.run_sync(disk_usage, path)
+
+    def _shortage(self) -> str | None:
+        size = disk_usage(self.cloner.master)
+        return shortage(self.ledger.folder, attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + size))

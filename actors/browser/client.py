@@ -311,7 +311,9 @@ class ScraplingFetcherAdapter:
     async def measure(self, clone: Path) -> Usage:
         """Sample what is used; see `ports.Browser`."""
         cell = self._link.cell
-        return await trio.to_thread.run_sync(lambda: measure(cell.census(), [clone, cell.scratch]))
+        return await trio.to_thread.run_sync(
+            lambda: measure(cell.census(), [clone, cell.scratch]), abandon_on_cancel=True
+        )
 
     async def close(self) -> None:
         """End the browser politely, then its host; see `ports.Browser`."""
