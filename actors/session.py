@@ -164,8 +164,7 @@ class SessionActor:
                 async with self.world.browsers.open_host(self.spec.id) as browser:
                     self._browser = browser
                     try:
-                        with self._noting_failure():
-                            await self._use(browser, clone)
+                        await self._use(browser, clone)
                     finally:
                         if self._expires_at and self._reason in _POLITE_ENDS:
                             await self._close_politely(browser)
@@ -173,24 +172,21 @@ class SessionActor:
     async def _use(self, browser: Browser, clone: Clone) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_budget, browser, clone)
-            try:
+            with self._noting_failure():
                 await browser.launch(clone.path, headless=self.spec.headless)
                 await self._create(browser)
                 await browser.wait_lost()
-            except Exception as exc:
-                self._fail(exc)
             nursery.cancel_scope.cancel(reason="the session ends")
 
     async def _watch_budget(self, browser: Browser, clone: Clone) -> None:
         """Sample what the session uses, and end it when that is too much."""
-        while True:
+        breach: str | None = None
+        while breach is None:
             await trio.sleep(SAMPLE_S)
             self._usage = await browser.measure(clone.path)
             breach = self.spec.budget.breach(self._usage)
-            if breach is not None:
-                self._fail(OverBudget(breach))
-                self._life.cancel(reason="the session is over its budget")
-                return
+        self._fail(OverBudget(breach))
+        self._life.cancel(reason="the session is over its budget")
 
     async def _create(self, browser: Browser) -> None:
         self._enter(SessionState.NAVIGATING)
