@@ -11,7 +11,7 @@ BROWSER := $(VENV)/.stamp-browser
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check serve format lock clean
+.PHONY: help setup demo test soak chaos check serve format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +23,12 @@ demo: setup ## Run the main job on the practice site with a real browser
 
 test: setup ## Run the tests; ARGS="-k name" chooses
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: setup ## Create and end sessions by the thousand with random faults; ARGS="--browserless N --browser N"
+	@$(BIN)/python -m tests.soak $(ARGS)
+
+chaos: setup ## Kill and stop everything at every moment on the real browser; writes docs/chaos.md
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(INSTALLED) ## Check format, lint, types and the layers' import contract
 	$(BIN)/ruff format --check

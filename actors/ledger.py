@@ -201,10 +201,10 @@ def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
     """
     count = 0
     for folder in sorted(clones_dir.iterdir()):
-        if not (folder / _LOCK_NAME).is_file():
-            continue  # no ledger, or one that is being made: its lock file comes first
         lock = _lock(folder)
         try:
+            if not (folder / _LOCK_NAME).is_file():
+                continue  # no ledger, or one that is being made: its lock file comes first
             lock.acquire()
         except (filelock.Timeout, OSError):
             continue  # its daemon lives, or it is not ours to read

@@ -183,7 +183,11 @@ class SessionActor:
         breach: str | None = None
         while breach is None:
             await trio.sleep(SAMPLE_S)
-            self._usage = await browser.measure(clone.path)
+            try:
+                self._usage = await browser.measure(clone.path)
+            except OSError as exc:  # such as no file descriptor left: the next sample may succeed
+                _log.warning("a sample can't be taken", session_id=self.spec.id, detail=str(exc))
+                continue
             breach = self.spec.budget.breach(self._usage)
         self._fail(OverBudget(breach))
         self._life.cancel(reason="the session is over its budget")

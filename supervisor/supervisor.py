@@ -10,7 +10,13 @@ import attrs
 import outcome
 import trio
 
-from actors.errors import CapacityExhausted, GreenroomError, SessionNotFound, SupervisorStopped
+from actors.errors import (
+    CapacityExhausted,
+    GreenroomError,
+    InternalFailure,
+    SessionNotFound,
+    SupervisorStopped,
+)
 from actors.lifecycle import EndReason, SessionInfo
 from actors.ports import Owned, World
 from actors.resources import Budget
@@ -208,7 +214,11 @@ class _Registry:
         self.drained.set()
 
     async def _find_leaks(self, reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]) -> None:
-        owned = await self.world.estate.survey()
+        try:
+            owned = await self.world.estate.survey()
+        except Exception as exc:  # such as no file descriptor left: no reason to end all sessions
+            _answer(reply_to, outcome.Error(InternalFailure(exc)))
+            return
         known = self._actors.keys()
         leaked = Owned(
             processes=tuple(item for item in owned.processes if item.session not in known),

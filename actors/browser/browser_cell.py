@@ -12,6 +12,7 @@ from pathlib import Path
 
 # What programs, fonts, certificates and name resolution live in. A path that is not there is left out.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix/store", "/sys")
+_TEMPORARY, _HOME = "cell-tmp", "cell-home"
 _RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager")
 
 
@@ -20,23 +21,28 @@ def write_browser_cell(
 ) -> None:
     """Write `script`, which runs `executable` on `profile` in a cell, with the arguments it is given.
 
-    Blocks; raises `OSError`.
+    The cell's /tmp and home are new directories beside the script: what a page downloads there is counted
+    with the session's disk space, and goes with it. Blocks; raises `OSError`.
     """
-    command = shlex.join(_cell_command(executable, profile, headless, environ))
+    for name in (_TEMPORARY, _HOME):
+        (script.parent / name).mkdir(mode=0o700, exist_ok=True)
+    command = shlex.join(_cell_command(executable, profile, script.parent, headless, environ))
     script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     script.chmod(0o700)
 
 
-def _cell_command(executable: Path, profile: Path, headless: bool, environ: Mapping[str, str]) -> list[str]:
+def _cell_command(
+    executable: Path, profile: Path, scratch: Path, headless: bool, environ: Mapping[str, str]
+) -> list[str]:
     command = ["bwrap", "--die-with-parent", "--unshare-pid", "--proc", "/proc", "--dev", "/dev"]
     command += ["--tmpfs", "/dev/shm", "--dev-bind-try", "/dev/dri", "/dev/dri"]  # noqa: S108  # inside the cell
     for path in (*_SYSTEM, *_RESOLVER):
         command += ["--ro-bind-try", path, path]
-    command += ["--tmpfs", "/tmp"]  # noqa: S108  # inside the cell
+    command += ["--bind", str(scratch / _TEMPORARY), "/tmp"]  # noqa: S108  # inside the cell
     command += ["--setenv", "TMPDIR", "/tmp"]  # noqa: S108  # inside the cell
     home = environ.get("HOME")
     if home:
-        command += ["--tmpfs", home]
+        command += ["--bind", str(scratch / _HOME), home]
     if not headless:
         for path in _display(environ):
             command += ["--ro-bind-try", path, path]

@@ -61,9 +61,11 @@ class BrowserHosts:
             try:
                 yield adapter
             finally:
-                with trio.CancelScope(shield=True):
-                    await adapter.count_forced()
-                link.running.cancel(reason="the session is over")
+                try:
+                    with trio.CancelScope(shield=True):
+                        await adapter.count_forced()
+                finally:
+                    link.running.cancel(reason="the session is over")
 
     @contextlib.asynccontextmanager
     async def _open_cell(self, session_id: str) -> AsyncIterator[Cell]:
@@ -326,8 +328,9 @@ class ScraplingFetcherAdapter:
 
     async def count_forced(self) -> None:
         """Count what is left to be killed, at the last moment before it is."""
-        left = await trio.to_thread.run_sync(self._link.cell.census)
-        self.ended = attrs.evolve(self.ended, by_force=len(left))
+        with contextlib.suppress(OSError):  # such as no file descriptor left: ending goes before counting
+            left = await trio.to_thread.run_sync(self._link.cell.census)
+            self.ended = attrs.evolve(self.ended, by_force=len(left))
 
     async def _load(self, url: str | None) -> None:
         reply = await self._ask(frames.Navigate(id=self._link.next_id(), session=self._link.session, url=url))

@@ -1,0 +1,290 @@
+"""What a browser sees and can do in its cell, with a shell as the browser."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+
+from actors.browser import bubblewrap_problem
+from actors.browser.browser_cell import write_browser_cell
+
+SHELL = Path(shutil.which("sh") or "/bin/sh")
+RUN_S = 20
+POLL_S = 0.01
+
+needs_bubblewrap = pytest.mark.skipif(bubblewrap_problem() is not None, reason="bubblewrap does not run here")
+
+
+@attrs.frozen(kw_only=True)
+class Shell:
+    """A shell in a cell, and the directories around its clone."""
+
+    folder: Path
+    clone: Path
+    environ: Mapping[str, str]
+    executable: Path = SHELL
+
+    def write(self, *, headless: bool = True) -> str:
+        """Write the script that a driver would start."""
+        script = self.folder / "browser"
+        write_browser_cell(
+            script, executable=self.executable, profile=self.clone, headless=headless, environ=self.environ
+        )
+        return str(script)
+
+    def run(self, command: str, *args: str, headless: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the cell, with arguments."""
+        return subprocess.run(
+            [self.write(headless=headless), "-c", command, "sh", *args],
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+            env=dict(self.environ),
+        )
+
+    def says(self, command: str, *args: str) -> str:
+        """Return what a command prints; it must succeed."""
+        done = self.run(command, *args)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.strip()
+
+    def sees(self, path: Path) -> bool:
+        """Tell whether there is something at `path` in the cell, a dangling link included."""
+        return self.run('test -e "$1" || test -h "$1"', str(path)).returncode == 0
+
+
+def make_shell(folder: Path, clone: str = "clone") -> Shell:
+    """Make a clone, another one, a master profile and a home, and a shell for the first."""
+    for name in (clone, "other", "master", "home"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "cookies.sqlite").write_text(f"of {name}")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
+    return Shell(folder=folder, clone=folder / clone, environ=environ)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Return a shell in a cell."""
+    return make_shell(tmp_path / "owner")
+
+
+@needs_bubblewrap
+def test_own_clone_is_writable(shell: Shell) -> None:
+    """A browser reads its clone, and what it writes there is there."""
+    assert shell.says('cd "$1" && cat cookies.sqlite && echo new > written', str(shell.clone)).endswith(
+        "clone"
+    )
+    assert (shell.clone / "written").read_text() == "new\n"
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("name", ["other", "master", "browser", "home/cookies.sqlite"])
+def test_what_is_not_its_own_is_not_there(shell: Shell, name: str) -> None:
+    """Neither another clone nor the master profile, nor anything at home, can be seen."""
+    shell.write()
+    assert (shell.folder / name).exists()
+    assert not shell.sees(shell.folder / name)
+    assert shell.says('ls -A "$1"', str(shell.folder)).split() in (["clone"], ["clone", "home"])
+
+
+@needs_bubblewrap
+def test_hosts_temporary_directory_is_not_there(shell: Shell, tmp_path: Path) -> None:
+    """The cell has a /tmp of its own: it sees nobody's files there, and leaves none."""
+    marker = Path(f"/tmp/greenroom-test-{os.getpid()}")
+    marker.write_text("outside")
+    try:
+        assert not shell.sees(marker)
+        assert shell.says('echo inside > "$1" && cat "$1"', f"{marker}-2") == "inside"
+        assert not Path(f"{marker}-2").exists()
+        assert shell.says('echo "$TMPDIR"') == "/tmp"
+    finally:
+        marker.unlink()
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("directory", ["/usr", "/etc", "/usr/bin", "/sys", "/opt"])
+def test_system_is_read_only(shell: Shell, directory: str) -> None:
+    """Not even root can change programs and settings from within."""
+    target = f"{directory}/greenroom-test"
+    done = shell.run('echo x > "$1"', target)
+    assert done.returncode != 0
+    assert not Path(target).exists()
+
+
+@needs_bubblewrap
+def test_home_is_empty_and_its_changes_are_lost(shell: Shell) -> None:
+    """A browser may write to its home, which is gone with it."""
+    assert shell.says('ls -A "$HOME" | wc -l; echo x > "$HOME/file"; cat "$HOME/file"').split() == ["0", "x"]
+    assert [path.name for path in (shell.folder / "home").iterdir()] == ["cookies.sqlite"]
+
+
+@needs_bubblewrap
+def test_clone_below_the_home_is_there(shell: Shell) -> None:
+    """Clones are usually kept in a cache at home: the own one alone is seen there."""
+    shell = attrs.evolve(shell, environ={**shell.environ, "HOME": str(shell.folder)})
+    assert shell.says('ls -A "$HOME"; cat "$HOME/clone/cookies.sqlite"') == "clone\nof clone"
+
+
+@needs_bubblewrap
+def test_processes_outside_are_not_there(shell: Shell) -> None:
+    """A PID namespace of its own: the cell sees itself only, and can signal nobody else."""
+    assert int(shell.says("ls -d /proc/[0-9]* | wc -l")) < 8
+    assert shell.run("kill -0 $1", str(os.getpid())).returncode != 0
+
+
+@needs_bubblewrap
+def test_shared_memory_is_its_own(shell: Shell) -> None:
+    """What a browser shares among its processes is shared with no other."""
+    name = f"greenroom-test-{os.getpid()}"
+    assert shell.says(f"echo x > /dev/shm/{name} && cat /dev/shm/{name}") == "x"
+    assert not Path("/dev/shm", name).exists()
+
+
+@needs_bubblewrap
+def test_clone_that_leads_out_by_a_link_does_not(shell: Shell) -> None:
+    """A link to the master is a link to nothing in there."""
+    (shell.clone / "link").symlink_to(shell.folder / "master")
+    assert shell.run('cat "$1/link/cookies.sqlite"', str(shell.clone)).returncode != 0
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_script_is_its_owners_alone(shell: Shell, umask: int) -> None:
+    """Nobody else can read where the clone is, nor change what is run."""
+    before = os.umask(umask)
+    try:
+        script = Path(shell.write())
+    finally:
+        os.umask(before)
+    assert script.stat().st_mode & 0o777 == 0o700
+
+
+HOSTILE = {
+    "space": "a b  c",
+    "quote": "it's",
+    "double quote": 'say "hi"',
+    "newline": "two\nlines",
+    "command": "$(touch pwned); `touch pwned` & touch pwned #",
+    "option": "--dev-bind",
+    "backslash": "back\\slash\\",
+    "glob": "*?[a-z]",
+    "unicode": "ünïcödé\u2028",
+}
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_name_is_only_a_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No character of a path is taken for anything but itself, in the clone's path and in the browser's."""
+    monkeypatch.chdir(tmp_path)
+    shell = make_shell(tmp_path / name / "owner", clone=name)
+    bundle = tmp_path / f"bundle {name}"
+    bundle.mkdir()
+    executable = bundle / name
+    shutil.copy(SHELL.resolve(), executable)
+    shell = attrs.evolve(shell, executable=executable)
+    assert shell.says('cat "$1/cookies.sqlite"', str(shell.clone)) == f"of {name}".strip()
+    assert not shell.sees(shell.folder / "other")
+    assert not shell.sees(shell.folder / "master")
+    assert list(tmp_path.rglob("pwned")) == []
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("argument", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_argument_arrives_as_it_is(shell: Shell, argument: str) -> None:
+    """The driver's arguments are passed on unchanged, and are none of bubblewrap's."""
+    done = shell.run('printf "%s|" "$@"', argument, "--bind", "")
+    assert done.stdout == f"{argument}|--bind||"
+
+
+def bound(shell: Shell, *, headless: bool) -> list[str]:
+    """Return the paths that a cell binds read-only."""
+    words = shlex.split(Path(shell.write(headless=headless)).read_text().partition("exec ")[2])
+    return [words[at + 1] for at, word in enumerate(words) if word.startswith("--ro-bind")]
+
+
+DISPLAYS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "x11": ({"XAUTHORITY": "/run/x/auth"}, ["/tmp/.X11-unix", "/run/x/auth"]),
+    "x11 at home": ({}, ["/tmp/.X11-unix", "HOME/.Xauthority"]),
+    "wayland": (
+        {"XDG_RUNTIME_DIR": "/run/user/1", "WAYLAND_DISPLAY": "wayland-0"},
+        ["/tmp/.X11-unix", "HOME/.Xauthority", "/run/user/1/wayland-0"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("environ", "paths"), DISPLAYS.values(), ids=DISPLAYS.keys())
+def test_display_is_bound_for_a_visible_browser_only(
+    shell: Shell, environ: dict[str, str], paths: list[str]
+) -> None:
+    """A browser without a window has no way to the screen, nor to who else is there."""
+    shell = attrs.evolve(shell, environ={**shell.environ, **environ})
+    wanted = [path.replace("HOME", shell.environ["HOME"]) for path in paths]
+    hidden = bound(shell, headless=True)
+    assert set(wanted) & set(hidden) == set()
+    assert [path for path in bound(shell, headless=False) if path not in hidden] == wanted
+
+
+@needs_bubblewrap
+def test_display_that_is_not_there_is_left_out(shell: Shell) -> None:
+    """A machine without a screen runs a visible browser's cell all the same."""
+    assert shell.run("exit 7", headless=False).returncode == 7
+
+
+@needs_bubblewrap
+def test_display_at_home_is_seen_by_a_visible_browser(shell: Shell) -> None:
+    """What reaches the screen is there, although the rest of the home is not."""
+    cookie = shell.folder / "home" / ".Xauthority"
+    cookie.write_text("magic\n")
+    assert shell.run('cat "$HOME/.Xauthority"').returncode != 0
+    done = shell.run('cat "$HOME/.Xauthority"; ls -A "$HOME"', headless=False)
+    assert done.stdout.split() == ["magic", ".Xauthority"]
+
+
+@needs_bubblewrap
+def test_exit_status_is_the_browsers(shell: Shell) -> None:
+    """The driver learns how the browser ended."""
+    assert shell.run("exit 42").returncode == 42
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for a fact about other processes."""
+    deadline = time.monotonic() + RUN_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(POLL_S)
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("victim", ["outer", "init", "browser"])
+def test_killed_cell_leaves_no_process(shell: Shell, victim: str) -> None:
+    """Killing bubblewrap, its init or the browser ends all the browser started, in other sessions too."""
+    word = f"6{os.getpid():07}"
+    forks = f"setsid sleep {word} & (sleep {word} &) ; sleep {word}; :"
+    with subprocess.Popen([shell.write(), "-c", forks], env=dict(shell.environ)) as cell:
+        try:
+            wait_until(lambda: len(sleepers(word)) == 3)
+            init = psutil.Process(cell.pid).children()[0]
+            pids = {"outer": cell.pid, "init": init.pid, "browser": init.children()[0].pid}
+            os.kill(pids[victim], signal.SIGKILL)
+            cell.wait(RUN_S)
+            wait_until(lambda: sleepers(word) == [])
+        finally:
+            cell.kill()
+
+
+def sleepers(word: str) -> list[int]:
+    """Return the processes that sleep for exactly that long."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if process.info["cmdline"] == ["sleep", word]
+    ]

@@ -1,0 +1,246 @@
+"""The ledger of a living daemon: what it owns is on disk first, and struck off last."""
+
+import errno
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from actors.errors import CloneFailed
+from actors.ledger import Entry, Ledger, OwnedProcess, open_ledger
+from tests.actors.daemons import sleeping
+from tests.actors.profile_trees import unprivileged_directory
+
+
+def nothing_to_kill(marker: str) -> None:
+    """Stand in for the killing of marked processes where no process may be looked for."""
+    pytest.fail(f"asked to kill {marker}")
+
+
+def listing(directory: Path) -> list[Path]:
+    """Return what is in a directory."""
+    return list(directory.iterdir())
+
+
+def make(path: Path, kind: str) -> None:
+    """Make a directory, or a symlink to nothing."""
+    if kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+
+
+def remove(path: Path) -> None:
+    """Remove what `make` made."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        path.rmdir()
+
+
+@asynccontextmanager
+async def opened(clones_dir: Path) -> AsyncIterator[Ledger]:
+    """Own a ledger where there is nothing to sweep; it removes itself when all it owned is gone."""
+    async with open_ledger(clones_dir, nothing_to_kill) as ledger:
+        yield ledger
+    assert listing(clones_dir) == ([ledger.folder] if ledger.entries else [])
+
+
+def on_disk(ledger: Ledger) -> dict[str, Entry]:
+    """Return the entries that a later daemon would read, by their file names."""
+    return {
+        path.name: msgspec.json.decode(path.read_bytes(), type=Entry)
+        for path in (ledger.folder / "ledger").iterdir()
+    }
+
+
+async def test_entry_is_on_disk_before_what_it_names_exists(tmp_path: Path) -> None:
+    """A daemon that dies at any later moment has already said what it was about to make."""
+    async with opened(tmp_path) as ledger, ledger.hold("a") as entry:
+        assert on_disk(ledger) == {"a.json": entry}
+        assert (entry.session, entry.marker, entry.processes) == ("a", f"{ledger.owner}.a", ())
+        for directory in (Path(entry.clone), Path(entry.scratch)):
+            assert directory.parent == ledger.folder
+            assert not directory.exists()
+        assert ledger.entries == (entry,)
+
+
+async def test_entry_is_struck_when_its_last_holder_leaves(tmp_path: Path) -> None:
+    """Clone and host hold the same entry, each for its own time."""
+    async with opened(tmp_path) as ledger:
+        async with ledger.hold("a") as outer:
+            async with ledger.hold("a") as inner:
+                assert inner == outer
+            assert on_disk(ledger) == {"a.json": outer}
+        assert (on_disk(ledger), ledger.entries) == ({}, ())
+
+
+async def test_sessions_have_entries_of_their_own(tmp_path: Path) -> None:
+    """Striking one entry leaves the other as it is."""
+    async with opened(tmp_path) as ledger, ledger.hold("b") as other:
+        async with ledger.hold("a"):
+            assert set(on_disk(ledger)) == {"a.json", "b.json"}
+        assert on_disk(ledger) == {"b.json": other}
+
+
+@pytest.mark.parametrize("name", ["clone", "scratch"])
+@pytest.mark.parametrize("kind", ["directory", "dangling symlink"])
+async def test_directory_that_stays_keeps_its_entry(tmp_path: Path, name: str, kind: str) -> None:
+    """What could not be removed stays on record, in the daemon and on disk, until it is gone."""
+    async with opened(tmp_path) as ledger:
+        async with ledger.hold("a") as entry:
+            left = Path(getattr(entry, name))
+            make(left, kind)
+        assert on_disk(ledger) == {"a.json": entry}
+        assert ledger.entries == (entry,)
+        assert ledger.session_directories() == [left]
+        remove(left)
+        async with ledger.hold("a"):
+            pass
+        assert on_disk(ledger) == {}
+
+
+async def test_daemon_that_could_not_remove_all_leaves_its_ledger_to_the_next(tmp_path: Path) -> None:
+    """The next daemon on the same directory ends what the last one could not."""
+    async with opened(tmp_path) as ledger, ledger.hold("a") as entry:
+        make(Path(entry.clone), "directory")
+    assert [path.name for path in listing(ledger.folder) if path.name == "a"] == ["a"]
+    markers: list[str] = []
+    async with open_ledger(tmp_path, markers.append) as later:
+        assert markers == [entry.marker]
+        assert listing(tmp_path) == [later.folder]
+
+
+async def test_entry_is_struck_when_the_holder_is_cancelled(tmp_path: Path) -> None:
+    """Cancellation does not cut the bookkeeping short."""
+    async with opened(tmp_path) as ledger:
+        with trio.CancelScope() as scope:
+            async with ledger.hold("a"):
+                scope.cancel(reason="a test")
+                await trio.lowlevel.checkpoint()
+        assert (on_disk(ledger), ledger.entries) == ({}, ())
+
+
+async def test_hold_cancelled_while_it_begins_leaves_no_entry(tmp_path: Path) -> None:
+    """A session that is cancelled before it has anything has no entry either."""
+    async with opened(tmp_path) as ledger:
+        with trio.CancelScope() as scope:
+            scope.cancel(reason="a test")
+            async with ledger.hold("a"):
+                await trio.lowlevel.checkpoint()
+        assert (on_disk(ledger), ledger.entries) == ({}, ())
+
+
+async def test_processes_are_added_with_what_tells_them_from_others(tmp_path: Path) -> None:
+    """An entry lists a process by pid, start and boot; one that is gone already is left out."""
+    async with opened(tmp_path) as ledger, ledger.hold("a"):
+        with sleeping() as one, sleeping() as two:
+            two.kill()
+            two.wait()
+            await ledger.add_processes("a", [one.pid, two.pid])
+            await ledger.add_processes("a", [os.getpid()])
+            expected = (OwnedProcess.of(one.pid), OwnedProcess.of(os.getpid()))
+            (entry,) = ledger.entries
+            assert entry.processes == expected
+            assert on_disk(ledger) == {"a.json": entry}
+            assert OwnedProcess.of(two.pid) is None
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "rename"])
+async def test_write_that_fails_leaves_the_old_entry_whole(
+    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full in the middle of a write costs neither the old entry nor leaves half a new one."""
+    real = getattr(Path, step)
+
+    def fail(path: Path, *args: Any) -> None:
+        if step == "write_bytes":
+            real(path, args[0][:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with opened(tmp_path) as ledger, ledger.hold("a") as entry:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, step, fail)
+            with pytest.raises(CloneFailed) as caught:
+                await ledger.add_processes("a", [os.getpid()])
+            with pytest.raises(CloneFailed):
+                async with ledger.hold("b"):
+                    pytest.fail("a session without an entry")
+        assert "No space left" in str(caught.value.detail)
+        assert on_disk(ledger) == {"a.json": entry}
+        assert ledger.entries == (entry,)
+
+
+async def test_entry_never_seen_half_written(tmp_path: Path) -> None:
+    """Whoever reads while it is written finds the old entry or the new one."""
+    async with opened(tmp_path) as ledger, ledger.hold("a") as entry:
+        path = ledger.folder / "ledger" / "a.json"
+
+        written = trio.Event()
+
+        async def write() -> None:
+            for _ in range(100):
+                await ledger.add_processes("a", [os.getpid()])
+            written.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            while not written.is_set():
+                found = msgspec.json.decode(path.read_bytes(), type=Entry)
+                assert (found.session, found.marker) == (entry.session, entry.marker)
+                await trio.lowlevel.checkpoint()
+        assert len(ledger.entries[0].processes) == 100
+
+
+async def test_ledger_is_private_to_its_owner(tmp_path: Path) -> None:
+    """Nobody else learns what runs, nor gets the clones, whatever the umask is."""
+    async with opened(tmp_path / "state" / "clones") as ledger:
+        for directory in (tmp_path / "state" / "clones", ledger.folder, ledger.folder / "ledger"):
+            assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+async def test_ledgers_of_one_process_keep_apart(tmp_path: Path) -> None:
+    """Two supervisors in one process have two owners; neither sweeps the other."""
+    async with (
+        open_ledger(tmp_path / "x", nothing_to_kill) as one,
+        open_ledger(tmp_path / "x", nothing_to_kill) as two,
+        one.hold("a") as entry,
+        two.hold("a") as other,
+    ):
+        assert entry.marker != other.marker
+        assert len({entry.clone, entry.scratch, other.clone, other.scratch}) == 4
+    assert listing(tmp_path / "x") == []
+
+
+def test_unwritable_clones_directory_is_clone_failed() -> None:
+    """A directory that can't be written, or not be made, is named as such and not guessed around."""
+
+    async def open_in(clones_dir: Path) -> None:
+        async with open_ledger(clones_dir, nothing_to_kill):
+            pytest.fail("there is a ledger")
+
+    with unprivileged_directory() as directory:
+        locked = directory / "locked"
+        locked.mkdir(0o500)
+        for clones_dir in (locked, locked / "inner"):
+            with pytest.raises(CloneFailed, match="can't be used") as caught:
+                trio.run(open_in, clones_dir)
+            assert "Permission denied" in str(caught.value.detail)
+            assert "/" not in str(caught.value)
+        locked.chmod(0o700)
+        assert list(locked.iterdir()) == []
+
+
+async def test_clones_directory_that_is_a_file_is_clone_failed(tmp_path: Path) -> None:
+    """Whatever is in the way is left alone."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(CloneFailed):
+        async with open_ledger(tmp_path / "file", nothing_to_kill):
+            pytest.fail("there is a ledger")
+    assert (tmp_path / "file").read_text() == "mine"

@@ -1,0 +1,326 @@
+"""Ending what a dead daemon left, by its ledger alone, with real processes; and touching nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import msgspec
+import psutil
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from actors.browser import end_marked
+from actors.ledger import Entry, OwnedProcess, open_ledger, sweep
+from tests.actors.daemons import is_running, open_daemon, sleeping
+from tests.actors.profile_trees import snapshot, unprivileged_directory
+
+
+def dead_ledger(clones_dir: Path, owner: str = "dead-1") -> Path:
+    """Make the directory of a daemon that is dead: its lock file is held by nobody."""
+    folder = clones_dir / owner
+    (folder / "ledger").mkdir(parents=True)
+    (folder / "owner.lock").touch()
+    return folder
+
+
+def listing(directory: Path) -> list[Path]:
+    """Return what is in a directory."""
+    return list(directory.iterdir())
+
+
+def write_entry(folder: Path, session: str = "a", **changes: Any) -> Entry:
+    """Put an entry into a dead daemon's ledger."""
+    fields: dict[str, Any] = {
+        "session": session,
+        "clone": str(folder / session),
+        "scratch": str(folder / f"{session}.tmp"),
+        "marker": f"{folder.name}.{session}",
+    }
+    entry = Entry(**(fields | changes))
+    (folder / "ledger" / f"{session}.json").write_bytes(msgspec.json.encode(entry))
+    return entry
+
+
+async def test_dead_daemons_processes_and_directories_are_ended(tmp_path: Path) -> None:
+    """What a killed daemon owned is gone before the next one takes a session."""
+    with open_daemon(tmp_path) as dead:
+        dead.kill()
+        assert dead.running() == [True, True]
+        assert sorted(path.name for path in dead.folder.iterdir()) == ["a", "a.tmp", "ledger", "owner.lock"]
+        async with open_ledger(tmp_path, end_marked) as ledger:
+            assert dead.running() == [False, False]
+            assert listing(tmp_path) == [ledger.folder]
+    assert listing(tmp_path) == []
+
+
+def test_listed_process_without_its_marker_is_ended(tmp_path: Path) -> None:
+    """A sandbox that cleared its environment is known by its pid and start."""
+    folder = dead_ledger(tmp_path)
+    with sleeping() as process:
+        found = OwnedProcess.of(process.pid)
+        assert found is not None
+        write_entry(folder, processes=(found,))
+        sweep(tmp_path, end_marked)
+        assert process.wait(5) == -9
+    assert listing(tmp_path) == []
+
+
+async def test_living_daemon_is_not_touched(tmp_path: Path) -> None:
+    """A lock that is held says that its owner lives, with everything it has."""
+    with open_daemon(tmp_path) as living:
+        before = snapshot(living.folder)
+        async with open_ledger(tmp_path, end_marked):
+            assert living.running() == [True, True]
+        assert snapshot(living.folder) == before
+        assert listing(tmp_path) == [living.folder]
+        assert sweep(tmp_path, end_marked) == 0
+
+
+async def test_what_is_no_ledger_is_not_touched(tmp_path: Path) -> None:
+    """Directories and files that somebody else put beside the ledgers stay as they are."""
+    clones_dir = tmp_path / "state"
+    (clones_dir / "user" / "ledger").mkdir(parents=True)
+    (clones_dir / "user" / "ledger" / "a.json").write_text("{}")
+    (clones_dir / "profile").mkdir()
+    (clones_dir / "profile" / ".parentlock").touch()
+    (clones_dir / "owner.lock").touch()
+    (clones_dir / "locked" / "owner.lock").mkdir(parents=True)
+    (clones_dir / "dangling").symlink_to(tmp_path / "nowhere")
+    before = snapshot(clones_dir)
+    del before["."]  # its own time changes with what is made in it
+    async with open_ledger(clones_dir, end_marked):
+        pass
+    after = snapshot(clones_dir)
+    del after["."]
+    assert after == before
+
+
+def test_directory_that_nobody_may_look_into_is_not_touched() -> None:
+    """Another user's directory is no reason not to start."""
+    with unprivileged_directory() as clones_dir:
+        (clones_dir / "another's").mkdir(0o000)
+        folder = dead_ledger(clones_dir)
+        assert sweep(clones_dir, end_marked) == 1
+        assert not folder.exists()
+        assert (clones_dir / "another's").is_dir()
+
+
+@pytest.mark.parametrize("changed", [{"started": 1}, {"boot": "another"}], ids=["start", "boot"])
+def test_process_that_got_a_listed_pid_is_not_touched(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """A pid that has gone to another process since is nobody's business."""
+    folder = dead_ledger(tmp_path)
+    with sleeping() as process:
+        found = OwnedProcess.of(process.pid)
+        assert found is not None
+        another = msgspec.structs.replace(found, **changed)
+        write_entry(folder, processes=(another,))
+        assert sweep(tmp_path, end_marked) == 1
+        assert process.poll() is None
+        assert not another.kill()
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 1, 2**22 + 1, 2**31, 2**70], ids=str)
+def test_pid_that_no_process_can_have_is_no_process(pid: int) -> None:
+    """Numbers out of a broken entry, and pids of others, do no harm."""
+    assert not OwnedProcess(pid=pid, started=1, boot="").kill()
+
+
+@pytest.mark.parametrize("marker", ["living-1.a", "dead-10.a", "dead-1", "dead-1a.a", "", "."])
+def test_marker_of_another_owner_is_not_followed(tmp_path: Path, marker: str) -> None:
+    """An entry reaches the processes of its own daemon only, whatever it says."""
+    folder = dead_ledger(tmp_path)
+    write_entry(folder, marker=marker)
+    with sleeping("living-1.a") as one, sleeping("dead-10.a") as two, sleeping("dead-1a.a") as three:
+        with capture_logs() as logs:
+            sweep(tmp_path, end_marked)
+        assert [process.poll() for process in (one, two, three)] == [None] * 3
+    assert "can't be read" in logs[0]["event"]
+    assert listing(tmp_path) == []
+
+
+TORN: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "torn": lambda whole: whole[:-5],
+    "one byte": lambda whole: whole[:1],
+    "zeros": lambda whole: b"\0" * len(whole),
+    "binary": lambda _: bytes(range(256)),
+    "null": lambda _: b"null",
+    "list": lambda whole: b"[" + whole + b"]",
+    "deep": lambda _: b"[" * 100_000,
+    "deep in a field": lambda _: b'{"session":' + b"[" * 100_000,
+    "field more": lambda whole: whole[:-1] + b',"command":"rm"}',
+    "field less": lambda _: b'{"session":"a"}',
+    "wrong type": lambda whole: whole.replace(b'"processes":[]', b'"processes":[["1"]]'),
+    "float pid": lambda whole: whole.replace(
+        b'"processes":[]', b'"processes":[{"pid":1.5,"started":1,"boot":""}]'
+    ),
+}
+
+
+@pytest.mark.parametrize("tear", TORN.values(), ids=TORN.keys())
+def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
+    tmp_path: Path, tear: Callable[[bytes], bytes]
+) -> None:
+    """The other entries are carried out, the directories go, and the log names the one that was lost."""
+    folder = dead_ledger(tmp_path)
+    write_entry(folder, "a")
+    torn = folder / "ledger" / "b.json"
+    write_entry(folder, "b")
+    torn.write_bytes(tear(torn.read_bytes()))
+    write_entry(folder, "c")
+    markers: list[str] = []
+    with capture_logs() as logs:
+        assert sweep(tmp_path, markers.append) == 1
+    assert markers == ["dead-1.a", "dead-1.c"]
+    assert [(entry["log_level"], entry.get("entry")) for entry in logs] == [
+        ("error", "b.json"),
+        ("info", None),
+    ]
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["directory", "dangling", "loop"])
+def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
+    """Whatever has an entry's name is looked at once, and goes with the rest."""
+    folder = dead_ledger(tmp_path)
+    path = folder / "ledger" / "b.json"
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "dangling":
+            path.symlink_to("nowhere")
+        case _:
+            path.symlink_to(path)
+    write_entry(folder, "c")
+    markers: list[str] = []
+    with capture_logs() as logs:
+        sweep(tmp_path, markers.append)
+    assert (markers, logs[0]["entry"]) == (["dead-1.c"], "b.json")
+    assert listing(tmp_path) == []
+
+
+def test_paths_outside_are_not_followed(tmp_path: Path) -> None:
+    """Only the daemon's own directory is removed: the paths in an entry, and links in it, lead nowhere."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").write_text("mine")
+    clones_dir = tmp_path / "state"
+    folder = dead_ledger(clones_dir)
+    write_entry(folder, "a", clone=str(mine), scratch=str(folder / ".." / ".." / "mine"))
+    (folder / "b").symlink_to(mine)
+    before = snapshot(mine)
+    sweep(clones_dir, end_marked)
+    assert snapshot(mine) == before
+    assert listing(clones_dir) == []
+
+
+def test_half_made_and_half_swept_ledgers_are_ended(tmp_path: Path) -> None:
+    """A daemon that died while it made its directory, or removed another's, leaves no riddle."""
+    without_entries = tmp_path / "dead-2"
+    without_entries.mkdir()
+    (without_entries / "owner.lock").touch()
+    part = dead_ledger(tmp_path)
+    (part / "ledger" / "a.part").write_bytes(b'{"ses')
+    assert sweep(tmp_path, end_marked) == 2
+    assert listing(tmp_path) == []
+
+
+def test_directory_that_cant_be_removed_is_reported_and_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stubborn directory neither stops the start nor keeps the others."""
+    monkeypatch.setattr("actors.profile.removal._PAUSE_S", 0)
+    real = os.rmdir
+
+    def rmdir(path: Any, *args: Any, **kwargs: Any) -> None:
+        if str(path).endswith("stubborn"):
+            raise OSError(16, "Device or resource busy")
+        real(path, *args, **kwargs)
+
+    stubborn = dead_ledger(tmp_path, "dead-1")
+    (stubborn / "stubborn").mkdir()
+    dead_ledger(tmp_path, "dead-2")
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(os, "rmdir", rmdir)
+        assert sweep(tmp_path, end_marked) == 2
+    assert [entry["log_level"] for entry in logs] == ["error", "info"]
+    assert listing(tmp_path) == [stubborn]
+
+
+def test_lock_that_is_held_is_respected_whoever_holds_it(tmp_path: Path) -> None:
+    """The lock alone decides, not the age of a directory nor what is in it."""
+    folder = dead_ledger(tmp_path)
+    write_entry(folder)
+    with filelock.UnixFileLock(folder / "owner.lock"):
+        assert sweep(tmp_path, pytest.fail) == 0
+    assert (folder / "ledger" / "a.json").is_file()
+    assert sweep(tmp_path, end_marked) == 1
+
+
+async def test_ledgers_opened_at_once_never_sweep_each_other(tmp_path: Path) -> None:
+    """Whoever has a ledger keeps it, also if others start while its directory is made and locked."""
+
+    async def live() -> None:
+        async with open_ledger(tmp_path, pytest.fail) as ledger, ledger.hold("a"):
+            await trio.sleep(0.001)
+            assert sorted(path.name for path in listing(ledger.folder)) == ["ledger", "owner.lock"]
+            assert [path.name for path in listing(ledger.folder / "ledger")] == ["a.json"]
+
+    for _ in range(15):
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(live)
+        assert listing(tmp_path) == []
+
+
+_STARTS_OFTEN = """
+import sys
+from pathlib import Path
+import trio
+from actors.ledger import open_ledger
+
+async def main():
+    for _ in range(50):
+        async with open_ledger(Path(sys.argv[1]), sys.exit) as ledger, ledger.hold("a") as entry:
+            Path(entry.clone).mkdir()
+            assert (ledger.folder / "ledger" / "a.json").is_file()
+            assert (ledger.folder / "owner.lock").is_file()
+            Path(entry.clone).rmdir()
+
+trio.run(main)
+"""
+
+
+def test_daemons_starting_at_once_never_sweep_each_other(tmp_path: Path) -> None:
+    """The same, for processes: 150 starts side by side, and nothing is lost or left."""
+    command = [sys.executable, "-c", _STARTS_OFTEN, str(tmp_path)]
+    starters = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [starter.communicate(timeout=60)[1] for starter in starters]
+    assert errors == [""] * 3
+    assert [starter.returncode for starter in starters] == [0] * 3
+    assert listing(tmp_path) == []
+
+
+def test_entries_are_readable_by_people(tmp_path: Path) -> None:
+    """An operator who looks finds JSON with names that say what they are."""
+    entry = write_entry(dead_ledger(tmp_path), processes=(OwnedProcess(pid=1, started=2, boot="b"),))
+    shown = json.loads((tmp_path / "dead-1" / "ledger" / "a.json").read_text())
+    assert shown["session"] == entry.session
+    assert shown["processes"] == [{"pid": 1, "started": 2, "boot": "b"}]
+
+
+def test_own_process_is_known() -> None:
+    """A process's start is told as the kernel tells it, whatever its name is."""
+    found = OwnedProcess.of(os.getpid())
+    assert found is not None
+    started = found.started / os.sysconf("SC_CLK_TCK") + psutil.boot_time()
+    assert abs(started - psutil.Process().create_time()) < 5
+    assert is_running(psutil.Process())
+    assert OwnedProcess.of(2**22 + 1) is None

@@ -1,0 +1,152 @@
+"""Clones as the daemon keeps them: refused before anything exists, listed while they do, then measured."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from actors.browser import end_marked
+from actors.clones import LedgeredProfiles
+from actors.errors import CloneFailed, NotLoggedIn, ResourcesExhausted
+from actors.ledger import Ledger, open_ledger
+from actors.profile import ProfileCloner
+from actors.resources import Needs, disk_usage
+from tests.actors.profile_trees import make_profile, snapshot
+
+NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
+TOO_MUCH = 1 << 60
+
+
+@pytest.fixture
+async def profiles(tmp_path: Path) -> AsyncIterator[LedgeredProfiles]:
+    """Clones of a small master, in a ledger of their own; both are gone without a trace in the end."""
+    master = make_profile(tmp_path / "master")
+    before = snapshot(master)
+    async with open_ledger(tmp_path / "state", end_marked) as ledger:
+        cloner = ProfileCloner(master=master, clones_dir=ledger.folder)
+        yield LedgeredProfiles(cloner=cloner, ledger=ledger, needs=NOTHING)
+        assert (ledger.entries, names(ledger)) == ((), [])
+    assert list((tmp_path / "state").iterdir()) == []
+    assert snapshot(master) == before
+
+
+def names(ledger: Ledger) -> list[str]:
+    """Return the names of the entries and of the sessions' directories."""
+    entries = [path.name for path in (ledger.folder / "ledger").iterdir()]
+    return entries + [path.name for path in ledger.session_directories()]
+
+
+async def test_clone_is_listed_as_long_as_it_exists(profiles: LedgeredProfiles) -> None:
+    """The entry comes before the clone and goes after it."""
+    async with profiles.open_clone("a") as clone:
+        assert clone.path == profiles.ledger.folder / "a"
+        assert (clone.path / "prefs.js").is_file()
+        assert names(profiles.ledger) == ["a.json", "a"]
+        assert [entry.clone for entry in profiles.ledger.entries] == [str(clone.path)]
+
+
+async def test_freed_bytes_are_what_the_clone_took_at_its_end(profiles: LedgeredProfiles) -> None:
+    """What the browser has written counts, what it has removed does not."""
+    async with profiles.open_clone("a") as clone:
+        at_first = disk_usage(clone.path)
+        (clone.path / "grown").write_bytes(b"x" * 1_000_000)
+        (clone.path / "cookies.sqlite").unlink()
+        at_last = disk_usage(clone.path)
+        assert clone.freed_bytes == 0
+    assert clone.freed_bytes == at_last > at_first + 800_000
+
+
+async def test_freed_bytes_are_told_after_a_cancellation(profiles: LedgeredProfiles) -> None:
+    """A receipt is complete however the session ended."""
+    with trio.CancelScope() as scope:
+        async with profiles.open_clone("a") as clone:
+            scope.cancel(reason="a test")
+            await trio.lowlevel.checkpoint()
+    assert clone.freed_bytes > 100_000
+
+
+async def test_freed_bytes_are_told_after_an_error(profiles: LedgeredProfiles) -> None:
+    """The error goes on its way unchanged."""
+    with pytest.raises(KeyError, match="a test"):
+        async with profiles.open_clone("a") as clone:
+            raise KeyError("a test")
+    assert clone.freed_bytes > 100_000
+
+
+async def test_clone_that_is_gone_already_frees_nothing(profiles: LedgeredProfiles) -> None:
+    """Somebody who tidies up by hand does no harm."""
+    async with profiles.open_clone("a") as clone:
+        shutil.rmtree(clone.path)
+    assert clone.freed_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("short", "named"),
+    [
+        (Needs(disk_bytes=TOO_MUCH), "disk space"),
+        (Needs(memory_bytes=TOO_MUCH), "memory"),
+        (Needs(file_descriptors=TOO_MUCH), "file descriptors"),
+        (Needs(pids=TOO_MUCH), "pids"),
+    ],
+    ids=["disk", "memory", "descriptors", "pids"],
+)
+async def test_shortage_refuses_before_anything_exists(
+    profiles: LedgeredProfiles, short: Needs, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is too scarce is named, and neither an entry nor a directory was made for that."""
+
+    def fail(*_: object) -> None:
+        pytest.fail("something was made")
+
+    monkeypatch.setattr(Ledger, "_write", fail)
+    monkeypatch.setattr(ProfileCloner, "_make_empty", fail)
+    with pytest.raises(ResourcesExhausted, match=named):
+        async with attrs.evolve(profiles, needs=short).open_clone("a"):
+            pytest.fail("there is a clone")
+    assert names(profiles.ledger) == []
+
+
+async def test_master_that_is_missing_leaves_no_entry(profiles: LedgeredProfiles, tmp_path: Path) -> None:
+    """A clone that can't be made is struck off at once."""
+    nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=profiles.ledger.folder)
+    with pytest.raises(NotLoggedIn):
+        async with attrs.evolve(profiles, cloner=nothing).open_clone("a"):
+            pytest.fail("there is a clone")
+
+
+async def test_clone_that_cant_be_removed_stays_listed(
+    profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks finds it in the ledger, and the next holder of the session strikes it off."""
+
+    def fail(clone: Path) -> None:
+        raise CloneFailed("The clone could not be removed", detail=str(clone))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("actors.profile.clones.remove_clone", fail)
+        with pytest.raises(CloneFailed) as caught:
+            async with profiles.open_clone("a") as clone:
+                pass
+    assert str(caught.value) == "The clone could not be removed"
+    assert names(profiles.ledger) == ["a.json", "a"]
+    assert len(profiles.ledger.entries) == 1
+    assert clone.freed_bytes > 0
+    shutil.rmtree(clone.path)
+    async with profiles.ledger.hold("a"):
+        pass
+
+
+async def test_many_clones_at_once_leave_nothing(profiles: LedgeredProfiles) -> None:
+    """Entries and clones of many sessions come and go side by side."""
+
+    async def live(session: str) -> None:
+        async with profiles.open_clone(session) as clone:
+            assert clone.path.name == session
+            assert (profiles.ledger.folder / "ledger" / f"{session}.json").is_file()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(40):
+            nursery.start_soon(live, f"s{number}")

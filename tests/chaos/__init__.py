@@ -1,0 +1,1 @@
+"""Whatever dies, nothing is left behind: a matrix of deaths on the real browser. Run `make chaos`."""

@@ -1,0 +1,294 @@
+"""Single cases beside the matrix: callers that hang up, disks that are full, pages that take all they can."""
+
+import contextlib
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import psutil
+
+from tests.chaos.matrix import CLOSE_S, NOTICE_S, Expected, Moment
+from tests.chaos.stage import Page
+from tests.chaos.trial import (
+    Result,
+    Subject,
+    check,
+    descriptor_growth,
+    kill_and_count,
+    observe,
+    subject_at,
+    sweep_after,
+)
+from tests.chaos.world import (
+    CREATION_S,
+    Base,
+    Daemon,
+    Lane,
+    Request,
+    Trouble,
+    add_ballast,
+    open_lane,
+    wait_for,
+)
+
+# A sample of what a session uses is taken every 5 s.
+_SAMPLE_S = 5.0
+_TMPFS_MB = 1400
+_LARGER_THAN_DISK = 800 << 20
+
+
+@attrs.frozen(kw_only=True)
+class Single:
+    """A case of its own; `run` fills in the result."""
+
+    moment: str
+    victim: str
+    means: str
+    run: Callable[[Base, str, Result], None]
+
+    @property
+    def name(self) -> str:
+        """What the case is called."""
+        return f"{self.moment} x {self.victim} x {self.means}"
+
+    def carry_out(self, base: Base, sandbox: str) -> Result:
+        """Run the case, and turn trouble into a problem."""
+        for tries_left in (1, 0):
+            result = Result(sandbox=sandbox, moment=self.moment, victim=self.victim, means=self.means)
+            try:
+                self.run(base, sandbox, result)
+            except Trouble as exc:
+                if tries_left:
+                    continue
+                result.problems.append(str(exc))
+            except (OSError, subprocess.SubprocessError) as exc:
+                result.problems.append(repr(exc))
+            return result
+        raise AssertionError("the last try returns")
+
+
+def singles() -> list[Single]:
+    """Return all single cases."""
+    cases = [
+        Single(moment=moment.value, victim="caller", means="hangs up", run=_hang_up_at(moment))
+        for moment in (Moment.CLONING, Moment.LAUNCHING, Moment.NAVIGATING, Moment.JUDGING)
+    ]
+    pages = (Page.TABS, Page.DOWNLOADS, Page.ALLOCATE)
+    cases += [Single(moment="live", victim="page", means=page.value, run=_greedy(page)) for page in pages]
+    return [
+        *cases,
+        Single(moment="cloning", victim="disk", means="full", run=_disk_full),
+        Single(moment="cloning", victim="clones directory", means="unwritable", run=_unwritable),
+        Single(moment="live", victim="clone", means="deleted", run=_clone_deleted),
+        Single(moment="before", victim="file descriptors", means="used up", run=_no_descriptors),
+        Single(moment="4 live sessions", victim="daemon", means="SIGKILL", run=_four_live),
+    ]
+
+
+def _hang_up_at(moment: Moment) -> Callable[[Base, str, Result], None]:
+    def run(base: Base, sandbox: str, result: Result) -> None:
+        master = base.large_master() if moment is Moment.CLONING else base.master
+        with open_lane(base, sandbox, master=master, session_disk_mb=4096, second=False) as lane:
+            with subject_at(lane, moment) as subject:
+                subject.creation.hang_up()
+                expected = Expected(reasons=frozenset({"caller_left"}), within_s=NOTICE_S)
+                observe(subject, expected, time.monotonic(), result)
+            check(subject, result)
+
+    return run
+
+
+def _greedy(page: Page) -> Callable[[Base, str, Result], None]:
+    reasons = {"over_budget"} if page is Page.ALLOCATE else {"deleted", "over_budget"}
+
+    def run(base: Base, sandbox: str, result: Result) -> None:
+        with _own_master(base) as master, contextlib.ExitStack() as stack:
+            if page is Page.TABS:
+                _allow_popups(master)
+            lane = stack.enter_context(open_lane(base, sandbox, master=master))
+            with subject_at(lane, Moment.LIVE, page) as subject:
+                since = time.monotonic()
+                _watch(subject, 3 * _SAMPLE_S, result)
+                may_live_on = page is not Page.ALLOCATE
+                expected = Expected(
+                    reasons=frozenset(reasons), within_s=5 * _SAMPLE_S, may_live_on=may_live_on
+                )
+                observe(subject, expected, since, result)
+                usage = lane.daemon.session(subject.id)["usage"]
+                if usage:
+                    used = (
+                        f"{usage['memory_bytes'] >> 20} MB, {usage['processes']} processes, "
+                        f"{usage['disk_bytes'] >> 20} MB on disk"
+                    )
+                    result.end += f" ({used})"
+                if page is not Page.ALLOCATE:
+                    result.end += f", asked for {lane.stage.taken}"
+                    result.expect(lane.stage.taken > 1, "the page could not do it")
+            check(subject, result)
+
+    return run
+
+
+def _watch(subject: Subject, seconds: float, result: Result) -> None:
+    """Let a session go on for a while, or until it ends."""
+    with contextlib.suppress(Trouble):
+        wait_for(lambda: subject.state() == "ended", seconds, "the session ends")
+    result.seconds = seconds
+
+
+@contextlib.contextmanager
+def _own_master(base: Base) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="master-", dir=base.folder))
+    try:
+        yield Path(shutil.copytree(base.master, folder / "master", symlinks=True))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _allow_popups(master: Path) -> None:
+    prefs = {"dom.disable_open_during_load": "false", "dom.popup_maximum": "1000"}
+    for name in ("prefs.js", "user.js"):
+        with (master / name).open("a") as file:
+            file.writelines(f'user_pref("{pref}", {value});\n' for pref, value in prefs.items())
+
+
+@contextlib.contextmanager
+def _small_disk(base: Base) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="disk-", dir=base.folder))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_TMPFS_MB}m,mode=700", "chaos", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()
+
+
+def _fill(disk: Path) -> None:
+    """Take what is free on a disk as soon as a clone is being made there: before, there was room for it."""
+    wait_for(lambda: list(disk.glob("clones/*/*/ballast.bin")), 5, "the large file is being copied")
+    with (disk / "filler").open("wb") as file, contextlib.suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - (16 << 20))
+
+
+def _refused(
+    lane: Lane, result: Result, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[int, dict[str, object]]:
+    """Ask for a session that can't be had; note the answer and what is left, and return the answer."""
+    daemon = lane.daemon
+    before = daemon.descriptors()
+    since = time.monotonic()
+    request = daemon.send("POST", "/tiktok/session")
+    meanwhile()
+    status, body = request.answer(CREATION_S + 5)
+    result.seconds = time.monotonic() - since
+    details: dict[str, object] = body.get("error_details", {})
+    result.end = f"{status} {details.get('code')}"
+    result.descriptors = descriptor_growth(daemon, before)
+    _count_beside_second(lane, result)
+    return status, details
+
+
+def _count_beside_second(lane: Lane, result: Result) -> None:
+    """Count what there is besides what belongs to the second session."""
+    daemon = lane.daemon
+    owned = daemon.get("/leaks")["owned"]
+    result.processes = len([item for item in owned["processes"] if item["session"] != lane.second])
+    result.directories = daemon.directories() - (daemon.directories(lane.second) if lane.second else 0)
+    result.entries = daemon.entries() - (daemon.entries(lane.second) if lane.second else 0)
+    result.second = lane.second_state()
+    result.master = lane.master_state()
+    result.expect(daemon.leaked() == 0, "/leaks is not empty")
+    result.expect(result.processes == 0, f"{result.processes} processes are left")
+    result.expect(result.directories == 0, f"{result.directories} directories are left")
+    result.expect(result.entries == 0, f"{result.entries} ledger entries are left")
+    result.expect((result.descriptors or 0) <= 0, f"{result.descriptors} more file descriptors")
+    result.expect(result.second in {"live", "-"}, f"second session is {result.second}")
+    result.expect(result.master == "same", "the master changed")
+
+
+def _disk_full(base: Base, sandbox: str, result: Result) -> None:
+    with (
+        _own_master(base) as master,
+        _small_disk(base) as disk,
+        open_lane(base, sandbox, master=master, clones_dir=disk / "clones") as lane,
+    ):
+        add_ballast(master, _LARGER_THAN_DISK)
+        lane.take_hash()
+        status, _details = _refused(lane, result, functools.partial(_fill, disk))
+        result.expect(status == 500, f"answered with {status}")
+        _expect_logged(lane.daemon, "No space left", result)
+
+
+def _unwritable(base: Base, sandbox: str, result: Result) -> None:
+    with open_lane(base, sandbox) as lane:
+        folder = lane.daemon.clones_dir / lane.daemon.owner()
+        locked = [folder, folder / "ledger"]
+        subprocess.run(["chattr", "+i", *locked], check=True)
+        try:
+            status, _details = _refused(lane, result)
+        finally:
+            subprocess.run(["chattr", "-i", *locked], check=True)
+        result.expect(status == 500, f"answered with {status}")
+        _expect_logged(lane.daemon, "can't be written", result)
+
+
+def _expect_logged(daemon: Daemon, text: str, result: Result) -> None:
+    result.expect(text in daemon.log.read_text(), f"the log does not say {text!r}")
+
+
+def _clone_deleted(base: Base, sandbox: str, result: Result) -> None:
+    with open_lane(base, sandbox) as lane:
+        with subject_at(lane, Moment.LIVE) as subject:
+            shutil.rmtree(lane.daemon.clones_dir / lane.daemon.owner() / subject.id, ignore_errors=True)
+            expected = Expected(
+                reasons=frozenset({"deleted", "browser_lost"}), within_s=CLOSE_S, may_live_on=True
+            )
+            observe(subject, expected, time.monotonic(), result)
+        check(subject, result)
+
+
+def _no_descriptors(base: Base, sandbox: str, result: Result) -> None:
+    """Too few for a session are a 503; too few even for a connection are no reason to crash."""
+    with open_lane(base, sandbox) as lane:
+        daemon = lane.daemon
+        process = psutil.Process(daemon.process.pid)
+        limits = process.rlimit(psutil.RLIMIT_NOFILE)
+        assert isinstance(limits, tuple)
+        _soft, hard = limits
+        process.rlimit(psutil.RLIMIT_NOFILE, (daemon.descriptors() + 40, hard))
+        status, details = _refused(lane, result)
+        result.expect(status == 503, f"answered with {status}")
+        result.expect(
+            "file descriptors" in str(details.get("details")), f"it says {details.get('details')!r}"
+        )
+        before = daemon.descriptors()
+        process.rlimit(psutil.RLIMIT_NOFILE, (before + 2, hard))
+        requests: list[Request] = []
+        with contextlib.suppress(OSError):
+            requests.extend(daemon.send("GET", "/leaks") for _ in range(10))
+        for request in requests:
+            with contextlib.suppress(OSError):
+                request.answer(1)
+        process.rlimit(psutil.RLIMIT_NOFILE, (_soft, hard))
+        result.expect(daemon.process.poll() is None, "the daemon has ended")
+        result.expect(daemon.get("/health") == {"status": "ok"}, "the daemon does not answer any more")
+        result.descriptors = descriptor_growth(daemon, before)
+        _count_beside_second(lane, result)
+
+
+def _four_live(base: Base, sandbox: str, result: Result) -> None:
+    with open_lane(base, sandbox) as lane:
+        for _ in range(3):
+            with base.launches:
+                status, body = lane.daemon.send("POST", "/tiktok/session").answer(CREATION_S + 5)
+            if status != 200:
+                raise Trouble(f"no session: {status} {body}")
+        result.seconds = kill_and_count(lane, result)
+        result.end = "-"
+        sweep_after(lane, sandbox, result)

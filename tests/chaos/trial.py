@@ -1,0 +1,319 @@
+"""One trial: a session is brought to its moment, something happens, and what is left is counted."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from tests.chaos.matrix import NOTICE_S, PAGES, Expected, Means, Moment, Strike
+from tests.chaos.stage import Page
+from tests.chaos.victims import Process, Victim, find, marked
+from tests.chaos.world import (
+    CREATION_S,
+    POLL_S,
+    Base,
+    Daemon,
+    Lane,
+    Request,
+    Trouble,
+    left_of,
+    open_daemon,
+    open_lane,
+    wait_for,
+)
+
+_TRIES = 3
+_SLACK_S = 6.0
+_WATCH_S = 3.0
+_SETTLE_S = 2.0
+_PAUSE_S = 3.0
+_GONE_S = 5.0
+_BEFORE_LIVE = {Moment.LAUNCHING, Moment.NAVIGATING, Moment.JUDGING}
+
+
+@attrs.define(kw_only=True)
+class Result:
+    """A row of the published table."""
+
+    sandbox: str
+    moment: str
+    victim: str
+    means: str
+    end: str = ""
+    seconds: float | None = None
+    processes: int = 0
+    directories: int = 0
+    entries: int = 0
+    descriptors: int | None = None
+    second: str = "-"
+    master: str = "-"
+    problems: list[str] = attrs.field(factory=list)
+
+    def expect(self, holds: bool, problem: str) -> None:
+        """Note a problem unless something holds."""
+        if not holds:
+            self.problems.append(problem)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Subject:
+    """The session under test. `creation` is the request for it, whose answer is still to be read."""
+
+    lane: Lane
+    id: str
+    marker: str
+    creation: Request
+    descriptors: int
+    began: float = attrs.field(factory=time.monotonic)
+    _deletion: Request | None = attrs.field(default=None, init=False)
+
+    @property
+    def daemon(self) -> Daemon:
+        """The session's daemon."""
+        return self.lane.daemon
+
+    def state(self) -> str:
+        """Return the session's state."""
+        found: str = self.daemon.session(self.id)["state"]
+        return found
+
+    def delete(self) -> None:
+        """Ask for the session's end and go on; the connection stays open."""
+        self._deletion = self.daemon.send("DELETE", f"/tiktok/session/{self.id}")
+
+    def hang_up(self) -> None:
+        """Close the connections, whatever their answers."""
+        for request in filter(None, (self.creation, self._deletion)):
+            request.hang_up()
+
+    def left(self) -> tuple[int, int, int]:
+        """Return how many of its processes, directories and ledger entries there are."""
+        return left_of(self.daemon, self.marker, self.id)
+
+    def find(self, victim: Victim) -> Process | None:
+        """Return one of its processes."""
+        return find(victim, self.marker)
+
+
+@contextlib.contextmanager
+def subject_at(lane: Lane, moment: Moment, page: Page | None = None) -> Iterator[Subject]:
+    """Create a session and bring it to `moment`; no more than so many browsers are launched at once."""
+    lane.stage.show(page or PAGES.get(moment, Page.HOME))
+    daemon = lane.daemon
+    known = set(daemon.sessions())
+    descriptors = daemon.descriptors()
+    with contextlib.ExitStack() as stack:
+        with lane.base.launches:
+            creation = daemon.send("POST", "/tiktok/session")
+            stack.callback(creation.hang_up)
+            (session_id,) = wait_for(lambda: set(daemon.sessions()) - known, 3, "a session is listed")
+            subject = Subject(
+                lane=lane,
+                id=session_id,
+                marker=f"{daemon.owner()}.{session_id}",
+                creation=creation,
+                descriptors=descriptors,
+            )
+            stack.callback(subject.hang_up)
+            _reach(subject, moment)
+        yield subject
+
+
+def _reach(subject: Subject, moment: Moment) -> None:
+    wanted = Moment.LIVE if moment is Moment.ENDING else moment
+
+    def there() -> bool:
+        state = subject.state()
+        if state in {"ending", "ended"}:
+            raise Trouble(
+                f"{moment.value} was not reached: {subject.daemon.session(subject.id)['end_reason']}"
+            )
+        return bool(state == wanted.value)
+
+    wait_for(there, CREATION_S + 3, f"the session is {wanted.value}")
+    if moment is Moment.CLONING:
+        clone = subject.daemon.clones_dir / subject.daemon.owner() / subject.id / "ballast.bin"
+        wait_for(clone.exists, 3, "the large file is being copied")
+    if wanted is Moment.LIVE:
+        status, body = subject.creation.answer()
+        if status != 200:
+            raise Trouble(f"a live session was answered with {status} {body}")
+    if moment is Moment.ENDING:
+        browser = wait_for(lambda: subject.find(Victim.BROWSER), 3, "its browser is found")
+        os.kill(browser.pid, signal.SIGSTOP)
+        subject.delete()
+        wait_for(lambda: subject.state() == "ending", 3, "the session is ending")
+
+
+def strike(lane: Lane, cell: Strike) -> Result:
+    """Carry out a cell of the matrix in a lane."""
+    return attempt(lane, cell, lambda result: _strike(lane, cell, result))
+
+
+def attempt(lane: Lane, cell: Strike, trial: Callable[[Result], None]) -> Result:
+    """Carry out a trial, again if its moment was missed, and turn trouble into a problem."""
+    for tries_left in reversed(range(_TRIES)):
+        result = Result(
+            sandbox=lane.sandbox,
+            moment=cell.moment.value,
+            victim=cell.victim.value,
+            means=cell.means.value.name,
+        )
+        try:
+            trial(result)
+        except (Trouble, OSError) as exc:
+            if tries_left and isinstance(exc, Trouble):
+                continue
+            result.problems.append(str(exc) or repr(exc))
+        return result
+    raise AssertionError("the last try returns")
+
+
+def _strike(lane: Lane, cell: Strike, result: Result) -> None:
+    with subject_at(lane, cell.moment) as subject:
+        if cell.victim is Victim.BROWSER_SANDBOX:  # which is one once the browser is in it
+            wait_for(lambda: subject.find(Victim.BROWSER), 5, "a browser is found")
+        victim = wait_for(lambda: subject.find(cell.victim), 5, f"a {cell.victim.value} is found")
+        if subject.state() != cell.moment.value:
+            raise Trouble(f"{cell.moment.value} was over too soon")
+        if time.monotonic() > subject.began + CREATION_S - NOTICE_S and cell.moment in _BEFORE_LIVE:
+            raise Trouble(f"{cell.moment.value} came too late: the machine is too busy")
+        os.kill(victim.pid, cell.means.value)
+        struck = time.monotonic()
+        observe(subject, cell.expected, struck, result)
+    check(subject, result)
+
+
+def observe(subject: Subject, expected: Expected, since: float, result: Result) -> None:
+    """Wait for the session's end with everything gone, and note the reason and the seconds since `since`.
+
+    A session that may live on is deleted after a while, and the seconds count from then.
+    """
+    deadline = since + expected.within_s + _SLACK_S
+    live_since: float | None = None
+    ended_it = False
+    while True:
+        session = subject.daemon.session(subject.id)
+        if session["state"] == "ended" and not any(subject.left()):
+            break
+        now = time.monotonic()
+        if session["state"] == "live" and not ended_it:
+            live_since = live_since or now
+            over = expected.may_live_on and now > live_since + _WATCH_S
+            if over or now > deadline:
+                result.expect(expected.may_live_on, "it lived on")
+                subject.delete()
+                ended_it, since, deadline = True, now, now + expected.within_s + _SLACK_S
+        if now > deadline + _SLACK_S + (CREATION_S if expected.may_live_on else 0):
+            result.problems.append(f"still {session['state']}")
+            break
+        time.sleep(POLL_S)
+    result.seconds = time.monotonic() - since
+    reason = session["end_reason"]
+    result.end = f"lived on, {reason}" if ended_it else str(reason)
+    result.expect(reason in expected.reasons, f"end reason is {reason}")
+    result.expect(result.seconds <= expected.within_s, f"bound is {expected.within_s:g} s")
+    result.expect(session["receipt"] is not None, "no receipt")
+    if live_since is None:
+        with contextlib.suppress(OSError):  # it was read when the session became live
+            status, _body = subject.creation.answer(2)
+            result.expect(status >= 400, f"the creation was answered with {status}")
+
+
+def check(subject: Subject, result: Result) -> None:
+    """Count what is left of a session that has ended."""
+    daemon = subject.daemon
+    result.processes, result.directories, result.entries = subject.left()
+    result.descriptors = descriptor_growth(daemon, subject.descriptors)
+    result.second = subject.lane.second_state()
+    result.master = subject.lane.master_state()
+    leaked = daemon.leaked()
+    result.expect(result.processes == 0, f"{result.processes} processes are left")
+    result.expect(result.directories == 0, f"{result.directories} directories are left")
+    result.expect(result.entries == 0, f"{result.entries} ledger entries are left")
+    result.expect(leaked == 0, f"/leaks shows {leaked}")
+    result.expect(result.descriptors <= 0, f"{result.descriptors} more file descriptors")
+    result.expect(result.second in {"live", "-"}, f"second session is {result.second}")
+    result.expect(result.master == "same", "the master changed")
+
+
+def descriptor_growth(daemon: Daemon, before: int) -> int:
+    """Return how many more descriptors the daemon has than before, once it has settled."""
+    deadline = time.monotonic() + _SETTLE_S
+    while (growth := daemon.descriptors() - before) > 0 and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return growth
+
+
+def strike_daemon(base: Base, sandbox: str, cell: Strike) -> Result:
+    """Carry out a cell in which the daemon itself is struck: in a lane of its own."""
+    cloning = cell.moment is Moment.CLONING
+    master = base.large_master() if cloning else base.master
+    with open_lane(base, sandbox, master=master, second=False, session_disk_mb=4096) as lane:
+        if cell.means is Means.KILL:
+            return attempt(lane, cell, lambda result: _kill_daemon(lane, cell.moment, sandbox, result))
+        return attempt(lane, cell, lambda result: _pause_daemon(lane, cell.moment, result))
+
+
+def _pause_daemon(lane: Lane, moment: Moment, result: Result) -> None:
+    with subject_at(lane, moment) as subject:
+        lane.daemon.process.send_signal(signal.SIGSTOP)
+        time.sleep(_PAUSE_S)
+        lane.daemon.process.send_signal(signal.SIGCONT)
+        observe(subject, _expected_of_pause(moment), time.monotonic(), result)
+    check(subject, result)
+
+
+def _expected_of_pause(moment: Moment) -> Expected:
+    if moment in {Moment.NAVIGATING, Moment.JUDGING}:
+        return Expected(reasons=frozenset({"creation_timeout"}), within_s=CREATION_S + 3)
+    # A creation may use up its time in the pause.
+    reasons = {"deleted"} | ({"creation_timeout"} if moment in {Moment.CLONING, Moment.LAUNCHING} else set())
+    return Expected(reasons=frozenset(reasons), within_s=CREATION_S, may_live_on=moment is not Moment.ENDING)
+
+
+def _kill_daemon(lane: Lane, moment: Moment, sandbox: str, result: Result) -> None:
+    with subject_at(lane, moment):
+        killed = kill_and_count(lane, result)
+    result.end = "-"
+    result.seconds = killed
+    sweep_after(lane, sandbox, result)
+
+
+def kill_and_count(lane: Lane, result: Result) -> float:
+    """Kill the daemon and return the seconds until no process of its sessions is left."""
+    owner = f"{lane.daemon.owner()}."
+    lane.daemon.process.kill()
+    since = time.monotonic()
+    while (left := len(marked(owner, prefix=True))) and time.monotonic() < since + _GONE_S:
+        time.sleep(POLL_S)
+    result.processes = left
+    result.expect(left == 0, f"{left} processes are left after {_GONE_S:g} s")
+    lane.daemon.process.wait(_GONE_S)
+    return time.monotonic() - since
+
+
+def sweep_after(lane: Lane, sandbox: str, result: Result) -> None:
+    """Start another daemon on a dead one's directory, and count what that leaves."""
+    folder = lane.daemon.log.parent
+    before = {path.name for path in lane.daemon.clones_dir.iterdir()}
+    with open_daemon(
+        lane.base,
+        folder,
+        sandbox=sandbox,
+        tiktok_url=lane.stage.url,
+        user_data_master_dir=str(lane.master),
+        clones_dir=str(lane.daemon.clones_dir),
+    ) as daemon:
+        owners = {path.name for path in daemon.clones_dir.iterdir()}
+        result.directories = len(owners & before) + daemon.directories()
+        result.entries = daemon.entries()
+        result.expect(daemon.leaked() == 0, "/leaks is not empty")
+    result.directories += len(list(lane.daemon.clones_dir.iterdir()))
+    result.master = lane.master_state()
+    result.expect(result.directories == 0, f"{result.directories} directories are left")
+    result.expect(result.entries == 0, f"{result.entries} ledger entries are left")
+    result.expect(result.master == "same", "the master changed")

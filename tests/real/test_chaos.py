@@ -1,0 +1,30 @@
+"""The fast part of `make chaos`: whatever of a live session is killed, nothing of it is left."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.matrix import Strike, quick_strikes
+from tests.chaos.trial import strike
+from tests.chaos.world import Base, Lane, open_lane
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def lane(site: str, logged_in_master: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
+    """A daemon with a second session that all the cells have to leave undisturbed."""
+    base = Base(
+        folder=tmp_path_factory.mktemp("chaos"), site=site, master=logged_in_master, run=uuid.uuid4().hex
+    )
+    with open_lane(base, "bubblewrap") as lane:
+        yield lane
+
+
+@pytest.mark.parametrize("cell", quick_strikes("bubblewrap"), ids=lambda cell: cell.victim.name.lower())
+def test_killed_process_ends_its_session_alone_with_nothing_left(lane: Lane, cell: Strike) -> None:
+    """The session ends at once, for its reason; its processes, directories and ledger entry are gone."""
+    result = strike(lane, cell)
+    assert result.problems == []

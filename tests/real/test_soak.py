@@ -1,0 +1,36 @@
+"""A short soak without a browser: the machinery of `make soak`, in every run of the tests."""
+
+import os
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from tests.actors.profile_trees import make_profile, snapshot
+from tests.soak.faults import Fault
+from tests.soak.plans import browserless_plan, soak_config
+from tests.soak.running import Soak, hurried
+
+CYCLES = 60
+SOAK_S = 60
+
+pytestmark = pytest.mark.browser  # the real world looks for one, although none is started here
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "none"])
+async def test_sessions_with_random_faults_leave_nothing(tmp_path: Path, sandbox: str) -> None:
+    """Whatever goes wrong with sixty sessions: nothing is left, and each ended for the reason it had."""
+    master, broken = (make_profile(tmp_path / name) for name in ("master", "broken"))
+    os.mkfifo(broken / "pipe")
+    before = snapshot(master)
+    plan = browserless_plan(CYCLES, 8, seed=1)
+    quick: dict[Fault, int] = {**plan.weights, Fault.UNANSWERED: 0}  # the rest takes no waiting for timeouts
+    plan = attrs.evolve(plan, weights=quick, batches=2)
+    soak = Soak(plan=plan, on_cycle=lambda _: None, on_batch=lambda _: None)
+    with hurried(plan), trio.fail_after(SOAK_S):
+        tally = await soak.run(soak_config(plan, tmp_path, sandbox, "http://127.0.0.1:9/"), broken)
+    assert tally.cycles == CYCLES
+    assert +tally.leaks == {}
+    assert tally.surprises == []
+    assert snapshot(master) == before

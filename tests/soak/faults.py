@@ -1,0 +1,101 @@
+"""What goes wrong in a soak: one thing a cycle, drawn at random, at a moment of the session's life."""
+
+import enum
+import random
+from collections.abc import Mapping
+
+import attrs
+import trio
+
+from actors.lifecycle import EndReason, SessionState
+
+
+class Fault(enum.Enum):
+    """What can go wrong. The values are the words of the table, and of the host without a browser."""
+
+    NONE = "none: lives until it expires"
+    DELETED = "deleted at any time"
+    CALLER_LEFT = "caller leaves at any time"
+    HOST_KILLED = "host killed"
+    BROWSER_KILLED = "browser killed"
+    GARBAGE = "host says garbage"
+    STOPPED = "host stopped"
+    UNANSWERED = "request unanswered"
+    LAUNCH_REFUSED = "launch refused"
+    UNREACHABLE = "page unreachable"
+    NOT_LOGGED_IN = "not logged in"
+    CLONE_FAILS = "clone fails"
+
+
+_LOST = frozenset({EndReason.BROWSER_LOST})
+_ANY_MOMENT = (
+    SessionState.LAUNCHING,
+    SessionState.NAVIGATING,
+    SessionState.JUDGING,
+    SessionState.LIVE,
+    SessionState.ENDING,
+)
+
+MOMENTS: Mapping[Fault, tuple[SessionState, ...]] = {
+    Fault.HOST_KILLED: _ANY_MOMENT,
+    Fault.BROWSER_KILLED: _ANY_MOMENT[1:],
+    Fault.GARBAGE: _ANY_MOMENT,
+    Fault.STOPPED: _ANY_MOMENT,
+    Fault.UNANSWERED: _ANY_MOMENT[:3],
+    Fault.LAUNCH_REFUSED: (SessionState.LAUNCHING,),
+    Fault.UNREACHABLE: (SessionState.NAVIGATING,),
+}
+"""When a fault can strike; the others have no moment of their own."""
+
+REASONS: Mapping[Fault, frozenset[EndReason]] = {
+    Fault.NONE: frozenset({EndReason.EXPIRED}),
+    # These two come at any time: the session may have ended by itself before.
+    Fault.DELETED: frozenset({EndReason.DELETED, EndReason.EXPIRED}),
+    Fault.CALLER_LEFT: frozenset({EndReason.CALLER_LEFT, EndReason.EXPIRED}),
+    Fault.HOST_KILLED: _LOST,
+    Fault.BROWSER_KILLED: _LOST,
+    Fault.GARBAGE: _LOST,
+    Fault.STOPPED: _LOST,
+    Fault.UNANSWERED: frozenset({EndReason.CREATION_TIMEOUT}),
+    Fault.LAUNCH_REFUSED: frozenset({EndReason.FAILED}),
+    Fault.UNREACHABLE: frozenset({EndReason.FAILED}),
+    Fault.NOT_LOGGED_IN: frozenset({EndReason.NOT_LOGGED_IN}),
+    Fault.CLONE_FAILS: frozenset({EndReason.FAILED}),
+}
+
+
+@attrs.define(eq=False, kw_only=True)
+class Cycle:
+    """One session of a soak: what is to go wrong with it, and how it ended."""
+
+    fault: Fault
+    moment: SessionState | None
+    delay_s: float
+    session_id: str = ""
+    begun: trio.Event = attrs.field(factory=trio.Event)
+    struck: trio.Event = attrs.field(factory=trio.Event)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    reason: EndReason | None = None
+
+    @property
+    def surprising(self) -> bool:
+        """Whether it ended for another reason than its fault explains."""
+        # A fault may come a moment too late, or while the session ends anyway: it has then expired.
+        late = self.moment in {SessionState.LIVE, SessionState.ENDING}
+        # A page that can't be looked at in time is uncertain, which counts as logged out.
+        unseen = self.fault in {Fault.UNANSWERED, Fault.STOPPED} and self.moment is SessionState.JUDGING
+        allowed = REASONS[self.fault]
+        allowed |= {EndReason.EXPIRED} if late else set()
+        allowed |= {EndReason.NOT_LOGGED_IN} if unseen else set()
+        return self.reason not in allowed
+
+
+def draw(source: random.Random, weights: Mapping[Fault, int], delay_s: float) -> Cycle:
+    """Return the next cycle; what has a delay strikes within `delay_s` seconds."""
+    (fault,) = source.choices(list(weights), list(weights.values()))
+    moments = MOMENTS.get(fault)
+    return Cycle(
+        fault=fault,
+        moment=source.choice(moments) if moments else None,
+        delay_s=source.uniform(0, delay_s),
+    )

@@ -1,0 +1,78 @@
+"""How a soak is put together: how often each fault comes, how long everything takes, where it all is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from supervisor import SupervisorConfig
+from tests.soak.faults import Fault
+from tests.soak.running import Plan
+
+# Of 100 cycles each. Silent hosts cost seconds, hence few of them.
+_BROWSERLESS: Mapping[Fault, int] = {
+    Fault.NONE: 25,
+    Fault.DELETED: 15,
+    Fault.CALLER_LEFT: 15,
+    Fault.HOST_KILLED: 15,
+    Fault.GARBAGE: 8,
+    Fault.STOPPED: 2,
+    Fault.UNANSWERED: 2,
+    Fault.LAUNCH_REFUSED: 5,
+    Fault.UNREACHABLE: 3,
+    Fault.NOT_LOGGED_IN: 5,
+    Fault.CLONE_FAILS: 5,
+}
+_BROWSER: Mapping[Fault, int] = {
+    Fault.NONE: 25,
+    Fault.DELETED: 15,
+    Fault.CALLER_LEFT: 15,
+    Fault.HOST_KILLED: 12,
+    Fault.BROWSER_KILLED: 12,
+    Fault.STOPPED: 4,
+    Fault.LAUNCH_REFUSED: 5,
+    Fault.NOT_LOGGED_IN: 6,
+    Fault.CLONE_FAILS: 6,
+}
+
+
+def browserless_plan(cycles: int, concurrency: int, seed: int) -> Plan:
+    """Return the plan of a soak without a browser."""
+    return Plan(
+        cycles=cycles,
+        concurrency=concurrency,
+        browserless=True,
+        weights=_BROWSERLESS,
+        seed=seed,
+        delay_s=0.25,
+        stalled_s=2.5,
+        heartbeat_s=0.5,
+    )
+
+
+def browser_plan(cycles: int, concurrency: int, seed: int) -> Plan:
+    """Return the plan of a soak with Firefox."""
+    return Plan(
+        cycles=cycles,
+        concurrency=concurrency,
+        browserless=False,
+        weights=_BROWSER,
+        seed=seed,
+        delay_s=6.0,
+        stalled_s=8.0,
+        heartbeat_s=1.0,
+    )
+
+
+def soak_config(plan: Plan, folder: Path, sandbox: str, url: str) -> SupervisorConfig:
+    """Return settings for a soak in `folder`, in which `master` is the master profile."""
+    return SupervisorConfig(
+        user_data_master_dir=folder / "master",
+        clones_dir=folder / "clones",
+        tiktok_url=url,
+        engine="firefox",
+        sandbox=sandbox,
+        max_sessions=4 * plan.concurrency,
+        max_session_duration=0.15 if plan.browserless else 2.0,
+        session_creation_timeout=5.0 if plan.browserless else 30.0,
+        login_detection_timeout=1.0 if plan.browserless else 8.0,
+        login_detection_retries=1,
+    )

@@ -1,0 +1,147 @@
+"""The published result: one section a kind of soak, each written by the run that it tells of."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import psutil
+from rich.table import Table
+
+from actors.browser import Sandbox
+from tests.soak.faults import MOMENTS, Fault
+from tests.soak.measuring import Footprint
+from tests.soak.running import Plan, Tally
+
+_PREFACE = """# Soak
+
+Sessions created and ended by the thousand through `open_supervisor`, each with a fault drawn at random, and a
+count of what is left. `make soak` runs it and writes this page; each section tells of one run, the last of
+its kind. Real in all of them: the supervisor, the ledger, the clones of a master profile, the cells, the
+host processes and the protocol with them. Without a browser, the host is a small script that speaks the
+protocol and starts `sleep` in the browser's cell.
+
+After each cycle its clone, its temporary directory and its ledger entry are looked for; after each tenth of
+the cycles, when no session exists, all processes of the machine and the daemon's directory; at the end, all
+processes once more and the clones directory. Memory is that of the process in which the supervisor runs, the
+soak's own included. So that few minutes do for many cycles, a host counts as stalled early, sessions last a
+second or two at most, and a tenth of the cycles is remembered as ended (the daemon remembers 10,000, or
+15 minutes).
+"""
+_LEAKABLE = ("processes", "directories", "entries", "file descriptors", "changes to the master profile")
+_MB = 1 << 20
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """How a soak was run."""
+
+    plan: Plan
+    sandbox: Sandbox
+    command: str
+    engine: str
+
+    @property
+    def title(self) -> str:
+        """The heading of its section."""
+        kind = "Without a browser" if self.plan.browserless else "With Firefox"
+        sandbox = "in bubblewrap" if self.sandbox is Sandbox.BUBBLEWRAP else "without a sandbox"
+        return f"{kind}, {sandbox}"
+
+
+def write_section(page: Path, setting: Setting, tally: Tally) -> None:
+    """Put the section of this run into the page, in the place of the last one of its kind."""
+    sections: dict[str, str] = {}
+    if page.exists():
+        for part in re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[1:]:
+            title, _, text = part.partition("\n")
+            sections[title] = text.strip()
+    sections[setting.title] = "\n".join(_section(setting, tally))
+    parts = [_PREFACE, *(f"## {title}\n\n{sections[title]}\n" for title in sorted(sections, reverse=True))]
+    page.write_text("\n".join(parts))
+
+
+def _section(setting: Setting, tally: Tally) -> Iterable[str]:
+    plan = setting.plan
+    verdict = "passed" if not tally.failures else "FAILED"
+    yield f"**{verdict}**: {tally.cycles:,} cycles in {tally.seconds:,.0f} s, {rate(tally)}."
+    yield ""
+    yield from (f"- {failure}" for failure in tally.failures[:20])
+    yield ""
+    yield f"Run on {datetime.now(UTC):%Y-%m-%d} by `{setting.command}`: {plan.concurrency} sessions at once,"
+    yield f"seed {plan.seed}, on {machine()};"
+    yield f"{versions(setting.engine)}."
+    yield ""
+    yield from _markdown(("fault", "moments", "cycles", "ended"), fault_rows(tally))
+    yield ""
+    yield from _markdown(("left behind", "count"), [(name, str(tally.leaks[name])) for name in _LEAKABLE])
+    yield ""
+    yield from _markdown(("of the supervisor's process", *_HEADINGS), footprint_rows(tally))
+    yield ""
+    yield f"Memory grew by {tally.growth_bytes / _MB:+.2f} MB after the first tenth; the bar is 2 MB."
+
+
+_HEADINGS = ("RSS, MB", "PSS, MB", "anonymous, MB", "Python objects", "file descriptors")
+
+
+def fault_rows(tally: Tally) -> list[tuple[str, ...]]:
+    """Return a row for each fault that was drawn."""
+    rows: list[tuple[str, ...]] = []
+    for fault in Fault:
+        ends = {reason: count for (name, reason), count in sorted(tally.ends.items()) if name == fault.value}
+        if ends:
+            moments = ", ".join(moment.value for moment in MOMENTS.get(fault, ()))
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in ends.items())
+            rows.append((fault.value, moments, f"{sum(ends.values()):,}", reasons))
+    return rows
+
+
+def footprint_rows(tally: Tally) -> list[tuple[str, ...]]:
+    """Return a row for each tenth."""
+    return [(f"after {tenth}0 %", *_row(found)) for tenth, found in enumerate(tally.footprints, start=1)]
+
+
+def _row(found: Footprint) -> tuple[str, ...]:
+    sizes = (found.rss, found.pss, found.anonymous)
+    return (*(f"{size / _MB:.2f}" for size in sizes), f"{found.objects:,}", str(found.descriptors))
+
+
+def rate(tally: Tally) -> str:
+    """Return how fast it was."""
+    return f"{tally.cycles / tally.seconds:.1f} a second" if tally.seconds else ""
+
+
+def result_table(tally: Tally) -> Table:
+    """Return what a terminal shows at the end."""
+    table = Table("fault", "cycles", "ended")
+    for fault, _moments, cycles, ended in fault_rows(tally):
+        table.add_row(fault, cycles, ended)
+    return table
+
+
+def _markdown(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterable[str]:
+    for row in (headings, ["---"] * len(headings), *rows):
+        yield f"| {' | '.join(row)} |"
+
+
+def machine() -> str:
+    """Describe this machine in general terms."""
+    memory = round(psutil.virtual_memory().total / (1 << 30))
+    release = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{os.cpu_count()} cores, {memory} GB of memory, {release}, Linux {kernel}"
+
+
+def versions(engine: str) -> str:
+    """Name what was run."""
+    bubblewrap = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
+    packages = ("greenroom", "trio", "playwright", "scrapling")
+    named = [f"{package} {importlib.metadata.version(package)}" for package in packages]
+    return ", ".join(
+        [f"Python {platform.python_version()}", *named, bubblewrap.strip() or "no bubblewrap", engine]
+    )

@@ -1,0 +1,202 @@
+"""The soak itself: ten batches of cycles; after each, everything must be gone."""
+
+import contextlib
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.browser import client, own_processes
+from actors.events import SessionEvent
+from actors.lifecycle import SessionState
+from actors.ports import Owned
+from supervisor import GreenroomError, Supervisor, SupervisorConfig, open_supervisor, supervisor
+from supervisor.world import RealWorld
+from tests.soak.faults import Cycle, Fault, draw
+from tests.soak.measuring import Footprint
+from tests.soak.worlds import is_struck_from_outside, open_faulty_world, strike_when_struck
+
+BATCHES = 10
+# Above this growth of memory, from the first tenth to the end, a soak has failed.
+MAX_GROWTH_BYTES = 2 << 20
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What a soak is to do. Times are seconds."""
+
+    cycles: int
+    concurrency: int
+    browserless: bool
+    weights: Mapping[Fault, int]
+    seed: int
+    delay_s: float
+    stalled_s: float
+    heartbeat_s: float
+    batches: int = BATCHES
+
+
+@attrs.define(eq=False, kw_only=True)
+class Tally:
+    """What a soak has found."""
+
+    cycles: int = 0
+    ends: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    leaks: Counter[str] = attrs.field(factory=Counter)
+    surprises: list[str] = attrs.field(factory=list)
+    footprints: list[Footprint] = attrs.field(factory=list)
+    seconds: float = 0
+
+    @property
+    def growth_bytes(self) -> int:
+        """How much more memory (RSS or PSS, whichever grew more) there is at the end than after a tenth."""
+        first, last = self.footprints[0], self.footprints[-1]
+        return max(last.rss - first.rss, last.pss - first.pss)
+
+    @property
+    def failures(self) -> list[str]:
+        """What is wrong, in words; empty when all is well."""
+        found = [f"{count} leaked {kind}" for kind, count in self.leaks.items() if count]
+        found += [f"unexpected end: {surprise}" for surprise in self.surprises]
+        if self.growth_bytes > MAX_GROWTH_BYTES:
+            found.append(f"memory grew by {self.growth_bytes / (1 << 20):.1f} MB")
+        return found
+
+
+@attrs.define(eq=False, kw_only=True)
+class Soak:
+    """Runs cycles through a supervisor, each with its fault, and looks for what they left."""
+
+    plan: Plan
+    on_cycle: Callable[[Tally], None]
+    on_batch: Callable[[Tally], None]
+    tally: Tally = attrs.field(factory=Tally, init=False)
+    _source: random.Random = attrs.field(init=False)
+    _cycles: dict[str, Cycle] = attrs.field(factory=dict, init=False)
+    _next: Cycle | None = attrs.field(default=None, init=False)
+    _one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._source = random.Random(self.plan.seed)  # noqa: S311  # nothing secret
+
+    async def run(self, config: SupervisorConfig, broken: Path) -> Tally:
+        """Run all cycles; `broken` is a master that can't be cloned."""
+        started = time.monotonic()
+        async with self._open(config, broken) as (sessions, real):
+            for batch in range(self.plan.batches):
+                last = self.plan.cycles * (batch + 1) // self.plan.batches
+                await self._run_batch(sessions, real, last - self.tally.cycles)
+                await self._look_for_leaks(sessions)
+                self.tally.footprints.append(Footprint.now())
+                self.on_batch(self.tally)
+        self.tally.seconds = time.monotonic() - started
+        first, last_one = self.tally.footprints[0], self.tally.footprints[-1]
+        self.tally.leaks["file descriptors"] += max(0, last_one.descriptors - first.descriptors)
+        self.tally.leaks["processes"] += len(own_processes())
+        self.tally.leaks["directories"] += sum(1 for _ in config.clones_dir.iterdir())
+        return self.tally
+
+    @contextlib.asynccontextmanager
+    async def _open(
+        self, config: SupervisorConfig, broken: Path
+    ) -> AsyncIterator[tuple[Supervisor, RealWorld]]:
+        browserless = self.plan.browserless
+        async with open_faulty_world(
+            config, broken, self._cycles.__getitem__, browserless=browserless
+        ) as worlds:
+            faulty, real = worlds
+            async with open_supervisor(config, world=faulty, subscriber=self._hear) as sessions:
+                yield sessions, real
+
+    async def _run_batch(self, sessions: Supervisor, real: RealWorld, count: int) -> None:
+        waiting = iter([draw(self._source, self.plan.weights, self.plan.delay_s) for _ in range(count)])
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.plan.concurrency):
+                nursery.start_soon(self._work, sessions, real, waiting)
+
+    async def _work(self, sessions: Supervisor, real: RealWorld, waiting: Iterator[Cycle]) -> None:
+        for cycle in waiting:
+            await self._run_cycle(sessions, real, cycle)
+            self._take_down(cycle, real)
+
+    async def _run_cycle(self, sessions: Supervisor, real: RealWorld, cycle: Cycle) -> None:
+        async with trio.open_nursery() as nursery:
+            async with self._one_at_a_time:  # so that the next session to begin is this cycle's
+                self._next = cycle
+                nursery.start_soon(_call, sessions, cycle)
+                await cycle.begun.wait()
+            if is_struck_from_outside(cycle, browserless=self.plan.browserless):
+                nursery.start_soon(strike_when_struck, real, cycle)
+            if cycle.fault is Fault.DELETED:
+                await trio.sleep(cycle.delay_s)
+                await sessions.end_session(cycle.session_id)
+            await cycle.ended.wait()
+            cycle.struck.set()
+
+    def _hear(self, event: SessionEvent) -> None:
+        """Tell each cycle of its session's life."""
+        session = event.session
+        if session.state is SessionState.CLONING:
+            cycle, self._next = self._next, None
+            assert cycle is not None
+            self._cycles[session.id] = cycle
+            cycle.session_id = session.id
+            cycle.begun.set()
+        cycle = self._cycles[session.id]
+        if session.state is cycle.moment:
+            cycle.struck.set()
+        if session.state is SessionState.ENDED:
+            cycle.reason = session.reason
+            del self._cycles[session.id]
+            cycle.ended.set()
+
+    def _take_down(self, cycle: Cycle, real: RealWorld) -> None:
+        """Count a cycle, and what is left of it."""
+        assert cycle.reason is not None
+        self.tally.cycles += 1
+        self.tally.ends[cycle.fault.value, cycle.reason.value] += 1
+        if cycle.surprising:
+            moment = f" while {cycle.moment.value}" if cycle.moment else ""
+            self.tally.surprises.append(f"{cycle.fault.value}{moment}: {cycle.reason.value}")
+        folder = real.profiles.ledger.folder
+        for name in (cycle.session_id, f"{cycle.session_id}.tmp"):
+            self.tally.leaks["directories"] += os.path.lexists(folder / name)
+        entry = folder / "ledger" / f"{cycle.session_id}.json"
+        self.tally.leaks["entries"] += os.path.lexists(entry)
+        self.on_cycle(self.tally)
+
+    async def _look_for_leaks(self, sessions: Supervisor) -> None:
+        """Count what is owned at a moment at which no session exists."""
+        while await sessions.list_sessions():  # the last one has said that it ended, and is just going
+            await trio.lowlevel.checkpoint()
+        owned = (await sessions.find_leaks()).owned
+        for field in attrs.fields(Owned):
+            self.tally.leaks[field.name] += len(getattr(owned, field.name))
+
+
+async def _call(sessions: Supervisor, cycle: Cycle) -> None:
+    """Ask for the session, and wait as long as the cycle says."""
+    patience = cycle.delay_s if cycle.fault is Fault.CALLER_LEFT else float("inf")
+    with trio.move_on_after(patience), contextlib.suppress(GreenroomError):
+        await sessions.create_session()
+
+
+@contextlib.contextmanager
+def hurried(plan: Plan) -> Iterator[None]:
+    """Take hosts for stalled early, and remember few ended sessions.
+
+    The supervisor remembers ended sessions for 15 minutes, at most `KEEP_ENDED`: that is memory in use, not
+    lost. With at most a tenth of the cycles remembered, it is all in use after the first tenth.
+    """
+    kept = client._STALLED_S, client._HEARTBEAT_S, supervisor.KEEP_ENDED
+    client._STALLED_S, client._HEARTBEAT_S = plan.stalled_s, plan.heartbeat_s
+    supervisor.KEEP_ENDED = min(supervisor.KEEP_ENDED, max(1, plan.cycles // BATCHES))
+    try:
+        yield
+    finally:
+        client._STALLED_S, client._HEARTBEAT_S, supervisor.KEEP_ENDED = kept

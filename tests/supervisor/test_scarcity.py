@@ -1,0 +1,55 @@
+"""A machine on which looking at something fails for a while, as without a free file descriptor."""
+
+import errno
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.ports import Owned
+from actors.resources import Usage
+from actors.session import SAMPLE_S
+from actors.testing import FakeBrowser, FakeWorld
+from supervisor import InternalFailure, SessionState, SupervisorConfig, open_supervisor
+
+
+async def test_survey_that_fails_is_an_error_of_that_question_alone(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for leaks then learns that it failed; the sessions go on."""
+
+    async def fail(_world: FakeWorld) -> Owned:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with open_supervisor(SupervisorConfig(), world=FakeWorld().world) as supervisor:
+        info = await supervisor.create_session()
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeWorld, "survey", fail)
+            with pytest.raises(InternalFailure):
+                await supervisor.find_leaks()
+        assert (await supervisor.get_session(info.id)).state is SessionState.LIVE
+        assert len((await supervisor.find_leaks()).owned.entries) == 1
+
+
+async def test_sample_that_fails_ends_no_session(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a session uses is then sampled the next time."""
+    failures = 2
+    measure = FakeBrowser.measure
+
+    async def fail_at_first(browser: FakeBrowser, clone: object) -> Usage:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await measure(browser, clone)  # type: ignore[arg-type]  # it takes no notice
+
+    monkeypatch.setattr(FakeBrowser, "measure", fail_at_first)
+    async with open_supervisor(SupervisorConfig(), world=FakeWorld().world) as supervisor:
+        session_id = (await supervisor.create_session()).id
+        await trio.sleep(2.5 * SAMPLE_S)
+        info = await supervisor.get_session(session_id)
+        assert (info.state, info.usage) == (SessionState.LIVE, None)
+        await trio.sleep(SAMPLE_S)
+        assert (await supervisor.get_session(session_id)).usage is not None
