@@ -157,6 +157,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if len(session.holds) == 1:
             for process in session.processes:
                 process.kill()
+            session.processes.clear()
             for directory in ("clone", "scratch"):
                 if removed in {directory, "both"}:
                     shutil.rmtree(getattr(session.entry, directory), ignore_errors=True)
