@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -40,7 +41,9 @@ _log = structlog.get_logger("greenroom.host")
 class BrowserHosts:
     """Runs each browser in a host process, and that in a cell, of its own. Satisfies `ports.Browsers`.
 
-    With a `ledger`, whoever comes after a crash of this process can end what is left of them.
+    With a `ledger`, whoever comes after a crash of this process can end what is left of them. Launches are
+    `launching` at a time, first come first served, one more than there are cores: a launch keeps a core busy
+    for seconds, and ten at once would all end last. The one more is for a launch that hangs.
     """
 
     engine: Engine
@@ -48,6 +51,9 @@ class BrowserHosts:
     proxy: frames.Proxy | None = None
     ledger: Ledger | None = None
     host_command: Sequence[str] = HOST_COMMAND
+    launching: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter((os.cpu_count() or 1) + 1)
+    )
 
     @contextlib.asynccontextmanager
     async def open_host(self, session_id: str) -> AsyncIterator["ScraplingFetcherAdapter"]:
@@ -56,7 +62,11 @@ class BrowserHosts:
             link = HostLink(session=session_id, cell=cell, secrets=self._secrets())
             nursery.start_soon(link.run)
             adapter = ScraplingFetcherAdapter(
-                link=link, engine=self.engine, proxy=self.proxy, sandbox=self.sandbox
+                link=link,
+                engine=self.engine,
+                proxy=self.proxy,
+                sandbox=self.sandbox,
+                launching=self.launching,
             )
             try:
                 yield adapter
@@ -253,23 +263,24 @@ class ScraplingFetcherAdapter:
     _engine: Engine
     _proxy: frames.Proxy | None
     _sandbox: Sandbox
+    _launching: trio.CapacityLimiter
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
         """Run the browser; see `ports.Browser`."""
         run_as = await self._make_browser_cell(profile, headless)
-        reply = await self._ask(
-            frames.Launch(
-                id=self._link.next_id(),
-                session=self._link.session,
-                engine=self._engine.name.value,
-                executable=str(self._engine.executable),
-                run_as=run_as,
-                profile=str(profile),
-                headless=headless,
-                proxy=self._proxy,
-            )
+        request = frames.Launch(
+            id=self._link.next_id(),
+            session=self._link.session,
+            engine=self._engine.name.value,
+            executable=str(self._engine.executable),
+            run_as=run_as,
+            profile=str(profile),
+            headless=headless,
+            proxy=self._proxy,
         )
+        async with self._launching:
+            reply = await self._ask(request)
         if isinstance(reply, frames.Failed):
             raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
 

@@ -502,3 +502,35 @@ async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None
     with trio.fail_after(5), pytest.RaisesGroup(BrowserLost, allow_unwrapped=True, flatten_subgroups=True):
         async with hosts.open_host("a") as browser:
             await browser.navigate(URL)
+
+
+async def test_launches_beyond_the_limit_wait_for_their_turn(tmp_path: Path) -> None:
+    """A launch that takes its time keeps its place, and one that is given up frees it for the next."""
+    script = tmp_path / "host.py"
+    script.write_text(PRELUDE + "ready()\nfor message in requests():\n    pass\n")
+    hosts = BrowserHosts(
+        engine=ENGINE,
+        sandbox=choose_sandbox("none"),
+        host_command=(sys.executable, "-S", str(script)),
+        launching=trio.CapacityLimiter(1),
+    )
+
+    async def launch(browser: ScraplingFetcherAdapter, scope: trio.CancelScope) -> None:
+        with scope:
+            await browser.launch(tmp_path, headless=True)
+
+    first, second = trio.CancelScope(), trio.CancelScope()
+    with trio.fail_after(10):
+        async with hosts.open_host("a") as one, hosts.open_host("b") as other, trio.open_nursery() as nursery:
+            nursery.start_soon(launch, one, first)
+            while hosts.launching.borrowed_tokens == 0:
+                await trio.sleep(0.01)
+            nursery.start_soon(launch, other, second)
+            while hosts.launching.statistics().tasks_waiting == 0:
+                await trio.sleep(0.01)
+            first.cancel()
+            while hosts.launching.statistics().tasks_waiting:
+                await trio.sleep(0.01)
+            assert hosts.launching.borrowed_tokens == 1
+            second.cancel()
+    assert hosts.launching.borrowed_tokens == 0

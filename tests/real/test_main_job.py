@@ -7,7 +7,6 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import attrs
 import httpx
 import psutil
 import pytest
@@ -15,7 +14,7 @@ import trio
 
 from actors.browser import own_processes
 from actors.session import CLOSE_GRACE_S
-from supervisor import NotLoggedIn, SessionState, open_supervisor
+from supervisor import SessionState, open_supervisor
 from supervisor.world import real_browsers
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
 from web.settings import DaemonSettings
@@ -188,7 +187,7 @@ async def test_ten_creations_at_once_all_succeed(settings: DaemonSettings) -> No
     async def create(client: Client) -> None:
         answers.append(await client.create())
 
-    # Ten launches are more than two cores do in 30 s: what counts here is that none disturbs another.
+    # A busy machine may need more than the 30 s: what counts here is that none disturbs another.
     async with open_client(settings, session_creation_timeout=110) as client:
         async with trio.open_nursery() as nursery:
             for _ in range(10):
@@ -218,18 +217,13 @@ async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSetting
         assert client.left() == (0, 0)
 
 
-async def test_python_developer_gets_a_session_in_their_own_nursery(
-    settings: DaemonSettings, logged_out_master: Path
-) -> None:
-    """The supervisor works without the HTTP front, and its errors are the typed ones."""
+async def test_python_developer_gets_a_session_in_their_own_nursery(settings: DaemonSettings) -> None:
+    """The supervisor works without the HTTP front, and takes its sessions along."""
     async with open_supervisor(settings) as supervisor:
         info = await supervisor.create_session()
         assert info.state is SessionState.LIVE
         assert own_processes() != []
     assert own_processes() == []
-    async with open_supervisor(attrs.evolve(settings, user_data_master_dir=logged_out_master)) as supervisor:
-        with pytest.raises(NotLoggedIn):
-            await supervisor.create_session()
 
 
 def _firefox_of(location: str) -> psutil.Process:

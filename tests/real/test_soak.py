@@ -12,7 +12,7 @@ from tests.soak.faults import Fault
 from tests.soak.plans import browserless_plan, soak_config
 from tests.soak.running import Soak, hurried
 
-CYCLES = 60
+CYCLES = 40
 SOAK_S = 60
 
 pytestmark = pytest.mark.browser  # the real world looks for one, although none is started here

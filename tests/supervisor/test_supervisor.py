@@ -236,15 +236,15 @@ async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock) -> Non
     def fail(_event: SessionEvent) -> None:
         raise RuntimeError("disk full")
 
-    async with open_supervisor(config(), world=FakeWorld().world, subscriber=fail) as supervisor:
-        hearing = supervisor.events.subscribed(lambda event: heard.append(event.session.state))
-        with hearing, capture_logs() as logs:
+    with capture_logs() as logs:
+        async with open_supervisor(config(), world=FakeWorld().world, subscriber=fail) as supervisor:
+            with supervisor.events.subscribed(lambda event: heard.append(event.session.state)):
+                await supervisor.create_session()
+            assert heard[-1] is SessionState.LIVE
+            told = len(heard)
             await supervisor.create_session()
-        assert heard[-1] is SessionState.LIVE
-        assert {line["event"] for line in logs} == {"an event subscriber failed"}
-        told = len(heard)
-        await supervisor.create_session()
-        assert len(heard) == told, "a subscription ends with its block"
+            assert len(heard) == told, "a subscription ends with its block"
+    assert {line["event"] for line in logs} == {"an event subscriber failed"}
 
 
 async def test_draining_refuses_new_sessions_and_gives_live_ones_their_grace(
