@@ -234,6 +234,8 @@ def _sweep_dead(folder: Path, kill_marked: KillMarked) -> None:
 def _read_entries(folder: Path) -> Iterator[Entry]:
     for path in sorted((folder / _ENTRIES_NAME).glob("*.json")):
         try:
+            if not path.is_file():
+                raise ValueError("not a file")
             entry = msgspec.json.decode(path.read_bytes(), type=Entry)
             _check(entry, folder)
         except (OSError, ValueError, RecursionError) as exc:

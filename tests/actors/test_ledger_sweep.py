@@ -186,7 +186,7 @@ def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
     assert listing(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["directory", "dangling", "loop"])
+@pytest.mark.parametrize("kind", ["directory", "fifo", "dangling", "loop"])
 def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
     """Whatever has an entry's name is looked at once, and goes with the rest."""
     folder = dead_ledger(tmp_path)
@@ -194,6 +194,8 @@ def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
     match kind:
         case "directory":
             path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
         case "dangling":
             path.symlink_to("nowhere")
         case _:
