@@ -234,20 +234,19 @@ def _sweep_dead(folder: Path, kill_marked: KillMarked) -> None:
 def _read_entries(folder: Path) -> Iterator[Entry]:
     for path in sorted((folder / _ENTRIES_NAME).glob("*.json")):
         try:
-            if not path.is_file():
-                raise ValueError("not a file")
-            entry = msgspec.json.decode(path.read_bytes(), type=Entry)
-            _check(entry, folder)
+            yield _read_entry(path, folder)
         except (OSError, ValueError, RecursionError) as exc:
             _log.error("a ledger entry can't be read", entry=path.name, detail=str(exc))
-        else:
-            yield entry
 
 
-def _check(entry: Entry, folder: Path) -> None:
-    """Refuse, with `ValueError`, an entry whose marker would reach beyond its own daemon."""
+def _read_entry(path: Path, folder: Path) -> Entry:
+    """Return an entry. Raises `ValueError` for none, or one whose marker reaches beyond its own daemon."""
+    if not path.is_file():
+        raise ValueError("not a file")
+    entry = msgspec.json.decode(path.read_bytes(), type=Entry)
     if not entry.marker.startswith(f"{folder.name}."):
         raise ValueError(f"the marker {entry.marker!r} is not of this ledger")
+    return entry
 
 
 def _lock(folder: Path) -> filelock.BaseFileLock:
