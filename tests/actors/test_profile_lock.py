@@ -140,7 +140,12 @@ async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> N
     master.mkdir()
     cloner = ProfileCloner(master=master, clones_dir=tmp_path / "clones")
     command = [FIREFOX, "--headless", "--no-remote", "--profile", str(master), "about:blank"]
-    firefox = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    firefox = await trio.lowlevel.open_process(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # where a Firefox that is killed leaves files
+    )
     try:
         with trio.fail_after(30):
             while not (is_locked(master) and (master / "prefs.js").exists()):
