@@ -1,7 +1,9 @@
 """The practice site over real HTTP, and the server that carries it."""
 
 import errno
+import html
 import html.parser
+import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,12 +16,14 @@ from hypercorn.utils import LifespanFailureError
 from quart_trio import QuartTrio
 
 import web.practice.app as practice_app_module
-from actors.verdict import LoginState, analyse_html, judge_elements
 from web.practice import create_practice_app, open_practice_site
+from web.practice.pages import INVENTED_VIEWER, Page, State, Viewer, all_pages, render
 from web.serving import BindFailed, open_server, reset_connections
 
 HOME_PAGES = ["/", "/slow?seconds=0", "/endless-image", "/heavy"]
-PAGES_OF_NOBODY = ["/captcha", "/uncertain", "/error"]
+PAGES_OF_NOBODY = ["/captcha", "/uncertain", "/api-only", "/error"]
+ACCOUNT = "/passport/web/account/info/"
+CONTEXT = "/node-webapp/api/common-app-context"
 HOSTILE_NAME = "<script>alert(1)</script>\"'&"
 AT_ONCE_S = 0.5  # no ending of the site takes longer
 PATIENCE_S = 10
@@ -50,19 +54,13 @@ class _Marks(html.parser.HTMLParser):
             self.values[found["name"]] = found.get("value", "")
 
 
-def judge_by_elements(page: str) -> LoginState:
-    """Judge the page by what the default selectors find in it."""
+def viewer_on(page: str) -> str | None:
+    """Return the name of the viewer whom the page shows, None if it offers to log in instead."""
     marks = _Marks(page).by_mark
-    return judge_elements(
-        {"logged_in": marks["profile-avatar"], "logged_out": marks["login-button"]},
-    ).state
-
-
-def margin(page: str) -> int:
-    """How many more logged-in than logged-out indicators the HTML holds."""
-    found = analyse_html(page).indicators
-    logged_out = {"login.*button", "sign.*in", "log.*in", "register", "create.*account", "join.*tiktok"}
-    return sum(-count if name in logged_out else count for name, count in found.items())
+    assert marks["profile-icon"] + marks["top-login-button"] == 1
+    shown = re.search('data-e2e="viewer-name">([^<]*)<', page)
+    assert (shown is not None) == bool(marks["profile-icon"])
+    return html.unescape(shown[1]) if shown else None
 
 
 def host_and_port(url: str) -> tuple[str, int]:
@@ -95,32 +93,30 @@ async def client(site: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("path", HOME_PAGES)
-async def test_nobody_logged_in_home_pages_are_judged_logged_out(
-    client: httpx.AsyncClient, path: str
-) -> None:
-    """Without a cookie each form of the home page shows the way to log in, and clearly."""
+async def test_nobody_logged_in_home_pages_offer_to_log_in(client: httpx.AsyncClient, path: str) -> None:
+    """Without a cookie each form of the home page is the universal era's home of nobody."""
     page = (await client.get(path)).text
-    assert analyse_html(page).state is LoginState.LOGGED_OUT
-    assert judge_by_elements(page) is LoginState.LOGGED_OUT
-    assert margin(page) <= -10
+    assert viewer_on(page) is None
+    assert 'content="login=0,' in page
 
 
 @pytest.mark.parametrize("path", HOME_PAGES)
-async def test_logged_in_home_pages_are_judged_logged_in(client: httpx.AsyncClient, path: str) -> None:
-    """With an issued cookie each form of the home page shows its viewer, and clearly."""
+async def test_logged_in_home_pages_show_their_viewer(client: httpx.AsyncClient, path: str) -> None:
+    """With an issued cookie each form of the home page is the viewer's, in what is seen and in the data."""
     await log_in(client, "ada")
     page = (await client.get(path)).text
-    assert analyse_html(page).state is LoginState.LOGGED_IN
-    assert judge_by_elements(page) is LoginState.LOGGED_IN
-    assert margin(page) >= 10
+    assert viewer_on(page) == "ada"
+    assert f'"user":{{"uid":"{Viewer.named("ada").uid}","uniqueId":"ada"' in page
     assert _Marks(page).by_mark["inbox-icon"] == 1
-    assert ">ada<" in page
 
 
-async def test_name_made_of_indicators_is_still_judged_logged_in(client: httpx.AsyncClient) -> None:
-    """A viewer's name can't talk the verdict out of it."""
-    await log_in(client, "register" * 10)
-    assert analyse_html((await client.get("/")).text).state is LoginState.LOGGED_IN
+async def test_home_is_the_faithful_page(client: httpx.AsyncClient) -> None:
+    """The site's home is no page of its own, but one of the faithful ones."""
+    home = Page.parse("logged_out", "universal", "home")
+    assert (await client.get("/")).text == render(home)
+    await log_in(client, "ada")
+    seen = Page.parse("logged_in", "universal", "home")
+    assert (await client.get("/")).text == render(seen, Viewer.named("ada"))
 
 
 async def test_login_form_posted_sets_a_lasting_cookie_and_goes_home(client: httpx.AsyncClient) -> None:
@@ -135,7 +131,7 @@ async def test_login_form_posted_sets_a_lasting_cookie_and_goes_home(client: htt
 async def test_token_never_issued_is_logged_out(client: httpx.AsyncClient) -> None:
     """A cookie that the site did not issue is worth nothing."""
     page = (await client.get("/", headers={"Cookie": "sessionid=made-up"})).text
-    assert judge_by_elements(page) is LoginState.LOGGED_OUT
+    assert viewer_on(page) is None
 
 
 async def test_token_of_another_site_is_logged_out(client: httpx.AsyncClient) -> None:
@@ -143,7 +139,7 @@ async def test_token_of_another_site_is_logged_out(client: httpx.AsyncClient) ->
     await log_in(client, "ada")
     async with open_practice_site() as other:
         page = (await client.get(f"{other}/")).text
-    assert judge_by_elements(page) is LoginState.LOGGED_OUT
+    assert viewer_on(page) is None
 
 
 async def test_two_viewers_each_see_their_own_name(site: str) -> None:
@@ -152,7 +148,7 @@ async def test_two_viewers_each_see_their_own_name(site: str) -> None:
         await log_in(ada, "ada")
         await log_in(bob, "bob")
         pages = (await ada.get("/")).text, (await bob.get("/")).text
-    assert [(">ada<" in page, ">bob<" in page) for page in pages] == [(True, False), (False, True)]
+    assert [viewer_on(page) for page in pages] == ["ada", "bob"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -164,7 +160,7 @@ async def test_logout_forgets_the_token_and_clears_the_cookie(client: httpx.Asyn
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert "sessionid" not in client.cookies
     page = (await client.get("/", headers={"Cookie": f"sessionid={copy}"})).text
-    assert judge_by_elements(page) is LoginState.LOGGED_OUT
+    assert viewer_on(page) is None
 
 
 async def test_logout_of_nobody_goes_home(client: httpx.AsyncClient) -> None:
@@ -195,8 +191,8 @@ async def test_hostile_name_is_escaped_everywhere(client: httpx.AsyncClient) -> 
     home = (await client.get("/")).text
     assert _Marks(form).values["username"] == HOSTILE_NAME
     assert _Marks(form).tags["script"] == 1
-    assert _Marks(home).tags["script"] == 0
-    assert "alert(1)" in home
+    assert _Marks(home).tags["script"] == 1  # the data
+    assert viewer_on(home) == HOSTILE_NAME
     assert "<script>alert" not in form + home
 
 
@@ -204,7 +200,7 @@ async def test_hostile_name_is_escaped_everywhere(client: httpx.AsyncClient) -> 
 async def test_empty_name_logs_in_as_someone(client: httpx.AsyncClient, name: str) -> None:
     """Any values are accepted, none included."""
     await log_in(client, name)
-    assert ">someone<" in (await client.get("/")).text
+    assert viewer_on((await client.get("/")).text) == "someone"
 
 
 # Pages for everybody
@@ -232,7 +228,8 @@ async def test_module_documentation_names_every_route() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*HOME_PAGES, *PAGES_OF_NOBODY, "/login", "/practice", "/slow?seconds=x", "/no-such-page"]
+    "path",
+    [*HOME_PAGES, *PAGES_OF_NOBODY, "/login", "/practice", "/page", "/slow?seconds=x", "/no-such-page"],
 )
 async def test_html_is_utf8_and_never_stored(client: httpx.AsyncClient, path: str) -> None:
     """Every page says what it is, keeps out of caches, and loads nothing from elsewhere."""
@@ -245,13 +242,126 @@ async def test_html_is_utf8_and_never_stored(client: httpx.AsyncClient, path: st
         assert not source.startswith("//")
 
 
+# The faithful pages, and the endpoints
+
+
+async def get_by_script_of(client: httpx.AsyncClient, page: str, path: str) -> httpx.Response:
+    """Ask as a script of that page does."""
+    return await client.get(path, headers={"Referer": str(client.base_url.join(page))})
+
+
+async def test_every_page_of_the_gallery_is_served(client: httpx.AsyncClient) -> None:
+    """The address of each page gives that page, and humans find it."""
+    listed = html.unescape((await client.get("/practice")).text)
+    for page in all_pages():
+        answer = await client.get(f"/page?{page.query}")
+        assert answer.status_code == 200
+        assert answer.text == render(page)
+        assert f'href="/page?{page.query}"' in listed
+
+
+async def test_gallery_page_is_rendered_unless_told(client: httpx.AsyncClient) -> None:
+    """The last word may be left out."""
+    page = Page.parse("logged_in", "next", "home")
+    assert (await client.get("/page?state=logged_in&era=next&kind=home")).text == render(page)
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("", "state must be one of"),
+        ("state=logged_in&era=sigi&kind=studio", "kind studio does not exist in the era sigi"),
+        ("state=logged_in&era=sigi&kind=home&rendered=perhaps", "rendered must be one of"),
+    ],
+    ids=["nothing", "no such combination", "no such word"],
+)
+async def test_gallery_refuses_what_is_no_page(client: httpx.AsyncClient, query: str, why: str) -> None:
+    """A page that does not exist is refused, and the answer says why."""
+    answer = await client.get(f"/page?{query}")
+    assert answer.status_code == 400
+    assert why in answer.text
+
+
+async def test_captcha_sdk_is_a_script(client: httpx.AsyncClient) -> None:
+    """What the shop's captcha loads is there, on this site."""
+    shop = (await client.get("/page?state=challenge&era=universal&kind=shop_captcha")).text
+    [source] = [source for source in _Marks(shop).sources if "captcha" in source]
+    answer = await client.get(source)
+    assert answer.headers["content-type"].startswith("text/javascript")
+
+
+async def test_endpoints_of_nobody_name_nobody(client: httpx.AsyncClient) -> None:
+    """One says that the session has expired, with 200 as on the real site; the other has no user."""
+    account = await client.get(ACCOUNT)
+    assert (account.status_code, account.headers["content-type"]) == (200, "application/json")
+    assert account.json()["message"] == "error"
+    assert account.json()["data"]["name"] == "session_expired"
+    assert account.json()["data"]["error_code"] == 1
+    context = await client.get(CONTEXT)
+    assert (context.status_code, context.headers["content-type"]) == (200, "application/json")
+    assert "user" not in context.json()
+    assert context.json()["csrfToken"]
+
+
+@pytest.mark.parametrize("page", ["/", "/api-only"])
+async def test_endpoints_name_the_viewer(client: httpx.AsyncClient, page: str) -> None:
+    """Both answer for the viewer by cookie, asked from where it may be."""
+    await log_in(client, "ada")
+    ada = Viewer.named("ada")
+    account = (await get_by_script_of(client, page, ACCOUNT)).json()
+    assert account["message"] == "success"
+    assert account["data"]["user_id"] == int(ada.uid)
+    assert (account["data"]["user_id_str"], account["data"]["username"]) == (ada.uid, "ada")
+    context = (await get_by_script_of(client, page, CONTEXT)).json()
+    assert (context["user"]["uid"], context["user"]["uniqueId"]) == (ada.uid, "ada")
+
+
+@pytest.mark.parametrize("path", [ACCOUNT, CONTEXT])
+async def test_answers_of_endpoints_are_never_stored(client: httpx.AsyncClient, path: str) -> None:
+    """What they say changes with the cookie."""
+    assert (await client.get(path)).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [ACCOUNT, CONTEXT])
+@pytest.mark.parametrize(
+    "page", ["/uncertain", "/captcha", "/page?state=challenge&era=universal&kind=tiny", "/page?state=made-up"]
+)
+async def test_endpoints_tell_nothing_to_a_page_that_tells_nothing(
+    client: httpx.AsyncClient, page: str, path: str
+) -> None:
+    """A challenge guards them as well, and an uncertain page is uncertain by all means."""
+    await log_in(client, "ada")
+    answer = await get_by_script_of(client, page, path)
+    assert answer.status_code == 403
+    assert "ada" not in answer.text
+    assert "expired" not in answer.text
+
+
+@pytest.mark.parametrize("name", [None, "ada"], ids=["logged out", "logged in"])
+async def test_endpoints_agree_with_a_page_of_the_gallery(
+    client: httpx.AsyncClient, name: str | None
+) -> None:
+    """Asked by one of the faithful pages they answer for its viewer, not for the cookie's."""
+    if name is not None:
+        await log_in(client, name)
+    account = (await get_by_script_of(client, f"/page?{page_query(State.LOGGED_IN)}", ACCOUNT)).json()
+    assert account["data"]["user_id_str"] == INVENTED_VIEWER.uid
+    account = (await get_by_script_of(client, f"/page?{page_query(State.LOGGED_OUT)}", ACCOUNT)).json()
+    assert account["message"] == "error"
+
+
+def page_query(state: State) -> str:
+    """Return the query of some page of that state."""
+    return next(page.query for page in all_pages() if page.state is state)
+
+
 # Misbehaving pages
 
 
 async def test_slow_page_comes_after_its_seconds(client: httpx.AsyncClient) -> None:
     """The page is the home feed, late."""
     started = trio.current_time()
-    assert judge_by_elements((await client.get("/slow?seconds=0.3")).text) is LoginState.LOGGED_OUT
+    assert viewer_on((await client.get("/slow?seconds=0.3")).text) is None
     assert trio.current_time() - started >= 0.3
 
 
@@ -348,15 +458,16 @@ async def test_error_page_with_another_status_is_refused(client: httpx.AsyncClie
 
 @pytest.mark.parametrize("name", [None, "ada"], ids=["logged out", "logged in"])
 @pytest.mark.parametrize("path", PAGES_OF_NOBODY)
-async def test_page_of_nobody_is_judged_uncertain(
+async def test_page_of_nobody_says_nothing_of_its_viewer(
     client: httpx.AsyncClient, path: str, name: str | None
 ) -> None:
-    """Pages that say nothing of their viewer say nothing to any viewer."""
+    """Pages that say nothing of their viewer are the same whoever looks, and offer no way to log in."""
+    nobodys = (await client.get(path)).text
     if name is not None:
         await log_in(client, name)
     page = (await client.get(path)).text
-    assert analyse_html(page).state is LoginState.UNCERTAIN
-    assert judge_by_elements(page) is LoginState.UNCERTAIN
+    assert page == nobodys
+    assert not _Marks(page).by_mark
 
 
 async def test_captcha_page_looks_like_a_security_check(client: httpx.AsyncClient) -> None:

@@ -1,32 +1,41 @@
 """The practice site's pages.
 
-| path                 | answer                                                                         |
-|----------------------|--------------------------------------------------------------------------------|
-| `/`                  | the home feed, for the viewer whose `sessionid` cookie was issued here, if any |
-| `/login`             | GET a form, any values will do; POST sets `sessionid` and redirects to `/`     |
-| `/login?as=NAME`     | the form, filled in for NAME, which submits itself                             |
-| `/logout`            | GET or POST: forgets the token, clears the cookie, redirects to `/`            |
-| `/practice`          | this table, for humans                                                         |
-| `/health`            | `ok`                                                                           |
-| `/slow?seconds=S`    | the home feed after S seconds, 0 to 60                                         |
-| `/hang`              | nothing, until the client leaves                                               |
-| `/reset`             | nothing: the TCP connection is reset                                           |
-| `/endless-image`     | the home feed with an image that never finishes                                |
-| `/endless-image.png` | that image: it starts, and never finishes                                      |
-| `/error?status=N`    | an error page, with any status from 500 to 599; 500 if none is given           |
-| `/captcha`           | a security check: neither logged in nor logged out                             |
-| `/heavy`             | the home feed, 5 MB of HTML with very long lines                               |
-| `/uncertain`         | a page that says nothing of its viewer                                         |
+| path                                  | answer                                                             |
+|---------------------------------------|--------------------------------------------------------------------|
+| `/`                                   | the home feed of the viewer whose `sessionid` is from here, if any |
+| `/login`                              | GET a form, any values will do; POST sets `sessionid`, goes to `/` |
+| `/login?as=NAME`                      | the form, filled in for NAME, which submits itself                 |
+| `/logout`                             | GET or POST: forgets the token, clears the cookie, goes to `/`     |
+| `/practice`                           | this table, for humans                                             |
+| `/health`                             | `ok`                                                               |
+| `/slow?seconds=S`                     | the home feed after S seconds, 0 to 60                             |
+| `/hang`                               | nothing, until the client leaves                                   |
+| `/reset`                              | nothing: the TCP connection is reset                               |
+| `/endless-image`                      | the home feed with an image that never finishes                    |
+| `/endless-image.png`                  | that image: it starts, and never finishes                          |
+| `/error?status=N`                     | an error page, with any status from 500 to 599; 500 by default     |
+| `/captcha`                            | a security check: neither logged in nor logged out                 |
+| `/heavy`                              | the home feed, 5 MB of HTML with very long lines                   |
+| `/uncertain`                          | a page that says nothing, nor do the endpoints if asked from it    |
+| `/api-only`                           | the same page, but the endpoints below tell                        |
+| `/page?state=&era=&kind=&rendered=`   | any page of `web.practice.pages`, of an invented viewer; else 400  |
+| `/obj/oec-ttweb-captcha/sdk.js`       | the script of the shop's captcha, which does nothing               |
+| `/passport/web/account/info/`         | JSON: the viewer's account, or `session_expired`                   |
+| `/node-webapp/api/common-app-context` | JSON: with the viewer as `user`, or without                        |
 
-All of it is our own invention, and it makes the browser ask for nothing elsewhere: style, script and pictures
-are inline, and the Content-Security-Policy forbids the rest.
+The home feed is built and weighs like the real one: it is the universal era's rendered home page. All of it
+is our own invention, and it makes the browser ask for nothing elsewhere: style, script and pictures are
+inline, and the Content-Security-Policy forbids the rest.
 """
 
 from quart import Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
+from web.practice.accounts import AccountEndpoints
+from web.practice.gallery import Gallery
 from web.practice.home import COOKIE, Route, render_home
+from web.practice.pages import all_pages
 from web.practice.trouble import TroublePages
 from web.practice.viewers import Viewers
 
@@ -42,7 +51,7 @@ def create_practice_app() -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     viewers = Viewers()
     pages = HomePages(viewers)
-    pages.routes += TroublePages(viewers).routes
+    pages.routes += TroublePages(viewers).routes + Gallery().routes + AccountEndpoints(viewers).routes
     for route in pages.routes:
         app.add_url_rule(route.path, endpoint=route.path, view_func=route.view, methods=list(route.methods))
     app.after_request(_finish)
@@ -70,7 +79,7 @@ class HomePages:
 
     async def home(self) -> ResponseReturnValue:
         """Answer with the viewer's feed."""
-        return await render_home(self._viewers)
+        return render_home(self._viewers)
 
     async def login(self) -> ResponseReturnValue:
         """Show the form, or log its sender in."""
@@ -96,7 +105,7 @@ class HomePages:
 
     async def practice(self) -> ResponseReturnValue:
         """List all pages."""
-        return await render_template("practice.html", routes=self.routes)
+        return await render_template("practice.html", routes=self.routes, pages=list(all_pages()))
 
     async def health(self) -> ResponseReturnValue:
         """Say that the site is up."""
@@ -104,7 +113,8 @@ class HomePages:
 
 
 async def _finish(response: Response) -> Response:
-    if response.mimetype == "text/html":
+    if response.mimetype in ("text/html", "application/json"):
         response.headers["Cache-Control"] = "no-store"
+    if response.mimetype == "text/html":
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

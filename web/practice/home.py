@@ -3,12 +3,16 @@
 from collections.abc import Awaitable, Callable
 
 import attrs
-from quart import render_template, request
+from quart import request
 from quart.typing import ResponseReturnValue
 
+from web.practice.pages import Era, Kind, Page, State, Viewer, render
 from web.practice.viewers import Viewers
 
 COOKIE = "sessionid"
+ENDLESS_IMAGE = """<article class="post">
+<div class="video"><img src="/endless-image.png" alt="A picture that never finishes"></div>
+</article>"""
 
 
 @attrs.frozen
@@ -25,12 +29,18 @@ class Route:
     example: str = attrs.field(default=attrs.Factory(lambda self: self.path, takes_self=True), kw_only=True)
 
 
-async def render_home(viewers: Viewers, *, ballast: str = "", endless_image: bool = False) -> str:
+def current_viewer(viewers: Viewers) -> Viewer | None:
+    """Return who sent the current request, by its cookie; None for nobody."""
+    return viewers.viewer_of(request.cookies.get(COOKIE))
+
+
+def render_home(viewers: Viewers, *, ballast: str = "", endless_image: bool = False) -> str:
     """Return the home feed as the viewer of the current request sees it.
 
     `ballast` is text for an inert script element: nothing reads it. `endless_image` puts the image that
     never finishes into the feed.
     """
-    name = viewers.name_of(request.cookies.get(COOKIE))
-    template = "logged_out.html" if name is None else "logged_in.html"
-    return await render_template(template, name=name, ballast=ballast, endless_image=endless_image)
+    viewer = current_viewer(viewers)
+    page = Page(State.LOGGED_OUT if viewer is None else State.LOGGED_IN, Era.UNIVERSAL, Kind.HOME)
+    tail = f'<script type="application/json" id="feed-state">\n{ballast}\n</script>' if ballast else ""
+    return render(page, viewer, feed_top=ENDLESS_IMAGE if endless_image else "", tail=tail)

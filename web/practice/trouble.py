@@ -11,11 +11,13 @@ from quart import abort, current_app, render_template, request
 from quart.typing import ResponseReturnValue
 
 from web.practice.home import Route, render_home
+from web.practice.pages import Era, Kind, Page, State, render, render_uncertain
 from web.practice.viewers import Viewers
 from web.serving import reset_connections
 
 MAX_SLOW_S = 60.0
 HEAVY_BYTES = 5_000_000
+HOME_BYTES = 480_000  # of the home feed itself
 HEAVY_LINES = 5
 # A PNG's signature and the header of an image of 540 x 960 pixels: enough for a browser to wait for the rest.
 IMAGE_START = bytes.fromhex("89504e470d0a1a0a 0000000d 49484452 0000021c 000003c0 08 02 00 00 00 f11737cb")
@@ -51,7 +53,7 @@ class TroublePages:
         if not 0 <= seconds <= MAX_SLOW_S:
             abort(400, f"seconds must be a number from 0 to {MAX_SLOW_S:g}")
         await trio.sleep(seconds)
-        return await render_home(self._viewers)
+        return render_home(self._viewers)
 
     async def hang(self) -> ResponseReturnValue:
         """Never answer; cancelled when the client leaves."""
@@ -68,7 +70,7 @@ class TroublePages:
 
     async def endless_image(self) -> ResponseReturnValue:
         """Answer with a home feed whose load event never comes."""
-        return await render_home(self._viewers, endless_image=True)
+        return render_home(self._viewers, endless_image=True)
 
     async def endless_image_png(self) -> ResponseReturnValue:
         """Start an image and never finish it."""
@@ -87,15 +89,15 @@ class TroublePages:
 
     async def captcha(self) -> ResponseReturnValue:
         """Answer with a security check, which shows neither a viewer nor a way to log in."""
-        return await render_template("captcha.html")
+        return render(Page(State.CHALLENGE, Era.UNIVERSAL, Kind.SECURITY_CHECK))
 
     async def heavy(self) -> ResponseReturnValue:
         """Answer with a home feed of 5 MB."""
-        return await render_home(self._viewers, ballast=_ballast())
+        return render_home(self._viewers, ballast=_ballast())
 
     async def uncertain(self) -> ResponseReturnValue:
-        """Answer with a page on which each method of the verdict finds nothing."""
-        return await render_template("uncertain.html")
+        """Answer with a page in which nothing tells; asked from it, the endpoints do not either."""
+        return render_uncertain()
 
 
 async def _image_start_only() -> AsyncIterator[bytes]:
@@ -115,7 +117,7 @@ def _ballast() -> str:
         for n in itertools.count()
     )
     item_bytes = len(next(items)) + 1
-    per_line = HEAVY_BYTES // HEAVY_LINES // item_bytes + 1
+    per_line = (HEAVY_BYTES - HOME_BYTES) // HEAVY_LINES // item_bytes + 1
     lines = (",".join(itertools.islice(items, per_line)) for _ in range(HEAVY_LINES))
     return "[" + ",\n".join(lines) + "]"
 

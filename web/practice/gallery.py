@@ -1,0 +1,49 @@
+"""Any one of the faithful pages, by its state, era and kind."""
+
+from quart import abort, request
+from quart.typing import ResponseReturnValue
+
+from web.practice.home import Route
+from web.practice.pages import NoSuchPage, Page, render
+
+SDK = "/* A stand-in for the script that would draw a captcha. */\n"
+
+
+class Gallery:
+    """The faithful pages, whoever asks: their viewers are invented."""
+
+    def __init__(self) -> None:
+        self.routes: tuple[Route, ...] = (
+            Route(
+                "/page",
+                "Any of the pages that a login verdict has to tell apart: all of them are listed below.",
+                self.page,
+                example="/page?state=logged_in&era=sigi&kind=home",
+            ),
+            Route(
+                "/obj/oec-ttweb-captcha/sdk.js",
+                "The script of the shop's captcha: it does nothing.",
+                self.sdk,
+            ),
+        )
+
+    async def page(self) -> ResponseReturnValue:
+        """Answer with the page of that `state`, `era` and `kind`; `rendered` is true or false, if given.
+
+        400 if there is no such page, saying why.
+        """
+        wanted = request.args
+        try:
+            page = Page.parse(
+                wanted.get("state", ""),
+                wanted.get("era", ""),
+                wanted.get("kind", ""),
+                wanted.get("rendered", "true"),
+            )
+        except NoSuchPage as exc:
+            abort(400, str(exc))
+        return render(page)
+
+    async def sdk(self) -> ResponseReturnValue:
+        """Answer with a script that does nothing."""
+        return SDK, {"Content-Type": "text/javascript; charset=utf-8"}

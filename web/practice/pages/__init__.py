@@ -1,0 +1,30 @@
+"""Pages that are built and weigh like the real ones, by state, era and kind.
+
+They are what a login verdict has to tell apart. All people, words and code in them are invented. `Page` says
+which pages there are, `evidence_of` what each of them carries, `render` makes it. Nothing here knows of HTTP.
+"""
+
+from web.practice.pages.ballast import TRAPS
+from web.practice.pages.evidence import Evidence, Place, evidence_of
+from web.practice.pages.page import CHALLENGES, Era, Kind, NoSuchPage, Page, State, all_pages
+from web.practice.pages.render import render, render_uncertain
+from web.practice.pages.viewer import INVENTED_VIEWER, VIEWED, Viewer
+
+__all__ = [
+    "CHALLENGES",
+    "INVENTED_VIEWER",
+    "TRAPS",
+    "VIEWED",
+    "Era",
+    "Evidence",
+    "Kind",
+    "NoSuchPage",
+    "Page",
+    "Place",
+    "State",
+    "Viewer",
+    "all_pages",
+    "evidence_of",
+    "render",
+    "render_uncertain",
+]
