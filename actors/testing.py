@@ -16,7 +16,7 @@ from actors.errors import BrowserLost, GreenroomError
 from actors.lifecycle import ProcessCount
 from actors.ports import Clone, Owned, OwnedDirectory, OwnedProcess, World
 from actors.resources import Usage
-from actors.verdict import Finding, LoginState, Method
+from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -24,7 +24,8 @@ class FakeWorld:
     """Profiles and browsers that do what they are told. Times are seconds; `math.inf` means for ever.
 
     Each of `clone_error`, `launch_error` and `navigate_error` is raised at the end of that step. `clones` and
-    `browsers` hold what exists now: both are empty when nothing was left behind. Set `page` for the verdict.
+    `browsers` hold what exists now: both are empty when nothing was left behind. Set `page` for the verdict,
+    `version` for what the master profile is: clones made before are not current any more.
     """
 
     clone_s: float = 0
@@ -34,6 +35,8 @@ class FakeWorld:
     close_s: float = 0
     remove_s: float = 0
     page: LoginState = LoginState.LOGGED_IN
+    probe_s: float = 0
+    version: str = "1"
     clone_error: Exception | None = None
     launch_error: Exception | None = None
     navigate_error: Exception | None = None
@@ -52,7 +55,7 @@ class FakeWorld:
     @contextlib.asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
         """See `ports.Profiles`."""
-        clone = Clone(Path("/clones") / session_id)
+        clone = Clone(Path("/clones") / session_id, version=self.version)
         self.clones.add(session_id)
         try:
             await _take(self.clone_s, self.clone_error)
@@ -64,6 +67,11 @@ class FakeWorld:
             clone.freed_bytes = self.usage.disk_bytes
             if self.remove_error is not None:
                 raise self.remove_error
+
+    async def is_current(self, clone: Clone) -> bool:
+        """See `ports.Profiles`: false, too, when cloning would fail now."""
+        await trio.lowlevel.checkpoint()
+        return clone.version == self.version and self.clone_error is None
 
     @contextlib.asynccontextmanager
     async def open_host(self, session_id: str) -> AsyncIterator["FakeBrowser"]:
@@ -123,7 +131,11 @@ class FakeBrowser:
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:  # noqa: ARG002  # likewise
         """Take the world's `inspect_s` and find its `page`."""
         await self._take(self.world.inspect_s, None)
-        return Finding(method=method, state=self.world.page)
+        return find_state(method, self.world.page)
+
+    async def probe(self) -> None:
+        """Take the world's `probe_s`."""
+        await self._take(self.world.probe_s, None)
 
     async def wait_lost(self) -> None:
         """Wait for `crash`."""
@@ -146,11 +158,28 @@ class FakeBrowser:
         self.ended = ProcessCount(politely=count) if self.closed_politely else ProcessCount(by_force=count)
 
     async def _take(self, seconds: float, error: Exception | None) -> None:
-        if self._lost.is_set():
-            await self.wait_lost()
-        with trio.move_on_after(seconds):
-            await self.wait_lost()
+        if seconds or self._lost.is_set():
+            with trio.move_on_after(seconds):
+                await self.wait_lost()
         await _take(0, error)
+
+
+def find_state(method: Method, state: LoginState) -> Finding:
+    """Return a finding from which that state follows."""
+    if state is LoginState.UNCERTAIN:
+        return Finding(method=method)
+    reasons = {
+        LoginState.LOGGED_IN: LoginReason.VIEWER_OBJECT,
+        LoginState.LOGGED_OUT: LoginReason.LOGIN_BUTTON,
+    }
+    told = Evidence(
+        rule="told to",
+        place="test",
+        points_to=state,
+        strength=Strength.STRUCTURE,
+        reason=reasons[state],
+    )
+    return Finding(method=method, evidence=(told,))
 
 
 async def _take(seconds: float, error: Exception | None) -> None:

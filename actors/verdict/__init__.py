@@ -1,20 +1,29 @@
-"""Who is looking at this page? Pure judgement on a page's content, and the order in which to ask."""
+"""Who is looking at this page? Evidence on a page, and judgement of it.
 
-from actors.verdict.detector import InspectablePage, LoginDetector
-from actors.verdict.dom import SELECTOR_NAMES, judge_elements
-from actors.verdict.html import LOGGED_IN_INDICATORS, LOGGED_OUT_INDICATORS, analyse_html
-from actors.verdict.verdict import Finding, LoginState, Method, Verdict
+The order in which a browser's page is asked is in `actors.verdict.detector`.
+"""
+
+from actors.verdict.html import analyse_html
+from actors.verdict.policy import Decision, decide
+from actors.verdict.verdict import (
+    Evidence,
+    Finding,
+    LoginReason,
+    LoginState,
+    Method,
+    Strength,
+    Verdict,
+)
 
 __all__ = [
-    "LOGGED_IN_INDICATORS",
-    "LOGGED_OUT_INDICATORS",
-    "SELECTOR_NAMES",
+    "Decision",
+    "Evidence",
     "Finding",
-    "InspectablePage",
-    "LoginDetector",
+    "LoginReason",
     "LoginState",
     "Method",
+    "Strength",
     "Verdict",
     "analyse_html",
-    "judge_elements",
+    "decide",
 ]

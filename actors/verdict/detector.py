@@ -6,7 +6,8 @@ from typing import Protocol
 import attrs
 import trio
 
-from actors.verdict.verdict import Finding, LoginState, Method, Verdict
+from actors.verdict.policy import Decision, decide
+from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Verdict
 
 
 class InspectablePage(Protocol):
@@ -19,12 +20,25 @@ class InspectablePage(Protocol):
         """Load the page again, up to its document."""
 
 
+_NO_ANSWER = Decision(LoginState.UNCERTAIN, LoginReason.TIMED_OUT, conclusive=False)
+
+
+@attrs.define
+class _Try:
+    """One look at the page, with what it has come to so far."""
+
+    decision: Decision = _NO_ANSWER
+    method: Method = Method.HTML
+    findings: list[Finding] = attrs.field(factory=list)
+
+
 @attrs.frozen(kw_only=True)
 class LoginDetector:
-    """Judges a page by each method in turn until one is conclusive; refreshes it before each retry.
+    """Judges a page by each method in turn until the evidence is conclusive; refreshes it before each retry.
 
-    One try takes at most `timeout_s` seconds; there are `1 + retries` of them. Running out of either leaves
-    the verdict UNCERTAIN, with whatever was found.
+    One try takes at most `timeout_s` seconds; there are `1 + retries` of them, as long as the verdict is
+    UNCERTAIN. Evidence counts for the try in which it was found: a refreshed page is another page. A try
+    that is cut off has no result.
     """
 
     timeout_s: float
@@ -36,26 +50,36 @@ class LoginDetector:
         """Return the verdict. Lets the page's own errors through: a lost browser is no verdict."""
         started = trio.current_time()
         findings: list[Finding] = []
-        tries = 0
-        decided: Finding | None = None
-        while decided is None and tries <= self.retries:
-            with trio.move_on_after(self.timeout_s):
-                if tries > 0:
+        for tries in range(1, self.retries + 2):
+            look = _Try()
+            with trio.move_on_after(self.timeout_s) as scope:
+                if tries > 1:
                     await page.refresh()
-                decided = await self._try_methods(page, findings)
-            tries += 1
+                await self._try_methods(page, look)
+            if scope.cancelled_caught:  # what was found is not all that there is
+                look.decision = _NO_ANSWER
+            findings += look.findings
+            if look.decision.state is not LoginState.UNCERTAIN:
+                break
+        handles = [finding.viewer for finding in look.findings if finding.viewer]
         return Verdict(
-            state=decided.state if decided else LoginState.UNCERTAIN,
-            method=decided.method if decided else Method.HTML,
+            state=look.decision.state,
+            reason=look.decision.reason,
+            method=look.method,
             findings=tuple(findings),
             tries=tries,
             elapsed_ms=round((trio.current_time() - started) * 1000),
+            viewer=handles[0] if handles and look.decision.state is LoginState.LOGGED_IN else None,
         )
 
-    async def _try_methods(self, page: InspectablePage, findings: list[Finding]) -> Finding | None:
+    async def _try_methods(self, page: InspectablePage, look: _Try) -> None:
+        evidence: list[Evidence] = []
         for method in self.methods:
             finding = await page.inspect(method, self.selectors)
-            findings.append(finding)
-            if finding.state is not LoginState.UNCERTAIN:
-                return finding
-        return None
+            look.findings.append(finding)
+            evidence += finding.evidence
+            before, look.decision = look.decision, decide(evidence)
+            if look.decision.reason is not before.reason or look.decision.state is not before.state:
+                look.method = method
+            if look.decision.conclusive:
+                return

@@ -1,0 +1,24 @@
+"""Whether two addresses are of one site."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_same_site(one: str, other: str) -> bool:
+    """Return whether two URLs have the same host, or hosts of one domain, as www.tiktok.com and m.tiktok.com.
+
+    A domain is taken to be the last two labels of a host's name, which is right for TikTok's.
+    """
+    domain = _domain(one)
+    return bool(domain) and domain == _domain(other)
+
+
+def _domain(url: str) -> str:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ".".join(host.split(".")[-2:])

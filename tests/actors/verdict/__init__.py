@@ -1,0 +1,1 @@
+"""The login verdict: evidence on pages, and what follows from it."""

@@ -1,0 +1,56 @@
+"""Small pages and evidence, made by hand."""
+
+from actors.verdict import Decision, Evidence, LoginReason, LoginState, Strength, analyse_html, decide
+from actors.verdict.dom import challenge as challenged
+
+LOGGED_IN, LOGGED_OUT, UNCERTAIN = LoginState.LOGGED_IN, LoginState.LOGGED_OUT, LoginState.UNCERTAIN
+UNIVERSAL = "__UNIVERSAL_DATA_FOR_REHYDRATION__"
+VIEWER = '{"uid":"6812","uniqueId":"quiet.heron"}'
+SOMEBODY = f'{{"__DEFAULT_SCOPE__":{{"webapp.app-context":{{"user":{VIEWER}}}}}}}'
+NOBODY = '{"__DEFAULT_SCOPE__":{"webapp.app-context":{"language":"en"}}}'
+
+
+def script(name: str, text: str) -> str:
+    return f'<script id="{name}" type="application/json">{text}</script>'
+
+
+def code(text: str, id_: str = "") -> str:
+    return f'<script id="{id_}">{text}</script>' if id_ else f"<script>{text}</script>"
+
+
+def pumbaa(flag: str) -> str:
+    return f'<meta name="pumbaa-ctx" content="host=www.tiktok.com,login={flag},region=NL">'
+
+
+def e2e(*names: str) -> str:
+    return "".join(f'<div data-e2e="{name}">x</div>' for name in names)
+
+
+def judge(page: str | bytes, *, is_elsewhere: bool = False) -> tuple[LoginState, LoginReason]:
+    decision = decide(analyse_html(page, is_elsewhere=is_elsewhere).evidence)
+    return decision.state, decision.reason
+
+
+def piece(points_to: LoginState, strength: Strength, reason: LoginReason) -> Evidence:
+    return Evidence(rule="rule", place="place", points_to=points_to, strength=strength, reason=reason)
+
+
+SEEN = piece(LOGGED_IN, Strength.STRUCTURE, LoginReason.VIEWER_OBJECT)
+SEEN_BY_API = piece(LOGGED_IN, Strength.STRUCTURE, LoginReason.VIEWER_API)
+ABSENT = piece(LOGGED_OUT, Strength.ABSENCE, LoginReason.VIEWER_OBJECT)
+FLAG_IN = piece(LOGGED_IN, Strength.STRUCTURE, LoginReason.LOGIN_FLAG)
+FLAG_OUT = piece(LOGGED_OUT, Strength.STRUCTURE, LoginReason.LOGIN_FLAG)
+CONTROLS = piece(LOGGED_IN, Strength.DOM, LoginReason.VIEWER_CONTROLS)
+BUTTON = piece(LOGGED_OUT, Strength.DOM, LoginReason.LOGIN_BUTTON)
+WORDS_IN = piece(LOGGED_IN, Strength.WORDS, LoginReason.NOTHING_FOUND)
+CUT_SHORT = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.UNREADABLE)
+BROKEN_DATA = piece(UNCERTAIN, Strength.ABSENCE, LoginReason.UNREADABLE)
+CHALLENGE = challenged("rule", "place")
+ELSEWHERE = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.NOT_TIKTOK)
+
+
+def decided(*evidence: Evidence) -> Decision:
+    """Return the decision, which is the same whatever the order of the evidence."""
+    decision = decide(evidence)
+    assert decide(evidence[::-1]) == decision
+    return decision

@@ -1,0 +1,100 @@
+"""What follows from evidence."""
+
+import pytest
+
+from actors.verdict import Evidence, LoginReason, LoginState
+from tests.actors.verdict.builders import (
+    ABSENT,
+    BROKEN_DATA,
+    BUTTON,
+    CHALLENGE,
+    CONTROLS,
+    CUT_SHORT,
+    ELSEWHERE,
+    FLAG_IN,
+    FLAG_OUT,
+    LOGGED_IN,
+    LOGGED_OUT,
+    SEEN,
+    SEEN_BY_API,
+    UNCERTAIN,
+    WORDS_IN,
+    decided,
+)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state", "reason"),
+    [
+        ([SEEN], LOGGED_IN, LoginReason.VIEWER_OBJECT),
+        ([SEEN_BY_API], LOGGED_IN, LoginReason.VIEWER_API),
+        ([CONTROLS], LOGGED_IN, LoginReason.VIEWER_CONTROLS),
+        ([FLAG_OUT], LOGGED_OUT, LoginReason.LOGIN_FLAG),
+        ([BUTTON], LOGGED_OUT, LoginReason.LOGIN_BUTTON),
+        ([ABSENT], LOGGED_OUT, LoginReason.VIEWER_OBJECT),
+        ([SEEN, BUTTON], LOGGED_IN, LoginReason.VIEWER_OBJECT),
+        ([SEEN, ABSENT], LOGGED_IN, LoginReason.VIEWER_OBJECT),
+        ([FLAG_OUT, CONTROLS], LOGGED_OUT, LoginReason.LOGIN_FLAG),
+        ([CONTROLS, ABSENT], LOGGED_IN, LoginReason.VIEWER_CONTROLS),
+        ([BUTTON, WORDS_IN], LOGGED_OUT, LoginReason.LOGIN_BUTTON),
+        ([FLAG_IN, CONTROLS], LOGGED_IN, LoginReason.VIEWER_CONTROLS),
+        ([ABSENT, BROKEN_DATA], LOGGED_OUT, LoginReason.VIEWER_OBJECT),
+    ],
+)
+def test_strongest_evidence_decides(evidence: list[Evidence], state: LoginState, reason: LoginReason) -> None:
+    """Structure beats DOM, DOM beats absence."""
+    decision = decided(*evidence)
+    assert (decision.state, decision.reason) == (state, reason)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [[SEEN, FLAG_OUT], [SEEN_BY_API, FLAG_OUT], [FLAG_IN, FLAG_OUT], [CONTROLS, BUTTON], [FLAG_IN, BUTTON]],
+)
+def test_strong_evidence_against_strong_evidence_is_a_conflict(evidence: list[Evidence]) -> None:
+    """What contradicts itself is not outvoted."""
+    decision = decided(*evidence, WORDS_IN)
+    assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.CONFLICT)
+
+
+@pytest.mark.parametrize("evidence", [[], [WORDS_IN] * 9, [FLAG_IN], [FLAG_IN, WORDS_IN]])
+def test_words_and_the_flag_alone_prove_nothing(evidence: list[Evidence]) -> None:
+    """A login needs a viewer object, or the controls that only a viewer gets."""
+    decision = decided(*evidence)
+    assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.NOTHING_FOUND)
+    assert not decision.conclusive
+
+
+@pytest.mark.parametrize("other", [SEEN, SEEN_BY_API, CONTROLS, FLAG_OUT, BUTTON, ABSENT, CUT_SHORT])
+def test_challenge_and_another_site_end_it_whatever_else_there_is(other: Evidence) -> None:
+    """What is shown is not the page that was asked for."""
+    for stop, reason in ((CHALLENGE, LoginReason.CHALLENGE), (ELSEWHERE, LoginReason.NOT_TIKTOK)):
+        decision = decided(other, stop)
+        assert (decision.state, decision.reason, decision.conclusive) == (UNCERTAIN, reason, True)
+
+
+@pytest.mark.parametrize("proof", [SEEN, CONTROLS])
+def test_page_cut_short_is_never_logged_in_by_itself(proof: Evidence) -> None:
+    """What speaks against a login may stand in the rest."""
+    decision = decided(proof, CUT_SHORT)
+    assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.UNREADABLE)
+    assert decided(BUTTON, CUT_SHORT).state is LOGGED_OUT
+
+
+def test_endpoints_prove_a_login_whose_page_was_cut_short() -> None:
+    """They answer for the viewer, whatever the page is like."""
+    assert decided(SEEN, CUT_SHORT, SEEN_BY_API).state is LOGGED_IN
+
+
+@pytest.mark.parametrize(
+    ("evidence", "conclusive"),
+    [([SEEN], True), ([CONTROLS], True), ([BUTTON], True), ([FLAG_OUT], True), ([ABSENT], False)],
+)
+def test_absence_waits_for_the_other_methods(evidence: list[Evidence], conclusive: bool) -> None:
+    """That nobody is where the viewer would be decides only when nothing else does."""
+    assert decided(*evidence).conclusive is conclusive
+
+
+def test_broken_data_is_said_to_be_the_reason() -> None:
+    """Data that can't be read is told from a page that has none."""
+    assert decided(BROKEN_DATA).reason is LoginReason.UNREADABLE

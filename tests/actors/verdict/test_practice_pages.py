@@ -1,0 +1,45 @@
+"""Every page of the practice site, which are built like the real ones."""
+
+import time
+
+import pytest
+
+from actors.verdict import LoginReason, analyse_html, decide
+from tests.actors.verdict.builders import LOGGED_IN, LOGGED_OUT, UNCERTAIN
+from web.practice.pages import INVENTED_VIEWER, Page, State, all_pages, evidence_of, render, render_uncertain
+
+MAX_MS_PER_MB = 20
+STATES = {State.LOGGED_IN: LOGGED_IN, State.LOGGED_OUT: LOGGED_OUT, State.CHALLENGE: UNCERTAIN}
+
+
+@pytest.mark.parametrize("page", list(all_pages()), ids=lambda page: page.name)
+def test_practice_page_is_judged_as_what_it_is(page: Page) -> None:
+    """Its state, as text and as bytes; the handle of its viewer where it names one."""
+    html = render(page)
+    finding = analyse_html(html)
+    decision = decide(finding.evidence)
+    assert decision.state is STATES[page.state]
+    assert (decision.reason is LoginReason.CHALLENGE) == (page.state is State.CHALLENGE)
+    assert decide(analyse_html(html.encode()).evidence) == decision
+    is_named = page.state is State.LOGGED_IN and evidence_of(page).place is not None
+    assert finding.viewer == (INVENTED_VIEWER.handle if is_named else None)
+
+
+def test_page_without_evidence_is_uncertain() -> None:
+    """With all the traps on it and nothing else."""
+    decision = decide(analyse_html(render_uncertain()).evidence)
+    assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.NOTHING_FOUND)
+
+
+@pytest.mark.parametrize("page", list(all_pages()), ids=lambda page: page.name)
+def test_practice_page_takes_at_most_20_ms_a_megabyte(page: Page) -> None:
+    """In processor time, the best of several; a page under a megabyte counts as one."""
+    html = render(page)
+    best = min(_measure(html) for _ in range(5))
+    assert best <= MAX_MS_PER_MB * -(-len(html) // 1_000_000)
+
+
+def _measure(html: str) -> float:
+    started = time.thread_time()
+    analyse_html(html)
+    return (time.thread_time() - started) * 1000
