@@ -1,12 +1,13 @@
 """A session's clone as the daemon keeps it: in the ledger before it exists, measured when it goes."""
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 
 import attrs
 import trio
 
-from actors.errors import ResourcesExhausted
+from actors.errors import GreenroomError, ResourcesExhausted
 from actors.ledger import Ledger
 from actors.ports import Clone
 from actors.profile import ProfileCloner
@@ -23,18 +24,30 @@ class LedgeredProfiles:
 
     @contextlib.asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
-        """Own a clone, unless the machine is short of what a session needs; see `ports.Profiles`."""
-        lacking = await trio.to_thread.run_sync(self._shortage, abandon_on_cancel=True)
-        if lacking:
-            raise ResourcesExhausted(lacking)
-        async with self.ledger.hold(session_id), self.cloner.open_clone(session_id) as path:
-            clone = Clone(path)
-            try:
-                yield clone
-            finally:
-                with trio.CancelScope(shield=True):
-                    clone.freed_bytes = await trio.to_thread.run_sync(disk_usage, path)
+        """Own a clone, unless the machine is short of what a session needs; see `ports.Profiles`.
 
-    def _shortage(self) -> str | None:
-        size = disk_usage(self.cloner.master)
-        return shortage(self.ledger.folder, attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + size))
+        What was promised to sessions let in before, and not taken by them yet, counts as taken.
+        """
+        look = await trio.to_thread.run_sync(self.cloner.look, abandon_on_cancel=True)
+        needs = attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
+        with self.ledger.promises.promise(session_id, needs) as promised:
+            check = functools.partial(shortage, self.ledger.folder, needs, promised=promised)
+            lacking = await trio.to_thread.run_sync(check, abandon_on_cancel=True)
+            if lacking:
+                raise ResourcesExhausted(lacking)
+            async with self.ledger.hold(session_id), self.cloner.open_clone(session_id) as path:
+                self.ledger.promises.clone_made(session_id)
+                clone = Clone(path, look.version)
+                try:
+                    yield clone
+                finally:
+                    with trio.CancelScope(shield=True):
+                        clone.freed_bytes = await trio.to_thread.run_sync(disk_usage, path)
+
+    async def is_current(self, clone: Clone) -> bool:
+        """See `ports.Profiles`."""
+        try:
+            look = await trio.to_thread.run_sync(self.cloner.look, abandon_on_cancel=True)
+        except GreenroomError:
+            return False
+        return look.version == clone.version

@@ -11,7 +11,7 @@ import itertools
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -23,6 +23,7 @@ import trio
 from actors.errors import CloneFailed
 from actors.owner import OWNER
 from actors.profile import remove_clone
+from actors.resources import Promises
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LOCK_NAME = "owner.lock"
@@ -32,7 +33,7 @@ _ENTRY_VERSION = 1
 _numbers = itertools.count(1)
 _log = structlog.get_logger("greenroom.ledger")
 
-KillMarked = Callable[[str], object]
+KillMarked = Callable[[str], Sequence[int]]
 
 
 class OwnedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,10 +81,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @attrs.define(eq=False, kw_only=True)
 class Ledger:
-    """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`."""
+    """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
+
+    Beside what sessions own, it has in `promises` what they are about to take; those die with the daemon.
+    """
 
     owner: str
     folder: Path
+    promises: Promises = attrs.field(factory=Promises, init=False)
     _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
     _holders: Counter[str] = attrs.field(factory=Counter, init=False)
 
@@ -94,7 +99,7 @@ class Ledger:
 
     def session_directories(self) -> list[Path]:
         """Return the directories of sessions that exist now, whether an entry lists them or not. Blocks."""
-        return [path for path in self.folder.iterdir() if path.name not in {_LOCK_NAME, _ENTRIES_NAME}]
+        return _session_directories(self.folder)
 
     @contextlib.asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[Entry]:
@@ -156,8 +161,9 @@ class Ledger:
 async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterator[Ledger]:
     """Own a new ledger in `clones_dir` for the length of the block; first end what dead daemons left there.
 
-    `kill_marked` kills the processes that carry a marker, until none is left. Leaving the block removes the
-    ledger, unless something that it lists could not be removed: the next daemon then tries again.
+    `kill_marked` kills the processes that carry a marker, until none is left, and returns the pids of those
+    that it has to leave. Leaving the block removes the ledger, unless something that it lists could not be
+    removed or ended: the next daemon then tries again.
     Raises `CloneFailed` when `clones_dir` can't be written.
     """
     ledger, lock = await trio.to_thread.run_sync(_begin, clones_dir, kill_marked)
@@ -197,7 +203,8 @@ def _finish(ledger: Ledger, lock: filelock.BaseFileLock) -> None:
 def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
     """End what dead daemons' ledgers in `clones_dir` list; return how many there were. Blocks.
 
-    What can't be read or removed is logged, and costs nothing else.
+    What can't be read or removed is logged, and costs nothing else. The entry of a session whose processes
+    can't be ended stays, for the next sweep; its directories go.
     """
     count = 0
     for folder in sorted(clones_dir.iterdir()):
@@ -217,24 +224,45 @@ def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
 
 
 def _sweep_dead(folder: Path, kill_marked: KillMarked) -> None:
-    sessions = 0
-    for entry in _read_entries(folder):
-        sessions += 1
+    ended, alive = [], []
+    for path, entry in _read_entries(folder):
         for process in entry.processes:
             process.kill()
-        kill_marked(entry.marker)
+        if pids := kill_marked(entry.marker):
+            _log.warning(
+                "processes of a dead daemon can't be ended: the next start tries again",
+                owner=folder.name,
+                session_id=entry.session,
+                pids=list(pids),
+            )
+            alive.append(path)
+        else:
+            ended.append(path)
     try:
-        remove_clone(folder)
-    except CloneFailed as exc:
-        _log.error("a dead daemon's directory can't be removed", detail=exc.detail)
+        for path in [*_session_directories(folder), *ended] if alive else [folder]:
+            _remove(path)
+    except (CloneFailed, OSError) as exc:
+        detail = exc.detail if isinstance(exc, CloneFailed) else str(exc)
+        _log.error("a dead daemon's directory can't be removed", detail=detail)
     else:
-        _log.info("ended what a dead daemon left", owner=folder.name, sessions=sessions)
+        _log.info("ended what a dead daemon left", owner=folder.name, sessions=len(ended))
 
 
-def _read_entries(folder: Path) -> Iterator[Entry]:
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        remove_clone(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _session_directories(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name not in {_LOCK_NAME, _ENTRIES_NAME}]
+
+
+def _read_entries(folder: Path) -> Iterator[tuple[Path, Entry]]:
     for path in sorted((folder / _ENTRIES_NAME).glob("*.json")):
         try:
-            yield _read_entry(path, folder)
+            yield path, _read_entry(path, folder)
         except (OSError, ValueError, RecursionError) as exc:
             _log.error("a ledger entry can't be read", entry=path.name, detail=str(exc))
 

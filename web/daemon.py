@@ -10,12 +10,16 @@ import trio
 
 from actors.browser import BrowserHosts, EngineName, Sandbox
 from actors.ports import World
+from actors.resources import give_back_memory
 from supervisor import Supervisor, open_supervisor
 from supervisor.world import open_world
 from web.app import create_app
 from web.logs import log_session_event
 from web.serving import open_server, sole_error_bare
 from web.settings import DaemonSettings
+
+# How often memory is given back, which takes a millisecond or so.
+_GIVE_BACK_S = 60.0
 
 _log = structlog.get_logger("greenroom.daemon")
 
@@ -53,6 +57,7 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, sole_error_bare(layers=1):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
+            nursery.start_soon(_give_back_memory)
             async with open_world(settings) as world, open_daemon(settings, world=world) as daemon:
                 browsers = world.browsers
                 say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
@@ -66,6 +71,13 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
                     await daemon.supervisor.drain(settings.drain_grace)
             nursery.cancel_scope.cancel(reason="the daemon has stopped")
     _log.info("stopped")
+
+
+async def _give_back_memory() -> None:
+    """Keep what sessions have freed from adding up: a daemon runs for months."""
+    while True:
+        await trio.sleep(_GIVE_BACK_S)
+        give_back_memory()
 
 
 async def _heed_signals(

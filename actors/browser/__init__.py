@@ -1,16 +1,24 @@
-"""Browsers out of process: what the daemon says to a browser host, and the host itself."""
+"""Browsers out of process: what the daemon says to a browser host, and the host itself.
 
-from actors.browser.cells import (
-    Sandbox,
-    bubblewrap_problem,
-    choose_sandbox,
-    end_marked,
-    marked_processes,
-    own_processes,
-)
-from actors.browser.client import BrowserHosts, ScraplingFetcherAdapter
-from actors.browser.engines import Engine, EngineName, find_engine
-from actors.browser.frames import Proxy
+Names are imported when they are first asked for. A browser host runs this file too, on its way to modules of
+its own, and the daemon's, with Trio and structlog, would cost each host 12 MB and 0.1 s.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.browser.cells import (
+        Sandbox,
+        bubblewrap_problem,
+        choose_sandbox,
+        end_marked,
+        marked_processes,
+        own_processes,
+    )
+    from actors.browser.client import BrowserHosts, ScraplingFetcherAdapter
+    from actors.browser.engines import Engine, EngineName, find_engine
+    from actors.browser.frames import Proxy
 
 __all__ = [
     "BrowserHosts",
@@ -26,3 +34,25 @@ __all__ = [
     "marked_processes",
     "own_processes",
 ]
+
+_MODULES = {
+    "cells": (
+        "Sandbox",
+        "bubblewrap_problem",
+        "choose_sandbox",
+        "end_marked",
+        "marked_processes",
+        "own_processes",
+    ),
+    "client": ("BrowserHosts", "ScraplingFetcherAdapter"),
+    "engines": ("Engine", "EngineName", "find_engine"),
+    "frames": ("Proxy",),
+}
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that this finds
+
+    def __getattr__(name: str) -> object:
+        for module, names in _MODULES.items():
+            if name in names:
+                return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

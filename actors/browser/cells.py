@@ -147,7 +147,9 @@ async def open_cell(
     Its standard input is a socket, its output and error streams one pipe. Its processes carry `marker` and
     keep their temporary files in `scratch`, a directory that does not exist yet; both are made up if they are
     not given. Leaving the block kills the whole cell, waits until it is gone, and removes `scratch`.
-    Raises `BrowserLost` when the cell does not start.
+    Raises `BrowserLost` when the cell does not start. Also when its processes can't be ended within 5 s, as
+    those that wait for a dead disk: its detail then names them, and `scratch` stays, and with that the entry
+    of a ledger that lists both.
 
     The process is started on the event loop's own thread, in about a millisecond: the kernel's
     death signal is tied to the thread that starts it, and a worker thread goes away when idle.
@@ -159,7 +161,10 @@ async def open_cell(
 
 @contextlib.asynccontextmanager
 async def _open_scratch(wanted: Path | None) -> AsyncIterator[str]:
-    """Own a directory for temporary files: a driver that is killed leaves some behind."""
+    """Own a directory for temporary files: a driver that is killed leaves some behind.
+
+    It stays where a process outlives its cell: as long as it is there, the ledger keeps the cell's entry.
+    """
     try:
         if wanted is None:
             scratch = tempfile.mkdtemp(prefix="greenroom-")
@@ -168,11 +173,16 @@ async def _open_scratch(wanted: Path | None) -> AsyncIterator[str]:
             scratch = str(wanted)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
+    in_use = False
     try:
         yield scratch
+    except _NotEnded:
+        in_use = True
+        raise
     finally:
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(functools.partial(shutil.rmtree, scratch, ignore_errors=True))
+        if not in_use:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(functools.partial(shutil.rmtree, scratch, ignore_errors=True))
 
 
 @contextlib.asynccontextmanager
@@ -197,13 +207,16 @@ async def _open_processes(
             await trio.aclose_forcefully(cell.output)
         cell._close()  # noqa: SLF001  # its own maker
         if reaping.cancelled_caught:
-            raise BrowserLost("A browser's processes could not be ended", detail=f"cell {token}")
+            raise _NotEnded(token, _survivors(token))
 
 
 def _start(
     command: Sequence[str], sandbox: Sandbox, token: str, scratch: str
 ) -> tuple[Cell, trio.lowlevel.FdStream]:
-    """Return a started cell and bubblewrap's report on it. Raises `OSError`, leaving nothing behind."""
+    """Return a started cell and bubblewrap's report on it.
+
+    Raises `OSError`, leaving nothing behind, or `BrowserLost` when what was started can't be ended.
+    """
     with contextlib.ExitStack() as always, contextlib.ExitStack() as on_failure:
         ours, theirs = socket.socketpair()
         on_failure.callback(ours.close)
@@ -223,9 +236,7 @@ def _start(
             pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
             start_new_session=True,
         )
-        on_failure.callback(process.wait)
-        on_failure.callback(end_marked, token)
-        on_failure.callback(process.kill)
+        on_failure.callback(_end_started, process, token)
         pidfd = os.pidfd_open(process.pid)
         on_failure.pop_all()
     cell = Cell(
@@ -237,6 +248,25 @@ def _start(
         pidfd=pidfd,
     )
     return cell, trio.lowlevel.FdStream(info_read)
+
+
+def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
+    """End and reap a process for which there is no cell yet. Raises `BrowserLost` when it can't be ended."""
+    process.kill()
+    left = end_marked(token)
+    try:
+        process.wait(_OUTER_EXIT_S)
+    except subprocess.TimeoutExpired:
+        left = left or [process.pid]  # one that is just ending shows no marker any more
+    if left:
+        raise _NotEnded(token, left)
+
+
+class _NotEnded(BrowserLost):
+    """Processes outlive SIGKILL."""
+
+    def __init__(self, token: str, pids: Sequence[int]) -> None:
+        super().__init__("A browser's processes could not be ended", detail=f"cell {token}, pids {pids}")
 
 
 def own_processes() -> list[psutil.Process]:
@@ -251,7 +281,7 @@ def kill_marked(token: str) -> int:
     """
     # Within a sandbox, process 1 is its init: it takes no signal from inside, and ends with the host.
     try:
-        victims = [process for process in _marked(token) if process.pid not in {1, os.getpid()}]
+        victims = _others(token)
     except OSError:
         return 1
     for process in victims:
@@ -261,16 +291,41 @@ def kill_marked(token: str) -> int:
 
 
 def end_own_cell() -> None:
-    """Kill everything else in the cell that the calling process belongs to, until nothing is left of it."""
+    """Kill everything else in the cell that the calling process belongs to, as `end_marked` does.
+
+    What can't be killed is the daemon's business, or its successor's: it is in their ledger.
+    """
     token = os.environ.get(MARKER)
     if token:
         end_marked(token)
 
 
-def end_marked(token: str) -> None:
-    """Kill the cell `token` until nothing is left of it, the calling process aside. Blocks."""
+def end_marked(token: str) -> list[int]:
+    """Kill the cell `token` until nothing is left of it, the calling process aside, or for 5 s. Blocks.
+
+    Returns the pids of what is left: a process in an uninterruptible sleep, such as on a dead disk, dies of
+    SIGKILL only when it wakes. Where what is left can't be seen, for want of a file descriptor, 0 stands for
+    it, which is nobody's pid.
+    """
+    give_up = time.monotonic() + _REAP_S
     for _ in _sweeps(token):
+        if time.monotonic() > give_up:
+            return _survivors(token)
         time.sleep(_SWEEP_INTERVAL_S)
+    return []
+
+
+def _survivors(token: str) -> list[int]:
+    """Return the pids of what is left of the cell `token`, or 0 where that can't be seen."""
+    try:
+        return [process.pid for process in _others(token)]
+    except OSError:
+        return [0]
+
+
+def _others(token: str) -> list[psutil.Process]:
+    """Return the processes of the cell `token` that the calling process can kill and is not itself."""
+    return [process for process in _marked(token) if process.pid not in {1, os.getpid()}]
 
 
 def _sweeps(token: str) -> Iterator[None]:

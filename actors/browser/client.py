@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from actors.browser.redact import redact
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.ledger import Ledger
 from actors.lifecycle import ProcessCount
-from actors.resources import Usage, measure
+from actors.resources import Promises, Usage, measure
 from actors.verdict import Finding, Method
 
 HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
@@ -41,9 +40,8 @@ _log = structlog.get_logger("greenroom.host")
 class BrowserHosts:
     """Runs each browser in a host process, and that in a cell, of its own. Satisfies `ports.Browsers`.
 
-    With a `ledger`, whoever comes after a crash of this process can end what is left of them. Launches are
-    `launching` at a time, first come first served, one more than there are cores: a launch keeps a core busy
-    for seconds, and ten at once would all end last. The one more is for a launch that hangs.
+    With a `ledger`, whoever comes after a crash of this process can end what is left of them, and what a
+    session was promised counts as taken once its browser runs.
     """
 
     engine: Engine
@@ -51,9 +49,6 @@ class BrowserHosts:
     proxy: frames.Proxy | None = None
     ledger: Ledger | None = None
     host_command: Sequence[str] = HOST_COMMAND
-    launching: trio.CapacityLimiter = attrs.field(
-        factory=lambda: trio.CapacityLimiter((os.cpu_count() or 1) + 1)
-    )
 
     @contextlib.asynccontextmanager
     async def open_host(self, session_id: str) -> AsyncIterator["ScraplingFetcherAdapter"]:
@@ -66,7 +61,7 @@ class BrowserHosts:
                 engine=self.engine,
                 proxy=self.proxy,
                 sandbox=self.sandbox,
-                launching=self.launching,
+                promises=self.ledger.promises if self.ledger else Promises(),
             )
             try:
                 yield adapter
@@ -137,7 +132,8 @@ class HostLink:
     async def request(self, request: frames.Request) -> frames.Reply:
         """Send `request` once the host is ready and return the reply to it.
 
-        Cancelling tells the host to give the request up. Raises `BrowserLost`.
+        Cancelling tells the host to give the request up. Raises `BrowserLost`, and `FrameError`, with the
+        conversation unharmed, for a request that no frame can hold.
         """
         await self._ready.wait()
         send, receive = trio.open_memory_channel[frames.Reply](1)
@@ -223,6 +219,8 @@ class HostLink:
                 self._ready.set()
             case frames.Ready(version=version):
                 self.lose(f"the host speaks protocol {version}, not {frames.PROTOCOL_VERSION}")
+            case _ if message.session != self.session:
+                self.lose(f"the host spoke of the session {message.session!r}, which is not its own")
             case frames.Lost(detail=detail):
                 self.lose(detail)
             case _ if message.id in self._waiting:
@@ -263,7 +261,7 @@ class ScraplingFetcherAdapter:
     _engine: Engine
     _proxy: frames.Proxy | None
     _sandbox: Sandbox
-    _launching: trio.CapacityLimiter
+    _promises: Promises
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
@@ -279,10 +277,10 @@ class ScraplingFetcherAdapter:
             headless=headless,
             proxy=self._proxy,
         )
-        async with self._launching:
-            reply = await self._ask(request)
+        reply = await self._ask(request)
         if isinstance(reply, frames.Failed):
             raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
+        self._promises.browser_runs(self._link.session)
 
     async def _make_browser_cell(self, profile: Path, headless: bool) -> str | None:
         if self._sandbox is Sandbox.NONE:
@@ -315,6 +313,10 @@ class ScraplingFetcherAdapter:
         if isinstance(reply, frames.Found):
             return reply.finding
         raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
+
+    async def probe(self) -> None:
+        """Wait for an answer; see `ports.Browser`."""
+        await self._ask(frames.Ping(id=self._link.next_id(), session=self._link.session))
 
     async def wait_lost(self) -> None:
         """Wait for the end of it; see `ports.Browser`."""

@@ -19,7 +19,7 @@ _LENGTH_BYTES = 4
 
 
 class FrameError(Exception):
-    """The other side broke the protocol: too long a frame, not JSON, an unknown or malformed message."""
+    """What the protocol does not allow: too long a frame, not JSON, an unknown or malformed message."""
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -129,8 +129,15 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(message: ToHost | FromHost) -> bytes:
-    """Return `message` as one frame. Raises `FrameError` when it is longer than a frame may be."""
-    body = msgspec.json.encode(message)
+    """Return `message` as one frame.
+
+    Raises `FrameError` when it is longer than a frame may be, or holds text that is not Unicode: lone
+    surrogates, as which Python reads bytes in paths and in the environment that are not UTF-8.
+    """
+    try:
+        body = msgspec.json.encode(message)
+    except UnicodeEncodeError as exc:
+        raise FrameError(f"a {type(message).__name__} holds text that is not Unicode: {exc}") from exc
     if len(body) > MAX_FRAME_BYTES:
         raise FrameError(f"a {type(message).__name__} of {len(body)} bytes does not fit a frame")
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body

@@ -13,13 +13,23 @@ from actors.profile.copy import LOCK_NAMES, copy_profile
 from actors.profile.lock import is_locked, last_opened_ns
 from actors.profile.removal import remove_clone
 from actors.profile.translate import reading_master, writing_clone
-from actors.verdict import LoginState, Method, Verdict
+from actors.profile.version import profile_version
+from actors.resources import disk_usage
+from actors.verdict import LoginReason, LoginState, Method, Verdict
 
 # The disk is the limit of a copy: more of them at once would all end later.
 _COPIES_AT_ONCE = 2
 
 # Removing 1 GB takes a fraction of a second; this is for a disk that hangs.
 _REMOVAL_GRACE_S = 30
+
+
+@attrs.frozen(kw_only=True)
+class Look:
+    """What the master was like at one moment: `bytes` on disk, and a `version` that any change changes."""
+
+    version: str
+    bytes: int
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -62,6 +72,12 @@ class ProfileCloner:
         finally:
             await _remove(clone)
 
+    def look(self) -> Look:
+        """Return what the master is like now. Blocks. Raises what `open_clone` does on entering."""
+        self._check_master()
+        with reading_master(self.master):
+            return Look(version=profile_version(self.master), bytes=disk_usage(self.master))
+
     def _make_empty(self, clone: Path) -> None:
         """Make the clone's directory, if there is something to clone."""
         self._check_master()
@@ -98,7 +114,7 @@ class ProfileCloner:
 
 def _nobody(fault: str) -> NotLoggedIn:
     """Say that nobody is logged in to a profile without content. HTML is the method that would have asked."""
-    verdict = Verdict(state=LoginState.LOGGED_OUT, method=Method.HTML)
+    verdict = Verdict(state=LoginState.LOGGED_OUT, reason=LoginReason.NO_PROFILE, method=Method.HTML)
     return NotLoggedIn(verdict, hint=f"The master profile {fault}")
 
 

@@ -1,6 +1,20 @@
 """What a session uses of the machine, what it may use, and whether there is enough for one more."""
 
+from actors.resources.heap import collect_rarely, give_back_memory, keep_one_arena
 from actors.resources.preflight import Needs, shortage
+from actors.resources.promises import Promises
 from actors.resources.usage import MAX_FILES, Budget, Usage, disk_usage, measure
 
-__all__ = ["MAX_FILES", "Budget", "Needs", "Usage", "disk_usage", "measure", "shortage"]
+__all__ = [
+    "MAX_FILES",
+    "Budget",
+    "Needs",
+    "Promises",
+    "Usage",
+    "collect_rarely",
+    "disk_usage",
+    "give_back_memory",
+    "keep_one_arena",
+    "measure",
+    "shortage",
+]

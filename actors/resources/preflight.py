@@ -40,26 +40,51 @@ class Needs:
     pids: int = 300
 
 
+_NOTHING: Final = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
+
+
 def shortage(
-    clones_dir: Path, needs: Needs, *, cgroups: Path = _CGROUPS, own_cgroups: Path = _OWN_CGROUPS
+    clones_dir: Path,
+    needs: Needs,
+    *,
+    promised: Needs = _NOTHING,
+    cgroups: Path = _CGROUPS,
+    own_cgroups: Path = _OWN_CGROUPS,
 ) -> str | None:
     """Return a sentence, fit for a client, on what is too scarce for one more session, or None.
 
     Blocks for about a millisecond; never raises `OSError`. Looked at are, in this order: disk space and
     inodes where `clones_dir` is or will be, memory, this process's file descriptors, pids. The tightest limit
     counts, those of the control groups that this process is in included: of either version, mounted at
-    `cgroups`, named in `own_cgroups`. What can't be read counts as no limit. Nothing is reserved: two callers
-    at once may both be told of the same room.
+    `cgroups`, named in `own_cgroups`. What can't be read counts as no limit. What is `promised` to others
+    counts as taken.
     """
     disk_bytes, inodes = _disk_room(clones_dir)
     groups = functools.partial(_find_cgroups, cgroups, own_cgroups)
     return (
-        _too_little("disk space", disk_bytes, needs.disk_bytes)
-        or _too_few("inodes", inodes, needs.inodes)
-        or _too_little("memory", _least(_memory_rooms(groups("memory"))), needs.memory_bytes)
-        or _too_few("file descriptors", _descriptor_room(), needs.file_descriptors)
-        or _too_few("pids", _least(_pid_rooms(groups("pids"), needs.pids)), needs.pids)
+        _too_little("disk space", _without(disk_bytes, promised.disk_bytes), needs.disk_bytes)
+        or _too_few("inodes", _without(inodes, promised.inodes), needs.inodes)
+        or _too_little(
+            "memory",
+            _without(_least(_memory_rooms(groups("memory"))), promised.memory_bytes),
+            needs.memory_bytes,
+        )
+        or _too_few(
+            "file descriptors",
+            _without(_descriptor_room(), promised.file_descriptors),
+            needs.file_descriptors,
+        )
+        or _too_few(
+            "pids",
+            _without(_least(_pid_rooms(groups("pids"), needs.pids + promised.pids)), promised.pids),
+            needs.pids,
+        )
     )
+
+
+def _without(room: int | None, promised: int) -> int | None:
+    """Return what is left of `room`, not below 0, or None when nothing is known."""
+    return None if room is None else max(0, room - promised)
 
 
 def _too_little(what: str, room: int | None, needed: int) -> str | None:

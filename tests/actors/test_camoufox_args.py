@@ -1,5 +1,6 @@
 """The launch arguments that Camoufox's own package builds, against a bundle that holds all but the binary."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -13,27 +14,35 @@ import pytest
 
 from actors.browser import frames
 from actors.browser.engines import find_firefox
+from actors.browser.host import camoufox_args
+from actors.browser.host.firefox import PREFERENCES
 
 # In a process of its own, as in a host: the package settles its directories when it is imported.
 # WebGL data is recorded from real machines and downloaded with Camoufox, so it is not there.
 BUILD = """
-import functools, json, sys, warnings
+import asyncio, json, sys, warnings
 import msgspec
 from actors.browser import frames
-from actors.browser.host import session
+from actors.browser.host import camoufox_args, session
 from actors.browser.host.camoufox import CamoufoxArgsBuilder
+from actors.browser.host.driver import Driver
+
+APART = "from actors.browser.host import camoufox; camoufox.build(block_webgl=True)"
+camoufox_args._BUILD_COMMAND = (sys.executable, "-P", "-W", "ignore", "-c", APART)
+session.CamoufoxSession.start = lambda _: asyncio.sleep(0)
+
+async def choose(launch):
+    browser = session.BrowserSession(launch, driver=Driver(), on_lost=print)
+    await browser.start()
+    return browser._scrapling._launch_args
 
 built = []
-session.CamoufoxArgsBuilder = functools.partial(CamoufoxArgsBuilder, block_webgl=True)
 for launch in msgspec.json.decode(sys.argv[1], type=list[frames.Launch]):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         args = CamoufoxArgsBuilder(launch, block_webgl=True).build()
     said = [[warning.category.__name__, str(warning.message)] for warning in caught]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        chosen = session.BrowserSession(launch, on_lost=print)._scrapling._launch_args
-    built.append({"args": args, "warnings": said, "chosen": chosen})
+    built.append({"args": args, "warnings": said, "chosen": asyncio.run(choose(launch))})
 json.dump(built, open(sys.argv[2], "w"))
 """
 
@@ -168,12 +177,29 @@ def test_camoufox_session_launches_with_camoufox_arguments(camoufox: Built) -> N
     assert camoufox.chosen["user_data_dir"] == camoufox.launch.profile
 
 
+def test_camoufox_is_given_our_preferences_too(camoufox: Built) -> None:
+    """Its package adds to them; what is ours reaches the browser at its start, in its environment."""
+    assert camoufox.args["firefox_user_prefs"].items() >= PREFERENCES.items()
+    assert json.loads(camoufox.args["env"]["CAMOU_PREFS_1"]).items() >= PREFERENCES.items()
+
+
+def test_package_that_fails_gives_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process in which it runs ends with an error, and so does the launch."""
+    monkeypatch.setattr(camoufox_args, "_BUILD_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
+    launch = frames.Launch(
+        id=1, session="a", engine="camoufox", executable="/missing", profile="/missing", headless=True
+    )
+    with pytest.raises(camoufox_args.CamoufoxFailed, match="ended with 3"):
+        asyncio.run(camoufox_args.camoufox_args(launch))
+
+
 def test_firefox_session_launches_with_firefox_arguments(firefox: Built) -> None:
     """A stock Firefox is driven over WebDriver BiDi and gets no fingerprint."""
     assert firefox.chosen == {
         "user_data_dir": firefox.launch.profile,
         "executable_path": firefox.launch.executable,
         "channel": "moz-firefox",
+        "firefox_user_prefs": dict(PREFERENCES),
         "headless": True,
         "no_viewport": True,
     }

@@ -13,22 +13,27 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import attrs
 import psutil
 import pytest
 import trio
 
+from actors.browser import cells
 from actors.browser.cells import (
     MARKER,
     Cell,
     Sandbox,
     bubblewrap_problem,
     choose_sandbox,
+    end_marked,
     open_cell,
     own_processes,
 )
 from actors.errors import BrowserLost, SandboxUnavailable
+from actors.ledger import open_ledger
+from tests.actors.daemons import sleeping
+from tests.cancelling import cancelled_at_step
 
 # Says "up" once two grandchildren live in sessions of their own, and stays.
 FAMILY = ("sh", "-c", "setsid sleep 300 & setsid setsid sleep 300 & echo up; sleep 300")
@@ -318,34 +323,6 @@ async def test_process_without_a_handle_is_ended_again(
     assert own_processes() == []
 
 
-@attrs.define(eq=False)
-class CancelAtStep(trio.abc.Instrument):
-    """Cancels `scope` before the step number `steps` of `task`: at one exact checkpoint."""
-
-    scope: trio.CancelScope
-    task: trio.lowlevel.Task
-    steps: int
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count."""
-        if task is self.task:
-            self.steps -= 1
-            if self.steps == 0:
-                self.scope.cancel(reason="a test")
-
-
-@contextlib.contextmanager
-def cancelled_at_step(steps: int) -> Iterator[trio.CancelScope]:
-    """Cancel the block at its checkpoint number `steps`."""
-    with trio.CancelScope() as scope:
-        instrument = CancelAtStep(scope, trio.lowlevel.current_task(), steps)
-        trio.lowlevel.add_instrument(instrument)
-        try:
-            yield scope
-        finally:
-            trio.lowlevel.remove_instrument(instrument)
-
-
 async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -> None:
     """Starting a cell can be given up at each of its awaits in turn."""
     descriptors = open_descriptors()
@@ -362,6 +339,87 @@ async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -
         assert open_descriptors() == descriptors
         assert own_processes() == []
     assert step > 1
+
+
+@pytest.fixture
+def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Let SIGKILL do nothing, as in an uninterruptible sleep, until what is yielded is undone."""
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "_REAP_S", 0.2)
+        patch.setattr(cells, "_kill", lambda _: None)
+        patch.setattr(psutil.Process, "kill", lambda _: None)
+        patch.setattr(subprocess.Popen, "kill", lambda _: None)
+        yield patch
+
+
+def test_processes_that_cant_be_killed_are_named_and_not_waited_for(unkillable: pytest.MonkeyPatch) -> None:
+    """Whoever ends a cell goes on after a while, and knows what is left of it."""
+    with sleeping("a.b") as process:
+        assert end_marked("a.b") == [process.pid]
+        unkillable.undo()
+        assert end_marked("a.b") == []
+
+
+def test_processes_that_cant_be_seen_are_not_taken_for_gone(unkillable: pytest.MonkeyPatch) -> None:
+    """Without a free file descriptor nobody knows what is left: something may be."""
+
+    def refuse() -> list[int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    unkillable.setattr(psutil, "pids", refuse)
+    assert end_marked("a.b") == [0]
+
+
+async def test_cell_that_cant_be_killed_is_reported_and_stays_in_the_ledger(
+    sandbox: Sandbox, tmp_path: Path, unkillable: pytest.MonkeyPatch
+) -> None:
+    """The block ends, saying which processes do not; the next daemon finds them listed."""
+    async with open_ledger(tmp_path / "state", end_marked) as ledger:
+        with pytest.raises(BrowserLost, match="could not be ended") as caught:  # noqa: PT012  # as above
+            async with (
+                ledger.hold("a") as entry,
+                open_cell(FAMILY, sandbox, marker=entry.marker, scratch=Path(entry.scratch)) as cell,
+            ):
+                await wait_up(cell)
+                family = cell.census()
+        assert str(family) in str(caught.value.detail)
+        assert ledger.entries == (entry,)
+    unkillable.undo()
+    async with open_ledger(tmp_path / "state", end_marked) as ledger:
+        cell._process.wait()
+        assert own_processes() == []
+        assert list((tmp_path / "state").iterdir()) == [ledger.folder]
+
+
+async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
+    sandbox: Sandbox, tmp_path: Path, unkillable: pytest.MonkeyPatch
+) -> None:
+    """Giving up on a process ends after a while too, and leaves its entry to the next daemon."""
+
+    def refuse(pid: int) -> int:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*args: Any, **kwargs: Any) -> "subprocess.Popen[bytes]":
+        started.append(popen(*args, **kwargs))
+        return started[0]
+
+    descriptors = open_descriptors()
+    popen = subprocess.Popen
+    unkillable.setattr(subprocess, "Popen", start)
+    unkillable.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(BrowserLost, match="could not be ended") as caught:
+        async with open_cell(("sleep", "300"), sandbox, marker="a.b", scratch=tmp_path / "scratch"):
+            pytest.fail("nothing started")
+    assert (tmp_path / "scratch").is_dir()
+    assert open_descriptors() == descriptors
+    left = [process.pid for process, mark in cells.marked_processes() if mark == "a.b"]
+    assert started[0].pid in left
+    assert all(str(pid) in str(caught.value.detail) for pid in left)
+    unkillable.undo()
+    assert end_marked("a.b") == []
+    assert started[0].wait(5) == -signal.SIGKILL
 
 
 PARENT = """

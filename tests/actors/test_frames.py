@@ -4,13 +4,15 @@ import itertools
 from collections.abc import Iterable
 from typing import get_args
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.browser import frames
 from actors.browser.frames import FrameBuffer, FrameError, decode_from_host, decode_to_host, encode
-from actors.verdict import Finding, LoginState, Method
+from actors.testing import find_state
+from actors.verdict import LoginState, Method
 
 TO_HOST: list[frames.ToHost] = [
     frames.Launch(
@@ -36,7 +38,7 @@ FROM_HOST: list[frames.FromHost] = [
     frames.Found(
         id=5,
         session="a",
-        finding=Finding(method=Method.HTML, state=LoginState.LOGGED_IN, indicators={"inbox": 3}),
+        finding=attrs.evolve(find_state(Method.HTML, LoginState.LOGGED_IN), viewer="maker", elapsed_ms=1.5),
     ),
     frames.Unreachable(id=3, session="a", detail="NS_ERROR_NET_RESET"),
     frames.Failed(id=1, session="a", detail='"quotes"\nand \x00 and 🦊'),
@@ -75,6 +77,21 @@ def test_message_fed_byte_by_byte_arrives_whole(message: frames.ToHost | frames.
     assert [body for byte in stream[:-1] for body in buffer.feed(bytes([byte]))] == []
     (body,) = buffer.feed(stream[-1:])
     assert decode(message, body) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        frames.Navigate(id=1, session="a", url="http://example.org/\udcff"),
+        frames.Launch(id=1, session="a", engine="x", executable="/\udcff", profile="y", headless=True),
+        frames.Failed(id=1, session="a", detail="\ud83e"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_text_that_is_not_unicode_is_refused(message: frames.ToHost | frames.FromHost) -> None:
+    """Lone surrogates have no bytes on the wire: whoever would send one learns it."""
+    with pytest.raises(FrameError, match="not Unicode"):
+        encode(message)
 
 
 @settings(deadline=None)

@@ -21,11 +21,17 @@ from actors.browser import (
     ScraplingFetcherAdapter,
     choose_sandbox,
     client,
+    end_marked,
     find_engine,
+    frames,
     own_processes,
 )
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
-from actors.verdict import Finding, LoginState, Method
+from actors.ledger import open_ledger
+from actors.resources import Needs
+from actors.testing import find_state
+from actors.verdict import LoginState, Method
+from tests.cancelling import cancelled_at_step
 
 ENGINE = Engine(name=EngineName.FIREFOX, executable=Path("/nonexistent/firefox"), version="1")
 PROXY = Proxy(server="http://127.0.0.1:9", username="proxyuser", password="proxyuser-hunter2")
@@ -40,7 +46,7 @@ from types import SimpleNamespace
 connection = socket.socket(fileno=0)
 
 def frame(type, **fields):
-    body = json.dumps({"type": type, "session": "a", **fields}).encode()
+    body = json.dumps({"type": type, "session": "" if type == "Ready" else "a", **fields}).encode()
     return len(body).to_bytes(4, "big") + body
 
 def tell(type, **fields):
@@ -125,6 +131,10 @@ async def assert_lost(browser: ScraplingFetcherAdapter, why: str) -> None:
         ("ready(); connection.sendall(b'\\xff' * 4); time.sleep(99)", "4294967295 bytes is announced"),
         ("tell('Ready', version=99); time.sleep(99)", "speaks protocol 99, not 1"),
         ("ready(); tell('Lost', detail='crashed'); time.sleep(99)", "^crashed$"),
+        ("ready(); tell('Lost', session='b', detail='crashed'); time.sleep(99)", "session 'b'.* not its own"),
+        ("ready(); tell('Lost', session='', detail='crashed'); time.sleep(99)", "session ''.* not its own"),
+        ("ready()\nfor r in messages(): tell('Done', id=r.id, session='b')", "session 'b'.* not its own"),
+        ("ready(); tell('Done', id=99, session='b'); time.sleep(99)", "session 'b'.* not its own"),
         ("sys.exit(0)", GONE),
         ("sys.exit('Traceback')", GONE),
         ("ready()\nfor _ in requests(): os.kill(os.getpid(), 9)", GONE),
@@ -138,6 +148,10 @@ async def assert_lost(browser: ScraplingFetcherAdapter, why: str) -> None:
         "giant",
         "other-version",
         "lost",
+        "lost-another",
+        "lost-nobody",
+        "reply-of-another",
+        "unasked-reply-of-another",
         "exits",
         "fails",
         "dies-in-request",
@@ -188,6 +202,15 @@ async def test_host_that_stops_reading_is_lost(open_host: OpenHost) -> None:
         with trio.fail_after(10), pytest.raises(BrowserLost) as caught:
             await browser.navigate(URL + "x" * 900_000)
         assert "stopped reading" in str(caught.value.detail)
+
+
+@pytest.mark.parametrize("url", ["http://example.org/\udcff", URL + "x" * (1 << 20)], ids=["bytes", "giant"])
+async def test_request_that_no_frame_can_hold_fails_alone(open_host: OpenHost, url: str) -> None:
+    """Bytes that are not UTF-8, from a path or the environment, cost their own request and nothing else."""
+    async with open_host("ready()\nfor request in requests(): done(request)") as browser:
+        with pytest.raises(frames.FrameError, match="Navigate"):
+            await browser.navigate(url)
+        await browser.navigate(URL)
 
 
 async def test_slow_start_of_requests_is_waited_for(open_host: OpenHost) -> None:
@@ -307,33 +330,12 @@ async def test_request_cancelled_while_it_is_sent_leaves_the_link_usable(open_ho
         await browser.navigate(URL)
 
 
-@attrs.define(eq=False)
-class CancelAtStep(trio.abc.Instrument):
-    """Cancels `scope` after step number `steps` of `task`: at one exact checkpoint."""
-
-    scope: trio.CancelScope
-    task: trio.lowlevel.Task
-    steps: int
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count the steps."""
-        if task is self.task:
-            self.steps -= 1
-            if self.steps == 0:
-                self.scope.cancel(reason="a test")
-
-
 async def test_request_cancelled_at_any_checkpoint_leaves_the_link_usable(open_host: OpenHost) -> None:
     """A deadline that falls into the middle of sending does not cost the host."""
     async with open_host(ANSWERS_AND_REMEMBERS) as browser:
         for step in range(1, 9):
-            with trio.CancelScope() as scope:
-                instrument = CancelAtStep(scope, trio.lowlevel.current_task(), step)
-                trio.lowlevel.add_instrument(instrument)
-                try:
-                    await browser.navigate(URL)
-                finally:
-                    trio.lowlevel.remove_instrument(instrument)
+            with cancelled_at_step(step):
+                await browser.navigate(URL)
             await browser.navigate(URL)
 
 
@@ -357,8 +359,9 @@ REPLIES: Mapping[str, str] = {
     "Unreachable": "tell('Unreachable', id=request.id, detail='NS_ERROR_NET_RESET')",
     "Failed": "tell('Failed', id=request.id, detail='via http://u:p@h ' + 'x' * 9999)",
     "Found": (
-        "tell('Found', id=request.id, finding={'method': 'dom_element_detection', 'state': 'LOGGED_IN',"
-        " 'indicators': {'logged_in': 2}})"
+        "tell('Found', id=request.id, finding={'method': 'dom_element_detection', 'viewer': 'maker',"
+        " 'elapsed_ms': 1.5, 'evidence': [{'rule': 'told to', 'place': 'test', 'points_to': 'LOGGED_IN',"
+        " 'strength': 4, 'reason': 'viewer_object'}]})"
     ),
 }
 
@@ -392,7 +395,9 @@ async def test_finding_arrives_as_it_was_made(open_host: OpenHost) -> None:
     """The evidence passes through unchanged; a reply of another kind is no evidence."""
     async with open_host(f"ready()\nfor request in requests(): {REPLIES['Found']}") as browser:
         finding = await browser.inspect(Method.DOM, {"logged_in": "#me"})
-    assert finding == Finding(method=Method.DOM, state=LoginState.LOGGED_IN, indicators={"logged_in": 2})
+    assert finding == attrs.evolve(
+        find_state(Method.DOM, LoginState.LOGGED_IN), viewer="maker", elapsed_ms=1.5
+    )
     async with open_host("ready()\nfor request in requests(): done(request)") as browser:
         with pytest.raises(BrowserLost, match="does not show its page"):
             await browser.inspect(Method.DOM, {})
@@ -504,33 +509,24 @@ async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None
             await browser.navigate(URL)
 
 
-async def test_launches_beyond_the_limit_wait_for_their_turn(tmp_path: Path) -> None:
-    """A launch that takes its time keeps its place, and one that is given up frees it for the next."""
+async def test_promise_is_kept_once_the_browser_runs(tmp_path: Path) -> None:
+    """What a session was promised counts as taken with its launch, not with an attempt at one."""
     script = tmp_path / "host.py"
-    script.write_text(PRELUDE + "ready()\nfor message in requests():\n    pass\n")
-    hosts = BrowserHosts(
-        engine=ENGINE,
-        sandbox=choose_sandbox("none"),
-        host_command=(sys.executable, "-S", str(script)),
-        launching=trio.CapacityLimiter(1),
+    script.write_text(
+        f"{PRELUDE}ready()\nlaunches = requests()\nrequest = next(launches)\n{REPLIES['Failed']}\n"
+        "done(next(launches))\nlist(launches)"
     )
-
-    async def launch(browser: ScraplingFetcherAdapter, scope: trio.CancelScope) -> None:
-        with scope:
-            await browser.launch(tmp_path, headless=True)
-
-    first, second = trio.CancelScope(), trio.CancelScope()
-    with trio.fail_after(10):
-        async with hosts.open_host("a") as one, hosts.open_host("b") as other, trio.open_nursery() as nursery:
-            nursery.start_soon(launch, one, first)
-            while hosts.launching.borrowed_tokens == 0:
-                await trio.sleep(0.01)
-            nursery.start_soon(launch, other, second)
-            while hosts.launching.statistics().tasks_waiting == 0:
-                await trio.sleep(0.01)
-            first.cancel()
-            while hosts.launching.statistics().tasks_waiting:
-                await trio.sleep(0.01)
-            assert hosts.launching.borrowed_tokens == 1
-            second.cancel()
-    assert hosts.launching.borrowed_tokens == 0
+    async with open_ledger(tmp_path / "state", end_marked) as ledger:
+        hosts = BrowserHosts(
+            engine=ENGINE,
+            sandbox=choose_sandbox("none"),
+            ledger=ledger,
+            host_command=(sys.executable, "-S", str(script)),
+        )
+        with ledger.promises.promise("a", Needs()), trio.fail_after(10):
+            async with hosts.open_host("a") as browser:
+                with pytest.raises(EngineUnavailable):
+                    await browser.launch(tmp_path, headless=True)
+                assert ledger.promises.outstanding.memory_bytes == Needs().memory_bytes
+                await browser.launch(tmp_path, headless=True)
+                assert ledger.promises.outstanding.memory_bytes == 0

@@ -6,7 +6,7 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ from tests.actors.daemons import sleeping
 from tests.actors.profile_trees import unprivileged_directory
 
 
-def nothing_to_kill(marker: str) -> None:
+def nothing_to_kill(marker: str) -> NoReturn:
     """Stand in for the killing of marked processes where no process may be looked for."""
     pytest.fail(f"asked to kill {marker}")
 
@@ -112,7 +112,12 @@ async def test_daemon_that_could_not_remove_all_leaves_its_ledger_to_the_next(tm
         make(Path(entry.clone), "directory")
     assert [path.name for path in listing(ledger.folder) if path.name == "a"] == ["a"]
     markers: list[str] = []
-    async with open_ledger(tmp_path, markers.append) as later:
+
+    def kill_marked(marker: str) -> list[int]:
+        markers.append(marker)
+        return []
+
+    async with open_ledger(tmp_path, kill_marked) as later:
         assert markers == [entry.marker]
         assert listing(tmp_path) == [later.folder]
 

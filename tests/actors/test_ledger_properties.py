@@ -70,9 +70,10 @@ class LedgerMachine(RuleBasedStateMachine):
         (foreign / "prefs.js").write_text("mine")
         self.foreign = {path: snapshot(path) for path in (foreign, self.living.ledger.folder)}
 
-    def kill_marked(self, marker: str) -> None:
+    def kill_marked(self, marker: str) -> list[int]:
         """Stand in for the sweep of the whole machine."""
         self.killed.add(marker)
+        return []
 
     def start_session(self, daemon: Daemon, name: str) -> None:
         hold = daemon.ledger.hold(name)

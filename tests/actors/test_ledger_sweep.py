@@ -47,6 +47,16 @@ def write_entry(folder: Path, session: str = "a", **changes: Any) -> Entry:
     return entry
 
 
+def listing_in(markers: list[str]) -> Callable[[str], list[int]]:
+    """Return a stand-in for the killing of marked processes, which puts their markers into `markers`."""
+
+    def kill_marked(marker: str) -> list[int]:
+        markers.append(marker)
+        return []
+
+    return kill_marked
+
+
 async def test_dead_daemons_processes_and_directories_are_ended(tmp_path: Path) -> None:
     """What a killed daemon owned is gone before the next one takes a session."""
     with open_daemon(tmp_path) as dead:
@@ -177,7 +187,7 @@ def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
     write_entry(folder, "c")
     markers: list[str] = []
     with capture_logs() as logs:
-        assert sweep(tmp_path, markers.append) == 1
+        assert sweep(tmp_path, listing_in(markers)) == 1
     assert markers == ["dead-1.a", "dead-1.c"]
     assert [(entry["log_level"], entry.get("entry")) for entry in logs] == [
         ("error", "b.json"),
@@ -203,7 +213,7 @@ def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
     write_entry(folder, "c")
     markers: list[str] = []
     with capture_logs() as logs:
-        sweep(tmp_path, markers.append)
+        sweep(tmp_path, listing_in(markers))
     assert (markers, logs[0]["entry"]) == (["dead-1.c"], "b.json")
     assert listing(tmp_path) == []
 
@@ -254,6 +264,27 @@ def test_directory_that_cant_be_removed_is_reported_and_costs_nothing_else(
         assert sweep(tmp_path, end_marked) == 2
     assert [entry["log_level"] for entry in logs] == ["error", "info"]
     assert listing(tmp_path) == [stubborn]
+
+
+def test_processes_that_cant_be_ended_are_reported_and_stay_listed(tmp_path: Path) -> None:
+    """What SIGKILL does not end is named in the log and tried again; everything else is removed at once."""
+    folder = dead_ledger(tmp_path)
+    for session in ("a", "b", "c"):
+        write_entry(folder, session)
+        (folder / session).mkdir()
+    (folder / "b.tmp").symlink_to(tmp_path)
+    with capture_logs() as logs:
+        assert sweep(tmp_path, lambda marker: [7, 8] if marker == "dead-1.b" else []) == 1
+    assert [(entry["log_level"], entry.get("session_id"), entry.get("pids")) for entry in logs] == [
+        ("warning", "b", [7, 8]),
+        ("info", None, None),
+    ]
+    assert sorted(path.name for path in folder.iterdir()) == ["ledger", "owner.lock"]
+    assert [path.name for path in (folder / "ledger").iterdir()] == ["b.json"]
+    markers: list[str] = []
+    assert sweep(tmp_path, listing_in(markers)) == 1
+    assert markers == ["dead-1.b"]
+    assert listing(tmp_path) == []
 
 
 def test_lock_that_is_held_is_respected_whoever_holds_it(tmp_path: Path) -> None:

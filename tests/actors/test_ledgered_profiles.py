@@ -1,6 +1,8 @@
 """Clones as the daemon keeps them: refused before anything exists, listed while they do, then measured."""
 
+import contextlib
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from actors.clones import LedgeredProfiles
 from actors.errors import CloneFailed, NotLoggedIn, ResourcesExhausted
 from actors.ledger import Ledger, open_ledger
 from actors.profile import ProfileCloner
-from actors.resources import Needs, disk_usage
+from actors.resources import Needs, disk_usage, preflight
 from tests.actors.profile_trees import make_profile, snapshot
+from tests.cancelling import cancelled_at_step
 
 NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
 TOO_MUCH = 1 << 60
@@ -107,6 +110,117 @@ async def test_shortage_refuses_before_anything_exists(
         async with attrs.evolve(profiles, needs=short).open_clone("a"):
             pytest.fail("there is a clone")
     assert names(profiles.ledger) == []
+
+
+class Room:
+    """A machine with so much room, whatever is taken of it; which clones are being made is up to the test."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, *, disk_bytes: int = TOO_MUCH, memory: int = TOO_MUCH
+    ):
+        monkeypatch.setattr(preflight, "_disk_room", lambda _: (disk_bytes, None))
+        monkeypatch.setattr(preflight, "_memory_rooms", lambda _: [memory])
+        monkeypatch.setattr(ProfileCloner, "open_clone", self.open_clone)
+        self.may_copy = trio.Event()
+
+    @contextlib.asynccontextmanager
+    async def open_clone(self, session_id: str) -> AsyncIterator[Path]:
+        await self.may_copy.wait()
+        yield Path(session_id)
+
+
+async def ask(profiles: LedgeredProfiles, session: str, answers: dict[str, str]) -> None:
+    """Ask for a clone, keep it, and note what becomes of it."""
+    try:
+        async with profiles.open_clone(session):
+            answers[session] = "let in"
+            await trio.sleep_forever()
+    except ResourcesExhausted as exc:
+        answers[session] = str(exc)
+
+
+async def test_memory_for_three_is_given_to_three_of_ten_at_once(
+    profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session whose browser does not run yet shows nowhere on the machine: it counts all the same."""
+    room = Room(monkeypatch, memory=3_500)
+    room.may_copy.set()
+    profiles = attrs.evolve(profiles, needs=attrs.evolve(NOTHING, memory_bytes=1_000))
+    answers: dict[str, str] = {}
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(ask, profiles, f"s{number}", answers)
+        with trio.fail_after(5):
+            while len(answers) < 10:
+                await trio.sleep(0.01)
+        assert Counter(answer[:27] for answer in answers.values()) == {
+            "let in": 3,
+            "There is too little memory ": 7,
+        }
+        one = next(session for session in answers if answers[session] == "let in")
+        profiles.ledger.promises.browser_runs(one)
+        with trio.fail_after(5):
+            await nursery.start(_let_in, profiles, "later")
+        with pytest.raises(ResourcesExhausted):
+            async with profiles.open_clone("too many"):
+                pytest.fail("there is a clone")
+        nursery.cancel_scope.cancel(reason="a test")
+    assert profiles.ledger.promises.outstanding == NOTHING
+
+
+async def _let_in(
+    profiles: LedgeredProfiles, session: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    async with profiles.open_clone(session):
+        task_status.started()
+        await trio.sleep_forever()
+
+
+async def test_disk_space_is_promised_until_the_clone_is_made(
+    profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone that is being made counts with the master's size; one that is made shows on the disk itself."""
+    size = disk_usage(profiles.cloner.master)
+    room = Room(monkeypatch, disk_bytes=2 * size - 1)
+    answers: dict[str, str] = {}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, profiles, "first", answers)
+        with trio.fail_after(5):
+            while not profiles.ledger.entries:
+                await trio.sleep(0.01)
+            assert profiles.ledger.promises.outstanding.disk_bytes == size
+            await ask(profiles, "second", answers)
+        assert "disk space" in answers["second"]
+        room.may_copy.set()
+        with trio.fail_after(5):
+            await nursery.start(_let_in, profiles, "third")
+        assert answers["first"] == "let in"
+        nursery.cancel_scope.cancel(reason="a test")
+    assert profiles.ledger.promises.outstanding == NOTHING
+
+
+async def test_creation_given_up_at_any_checkpoint_keeps_no_promise(profiles: LedgeredProfiles) -> None:
+    """Whatever a session was promised is free again when it is not to be."""
+    profiles = attrs.evolve(profiles, needs=Needs(disk_bytes=1, inodes=1, memory_bytes=1, pids=1))
+    reached = False
+    step = 0
+    while not reached:
+        step += 1
+        with trio.fail_after(5), cancelled_at_step(step) as scope:
+            async with profiles.open_clone("a"):
+                reached = True
+                scope.cancel(reason="no checkpoint is left to try")
+        assert profiles.ledger.promises.outstanding == NOTHING
+    assert step > 3
+
+
+async def test_clone_that_cant_be_made_keeps_no_promise(profiles: LedgeredProfiles, tmp_path: Path) -> None:
+    """A failure is no session."""
+    nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=profiles.ledger.folder)
+    with pytest.raises(NotLoggedIn):
+        async with attrs.evolve(profiles, cloner=nothing, needs=Needs()).open_clone("a"):
+            pytest.fail("there is a clone")
+    assert profiles.ledger.promises.outstanding == NOTHING
 
 
 async def test_master_that_is_missing_leaves_no_entry(profiles: LedgeredProfiles, tmp_path: Path) -> None:

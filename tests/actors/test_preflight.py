@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from actors.resources import Needs, shortage
@@ -153,11 +154,11 @@ def control_group(folder: Path, **files: str) -> None:
         (folder / name.replace("_", ".", 1)).write_text(f"{text}\n")
 
 
-def shortage_in(cgroups: Path, own: str, needs: Needs) -> str | None:
+def shortage_in(cgroups: Path, own: str, needs: Needs, promised: Needs = NOTHING) -> str | None:
     """Return the shortage of a process whose control groups are `own`, as /proc would show them."""
     named = cgroups / "named"
     named.write_text(own)
-    return shortage(cgroups, needs, cgroups=cgroups, own_cgroups=named)
+    return shortage(cgroups, needs, promised=promised, cgroups=cgroups, own_cgroups=named)
 
 
 ONE_GB = Needs(disk_bytes=0, inodes=0, memory_bytes=GB, file_descriptors=0, pids=0)
@@ -211,6 +212,33 @@ def test_pid_limit_of_a_control_group_counts(tmp_path: Path, own: str, group: st
         assert shortage_in(tmp_path, own, needs) == (None if free is None else sentence)
     control_group(tmp_path / group, pids_max="max")
     assert shortage_in(tmp_path, own, needs) is None
+
+
+def test_what_is_promised_counts_as_taken(tmp_path: Path) -> None:
+    """What others were told of, and have not taken yet, is not free."""
+    control_group(
+        tmp_path, memory_max=str(4 * GB), memory_current=str(2 * GB), pids_max="100", pids_current="10"
+    )
+    promised = attrs.evolve(NOTHING, memory_bytes=GB)
+    assert shortage_in(tmp_path, V2, ONE_GB, promised) is None
+    promised = attrs.evolve(NOTHING, memory_bytes=GB + 512 * MB)
+    assert shortage_in(tmp_path, V2, ONE_GB, promised) == (
+        "There is too little memory for one more session: 512.0 MB is free, 1.0 GB is needed"
+    )
+    promised = attrs.evolve(NOTHING, memory_bytes=9 * GB)
+    assert shortage_in(tmp_path, V2, ONE_GB, promised) == (
+        "There is too little memory for one more session: 0 bytes is free, 1.0 GB is needed"
+    )
+    needs, promised = attrs.evolve(NOTHING, pids=50), attrs.evolve(NOTHING, pids=60)
+    assert "30 are free, 50 are needed" in str(shortage_in(tmp_path, V2, needs, promised))
+
+
+@pytest.mark.parametrize("what", ["disk_bytes", "memory_bytes", "pids"])
+def test_endless_promise_leaves_no_room(tmp_path: Path, what: str) -> None:
+    """What sessions are promised can be promised away."""
+    needs = attrs.evolve(NOTHING, **{what: 1})
+    assert shortage(tmp_path, needs) is None
+    assert shortage(tmp_path, needs, promised=attrs.evolve(NOTHING, **{what: ENDLESS})) is not None
 
 
 @pytest.mark.parametrize("garbage", ["", "garbage\n\x00", "-1"])

@@ -12,6 +12,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from actors.admission import Admission
 from actors.errors import (
     BrowserLost,
     CloneFailed,
@@ -31,7 +32,8 @@ from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, Sess
 from actors.resources import Budget, Usage
 from actors.session import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, Caller, End, SessionActor, SessionSpec
 from actors.testing import FakeWorld
-from actors.verdict import LoginDetector, LoginState
+from actors.verdict import LoginState
+from actors.verdict.detector import LoginDetector
 
 CREATING = [SessionState.CLONING, SessionState.LAUNCHING, SessionState.NAVIGATING, SessionState.JUDGING]
 NOT_ENDING = [*CREATING, SessionState.LIVE]
@@ -48,7 +50,7 @@ class Session:
     """An actor under test, with both ends of the caller's wait and all that it published."""
 
     actor: SessionActor
-    left: trio.Event
+    caller: Caller
     reply: trio.MemoryReceiveChannel[outcome.Maybe[SessionInfo]]
     events: list[SessionEvent]
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -80,19 +82,22 @@ async def open_session(world: FakeWorld, **spec: Any) -> AsyncIterator[Session]:
         "headless": True,
         "creation_timeout_s": 30,
         "max_duration_s": 300,
+        "warm_max_age_s": 600,
         "detector": LoginDetector(timeout_s=8, retries=1, selectors={}),
         "budget": Budget(memory_bytes=1 << 30, processes=20, disk_bytes=1 << 30),
     } | spec
-    reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](0)
-    left = trio.Event()
+    reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](1)
+    deadline = trio.current_time() + settings["creation_timeout_s"]
+    caller = Caller(reply_to=reply_to, deadline=deadline)
     events: list[SessionEvent] = []
     actor = SessionActor(
         spec=SessionSpec(**settings),
-        caller=Caller(reply_to=reply_to, left=left),
+        caller=caller,
         world=world.world,
+        admission=Admission(1),
         publish=events.append,
     )
-    session = Session(actor=actor, left=left, reply=reply, events=events)
+    session = Session(actor=actor, caller=caller, reply=reply, events=events)
 
     async def run() -> None:
         await actor.run()
@@ -286,7 +291,7 @@ async def test_caller_that_leaves_cancels_the_creation_in_every_state(
         await reach(session, state)
         started = trio.current_time()
         session.reply.close()
-        session.left.set()
+        session.caller.leave()
         await session.ended.wait()
         assert trio.current_time() == started
     assert session.reason is EndReason.CALLER_LEFT

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from actors.browser import choose_sandbox, find_engine
+from actors.resources import keep_one_arena
 from supervisor import SupervisorConfig
 from tests.actors.profile_trees import make_profile
 from tests.real.conftest import COMMAND_S, GREENROOM, fingerprint, running
@@ -40,6 +41,7 @@ def main(
     *, browserless: int, browser: int, sandbox: str, concurrency: int | None, seed: int | None, report: Path
 ) -> None:
     """Create and end sessions with random faults; fail if anything is left of them, or memory grows."""
+    keep_one_arena()  # as the daemon does
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     _CONSOLE.print(f"seed {seed}")

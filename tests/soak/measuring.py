@@ -5,6 +5,8 @@ from pathlib import Path
 
 import attrs
 
+from actors.resources import give_back_memory
+
 
 @attrs.frozen(kw_only=True)
 class Footprint:
@@ -23,8 +25,9 @@ class Footprint:
 
     @classmethod
     def now(cls) -> "Footprint":
-        """Measure it, after Python has thrown away what it does not need."""
+        """Measure it, after Python has thrown away what it does not need, and glibc, as in the daemon."""
         gc.collect()
+        give_back_memory()
         sizes = {}
         for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]:
             name, value, *_ = line.split()

@@ -71,6 +71,8 @@ def soak_config(plan: Plan, folder: Path, sandbox: str, url: str) -> SupervisorC
         engine="firefox",
         sandbox=sandbox,
         max_sessions=4 * plan.concurrency,
+        max_launching=plan.concurrency,
+        warm_sessions=0,
         max_session_duration=0.15 if plan.browserless else 2.0,
         session_creation_timeout=5.0 if plan.browserless else 30.0,
         login_detection_timeout=1.0 if plan.browserless else 8.0,

@@ -49,6 +49,10 @@ class FaultyProfiles:
                     file.unlink()
             yield clone
 
+    async def is_current(self, clone: Clone) -> bool:
+        """Tell whether a clone is what the master is."""
+        return await self.profiles.is_current(clone)
+
 
 @attrs.frozen(kw_only=True)
 class FaultyBrowsers:

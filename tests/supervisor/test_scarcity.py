@@ -21,7 +21,7 @@ async def test_survey_that_fails_is_an_error_of_that_question_alone(
     async def fail(_world: FakeWorld) -> Owned:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    async with open_supervisor(SupervisorConfig(), world=FakeWorld().world) as supervisor:
+    async with open_supervisor(SupervisorConfig(warm_sessions=0), world=FakeWorld().world) as supervisor:
         info = await supervisor.create_session()
         with monkeypatch.context() as patch:
             patch.setattr(FakeWorld, "survey", fail)
@@ -46,7 +46,7 @@ async def test_sample_that_fails_ends_no_session(
         return await measure(browser, clone)  # type: ignore[arg-type]  # it takes no notice
 
     monkeypatch.setattr(FakeBrowser, "measure", fail_at_first)
-    async with open_supervisor(SupervisorConfig(), world=FakeWorld().world) as supervisor:
+    async with open_supervisor(SupervisorConfig(warm_sessions=0), world=FakeWorld().world) as supervisor:
         session_id = (await supervisor.create_session()).id
         await trio.sleep(2.5 * SAMPLE_S)
         info = await supervisor.get_session(session_id)

@@ -1,12 +1,12 @@
 """Start a browser host; its standard input is the socket on which it talks to the daemon."""
 
 import asyncio
+import importlib
 import os
 import socket
 import traceback
 
-from actors.browser.cells import end_own_cell
-from actors.browser.host.server import serve
+from actors.browser.host.driver import Driver
 
 
 def main() -> None:
@@ -19,12 +19,25 @@ def main() -> None:
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # a name for a descriptor, not a path
         os.dup2(nothing.fileno(), 0)
     try:
-        asyncio.new_event_loop().run_until_complete(serve(connection))
+        asyncio.new_event_loop().run_until_complete(_serve(connection))
     except Exception:
         traceback.print_exc()
     finally:
-        end_own_cell()
+        _end_own_cell()
         os._exit(0)
+
+
+async def _serve(connection: socket.socket) -> None:
+    """Start the driver, and import Scrapling in a thread meanwhile: each takes half a second."""
+    driver = Driver()
+    driver.start_soon()
+    server = await asyncio.to_thread(importlib.import_module, "actors.browser.host.server")
+    await server.serve(connection, driver)
+
+
+def _end_own_cell() -> None:
+    """End the cell, with the daemon's means for it: Trio comes with them, which is not needed any earlier."""
+    importlib.import_module("actors.browser.cells").end_own_cell()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How Camoufox is launched: the options that its own package builds, on our profile."""
+"""How Camoufox is launched: the options that its own package builds, on our profile.
+
+Only processes apart import this: the package is large. `camoufox_args` asks one of them.
+"""
 
 import contextlib
 import io
@@ -13,10 +16,11 @@ from camoufox.addons import DefaultAddons
 from camoufox.multiversion import COMPAT_FLAG
 from camoufox.pkgman import camoufox_path, launch_path
 from camoufox.utils import launch_options
+from msgspec.json import decode
 
 from actors.browser import frames
 from actors.browser.engines import read_version
-from actors.browser.host.firefox import playwright_proxy
+from actors.browser.host.firefox import PREFERENCES, playwright_proxy
 
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 
@@ -43,6 +47,7 @@ class CamoufoxArgsBuilder:
                 os=_SYSTEMS[sys.platform],
                 fingerprint_preset=True,
                 exclude_addons=list(DefaultAddons),
+                firefox_user_prefs=dict(PREFERENCES),
                 proxy=playwright_proxy(proxy) if proxy else None,
                 block_webgl=self.block_webgl or None,
             )
@@ -53,7 +58,14 @@ class CamoufoxArgsBuilder:
         }
 
 
-def main() -> None:
+def build(*, block_webgl: bool = False) -> None:
+    """Read a `Launch` and print its arguments as JSON."""
+    launch = decode(sys.stdin.buffer.read(), type=frames.Launch)
+    args = CamoufoxArgsBuilder(launch, block_webgl=block_webgl).build()
+    sys.stdout.write(json.dumps(args))
+
+
+def locate() -> None:
     """Print where Camoufox is installed and which version it is, as JSON; exit 1 where it is not.
 
     Its package removes data of older versions when it is asked; without their successor's mark it is not.
@@ -73,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    build() if sys.argv[1:] == ["build"] else locate()

@@ -1,8 +1,19 @@
 """How a stock Firefox is launched: the stand-in where Camoufox is not installed."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from actors.browser import frames
+
+# What no page can see. Processes are started when a page needs them: the three that Firefox keeps ready for
+# the next sites cost 20 MB. Pages are put together on smaller surfaces, which are less often half empty; what
+# is larger than the limit gets one of its own.
+PREFERENCES: Final[Mapping[str, bool | int]] = {
+    "dom.ipc.processPrelaunch.enabled": False,
+    "gfx.webrender.max-shared-surface-size": 512,
+    "gfx.webrender.picture-tile-width": 512,
+    "gfx.webrender.picture-tile-height": 256,
+}
 
 
 def firefox_args(launch: frames.Launch) -> dict[str, Any]:
@@ -11,6 +22,7 @@ def firefox_args(launch: frames.Launch) -> dict[str, Any]:
         "user_data_dir": launch.profile,
         "executable_path": launch.run_as or launch.executable,
         "channel": "moz-firefox",
+        "firefox_user_prefs": dict(PREFERENCES),
         "headless": launch.headless,
         # The page decides its size from the window, as in a browser that nobody automates.
         "no_viewport": True,

@@ -7,15 +7,20 @@ import socket
 import attrs
 
 from actors.browser import frames
+from actors.browser.host.driver import Driver
 from actors.browser.host.session import BrowserSession, PageUnreachable
 
 _RECEIVE_BYTES = 65536
+_MAX_DETAIL = 4000
 
 
-async def serve(connection: socket.socket) -> None:
-    """Answer requests on `connection` until the other side hangs up or breaks the protocol."""
+async def serve(connection: socket.socket, driver: Driver | None = None) -> None:
+    """Answer requests on `connection` until the other side hangs up or breaks the protocol.
+
+    A `driver` may be starting already; without one, the first launch starts it.
+    """
     reader, writer = await asyncio.open_connection(sock=connection)
-    host = Host(writer=writer)
+    host = Host(writer=writer, driver=driver or Driver())
     host.tell(frames.Ready(version=frames.PROTOCOL_VERSION))
     buffer = frames.FrameBuffer()
     with contextlib.suppress(frames.FrameError, ConnectionError):
@@ -30,6 +35,7 @@ class Host:
     """The sessions of this host and the requests under way."""
 
     writer: asyncio.StreamWriter
+    driver: Driver
     _sessions: dict[str, BrowserSession] = attrs.field(factory=dict, init=False)
     _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
 
@@ -51,21 +57,27 @@ class Host:
     async def _answer(self, request: frames.Request) -> None:
         """Reply to `request` exactly once, whatever becomes of it."""
         id_, session = request.id, request.session
+        reply: frames.Reply
         try:
-            reply = await self._carry_out(request)
+            self.tell(await self._carry_out(request))
         except PageUnreachable as exc:
-            reply = frames.Unreachable(id=id_, session=session, detail=str(exc))
+            reply = frames.Unreachable(id=id_, session=session, detail=_sendable(str(exc)))
         except asyncio.CancelledError:
             reply = frames.Failed(id=id_, session=session, detail="given up")
-        except Exception as exc:  # one session's failure must not end the host
-            reply = frames.Failed(id=id_, session=session, detail=f"{type(exc).__name__}: {exc}"[:4000])
+        except Exception as exc:  # one session's failure, to find words included, must not end the host
+            detail = _sendable(f"{type(exc).__name__}: {exc}")
+            reply = frames.Failed(id=id_, session=session, detail=detail)
+        else:
+            return
         self.tell(reply)
 
     async def _carry_out(self, request: frames.Request) -> frames.Reply:
         id_, session = request.id, request.session
         match request:
             case frames.Launch():
-                browser = BrowserSession(request, on_lost=lambda why: self._lost(session, why))
+                browser = BrowserSession(
+                    request, driver=self.driver, on_lost=lambda why: self._lost(session, why)
+                )
                 await browser.start()
                 self._sessions[session] = browser
             case frames.Navigate():
@@ -83,3 +95,8 @@ class Host:
     def _lost(self, session: str, why: str) -> None:
         if self._sessions.pop(session, None):
             self.tell(frames.Lost(session=session, detail=why))
+
+
+def _sendable(text: str) -> str:
+    """Return `text`, not too long for a frame, with lone surrogates, such as a page may hold, as `?`."""
+    return text[:_MAX_DETAIL].encode(errors="replace").decode()

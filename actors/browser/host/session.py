@@ -1,26 +1,35 @@
 """One browser under Scrapling: launched by our engines, its page kept open, asked about its viewer."""
 
 import asyncio
-import os
+import contextlib
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import psutil
-from playwright.async_api import Error, async_playwright
+from playwright.async_api import Error, Page, Request
+from playwright.async_api import TimeoutError as TimedOut
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
 from actors.browser import frames
 from actors.browser.engines import EngineName
-from actors.browser.host.camoufox import CamoufoxArgsBuilder
+from actors.browser.host.camoufox_args import camoufox_args
+from actors.browser.host.driver import Driver
 from actors.browser.host.firefox import firefox_args
-from actors.verdict import Finding, LoginState, Method, analyse_html, judge_elements
+from actors.verdict import Finding, Method, analyse_html
+from actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
+from actors.verdict.dom import KNOWN_SELECTORS, judge_elements
+from actors.verdict.site import is_same_site
 
 # The names under which Firefox reports that a page could not be fetched; everything else in its error
 # texts, the URL for one, is left out.
 _NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_ERROR_\w+|\w+PortAccess")
 
 
+# How long a page that has its document may take to show who its viewer is.
+_RENDER_S = 2.0
+# How long a load that is stopped may take to fail.
+_STOP_S = 1.0
 _NO_PAGE = "http://greenroom.invalid/"
 
 
@@ -36,16 +45,18 @@ class CamoufoxSession(AsyncStealthySession):
     with its DOM, and stays open.
     """
 
-    def __init__(self, launch_args: Mapping[str, Any], on_lost: Callable[[], None]) -> None:
+    def __init__(self, driver: Driver, launch_args: Mapping[str, Any], on_lost: Callable[[], None]) -> None:
         super().__init__(headless=bool(launch_args["headless"]))
+        self._driver = driver
+        self._given_up = False
         self._launch_args = launch_args
         self._on_lost = on_lost
 
     async def start(self) -> None:
         """Launch the browser and tell `on_lost` when it goes. Raises Playwright's `Error`."""
-        self.playwright = await async_playwright().start()
+        self.playwright = await self._driver.get()
         try:
-            self._watch_driver()
+            self._driver.watch(self._on_lost)
             context: Any = await self.playwright.firefox.launch_persistent_context(**self._launch_args)
             context.on("close", lambda _: self._on_lost())
             self.context = await self._initialize_context(self._config, context)
@@ -55,19 +66,6 @@ class CamoufoxSession(AsyncStealthySession):
             await self.playwright.stop()
             raise
         self._is_alive = True
-
-    def _watch_driver(self) -> None:
-        """Tell `on_lost` when the driver dies: Playwright then leaves every call waiting for ever."""
-        (driver,) = (child.pid for child in psutil.Process().children())
-        pidfd = os.pidfd_open(driver)
-        loop = asyncio.get_running_loop()
-
-        def died() -> None:
-            loop.remove_reader(pidfd)
-            os.close(pidfd)
-            self._on_lost()
-
-        loop.add_reader(pidfd, died)
 
     async def probe(self) -> None:
         """Return once the driver and the browser's main process have answered."""
@@ -79,11 +77,19 @@ class CamoufoxSession(AsyncStealthySession):
         Waits as long as it takes: whoever asks gives up by cancelling. Raises Playwright's `Error`.
         """
         async with self._page_generator(0, None, False) as info:
-            page = info.page
-            if url is None:
-                response = await page.reload(wait_until="domcontentloaded")
-            else:
-                response = await page.goto(url, wait_until="domcontentloaded")
+            page: Any = info.page  # Playwright's, not the Patchright's that Scrapling expects
+            if self._given_up:
+                await _stop_loading(page)
+            self._given_up = True  # unless something comes of it
+            try:
+                if url is None:
+                    response = await page.reload(wait_until="domcontentloaded")
+                else:
+                    response = await page.goto(url, wait_until="domcontentloaded")
+            except Error:
+                self._given_up = False
+                raise
+            self._given_up = False
             return response.status if response else 200
 
     async def html(self) -> str:
@@ -95,28 +101,68 @@ class CamoufoxSession(AsyncStealthySession):
                 except Error:  # it is on its way to another page
                     await info.page.wait_for_load_state("domcontentloaded")
 
-    async def count(self, selectors: Mapping[str, str]) -> dict[str, int]:
-        """Return how many elements each named selector matches."""
+    async def url(self) -> str:
+        """Return the address that the page has now, redirects followed."""
         async with self._page_generator(0, None, False) as info:
-            return {name: await info.page.locator(css).count() for name, css in selectors.items()}
+            return str(info.page.url)
+
+    async def wait_rendered(self, selectors: Iterable[str]) -> None:
+        """Wait until one of the selectors matches, but not for long: a page may well have none of them."""
+        async with self._page_generator(0, None, False) as info:
+            first, *others = (info.page.locator(selector) for selector in selectors)
+            either = functools.reduce(lambda found, other: found.or_(other), others, first)
+            with contextlib.suppress(TimedOut):
+                await either.first.wait_for(state="attached", timeout=_RENDER_S * 1000)
+
+    async def count(self, selector: str) -> int:
+        """Return how many elements the selector matches."""
+        async with self._page_generator(0, None, False) as info:
+            return int(await info.page.locator(selector).count())
+
+    async def evaluate(self, function: str, argument: object) -> Any:
+        """Return what a JavaScript function of one argument returns, run in the page."""
+        async with self._page_generator(0, None, False) as info:
+            return await info.page.evaluate(function, argument)
+
+
+async def _stop_loading(page: Page) -> None:
+    """Stop a load of `page` that was given up, and wait until it has failed.
+
+    It would fail at the next load anyway, and a reload takes the first failure in its page for its own.
+    """
+
+    def is_document(request: Request) -> bool:
+        return request.is_navigation_request() and request.frame == page.main_frame
+
+    with contextlib.suppress(TimedOut):  # it may have ended by itself
+        async with page.expect_event("requestfailed", is_document, timeout=_STOP_S * 1000):
+            await page.evaluate("window.stop()")
 
 
 class BrowserSession:
     """What the host does for one session."""
 
-    def __init__(self, launch: frames.Launch, *, on_lost: Callable[[str], None]) -> None:
-        if launch.engine == EngineName.CAMOUFOX.value:
-            launch_args = CamoufoxArgsBuilder(launch).build()
-        else:
-            launch_args = firefox_args(launch)
-        self._scrapling = CamoufoxSession(launch_args, on_lost=lambda: on_lost("the browser is gone"))
+    def __init__(self, launch: frames.Launch, *, driver: Driver, on_lost: Callable[[str], None]) -> None:
+        self._launch = launch
+        self._driver = driver
+        self._on_lost = on_lost
+        self._scrapling: CamoufoxSession
+        self._asked = ""
 
     async def start(self) -> None:
         """Launch the browser and from then on watch it."""
+        if self._launch.engine == EngineName.CAMOUFOX.value:
+            launch_args = await camoufox_args(self._launch)
+        else:
+            launch_args = firefox_args(self._launch)
+        self._scrapling = CamoufoxSession(
+            self._driver, launch_args, on_lost=lambda: self._on_lost("the browser is gone")
+        )
         await self._scrapling.start()
 
     async def load(self, url: str | None) -> None:
         """Load a page up to its document. Raises `PageUnreachable`."""
+        self._asked = url or self._asked
         try:
             status = await self._scrapling.load(url)
         except Error as exc:
@@ -132,11 +178,20 @@ class BrowserSession:
         match method:
             case Method.HTML:
                 html = await self._scrapling.html()
-                return await asyncio.to_thread(analyse_html, html)
+                is_elsewhere = not is_same_site(self._asked, await self._scrapling.url())
+                return await asyncio.to_thread(analyse_html, html, is_elsewhere=is_elsewhere)
             case Method.DOM:
-                return judge_elements(await self._scrapling.count(selectors))
+                return await self._inspect_elements(selectors)
             case Method.API:
-                return Finding(method=Method.API, state=LoginState.UNCERTAIN)
+                answers = await self._scrapling.evaluate(ASK, [list(ENDPOINTS), MAX_ANSWER_CHARS])
+                return judge_answers([Answer(*answer) for answer in answers])
+
+    async def _inspect_elements(self, selectors: Mapping[str, str]) -> Finding:
+        telling = [selector for name, selector in selectors.items() if name in KNOWN_SELECTORS]
+        await self._scrapling.wait_rendered([*KNOWN_SELECTORS.values(), *telling])
+        known = {name: await self._scrapling.count(css) for name, css in KNOWN_SELECTORS.items()}
+        own = {name: await self._scrapling.count(css) for name, css in selectors.items()}
+        return judge_elements(known, own)
 
     async def probe(self) -> None:
         """Return once the browser has answered."""

@@ -1,0 +1,39 @@
+"""The arguments with which Camoufox is launched, built by its own package in a process apart.
+
+The package takes 34 MB, NumPy's among them, which the host would keep for as long as its browser runs.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+
+from actors.browser import frames
+
+_BUILD_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host.camoufox", "build")
+
+
+class CamoufoxFailed(Exception):
+    """Camoufox's package can't build the arguments; what it has to say went to standard error."""
+
+
+async def camoufox_args(launch: frames.Launch) -> dict[str, Any]:
+    """Return the arguments of Playwright's `launch_persistent_context` for Camoufox.
+
+    Cancelling ends the process. Raises `CamoufoxFailed`, and `OSError` when it does not start.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_BUILD_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        built, _ = await process.communicate(msgspec.json.encode(launch))
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        raise CamoufoxFailed(f"Camoufox's package ended with {process.returncode}")
+    args: dict[str, Any] = json.loads(built)
+    return args

@@ -1,0 +1,52 @@
+"""Playwright's driver: a Node process that can start before it is needed, told to be small, and watched."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import attrs
+import psutil
+from playwright.async_api import Playwright, async_playwright
+
+# Node lets its youngest objects take 16 MB, three times over, before it looks which of them are garbage, and
+# malloc keeps a heap for each of its threads: together 24 MB that a driver of one browser has no use for.
+_ENVIRONMENT = {"NODE_OPTIONS": "--max-semi-space-size=1", "MALLOC_ARENA_MAX": "1"}
+
+
+@attrs.define(eq=False)
+class Driver:
+    """The one driver of a browser host. It ends when whoever got it stops it, or with the host's cell."""
+
+    _starting: asyncio.Task[Playwright] | None = attrs.field(default=None, init=False)
+
+    def start_soon(self) -> None:
+        """Start the driver; `get` tells how that went."""
+        self._starting = asyncio.create_task(_start())
+
+    async def get(self) -> Playwright:
+        """Return the driver, started if it was not. Raises Playwright's `Error` and `OSError`."""
+        if self._starting is None:
+            self.start_soon()
+            assert self._starting is not None  # noqa: S101  # it was set just now
+        return await self._starting
+
+    def watch(self, on_died: Callable[[], None]) -> None:
+        """Call `on_died` when the driver, which runs, dies: calls to Playwright then wait for ever."""
+        (driver,) = (
+            child.pid for child in psutil.Process().children() if child.cmdline()[-1:] == ["run-driver"]
+        )
+        pidfd = os.pidfd_open(driver)
+        loop = asyncio.get_running_loop()
+
+        def died() -> None:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+            on_died()
+
+        loop.add_reader(pidfd, died)
+
+
+async def _start() -> Playwright:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    return await async_playwright().start()

@@ -1,0 +1,93 @@
+"""The host's side of the conversation: every request gets its reply, whatever is in it."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+
+import pytest
+
+from actors.browser import frames
+from actors.browser.host import server
+from actors.browser.host.session import BrowserSession, PageUnreachable
+from actors.verdict import Method
+
+LAUNCH = frames.Launch(id=1, session="a", engine="firefox", executable="x", profile="y", headless=True)
+ANSWERED_S = 5
+
+
+@pytest.fixture
+def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every browser for launched."""
+
+    async def start(_session: BrowserSession) -> None:
+        pass
+
+    monkeypatch.setattr(BrowserSession, "start", start)
+
+
+def converse(*requests: frames.ToHost) -> list[frames.FromHost]:
+    """Serve these requests, one after the other, and return the replies."""
+
+    async def run() -> list[frames.FromHost]:
+        ours, theirs = socket.socketpair()
+        serving = asyncio.create_task(server.serve(theirs))
+        reader, writer = await asyncio.open_connection(sock=ours)
+        replies = []
+        for request in (None, *requests):
+            if request is not None:
+                writer.write(frames.encode(request))
+            length = int.from_bytes(await reader.readexactly(4), "big")
+            replies.append(frames.decode_from_host(await reader.readexactly(length)))
+        writer.close()
+        await serving
+        return replies[1:]
+
+    async def run_within_bounds() -> list[frames.FromHost]:
+        return await asyncio.wait_for(run(), ANSWERED_S)
+
+    return asyncio.run(run_within_bounds())
+
+
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [
+        (
+            RuntimeError("a page's \ud83e words"),
+            frames.Failed(id=2, session="a", detail="RuntimeError: a page's ? words"),
+        ),
+        (RuntimeError("x" * 5000), frames.Failed(id=2, session="a", detail=f"RuntimeError: {'x' * 3986}")),
+        (PageUnreachable("NS_\udcff"), frames.Unreachable(id=2, session="a", detail="NS_?")),
+    ],
+    ids=["surrogate", "long", "unreachable"],
+)
+@pytest.mark.usefixtures("_no_browser")
+def test_error_text_that_does_not_fit_a_frame_is_made_to(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, reply: frames.Reply
+) -> None:
+    """Half a character, which a page's own error text may hold, costs the reader that character only."""
+
+    async def fail(_session: BrowserSession, _url: str | None) -> None:
+        raise error
+
+    monkeypatch.setattr(BrowserSession, "load", fail)
+    assert converse(LAUNCH, frames.Navigate(id=2, session="a"))[1] == reply
+
+
+@pytest.mark.usefixtures("_no_browser")
+def test_finding_that_no_frame_can_hold_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request whose answer can't be sent is answered all the same."""
+
+    async def find(_session: BrowserSession, _method: Method, _selectors: Mapping[str, str]) -> str:
+        return "\ud83e"
+
+    monkeypatch.setattr(BrowserSession, "inspect", find)
+    _, reply = converse(LAUNCH, frames.Inspect(id=2, session="a", method=Method.DOM, selectors={}))
+    assert isinstance(reply, frames.Failed)
+    assert reply.detail.startswith("FrameError: a Found holds text that is not Unicode")
+
+
+def test_request_for_a_session_that_is_not_there_is_a_failure() -> None:
+    """What the host does not know is told apart from what it can't do."""
+    assert converse(frames.Close(id=1, session="b")) == [
+        frames.Failed(id=1, session="b", detail="KeyError: 'b'")
+    ]

@@ -1,0 +1,46 @@
+"""The daemon's memory: kept in one heap from before it starts a thread, and given back time and again."""
+
+import contextlib
+
+import pytest
+import trio
+from click.testing import CliRunner
+from trio.testing import MockClock
+
+from web import cli, daemon
+from web.settings import DaemonSettings
+
+
+def test_serve_keeps_one_arena_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is set before anything runs that could have threads."""
+    done: list[str] = []
+
+    async def serve(*_: object) -> None:
+        done.append("serve")
+
+    monkeypatch.setattr(cli, "keep_one_arena", lambda: done.append("keep_one_arena"))
+    monkeypatch.setattr(cli, "configure_logging", lambda **_: done.append("logging"))
+    monkeypatch.setattr(cli, "serve_daemon", serve)
+    assert CliRunner().invoke(cli.main, ["serve"]).exit_code == 0
+    assert done == ["keep_one_arena", "logging", "serve"]
+
+
+async def test_daemon_gives_memory_back_every_minute(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it runs, however long that is."""
+    given_back: list[float] = []
+
+    class ShortWorld(contextlib.AbstractAsyncContextManager[None]):
+        async def __aenter__(self) -> None:
+            await trio.sleep(150)
+            raise KeyError("a test")
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(daemon, "give_back_memory", lambda: given_back.append(trio.current_time()))
+    monkeypatch.setattr(daemon, "open_world", lambda _: ShortWorld())
+    with pytest.raises(KeyError, match="a test"):
+        await daemon.serve(DaemonSettings(), pytest.fail)
+    assert given_back == [60, 120]
