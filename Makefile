@@ -8,10 +8,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.stamp-packages
 BROWSER := $(VENV)/.stamp-browser
+PLOTS := $(VENV)/.stamp-plots
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak chaos check serve format lock clean
+.PHONY: help setup demo test soak chaos fuzz bench check serve format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +30,12 @@ soak: setup ## Create and end sessions by the thousand with random faults; ARGS=
 
 chaos: setup ## Kill and stop everything at every moment on the real browser; writes docs/chaos.md
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(INSTALLED) ## Judge mutilated pages for some minutes; ARGS="--minutes N"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+bench: setup $(PLOTS) ## Measure side by side with what else there is; ARGS=--quick; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: $(INSTALLED) ## Check format, lint, types and the layers' import contract
 	$(BIN)/ruff format --check
@@ -49,14 +56,14 @@ lock: ## Renew constraints.txt: the newest versions that pyproject.toml allows
 	@echo "Resolving the newest versions (about a minute)"
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	  $(LOCK_PYTHON) -m venv "$$dir/venv"; \
-	  "$$dir/venv/bin/python" $(PIP_INSTALL) '.[dev]'; \
+	  "$$dir/venv/bin/python" $(PIP_INSTALL) '.[dev,bench]'; \
 	  echo "# Every package's version as tested, for Python 3.11 and newer. Renew with: make lock" > "$$dir/lock"; \
 	  "$$dir/venv/bin/python" -m pip freeze --exclude greenroom --exclude setuptools >> "$$dir/lock"; \
 	  cmp -s "$$dir/lock" constraints.txt || cp "$$dir/lock" constraints.txt
 
 clean: ## Remove the environment and all caches; never a profile
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
-	find actors supervisor web tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find actors supervisor web benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -72,6 +79,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "Making the environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing packages into $(VENV) (about a minute)"
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(PLOTS): $(INSTALLED)
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[bench]'
 	@touch $@
 
 ifdef FORCE

@@ -26,14 +26,17 @@ class GreenroomError(Exception):
 
 
 class NotLoggedIn(GreenroomError):
-    """The page, or the state of the master profile, does not show that somebody is logged in."""
+    """The page, or the state of the master profile, does not show that somebody is logged in.
+
+    `hint` is what to do about it, as a sentence.
+    """
 
     reason = EndReason.NOT_LOGGED_IN
 
-    def __init__(self, verdict: Verdict, *, hint: str) -> None:
+    def __init__(self, verdict: Verdict, *, hint: str | None = None) -> None:
         super().__init__("User is not logged in to TikTok")
         self.verdict = verdict
-        self.hint = hint
+        self.hint = hint or verdict.next_step
 
 
 class ProfileLocked(GreenroomError):
@@ -97,12 +100,6 @@ class InternalFailure(GreenroomError):
         self.__cause__ = cause
 
 
-class CallerLeft(GreenroomError):
-    """Whoever asked for the session stopped waiting for it."""
-
-    reason = EndReason.CALLER_LEFT
-
-
 class SessionDeleted(GreenroomError):
     """The session was deleted while it was being created."""
 
@@ -124,6 +121,17 @@ class CapacityExhausted(GreenroomError):
     def __init__(self, max_sessions: int, *, retry_after_s: float) -> None:
         super().__init__(f"The limit of sessions ({max_sessions}) is reached")
         self.max_sessions = max_sessions
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(GreenroomError):
+    """So many sessions wait to be launched that one more would not be in time.
+
+    `retry_after_s` counts to when the first of them must have launched or given up.
+    """
+
+    def __init__(self, *, retry_after_s: float) -> None:
+        super().__init__("Too many sessions wait to be launched for one more to be in time")
         self.retry_after_s = retry_after_s
 
 

@@ -11,10 +11,15 @@ from actors.verdict import Verdict
 
 
 class SessionState(enum.Enum):
-    """Where a session is in its life: each state follows the one above, and any may skip to ENDING."""
+    """Where a session is in its life: each state follows the one above, and any may skip to ENDING.
+
+    QUEUED is only who has to wait until others have launched, WARM only who was launched ahead of a request.
+    """
 
     CLONING = "cloning"
+    QUEUED = "queued"
     LAUNCHING = "launching"
+    WARM = "warm"
     NAVIGATING = "navigating"
     JUDGING = "judging"
     LIVE = "live"
@@ -32,6 +37,7 @@ class EndReason(enum.Enum):
     CALLER_LEFT = "caller_left"
     BROWSER_LOST = "browser_lost"
     OVER_BUDGET = "over_budget"
+    DISCARDED = "discarded"
     FAILED = "failed"
     SHUTDOWN = "shutdown"
 
@@ -61,6 +67,7 @@ class SessionInfo:
     `phase_ms` holds whole milliseconds spent per state, in order; the state the session is in counts up to
     the moment of the snapshot. `expires_at` is None until the session is live, `verdict` None until it was
     judged, `reason` None until it is ending, `receipt` None until it has ended. `usage` is the last sample.
+    `is_requested` is false for a session launched ahead that nobody has asked for.
     """
 
     id: str
@@ -72,3 +79,4 @@ class SessionInfo:
     reason: EndReason | None
     usage: Usage | None = None
     receipt: Receipt | None = None
+    is_requested: bool = True

@@ -24,12 +24,19 @@ class Profiles(Protocol):
         behind.
         """
 
+    async def is_current(self, clone: "Clone") -> bool:
+        """Return whether a clone made now could be made, and would be the same."""
+
 
 @attrs.define(eq=False)
 class Clone:
-    """A private copy of the master profile, the directory `path`; `freed_bytes` is set on its removal."""
+    """A private copy of the master profile, the directory `path`; `freed_bytes` is set on its removal.
+
+    `version` tells the state of the master in which it was copied.
+    """
 
     path: Path
+    version: str = ""
     freed_bytes: int = 0
 
 
@@ -53,6 +60,9 @@ class Browser(Protocol):
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         """Look at the page as it is now with one login detection method."""
+
+    async def probe(self) -> None:
+        """Return once the browser has answered."""
 
     async def wait_lost(self) -> None:
         """Wait until the browser or its host is gone or stalls, noticed without anybody asking.

@@ -9,9 +9,9 @@ import outcome
 import structlog
 import trio
 
+from actors.admission import Admission, Place
 from actors.errors import (
     BrowserLost,
-    CallerLeft,
     CreationTimedOut,
     GreenroomError,
     InternalFailure,
@@ -24,7 +24,8 @@ from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.ports import Browser, Clone, World
 from actors.resources import Budget, Usage
-from actors.verdict import LoginDetector, LoginState, Verdict
+from actors.verdict import LoginState, Verdict
+from actors.verdict.detector import LoginDetector
 
 # A creation answers at most this long after its deadline, cleaned up or not.
 ANSWER_GRACE_S = 0.9
@@ -32,8 +33,9 @@ ANSWER_GRACE_S = 0.9
 CLOSE_GRACE_S = 5.0
 # How often what a session uses is sampled: each sample costs some 50 ms of a core.
 SAMPLE_S = 5.0
+# How long a warm session may take to show that it is fit to be handed out.
+FITNESS_S = 1.0
 
-_LOGIN_HINT = "Run `greenroom login` to log the master profile in"
 _POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
 
 _log = structlog.get_logger("greenroom.session")
@@ -48,6 +50,7 @@ class SessionSpec:
     headless: bool
     creation_timeout_s: float
     max_duration_s: float
+    warm_max_age_s: float
     detector: LoginDetector
     budget: Budget
 
@@ -60,27 +63,60 @@ class End:
     reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(eq=False, kw_only=True)
 class Caller:
-    """Whoever waits for a session: where to answer, and how to learn that nobody waits any more."""
+    """Whoever waits for a session: where to answer, into a buffer of 1, and until when, on Trio's clock."""
 
     reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
-    left: trio.Event
+    deadline: float
+    _has_left: bool = attrs.field(default=False, init=False)
+    _on_leaving: Callable[[], None] | None = attrs.field(default=None, init=False)
+
+    def leave(self) -> None:
+        """Say that nobody waits any more, and nobody took the answer."""
+        self._has_left = True
+        if self._on_leaving is not None:
+            self._on_leaving()
+
+    def when_left(self, act: Callable[[], None]) -> None:
+        """Have `act` called when, or if already, nobody waits any more."""
+        self._on_leaving = act
+        if self._has_left:
+            act()
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """Gives a warm session to a caller; answered, into a buffer of 1, with whether it is fit for that.
+
+    If it is not, or the channel is closed unanswered, the caller is still to be served by another.
+    """
+
+    caller: Caller
+    reply_to: trio.MemorySendChannel[bool]
+
+
+# Made once: what stands in the brackets costs more to look up than the channel to open.
+_open_mailbox = trio.open_memory_channel[End | Claim]
 
 
 @attrs.define(eq=False)
 class SessionActor:
     """One session, from its creation to its end.
 
-    `run` is the actor's whole life; other tasks may read `info()` and `deadline`, and reach it by `mailbox`.
+    Without a caller it is launched ahead: it waits, warm, to be claimed by one. `run` is the actor's whole
+    life; other tasks may read `info()` and the properties, and reach it by `mailbox`. `off_shelf` is set once
+    it is no longer to be claimed: somebody has, or it has ended.
     """
 
     spec: SessionSpec
-    caller: Caller
+    caller: Caller | None
     world: World
+    admission: Admission
     publish: Callable[[SessionEvent], None]
-    mailbox: trio.MemorySendChannel[End] = attrs.field(init=False)
-    _inbox: trio.MemoryReceiveChannel[End] = attrs.field(init=False)
+    mailbox: trio.MemorySendChannel[End | Claim] = attrs.field(init=False)
+    off_shelf: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _inbox: trio.MemoryReceiveChannel[End | Claim] = attrs.field(init=False)
     _state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
     _reason: EndReason | None = attrs.field(default=None, init=False)
     _error: GreenroomError | None = attrs.field(default=None, init=False)
@@ -93,15 +129,18 @@ class SessionActor:
     _browser: Browser | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
     _phase_s: dict[SessionState, float] = attrs.field(factory=dict, init=False)
-    _creation_deadline: float = attrs.field(init=False)
     _life: trio.CancelScope = attrs.field(init=False)
-    _gone: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _shelf: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _claim: Claim | None = attrs.field(default=None, init=False)
+    _beside: trio.Nursery = attrs.field(init=False)
+    _settled: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _is_answered: bool = attrs.field(default=False, init=False)
     _end_replies: list[trio.MemorySendChannel[outcome.Maybe[None]]] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.mailbox, self._inbox = trio.open_memory_channel[End](0)
-        self._creation_deadline = trio.current_time() + self.spec.creation_timeout_s
-        self._life = trio.CancelScope(deadline=self._creation_deadline)
+        self.mailbox, self._inbox = _open_mailbox(0)
+        ahead = trio.current_time() + self.spec.creation_timeout_s
+        self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else ahead)
 
     @property
     def is_live(self) -> bool:
@@ -113,7 +152,17 @@ class SessionActor:
         """The time, on Trio's clock, at which the session ends at the latest."""
         if self._expires_at is not None:
             return self._life.deadline
-        return self._creation_deadline + self.spec.max_duration_s
+        return self._life.deadline + self.spec.max_duration_s
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it waits to be claimed."""
+        return self._state is SessionState.WARM and self._claim is None
+
+    @property
+    def reason(self) -> EndReason | None:
+        """Why it ends, or ended; None while it does not."""
+        return self._reason
 
     def info(self) -> SessionInfo:
         """Return the session as it is now."""
@@ -130,6 +179,7 @@ class SessionActor:
             reason=self._reason,
             usage=self._usage,
             receipt=self._receipt,
+            is_requested=self.caller is not None,
         )
 
     async def run(self) -> None:
@@ -140,49 +190,93 @@ class SessionActor:
         """
         self._publish()
         try:
-            async with trio.open_nursery() as answering:
-                answering.start_soon(self._answer_refusal)
-                async with trio.open_nursery() as watching:
-                    watching.start_soon(self._read_mailbox)
-                    watching.start_soon(self._notice_caller_leaving)
-                    try:
-                        with self._life:
-                            await self._live()
-                    finally:
-                        self._write_receipt()
-                        self._enter(SessionState.ENDED)
-                        self._gone.set()
-                        watching.cancel_scope.cancel(reason="the session has ended")
+            async with trio.open_nursery() as self._beside:
+                self._beside.start_soon(self._read_mailbox)
+                if self.caller is not None:
+                    self._serve(self.caller)
+                try:
+                    with self._life:
+                        await self._live()
+                finally:
+                    self._write_receipt()
+                    self._enter(SessionState.ENDED)
+                    self._beside.cancel_scope.cancel(reason="the session has ended")
         finally:
+            self._answer(refused=True)
             self._close_channels()
 
+    def _serve(self, caller: Caller) -> None:
+        """From now on, there is somebody who waits."""
+        self.caller = caller
+        caller.when_left(lambda: self._end(EndReason.CALLER_LEFT))
+        self._beside.start_soon(self._answer_in_time, caller)
+
     async def _live(self) -> None:
-        with self._noting_failure():
+        is_ahead = self.caller is None
+        with (
+            self._noting_failure(),
+            self.admission.place(deadline=self._life.deadline, is_patient=is_ahead) as place,
+        ):
             async with self.world.profiles.open_clone(self.spec.id) as clone:
                 self._clone = clone
+                if not place.is_free:
+                    self._enter(SessionState.QUEUED)
+                await place.wait()
                 self._enter(SessionState.LAUNCHING)
                 async with self.world.browsers.open_host(self.spec.id) as browser:
                     self._browser = browser
                     try:
-                        await self._use(browser, clone)
+                        await self._use(browser, clone, place)
                     finally:
                         if self._expires_at and self._reason in _POLITE_ENDS:
                             await self._close_politely(browser)
 
-    async def _use(self, browser: Browser, clone: Clone) -> None:
+    async def _use(self, browser: Browser, clone: Clone, place: Place) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_budget, browser, clone)
+            nursery.start_soon(self._watch_use, browser, clone)
             with self._noting_failure():
                 await browser.launch(clone.path, headless=self.spec.headless)
-                await self._create(browser)
+                place.leave()
+                if self.caller is None:
+                    await self._wait_for_claim(browser, clone)
+                with self.admission.hurry():
+                    await self._create(browser)
                 await browser.wait_lost()
             nursery.cancel_scope.cancel(reason="the session ends")
 
-    async def _watch_budget(self, browser: Browser, clone: Clone) -> None:
-        """Sample what the session uses, and end it when that is too much."""
+    async def _wait_for_claim(self, browser: Browser, clone: Clone) -> None:
+        """Stay warm until a caller claims the session, and take it if it is fit for that."""
+        self._life.deadline = trio.current_time() + self.spec.warm_max_age_s
+        self._enter(SessionState.WARM)
+        with self._shelf:
+            await browser.wait_lost()
+        if (claim := self._claim) is None:
+            raise RuntimeError("the wait ended without a claim")
+        if not await self._is_fit(browser, clone):
+            claim.reply_to.close()  # at once: the caller is not to wait for this one's end
+            self._end(EndReason.DISCARDED)
+            await trio.lowlevel.checkpoint()
+        self._created_at = datetime.now(UTC)
+        self._life.deadline = claim.caller.deadline
+        self._serve(claim.caller)
+        self.off_shelf.set()
+        claim.reply_to.send_nowait(True)
+
+    async def _is_fit(self, browser: Browser, clone: Clone) -> bool:
+        """Return whether the browser answers, and the master profile is what it was."""
+        with trio.move_on_after(FITNESS_S), contextlib.suppress(BrowserLost):
+            await browser.probe()
+            return await self.world.profiles.is_current(clone)
+        return False
+
+    async def _watch_use(self, browser: Browser, clone: Clone) -> None:
+        """Sample what the session uses, and end it when that is too much, or nobody could use it any more."""
         breach: str | None = None
         while breach is None:
             await trio.sleep(SAMPLE_S)
+            if self.is_warm and not await self.world.profiles.is_current(clone) and self.is_warm:
+                self._end(EndReason.DISCARDED)
+                return
             try:
                 self._usage = await browser.measure(clone.path)
             except OSError as exc:  # such as no file descriptor left: the next sample may succeed
@@ -198,15 +292,13 @@ class SessionActor:
         self._enter(SessionState.JUDGING)
         self._verdict = await self.spec.detector.judge(browser)
         if self._verdict.state is not LoginState.LOGGED_IN:
-            raise NotLoggedIn(self._verdict, hint=_LOGIN_HINT)
+            raise NotLoggedIn(self._verdict)
         await trio.lowlevel.checkpoint()  # the last moment at which the creation deadline counts
         self._life.deadline = trio.current_time() + self.spec.max_duration_s
         self._expires_at = datetime.now(UTC) + timedelta(seconds=self.spec.max_duration_s)
         self._enter(SessionState.LIVE)
-        try:
-            await self.caller.reply_to.send(outcome.Value(self.info()))
-        except trio.BrokenResourceError:
-            raise CallerLeft("The caller left") from None
+        self._settled.set()
+        self._answer()
 
     async def _close_politely(self, browser: Browser) -> None:
         with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
@@ -216,20 +308,39 @@ class SessionActor:
 
     async def _read_mailbox(self) -> None:
         async for message in self._inbox:
-            self._end_replies.append(message.reply_to)
-            self._end(message.reason)
+            match message:
+                case End(reason=reason, reply_to=reply_to):
+                    self._end_replies.append(reply_to)
+                    self._end(reason)
+                case Claim(reply_to=reply_to):
+                    if self.is_warm:
+                        self._claim = message
+                        self._shelf.cancel(reason="a caller claims the session")
+                    else:
+                        reply_to.close()
 
-    async def _notice_caller_leaving(self) -> None:
-        await self.caller.left.wait()
-        self._end(EndReason.CALLER_LEFT)
+    async def _answer_in_time(self, caller: Caller) -> None:
+        """Tell the caller that there is no session even if cleaning up drags on."""
+        try:
+            with trio.move_on_at(caller.deadline + ANSWER_GRACE_S):
+                await self._settled.wait()
+                return
+        except trio.Cancelled:  # from outside, if it has not ended: it may take long to do so
+            if self._state is not SessionState.ENDED:
+                caller.reply_to.close()
+            raise
+        self._answer(refused=True)
 
-    async def _answer_refusal(self) -> None:
-        """Tell the caller why there is no session: when all is cleaned up, but not much past the deadline."""
-        with trio.move_on_at(self._creation_deadline + ANSWER_GRACE_S):
-            await self._gone.wait()
-        if self._expires_at is None:
-            with contextlib.suppress(trio.BrokenResourceError):
-                await self.caller.reply_to.send(outcome.Error(self._refusal()))
+    def _answer(self, *, refused: bool = False) -> None:
+        """Answer the caller, if there is one who has no answer yet."""
+        if self.caller is None or self._is_answered:
+            return
+        self._is_answered = True
+        answer = outcome.Error(self._refusal()) if refused else outcome.Value(self.info())
+        try:
+            self.caller.reply_to.send_nowait(answer)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end(EndReason.CALLER_LEFT)
 
     # Reasons to end: the first one stays
 
@@ -261,6 +372,8 @@ class SessionActor:
         if self._reason is None:
             if trio.current_time() < self._life.deadline:
                 self._reason = EndReason.SHUTDOWN  # cancelled from outside
+            elif self._state is SessionState.WARM:
+                self._reason = EndReason.DISCARDED  # too old
             else:
                 self._reason = EndReason.EXPIRED if self._expires_at else EndReason.CREATION_TIMEOUT
         self._enter(SessionState.ENDING)
@@ -297,8 +410,12 @@ class SessionActor:
         self.publish(SessionEvent(session=self.info(), error=self._error))
 
     def _close_channels(self) -> None:
+        self.off_shelf.set()
         self._inbox.close()
-        self.caller.reply_to.close()
+        if self.caller is not None:
+            self.caller.reply_to.close()
+        if self._claim is not None:
+            self._claim.reply_to.close()
         for reply_to in self._end_replies:
             with reply_to, contextlib.suppress(trio.BrokenResourceError):
                 reply_to.send_nowait(outcome.Value(None))

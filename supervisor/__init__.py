@@ -2,7 +2,6 @@
 
 from actors.errors import (
     BrowserLost,
-    CallerLeft,
     CapacityExhausted,
     CloneFailed,
     CreationTimedOut,
@@ -10,6 +9,7 @@ from actors.errors import (
     GreenroomError,
     InternalFailure,
     NotLoggedIn,
+    Overloaded,
     ProfileLocked,
     ProfileUnusable,
     SandboxUnavailable,
@@ -20,14 +20,13 @@ from actors.errors import (
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.verdict import LoginState, Verdict
+from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
 from supervisor.supervisor import Supervisor, open_supervisor
 
 __all__ = [
     "BrowserLost",
-    "CallerLeft",
     "CapacityExhausted",
     "CloneFailed",
     "CreationTimedOut",
@@ -36,8 +35,10 @@ __all__ = [
     "EventStream",
     "GreenroomError",
     "InternalFailure",
+    "LoginReason",
     "LoginState",
     "NotLoggedIn",
+    "Overloaded",
     "ProfileLocked",
     "ProfileUnusable",
     "SandboxUnavailable",

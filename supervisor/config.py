@@ -275,6 +275,17 @@ class SupervisorConfig(TikTokSessionConfig):
     max_sessions: int = attrs.field(default=10, converter=_to_int, validator=whole_number(1, 10_000))
     """How many sessions may exist at once, those being created or ended included."""
 
+    max_launching: int = attrs.field(
+        factory=lambda: os.cpu_count() or 1, converter=_to_int, validator=whole_number(1, 1_000)
+    )
+    """How many sessions may launch at once; the default is the number of cores."""
+
+    warm_sessions: int = attrs.field(default=1, converter=_to_int, validator=whole_number(0, 100))
+    """How many sessions are launched ahead of any request; they count among `max_sessions`."""
+
+    warm_max_age: float = attrs.field(default=600.0, converter=_to_seconds, validator=_check_seconds)
+    """How long a session launched ahead may wait, in seconds, before it is replaced."""
+
     session_memory_mb: int = attrs.field(
         default=4096, converter=_to_int, validator=whole_number(64, 1_048_576)
     )

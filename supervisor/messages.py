@@ -18,6 +18,14 @@ class Holdings:
 
 
 @attrs.frozen(kw_only=True)
+class Census:
+    """How many sessions there are that somebody asked for, and how many wait, warm, for somebody."""
+
+    sessions: int
+    warm: int
+
+
+@attrs.frozen(kw_only=True)
 class CreateSession:
     """Asks for a new session, which answers its caller itself."""
 
@@ -42,9 +50,16 @@ class GetSession:
 
 @attrs.frozen(kw_only=True)
 class ListSessions:
-    """Asks for the sessions that have not ended, oldest first."""
+    """Asks for the sessions that somebody asked for and that have not ended, oldest first."""
 
     reply_to: trio.MemorySendChannel[outcome.Maybe[list[SessionInfo]]]
+
+
+@attrs.frozen(kw_only=True)
+class TakeCensus:
+    """Asks how many sessions there are."""
+
+    reply_to: trio.MemorySendChannel[outcome.Maybe[Census]]
 
 
 @attrs.frozen(kw_only=True)
@@ -61,4 +76,4 @@ class Drain:
     grace_s: float
 
 
-Message = CreateSession | EndSession | GetSession | ListSessions | FindLeaks | Drain
+Message = CreateSession | EndSession | GetSession | ListSessions | TakeCensus | FindLeaks | Drain

@@ -10,21 +10,25 @@ import attrs
 import outcome
 import trio
 
+from actors.admission import Admission
 from actors.errors import (
     CapacityExhausted,
     GreenroomError,
     InternalFailure,
+    Overloaded,
     SessionNotFound,
     SupervisorStopped,
 )
 from actors.lifecycle import EndReason, SessionInfo
 from actors.ports import Owned, World
 from actors.resources import Budget
-from actors.session import Caller, End, SessionActor, SessionSpec
-from actors.verdict import LoginDetector
+from actors.session import Caller, Claim, End, SessionActor, SessionSpec
+from actors.verdict.detector import LoginDetector
 from supervisor.config import SupervisorConfig
 from supervisor.events import EventStream, Subscriber
+from supervisor.idempotency import KeyedCreations
 from supervisor.messages import (
+    Census,
     CreateSession,
     Drain,
     EndSession,
@@ -33,7 +37,9 @@ from supervisor.messages import (
     Holdings,
     ListSessions,
     Message,
+    TakeCensus,
 )
+from supervisor.warm import WarmShelf
 from supervisor.world import open_world
 
 # How long an ended session can still be asked about, and how many of them at most.
@@ -41,6 +47,11 @@ KEEP_ENDED_S = 15 * 60
 KEEP_ENDED = 10_000
 
 T = TypeVar("T")
+
+# Made once: what stands in the brackets costs more to look up than the channel to open.
+_open_for_session = trio.open_memory_channel[outcome.Maybe[SessionInfo]]
+_open_for_end = trio.open_memory_channel[outcome.Maybe[None]]
+_open_for_fitness = trio.open_memory_channel[bool]
 
 
 @contextlib.asynccontextmanager
@@ -61,6 +72,7 @@ async def open_supervisor(
             world = await stack.enter_async_context(open_world(config))
         requests, inbox = trio.open_memory_channel[Message](0)
         registry = _Registry(config=config, world=world, events=events)
+        stack.enter_context(events.subscribed(registry.shelf.hear))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(registry.run, inbox)
             try:
@@ -70,6 +82,7 @@ async def open_supervisor(
                     requests=requests,
                     drained=registry.drained,
                     stopped=registry.stopped,
+                    nursery=nursery,
                 )
             finally:
                 requests.close()  # the registry takes this as the sign to end all sessions
@@ -84,19 +97,33 @@ class Supervisor:
     _requests: trio.MemorySendChannel[Message]
     _drained: trio.Event
     _stopped: trio.Event
+    _nursery: trio.Nursery
+    _keyed: KeyedCreations = attrs.field(init=False)
 
-    async def create_session(self) -> SessionInfo:
+    @_keyed.default
+    def _make_keyed(self) -> KeyedCreations:
+        return KeyedCreations(nursery=self._nursery, create=self._create_session)
+
+    async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:
         """Create a session and return it once it is live; it then ends by itself, or by `end_session`.
 
-        Cancelling this cancels the creation. Raises `CapacityExhausted`, `NotLoggedIn`, `ProfileLocked`,
-        `CreationTimedOut`, `UpstreamUnreachable`, or another `GreenroomError`, with nothing left behind.
+        Cancelling this cancels the creation. Raises `CapacityExhausted`, `Overloaded`, `NotLoggedIn`,
+        `ProfileLocked`, `CreationTimedOut`, `UpstreamUnreachable`, or another `GreenroomError`, with nothing
+        left behind. With an idempotency key, whoever comes with the same one within 15 minutes gets the same
+        outcome, and there is one session; its creation is cancelled when all who wait for it are.
         """
-        reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](0)
-        caller = Caller(reply_to=reply_to, left=trio.Event())
+        if idempotency_key is None:
+            return await self._create_session()
+        return await self._keyed.get(idempotency_key)
+
+    async def _create_session(self) -> SessionInfo:
+        reply_to, reply = _open_for_session(1)
+        deadline = trio.current_time() + self.config.session_creation_timeout
+        caller = Caller(reply_to=reply_to, deadline=deadline)
         try:
             return await self._ask(CreateSession(caller=caller), reply)
-        except trio.Cancelled:
-            caller.left.set()
+        except BaseException:
+            caller.leave()
             raise
 
     async def end_session(self, session_id: str) -> None:
@@ -104,18 +131,23 @@ class Supervisor:
 
         Raises `SessionNotFound`.
         """
-        reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
+        reply_to, reply = _open_for_end(1)
         await self._ask(EndSession(session_id=session_id, reply_to=reply_to), reply)
 
     async def get_session(self, session_id: str) -> SessionInfo:
         """Return a session as it is, or as it ended within the last 15 minutes. Raises `SessionNotFound`."""
-        reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](1)
+        reply_to, reply = _open_for_session(1)
         return await self._ask(GetSession(session_id=session_id, reply_to=reply_to), reply)
 
     async def list_sessions(self) -> list[SessionInfo]:
-        """Return the sessions that have not ended, oldest first."""
+        """Return the sessions that were asked for and have not ended, oldest first."""
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[list[SessionInfo]]](1)
         return await self._ask(ListSessions(reply_to=reply_to), reply)
+
+    async def take_census(self) -> Census:
+        """Return how many sessions there are."""
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[Census]](1)
+        return await self._ask(TakeCensus(reply_to=reply_to), reply)
 
     async def find_leaks(self) -> Holdings:
         """Survey what the supervisor owns on this machine, and what of it belongs to no session."""
@@ -156,7 +188,8 @@ def _set_event() -> trio.Event:
 class _Registry:
     """The supervisor's own task: answers requests, starts actors, remembers the ended.
 
-    An actor is in `_actors` exactly as long as its task runs. The loop never waits for an actor.
+    An actor is in `_actors` exactly as long as its task runs, the warm ones included. `_requested` counts
+    the sessions that somebody asked for. The loop never waits for an actor.
     """
 
     config: SupervisorConfig
@@ -168,14 +201,25 @@ class _Registry:
     _draining: bool = attrs.field(default=False, init=False)
     _actors: dict[str, SessionActor] = attrs.field(factory=dict, init=False)
     _ended: OrderedDict[str, tuple[float, SessionInfo]] = attrs.field(factory=OrderedDict, init=False)
+    _requested: int = attrs.field(default=0, init=False)
+    _one_less: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _admission: Admission = attrs.field(init=False)
+    _nursery: trio.Nursery = attrs.field(init=False)
+    shelf: WarmShelf = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._admission = Admission(self.config.max_launching)
+        self.shelf = WarmShelf(size=self.config.warm_sessions, start=self._start, room=self._room)
 
     async def run(self, inbox: trio.MemoryReceiveChannel[Message]) -> None:
         """Serve until every requester is gone, then end all sessions and wait for them."""
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self.shelf.run)
             with inbox:
                 async for message in inbox:
-                    self._handle(message, nursery)
-            self._end_all(list(self._actors.values()), nursery)
+                    self._handle(message, self._nursery)
+            self.shelf.running.cancel(reason="the supervisor stops")
+            self._end_all(list(self._actors.values()), self._nursery)
         self.stopped.set()
 
     def _handle(self, message: Message, nursery: trio.Nursery) -> None:
@@ -197,15 +241,19 @@ class _Registry:
             case GetSession(session_id=session_id, reply_to=reply_to):
                 _answer(reply_to, outcome.capture(self._find, session_id))
             case ListSessions(reply_to=reply_to):
-                _answer(reply_to, outcome.Value([actor.info() for actor in self._actors.values()]))
+                asked_for = [actor.info() for actor in self._actors.values() if actor.caller is not None]
+                _answer(reply_to, outcome.Value(asked_for))
+            case TakeCensus(reply_to=reply_to):
+                _answer(reply_to, outcome.Value(Census(sessions=self._requested, warm=self.shelf.warm)))
 
     def _end_all(self, actors: list[SessionActor], nursery: trio.Nursery) -> None:
         for actor in actors:
-            reply_to, _nobody_waits = trio.open_memory_channel[outcome.Maybe[None]](1)
+            reply_to, _nobody_waits = _open_for_end(1)
             nursery.start_soon(_forward, End(reason=EndReason.SHUTDOWN, reply_to=reply_to), actor)
 
     async def _drain(self, grace_s: float, nursery: trio.Nursery) -> None:
         """End what is being created now, and what is live after the grace, if it has not ended by then."""
+        self.shelf.running.cancel(reason="the supervisor drains")
         self._end_all([actor for actor in self._actors.values() if not actor.is_live], nursery)
         with trio.move_on_after(grace_s):
             await self._empty.wait()
@@ -228,18 +276,67 @@ class _Registry:
         _answer(reply_to, outcome.Value(Holdings(owned=owned, leaked=leaked)))
 
     def _create(self, caller: Caller, nursery: trio.Nursery) -> None:
+        """Serve a caller: with a warm session if there is one, else with a new one."""
+        if self._requested >= self.config.max_sessions and not self._draining:
+            _refuse(caller, self._capacity_exhausted())
+            return
+        self._requested += 1
+        if (warm := self.shelf.take()) is not None:
+            nursery.start_soon(self._hand_over, warm, caller, nursery)
+        else:
+            self._create_cold(caller, nursery)
+
+    async def _hand_over(self, warm: SessionActor, caller: Caller, nursery: trio.Nursery) -> None:
+        """Give a caller a warm session, and a new one if that turns out not to be fit."""
+        reply_to, reply = _open_for_fitness(1)
+        with reply:
+            try:
+                await warm.mailbox.send(Claim(caller=caller, reply_to=reply_to))
+                await reply.receive()
+            except (trio.BrokenResourceError, trio.EndOfChannel):
+                self._create_cold(caller, nursery)
+
+    def _create_cold(self, caller: Caller, nursery: trio.Nursery) -> None:
+        error: GreenroomError | None = None
         if self._draining:
-            nursery.start_soon(_refuse, caller, SupervisorStopped())
+            error = SupervisorStopped()
+        elif (retry_after_s := self._admission.overload(caller.deadline)) is not None:
+            error = Overloaded(retry_after_s=retry_after_s)
+        if error is not None:
+            self._requested -= 1
+            _refuse(caller, error)
             return
-        if len(self._actors) >= self.config.max_sessions:
-            nursery.start_soon(_refuse, caller, self._capacity_exhausted())
-            return
-        spec = SessionSpec(
+        if self._requested + len(self.shelf.kept) > self.config.max_sessions and self.shelf.kept:
+            self._end_all([self.shelf.kept.pop()], nursery)
+        self._start(caller)
+
+    def _start(self, caller: Caller | None = None) -> SessionActor:
+        actor = SessionActor(
+            spec=self._new_spec(),
+            caller=caller,
+            world=self.world,
+            admission=self._admission,
+            publish=self.events.publish,
+        )
+        self._actors[actor.spec.id] = actor
+        if self._empty.is_set():
+            self._empty = trio.Event()
+        self._nursery.start_soon(self._run, actor)
+        return actor
+
+    async def _room(self) -> None:
+        """Return once another session may be launched ahead."""
+        while self._requested + len(self.shelf.kept) >= self.config.max_sessions:
+            await self._one_less.wait()
+
+    def _new_spec(self) -> SessionSpec:
+        return SessionSpec(
             id=str(uuid.uuid4()),
             url=self.config.tiktok_url,
             headless=self.config.headless,
             creation_timeout_s=self.config.session_creation_timeout,
             max_duration_s=self.config.max_session_duration,
+            warm_max_age_s=self.config.warm_max_age,
             detector=LoginDetector(
                 timeout_s=self.config.login_detection_timeout,
                 retries=self.config.login_detection_retries,
@@ -251,23 +348,23 @@ class _Registry:
                 disk_bytes=self.config.session_disk_mb << 20,
             ),
         )
-        actor = SessionActor(spec=spec, caller=caller, world=self.world, publish=self.events.publish)
-        self._actors[spec.id] = actor
-        if self._empty.is_set():
-            self._empty = trio.Event()
-        nursery.start_soon(self._run, actor)
 
     async def _run(self, actor: SessionActor) -> None:
         try:
             await actor.run()
         finally:
             del self._actors[actor.spec.id]
+            if actor.caller is not None:
+                self._requested -= 1
+            self._one_less.set()
+            self._one_less = trio.Event()
             if not self._actors:
                 self._empty.set()
             self._remember(actor.info())
 
     def _capacity_exhausted(self) -> CapacityExhausted:
-        earliest = min(actor.latest_end for actor in self._actors.values())
+        now_live = [actor.latest_end for actor in self._actors.values() if actor.caller is not None]
+        earliest = min(now_live, default=trio.current_time() + self.config.max_session_duration)
         return CapacityExhausted(
             self.config.max_sessions, retry_after_s=max(0.0, earliest - trio.current_time())
         )
@@ -308,6 +405,6 @@ async def _forward(message: End, actor: SessionActor) -> None:
         _answer(message.reply_to, outcome.Value(None))
 
 
-async def _refuse(caller: Caller, error: GreenroomError) -> None:
-    with caller.reply_to, contextlib.suppress(trio.BrokenResourceError):
-        await caller.reply_to.send(outcome.Error(error))
+def _refuse(caller: Caller, error: GreenroomError) -> None:
+    with caller.reply_to:
+        _answer(caller.reply_to, outcome.Error(error))

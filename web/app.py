@@ -1,6 +1,7 @@
 """The HTTP front: requests in, supervisor messages out."""
 
 import hmac
+import re
 from typing import Any
 
 import msgspec
@@ -30,6 +31,9 @@ from web.settings import DaemonSettings
 MAX_BODY_BYTES = 64 * 1024
 OPEN_PATHS = {"/health"}
 
+# Visible ASCII.
+_KEY = re.compile(r"[!-~]{1,255}")
+
 _log = structlog.get_logger("greenroom.web")
 
 
@@ -53,7 +57,7 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
             app,
             allow_origin=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Location", "X-Session-Id", "Retry-After"],
         )
     return app
@@ -72,7 +76,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        info = await supervisor.create_session()
+        info = await supervisor.create_session(_idempotency_key())
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
         return _json(Success(message="TikTok session established successfully"), 200, headers)
 
@@ -81,7 +85,8 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
     async def list_sessions() -> Response:
         """List the sessions that have not ended."""
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
-        return _json(AllSessions(message=_count(sessions), sessions=sessions))
+        warm = (await supervisor.take_census()).warm
+        return _json(AllSessions(message=_count(sessions), sessions=sessions, warm=warm))
 
     @app.get("/tiktok/session/<session_id>")
     @document_response(OneSession)
@@ -89,7 +94,9 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
     async def get_session(session_id: str) -> Response:
         """Show one session, also for 15 minutes after its end."""
         info = await supervisor.get_session(session_id)
-        return _json(OneSession(message=f"Session is {info.state.value}", session=Session.of(info)))
+        viewer = info.verdict.viewer if info.verdict else None
+        message = f"Session is {info.state.value}"
+        return _json(OneSession(message=message, session=Session.of(info), viewer=viewer))
 
     @app.delete("/tiktok/session/<session_id>")
     @document_response(Failure, 404)
@@ -164,6 +171,14 @@ def _check_body(body: bytes) -> None:
         raise InvalidRequest(str(exc)) from exc
     except UnicodeDecodeError as exc:  # msgspec lets it through
         raise InvalidRequest("JSON is malformed: not UTF-8") from exc
+
+
+def _idempotency_key() -> str | None:
+    """Return the request's key, if any. Raises `InvalidRequest` unless it is 1 to 255 visible characters."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
+    return key
 
 
 def _count(sessions: list[Session]) -> str:

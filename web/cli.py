@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from actors.errors import GreenroomError
+from actors.resources import collect_rarely, keep_one_arena
 from supervisor.config import EngineChoice
 from supervisor.world import open_world
 from web.daemon import serve as serve_daemon
@@ -27,9 +28,11 @@ from web.logs import configure_logging
 from web.practice import open_practice_site
 from web.serving import BindFailed, sole_error_bare
 from web.settings import DaemonSettings, SettingsError, load_settings
+from web.verdict import show_verdicts
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_VERDICT_USAGE = 4  # 2 is a verdict there
 EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
 
 T = TypeVar("T")
@@ -75,6 +78,8 @@ def main() -> None:
 @_verbose
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
+    keep_one_arena()
+    collect_rarely()
     configure_logging(verbose=verbose)
     with _explaining():
         settings = load_settings(config_file, overrides)
@@ -171,6 +176,37 @@ def leaks(config_file: Path | None, url: str | None) -> None:
             sys.exit(EXIT_FAILED)
 
 
+class _VerdictCommand(click.Command):
+    """A command whose exit code for wrong usage is no verdict."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as exc:
+            exc.show()
+            raise click.exceptions.Exit(EXIT_VERDICT_USAGE) from exc
+
+
+@main.command(cls=_VerdictCommand)
+@click.argument("sources", metavar="FILE|URL|-...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each page.")
+@click.option("--show-viewer", is_flag=True, help="Also show the handle of whoever is logged in.")
+def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
+    """Judge saved pages of tiktok.com: logged in or out.
+
+    Shows what the verdict on a page rests on; of several pages, a line each and a total. An address is
+    fetched without cookies. No content of a page is shown.
+
+    Exit code 0 if logged in, 1 if logged out, 2 if uncertain, 3 if there is no page to read, and 4 for wrong
+    usage. Of several pages, the highest.
+    """
+    try:
+        code = show_verdicts(sources, Console(), _complain, as_json=as_json, show_viewer=show_viewer)
+    except KeyboardInterrupt:  # click's exit code for it would be a verdict
+        _stop("stopped", EXIT_SIGNALLED + signal.SIGINT)
+    sys.exit(code)
+
+
 @main.command("install-browser")
 def install_browser_command() -> None:
     """Get a browser: Camoufox where possible, else Firefox."""
@@ -241,6 +277,10 @@ def _explaining() -> Iterator[None]:
 
 
 def _stop(message: str, code: int) -> NoReturn:
+    _complain(message)
+    sys.exit(code)
+
+
+def _complain(message: str) -> None:
     for line in message.splitlines():
         click.echo(f"greenroom: {line}", err=True)
-    sys.exit(code)

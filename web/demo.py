@@ -70,6 +70,7 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
         user_data_master_dir=folder / "logged-in",
         clones_dir=folder / "clones",
         tiktok_url=f"{site}/",
+        warm_sessions=0,  # what is left at the end is to be nothing
     )
     logged_out = attrs.evolve(logged_in, user_data_master_dir=folder / "logged-out")
     browsers = await trio.to_thread.run_sync(real_browsers, logged_in)

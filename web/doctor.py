@@ -18,7 +18,8 @@ from actors.browser import BrowserHosts, EngineName, bubblewrap_problem, find_en
 from actors.errors import GreenroomError
 from actors.profile import is_locked
 from actors.profile.lock import LOCK_FILE
-from actors.verdict import LoginDetector, LoginState
+from actors.verdict import LoginState
+from actors.verdict.detector import LoginDetector
 from supervisor.config import SandboxChoice
 from supervisor.world import real_browsers
 from web.practice import open_practice_site
@@ -149,7 +150,7 @@ async def _launch(browsers: BrowserHosts) -> Finding:
 
 async def _try_out(browsers: BrowserHosts, url: str) -> str | None:
     """Return what is wrong with the way the browser shows a page of nobody, or None."""
-    detector = LoginDetector(timeout_s=8, retries=0, selectors={"logged_out": "[data-e2e='login-button']"})
+    detector = LoginDetector(timeout_s=8, retries=0, selectors={})
     with tempfile.TemporaryDirectory(prefix="greenroom-doctor-") as profile, sole_error_bare(layers=1):
         async with browsers.open_host("doctor") as browser:
             await browser.launch(Path(profile), headless=True)

@@ -13,6 +13,7 @@ from actors.errors import (
     GreenroomError,
     NotLoggedIn,
     OverBudget,
+    Overloaded,
     ProfileLocked,
     ResourcesExhausted,
     SessionDeleted,
@@ -52,6 +53,7 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
     UpstreamUnreachable: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
     CapacityExhausted: _Answer(503, "CAPACITY_EXHAUSTED", "No room for another session"),
+    Overloaded: _Answer(503, "OVERLOADED", "Too many sessions are being launched"),
     ResourcesExhausted: _Answer(503, "RESOURCES_EXHAUSTED", "Too little left for another session"),
     OverBudget: _Answer(503, "OVER_BUDGET", "Session is over its budget"),
     SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
@@ -76,9 +78,11 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
                 method=verdict.method.value,
                 timeout=whole(login_detection_timeout_s),
                 state=verdict.state,
+                reason=verdict.reason,
+                elapsed_ms=verdict.elapsed_ms,
                 hint=hint,
             )
-        case CapacityExhausted(retry_after_s=retry_after_s):
+        case CapacityExhausted(retry_after_s=retry_after_s) | Overloaded(retry_after_s=retry_after_s):
             headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
         case Unauthorized():
             headers["WWW-Authenticate"] = "Bearer"

@@ -10,7 +10,8 @@ import trio
 from actors.browser import BrowserHosts, ScraplingFetcherAdapter
 from actors.errors import BrowserLost, EngineUnavailable, ProfileLocked, ProfileUnusable
 from actors.profile import is_locked
-from actors.verdict import LoginDetector, LoginState
+from actors.verdict import LoginState, Method
+from actors.verdict.detector import LoginDetector
 from supervisor.config import SupervisorConfig
 from web.serving import sole_error_bare
 
@@ -61,7 +62,13 @@ def _make_ready(master: Path) -> Path:
 async def _see_login(
     browser: ScraplingFetcherAdapter, config: SupervisorConfig, say: Callable[[str], None]
 ) -> bool:
-    detector = LoginDetector(timeout_s=config.login_detection_timeout, retries=0, selectors=config.selectors)
+    # What is shown counts for more than the page's data, which may be from before the login.
+    detector = LoginDetector(
+        timeout_s=config.login_detection_timeout,
+        retries=0,
+        selectors=config.selectors,
+        methods=(Method.DOM, Method.HTML),
+    )
     try:
         await browser.navigate(config.tiktok_url)
         say("Waiting until the page shows a login. Log in there; close the window to give up.")

@@ -65,12 +65,20 @@ def log_session_event(event: SessionEvent) -> None:
     if event.error is not None:
         fields |= {"error": str(event.error), "detail": event.error.detail, "error_id": event.error.id}
     if session.verdict is not None and reason is EndReason.NOT_LOGGED_IN:
-        fields["login_state"] = session.verdict.state.value
+        verdict = session.verdict
+        fields |= {
+            "login_state": verdict.state.value,
+            "login_reason": verdict.reason.value,
+            "login_method": verdict.method.value,
+            "login_ms": verdict.elapsed_ms,
+        }
     cause = event.error.__cause__ if event.error is not None else None
     if reason in _TROUBLE:
         _log.warning("session ended", **fields, exc_info=cause)
-    else:
+    elif session.is_requested:
         _log.info("session ended", **fields)
+    else:
+        _log.debug("session launched ahead ended", **fields)
 
 
 def _clock() -> structlog.processors.TimeStamper:

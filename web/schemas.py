@@ -8,7 +8,7 @@ import msgspec
 
 from actors import ports
 from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.verdict import LoginState
+from actors.verdict import LoginReason, LoginState, Method
 
 
 class CreateSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,7 +40,7 @@ class Receipt(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """One session. Times are UTC; `expires_at` and `login_state` are null until they are known.
+    """One session. Times are UTC; `expires_at` and the login's fields are null until they are known.
 
     `phase_ms` maps each state that the session was in to whole milliseconds; `end_reason` is null until the
     session is ending, `usage` until it was first sampled, `receipt` until it has ended.
@@ -51,6 +51,8 @@ class Session(msgspec.Struct, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     login_state: LoginState | None
+    login_reason: LoginReason | None
+    login_method: Method | None
     phase_ms: dict[str, int]
     end_reason: EndReason | None
     usage: Usage | None
@@ -65,6 +67,8 @@ class Session(msgspec.Struct, kw_only=True):
             created_at=info.created_at,
             expires_at=info.expires_at,
             login_state=info.verdict.state if info.verdict else None,
+            login_reason=info.verdict.reason if info.verdict else None,
+            login_method=info.verdict.method if info.verdict else None,
             phase_ms=dict(info.phase_ms),
             end_reason=info.reason,
             usage=_usage(info),
@@ -80,15 +84,23 @@ class Success(msgspec.Struct, kw_only=True):
 
 
 class OneSession(Success, kw_only=True):
-    """The answer to `GET /tiktok/session/{id}`."""
+    """The answer to `GET /tiktok/session/{id}`.
+
+    `viewer` is the handle of whoever is logged in, null where the page did not name it: only this has it.
+    """
 
     session: Session
+    viewer: str | None
 
 
 class AllSessions(Success, kw_only=True):
-    """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first."""
+    """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first.
+
+    `warm` counts those that nobody asked for yet: launched ahead, they wait for a request.
+    """
 
     sessions: list[Session]
+    warm: int
 
 
 class OwnedProcess(msgspec.Struct, kw_only=True):
@@ -147,8 +159,9 @@ class Health(msgspec.Struct, kw_only=True):
 class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why a request was refused.
 
-    `code` is for programs, `details` for people. `method`, `timeout` (seconds), `state` and `hint` come with
-    NOT_LOGGED_IN; `id`, which the log has too, with INTERNAL_ERROR.
+    `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
+    the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
+    to do next; with INTERNAL_ERROR an `id`, which the log has too.
     """
 
     code: str
@@ -156,6 +169,8 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     method: str | None = None
     timeout: float | int | None = None
     state: LoginState | None = None
+    reason: LoginReason | None = None
+    elapsed_ms: int | None = None
     hint: str | None = None
     id: str | None = None
 

@@ -274,6 +274,7 @@ def open_daemon(base: Base, folder: Path, **settings: object) -> Iterator[Daemon
     given = {
         "bind": "127.0.0.1:0",
         "engine": "firefox",
+        "warm_sessions": 0,
         "session_creation_timeout": CREATION_S,
         "login_detection_timeout": 60,
         "login_detection_retries": 10,

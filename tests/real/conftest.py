@@ -90,6 +90,7 @@ def settings(site: str, master: Path, tmp_path: Path) -> DaemonSettings:
         tiktok_url=f"{site}/",
         user_data_master_dir=master,
         clones_dir=tmp_path / "clones",
+        warm_sessions=0,
     )
 
 

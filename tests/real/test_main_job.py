@@ -1,9 +1,12 @@
 """The endpoint's outcomes on a real browser, over real HTTP."""
 
+import contextlib
+import itertools
 import socket
 import stat
 import time
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +17,7 @@ import trio
 
 from actors.browser import own_processes
 from actors.session import CLOSE_GRACE_S
+from actors.verdict import LoginState, Method, decide
 from supervisor import SessionState, open_supervisor
 from supervisor.world import real_browsers
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
@@ -67,13 +71,15 @@ async def test_logged_out_profile_is_refused_and_cleaned_up(
     body = answer.json()
     assert body["message"] == "Not logged in to TikTok"
     details = body["error_details"]
-    assert details.pop("hint")
+    assert details.pop("hint") == "The profile's login has expired: run greenroom login"
+    assert details.pop("elapsed_ms") < 8000
     assert details == {
         "code": "NOT_LOGGED_IN",
         "details": "User is not logged in to TikTok",
         "method": "html_content_analysis",
         "timeout": 8,
         "state": "LOGGED_OUT",
+        "reason": "login_flag",
     }
 
 
@@ -143,6 +149,57 @@ async def test_page_that_shows_no_viewer_is_uncertain(settings: DaemonSettings, 
         answer = await client.create()
     assert answer.status_code == 409
     assert answer.json()["error_details"]["state"] == "UNCERTAIN"
+
+
+@contextlib.asynccontextmanager
+async def open_fickle_site() -> AsyncIterator[str]:
+    """Serve a page that says nothing about its viewer; the first time it loads, then it never ends."""
+    page = b"<!doctype html><title>Fickle</title><p>Hello</p>"
+    loads = itertools.count()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        request = await stream.receive_some()
+        if request.startswith(b"GET / ") and next(loads) > 0:
+            await trio.sleep_forever()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n"
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.send_all(head.encode() + b"Connection: close\r\n\r\n" + page)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listeners[0].socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        yield f"http://127.0.0.1:{port}/"
+        nursery.cancel_scope.cancel(reason="the test is over")
+
+
+async def test_page_whose_reloads_hang_is_uncertain(settings: DaemonSettings) -> None:
+    """A reload that was given up costs its own try, not the one after it."""
+    async with (
+        open_fickle_site() as fickle,
+        open_client(
+            settings, tiktok_url=fickle, login_detection_timeout=3, login_detection_retries=3
+        ) as client,
+    ):
+        answer = await client.create()
+    assert answer.status_code == 409
+    assert answer.json()["error_details"]["state"] == "UNCERTAIN"
+
+
+async def test_page_that_was_given_up_does_not_keep_the_next_from_loading(
+    settings: DaemonSettings, master: Path, site: str
+) -> None:
+    """Whatever was asked for and given up, the browser loads what it is asked for next."""
+    async with real_browsers(settings).open_host("a") as browser:
+        await browser.launch(master, headless=True)
+        with trio.move_on_after(1):
+            await browser.navigate(f"{site}/hang")
+        await browser.navigate(f"{site}/")
+        with trio.move_on_after(1):
+            await browser.navigate(f"{site}/hang")
+        await browser.refresh()
+        found = await browser.inspect(Method.HTML, {})
+        assert decide(found.evidence).state is LoginState.LOGGED_IN
 
 
 async def test_server_error_is_an_unreachable_site(settings: DaemonSettings, site: str) -> None:

@@ -29,7 +29,9 @@ from supervisor.supervisor import KEEP_ENDED_S
 
 
 def config(**changes: object) -> SupervisorConfig:
-    return attrs.evolve(SupervisorConfig(), **changes)  # type: ignore[arg-type]
+    """Return settings with which nothing is launched but what is asked for, all at once."""
+    base = SupervisorConfig(warm_sessions=0, max_launching=1000)
+    return attrs.evolve(base, **changes)  # type: ignore[arg-type]
 
 
 async def test_created_session_is_live_listed_and_has_a_uuid(autojump_clock: MockClock) -> None:

@@ -63,7 +63,7 @@ async def open_front(world: FakeWorld | None = None, **settings: Any) -> AsyncIt
 
 def make_settings(**settings: Any) -> DaemonSettings:
     """Return settings for a daemon on a free port."""
-    return DaemonSettings(**{"bind": "127.0.0.1:0", **settings})
+    return DaemonSettings(**{"bind": "127.0.0.1:0", "warm_sessions": 0, **settings})
 
 
 @asynccontextmanager

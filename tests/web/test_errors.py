@@ -9,7 +9,6 @@ from werkzeug.exceptions import default_exceptions
 
 from actors.errors import (
     BrowserLost,
-    CallerLeft,
     CapacityExhausted,
     CloneFailed,
     CreationTimedOut,
@@ -18,6 +17,7 @@ from actors.errors import (
     InternalFailure,
     NotLoggedIn,
     OverBudget,
+    Overloaded,
     ProfileLocked,
     ProfileUnusable,
     ResourcesExhausted,
@@ -27,7 +27,7 @@ from actors.errors import (
     SupervisorStopped,
     UpstreamUnreachable,
 )
-from actors.verdict import LoginState, Method, Verdict
+from actors.verdict import LoginReason, LoginState, Method, Verdict
 from web.errors import (
     InvalidRequest,
     OriginNotAllowed,
@@ -40,10 +40,13 @@ from web.schemas import Failure
 
 DETAIL = "/home/alice/profile: No space left on device"
 INTERNAL = (500, "INTERNAL_ERROR", "Internal server error")
-VERDICT = Verdict(state=LoginState.UNCERTAIN, method=Method.HTML)
+VERDICT = Verdict(
+    state=LoginState.UNCERTAIN, reason=LoginReason.CHALLENGE, method=Method.HTML, elapsed_ms=120
+)
 
 # Every error, made as it is made elsewhere, and its answer.
 TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
+    (Overloaded(retry_after_s=3), (503, "OVERLOADED", "Too many sessions are being launched")),
     (NotLoggedIn(VERDICT, hint="log in"), (409, "NOT_LOGGED_IN", "Not logged in to TikTok")),
     (SessionDeleted("deleted"), (409, "SESSION_DELETED", "Session was deleted")),
     (ProfileLocked(), (423, "USER_DATA_LOCKED", "User data directory is locked")),
@@ -65,16 +68,15 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
     (SandboxUnavailable("no sandbox", detail=DETAIL), INTERNAL),
     (BrowserLost("lost", detail=DETAIL), INTERNAL),
-    (CallerLeft("left", detail=DETAIL), INTERNAL),
     (InternalFailure(OSError(DETAIL)), INTERNAL),
     (GreenroomError("something", detail=DETAIL), INTERNAL),
 ]
 
 
 def descendants(cls: type[GreenroomError]) -> Iterator[type[GreenroomError]]:
-    """Yield all errors below a class that the project itself defines."""
+    """Yield all errors below a class that the project itself defines for others to see."""
     for child in cls.__subclasses__():
-        if not child.__module__.startswith("tests."):
+        if not child.__module__.startswith("tests.") and not child.__name__.startswith("_"):
             yield child
         yield from descendants(child)
 

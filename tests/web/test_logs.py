@@ -16,7 +16,7 @@ from actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileL
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.testing import FakeWorld
-from actors.verdict import LoginState, Method, Verdict
+from actors.verdict import LoginReason, LoginState, Method, Verdict
 from tests.web.front import open_front, until
 from web.logs import configure_logging, log_session_event
 
@@ -24,7 +24,13 @@ SESSION_ID = "5d0c8a52-6d4c-4f0e-9c3b-1f7f1c1f3a10"
 TOKEN = "correct-horse-battery"
 PASSWORD = "hunter2-hunter2"
 PROXY = f"http://alice:{PASSWORD}@proxy.example:3128"
-VERDICT = Verdict(state=LoginState.LOGGED_OUT, method=Method.HTML)
+VERDICT = Verdict(
+    state=LoginState.LOGGED_OUT,
+    reason=LoginReason.LOGIN_BUTTON,
+    method=Method.DOM,
+    elapsed_ms=250,
+    viewer="maker",
+)
 
 Configure = Callable[..., "Stderr"]
 
@@ -77,6 +83,7 @@ def event(
     reason: EndReason | None = None,
     error: GreenroomError | None = None,
     verdict: Verdict | None = None,
+    is_requested: bool = True,
 ) -> SessionEvent:
     """Return an event of a session that spent 12 ms in cloning."""
     session = SessionInfo(
@@ -87,6 +94,7 @@ def event(
         verdict=verdict,
         phase_ms={"cloning": 12},
         reason=reason,
+        is_requested=is_requested,
     )
     return SessionEvent(session=session, error=error)
 
@@ -115,6 +123,17 @@ def test_live_session_is_one_json_line(configure: Configure) -> None:
         "state": "live",
         "phase_ms": {"cloning": 12},
     }
+
+
+def test_end_of_a_session_that_nobody_asked_for_is_told_only_where_it_is_trouble(
+    configure: Configure,
+) -> None:
+    """Sessions launched ahead come and go; what keeps them from launching is for the operator."""
+    stderr = configure()
+    for reason in (EndReason.DISCARDED, EndReason.SHUTDOWN, EndReason.FAILED):
+        log_session_event(event(SessionState.ENDED, reason=reason, is_requested=False))
+    [entry] = stderr.entries
+    assert entry["reason"] == "failed"
 
 
 @pytest.mark.parametrize(

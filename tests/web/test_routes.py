@@ -34,7 +34,8 @@ async def front() -> AsyncIterator[Front]:
 
 
 def not_logged_in(state: str, timeout_s: float) -> dict[str, Any]:
-    """Return the whole body of a 409."""
+    """Return the whole body of a 409, without the time that it took."""
+    is_out = state == "LOGGED_OUT"
     return error(
         "Not logged in to TikTok",
         "NOT_LOGGED_IN",
@@ -42,7 +43,10 @@ def not_logged_in(state: str, timeout_s: float) -> dict[str, Any]:
         method="html_content_analysis",
         timeout=timeout_s,
         state=state,
-        hint="Run `greenroom login` to log the master profile in",
+        reason="login_button" if is_out else "nothing_found",
+        hint="The profile's login has expired: run greenroom login"
+        if is_out
+        else "The page does not tell: open the profile with greenroom login and look at it",
     )
 
 
@@ -72,7 +76,9 @@ async def test_no_login_seen_answers_409(page: LoginState) -> None:
     """A page of nobody, or that does not tell, is a refusal with the state, the method and the timeout."""
     async with open_front(FakeWorld(page=page)) as front:
         response = await front.create()
-    assert (response.status_code, response.json()) == (409, not_logged_in(page.value, 8))
+    body = response.json()
+    assert 0 <= body["error_details"].pop("elapsed_ms") < SOON_S * 1000
+    assert (response.status_code, body) == (409, not_logged_in(page.value, 8))
     assert response.headers["Content-Type"] == "application/json"
     assert b'"timeout":8,' in response.content  # an integer, as in the specification
     assert "Location" not in response.headers
@@ -84,7 +90,9 @@ async def test_no_login_seen_shows_the_configured_timeout() -> None:
     world = FakeWorld(page=LoginState.LOGGED_OUT)
     async with open_front(world, login_detection_timeout=4.5) as front:
         response = await front.create()
-    assert (response.status_code, response.json()) == (409, not_logged_in("LOGGED_OUT", 4.5))
+    body = response.json()
+    del body["error_details"]["elapsed_ms"]
+    assert (response.status_code, body) == (409, not_logged_in("LOGGED_OUT", 4.5))
 
 
 async def test_locked_profile_answers_423() -> None:
@@ -346,7 +354,10 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
     response = await front.client.get(path)
     body = response.json()
     session = body.pop("session")
-    assert (response.status_code, body) == (200, {"status": "success", "message": "Session is live"})
+    assert (response.status_code, body) == (
+        200,
+        {"status": "success", "message": "Session is live", "viewer": None},
+    )
     created, expires = moment(session.pop("created_at")), moment(session.pop("expires_at"))
     assert before <= created <= datetime.now(UTC)
     assert timedelta(0) <= expires - created - timedelta(seconds=300) < timedelta(seconds=SOON_S)
@@ -357,6 +368,8 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
         "id": path.removeprefix(f"{SESSIONS}/"),
         "state": "live",
         "login_state": "LOGGED_IN",
+        "login_reason": "viewer_object",
+        "login_method": "html_content_analysis",
         "end_reason": None,
         "usage": None,
         "receipt": None,
@@ -374,7 +387,8 @@ async def test_session_being_created_is_shown_with_what_is_known() -> None:
     assert list(session.pop("phase_ms")) == ["cloning", "launching"]
     session.pop("id")
     assert session.pop("state") == "launching"
-    assert session == dict.fromkeys(("expires_at", "login_state", "end_reason", "usage", "receipt"))
+    unknown = ("expires_at", "login_state", "login_reason", "login_method", "end_reason", "usage", "receipt")
+    assert session == dict.fromkeys(unknown)
 
 
 async def test_list_shows_the_sessions_that_have_not_ended_oldest_first(front: Front) -> None:
@@ -382,7 +396,7 @@ async def test_list_shows_the_sessions_that_have_not_ended_oldest_first(front: F
     empty = await front.client.get(SESSIONS)
     assert (empty.status_code, empty.json()) == (
         200,
-        {"status": "success", "message": "0 sessions", "sessions": []},
+        {"status": "success", "message": "0 sessions", "sessions": [], "warm": 0},
     )
     first, second = await front.establish(), await front.establish()
     both = (await front.client.get(SESSIONS)).json()

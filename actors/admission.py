@@ -1,0 +1,131 @@
+"""Who may launch now: so many at a time, first come first served."""
+
+import contextlib
+from collections import deque
+from collections.abc import Iterator
+
+import attrs
+import trio
+
+# How much the newest launch counts in what a launch is taken to last.
+_WEIGHT = 0.3
+
+
+@attrs.define(eq=False, kw_only=True)
+class Place:
+    """A place among those who launch, or in the line for one. `deadline` is on Trio's clock."""
+
+    _admission: "Admission"
+    deadline: float
+    is_patient: bool
+    _granted: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _since: float = attrs.field(default=0, init=False)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it would be this one's turn at once."""
+        return self._admission.has_room_for(self)
+
+    async def wait(self) -> None:
+        """Wait until it is this one's turn."""
+        self._admission.stand_in_line(self)
+        await self._granted.wait()
+
+    def grant(self) -> None:
+        """Let it launch."""
+        self._since = trio.current_time()
+        self._granted.set()
+
+    def leave(self) -> None:
+        """Let the next one launch, this one has."""
+        self._admission.leave(self, launched_in_s=trio.current_time() - self._since)
+
+
+@attrs.define(eq=False)
+class Admission:
+    """Lets `max_launching` sessions launch at a time: each launch keeps a core busy for seconds.
+
+    Patient ones, for whom nobody waits, go one at a time, and only when nobody else stands in line or is in a
+    hurry.
+    """
+
+    max_launching: int
+    _places: set[Place] = attrs.field(factory=set, init=False)
+    _launching: set[Place] = attrs.field(factory=set, init=False)
+    _line: deque[Place] = attrs.field(factory=deque, init=False)
+    _patient: deque[Place] = attrs.field(factory=deque, init=False)
+    _hurried: int = attrs.field(default=0, init=False)
+    _launch_s: float = attrs.field(default=0, init=False)
+
+    @contextlib.contextmanager
+    def place(self, *, deadline: float, is_patient: bool = False) -> Iterator[Place]:
+        """Own a place, to be waited for within the block and left there once the launch is over.
+
+        Leaving the block, in whatever way, leaves the place too.
+        """
+        place = Place(admission=self, deadline=deadline, is_patient=is_patient)
+        self._places.add(place)
+        try:
+            yield place
+        finally:
+            self.leave(place)
+
+    @contextlib.contextmanager
+    def hurry(self) -> Iterator[None]:
+        """Keep patient launches from beginning during the block: somebody is about to have a session."""
+        self._hurried += 1
+        try:
+            yield
+        finally:
+            self._hurried -= 1
+            self._admit()
+
+    def overload(self, deadline: float) -> float | None:
+        """Return None if whoever came now could launch by `deadline`, as far as can be told, else seconds.
+
+        After these, when the next of those who launch or are to launch must have done so or given up, another
+        try makes sense. How long a launch lasts is known from those that succeeded.
+        """
+        ahead = len(self._places) - len(self._patient) + 1 - self.max_launching
+        now = trio.current_time()
+        if ahead <= 0 or now + (ahead / self.max_launching + 1) * self._launch_s <= deadline:
+            return None
+        return max(0.0, min(place.deadline for place in self._places) - now)
+
+    def stand_in_line(self, place: Place) -> None:
+        """Put a place at the end of its line."""
+        (self._patient if place.is_patient else self._line).append(place)
+        self._admit()
+
+    def leave(self, place: Place, *, launched_in_s: float | None = None) -> None:
+        """Take a place away, if there is one still; how long its launch took counts for the estimate."""
+        if place not in self._places:
+            return
+        self._places.remove(place)
+        if place in self._launching:
+            self._launching.remove(place)
+        else:
+            for line in (self._line, self._patient):
+                with contextlib.suppress(ValueError):
+                    line.remove(place)
+        if launched_in_s is not None:
+            weight = _WEIGHT if self._launch_s else 1
+            self._launch_s += weight * (launched_in_s - self._launch_s)
+        self._admit()
+
+    def has_room_for(self, place: Place) -> bool:
+        """Return whether the first in the line of this place may launch."""
+        if len(self._launching) >= self.max_launching:
+            return False
+        if not place.is_patient:
+            return True
+        return not (self._line or self._hurried or any(other.is_patient for other in self._launching))
+
+    def _admit(self) -> None:
+        for line in (self._line, self._patient):
+            while line and self.has_room_for(line[0]):
+                self._grant(line.popleft())
+
+    def _grant(self, place: Place) -> None:
+        self._launching.add(place)
+        place.grant()

@@ -1,0 +1,1 @@
+"""Greenroom's figures beside those of what people would use without it: `python -m benchmarks`."""

@@ -1,0 +1,244 @@
+"""Sessions on a real browser, beside what makes them without Greenroom; each baseline takes turns with us."""
+
+import fcntl
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import attrs
+import httpx
+
+from benchmarks.figures import Bar, Row, Statistic
+from benchmarks.peers import SCRAPLING
+from benchmarks.processes import Program
+from benchmarks.stage import Daemon, Peer, Stage
+
+GROUP = "Sessions"
+BURST = 8
+BURST_WARM = 2
+_VISIT = "`goto` and `content`"
+_NO_GROUP = "this user can't make the control group that would count it"
+_MB = 1e6
+
+Say = Callable[[str], None]
+
+
+@attrs.define
+class _Side:
+    """What one side's sessions took.
+
+    Each lives for `settle_s` before its memory is measured: a browser still allocates when its page is there.
+    """
+
+    settle_s: float
+    ready_s: list[float] = attrs.field(factory=list)
+    memory_mb: list[float] = attrs.field(factory=list)
+    cpu_s: list[float] = attrs.field(factory=list)
+
+    def add(
+        self, program: Program, start: Callable[[], float], end: Callable[[], None], *, own: bool
+    ) -> None:
+        """Time a session. `own`: the program's own memory is part of it."""
+        cpu_before = program.cpu_s()
+        self.ready_s.append(start())
+        time.sleep(self.settle_s)
+        memory = program.started_pss() + (program.own_pss() if own else 0)
+        self.memory_mb.append(memory / _MB)
+        end()
+        program.wait_alone()
+        cpu_after = program.cpu_s()
+        if cpu_before is not None and cpu_after is not None:
+            self.cpu_s.append(cpu_after - cpu_before)
+
+    def forget_first(self) -> None:
+        """Leave out the first session: it read everything into memory."""
+        for samples in (self.ready_s, self.memory_mb, self.cpu_s):
+            del samples[:1]
+
+
+def measure_cold(stage: Stage, runs: int, settle_s: float, say: Say) -> list[Row]:
+    """Measure sessions that are made when they are asked for, and live for `settle_s`."""
+    ours, theirs = _Side(settle_s), _Side(settle_s)
+    with stage.open_daemon(warm=0) as daemon, stage.open_peer() as peer:
+        for turn in range(runs + 1):
+            say(f"none warm, run {turn} of {runs}")
+            _add_ours(ours, daemon)
+            theirs.add(peer.program, lambda: _seconds(peer), peer.end, own=True)
+    ours.forget_first()
+    theirs.forget_first()
+    return [
+        _beside_scrapling("cold", "POST to 200, none warm", "s", 0.75, ours.ready_s, theirs.ready_s),
+        _beside_scrapling("memory", "memory of a live session", "MB", 0.8, ours.memory_mb, theirs.memory_mb),
+        _beside_scrapling(
+            "cpu", "CPU time of a session", "s", 0.85, ours.cpu_s, theirs.cpu_s, why_not=_NO_GROUP
+        ),
+    ]
+
+
+def _add_ours(side: _Side, daemon: Daemon) -> None:
+    locations: list[str] = []
+
+    def start() -> float:
+        took, location = daemon.create()
+        locations.append(location)
+        return took
+
+    side.add(daemon.program, start, lambda: daemon.end(locations.pop()), own=False)
+
+
+def _seconds(peer: Peer) -> float:
+    (took,) = peer.start()
+    if took is None:
+        raise RuntimeError("the baseline's session failed")
+    return took
+
+
+def _beside_scrapling(
+    key: str,
+    title: str,
+    unit: str,
+    limit: float,
+    ours: list[float],
+    theirs: list[float],
+    why_not: str | None = None,
+) -> Row:
+    return Row(
+        key=key,
+        group=GROUP,
+        title=title,
+        unit=unit,
+        bar=Bar(limit=limit),
+        samples=tuple(ours),
+        baseline=SCRAPLING,
+        baseline_samples=tuple(theirs),
+        why_not=None if ours else why_not,
+    )
+
+
+def measure_warm(stage: Stage, runs: int, say: Say, measured_scrapling: Sequence[float] = ()) -> list[Row]:
+    """Measure sessions that are at hand when they are asked for.
+
+    Bare Scrapling takes turns with them, unless its seconds are given.
+    """
+    ours: list[float] = []
+    visits: list[float] = []
+    scrapling = list(measured_scrapling)
+    with (
+        stage.open_daemon(warm=1) as daemon,
+        stage.open_peer() as visitor,
+        stage.open_peer() as peer,
+    ):
+        daemon.wait_warm(1)
+        for turn in range(runs):
+            say(f"one warm, run {turn + 1} of {runs}")
+            took, location = daemon.create()
+            ours.append(took)
+            daemon.end(location)
+            daemon.wait_warm(1)  # nobody is measured while the next one gets warm
+            visits.append(visitor.visit())
+            if not measured_scrapling:
+                scrapling.append(_seconds(peer))
+                peer.end()
+    title = "POST to 200, a warm session at hand"
+    row = _beside_scrapling("warm", title, "s", 0.125, ours, scrapling)
+    beside_visit = attrs.evolve(
+        row, key="warm-visit", bar=Bar(limit=1.25), baseline=_VISIT, baseline_samples=tuple(visits)
+    )
+    return [beside_visit, row]
+
+
+def measure_burst(stage: Stage, runs: int, say: Say) -> list[Row]:
+    """Measure many sessions asked for at once."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    refused: list[float] = []
+    with stage.open_daemon(warm=BURST_WARM) as daemon, stage.open_peer() as peer:
+        for turn in range(runs):
+            say(f"burst of {BURST}, run {turn + 1} of {runs}")
+            daemon.wait_warm(BURST_WARM)
+            took, failures = _burst(daemon)
+            ours.append(took)
+            refused.append(failures)
+            daemon.wait_warm(BURST_WARM)
+            theirs.append(statistics.fmean(found for found in peer.start(BURST) if found is not None))
+            peer.end()
+    title = f"burst of {BURST} POSTs, {BURST_WARM} warm: mean"
+    baseline = f"{BURST} of {SCRAPLING} at once"
+    row = _beside_scrapling("burst", title, "s", 0.5, ours, theirs)
+    return [
+        attrs.evolve(row, baseline=baseline),
+        Row(
+            key="burst-refused",
+            group=GROUP,
+            title="of these, answered with 504, in the worst burst",
+            unit="",
+            bar=Bar(limit=0),
+            statistic=Statistic.MAX,
+            samples=tuple(refused),
+        ),
+    ]
+
+
+def _burst(daemon: Daemon) -> tuple[float, float]:
+    """Return the mean seconds until an answer, and how many were 504; end the sessions."""
+
+    def post(_number: int) -> tuple[float, httpx.Response]:
+        started = time.perf_counter()
+        answer = daemon.http.post("/tiktok/session", json={})
+        return time.perf_counter() - started, answer
+
+    with ThreadPoolExecutor(BURST) as callers:
+        answers = list(callers.map(post, range(BURST)))
+        located = [answer.headers["location"] for _took, answer in answers if answer.status_code == 200]
+        list(callers.map(daemon.end, located))
+    failures = sum(answer.status_code == 504 for _took, answer in answers)
+    if len(located) + failures < BURST:
+        raise RuntimeError(f"answers: {[answer.status_code for _took, answer in answers]}")
+    return statistics.fmean(took for took, _answer in answers), float(failures)
+
+
+def measure_locked(stage: Stage, requests: int, say: Say) -> list[Row]:
+    """Measure refusals while the master profile is open in a browser, which this process plays."""
+    say("profile locked")
+    samples: list[float] = []
+    with stage.open_daemon(warm=0) as daemon, (stage.master / ".parentlock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for _ in range(requests):
+            started = time.perf_counter()
+            answer = daemon.http.post("/tiktok/session", json={})
+            samples.append((time.perf_counter() - started) * 1000)
+            if answer.status_code != 423:
+                raise RuntimeError(f"{answer.status_code} instead of 423: {answer.text}")
+    return [
+        Row(
+            key="locked",
+            group=GROUP,
+            title="423, profile locked, p99",
+            unit="ms",
+            bar=Bar(limit=10),
+            statistic=Statistic.P99,
+            samples=tuple(samples),
+        )
+    ]
+
+
+def measure_others(stage: Stage, missing: dict[str, str], runs: int, say: Say) -> list[Row]:
+    """Measure the baselines that no bar refers to, as far as they are installed."""
+    rows = []
+    for key, name in (("chromium", "Scrapling on Chromium"), ("selenium", "Selenium")):
+        if name in missing:
+            continue
+        ours: list[float] = []
+        theirs: list[float] = []
+        with stage.open_daemon(warm=0) as daemon, stage.open_peer(key) as peer:
+            for turn in range(runs):
+                say(f"{name}, run {turn + 1} of {runs}")
+                took, location = daemon.create()
+                ours.append(took)
+                daemon.end(location)
+                theirs.append(_seconds(peer))
+                peer.end()
+        row = _beside_scrapling(key, "POST to 200, none warm", "s", 0, ours, theirs)
+        rows.append(attrs.evolve(row, bar=None, baseline=name))
+    return rows

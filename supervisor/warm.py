@@ -1,0 +1,96 @@
+"""Warm sessions: launched ahead, so that a request need not wait for a launch."""
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+import structlog
+import trio
+
+from actors.errors import GreenroomError
+from actors.events import SessionEvent
+from actors.lifecycle import EndReason, SessionState
+from actors.session import SessionActor
+
+# After so many failures in a row there is no further try, until some session is live.
+MAX_FAILURES = 5
+MAX_BACKOFF_S = 60.0
+# Between a warm session that was discarded, deleted or sent away and the next one.
+PAUSE_S = 1.0
+
+_NO_FAILURES = {EndReason.DISCARDED, EndReason.DELETED, EndReason.SHUTDOWN}
+
+_log = structlog.get_logger("greenroom.warm")
+
+
+@attrs.define(eq=False, kw_only=True)
+class WarmShelf:
+    """Keeps `size` sessions launched ahead: permanent children, replaced when they are claimed or end.
+
+    `start` starts one and returns it; `room` returns once there is room for another. What fails is tried
+    again after a pause that doubles; after `MAX_FAILURES` in a row it is left off until a session is live.
+    """
+
+    size: int
+    start: Callable[[], SessionActor]
+    room: Callable[[], Awaitable[None]]
+    kept: list[SessionActor] = attrs.field(factory=list, init=False)
+    running: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _went_live: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _errors: dict[str, GreenroomError] = attrs.field(factory=dict, init=False)
+
+    @property
+    def warm(self) -> int:
+        """How many wait to be claimed."""
+        return sum(actor.is_warm for actor in self.kept)
+
+    async def run(self) -> None:
+        """Keep them until `running` is cancelled; the sessions themselves are then for whoever does that."""
+        with self.running:
+            async with trio.open_nursery() as nursery:
+                for _ in range(self.size):
+                    nursery.start_soon(self._keep_one)
+
+    def take(self) -> SessionActor | None:
+        """Take the one that has waited longest off the shelf, or return None."""
+        for actor in self.kept:
+            if actor.is_warm:
+                self.kept.remove(actor)
+                return actor
+        return None
+
+    def hear(self, event: SessionEvent) -> None:
+        """Learn from a session's event."""
+        if event.session.state is SessionState.LIVE:
+            self._went_live.set()
+            self._went_live = trio.Event()
+        if event.error is not None and any(actor.spec.id == event.session.id for actor in self.kept):
+            self._errors[event.session.id] = event.error
+
+    async def _keep_one(self) -> None:
+        failures = 0
+        while True:
+            await self.room()
+            actor = self.start()
+            self.kept.append(actor)
+            await actor.off_shelf.wait()
+            if actor in self.kept:
+                self.kept.remove(actor)
+            error = self._errors.pop(actor.spec.id, None)
+            if actor.caller is not None:
+                failures = 0
+                continue
+            if actor.reason in _NO_FAILURES:
+                await trio.sleep(PAUSE_S)
+                continue
+            failures += 1
+            if failures < MAX_FAILURES:
+                await trio.sleep(min(2.0**failures, MAX_BACKOFF_S))
+            else:
+                _log.error(
+                    "warm sessions are left off until some session is live: see why they end",
+                    failures=failures,
+                    error=str(error) if error else None,
+                    reason=actor.reason.value if actor.reason else None,
+                )
+                await self._went_live.wait()
+                failures = 0

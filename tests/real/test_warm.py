@@ -1,0 +1,76 @@
+"""Sessions launched ahead on a real browser: handed out, replaced when the login changes, gone at the end."""
+
+import os
+from collections.abc import Set as AbstractSet
+
+import pytest
+import trio
+
+from actors.browser import own_processes
+from tests.real.conftest import POLL_S, Client, clones_in, open_client
+from web.settings import DaemonSettings
+
+pytestmark = pytest.mark.browser
+
+PATIENCE_S = 60
+
+
+async def until_warm(client: Client, *, without: AbstractSet[str] = frozenset()) -> str:
+    """Wait until a session is warm that is none of `without`, and return its id."""
+    with trio.fail_after(PATIENCE_S):
+        while True:
+            listed = (await client.http.get("/tiktok/session")).json()
+            ids = {path.name for path in clones_in(client.clones_dir)} - without
+            if listed["warm"] == 1 and len(ids) == 1:
+                return ids.pop()
+            await trio.sleep(POLL_S)
+
+
+async def test_request_gets_the_warm_session_and_the_next_one_another(settings: DaemonSettings) -> None:
+    """What was launched ahead becomes the session; until then it counts as owned, not as leaked."""
+    async with open_client(settings, warm_sessions=1) as client:
+        ahead = await until_warm(client)
+        leaks = (await client.http.get("/leaks")).json()
+        assert {process["session"] for process in leaks["owned"]["processes"]} == {ahead}
+        assert leaks["message"] == "Nothing is leaked"
+        answer = await client.create()
+        assert (answer.status_code, answer.headers["X-Session-Id"]) == (200, ahead)
+        session = await client.session(answer.headers["Location"])
+        assert "warm" in session["phase_ms"]
+        assert await until_warm(client, without={ahead}) != ahead
+
+
+async def test_changed_master_and_killed_browser_are_not_handed_out(settings: DaemonSettings) -> None:
+    """A clone of an older login, and a browser that died while it waited, are replaced before any request."""
+    async with open_client(settings, warm_sessions=1) as client:
+        stale = await until_warm(client)
+        os.utime(settings.user_data_master_dir / "cookies.sqlite")
+        dead = await until_warm(client, without={stale})
+        for process in own_processes():
+            if "firefox" in process.name() and str(settings.clones_dir) in " ".join(process.cmdline()):
+                process.kill()
+        answer = await client.create()
+        assert answer.status_code == 200
+        assert answer.headers["X-Session-Id"] not in {stale, dead}
+        ended = (await client.http.get(f"/tiktok/session/{stale}")).json()["session"]
+        assert ended["end_reason"] == "discarded"
+
+
+async def test_same_idempotency_key_gives_the_same_session(settings: DaemonSettings) -> None:
+    """Two requests at once and one later, with one key: one browser."""
+    headers = {"Idempotency-Key": "order-66"}
+    seen: set[str] = set()
+    async with open_client(settings) as client:
+
+        async def create() -> None:
+            answer = await client.http.post("/tiktok/session", json={}, headers=headers)
+            assert answer.status_code == 200
+            seen.add(answer.headers["X-Session-Id"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(create)
+            nursery.start_soon(create)
+        await create()
+        assert len(seen) == len(clones_in(settings.clones_dir)) == 1
+        refused = await client.http.post("/tiktok/session", json={}, headers={"Idempotency-Key": "a b"})
+        assert (refused.status_code, refused.json()["error_details"]["code"]) == (422, "INVALID_REQUEST")

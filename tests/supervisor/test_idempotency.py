@@ -1,0 +1,78 @@
+"""Creations with a key: one session, however often it is asked for."""
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.errors import ProfileLocked
+from actors.testing import FakeWorld
+from supervisor import CapacityExhausted, SessionInfo, Supervisor, SupervisorConfig, open_supervisor
+from supervisor.idempotency import KEEP_S
+
+CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=2)
+
+
+async def create_into(supervisor: Supervisor, key: str, sessions: list[SessionInfo]) -> None:
+    sessions.append(await supervisor.create_session(key))
+
+
+async def test_same_key_gives_the_same_session_at_once_and_later(autojump_clock: MockClock) -> None:
+    """Two at the same time and one afterwards, even after its end: one creation."""
+    world = FakeWorld(launch_s=3)
+    sessions: list[SessionInfo] = []
+    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(create_into, supervisor, "k", sessions)
+        await supervisor.end_session(sessions[0].id)
+        sessions.append(await supervisor.create_session("k"))
+        assert len({session.id for session in sessions}) == 1
+        assert (await supervisor.create_session("other")).id != sessions[0].id
+
+
+async def test_same_key_gives_the_same_refusal(autojump_clock: MockClock) -> None:
+    """What failed once is not tried again under its key."""
+    world = FakeWorld(clone_error=ProfileLocked())
+    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        with pytest.raises(ProfileLocked):
+            await supervisor.create_session("k")
+        world.clone_error = None
+        with pytest.raises(ProfileLocked):
+            await supervisor.create_session("k")
+
+
+async def test_request_that_was_not_served_is_served_when_it_comes_again(autojump_clock: MockClock) -> None:
+    """No room is no outcome: nothing was done."""
+    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        first = await supervisor.create_session("1")
+        await supervisor.create_session("2")
+        with pytest.raises(CapacityExhausted):
+            await supervisor.create_session("3")
+        await supervisor.end_session(first.id)
+        await supervisor.create_session("3")
+
+
+async def test_creation_goes_on_while_anybody_waits_for_it(autojump_clock: MockClock) -> None:
+    """One of two callers hangs up: the other gets the session. When both do, nothing is made."""
+    world = FakeWorld(launch_s=3)
+    sessions: list[SessionInfo] = []
+    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(create_into, supervisor, "k", sessions)
+            with trio.move_on_after(1):
+                await supervisor.create_session("k")
+        assert len(sessions) == 1
+        with trio.move_on_after(1):
+            await supervisor.create_session("gone")
+        await wait_all_tasks_blocked()
+        assert len(world.browsers) == 1
+        await supervisor.create_session("gone")
+        assert len(world.browsers) == 2
+
+
+async def test_outcome_is_forgotten_after_a_while(autojump_clock: MockClock) -> None:
+    """After 15 minutes the key is like new."""
+    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        first = await supervisor.create_session("k")
+        await trio.sleep(KEEP_S + 1)
+        assert (await supervisor.create_session("k")).id != first.id

@@ -1,0 +1,241 @@
+"""Sessions launched ahead of any request: handed out, replaced, discarded, left off."""
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.errors import EngineUnavailable, ProfileLocked
+from actors.testing import FakeWorld
+from actors.verdict import LoginState
+from supervisor import (
+    CapacityExhausted,
+    EndReason,
+    NotLoggedIn,
+    SessionEvent,
+    SessionState,
+    Supervisor,
+    SupervisorConfig,
+    open_supervisor,
+)
+
+LAUNCH_S = 4.0
+
+
+class Warmed:
+    """A supervisor with one session launched ahead, if nothing else is said, and its events."""
+
+    def __init__(self, supervisor: Supervisor, world: FakeWorld, events: list[SessionEvent]) -> None:
+        self.supervisor = supervisor
+        self.world = world
+        self.events = events
+
+    async def until_warm(self, count: int = 1) -> None:
+        with trio.fail_after(100):
+            while (await self.supervisor.take_census()).warm != count:
+                await trio.sleep(0.1)
+
+    def ends(self) -> list[EndReason | None]:
+        return [event.session.reason for event in self.events if event.session.state is SessionState.ENDED]
+
+
+@asynccontextmanager
+async def warmed(world: FakeWorld | None = None, **settings: object) -> AsyncIterator[Warmed]:
+    world = world or FakeWorld(launch_s=LAUNCH_S, navigate_s=0.2)
+    events: list[SessionEvent] = []
+    config = SupervisorConfig(**{"warm_sessions": 1, "max_launching": 2, **settings})  # type: ignore[arg-type]
+    async with open_supervisor(config, world=world.world, subscriber=events.append) as supervisor:
+        yield Warmed(supervisor, world, events)
+    assert (world.clones, world.browsers) == (set(), {})
+
+
+async def test_request_takes_the_warm_session_and_another_is_launched(autojump_clock: MockClock) -> None:
+    """No launch is waited for; what was launched ahead becomes the session, and is replaced."""
+    async with warmed() as its:
+        await its.until_warm()
+        [ahead] = its.world.browsers
+        before = trio.current_time()
+        info = await its.supervisor.create_session()
+        assert trio.current_time() - before == pytest.approx(0.2)
+        assert info.id == ahead
+        assert list(info.phase_ms) == ["cloning", "launching", "warm", "navigating", "judging", "live"]
+        await its.until_warm()
+        assert len(its.world.browsers) == 2
+        assert [session.id for session in await its.supervisor.list_sessions()] == [ahead]
+
+
+async def test_replacement_waits_until_the_request_is_answered(autojump_clock: MockClock) -> None:
+    """Nothing is launched ahead while somebody waits for the page: it would take its processor time."""
+    async with warmed(FakeWorld(launch_s=LAUNCH_S, navigate_s=10)) as its:
+        await its.until_warm()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(its.supervisor.create_session)
+            await trio.sleep(9.9)
+            assert len([e for e in its.events if e.session.state is SessionState.LAUNCHING]) == 1
+        await its.until_warm()
+
+
+async def test_session_not_logged_in_is_refused_warm_or_not(autojump_clock: MockClock) -> None:
+    """The verdict is on the page, which is loaded when somebody asks."""
+    world = FakeWorld(launch_s=LAUNCH_S, page=LoginState.LOGGED_OUT)
+    async with warmed(world) as its:
+        await its.until_warm()
+        with pytest.raises(NotLoggedIn):
+            await its.supervisor.create_session()
+        assert its.ends() == [EndReason.NOT_LOGGED_IN]
+
+
+async def test_master_changed_discards_the_warm_session_and_the_request_gets_a_new_one(
+    autojump_clock: MockClock,
+) -> None:
+    """A clone of what the master was is no session of what it is."""
+    async with warmed() as its:
+        await its.until_warm()
+        [stale] = its.world.browsers
+        its.world.version = "2"
+        before = trio.current_time()
+        info = await its.supervisor.create_session()
+        assert info.id != stale
+        assert trio.current_time() - before == pytest.approx(LAUNCH_S + 0.2)
+        assert its.ends() == [EndReason.DISCARDED]
+
+
+async def test_master_changed_is_noticed_without_a_request(autojump_clock: MockClock) -> None:
+    """After a new login the next request finds a warm session of it."""
+    async with warmed() as its:
+        await its.until_warm()
+        its.world.version = "2"
+        await trio.sleep(30)
+        await its.until_warm()
+        assert its.ends() == [EndReason.DISCARDED]
+        before = trio.current_time()
+        await its.supervisor.create_session()
+        assert trio.current_time() - before == pytest.approx(0.2)
+
+
+async def test_locked_master_is_the_answer_even_with_a_warm_session_at_hand(
+    autojump_clock: MockClock,
+) -> None:
+    """Whoever has the master open is about to change it."""
+    async with warmed() as its:
+        await its.until_warm()
+        its.world.clone_error = ProfileLocked()
+        with pytest.raises(ProfileLocked):
+            await its.supervisor.create_session()
+        its.world.clone_error = None
+
+
+async def test_old_warm_session_is_replaced(autojump_clock: MockClock) -> None:
+    """It waits for `warm_max_age` and no longer."""
+    async with warmed(warm_max_age=60) as its:
+        await its.until_warm()
+        [old] = its.world.browsers
+        await trio.sleep(61)
+        await its.until_warm()
+        assert its.ends() == [EndReason.DISCARDED]
+        assert old not in its.world.browsers
+
+
+@pytest.mark.parametrize("ill", ["crashed", "stalled"])
+async def test_unwell_browser_is_not_handed_out(autojump_clock: MockClock, ill: str) -> None:
+    """One that has crashed, or does not answer at once, is replaced by a launch for the request."""
+    async with warmed() as its:
+        await its.until_warm()
+        [(ahead, browser)] = its.world.browsers.items()
+        if ill == "crashed":
+            browser.crash()
+        else:
+            its.world.probe_s = math.inf
+        info = await its.supervisor.create_session()
+        assert info.id != ahead
+        its.world.probe_s = 0
+
+
+async def test_caller_that_leaves_a_warm_session_ends_it(autojump_clock: MockClock) -> None:
+    """From the claim on it is the caller's, like any other."""
+    async with warmed(FakeWorld(launch_s=LAUNCH_S, navigate_s=10)) as its:
+        await its.until_warm()
+        with trio.move_on_after(1):
+            await its.supervisor.create_session()
+        await its.until_warm()
+        assert its.ends() == [EndReason.CALLER_LEFT]
+
+
+async def test_warm_session_leaves_room_for_requests(autojump_clock: MockClock) -> None:
+    """They count among max_sessions, but never stand in a request's way; none is kept that can't be used."""
+    async with warmed(max_sessions=2) as its:
+        await its.until_warm()
+        for _ in range(2):
+            await its.supervisor.create_session()
+        await trio.sleep(30)
+        assert len(its.world.browsers) == 2
+        with pytest.raises(CapacityExhausted):
+            await its.supervisor.create_session()
+        [first, _second] = await its.supervisor.list_sessions()
+        await its.supervisor.end_session(first.id)
+        await its.until_warm()
+
+
+async def test_failing_launches_ahead_are_left_off_until_a_session_is_live(autojump_clock: MockClock) -> None:
+    """After some failures one line says so; requests are served; the first that succeeds begins it anew."""
+    world = FakeWorld(launch_s=LAUNCH_S, launch_error=EngineUnavailable("no browser"))
+    with capture_logs() as logs:
+        async with warmed(world) as its:
+            await trio.sleep(600)
+            assert len(its.ends()) == 5
+            world.launch_error = None
+            await trio.sleep(600)
+            assert (await its.supervisor.take_census()).warm == 0
+            await its.supervisor.create_session()
+            await its.until_warm()
+    [left_off] = [line for line in logs if "left off" in line["event"]]
+    assert left_off["log_level"] == "error"
+    assert left_off["error"] == "no browser"
+
+
+async def test_drain_and_stop_end_warm_sessions(autojump_clock: MockClock) -> None:
+    """Nobody can claim them any more: they end at once, live ones have their grace."""
+    async with warmed() as its:
+        await its.until_warm()
+        await its.supervisor.create_session()
+        await its.until_warm()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(its.supervisor.drain, 20)
+            await trio.sleep(1)
+            assert its.ends() == [EndReason.SHUTDOWN]
+            assert len(its.world.browsers) == 1
+            await trio.sleep(10)
+            assert len(its.world.browsers) == 1
+
+
+async def test_warm_session_is_no_leak_and_can_be_looked_at(autojump_clock: MockClock) -> None:
+    """It is owned and known, though nobody asked for it."""
+    async with warmed() as its:
+        await its.until_warm()
+        [ahead] = its.world.browsers
+        holdings = await its.supervisor.find_leaks()
+        assert {process.session for process in holdings.owned.processes} == {ahead}
+        assert holdings.leaked.processes == ()
+        assert (await its.supervisor.get_session(ahead)).state is SessionState.WARM
+        assert await its.supervisor.list_sessions() == []
+
+
+async def test_burst_with_warm_sessions_is_served_in_order(autojump_clock: MockClock) -> None:
+    """Of eight at once two take what is warm, the others launch two at a time."""
+    took: list[float] = []
+    async with warmed(warm_sessions=2) as its:
+        await its.until_warm(2)
+        started = trio.current_time()
+
+        async def create() -> None:
+            await its.supervisor.create_session()
+            took.append(trio.current_time() - started)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(create)
+    assert took == pytest.approx([0.2] * 2 + [4.2] * 2 + [8.2] * 2 + [12.2] * 2)
