@@ -24,7 +24,7 @@ from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.ports import Browser, Clone, World
 from actors.resources import Budget, Usage
-from actors.verdict import LoginState, Verdict
+from actors.verdict import LoginState, Method, Verdict
 from actors.verdict.detector import LoginDetector
 
 # A creation answers at most this long after its deadline, cleaned up or not.
@@ -36,6 +36,7 @@ SAMPLE_S = 5.0
 # How long a warm session may take to show that it is fit to be handed out.
 FITNESS_S = 1.0
 
+_EMPTY_PAGE = "about:blank"
 _POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
 
 _log = structlog.get_logger("greenroom.session")
@@ -245,7 +246,12 @@ class SessionActor:
             nursery.cancel_scope.cancel(reason="the session ends")
 
     async def _wait_for_claim(self, browser: Browser, clone: Clone) -> None:
-        """Stay warm until a caller claims the session, and take it if it is fit for that."""
+        """Stay warm until a caller claims the session, and take it if it is fit for that.
+
+        An empty page comes first: a browser and its driver take longer for what they do for the first time.
+        """
+        await browser.navigate(_EMPTY_PAGE)
+        await browser.inspect(Method.HTML, {})
         self._life.deadline = trio.current_time() + self.spec.warm_max_age_s
         self._enter(SessionState.WARM)
         with self._shelf:

@@ -158,7 +158,9 @@ class FakeBrowser:
         self.ended = ProcessCount(politely=count) if self.closed_politely else ProcessCount(by_force=count)
 
     async def _take(self, seconds: float, error: Exception | None) -> None:
-        if seconds or self._lost.is_set():
+        if self._lost.is_set():
+            await self.wait_lost()
+        if seconds:
             with trio.move_on_after(seconds):
                 await self.wait_lost()
         await _take(0, error)

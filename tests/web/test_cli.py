@@ -30,6 +30,8 @@ OPTIONS = {
     "doctor": ["--user-data-dir", "--engine", "--config", "--launch / --no-launch"],
     "demo": ["--engine"],
     "install-browser": [],
+    "leaks": ["--url", "--config"],
+    "verdict": ["--json", "--show-viewer"],
 }
 
 
