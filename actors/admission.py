@@ -29,7 +29,11 @@ class Place:
     async def wait(self) -> None:
         """Wait until it is this one's turn."""
         self._admission.stand_in_line(self)
-        await self._granted.wait()
+        try:
+            await self._granted.wait()
+        except trio.Cancelled:
+            self._admission.leave(self)  # at once: what is cleaned up now needs no place
+            raise
 
     def grant(self) -> None:
         """Let it launch."""
@@ -54,6 +58,7 @@ class Admission:
     _launching: set[Place] = attrs.field(factory=set, init=False)
     _line: deque[Place] = attrs.field(factory=deque, init=False)
     _patient: deque[Place] = attrs.field(factory=deque, init=False)
+    _idle: int = attrs.field(default=0, init=False)  # places of the patient who do not launch yet
     _hurried: int = attrs.field(default=0, init=False)
     _launch_s: float = attrs.field(default=0, init=False)
 
@@ -65,6 +70,7 @@ class Admission:
         """
         place = Place(admission=self, deadline=deadline, is_patient=is_patient)
         self._places.add(place)
+        self._idle += is_patient
         try:
             yield place
         finally:
@@ -86,7 +92,7 @@ class Admission:
         After these, when the next of those who launch or are to launch must have done so or given up, another
         try makes sense. How long a launch lasts is known from those that succeeded.
         """
-        ahead = len(self._places) - len(self._patient) + 1 - self.max_launching
+        ahead = len(self._places) - self._idle + 1 - self.max_launching
         now = trio.current_time()
         if ahead <= 0 or now + (ahead / self.max_launching + 1) * self._launch_s <= deadline:
             return None
@@ -105,6 +111,7 @@ class Admission:
         if place in self._launching:
             self._launching.remove(place)
         else:
+            self._idle -= place.is_patient
             for line in (self._line, self._patient):
                 with contextlib.suppress(ValueError):
                     line.remove(place)
@@ -128,4 +135,5 @@ class Admission:
 
     def _grant(self, place: Place) -> None:
         self._launching.add(place)
+        self._idle -= place.is_patient
         place.grant()

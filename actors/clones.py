@@ -47,7 +47,7 @@ class LedgeredProfiles:
     async def is_current(self, clone: Clone) -> bool:
         """See `ports.Profiles`."""
         try:
-            look = await trio.to_thread.run_sync(self.cloner.look, abandon_on_cancel=True)
+            version = await trio.to_thread.run_sync(self.cloner.look_at_version, abandon_on_cancel=True)
         except GreenroomError:
             return False
-        return look.version == clone.version
+        return version == clone.version

@@ -1,6 +1,7 @@
 """The session actor: owns one clone and one browser from the first byte copied to the last process gone."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -88,9 +89,9 @@ class Caller:
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """Gives a warm session to a caller; answered, into a buffer of 1, with whether it is fit for that.
+    """Gives a warm session to a caller; answered, into a buffer of 1, once it has shown that it is fit.
 
-    If it is not, or the channel is closed unanswered, the caller is still to be served by another.
+    If it has not, the channel is closed unanswered, and the caller is still to be served by another.
     """
 
     caller: Caller
@@ -158,7 +159,17 @@ class SessionActor:
     @property
     def is_warm(self) -> bool:
         """Whether it waits to be claimed."""
-        return self._state is SessionState.WARM and self._claim is None
+        return self._state is SessionState.WARM and self._claim is None and self._reason is None
+
+    @property
+    def has_been_warm(self) -> bool:
+        """Whether it was launched ahead, and was at hand."""
+        return self._state is SessionState.WARM or SessionState.WARM in self._phase_s
+
+    @property
+    def error(self) -> GreenroomError | None:
+        """What went wrong, if that is why it ends."""
+        return self._error
 
     @property
     def reason(self) -> EndReason | None:
@@ -220,9 +231,7 @@ class SessionActor:
         ):
             async with self.world.profiles.open_clone(self.spec.id) as clone:
                 self._clone = clone
-                if not place.is_free:
-                    self._enter(SessionState.QUEUED)
-                await place.wait()
+                await self._stand_in_line(place)
                 self._enter(SessionState.LAUNCHING)
                 async with self.world.browsers.open_host(self.spec.id) as browser:
                     self._browser = browser
@@ -232,15 +241,28 @@ class SessionActor:
                         if self._expires_at and self._reason in _POLITE_ENDS:
                             await self._close_politely(browser)
 
+    async def _stand_in_line(self, place: Place) -> None:
+        """Wait for the turn to launch; whoever launches ahead has time."""
+        if not place.is_free:
+            self._enter(SessionState.QUEUED)
+        if self.caller is None:
+            place.deadline = self._life.deadline = math.inf
+        await place.wait()
+        if self.caller is None:
+            place.deadline = self._life.deadline = trio.current_time() + self.spec.creation_timeout_s
+
     async def _use(self, browser: Browser, clone: Clone, place: Place) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_use, browser, clone)
             with self._noting_failure():
                 await browser.launch(clone.path, headless=self.spec.headless)
-                place.leave()
-                if self.caller is None:
-                    await self._wait_for_claim(browser, clone)
-                with self.admission.hurry():
+                with contextlib.ExitStack() as hurrying:
+                    if self.caller is not None:
+                        hurrying.enter_context(self.admission.hurry())
+                    place.leave()
+                    if self.caller is None:
+                        await self._wait_for_claim(browser, clone)
+                        hurrying.enter_context(self.admission.hurry())
                     await self._create(browser)
                 await browser.wait_lost()
             nursery.cancel_scope.cancel(reason="the session ends")
@@ -259,7 +281,6 @@ class SessionActor:
         if (claim := self._claim) is None:
             raise RuntimeError("the wait ended without a claim")
         if not await self._is_fit(browser, clone):
-            claim.reply_to.close()  # at once: the caller is not to wait for this one's end
             self._end(EndReason.DISCARDED)
             await trio.lowlevel.checkpoint()
         self._created_at = datetime.now(UTC)
@@ -382,6 +403,8 @@ class SessionActor:
                 self._reason = EndReason.DISCARDED  # too old
             else:
                 self._reason = EndReason.EXPIRED if self._expires_at else EndReason.CREATION_TIMEOUT
+        if self._claim is not None and self.caller is None:
+            self._claim.reply_to.close()  # at once: the caller is not to wait for this one's end
         self._enter(SessionState.ENDING)
 
     def _refusal(self) -> GreenroomError:
@@ -420,8 +443,6 @@ class SessionActor:
         self._inbox.close()
         if self.caller is not None:
             self.caller.reply_to.close()
-        if self._claim is not None:
-            self._claim.reply_to.close()
         for reply_to in self._end_replies:
             with reply_to, contextlib.suppress(trio.BrokenResourceError):
                 reply_to.send_nowait(outcome.Value(None))

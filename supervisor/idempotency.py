@@ -6,14 +6,20 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from actors.errors import CapacityExhausted, GreenroomError, Overloaded, SupervisorStopped
+from actors.errors import (
+    CapacityExhausted,
+    GreenroomError,
+    Overloaded,
+    ResourcesExhausted,
+    SupervisorStopped,
+)
 from actors.lifecycle import SessionInfo
 
 # How long the outcome of a creation is remembered, and of how many.
 KEEP_S = 15 * 60
 KEEP = 10_000
 # These did nothing: whoever asks again is to be served.
-_UNDONE = (CapacityExhausted, Overloaded, SupervisorStopped)
+_UNDONE = (CapacityExhausted, Overloaded, ResourcesExhausted, SupervisorStopped)
 
 
 @attrs.define(eq=False)
@@ -44,8 +50,7 @@ class KeyedCreations:
         self._forget()
         creation = self._creations.get(key)
         if creation is None:
-            creation = self._creations[key] = _Creation()
-            self.nursery.start_soon(self._run, key, creation)
+            creation = self._start(key)
         creation.waiting += 1
         try:
             await creation.done.wait()
@@ -55,13 +60,24 @@ class KeyedCreations:
                 creation.scope.cancel(reason="nobody waits for it any more")
                 self._drop(key, creation)
         if creation.session is None:
-            raise creation.error or SupervisorStopped
+            # Without what it went through the last time, which would grow with each.
+            raise creation.error.with_traceback(None) if creation.error else SupervisorStopped()
         return creation.session
+
+    def _start(self, key: str) -> _Creation:
+        creation = _Creation()
+        try:
+            self.nursery.start_soon(self._run, key, creation)
+        except RuntimeError:  # the nursery is closed
+            raise SupervisorStopped from None
+        self._creations[key] = creation
+        return creation
 
     async def _run(self, key: str, creation: _Creation) -> None:
         try:
             with creation.scope:
                 creation.session = await self.create()
+                self._creations.setdefault(key, creation)  # if all have just left: one may come again
         except GreenroomError as exc:
             creation.error = exc
             if isinstance(exc, _UNDONE):

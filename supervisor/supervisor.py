@@ -13,6 +13,7 @@ import trio
 from actors.admission import Admission
 from actors.errors import (
     CapacityExhausted,
+    CreationTimedOut,
     GreenroomError,
     InternalFailure,
     Overloaded,
@@ -122,6 +123,8 @@ class Supervisor:
         caller = Caller(reply_to=reply_to, deadline=deadline)
         try:
             return await self._ask(CreateSession(caller=caller), reply)
+        except GreenroomError:  # the answer
+            raise
         except BaseException:
             caller.leave()
             raise
@@ -218,6 +221,7 @@ class _Registry:
             with inbox:
                 async for message in inbox:
                     self._handle(message, self._nursery)
+            self._draining = True
             self.shelf.running.cancel(reason="the supervisor stops")
             self._end_all(list(self._actors.values()), self._nursery)
         self.stopped.set()
@@ -283,32 +287,47 @@ class _Registry:
         self._requested += 1
         if (warm := self.shelf.take()) is not None:
             nursery.start_soon(self._hand_over, warm, caller, nursery)
+        elif self._has_room or self._draining:
+            self._create_cold(caller)
         else:
-            self._create_cold(caller, nursery)
+            nursery.start_soon(self._make_room, caller, nursery)
 
-    async def _hand_over(self, warm: SessionActor, caller: Caller, nursery: trio.Nursery) -> None:
-        """Give a caller a warm session, and a new one if that turns out not to be fit."""
-        reply_to, reply = _open_for_fitness(1)
-        with reply:
-            try:
-                await warm.mailbox.send(Claim(caller=caller, reply_to=reply_to))
-                await reply.receive()
-            except (trio.BrokenResourceError, trio.EndOfChannel):
-                self._create_cold(caller, nursery)
+    async def _hand_over(self, warm: SessionActor | None, caller: Caller, nursery: trio.Nursery) -> None:
+        """Give a caller a warm session, and a new one if none turns out to be fit."""
+        while warm is not None:
+            if await _claim(warm, caller):
+                return
+            warm = self.shelf.take()
+        await self._make_room(caller, nursery)
 
-    def _create_cold(self, caller: Caller, nursery: trio.Nursery) -> None:
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more session would not be too many, with those that are ending."""
+        return len(self._actors) < self.config.max_sessions
+
+    async def _make_room(self, caller: Caller, nursery: trio.Nursery) -> None:
+        """Create a session when what was launched ahead, and stands in its way, is gone."""
+        with trio.move_on_at(caller.deadline):
+            while not (self._has_room or self._draining):
+                if self.shelf.kept:
+                    self._end_all([self.shelf.kept.pop()], nursery)
+                await self._one_less.wait()
+        self._create_cold(caller)
+
+    def _create_cold(self, caller: Caller) -> None:
         error: GreenroomError | None = None
         if self._draining:
             error = SupervisorStopped()
+        elif not self._has_room:
+            error = CreationTimedOut(self.config.session_creation_timeout)
         elif (retry_after_s := self._admission.overload(caller.deadline)) is not None:
             error = Overloaded(retry_after_s=retry_after_s)
         if error is not None:
             self._requested -= 1
+            self._tell_one_less()
             _refuse(caller, error)
-            return
-        if self._requested + len(self.shelf.kept) > self.config.max_sessions and self.shelf.kept:
-            self._end_all([self.shelf.kept.pop()], nursery)
-        self._start(caller)
+        else:
+            self._start(caller)
 
     def _start(self, caller: Caller | None = None) -> SessionActor:
         actor = SessionActor(
@@ -323,6 +342,10 @@ class _Registry:
             self._empty = trio.Event()
         self._nursery.start_soon(self._run, actor)
         return actor
+
+    def _tell_one_less(self) -> None:
+        self._one_less.set()
+        self._one_less = trio.Event()
 
     async def _room(self) -> None:
         """Return once another session may be launched ahead."""
@@ -356,8 +379,7 @@ class _Registry:
             del self._actors[actor.spec.id]
             if actor.caller is not None:
                 self._requested -= 1
-            self._one_less.set()
-            self._one_less = trio.Event()
+            self._tell_one_less()
             if not self._actors:
                 self._empty.set()
             self._remember(actor.info())
@@ -396,6 +418,18 @@ class _Registry:
 def _answer(reply_to: trio.MemorySendChannel[outcome.Maybe[T]], answer: outcome.Maybe[T]) -> None:
     with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
         reply_to.send_nowait(answer)
+
+
+async def _claim(warm: SessionActor, caller: Caller) -> bool:
+    """Offer a warm session a caller; return whether it has taken it."""
+    reply_to, reply = _open_for_fitness(1)
+    with reply:
+        try:
+            await warm.mailbox.send(Claim(caller=caller, reply_to=reply_to))
+            await reply.receive()
+        except (trio.BrokenResourceError, trio.EndOfChannel):
+            return False
+    return True
 
 
 async def _forward(message: End, actor: SessionActor) -> None:

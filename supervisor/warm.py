@@ -6,7 +6,7 @@ import attrs
 import structlog
 import trio
 
-from actors.errors import GreenroomError
+from actors.errors import NotLoggedIn, ProfileLocked
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionState
 from actors.session import SessionActor
@@ -17,6 +17,8 @@ MAX_BACKOFF_S = 60.0
 # Between a warm session that was discarded, deleted or sent away and the next one.
 PAUSE_S = 1.0
 
+# What is so until a person does something about it, and costs no launch to find out: asked for ever.
+_PROFILES_STATE = (NotLoggedIn, ProfileLocked)
 _NO_FAILURES = {EndReason.DISCARDED, EndReason.DELETED, EndReason.SHUTDOWN}
 
 _log = structlog.get_logger("greenroom.warm")
@@ -27,7 +29,8 @@ class WarmShelf:
     """Keeps `size` sessions launched ahead: permanent children, replaced when they are claimed or end.
 
     `start` starts one and returns it; `room` returns once there is room for another. What fails is tried
-    again after a pause that doubles; after `MAX_FAILURES` in a row it is left off until a session is live.
+    again after a pause that doubles; after `MAX_FAILURES` in a row it is left off until a session is live,
+    unless it is only that the master profile is locked or missing.
     """
 
     size: int
@@ -36,7 +39,6 @@ class WarmShelf:
     kept: list[SessionActor] = attrs.field(factory=list, init=False)
     running: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _went_live: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _errors: dict[str, GreenroomError] = attrs.field(factory=dict, init=False)
 
     @property
     def warm(self) -> int:
@@ -59,38 +61,40 @@ class WarmShelf:
         return None
 
     def hear(self, event: SessionEvent) -> None:
-        """Learn from a session's event."""
+        """Learn that some session went live: what kept others from it may be over."""
         if event.session.state is SessionState.LIVE:
             self._went_live.set()
             self._went_live = trio.Event()
-        if event.error is not None and any(actor.spec.id == event.session.id for actor in self.kept):
-            self._errors[event.session.id] = event.error
 
     async def _keep_one(self) -> None:
         failures = 0
         while True:
             await self.room()
+            await trio.lowlevel.checkpoint_if_cancelled()  # nothing is started any more once this is to stop
             actor = self.start()
             self.kept.append(actor)
             await actor.off_shelf.wait()
             if actor in self.kept:
                 self.kept.remove(actor)
-            error = self._errors.pop(actor.spec.id, None)
-            if actor.caller is not None:
+            if actor.has_been_warm:
                 failures = 0
-                continue
-            if actor.reason in _NO_FAILURES:
-                await trio.sleep(PAUSE_S)
-                continue
-            failures += 1
-            if failures < MAX_FAILURES:
-                await trio.sleep(min(2.0**failures, MAX_BACKOFF_S))
-            else:
-                _log.error(
-                    "warm sessions are left off until some session is live: see why they end",
-                    failures=failures,
-                    error=str(error) if error else None,
-                    reason=actor.reason.value if actor.reason else None,
-                )
-                await self._went_live.wait()
-                failures = 0
+            if actor.caller is None:
+                failures = await self._pause(actor, failures)
+
+    async def _pause(self, actor: SessionActor, failures: int) -> int:
+        """Wait until a replacement makes sense; return how many have failed in a row."""
+        if actor.reason in _NO_FAILURES:
+            await trio.sleep(PAUSE_S)
+            return failures
+        failures += 1
+        if failures < MAX_FAILURES or isinstance(actor.error, _PROFILES_STATE):
+            await trio.sleep(min(2.0**failures, MAX_BACKOFF_S))
+            return failures
+        _log.error(
+            "warm sessions are left off until some session is live: see why they end",
+            failures=failures,
+            error=str(actor.error) if actor.error else None,
+            reason=actor.reason.value if actor.reason else None,
+        )
+        await self._went_live.wait()
+        return 0

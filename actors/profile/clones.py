@@ -74,9 +74,14 @@ class ProfileCloner:
 
     def look(self) -> Look:
         """Return what the master is like now. Blocks. Raises what `open_clone` does on entering."""
+        version = self.look_at_version()
+        return Look(version=version, bytes=disk_usage(self.master))
+
+    def look_at_version(self) -> str:
+        """Return the master's version now. Blocks. Raises what `open_clone` does on entering."""
         self._check_master()
         with reading_master(self.master):
-            return Look(version=profile_version(self.master), bytes=disk_usage(self.master))
+            return profile_version(self.master)
 
     def _make_empty(self, clone: Path) -> None:
         """Make the clone's directory, if there is something to clone."""

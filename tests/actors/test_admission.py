@@ -109,3 +109,24 @@ async def test_what_cannot_be_in_time_is_told_when_to_come_again(autojump_clock:
         await wait_all_tasks_blocked()
         assert launches.admission.overload(trio.current_time() + 10) is None
         nursery.cancel_scope.cancel()
+
+
+async def test_who_gives_up_in_line_takes_no_turn_while_it_cleans_up(autojump_clock: MockClock) -> None:
+    """Its clone may take long to remove: the next in line does not wait for that."""
+    launches = Launches(1)
+
+    async def give_up() -> None:
+        with launches.admission.place(deadline=math.inf) as place:
+            with trio.move_on_after(1):
+                await place.wait()
+            await trio.sleep(100)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(launches.launch, "a", 2)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(give_up)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(launches.launch, "b", 2)
+        await trio.sleep(3)
+        assert launches.began == ["a", "b"]
+        nursery.cancel_scope.cancel()

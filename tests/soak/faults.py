@@ -80,8 +80,8 @@ class Cycle:
     @property
     def surprising(self) -> bool:
         """Whether it ended for another reason than its fault explains."""
-        # A fault may come a moment too late, or while the session ends anyway: it has then expired. Judging takes
-        # less time than striking from outside.
+        # A fault may come a moment too late, or while the session ends anyway: it has then expired. Judging
+        # takes less time than striking from outside.
         is_outside = self.fault is Fault.STOPPED and self.moment is SessionState.JUDGING
         late = is_outside or self.moment in {SessionState.LIVE, SessionState.ENDING}
         # A page that can't be looked at in time is uncertain, which counts as logged out.

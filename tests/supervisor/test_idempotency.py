@@ -1,12 +1,21 @@
 """Creations with a key: one session, however often it is asked for."""
 
+import traceback
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.errors import ProfileLocked
 from actors.testing import FakeWorld
-from supervisor import CapacityExhausted, SessionInfo, Supervisor, SupervisorConfig, open_supervisor
+from supervisor import (
+    CapacityExhausted,
+    SessionInfo,
+    Supervisor,
+    SupervisorConfig,
+    SupervisorStopped,
+    open_supervisor,
+)
 from supervisor.idempotency import KEEP_S
 
 CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=2)
@@ -76,3 +85,33 @@ async def test_outcome_is_forgotten_after_a_while(autojump_clock: MockClock) -> 
         first = await supervisor.create_session("k")
         await trio.sleep(KEEP_S + 1)
         assert (await supervisor.create_session("k")).id != first.id
+
+
+async def test_key_after_the_supervisor_is_refused_each_time() -> None:
+    """Whoever comes too late hears so, and does not wait for ever."""
+    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        pass
+    for _ in range(2):
+        with trio.fail_after(5), pytest.raises(SupervisorStopped):
+            await supervisor.create_session("k")
+
+
+async def test_refusal_given_often_does_not_grow(autojump_clock: MockClock) -> None:
+    """The error that is kept for a key keeps nothing of those who got it."""
+    async with open_supervisor(CONFIG, world=FakeWorld(clone_error=ProfileLocked()).world) as supervisor:
+        lengths = []
+        for _ in range(20):
+            with pytest.raises(ProfileLocked) as caught:
+                await supervisor.create_session("k")
+            lengths.append(len(list(traceback.walk_tb(caught.value.__traceback__))))
+    assert lengths[1] == lengths[-1]
+
+
+async def test_session_that_all_had_just_left_is_there_for_who_comes_again(autojump_clock: MockClock) -> None:
+    """Hanging up at the very moment of the answer makes no second session."""
+    world = FakeWorld(launch_s=3)
+    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        with trio.move_on_after(3):
+            await supervisor.create_session("k")
+        await supervisor.create_session("k")
+        assert len(world.browsers) == 1

@@ -20,6 +20,7 @@ from supervisor import (
     SessionState,
     Supervisor,
     SupervisorConfig,
+    SupervisorStopped,
     open_supervisor,
 )
 
@@ -195,6 +196,124 @@ async def test_failing_launches_ahead_are_left_off_until_a_session_is_live(autoj
     [left_off] = [line for line in logs if "left off" in line["event"]]
     assert left_off["log_level"] == "error"
     assert left_off["error"] == "no browser"
+
+
+async def test_several_crashes_with_time_at_hand_between_them_are_no_failure_in_a_row(
+    autojump_clock: MockClock,
+) -> None:
+    """What has been warm was launched: it is replaced, however often it goes."""
+    async with warmed() as its:
+        for _ in range(7):
+            await its.until_warm()
+            next(iter(its.world.browsers.values())).crash()
+            await trio.sleep(30)
+        await its.until_warm()
+
+
+async def test_locked_master_is_asked_again_until_it_is_free(autojump_clock: MockClock) -> None:
+    """A long `greenroom login` does not turn warm sessions off."""
+    async with warmed() as its:
+        await its.until_warm()
+        its.world.clone_error = ProfileLocked()
+        its.world.version = "2"
+        await trio.sleep(600)
+        its.world.clone_error = None
+        await its.until_warm()
+
+
+@pytest.mark.parametrize("how", ["deleted", "too old"])
+async def test_warm_session_that_ends_while_it_is_claimed_does_not_keep_the_caller(
+    autojump_clock: MockClock, how: str
+) -> None:
+    """Its cleaning up may take long; the caller is served by another launch at once."""
+    world = FakeWorld(launch_s=LAUNCH_S, remove_s=40)
+    async with warmed(world, warm_max_age=60) as its:
+        await its.until_warm()
+        [ahead] = world.browsers
+        warm_since = trio.current_time()
+        world.probe_s = 0.9
+        async with trio.open_nursery() as nursery:
+            if how == "too old":
+                await trio.sleep_until(warm_since + 59.5)
+            asked = trio.current_time()
+            if how == "deleted":
+                nursery.start_soon(_end_soon, its.supervisor, ahead)
+            info = await its.supervisor.create_session()
+        assert info.id != ahead
+        assert trio.current_time() - asked < 42
+        assert info.created_at is not None
+
+
+async def _end_soon(supervisor: Supervisor, session_id: str) -> None:
+    await trio.sleep(0.5)
+    await supervisor.end_session(session_id)
+
+
+@pytest.mark.parametrize("how", ["stop", "drain"])
+async def test_nothing_is_launched_any_more_once_it_is_to_stop(autojump_clock: MockClock, how: str) -> None:
+    """A caller whose warm session is just being looked at is refused, and no other is launched for it."""
+    async with warmed() as its:
+        await its.until_warm()
+        its.world.probe_s = math.inf
+        refused: list[Exception] = []
+
+        async def ask() -> None:
+            try:
+                await its.supervisor.create_session()
+            except SupervisorStopped as error:
+                refused.append(error)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.sleep(0.5)
+            started = trio.current_time()
+            await (its.supervisor.stop() if how == "stop" else its.supervisor.drain(10))
+            assert trio.current_time() - started < 1
+        assert len(refused) == 1
+        assert set(its.ends()) <= {EndReason.SHUTDOWN, EndReason.DISCARDED}
+
+
+async def test_never_more_sessions_than_may_be_even_while_warm_ones_end(autojump_clock: MockClock) -> None:
+    """A request that needs the room of a warm session waits until that is gone."""
+    world = FakeWorld(launch_s=LAUNCH_S, remove_s=5)
+    async with warmed(world, max_sessions=1) as its:
+        await its.until_warm()
+        world.version = "2"
+        most = 0
+
+        async def count() -> None:
+            nonlocal most
+            while True:
+                most = max(most, len(world.clones))
+                await trio.sleep(0.05)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            await its.supervisor.create_session()
+            nursery.cancel_scope.cancel()
+        assert most == 1
+
+
+async def test_unfit_warm_session_leaves_the_request_to_the_next_warm_one(autojump_clock: MockClock) -> None:
+    """Two are warm and the first has crashed: no launch."""
+    async with warmed(warm_sessions=2) as its:
+        await its.until_warm(2)
+        next(iter(its.world.browsers.values())).crash()
+        before = trio.current_time()
+        await its.supervisor.create_session()
+        assert trio.current_time() - before < 1
+
+
+async def test_waiting_politely_is_no_failure(autojump_clock: MockClock) -> None:
+    """Launches ahead that others keep from their turn for long get it in the end, without having failed."""
+    world = FakeWorld(launch_s=0, navigate_s=40)
+    async with warmed(world, session_creation_timeout=100, max_sessions=50) as its:
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(its.supervisor.create_session)
+                await trio.sleep(35)
+        await its.until_warm()
+        assert EndReason.CREATION_TIMEOUT not in its.ends()
 
 
 async def test_drain_and_stop_end_warm_sessions(autojump_clock: MockClock) -> None:
