@@ -39,7 +39,7 @@ class Runs:
 
     sessions: int = 20
     settle_s: float = 1.0
-    burst: int = 20
+    burst: int = 10
     locked: int = 1000
     clones: int = 20
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-_MARK = '<p class="profile-avatar">'
+# What only somebody who is logged in is shown.
+_MARK = '<a data-e2e="profile-icon"></a>'
 _TABS = "for (let n = 0; n < 50; n++) window.open('/blank?' + n);"
 _DOWNLOADS = (
     "for (let n = 0; n < 5; n++) {"
