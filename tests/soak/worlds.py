@@ -22,6 +22,8 @@ from tests.soak.faults import Cycle, Fault
 HOST_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("host.py")))
 # The part of a cycle's delay after which a signal is sent: before a session could be live and expire.
 STRIKE_WITHIN = 0.05
+# A session that has just come to a state may not have the process yet.
+_LOOK_AGAIN_S = 0.01
 
 Cycles = Callable[[str], Cycle]
 Spoil = Callable[[BrowserHosts, Cycle], BrowserHosts]
@@ -109,8 +111,12 @@ _SIGNALS: Mapping[Fault, tuple[str, signal.Signals]] = {
 }
 
 
-def strike(real: RealWorld, cycle: Cycle) -> None:
-    """Send the fault's signal to the process of the session that it is for. Blocks for some milliseconds."""
+def strike(real: RealWorld, cycle: Cycle) -> bool:
+    """Send the fault's signal to the process of the session that it is for; return whether there was one.
+
+    Blocks for some milliseconds.
+    """
+    has_struck = False
     word, number = _SIGNALS[cycle.fault]
     marker = f"{real.profiles.ledger.owner}.{cycle.session_id}"
     for process, mark in marked_processes():
@@ -118,6 +124,8 @@ def strike(real: RealWorld, cycle: Cycle) -> None:
             command = process.cmdline()
             if mark == marker and word in " ".join(command) and command[0] != "bwrap":
                 os.kill(process.pid, number)
+                has_struck = True
+    return has_struck
 
 
 def is_struck_from_outside(cycle: Cycle, *, browserless: bool) -> bool:
@@ -126,9 +134,10 @@ def is_struck_from_outside(cycle: Cycle, *, browserless: bool) -> bool:
 
 
 async def strike_when_struck(real: RealWorld, cycle: Cycle) -> None:
-    """Wait for the fault's moment, and a random part of a second more, and strike."""
+    """Wait for the fault's moment, and a random part of a second more, and strike what is there by then."""
     await cycle.struck.wait()
     with trio.move_on_after(cycle.delay_s * STRIKE_WITHIN):
         await cycle.ended.wait()
         return
-    await trio.to_thread.run_sync(strike, real, cycle)
+    while not (await trio.to_thread.run_sync(strike, real, cycle) or cycle.ended.is_set()):
+        await trio.sleep(_LOOK_AGAIN_S)
