@@ -29,6 +29,7 @@ def config_file(settings: DaemonSettings, tmp_path: Path) -> Path:
         f"tiktok_url = {json.dumps(settings.tiktok_url)}\n"
         f"user_data_master_dir = {json.dumps(str(settings.user_data_master_dir))}\n"
         "drain_grace = 1\n"
+        "warm_sessions = 0\n"
         f"clones_dir = {json.dumps(str(settings.clones_dir))}\n"
     )
     return file
