@@ -162,9 +162,9 @@ class SessionActor:
         return self._state is SessionState.WARM and self._claim is None and self._reason is None
 
     @property
-    def has_been_warm(self) -> bool:
-        """Whether it was launched ahead, and was at hand."""
-        return self._state is SessionState.WARM or SessionState.WARM in self._phase_s
+    def warm_s(self) -> float:
+        """How many seconds it was at hand, launched ahead, when it went on from there; 0 before."""
+        return self._phase_s.get(SessionState.WARM, 0)
 
     @property
     def error(self) -> GreenroomError | None:

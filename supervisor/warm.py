@@ -14,6 +14,8 @@ from actors.session import SessionActor
 # After so many failures in a row there is no further try, until some session is live.
 MAX_FAILURES = 5
 MAX_BACKOFF_S = 60.0
+# A session that was at hand for so long is no failure of launching ahead, whatever ends it.
+LASTED_S = 20.0
 # Between a warm session that was discarded, deleted or sent away and the next one.
 PAUSE_S = 1.0
 
@@ -76,7 +78,7 @@ class WarmShelf:
             await actor.off_shelf.wait()
             if actor in self.kept:
                 self.kept.remove(actor)
-            if actor.has_been_warm:
+            if actor.caller is not None or actor.warm_s >= LASTED_S:
                 failures = 0
             if actor.caller is None:
                 failures = await self._pause(actor, failures)

@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -210,6 +211,14 @@ async def test_several_crashes_with_time_at_hand_between_them_are_no_failure_in_
         await its.until_warm()
 
 
+async def test_session_that_never_lasts_once_it_is_warm_is_left_off_too(autojump_clock: MockClock) -> None:
+    """One that is over its budget at the first look would be launched again and again for nothing."""
+    async with warmed(session_processes=8) as its:
+        its.world.usage = attrs.evolve(its.world.usage, processes=9)
+        await trio.sleep(3600)
+        assert its.ends() == [EndReason.OVER_BUDGET] * 5
+
+
 async def test_locked_master_is_asked_again_until_it_is_free(autojump_clock: MockClock) -> None:
     """A long `greenroom login` does not turn warm sessions off."""
     async with warmed() as its:
@@ -239,9 +248,9 @@ async def test_warm_session_that_ends_while_it_is_claimed_does_not_keep_the_call
             if how == "deleted":
                 nursery.start_soon(_end_soon, its.supervisor, ahead)
             info = await its.supervisor.create_session()
+            took = trio.current_time() - asked
         assert info.id != ahead
-        assert trio.current_time() - asked < 42
-        assert info.created_at is not None
+        assert took < 2 * LAUNCH_S
 
 
 async def _end_soon(supervisor: Supervisor, session_id: str) -> None:
