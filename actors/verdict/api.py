@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from actors.verdict.data import member
-from actors.verdict.hydration import read_viewer
-from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
+from actors.verdict.hydration import read_viewer, viewer_evidence
+from actors.verdict.verdict import Evidence, Finding, LoginReason, Method
 
 ACCOUNT_INFO = "/passport/web/account/info/"
 APP_CONTEXT = "/node-webapp/api/common-app-context"
@@ -47,7 +47,10 @@ def judge_answers(answers: Sequence[Answer]) -> Finding:
     for answer in answers:
         for user in _users_in(answer):
             viewer = read_viewer(user)
-            evidence.append(_evidence(answer.endpoint, is_there=viewer is not None))
+            is_there = viewer is not None
+            evidence.append(
+                viewer_evidence(answer.endpoint, is_there=is_there, reason=LoginReason.VIEWER_API)
+            )
             handle = handle or viewer
     return Finding(method=Method.API, evidence=tuple(evidence), viewer=handle or None)
 
@@ -62,13 +65,3 @@ def _users_in(answer: Answer) -> Iterator[bytes]:
     elif answer.endpoint == ACCOUNT_INFO and (data := member(body, "data")):
         uid, name = member(data, "user_id") or b"0", member(data, "username") or b'""'
         yield b'{"uid":' + uid + b',"uniqueId":' + name + b"}"
-
-
-def _evidence(endpoint: str, *, is_there: bool) -> Evidence:
-    return Evidence(
-        rule="viewer" if is_there else "no viewer",
-        place=endpoint,
-        points_to=LoginState.LOGGED_IN if is_there else LoginState.LOGGED_OUT,
-        strength=Strength.STRUCTURE if is_there else Strength.ABSENCE,
-        reason=LoginReason.VIEWER_API,
-    )

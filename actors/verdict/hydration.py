@@ -91,14 +91,16 @@ def read_viewer(user: bytes) -> str | None:
     return handle if _HANDLE.fullmatch(handle) else ""
 
 
-def viewer_evidence(place: str, *, is_there: bool) -> Evidence:
+def viewer_evidence(
+    place: str, *, is_there: bool, reason: LoginReason = LoginReason.VIEWER_OBJECT
+) -> Evidence:
     """Return what it tells that the viewer is, or is not, where one would be."""
     return Evidence(
         rule="viewer object" if is_there else "no viewer object",
         place=place,
         points_to=LoginState.LOGGED_IN if is_there else LoginState.LOGGED_OUT,
         strength=Strength.STRUCTURE if is_there else Strength.ABSENCE,
-        reason=LoginReason.VIEWER_OBJECT,
+        reason=reason,
     )
 
 
