@@ -1,7 +1,7 @@
 """What this daemon owns, seen on the machine itself: marked processes, and directories in its folder."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -16,13 +16,16 @@ from actors.resources import disk_usage
 
 @attrs.frozen
 class RealEstate:
-    """Surveys what a ledger's daemon owns. Satisfies `ports.Estate`."""
+    """Surveys what a ledger's daemon owns, with the hosts that it means to have. Satisfies `ports.Estate`."""
 
     _ledger: Ledger
+    _hosts: Callable[[], frozenset[str]] = frozenset
 
     async def survey(self) -> Owned:
         """Look at all processes and at the daemon's directory; see `ports.Estate`."""
-        return await trio.to_thread.run_sync(self._survey)
+        hosts = self._hosts()
+        owned = await trio.to_thread.run_sync(self._survey)
+        return attrs.evolve(owned, hosts=hosts | self._hosts())  # those that came or went meanwhile, too
 
     def _survey(self) -> Owned:
         return Owned(

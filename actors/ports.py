@@ -41,12 +41,21 @@ class Clone:
 
 
 class Browser(Protocol):
-    """A browser with one page, in a host of its own. Every request raises `BrowserLost` once it is gone."""
+    """A browser with one page, in a host that others may share.
+
+    Every request raises `BrowserLost` once it is gone.
+    """
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
         """Run the browser on `profile`, a directory that nothing else uses. To be called once, first.
 
         Raises `EngineUnavailable` when the browser does not start.
+        """
+
+    async def rehearse(self, url: str) -> None:
+        """Do what the first page of a site takes, without asking the site of `url` for anything.
+
+        A page of it then comes sooner. Where that can't be done, nothing is.
         """
 
     async def navigate(self, url: str) -> None:
@@ -72,18 +81,18 @@ class Browser(Protocol):
 
     @property
     def ended(self) -> ProcessCount:
-        """How many of its processes have ended; complete once the host's block is left."""
+        """How many of its processes have ended; complete once the browser's block is left."""
 
     async def measure(self, clone: Path) -> Usage:
-        """Return what the browser, its host, and the directories of both use now."""
+        """Return what the browser and its directories use now; not its host, which may be others' too."""
 
     async def close(self) -> None:
-        """End the browser politely: it saves its profile and quits, then its host. Returns once they have."""
+        """End the browser politely: it saves its profile and quits. Returns once it has."""
 
 
 @attrs.frozen(kw_only=True)
 class OwnedProcess:
-    """A process of a session."""
+    """A process of a session, or of a browser host, whose id `session` is then."""
 
     pid: int
     name: str
@@ -92,7 +101,7 @@ class OwnedProcess:
 
 @attrs.frozen(kw_only=True)
 class OwnedDirectory:
-    """A directory of a session, by its name, and the disk space that it takes in bytes."""
+    """A directory of a session or host, by its name, and the disk space that it takes in bytes."""
 
     name: str
     session: str
@@ -101,11 +110,15 @@ class OwnedDirectory:
 
 @attrs.frozen(kw_only=True)
 class Owned:
-    """All that this supervisor owns at one moment. `entries` are the sessions that its ledger lists."""
+    """All that this supervisor owns at one moment.
+
+    `entries` are the sessions and hosts that its ledger lists; `hosts` those that are in use, or kept ready.
+    """
 
     processes: tuple[OwnedProcess, ...] = ()
     directories: tuple[OwnedDirectory, ...] = ()
     entries: tuple[str, ...] = ()
+    hosts: frozenset[str] = frozenset()
 
 
 class Estate(Protocol):
@@ -116,14 +129,14 @@ class Estate(Protocol):
 
 
 class Browsers(Protocol):
-    """Starts browser hosts."""
+    """Gives sessions browsers."""
 
-    def open_host(self, session_id: str) -> AbstractAsyncContextManager[Browser]:
-        """Own a host process, and the browser that it is told to launch, for the length of the block.
+    def open_browser(self, session_id: str) -> AbstractAsyncContextManager[Browser]:
+        """Own a place in a browser host, and the browser launched there, for the length of the block.
 
-        Leaving the block kills whatever of it still runs, at once, and returns when no process is left.
-        Raises `BrowserLost`, on entering, when no host starts. An error out of the block itself comes out
-        of it in an exception group.
+        Leaving the block kills whatever of the browser still runs, at once, and returns when no process of it
+        is left, nor can be started any more. Raises `BrowserLost`, on entering, when no host starts. An error
+        out of the block itself may come out of it in an exception group.
         """
 
 

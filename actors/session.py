@@ -25,7 +25,7 @@ from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.ports import Browser, Clone, World
 from actors.resources import Budget, Usage
-from actors.verdict import LoginState, Method, Verdict
+from actors.verdict import LoginState, Verdict
 from actors.verdict.detector import LoginDetector
 
 # A creation answers at most this long after its deadline, cleaned up or not.
@@ -37,7 +37,6 @@ SAMPLE_S = 5.0
 # How long a warm session may take to show that it is fit to be handed out.
 FITNESS_S = 1.0
 
-_EMPTY_PAGE = "about:blank"
 _POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
 
 _log = structlog.get_logger("greenroom.session")
@@ -233,7 +232,7 @@ class SessionActor:
                 self._clone = clone
                 await self._stand_in_line(place)
                 self._enter(SessionState.LAUNCHING)
-                async with self.world.browsers.open_host(self.spec.id) as browser:
+                async with self.world.browsers.open_browser(self.spec.id) as browser:
                     self._browser = browser
                     try:
                         await self._use(browser, clone, place)
@@ -270,10 +269,9 @@ class SessionActor:
     async def _wait_for_claim(self, browser: Browser, clone: Clone) -> None:
         """Stay warm until a caller claims the session, and take it if it is fit for that.
 
-        An empty page comes first: a browser and its driver take longer for what they do for the first time.
+        A rehearsal comes first: a browser takes longer for what it does for the first time.
         """
-        await browser.navigate(_EMPTY_PAGE)
-        await browser.inspect(Method.HTML, {})
+        await browser.rehearse(self.spec.url)
         self._life.deadline = trio.current_time() + self.spec.warm_max_age_s
         self._enter(SessionState.WARM)
         with self._shelf:

@@ -74,8 +74,8 @@ class FakeWorld:
         return clone.version == self.version and self.clone_error is None
 
     @contextlib.asynccontextmanager
-    async def open_host(self, session_id: str) -> AsyncIterator["FakeBrowser"]:
-        """See `ports.Browsers`; with a nursery around the block, as the real one has."""
+    async def open_browser(self, session_id: str) -> AsyncIterator["FakeBrowser"]:
+        """See `ports.Browsers`; with a nursery around the block, as the real one may have."""
         self.browsers[session_id] = browser = FakeBrowser(world=self)
         try:
             async with trio.open_nursery():
@@ -108,6 +108,7 @@ class FakeBrowser:
     world: FakeWorld
     closed_politely: bool = attrs.field(default=False, init=False)
     urls: list[str] = attrs.field(factory=list, init=False)
+    rehearsed: list[str] = attrs.field(factory=list, init=False)
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -118,6 +119,11 @@ class FakeBrowser:
     async def launch(self, profile: Path, *, headless: bool) -> None:  # noqa: ARG002  # the port's signature
         """Take the world's `launch_s`, then raise its `launch_error`, if any."""
         await self._take(self.world.launch_s, self.world.launch_error)
+
+    async def rehearse(self, url: str) -> None:
+        """Take the world's `navigate_s`."""
+        self.rehearsed.append(url)
+        await self._take(self.world.navigate_s, None)
 
     async def navigate(self, url: str) -> None:
         """Take the world's `navigate_s`, then raise its `navigate_error`, if any."""

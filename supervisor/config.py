@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import attrs
 import platformdirs
 
+from actors.resources import Budget
+
 DEFAULT_SELECTORS: Final[Mapping[str, str]] = {
     "logged_in": "[data-e2e='profile-avatar']",
     "logged_out": "[data-e2e='login-button']",
@@ -280,6 +282,9 @@ class SupervisorConfig(TikTokSessionConfig):
     )
     """How many sessions may launch at once; the default is the number of cores."""
 
+    sessions_per_host: int = attrs.field(default=4, converter=_to_int, validator=whole_number(1, 100))
+    """How many sessions may share a browser host, a process that drives their browsers and ends with them."""
+
     warm_sessions: int = attrs.field(default=1, converter=_to_int, validator=whole_number(0, 100))
     """How many sessions are launched ahead of any request; they count among `max_sessions`."""
 
@@ -334,6 +339,15 @@ class SupervisorConfig(TikTokSessionConfig):
                 f"a directory apart from user_data_master_dir, {show(self.user_data_master_dir)}: not in it, "
             )
             raise InvalidSetting("clones_dir", show(self.clones_dir), f"{apart}not around it, not the same")
+
+    @property
+    def session_budget(self) -> Budget:
+        """What a session's browser may use, and what a browser host may besides."""
+        return Budget(
+            memory_bytes=self.session_memory_mb << 20,
+            processes=self.session_processes,
+            disk_bytes=self.session_disk_mb << 20,
+        )
 
     @property
     def redacted_proxy(self) -> str | None:

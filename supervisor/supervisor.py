@@ -22,7 +22,6 @@ from actors.errors import (
 )
 from actors.lifecycle import EndReason, SessionInfo
 from actors.ports import Owned, World
-from actors.resources import Budget
 from actors.session import Caller, Claim, End, SessionActor, SessionSpec
 from actors.verdict.detector import LoginDetector
 from supervisor.config import SupervisorConfig
@@ -271,7 +270,7 @@ class _Registry:
         except Exception as exc:  # such as no file descriptor left: no reason to end all sessions
             _answer(reply_to, outcome.Error(InternalFailure(exc)))
             return
-        known = self._actors.keys()
+        known = self._actors.keys() | owned.hosts
         leaked = Owned(
             processes=tuple(item for item in owned.processes if item.session not in known),
             directories=tuple(item for item in owned.directories if item.session not in known),
@@ -365,11 +364,7 @@ class _Registry:
                 retries=self.config.login_detection_retries,
                 selectors=self.config.selectors,
             ),
-            budget=Budget(
-                memory_bytes=self.config.session_memory_mb << 20,
-                processes=self.config.session_processes,
-                disk_bytes=self.config.session_disk_mb << 20,
-            ),
+            budget=self.config.session_budget,
         )
 
     async def _run(self, actor: SessionActor) -> None:

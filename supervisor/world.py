@@ -7,7 +7,15 @@ from urllib.parse import unquote, urlsplit
 import attrs
 import trio
 
-from actors.browser import BrowserHosts, Proxy, choose_sandbox, end_marked, find_engine
+from actors.browser import (
+    BrowserHosts,
+    HostPool,
+    Proxy,
+    choose_sandbox,
+    end_marked,
+    find_engine,
+    open_pool,
+)
 from actors.clones import LedgeredProfiles
 from actors.estate import RealEstate
 from actors.ledger import open_ledger
@@ -22,7 +30,7 @@ class RealWorld(World):
     """This machine's profiles and browsers."""
 
     profiles: LedgeredProfiles
-    browsers: BrowserHosts
+    browsers: HostPool
 
 
 @contextlib.asynccontextmanager
@@ -32,14 +40,29 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
     Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run, `CloneFailed` where
     `clones_dir` can't be written.
     """
-    browsers = await trio.to_thread.run_sync(real_browsers, config)
-    async with open_ledger(config.clones_dir, end_marked) as ledger:
+    hosts = await trio.to_thread.run_sync(real_browsers, config)
+    async with (
+        open_ledger(config.clones_dir, end_marked) as ledger,
+        open_pool(
+            attrs.evolve(hosts, ledger=ledger),
+            sessions_per_host=config.sessions_per_host,
+            budget=config.session_budget,
+        ) as pool,
+    ):
         cloner = ProfileCloner(master=config.user_data_master_dir, clones_dir=ledger.folder)
         yield RealWorld(
             profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
-            browsers=attrs.evolve(browsers, ledger=ledger),
-            estate=RealEstate(ledger),
+            browsers=pool,
+            estate=RealEstate(ledger, lambda: pool.ids),
         )
+
+
+@contextlib.asynccontextmanager
+async def open_hosts(config: SupervisorConfig) -> AsyncIterator[BrowserHosts]:
+    """Own a place for a few browsers that are no sessions in `clones_dir`; otherwise like `open_world`."""
+    hosts = await trio.to_thread.run_sync(real_browsers, config)
+    async with open_ledger(config.clones_dir, end_marked) as ledger:
+        yield attrs.evolve(hosts, ledger=ledger)
 
 
 def real_browsers(config: SupervisorConfig) -> BrowserHosts:

@@ -17,7 +17,7 @@ from rich.table import Table
 from actors.errors import GreenroomError
 from actors.resources import collect_rarely, keep_one_arena
 from supervisor.config import EngineChoice
-from supervisor.world import open_world
+from supervisor.world import open_hosts
 from web.daemon import serve as serve_daemon
 from web.demo import run_demo
 from web.doctor import Finding, Level, examine
@@ -122,8 +122,8 @@ def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: 
         settings = load_settings(config_file, overrides)
 
         async def run() -> bool:
-            async with open_world(settings) as world:
-                return await log_in(settings, world.browsers, click.echo, headless=headless)
+            async with open_hosts(settings) as hosts:
+                return await log_in(settings, hosts, click.echo, headless=headless)
 
         if not _run(run):
             sys.exit(EXIT_FAILED)

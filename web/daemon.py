@@ -59,7 +59,7 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
             nursery.start_soon(_give_back_memory)
             async with open_world(settings) as world, open_daemon(settings, world=world) as daemon:
-                browsers = world.browsers
+                browsers = world.browsers.hosts
                 say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
                 say(f"sandbox         {browsers.sandbox.value}")
                 say(f"master profile  {settings.user_data_master_dir.absolute()}")

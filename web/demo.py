@@ -94,7 +94,7 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
             answer = await _create(client, report, "POST, logged in", "200")
         report.add("sessions listed", "1", str(await _count_sessions(client)))
         with _step(console, "Asking for a session while a browser has the master profile open ..."):
-            async with browsers.open_host("demo") as browser:
+            async with browsers.open_browser("demo") as browser:
                 await browser.launch(logged_in.user_data_master_dir, headless=True)
                 await _create(client, report, "POST, locked", "423 USER_DATA_LOCKED")
         with _step(console, "Deleting the session ..."):

@@ -38,7 +38,7 @@ async def log_in(
         raise EngineUnavailable("There is no display to show a browser on", detail=_NO_DISPLAY_HINT)
     master = _make_ready(config.user_data_master_dir)
     with sole_error_bare(layers=1):  # the host's nursery
-        async with browsers.open_host("login") as browser:
+        async with browsers.open_browser("login") as browser:
             say(f"Opening {browsers.engine.name.value} on the master profile ...")
             await browser.launch(master, headless=headless)
             try:

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from actors.browser.adapter import ScraplingFetcherAdapter
     from actors.browser.cells import (
         Sandbox,
         bubblewrap_problem,
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
         marked_processes,
         own_processes,
     )
-    from actors.browser.client import BrowserHosts, ScraplingFetcherAdapter
     from actors.browser.engines import Engine, EngineName, find_engine
     from actors.browser.frames import Proxy
+    from actors.browser.hosts import BrowserHosts
+    from actors.browser.pool import HostPool, open_pool
 
 __all__ = [
     "BrowserHosts",
     "Engine",
     "EngineName",
+    "HostPool",
     "Proxy",
     "Sandbox",
     "ScraplingFetcherAdapter",
@@ -32,6 +35,7 @@ __all__ = [
     "end_marked",
     "find_engine",
     "marked_processes",
+    "open_pool",
     "own_processes",
 ]
 
@@ -44,9 +48,11 @@ _MODULES = {
         "marked_processes",
         "own_processes",
     ),
-    "client": ("BrowserHosts", "ScraplingFetcherAdapter"),
+    "adapter": ("ScraplingFetcherAdapter",),
     "engines": ("Engine", "EngineName", "find_engine"),
     "frames": ("Proxy",),
+    "hosts": ("BrowserHosts",),
+    "pool": ("HostPool", "open_pool"),
 }
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that this finds

@@ -1,4 +1,4 @@
-"""A cell: the processes of one browser host, which all die together.
+"""A cell: the processes of one browser host, or of one browser in it, which all die together.
 
 With bubblewrap the host is the second process of a PID namespace of its own. Its first process is
 bubblewrap's init: when that dies, the kernel kills everything in the namespace and only then reports the
@@ -7,6 +7,8 @@ death, so waiting for one process is waiting for all. `--die-with-parent` ties i
 Without bubblewrap the host's descendants are found by a marker in the environment, which each of them
 inherits: Firefox runs in a session and process group of its own, so its ancestry or group would not tell.
 The host itself ends them when this process dies, which it notices by the end of its standard input.
+
+A browser's cell lies within its host's and is found by a marker of its own, with and without bubblewrap.
 """
 
 import contextlib
@@ -22,7 +24,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -30,9 +32,8 @@ import psutil
 import trio
 
 from actors.errors import BrowserLost, SandboxUnavailable
-from actors.owner import OWNER
+from actors.owner import MARKER, OWNER
 
-MARKER = "GREENROOM_CELL"
 _MARK = re.compile(rb"(?:^|\0)" + MARKER.encode() + rb"=([\x21-\x7e]+)")
 _OWN_VARIABLES = "GREENROOM_"
 _START_S = 10.0
@@ -95,12 +96,32 @@ class Cell:
     _token: str
     _process: "subprocess.Popen[bytes]"
     _pidfd: int
+    _watched_pidfd: int
     _init_pid: int | None = None
     _init_pidfd: int | None = None
+    _ending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _has_ended: bool = attrs.field(default=False, init=False)
+    _not_ended: "NotEnded | None" = attrs.field(default=None, init=False)
 
     async def wait_first(self) -> None:
-        """Return when the cell's first process has died."""
-        await trio.lowlevel.wait_readable(self._pidfd)
+        """Return when the cell's first process has died. For one task at a time."""
+        await trio.lowlevel.wait_readable(self._watched_pidfd)
+
+    async def end(self) -> None:
+        """Kill what is in the cell and return when nothing of it is left. Any task may, at any time.
+
+        Raises `BrowserLost` when its processes can't be ended within 5 s.
+        """
+        async with self._ending:
+            if not self._has_ended:
+                self.kill()
+                with trio.move_on_after(_REAP_S, shield=True) as reaping:
+                    await self.wait_gone()
+                self._has_ended = True
+                if reaping.cancelled_caught:
+                    self._not_ended = NotEnded(self._token, _survivors(self._token))
+        if self._not_ended is not None:
+            raise self._not_ended
 
     def kill(self) -> None:
         """Kill what is in the cell. Idempotent, does not wait."""
@@ -129,11 +150,12 @@ class Cell:
         return [self._process.pid, *filter(None, [self._init_pid])]
 
     def census(self) -> list[int]:
-        """Return the processes in the cell now, sandboxes included. Blocks for some milliseconds."""
-        return [process.pid for process in _marked(self._token)]
+        """Return the processes in the cell now; see `census`."""
+        return census(self._token)
 
     def _close(self) -> None:
         os.close(self._pidfd)
+        os.close(self._watched_pidfd)
         if self._init_pidfd is not None:
             os.close(self._init_pidfd)
 
@@ -155,15 +177,16 @@ async def open_cell(
     death signal is tied to the thread that starts it, and a worker thread goes away when idle.
     """
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
-    async with _open_scratch(scratch) as folder, _open_processes(command, sandbox, token, folder) as cell:
+    async with open_scratch(scratch) as folder, _open_processes(command, sandbox, token, folder) as cell:
         yield cell
 
 
 @contextlib.asynccontextmanager
-async def _open_scratch(wanted: Path | None) -> AsyncIterator[str]:
+async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     """Own a directory for temporary files: a driver that is killed leaves some behind.
 
     It stays where a process outlives its cell: as long as it is there, the ledger keeps the cell's entry.
+    Raises `BrowserLost` when it can't be made.
     """
     try:
         if wanted is None:
@@ -176,7 +199,7 @@ async def _open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     in_use = False
     try:
         yield scratch
-    except _NotEnded:
+    except NotEnded:
         in_use = True
         raise
     finally:
@@ -199,15 +222,14 @@ async def _open_processes(
                 cell._init_pid, cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
         yield cell
     finally:
-        cell.kill()
-        with trio.move_on_after(_REAP_S, shield=True) as reaping:
-            await cell.wait_gone()
-        with trio.CancelScope(shield=True):
-            await trio.aclose_forcefully(cell.socket)
-            await trio.aclose_forcefully(cell.output)
-        cell._close()  # noqa: SLF001  # its own maker
-        if reaping.cancelled_caught:
-            raise _NotEnded(token, _survivors(token))
+        try:
+            with trio.CancelScope(shield=True):
+                await cell.end()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(cell.socket)
+                await trio.aclose_forcefully(cell.output)
+            cell._close()  # noqa: SLF001  # its own maker
 
 
 def _start(
@@ -238,6 +260,8 @@ def _start(
         )
         on_failure.callback(_end_started, process, token)
         pidfd = os.pidfd_open(process.pid)
+        on_failure.callback(os.close, pidfd)
+        watched_pidfd = os.pidfd_open(process.pid)
         on_failure.pop_all()
     cell = Cell(
         socket=trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
@@ -246,6 +270,7 @@ def _start(
         token=token,
         process=process,
         pidfd=pidfd,
+        watched_pidfd=watched_pidfd,
     )
     return cell, trio.lowlevel.FdStream(info_read)
 
@@ -259,10 +284,10 @@ def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
     except subprocess.TimeoutExpired:
         left = left or [process.pid]  # one that is just ending shows no marker any more
     if left:
-        raise _NotEnded(token, left)
+        raise NotEnded(token, left)
 
 
-class _NotEnded(BrowserLost):
+class NotEnded(BrowserLost):
     """Processes outlive SIGKILL."""
 
     def __init__(self, token: str, pids: Sequence[int]) -> None:
@@ -290,14 +315,29 @@ def kill_marked(token: str) -> int:
     return len(victims)
 
 
-def end_own_cell() -> None:
+def end_own_cell(inner: Iterable[str] = ()) -> None:
     """Kill everything else in the cell that the calling process belongs to, as `end_marked` does.
 
-    What can't be killed is the daemon's business, or its successor's: it is in their ledger.
+    First what carries the markers of the cells in it, `inner`. What can't be killed is the daemon's
+    business, or its successor's: it is in their ledger.
     """
-    token = os.environ.get(MARKER)
-    if token:
-        end_marked(token)
+    for token in (*inner, os.environ.get(MARKER)):
+        if token:
+            end_marked(token)
+
+
+async def end_processes(token: str) -> None:
+    """Kill the cell `token` until nothing is left of it, as `end_marked` does, but in the background.
+
+    Raises `BrowserLost` when its processes can't be ended within 5 s.
+    """
+    if left := await trio.to_thread.run_sync(end_marked, token):
+        raise NotEnded(token, left)
+
+
+def census(token: str) -> list[int]:
+    """Return the processes in the cell `token` now, sandboxes included. Blocks for some milliseconds."""
+    return [process.pid for process in _marked(token)]
 
 
 def end_marked(token: str) -> list[int]:

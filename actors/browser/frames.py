@@ -2,8 +2,8 @@
 
 On the wire a frame is a 4-byte big-endian length and that many bytes of JSON, an object whose `type` names
 the message. The host speaks first, with `Ready`; a protocol version other than ours ends the conversation.
-Every message names its session, since a host may come to serve several; those about the host itself leave
-it empty. Requests carry an id, and exactly one reply carries it back. Nothing here does I/O.
+Every message names its session, since a host serves several; those about the host itself leave it empty.
+Requests carry an id, and exactly one reply carries it back. Nothing here does I/O.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ import msgspec
 
 from actors.verdict import Finding, Method
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_FRAME_BYTES = 1 << 20
 _LENGTH_BYTES = 4
 
@@ -45,7 +45,9 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Launch(_Request, frozen=True, kw_only=True):
     """Run a browser on a profile directory.
 
-    `executable` is the browser; `run_as`, where given, is what the driver starts in its place.
+    `executable` is the browser; `run_as`, where given, is what the driver starts in its place. Its processes
+    carry `marker` and keep their temporary files in `scratch`. Giving this up leaves it to `Discard` to find
+    out what has come of it.
     """
 
     engine: str
@@ -53,6 +55,8 @@ class Launch(_Request, frozen=True, kw_only=True):
     run_as: str | None = None
     profile: str
     headless: bool
+    marker: str
+    scratch: str
     proxy: Proxy | None = None
 
 
@@ -69,12 +73,28 @@ class Inspect(_Request, frozen=True, kw_only=True):
     selectors: Mapping[str, str]
 
 
+class Rehearse(_Request, frozen=True, kw_only=True):
+    """Show an empty page as if it came from a URL's site, without asking that site for anything.
+
+    What a browser does for its first page of a site, it has then done before that page is asked for.
+    """
+
+    url: str
+
+
 class Close(_Request, frozen=True, kw_only=True):
     """End the browser politely."""
 
 
+class Discard(_Request, frozen=True, kw_only=True):
+    """Let go of the session: reply once nothing of its browser can be started any more.
+
+    Whoever asks sees to it meanwhile that what runs of it is killed.
+    """
+
+
 class Ping(_Request, frozen=True, kw_only=True):
-    """Show that you, and the session's browser if it runs, are alive."""
+    """Show that you, and the session's browser if one is named and runs, are alive."""
 
 
 class Cancel(_Message, frozen=True, kw_only=True):
@@ -112,12 +132,12 @@ class Ready(_Message, frozen=True, kw_only=True):
 
 
 class Lost(_Message, frozen=True, kw_only=True):
-    """A session's browser is gone without having been asked to go."""
+    """A session's browser is gone without having been asked to go; without a session, the host gives up."""
 
     detail: str
 
 
-Request = Launch | Navigate | Inspect | Close | Ping
+Request = Launch | Navigate | Inspect | Rehearse | Close | Discard | Ping
 ToHost = Request | Cancel
 Reply = Done | Found | Unreachable | Failed
 FromHost = Reply | Ready | Lost

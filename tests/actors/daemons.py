@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import psutil
 
-from actors.browser.cells import MARKER
+from actors.owner import MARKER
 
 # Holds a session with both its directories, a process that the entry lists, and one that only has the marker.
 _DAEMON = """

@@ -80,6 +80,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
         executable=str(bundle / "camoufox-bin"),
         profile=str(tmp_path / "profile"),
         headless=True,
+        marker="o.a",
+        scratch=str(tmp_path),
         proxy=proxy,
     )
     launches = [behind_proxy, msgspec.structs.replace(behind_proxy, engine="firefox", proxy=None)]
@@ -187,7 +189,14 @@ def test_package_that_fails_gives_no_arguments(monkeypatch: pytest.MonkeyPatch) 
     """The process in which it runs ends with an error, and so does the launch."""
     monkeypatch.setattr(camoufox_args, "_BUILD_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
     launch = frames.Launch(
-        id=1, session="a", engine="camoufox", executable="/missing", profile="/missing", headless=True
+        id=1,
+        session="a",
+        engine="camoufox",
+        executable="/missing",
+        profile="/missing",
+        headless=True,
+        marker="o.a",
+        scratch="/s",
     )
     with pytest.raises(camoufox_args.CamoufoxFailed, match="ended with 3"):
         asyncio.run(camoufox_args.camoufox_args(launch))

@@ -21,7 +21,6 @@ import trio
 
 from actors.browser import cells
 from actors.browser.cells import (
-    MARKER,
     Cell,
     Sandbox,
     bubblewrap_problem,
@@ -32,6 +31,7 @@ from actors.browser.cells import (
 )
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
+from actors.owner import MARKER
 from tests.actors.daemons import sleeping
 from tests.cancelling import cancelled_at_step
 
@@ -434,7 +434,7 @@ async def hold_family():
 
 async def hold_host():
     engine = Engine(name=EngineName.FIREFOX, executable=Path(sys.argv[2]), version="1")
-    async with BrowserHosts(engine=engine, sandbox=Sandbox.NONE).open_host("a") as browser:
+    async with BrowserHosts(engine=engine, sandbox=Sandbox.NONE).open_browser("a") as browser:
         await browser.launch(Path(sys.argv[2] + "-profile"), headless=True)
 
 trio.run(hold_host if sys.argv[1] == "host" else hold_family)

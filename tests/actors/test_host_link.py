@@ -20,10 +20,10 @@ from actors.browser import (
     Proxy,
     ScraplingFetcherAdapter,
     choose_sandbox,
-    client,
     end_marked,
     find_engine,
     frames,
+    link,
     own_processes,
 )
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
@@ -53,7 +53,7 @@ def tell(type, **fields):
     connection.sendall(frame(type, **fields))
 
 def ready():
-    tell("Ready", version=1)
+    tell("Ready", version=2)
 
 def done(message):
     tell("Done", id=message.id)
@@ -94,7 +94,7 @@ def open_host(tmp_path: Path) -> OpenHost:
             host_command=(sys.executable, "-S", str(script)),
         )
         with trio.fail_after(20):
-            async with hosts.open_host("a") as browser:
+            async with hosts.open_browser("a") as browser:
                 yield browser
         assert own_processes() == []
 
@@ -104,9 +104,9 @@ def open_host(tmp_path: Path) -> OpenHost:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a host for stalled after a short time."""
-    monkeypatch.setattr(client, "_STALLED_S", 0.5)
-    monkeypatch.setattr(client, "_HEARTBEAT_S", 0.05)
-    monkeypatch.setattr(client, "_SEND_S", 0.2)
+    monkeypatch.setattr(link, "_STALLED_S", 0.5)
+    monkeypatch.setattr(link, "_HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(link, "_SEND_S", 0.2)
 
 
 async def assert_lost(browser: ScraplingFetcherAdapter, why: str) -> None:
@@ -129,7 +129,7 @@ async def assert_lost(browser: ScraplingFetcherAdapter, why: str) -> None:
         ("connection.sendall(b'\\x00\\x00\\x00\\x02no'); time.sleep(99)", "not a message from a host"),
         ("ready(); tell('Ping', id=1); time.sleep(99)", "not a message from a host.*Ping"),
         ("ready(); connection.sendall(b'\\xff' * 4); time.sleep(99)", "4294967295 bytes is announced"),
-        ("tell('Ready', version=99); time.sleep(99)", "speaks protocol 99, not 1"),
+        ("tell('Ready', version=99); time.sleep(99)", "speaks protocol 99, not 2"),
         ("ready(); tell('Lost', detail='crashed'); time.sleep(99)", "^crashed$"),
         ("ready(); tell('Lost', session='b', detail='crashed'); time.sleep(99)", "session 'b'.* not its own"),
         ("ready(); tell('Lost', session='', detail='crashed'); time.sleep(99)", "session ''.* not its own"),
@@ -221,11 +221,11 @@ async def test_slow_start_of_requests_is_waited_for(open_host: OpenHost) -> None
 
 async def test_host_that_answers_lives_on(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause between heartbeats is no part of the time in which one is to be answered."""
-    monkeypatch.setattr(client, "_HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(link, "_HEARTBEAT_S", 0.05)
     async with open_host("ready()\nfor request in requests(): done(request)") as browser:
         await browser.navigate(URL)
-        monkeypatch.setattr(client, "_STALLED_S", 0.5)
-        monkeypatch.setattr(client, "_HEARTBEAT_S", 0.8)
+        monkeypatch.setattr(link, "_STALLED_S", 0.5)
+        monkeypatch.setattr(link, "_HEARTBEAT_S", 0.8)
         with trio.move_on_after(1.2) as patience:
             await browser.wait_lost()
         assert patience.cancelled_caught
@@ -479,7 +479,7 @@ async def test_real_browser_behind_a_proxy_shows_no_credentials(tmp_path: Path) 
     """Neither Playwright's driver nor Firefox gets the credentials as an argument or in its environment."""
     hosts = BrowserHosts(engine=find_engine("firefox"), sandbox=choose_sandbox("auto"), proxy=PROXY)
     with trio.fail_after(40):
-        async with hosts.open_host("a") as browser:
+        async with hosts.open_browser("a") as browser:
             await browser.launch(tmp_path / "profile", headless=True)
             assert who_shows(PROXY.password) == []
             with pytest.raises(UpstreamUnreachable, match="NS_ERROR_PROXY"):
@@ -493,7 +493,7 @@ async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_
     engine = Engine(name=EngineName.FIREFOX, executable=Path("/bin/true"), version="1")
     hosts = BrowserHosts(engine=engine, sandbox=choose_sandbox("auto"))
     with trio.fail_after(20):
-        async with hosts.open_host("a") as browser:
+        async with hosts.open_browser("a") as browser:
             with pytest.raises(EngineUnavailable) as caught:
                 await browser.launch(tmp_path / "profile", headless=True)
     assert "Failed to launch" in str(caught.value.detail)
@@ -505,7 +505,7 @@ async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None
         engine=ENGINE, sandbox=choose_sandbox("auto"), host_command=(str(tmp_path / "missing"),)
     )
     with trio.fail_after(5), pytest.RaisesGroup(BrowserLost, allow_unwrapped=True, flatten_subgroups=True):
-        async with hosts.open_host("a") as browser:
+        async with hosts.open_browser("a") as browser:
             await browser.navigate(URL)
 
 
@@ -524,7 +524,7 @@ async def test_promise_is_kept_once_the_browser_runs(tmp_path: Path) -> None:
             host_command=(sys.executable, "-S", str(script)),
         )
         with ledger.promises.promise("a", Needs()), trio.fail_after(10):
-            async with hosts.open_host("a") as browser:
+            async with hosts.open_browser("a") as browser:
                 with pytest.raises(EngineUnavailable):
                     await browser.launch(tmp_path, headless=True)
                 assert ledger.promises.outstanding.memory_bytes == Needs().memory_bytes

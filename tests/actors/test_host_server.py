@@ -11,7 +11,16 @@ from actors.browser.host import server
 from actors.browser.host.session import BrowserSession, PageUnreachable
 from actors.verdict import Method
 
-LAUNCH = frames.Launch(id=1, session="a", engine="firefox", executable="x", profile="y", headless=True)
+LAUNCH = frames.Launch(
+    id=1,
+    session="a",
+    engine="firefox",
+    executable="x",
+    profile="y",
+    headless=True,
+    marker="o.a",
+    scratch="/s",
+)
 ANSWERED_S = 5
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from actors.browser.cells import MARKER
+from actors.owner import MARKER
 
 
 class Victim(enum.Enum):

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from actors.browser.cells import MARKER
+from actors.owner import MARKER
 from tests.real.conftest import GREENROOM, POLL_S, clones_in, running
 from web.settings import DaemonSettings
 

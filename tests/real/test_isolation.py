@@ -17,9 +17,9 @@ async def test_sessions_never_see_each_others_cookies(settings: DaemonSettings, 
     async with (
         open_world(settings) as world,
         world.profiles.open_clone("a") as clone_a,
-        world.browsers.open_host("a") as browser_a,
+        world.browsers.open_browser("a") as browser_a,
         world.profiles.open_clone("b") as clone_b,
-        world.browsers.open_host("b") as browser_b,
+        world.browsers.open_browser("b") as browser_b,
     ):
         await browser_a.launch(clone_a.path, headless=True)
         await browser_b.launch(clone_b.path, headless=True)

@@ -102,7 +102,7 @@ async def test_profile_without_content_is_refused_without_a_browser(
 async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, master: Path) -> None:
     """A real Firefox on the master gives 423 within milliseconds; once it is closed, sessions work."""
     async with open_client(settings) as client:
-        async with real_browsers(settings).open_host("owner") as browser:
+        async with real_browsers(settings).open_browser("owner") as browser:
             await browser.launch(master, headless=True)
             started = time.monotonic()
             answer = await client.create()
@@ -190,7 +190,7 @@ async def test_page_that_was_given_up_does_not_keep_the_next_from_loading(
     settings: DaemonSettings, master: Path, site: str
 ) -> None:
     """Whatever was asked for and given up, the browser loads what it is asked for next."""
-    async with real_browsers(settings).open_host("a") as browser:
+    async with real_browsers(settings).open_browser("a") as browser:
         await browser.launch(master, headless=True)
         with trio.move_on_after(1):
             await browser.navigate(f"{site}/hang")

@@ -30,7 +30,7 @@ def is_right(page: Page, verdict: Verdict) -> bool:
 async def test_every_practice_page_is_judged_right(settings: DaemonSettings, master: Path, site: str) -> None:
     """States, eras and kinds, rendered by the server, by the page's own script, or not at all."""
     wrong: dict[str, Verdict] = {}
-    async with real_browsers(settings).open_host("a") as browser:
+    async with real_browsers(settings).open_browser("a") as browser:
         await browser.launch(master, headless=True)
         for page in all_pages():
             await browser.navigate(f"{site}/page?{page.query}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.browser import client, own_processes
+from actors.browser import link, own_processes
 from actors.events import SessionEvent
 from actors.lifecycle import SessionState
 from actors.ports import Owned
@@ -195,10 +195,10 @@ def hurried(plan: Plan) -> Iterator[None]:
     The supervisor remembers ended sessions for 15 minutes, at most `KEEP_ENDED`: that is memory in use, not
     lost. With at most a tenth of the cycles remembered, it is all in use after the first tenth.
     """
-    kept = client._STALLED_S, client._HEARTBEAT_S, supervisor.KEEP_ENDED
-    client._STALLED_S, client._HEARTBEAT_S = plan.stalled_s, plan.heartbeat_s
+    kept = link._STALLED_S, link._HEARTBEAT_S, supervisor.KEEP_ENDED
+    link._STALLED_S, link._HEARTBEAT_S = plan.stalled_s, plan.heartbeat_s
     supervisor.KEEP_ENDED = min(supervisor.KEEP_ENDED, max(1, plan.cycles // BATCHES))
     try:
         yield
     finally:
-        client._STALLED_S, client._HEARTBEAT_S, supervisor.KEEP_ENDED = kept
+        link._STALLED_S, link._HEARTBEAT_S, supervisor.KEEP_ENDED = kept

@@ -65,10 +65,10 @@ class FaultyBrowsers:
     cycles: Cycles
 
     @contextlib.asynccontextmanager
-    async def open_host(self, session_id: str) -> AsyncIterator[Browser]:
+    async def open_browser(self, session_id: str) -> AsyncIterator[Browser]:
         """Own a host."""
         hosts = self.spoil(self.hosts, self.cycles(session_id))
-        async with hosts.open_host(session_id) as browser:
+        async with hosts.open_browser(session_id) as browser:
             yield browser
 
 
@@ -78,7 +78,7 @@ async def open_faulty_world(
 ) -> AsyncIterator[tuple[World, RealWorld]]:
     """Open the real world; yield it with faults, and as it is."""
     async with open_world(config) as real:
-        hosts = attrs.evolve(real.browsers, engine=_SLEEP) if browserless else real.browsers
+        hosts = attrs.evolve(real.browsers.hosts, engine=_SLEEP) if browserless else real.browsers.hosts
         spoil = _tell_host if browserless else _spoil_real
         faulty = World(
             profiles=FaultyProfiles(profiles=real.profiles, broken=broken, cycles=cycles),

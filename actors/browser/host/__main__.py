@@ -18,26 +18,28 @@ def main() -> None:
     connection = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # a name for a descriptor, not a path
         os.dup2(nothing.fileno(), 0)
+    browsers: set[str] = set()
     try:
-        asyncio.new_event_loop().run_until_complete(_serve(connection))
+        browsers = asyncio.new_event_loop().run_until_complete(_serve(connection))
     except Exception:
         traceback.print_exc()
     finally:
-        _end_own_cell()
+        _end_own_cell(browsers)
         os._exit(0)
 
 
-async def _serve(connection: socket.socket) -> None:
+async def _serve(connection: socket.socket) -> set[str]:
     """Start the driver, and import Scrapling in a thread meanwhile: each takes half a second."""
     driver = Driver()
     driver.start_soon()
     server = await asyncio.to_thread(importlib.import_module, "actors.browser.host.server")
-    await server.serve(connection, driver)
+    markers: set[str] = await server.serve(connection, driver)
+    return markers
 
 
-def _end_own_cell() -> None:
+def _end_own_cell(browsers: set[str]) -> None:
     """End the cell, with the daemon's means for it: Trio comes with them, which is not needed any earlier."""
-    importlib.import_module("actors.browser.cells").end_own_cell()
+    importlib.import_module("actors.browser.cells").end_own_cell(browsers)
 
 
 if __name__ == "__main__":

@@ -2,51 +2,54 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 
 import attrs
 import psutil
 from playwright.async_api import Playwright, async_playwright
 
 # Node lets its youngest objects take 16 MB, three times over, before it looks which of them are garbage, and
-# malloc keeps a heap for each of its threads: together 24 MB that a driver of one browser has no use for.
+# malloc keeps a heap for each of its threads: together 24 MB that a driver of few browsers has no use for.
 _ENVIRONMENT = {"NODE_OPTIONS": "--max-semi-space-size=1", "MALLOC_ARENA_MAX": "1"}
 
 
 @attrs.define(eq=False)
 class Driver:
-    """The one driver of a browser host. It ends when whoever got it stops it, or with the host's cell."""
+    """The one driver of a browser host, which all its browsers share. It ends with the host's cell.
 
+    `died` is set when it does before: calls to Playwright then wait for ever.
+    """
+
+    died: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _starting: asyncio.Task[Playwright] | None = attrs.field(default=None, init=False)
 
     def start_soon(self) -> None:
         """Start the driver; `get` tells how that went."""
-        self._starting = asyncio.create_task(_start())
+        self._starting = asyncio.create_task(self._start())
 
     async def get(self) -> Playwright:
         """Return the driver, started if it was not. Raises Playwright's `Error` and `OSError`."""
         if self._starting is None:
             self.start_soon()
             assert self._starting is not None  # noqa: S101  # it was set just now
-        return await self._starting
+        return await asyncio.shield(self._starting)
 
-    def watch(self, on_died: Callable[[], None]) -> None:
-        """Call `on_died` when the driver, which runs, dies: calls to Playwright then wait for ever."""
+    async def _start(self) -> Playwright:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        playwright = await async_playwright().start()
+        self._watch()
+        return playwright
+
+    def _watch(self) -> None:
         (driver,) = (
             child.pid for child in psutil.Process().children() if child.cmdline()[-1:] == ["run-driver"]
         )
         pidfd = os.pidfd_open(driver)
         loop = asyncio.get_running_loop()
 
-        def died() -> None:
+        def note_death() -> None:
             loop.remove_reader(pidfd)
             os.close(pidfd)
-            on_died()
+            self.died.set()
 
-        loop.add_reader(pidfd, died)
-
-
-async def _start() -> Playwright:
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    return await async_playwright().start()
+        loop.add_reader(pidfd, note_death)

@@ -14,20 +14,24 @@ _RECEIVE_BYTES = 65536
 _MAX_DETAIL = 4000
 
 
-async def serve(connection: socket.socket, driver: Driver | None = None) -> None:
+async def serve(connection: socket.socket, driver: Driver | None = None) -> set[str]:
     """Answer requests on `connection` until the other side hangs up or breaks the protocol.
 
-    A `driver` may be starting already; without one, the first launch starts it.
+    A `driver` may be starting already; without one, the first launch starts it. Returns the markers of
+    browsers that may still run.
     """
     reader, writer = await asyncio.open_connection(sock=connection)
     host = Host(writer=writer, driver=driver or Driver())
     host.tell(frames.Ready(version=frames.PROTOCOL_VERSION))
+    watching = asyncio.create_task(host.watch_driver())
     buffer = frames.FrameBuffer()
     with contextlib.suppress(frames.FrameError, ConnectionError):
         while data := await reader.read(_RECEIVE_BYTES):
             for body in buffer.feed(data):
                 host.take(frames.decode_to_host(body))
+    watching.cancel()
     writer.close()
+    return host.markers
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -37,7 +41,13 @@ class Host:
     writer: asyncio.StreamWriter
     driver: Driver
     _sessions: dict[str, BrowserSession] = attrs.field(factory=dict, init=False)
+    _launches: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
     _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
+
+    @property
+    def markers(self) -> set[str]:
+        """The markers of the sessions' browsers."""
+        return {browser.launch.marker for browser in self._sessions.values()}
 
     def tell(self, message: frames.FromHost) -> None:
         """Send a frame, unless nobody listens any more."""
@@ -52,6 +62,8 @@ class Host:
             return
         task = asyncio.create_task(self._answer(message))
         self._tasks[message.id] = task
+        if isinstance(message, frames.Launch):
+            self._launches[message.session] = task
         task.add_done_callback(lambda _: self._tasks.pop(message.id))
 
     async def _answer(self, request: frames.Request) -> None:
@@ -75,26 +87,41 @@ class Host:
         id_, session = request.id, request.session
         match request:
             case frames.Launch():
-                browser = BrowserSession(
+                self._sessions[session] = browser = BrowserSession(
                     request, driver=self.driver, on_lost=lambda why: self._lost(session, why)
                 )
                 await browser.start()
-                self._sessions[session] = browser
             case frames.Navigate():
                 await self._sessions[session].load(request.url)
             case frames.Inspect():
                 finding = await self._sessions[session].inspect(request.method, request.selectors)
                 return frames.Found(id=id_, session=session, finding=finding)
+            case frames.Rehearse():
+                await self._sessions[session].rehearse(request.url)
             case frames.Close():
                 await self._sessions.pop(session).close()
+            case frames.Discard():
+                await self._discard(session)
             case frames.Ping():
                 if session in self._sessions:
                     await self._sessions[session].probe()
         return frames.Done(id=id_, session=session)
 
+    async def _discard(self, session: str) -> None:
+        if (launch := self._launches.pop(session, None)) is not None:
+            launch.cancel()
+            await asyncio.wait([launch])
+        if (browser := self._sessions.pop(session, None)) is not None:
+            await browser.discard()
+
     def _lost(self, session: str, why: str) -> None:
         if self._sessions.pop(session, None):
             self.tell(frames.Lost(session=session, detail=why))
+
+    async def watch_driver(self) -> None:
+        """Give this host up when its driver has died."""
+        await self.driver.died.wait()
+        self.tell(frames.Lost(detail="the browser driver died"))
 
 
 def _sendable(text: str) -> str:

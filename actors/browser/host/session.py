@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import functools
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from playwright.async_api import Error, Page, Request
+from playwright.async_api import Error, Page, Request, Route
 from playwright.async_api import TimeoutError as TimedOut
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
@@ -16,6 +19,7 @@ from actors.browser.engines import EngineName
 from actors.browser.host.camoufox_args import camoufox_args
 from actors.browser.host.driver import Driver
 from actors.browser.host.firefox import firefox_args
+from actors.owner import MARKER
 from actors.verdict import Finding, Method, analyse_html
 from actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from actors.verdict.dom import KNOWN_SELECTORS, judge_elements
@@ -31,6 +35,11 @@ _RENDER_S = 2.0
 # How long a load that is stopped may take to fail.
 _STOP_S = 1.0
 _NO_PAGE = "http://greenroom.invalid/"
+# How long a rehearsal may take, which takes a quarter of a second; what it shows; and ports for it that
+# browsers don't refuse.
+_REHEARSAL_S = 5.0
+_EMPTY_PAGE = "<!doctype html><title></title><p>.</p><script>0</script>"
+_PORTS = (8443, 8444)
 
 
 class PageUnreachable(Exception):
@@ -40,9 +49,9 @@ class PageUnreachable(Exception):
 class CamoufoxSession(AsyncStealthySession):
     """A Scrapling session on Camoufox or Firefox instead of the Chromium that Scrapling launches.
 
-    `start` is replaced as Scrapling's guide to Camoufox as an engine describes; pages, their pool, and
-    closing remain Scrapling's. `load` is its `fetch` without waiting for images: the page counts as there
-    with its DOM, and stays open.
+    `start` is replaced as Scrapling's guide to Camoufox as an engine describes, with a driver that other
+    sessions use too; pages, their pool, and closing remain Scrapling's. `load` is its `fetch` without waiting
+    for images: the page counts as there with its DOM, and stays open.
     """
 
     def __init__(self, driver: Driver, launch_args: Mapping[str, Any], on_lost: Callable[[], None]) -> None:
@@ -54,17 +63,12 @@ class CamoufoxSession(AsyncStealthySession):
 
     async def start(self) -> None:
         """Launch the browser and tell `on_lost` when it goes. Raises Playwright's `Error`."""
-        self.playwright = await self._driver.get()
-        try:
-            self._driver.watch(self._on_lost)
-            context: Any = await self.playwright.firefox.launch_persistent_context(**self._launch_args)
-            context.on("close", lambda _: self._on_lost())
-            self.context = await self._initialize_context(self._config, context)
-            for page in self.context.pages[: self.max_pages]:  # the window that the browser opened by itself
-                self.page_pool.add_page(page).mark_ready()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
-        except BaseException:
-            await self.playwright.stop()
-            raise
+        playwright = await self._driver.get()
+        context: Any = await playwright.firefox.launch_persistent_context(**self._launch_args)
+        context.on("close", lambda _: self._on_lost())
+        self.context = await self._initialize_context(self._config, context)
+        for page in self.context.pages[: self.max_pages]:  # the window that the browser opened by itself
+            self.page_pool.add_page(page).mark_ready()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
         self._is_alive = True
 
     async def probe(self) -> None:
@@ -91,6 +95,17 @@ class CamoufoxSession(AsyncStealthySession):
                 raise
             self._given_up = False
             return response.status if response else 200
+
+    async def rehearse(self, url: str) -> None:
+        """Load an empty page under `url`, which nobody is asked for. Raises Playwright's `Error`."""
+        async with self._page_generator(0, None, False) as info:
+            page: Any = info.page
+            self._given_up = True
+            await page.route("**/*", _answer_empty)
+            await page.goto(url)
+            await page.content()
+            await page.unroute_all()
+            self._given_up = False
 
     async def html(self) -> str:
         """Return the page's HTML as it is now."""
@@ -125,6 +140,10 @@ class CamoufoxSession(AsyncStealthySession):
             return await info.page.evaluate(function, argument)
 
 
+async def _answer_empty(route: Route) -> None:
+    await route.fulfill(status=200, content_type="text/html", body=_EMPTY_PAGE)
+
+
 async def _stop_loading(page: Page) -> None:
     """Stop a load of `page` that was given up, and wait until it has failed.
 
@@ -143,22 +162,31 @@ class BrowserSession:
     """What the host does for one session."""
 
     def __init__(self, launch: frames.Launch, *, driver: Driver, on_lost: Callable[[str], None]) -> None:
-        self._launch = launch
+        self.launch = launch
         self._driver = driver
         self._on_lost = on_lost
         self._scrapling: CamoufoxSession
+        self._launching: asyncio.Task[None] | None = None
         self._asked = ""
 
     async def start(self) -> None:
-        """Launch the browser and from then on watch it."""
-        if self._launch.engine == EngineName.CAMOUFOX.value:
-            launch_args = await camoufox_args(self._launch)
+        """Launch the browser and from then on watch it.
+
+        Cancelling does not end a launch that the driver has begun: `discard` waits for what comes of it.
+        """
+        if self.launch.engine == EngineName.CAMOUFOX.value:
+            launch_args = await camoufox_args(self.launch)
         else:
-            launch_args = firefox_args(self._launch)
+            launch_args = firefox_args(self.launch)
+        environ = {**os.environ, **launch_args.get("env", {}), **self._environ()}
         self._scrapling = CamoufoxSession(
-            self._driver, launch_args, on_lost=lambda: self._on_lost("the browser is gone")
+            self._driver, launch_args | {"env": environ}, on_lost=lambda: self._on_lost("the browser is gone")
         )
-        await self._scrapling.start()
+        self._launching = asyncio.create_task(self._scrapling.start())
+        await asyncio.shield(self._launching)
+
+    def _environ(self) -> dict[str, str]:
+        return {MARKER: self.launch.marker, "TMPDIR": self.launch.scratch}
 
     async def load(self, url: str | None) -> None:
         """Load a page up to its document. Raises `PageUnreachable`."""
@@ -193,11 +221,41 @@ class BrowserSession:
         own = {name: await self._scrapling.count(css) for name, css in selectors.items()}
         return judge_elements(known, own)
 
+    async def rehearse(self, url: str) -> None:
+        """Have the browser do what it does for its first page of a site, without asking the site.
+
+        Nothing depends on it: where it fails, or takes too long, the first page takes longer.
+        """
+        try:
+            async with asyncio.timeout(_REHEARSAL_S):
+                await self._scrapling.rehearse(beside(url))
+        except (Error, TimeoutError) as exc:
+            print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
+
     async def probe(self) -> None:
-        """Return once the browser has answered."""
-        await self._scrapling.probe()
+        """Return once the browser, if it runs, has answered."""
+        if self._launching is not None and self._launching.done():
+            await self._scrapling.probe()
 
     async def close(self) -> None:
         """End the browser politely, as a whole: with its last page Firefox quits without an answer."""
         self._scrapling.page_pool.clear()
         await self._scrapling.close()  # type: ignore[no-untyped-call]  # as above
+
+    async def discard(self) -> None:
+        """Return once no browser can come of this any more; somebody else kills what runs."""
+        if self._launching is not None:
+            with contextlib.suppress(Exception):  # it did not come to a browser, or that is dead
+                await self._launching
+                await self.close()
+
+
+def beside(url: str) -> str:
+    """Return an address that is of the same site as `url` to a browser, and of another origin.
+
+    A service worker of the origin would answer in the place of the network, and ask it.
+    """
+    parts = urlsplit(url)
+    port = next(port for port in _PORTS if port != parts.port)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}:{port}/"

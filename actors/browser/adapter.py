@@ -1,0 +1,178 @@
+"""One session's browser, in a host that it may share with others."""
+
+import contextlib
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.browser import frames
+from actors.browser.browser_cell import write_browser_cell
+from actors.browser.cells import Sandbox, census, end_processes, kill_marked
+from actors.browser.engines import Engine
+from actors.browser.link import HostLink, Loss
+from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
+from actors.lifecycle import ProcessCount
+from actors.resources import Promises, Usage, measure
+from actors.verdict import Finding, Method
+
+# How long a host may take to let go of a session whose browser is being killed.
+_LET_GO_S = 5.0
+_KILL_AGAIN_S = 0.05
+
+
+@attrs.define(eq=False, kw_only=True)
+class ScraplingFetcherAdapter:
+    """The face of a Scrapling session to the actor. Satisfies `ports.Browser`.
+
+    All processes of the browser carry `marker`, and keep their temporary files in `scratch`.
+    """
+
+    _session: str
+    _marker: str
+    _scratch: Path
+    _link: HostLink
+    _loss: Loss
+    _engine: Engine
+    _proxy: frames.Proxy | None
+    _sandbox: Sandbox
+    _promises: Promises
+    ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
+    _has_begun: bool = attrs.field(default=False, init=False)
+
+    async def launch(self, profile: Path, *, headless: bool) -> None:
+        """Run the browser; see `ports.Browser`."""
+        run_as = await self._make_browser_cell(profile, headless)
+        await self._link.wait_ready()
+        self._has_begun = True
+        request = frames.Launch(
+            id=self._link.next_id(),
+            session=self._session,
+            engine=self._engine.name.value,
+            executable=str(self._engine.executable),
+            run_as=run_as,
+            profile=str(profile),
+            headless=headless,
+            proxy=self._proxy,
+            marker=self._marker,
+            scratch=str(self._scratch),
+        )
+        reply = await self._ask(request)
+        if isinstance(reply, frames.Failed):
+            raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
+        self._promises.browser_runs(self._session)
+
+    async def _make_browser_cell(self, profile: Path, headless: bool) -> str | None:
+        if self._sandbox is Sandbox.NONE:
+            return None
+        script = self._scratch / "browser"
+        write = functools.partial(
+            write_browser_cell, script, executable=self._engine.executable, profile=profile, headless=headless
+        )
+        try:
+            await trio.to_thread.run_sync(write)
+        except OSError as exc:
+            raise EngineUnavailable("The browser does not start", detail=str(exc)) from exc
+        return str(script)
+
+    async def rehearse(self, url: str) -> None:
+        """Get ready for `url` without asking for it; see `ports.Browser`."""
+        await self._load(frames.Rehearse(id=self._link.next_id(), session=self._session, url=url))
+
+    async def navigate(self, url: str) -> None:
+        """Load `url`; see `ports.Browser`."""
+        await self._load(frames.Navigate(id=self._link.next_id(), session=self._session, url=url))
+
+    async def refresh(self) -> None:
+        """Load the page again; see `ports.Browser`."""
+        await self._load(frames.Navigate(id=self._link.next_id(), session=self._session))
+
+    async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
+        """Look at the page; see `ports.Browser`."""
+        reply = await self._ask(
+            frames.Inspect(id=self._link.next_id(), session=self._session, method=method, selectors=selectors)
+        )
+        if isinstance(reply, frames.Found):
+            return reply.finding
+        raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
+
+    async def probe(self) -> None:
+        """Wait for an answer; see `ports.Browser`."""
+        await self._ask(frames.Ping(id=self._link.next_id(), session=self._session))
+
+    async def wait_lost(self) -> None:
+        """Wait for the end of it; see `ports.Browser`."""
+        await self._loss.wait()
+        raise self._loss.error()
+
+    async def measure(self, clone: Path) -> Usage:
+        """Sample what is used; see `ports.Browser`."""
+        return await trio.to_thread.run_sync(
+            lambda: measure(census(self._marker), [clone, self._scratch]), abandon_on_cancel=True
+        )
+
+    async def close(self) -> None:
+        """End the browser politely; see `ports.Browser`."""
+        before = await trio.to_thread.run_sync(census, self._marker)
+        await self._ask(frames.Close(id=self._link.next_id(), session=self._session))
+        after = await trio.to_thread.run_sync(census, self._marker)
+        self.ended = ProcessCount(politely=len(before) - len(after))
+
+    async def end(self) -> None:
+        """Kill what is left of the browser and return when nothing of it is left, or can be started.
+
+        A host that does not let go of it ends with it. To be called once, last, and shielded. Raises
+        `BrowserLost` when processes can't be ended within 5 s.
+        """
+        if not self._has_begun:
+            return
+        try:
+            await self._count_forced()
+            await self._let_go()
+            if self._link.loss.has_happened:
+                await self._link.cell.end()
+        finally:
+            await end_processes(self._marker)
+
+    async def _count_forced(self) -> None:
+        """Count what is left to be killed, at the last moment before it is."""
+        with contextlib.suppress(OSError):  # such as no file descriptor left: ending goes before counting
+            left = await trio.to_thread.run_sync(census, self._marker)
+            self.ended = attrs.evolve(self.ended, by_force=len(left))
+
+    async def _let_go(self) -> None:
+        """Have the host let go of the session, and kill until it has: a launch under way ends by that."""
+        discard = frames.Discard(id=self._link.next_id(), session=self._session)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_killing)
+            with trio.move_on_after(_LET_GO_S) as letting_go, contextlib.suppress(BrowserLost):
+                await self._link.request(discard)
+            nursery.cancel_scope.cancel(reason="the host has let go")
+        if letting_go.cancelled_caught:
+            self._link.lose(f"the host did not let go of a session for {_LET_GO_S:g} seconds")
+
+    async def _keep_killing(self) -> None:
+        while True:
+            await trio.to_thread.run_sync(kill_marked, self._marker)
+            await trio.sleep(_KILL_AGAIN_S)
+
+    async def _load(self, request: frames.Navigate | frames.Rehearse) -> None:
+        match await self._ask(request):
+            case frames.Unreachable(detail=detail):
+                raise UpstreamUnreachable(f"TikTok could not be reached: {self._redact(detail)}")
+            case frames.Failed(detail=detail):
+                raise BrowserLost("The browser can't load pages", detail=self._redact(detail))
+            case _:
+                pass
+
+    async def _ask(self, request: frames.Request) -> frames.Reply:
+        return await self._link.request(request, self._loss)
+
+    def _redact(self, detail: str) -> str:
+        return self._link.redact(detail)
+
+
+def _detail(reply: frames.Reply) -> str:
+    return reply.detail if isinstance(reply, frames.Unreachable | frames.Failed) else type(reply).__name__

@@ -1,0 +1,130 @@
+"""Browser hosts: how one is started, and how sessions have their browsers in it."""
+
+import contextlib
+import sys
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.browser import frames
+from actors.browser.adapter import ScraplingFetcherAdapter
+from actors.browser.cells import Cell, Sandbox, open_cell, open_scratch
+from actors.browser.engines import Engine
+from actors.browser.link import HostLink
+from actors.ledger import Ledger
+from actors.owner import OWNER
+from actors.resources import Promises
+
+HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
+
+
+def new_host_id() -> str:
+    """Return an id for a host that is to be started: no session has such a one."""
+    return f"host-{uuid.uuid4().hex[:12]}"
+
+
+@attrs.frozen(kw_only=True)
+class BrowserHosts:
+    """Starts browser hosts, each a process in a cell of its own.
+
+    Satisfies `ports.Browsers` with a host a session; a `HostPool` shares them. With a `ledger`, whoever comes
+    after a crash of this process can end what is left of them and of their browsers, and what a session was
+    promised counts as taken once its browser runs.
+    """
+
+    engine: Engine
+    sandbox: Sandbox
+    proxy: frames.Proxy | None = None
+    ledger: Ledger | None = None
+    host_command: Sequence[str] = HOST_COMMAND
+
+    @contextlib.asynccontextmanager
+    async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+        """Own a place in a host of its own; see `ports.Browsers`."""
+        async with self.open_host(new_host_id()) as host, host.open_browser(session_id) as browser:
+            yield browser
+
+    @contextlib.asynccontextmanager
+    async def open_host(self, host_id: str) -> AsyncIterator["BrowserHost"]:
+        """Own a host for the length of the block, in which no session may be left at its end.
+
+        Raises `BrowserLost`, on entering, when no host starts. An error out of the block itself comes out of
+        it in an exception group.
+        """
+        async with self._open_cell(host_id) as cell, trio.open_nursery() as nursery:
+            secrets = (self.proxy.username, self.proxy.password) if self.proxy else ()
+            link = HostLink(host=host_id, cell=cell, secrets=secrets)
+            nursery.start_soon(link.run)
+            try:
+                yield BrowserHost(hosts=self, link=link)
+            finally:
+                link.lose("the host is not needed any more")
+                link.running.cancel(reason="the host is not needed any more")
+
+    @contextlib.asynccontextmanager
+    async def _open_cell(self, host_id: str) -> AsyncIterator[Cell]:
+        if self.ledger is None:
+            async with open_cell(self.host_command, self.sandbox) as cell:
+                yield cell
+            return
+        async with (
+            self.ledger.hold(host_id) as entry,
+            open_cell(
+                self.host_command, self.sandbox, marker=entry.marker, scratch=Path(entry.scratch)
+            ) as cell,
+        ):
+            await self.ledger.add_processes(host_id, cell.pids())
+            yield cell
+
+
+@attrs.frozen(kw_only=True)
+class BrowserHost:
+    """A running host."""
+
+    _hosts: BrowserHosts
+    link: HostLink
+
+    @contextlib.asynccontextmanager
+    async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+        """Own a place in this host for the length of the block, and the browser launched there.
+
+        Leaving the block kills what still runs of it and returns when nothing is left. The host goes on,
+        unless it does not let go of it. Raises `BrowserLost`, on entering, when there is no room for
+        temporary files.
+        """
+        async with self._open_place(session_id) as (marker, scratch):
+            adapter = ScraplingFetcherAdapter(
+                session=session_id,
+                marker=marker,
+                scratch=scratch,
+                link=self.link,
+                loss=self.link.enter(session_id),
+                engine=self._hosts.engine,
+                proxy=self._hosts.proxy,
+                sandbox=self._hosts.sandbox,
+                promises=self._hosts.ledger.promises if self._hosts.ledger else Promises(),
+            )
+            try:
+                yield adapter
+            finally:
+                try:
+                    with trio.CancelScope(shield=True):
+                        await adapter.end()
+                finally:
+                    self.link.leave(session_id)
+
+    @contextlib.asynccontextmanager
+    async def _open_place(self, session_id: str) -> AsyncIterator[tuple[str, Path]]:
+        """Own a marker and a directory for temporary files."""
+        if self._hosts.ledger is None:
+            async with open_scratch(None) as scratch:
+                yield f"{OWNER}.{uuid.uuid4().hex}", Path(scratch)
+            return
+        async with (
+            self._hosts.ledger.hold(session_id) as entry,
+            open_scratch(Path(entry.scratch)) as scratch,
+        ):
+            yield entry.marker, Path(scratch)

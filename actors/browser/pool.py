@@ -1,0 +1,158 @@
+"""Browser hosts shared by sessions: a few processes that are ready before anybody asks, and kept."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import attrs
+import structlog
+import trio
+
+from actors.browser.adapter import ScraplingFetcherAdapter
+from actors.browser.hosts import BrowserHost, BrowserHosts, new_host_id
+from actors.errors import BrowserLost
+from actors.resources import Budget, measure
+
+# A host is replaced after so many sessions: whatever a driver may come to keep of each then goes with it.
+MAX_SERVED = 100
+# How often what a host itself uses is sampled.
+SAMPLE_S = 5.0
+
+_log = structlog.get_logger("greenroom.pool")
+
+
+@attrs.define(eq=False)
+class _Member:
+    """A host of the pool, from before its start until nothing is left of it."""
+
+    id: str = attrs.field(factory=new_host_id, init=False)
+    host: BrowserHost | None = attrs.field(default=None, init=False)
+    error: BrowserLost | None = attrs.field(default=None, init=False)
+    sessions: int = attrs.field(default=0, init=False)
+    served: int = attrs.field(default=0, init=False)
+    opened: trio.Event = attrs.field(factory=trio.Event, init=False)
+    serving: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether no more sessions can have their browsers in it."""
+        return self.error is not None or (self.host is not None and self.host.link.loss.has_happened)
+
+    async def wait_open(self) -> BrowserHost:
+        """Return the host once it is started. Raises `BrowserLost` when it does not start."""
+        await self.opened.wait()
+        if self.host is None:
+            raise self.error or BrowserLost("The browser host does not start")
+        return self.host
+
+
+@attrs.define(eq=False, kw_only=True)
+class HostPool:
+    """Gives sessions places in hosts that each serve up to `sessions_per_host` at once.
+
+    Satisfies `ports.Browsers`. A session comes to the fullest host that has a place, and one is started where
+    none has. A host that nobody uses is kept, of several one. A host may itself use what `budget` says; its
+    sessions' browsers are theirs.
+    """
+
+    hosts: BrowserHosts
+    sessions_per_host: int
+    budget: Budget
+    _nursery: trio.Nursery
+    _members: list[_Member] = attrs.field(factory=list, init=False)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The hosts that there are, those included that start or end."""
+        return frozenset(member.id for member in self._members)
+
+    @contextlib.asynccontextmanager
+    async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+        """Own a place in one of the hosts; see `ports.Browsers`."""
+        member = self._find_place()
+        member.sessions += 1
+        member.served += 1
+        try:
+            host = await member.wait_open()
+            async with host.open_browser(session_id) as browser:
+                yield browser
+        finally:
+            member.sessions -= 1
+            self._let_go_of_idle(member)
+
+    def start(self) -> _Member:
+        """Start one more host."""
+        member = _Member()
+        self._members.append(member)
+        self._nursery.start_soon(self._run, member)
+        return member
+
+    def _find_place(self) -> _Member:
+        free = filter(self._has_place, self._members)
+        return max(free, key=lambda member: member.sessions, default=None) or self.start()
+
+    def _let_go_of_idle(self, left: _Member) -> None:
+        """End the host that a session has left, if nobody uses it and it is not the one to be kept."""
+        if left.sessions:
+            return
+        idle = [member for member in self._members if not member.sessions and self._has_place(member)]
+        if idle != [left]:
+            left.serving.cancel(reason="nobody uses the host")
+        if not idle:
+            self.start()
+
+    def _has_place(self, member: _Member) -> bool:
+        has_room = member.sessions < self.sessions_per_host and member.served < MAX_SERVED
+        return has_room and not member.is_lost
+
+    async def _run(self, member: _Member) -> None:
+        """Own a host until it is lost, or not needed any more.
+
+        It outlives whatever is cancelled around the pool: its sessions still have to end.
+        """
+        try:
+            with trio.CancelScope(shield=True), member.serving:
+                async with self.hosts.open_host(member.id) as member.host:
+                    member.opened.set()
+                    await self._watch(member.host)
+        except BrowserLost as exc:
+            member.error = exc
+            _log.warning("a browser host failed", host=member.id, detail=exc.detail)
+        except Exception as exc:  # one host's failure must not end the others
+            member.error = BrowserLost("The browser host failed", detail=repr(exc))
+            _log.exception("a browser host failed", host=member.id)
+        finally:
+            member.opened.set()
+            self._members.remove(member)
+
+    async def _watch(self, host: BrowserHost) -> None:
+        """Return once the host is lost, or lose it when it uses too much."""
+        link = host.link
+        while not link.loss.has_happened:
+            with trio.move_on_after(SAMPLE_S):
+                await link.loss.wait()
+                break
+            with contextlib.suppress(OSError):  # such as no file descriptor left: the next sample may succeed
+                usage = await trio.to_thread.run_sync(
+                    lambda: measure(link.cell.census(), [link.cell.scratch]), abandon_on_cancel=True
+                )
+                if breach := self.budget.breach(usage):
+                    link.lose(f"its host: {breach}")
+        _log.warning("a browser host was lost", host=link.host, detail=link.loss.why)
+
+
+@contextlib.asynccontextmanager
+async def open_pool(
+    hosts: BrowserHosts, *, sessions_per_host: int, budget: Budget
+) -> AsyncIterator[HostPool]:
+    """Own a pool of hosts for the length of the block, the first of them started ahead.
+
+    No session may be left in it at the end of the block.
+    """
+    async with trio.open_nursery() as nursery:
+        pool = HostPool(hosts=hosts, sessions_per_host=sessions_per_host, budget=budget, nursery=nursery)
+        pool.start()
+        try:
+            yield pool
+        finally:
+            for member in pool._members:  # noqa: SLF001  # its own maker
+                member.serving.cancel(reason="the pool is closed")
