@@ -179,9 +179,10 @@ class HostLink:
         asked: set[str] = set()
         async with trio.open_nursery() as nursery:
             while not self.loss.has_happened:
-                for session in {_NO_SESSION, *self._sessions} - asked:
-                    asked.add(session)
-                    nursery.start_soon(self._ping, session, asked)
+                for session in (_NO_SESSION, *self._sessions):
+                    if session not in asked:
+                        asked.add(session)
+                        nursery.start_soon(self._ping, session, asked)
                 await trio.sleep(_HEARTBEAT_S)
 
     async def _ping(self, session: str, asked: set[str]) -> None:

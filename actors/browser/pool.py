@@ -27,15 +27,16 @@ class _Member:
     id: str = attrs.field(factory=new_host_id, init=False)
     host: BrowserHost | None = attrs.field(default=None, init=False)
     error: BrowserLost | None = attrs.field(default=None, init=False)
-    sessions: int = attrs.field(default=0, init=False)
+    sessions: set[str] = attrs.field(factory=set, init=False)
     served: int = attrs.field(default=0, init=False)
     opened: trio.Event = attrs.field(factory=trio.Event, init=False)
     serving: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     @property
-    def is_lost(self) -> bool:
+    def is_over(self) -> bool:
         """Whether no more sessions can have their browsers in it."""
-        return self.error is not None or (self.host is not None and self.host.link.loss.has_happened)
+        is_lost = self.host is not None and self.host.link.loss.has_happened
+        return is_lost or self.error is not None or self.serving.cancel_called
 
     async def wait_open(self) -> BrowserHost:
         """Return the host once it is started. Raises `BrowserLost` when it does not start."""
@@ -69,14 +70,14 @@ class HostPool:
     async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
         """Own a place in one of the hosts; see `ports.Browsers`."""
         member = self._find_place()
-        member.sessions += 1
+        member.sessions.add(session_id)
         member.served += 1
         try:
             host = await member.wait_open()
             async with host.open_browser(session_id) as browser:
                 yield browser
         finally:
-            member.sessions -= 1
+            member.sessions.remove(session_id)
             self._let_go_of_idle(member)
 
     def start(self) -> _Member:
@@ -88,7 +89,7 @@ class HostPool:
 
     def _find_place(self) -> _Member:
         free = filter(self._has_place, self._members)
-        return max(free, key=lambda member: member.sessions, default=None) or self.start()
+        return max(free, key=lambda member: len(member.sessions), default=None) or self.start()
 
     def _let_go_of_idle(self, left: _Member) -> None:
         """End the host that a session has left, if nobody uses it and it is not the one to be kept."""
@@ -101,8 +102,8 @@ class HostPool:
             self.start()
 
     def _has_place(self, member: _Member) -> bool:
-        has_room = member.sessions < self.sessions_per_host and member.served < MAX_SERVED
-        return has_room and not member.is_lost
+        has_room = len(member.sessions) < self.sessions_per_host and member.served < MAX_SERVED
+        return has_room and not member.is_over
 
     async def _run(self, member: _Member) -> None:
         """Own a host until it is lost, or not needed any more.
@@ -114,6 +115,9 @@ class HostPool:
                 async with self.hosts.open_host(member.id) as member.host:
                     member.opened.set()
                     await self._watch(member.host)
+                    sessions = sorted(member.sessions)
+                    detail = member.host.link.loss.why
+                    _log.warning("a browser host was lost", host=member.id, sessions=sessions, detail=detail)
         except BrowserLost as exc:
             member.error = exc
             _log.warning("a browser host failed", host=member.id, detail=exc.detail)
@@ -137,7 +141,6 @@ class HostPool:
                 )
                 if breach := self.budget.breach(usage):
                     link.lose(f"its host: {breach}")
-        _log.warning("a browser host was lost", host=link.host, detail=link.loss.why)
 
 
 @contextlib.asynccontextmanager
