@@ -39,7 +39,7 @@ async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -
     On leaving the block, all sessions end; requests under way get their answers. Raises `BindFailed` when
     the address is taken, and what `open_supervisor` raises.
     """
-    with sole_error_bare(layers=1):  # the supervisor's nursery
+    with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
         async with (
             open_supervisor(settings, world=world, subscriber=log_session_event) as supervisor,
             open_server(create_app(supervisor, settings), settings.bind) as url,
@@ -54,7 +54,7 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
     Draining gives live sessions `drain_grace` seconds; a second signal ends them at once, cleanly still.
     """
     stopping, draining = trio.Event(), trio.CancelScope()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, sole_error_bare(layers=1):
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, sole_error_bare(layers=2):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
             nursery.start_soon(_give_back_memory)

@@ -101,7 +101,7 @@ class Cell:
     _init_pidfd: int | None = None
     _ending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _has_ended: bool = attrs.field(default=False, init=False)
-    _not_ended: "NotEnded | None" = attrs.field(default=None, init=False)
+    _not_ended: "_NotEnded | None" = attrs.field(default=None, init=False)
 
     async def wait_first(self) -> None:
         """Return when the cell's first process has died. For one task at a time."""
@@ -119,7 +119,7 @@ class Cell:
                     await self.wait_gone()
                 self._has_ended = True
                 if reaping.cancelled_caught:
-                    self._not_ended = NotEnded(self._token, _survivors(self._token))
+                    self._not_ended = _NotEnded(self._token, _survivors(self._token))
         if self._not_ended is not None:
             raise self._not_ended
 
@@ -199,7 +199,7 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     in_use = False
     try:
         yield scratch
-    except NotEnded:
+    except _NotEnded:
         in_use = True
         raise
     finally:
@@ -284,10 +284,10 @@ def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
     except subprocess.TimeoutExpired:
         left = left or [process.pid]  # one that is just ending shows no marker any more
     if left:
-        raise NotEnded(token, left)
+        raise _NotEnded(token, left)
 
 
-class NotEnded(BrowserLost):
+class _NotEnded(BrowserLost):
     """Processes outlive SIGKILL."""
 
     def __init__(self, token: str, pids: Sequence[int]) -> None:
@@ -332,7 +332,7 @@ async def end_processes(token: str) -> None:
     Raises `BrowserLost` when its processes can't be ended within 5 s.
     """
     if left := await trio.to_thread.run_sync(end_marked, token):
-        raise NotEnded(token, left)
+        raise _NotEnded(token, left)
 
 
 def census(token: str) -> list[int]:
