@@ -128,6 +128,20 @@ def test_home_is_empty_and_its_changes_are_lost(shell: Shell) -> None:
 
 
 @needs_bubblewrap
+@pytest.mark.parametrize("variable", [None, "XDG_CACHE_HOME"])
+def test_font_caches_are_read_only(shell: Shell, variable: str | None) -> None:
+    """A browser need not read all fonts anew, and changes nothing of what others know of them."""
+    cache = shell.folder / "home" / ("cache" if variable else ".cache")
+    if variable:
+        shell = attrs.evolve(shell, environ={**shell.environ, variable: str(cache)})
+    (cache / "fontconfig").mkdir(parents=True)
+    (cache / "fontconfig" / "known").write_text("fonts")
+    assert shell.says('cat "$1"', str(cache / "fontconfig" / "known")) == "fonts"
+    assert shell.run('echo x > "$1"', str(cache / "fontconfig" / "new")).returncode != 0
+    assert "/var/cache/fontconfig" in bound(shell, headless=True)
+
+
+@needs_bubblewrap
 def test_clone_below_the_home_is_there(shell: Shell) -> None:
     """Clones are usually kept in a cache at home: the own one alone is seen there."""
     shell = attrs.evolve(shell, environ={**shell.environ, "HOME": str(shell.folder)})

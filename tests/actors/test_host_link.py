@@ -1,8 +1,6 @@
 """The daemon's side of a browser host, against hosts that misbehave: real processes with small scripts."""
 
 import contextlib
-import re
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -31,48 +29,10 @@ from actors.ledger import open_ledger
 from actors.resources import Needs
 from actors.testing import find_state
 from actors.verdict import LoginState, Method
+from tests.actors.scripted_hosts import ENGINE, GONE, PRELUDE, URL, assert_lost, lose_patience, script_hosts
 from tests.cancelling import cancelled_at_step
 
-ENGINE = Engine(name=EngineName.FIREFOX, executable=Path("/nonexistent/firefox"), version="1")
 PROXY = Proxy(server="http://127.0.0.1:9", username="proxyuser", password="proxyuser-hunter2")
-URL = "https://example.org/"
-
-# What every host script starts with: the protocol once more, from nothing, in a process that starts at once.
-# `requests` answers what comes without anybody asking by itself.
-PRELUDE = """
-import json, os, socket, sys, time
-from types import SimpleNamespace
-
-connection = socket.socket(fileno=0)
-
-def frame(type, **fields):
-    body = json.dumps({"type": type, "session": "" if type == "Ready" else "a", **fields}).encode()
-    return len(body).to_bytes(4, "big") + body
-
-def tell(type, **fields):
-    connection.sendall(frame(type, **fields))
-
-def ready():
-    tell("Ready", version=2)
-
-def done(message):
-    tell("Done", id=message.id, session=message.session)
-
-def messages():
-    stream = connection.makefile("rb")
-    while header := stream.read(4):
-        yield SimpleNamespace(**json.loads(stream.read(int.from_bytes(header, "big"))))
-
-def requests():
-    for message in messages():
-        if message.type in {"Ping", "Discard"}:
-            done(message)
-        else:
-            yield message
-"""
-
-# How it shows, depending on what is noticed first, that a host is gone.
-GONE = "closed the conversation|process died|stopped reading|connection broken"
 
 OpenHost = Callable[..., AbstractAsyncContextManager[ScraplingFetcherAdapter]]
 
@@ -85,14 +45,7 @@ def open_host(tmp_path: Path) -> OpenHost:
     async def open_script(
         body: str, proxy: Proxy | None = None, sandbox: str = "auto"
     ) -> AsyncIterator[ScraplingFetcherAdapter]:
-        script = tmp_path / "host.py"
-        script.write_text(PRELUDE + body)
-        hosts = BrowserHosts(
-            engine=ENGINE,
-            sandbox=choose_sandbox(sandbox),
-            proxy=proxy,
-            host_command=(sys.executable, "-S", str(script)),
-        )
+        hosts = script_hosts(tmp_path, PRELUDE + body, sandbox=sandbox, proxy=proxy)
         with trio.fail_after(20):
             async with hosts.open_browser("a") as browser:
                 yield browser
@@ -104,22 +57,7 @@ def open_host(tmp_path: Path) -> OpenHost:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a host for stalled after a short time."""
-    monkeypatch.setattr(link, "_STALLED_S", 0.5)
-    monkeypatch.setattr(link, "_HEARTBEAT_S", 0.05)
-    monkeypatch.setattr(link, "_SEND_S", 0.2)
-
-
-async def assert_lost(browser: ScraplingFetcherAdapter, why: str) -> None:
-    """Fail unless a request, another one after it, and whoever just waits, learn `why` the host was lost."""
-    with pytest.raises(BrowserLost) as under_way:
-        await browser.navigate(URL)
-    with pytest.raises(BrowserLost) as later:
-        await browser.inspect(Method.HTML, {})
-    with pytest.raises(BrowserLost) as waiting:
-        await browser.wait_lost()
-    for caught in (under_way, later, waiting):
-        assert str(caught.value) == "The browser was lost"
-        assert re.search(why, str(caught.value.detail)), caught.value.detail
+    lose_patience(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -511,18 +449,12 @@ async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None
 
 async def test_promise_is_kept_once_the_browser_runs(tmp_path: Path) -> None:
     """What a session was promised counts as taken with its launch, not with an attempt at one."""
-    script = tmp_path / "host.py"
-    script.write_text(
+    script = (
         f"{PRELUDE}ready()\nlaunches = requests()\nrequest = next(launches)\n{REPLIES['Failed']}\n"
         "done(next(launches))\nlist(launches)"
     )
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
-        hosts = BrowserHosts(
-            engine=ENGINE,
-            sandbox=choose_sandbox("none"),
-            ledger=ledger,
-            host_command=(sys.executable, "-S", str(script)),
-        )
+        hosts = script_hosts(tmp_path, script, sandbox="none", ledger=ledger)
         with ledger.promises.promise("a", Needs()), trio.fail_after(10):
             async with hosts.open_browser("a") as browser:
                 with pytest.raises(EngineUnavailable):

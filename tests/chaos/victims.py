@@ -1,4 +1,4 @@
-"""Who can die: a session's processes, told by the marker that all of them carry and by what they run."""
+"""Who can die: processes of hosts and of sessions, told by the markers that they carry and by what they run."""
 
 import contextlib
 import enum
@@ -10,7 +10,7 @@ from actors.owner import MARKER
 
 
 class Victim(enum.Enum):
-    """A process of a session, or its daemon."""
+    """A process of a session's browser, of the host that it is in, or its daemon."""
 
     DAEMON = "daemon"
     HOST_SANDBOX = "host's sandbox"
@@ -23,17 +23,20 @@ class Victim(enum.Enum):
     CONTENT = "content process"
 
 
+HOST_PARTS = {Victim.HOST_SANDBOX, Victim.HOST_INIT, Victim.HOST, Victim.DRIVER}
 SANDBOXES = {Victim.HOST_SANDBOX, Victim.HOST_INIT, Victim.BROWSER_SANDBOX, Victim.BROWSER_INIT}
+_HOST_ID = "host-"
 
 
 @attrs.frozen(kw_only=True)
 class Process:
-    """A running process."""
+    """A running process; `mark` is the value of the variable that it was found by."""
 
     pid: int
     parent: int
     name: str
     command: tuple[str, ...]
+    mark: str
 
 
 def carrying(variable: str, value: str, *, prefix: bool = False) -> list[Process]:
@@ -46,24 +49,45 @@ def carrying(variable: str, value: str, *, prefix: bool = False) -> list[Process
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):  # gone meanwhile
-                if wanted in b"\0" + (folder / "environ").read_bytes():
-                    found.append(_read(folder))
+                environ = b"\0" + (folder / "environ").read_bytes()
+                at = environ.find(wanted)
+                if at >= 0:
+                    setting = environ[at + 1 :].partition(b"\0")[0].decode(errors="replace")
+                    found.append(_read(folder, setting.partition("=")[2]))
     return found
 
 
 def marked(marker: str, *, prefix: bool = False) -> list[Process]:
-    """Return the processes of a session, or of all sessions whose marker begins so."""
+    """Return the processes of a host or a session, or of all those whose marker begins so."""
     return carrying(MARKER, marker, prefix=prefix)
 
 
+def is_host(name: str) -> bool:
+    """Return whether an id, or the id in a marker, is a host's and no session's."""
+    return name.rpartition(".")[2].startswith(_HOST_ID)
+
+
+def host_of(marker: str) -> str | None:
+    """Return the marker of the host in which a session's browser runs: that of its parents' parents."""
+    processes = {process.pid: process for process in _with_same_owner(marker)}
+    for process in processes.values():
+        above: Process | None = process if process.mark == marker else None
+        while above is not None and not is_host(above.mark):
+            above = processes.get(above.parent)
+        if above is not None:
+            return above.mark
+    return None
+
+
 def find(victim: Victim, marker: str) -> Process | None:
-    """Return a session's process of this kind if it is there now."""
-    processes = marked(marker)
+    """Return a process of this kind, of the host or of the session with a marker, if it is there now."""
+    processes = _with_same_owner(marker)
     pids = {process.pid for process in processes}
     sandboxes = {process.pid for process in processes if process.name == "bwrap"}
     for process in sorted(processes, key=lambda process: (process.name == "Web Content", process.pid)):
+        if process.mark != marker:
+            continue
         if process.pid in sandboxes:
-            of_host = "actors.browser.host" in process.command
             inner = process.parent in sandboxes and _is_fork_of_parent(process, processes)
             kinds = {
                 (True, False): Victim.HOST_SANDBOX,
@@ -71,12 +95,16 @@ def find(victim: Victim, marker: str) -> Process | None:
                 (False, False): Victim.BROWSER_SANDBOX,
                 (False, True): Victim.BROWSER_INIT,
             }
-            kind: Victim | None = kinds[of_host, inner]
+            kind: Victim | None = kinds[is_host(marker), inner]
         else:
             kind = _kind(process)
         if kind is victim and (process.parent in pids or victim in {Victim.HOST_SANDBOX, Victim.HOST}):
             return process
     return None
+
+
+def _with_same_owner(marker: str) -> list[Process]:
+    return marked(f"{marker.partition('.')[0]}.", prefix=True)
 
 
 def _is_fork_of_parent(process: Process, processes: list[Process]) -> bool:
@@ -97,7 +125,7 @@ def _kind(process: Process) -> Victim | None:
     return None
 
 
-def _read(folder: Path) -> Process:
+def _read(folder: Path, mark: str) -> Process:
     after_name = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
     command = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     return Process(
@@ -105,4 +133,5 @@ def _read(folder: Path) -> Process:
         parent=int(after_name[1]),
         name=(folder / "comm").read_text(errors="replace").strip(),
         command=tuple(word.decode(errors="replace") for word in command),
+        mark=mark,
     )

@@ -1,0 +1,71 @@
+"""Trials in which the daemon itself is struck."""
+
+def strike_daemon(base: Base, sandbox: str, cell: Strike) -> Result:
+    """Carry out a cell in which the daemon itself is struck: in a lane of its own."""
+    cloning = cell.moment is Moment.CLONING
+    master = base.large_master() if cloning else base.master
+    with open_lane(base, sandbox, master=master, second=False, session_disk_mb=4096) as lane:
+        if cell.means is Means.KILL:
+            return attempt(lane, cell, lambda result: _kill_daemon(lane, cell.moment, sandbox, result))
+        return attempt(lane, cell, lambda result: _pause_daemon(lane, cell.moment, result))
+
+
+def _pause_daemon(lane: Lane, moment: Moment, result: Result) -> None:
+    with subject_at(lane, moment) as subject:
+        lane.daemon.process.send_signal(signal.SIGSTOP)
+        time.sleep(_PAUSE_S)
+        lane.daemon.process.send_signal(signal.SIGCONT)
+        observe(subject, _expected_of_pause(moment), time.monotonic(), result)
+    check(subject, result)
+
+
+def _expected_of_pause(moment: Moment) -> Expected:
+    if moment in {Moment.NAVIGATING, Moment.JUDGING}:
+        return Expected(reasons=frozenset({"creation_timeout"}), within_s=CREATION_S + 3)
+    # A creation may use up its time in the pause.
+    reasons = {"deleted"} | ({"creation_timeout"} if moment in {Moment.CLONING, Moment.LAUNCHING} else set())
+    return Expected(reasons=frozenset(reasons), within_s=CREATION_S, may_live_on=moment is not Moment.ENDING)
+
+
+def _kill_daemon(lane: Lane, moment: Moment, sandbox: str, result: Result) -> None:
+    with subject_at(lane, moment):
+        killed = kill_and_count(lane, result)
+    result.end = "-"
+    result.seconds = killed
+    sweep_after(lane, sandbox, result)
+
+
+def kill_and_count(lane: Lane, result: Result) -> float:
+    """Kill the daemon and return the seconds until no process of its sessions is left."""
+    owner = f"{lane.daemon.owner()}."
+    lane.daemon.process.kill()
+    since = time.monotonic()
+    while (left := len(marked(owner, prefix=True))) and time.monotonic() < since + _GONE_S:
+        time.sleep(POLL_S)
+    result.processes = left
+    result.expect(left == 0, f"{left} processes are left after {_GONE_S:g} s")
+    lane.daemon.process.wait(_GONE_S)
+    return time.monotonic() - since
+
+
+def sweep_after(lane: Lane, sandbox: str, result: Result) -> None:
+    """Start another daemon on a dead one's directory, and count what that leaves."""
+    folder = lane.daemon.log.parent
+    before = {path.name for path in lane.daemon.clones_dir.iterdir()}
+    with open_daemon(
+        lane.base,
+        folder,
+        sandbox=sandbox,
+        tiktok_url=lane.stage.url,
+        user_data_master_dir=str(lane.master),
+        clones_dir=str(lane.daemon.clones_dir),
+    ) as daemon:
+        owners = {path.name for path in daemon.clones_dir.iterdir()}
+        result.directories = len(owners & before) + daemon.directories()
+        result.entries = daemon.entries()
+        result.expect(daemon.leaked() == 0, "/leaks is not empty")
+    result.directories += len(list(lane.daemon.clones_dir.iterdir()))
+    result.master = lane.master_state()
+    result.expect(result.directories == 0, f"{result.directories} directories are left")
+    result.expect(result.entries == 0, f"{result.entries} ledger entries are left")
+    result.expect(result.master == "same", "the master changed")
