@@ -39,7 +39,7 @@ class Runs:
 
     sessions: int = 20
     settle_s: float = 1.0
-    burst: int = 10
+    burst: int = 20
     locked: int = 1000
     clones: int = 20
 
@@ -108,7 +108,7 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
                 rows += measure_warm(stage, runs.sessions, say, known) + cold
                 rows += measure_others(stage, missing, runs.sessions, say)
             if "burst" in parts:
-                rows += measure_burst(stage, runs.burst, say)
+                rows += measure_burst(stage, runs.burst, runs.settle_s, say)
             if "locked" in parts:
                 rows += measure_locked(stage, runs.locked, say)
     order = ("Sessions", "Profiles")

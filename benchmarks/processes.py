@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -60,12 +60,15 @@ class Program:
         """
         return None if self.group is None else self.group.cpu_s()
 
-    def wait_alone(self) -> None:
-        """Wait until nothing that the program started runs any more. Raises RuntimeError after 10 s."""
+    def wait_alone(self, kept: Collection[int] = ()) -> None:
+        """Wait until nothing that the program started runs any more, but `kept`.
+
+        Raises RuntimeError after 10 s.
+        """
         give_up = time.monotonic() + _GONE_S
-        while self.started():
+        while left := set(self.started()) - set(kept):
             if time.monotonic() > give_up:
-                raise RuntimeError(f"processes left: {self.started()}")
+                raise RuntimeError(f"processes left: {left}")
             time.sleep(_POLL_S)
 
     def started(self) -> list[int]:

@@ -26,12 +26,13 @@ Say = Callable[[str], None]
 
 @attrs.define
 class _Side:
-    """What one side's sessions took.
+    """What one side's sessions took, beside the processes that it keeps in between.
 
     Each lives for `settle_s` before its memory is measured: a browser still allocates when its page is there.
     """
 
     settle_s: float
+    kept: list[int] = attrs.field(factory=list)
     ready_s: list[float] = attrs.field(factory=list)
     memory_mb: list[float] = attrs.field(factory=list)
     cpu_s: list[float] = attrs.field(factory=list)
@@ -43,37 +44,45 @@ class _Side:
         cpu_before = program.cpu_s()
         self.ready_s.append(start())
         time.sleep(self.settle_s)
-        memory = program.started_pss() + (program.own_pss() if own else 0)
-        self.memory_mb.append(memory / _MB)
+        self.memory_mb.append(_memory_mb(program, own=own))
         end()
-        program.wait_alone()
+        program.wait_alone(self.kept)
         cpu_after = program.cpu_s()
         if cpu_before is not None and cpu_after is not None:
             self.cpu_s.append(cpu_after - cpu_before)
 
-    def forget_first(self) -> None:
-        """Leave out the first session: it read everything into memory."""
-        for samples in (self.ready_s, self.memory_mb, self.cpu_s):
-            del samples[:1]
+
+def _memory_mb(program: Program, *, own: bool) -> float:
+    """Return what all that a program has started uses, and with `own` what it uses itself."""
+    return (program.started_pss() + (program.own_pss() if own else 0)) / _MB
 
 
 def measure_cold(stage: Stage, runs: int, settle_s: float, say: Say) -> list[Row]:
     """Measure sessions that are made when they are asked for, and live for `settle_s`."""
-    ours, theirs = _Side(settle_s), _Side(settle_s)
     with stage.open_daemon(warm=0) as daemon, stage.open_peer() as peer:
-        for turn in range(runs + 1):
-            say(f"none warm, run {turn} of {runs}")
+        _rehearse(daemon, peer)
+        ours, theirs = _Side(settle_s, daemon.program.started()), _Side(settle_s)
+        for turn in range(runs):
+            say(f"none warm, run {turn + 1} of {runs}")
             _add_ours(ours, daemon)
             theirs.add(peer.program, lambda: _seconds(peer), peer.end, own=True)
-    ours.forget_first()
-    theirs.forget_first()
     return [
         _beside_scrapling("cold", "POST to 200, none warm", "s", 0.75, ours.ready_s, theirs.ready_s),
-        _beside_scrapling("memory", "memory of a live session", "MB", 0.8, ours.memory_mb, theirs.memory_mb),
+        _beside_scrapling(
+            "memory", "memory of a live session, alone", "MB", 0.8, ours.memory_mb, theirs.memory_mb
+        ),
         _beside_scrapling(
             "cpu", "CPU time of a session", "s", 0.85, ours.cpu_s, theirs.cpu_s, why_not=_NO_GROUP
         ),
     ]
+
+
+def _rehearse(daemon: Daemon, peer: Peer) -> None:
+    """Have both sides read everything into memory, and the daemon start what it keeps."""
+    _took, location = daemon.create()
+    daemon.end(location)
+    _seconds(peer)
+    peer.end()
 
 
 def _add_ours(side: _Side, daemon: Daemon) -> None:
@@ -148,25 +157,37 @@ def measure_warm(stage: Stage, runs: int, say: Say, measured_scrapling: Sequence
     return [beside_visit, row]
 
 
-def measure_burst(stage: Stage, runs: int, say: Say) -> list[Row]:
-    """Measure many sessions asked for at once."""
+def measure_burst(stage: Stage, runs: int, settle_s: float, say: Say) -> list[Row]:
+    """Measure many sessions asked for at once, and what they use a moment after the last is there."""
     ours: list[float] = []
     theirs: list[float] = []
     refused: list[float] = []
+    our_memory: list[float] = []
+    their_memory: list[float] = []
     with stage.open_daemon(warm=BURST_WARM) as daemon, stage.open_peer() as peer:
         for turn in range(runs):
             say(f"burst of {BURST}, run {turn + 1} of {runs}")
             daemon.wait_warm(BURST_WARM)
-            took, failures = _burst(daemon)
+            took, located = _burst(daemon)
             ours.append(took)
-            refused.append(failures)
+            refused.append(float(BURST - len(located)))
             daemon.wait_warm(BURST_WARM)
-            theirs.append(statistics.fmean(found for found in peer.start(BURST) if found is not None))
+            time.sleep(settle_s)
+            our_memory.append(_memory_mb(daemon.program, own=False) / (len(located) + BURST_WARM))
+            with ThreadPoolExecutor(BURST) as callers:
+                list(callers.map(daemon.end, located))
+            took_them = [found for found in peer.start(BURST) if found is not None]
+            theirs.append(statistics.fmean(took_them))
+            time.sleep(settle_s)
+            their_memory.append(_memory_mb(peer.program, own=True) / len(took_them))
             peer.end()
     title = f"burst of {BURST} POSTs, {BURST_WARM} warm: mean"
     baseline = f"{BURST} of {SCRAPLING} at once"
     row = _beside_scrapling("burst", title, "s", 0.5, ours, theirs)
+    many = f"memory of a live session, one of {BURST} and {BURST_WARM} warm"
+    memory = _beside_scrapling("memory-many", many, "MB", 0.8, our_memory, their_memory)
     return [
+        attrs.evolve(memory, baseline=f"one of {BURST} of {SCRAPLING}"),
         attrs.evolve(row, baseline=baseline),
         Row(
             key="burst-refused",
@@ -180,8 +201,8 @@ def measure_burst(stage: Stage, runs: int, say: Say) -> list[Row]:
     ]
 
 
-def _burst(daemon: Daemon) -> tuple[float, float]:
-    """Return the mean seconds until an answer, and how many were 504; end the sessions."""
+def _burst(daemon: Daemon) -> tuple[float, list[str]]:
+    """Return the mean seconds until an answer, and where the sessions are; the others were answered 504."""
 
     def post(_number: int) -> tuple[float, httpx.Response]:
         started = time.perf_counter()
@@ -190,12 +211,11 @@ def _burst(daemon: Daemon) -> tuple[float, float]:
 
     with ThreadPoolExecutor(BURST) as callers:
         answers = list(callers.map(post, range(BURST)))
-        located = [answer.headers["location"] for _took, answer in answers if answer.status_code == 200]
-        list(callers.map(daemon.end, located))
-    failures = sum(answer.status_code == 504 for _took, answer in answers)
-    if len(located) + failures < BURST:
-        raise RuntimeError(f"answers: {[answer.status_code for _took, answer in answers]}")
-    return statistics.fmean(took for took, _answer in answers), float(failures)
+    statuses = [answer.status_code for _took, answer in answers]
+    if set(statuses) - {200, 504}:
+        raise RuntimeError(f"answers: {statuses}")
+    located = [answer.headers["location"] for _took, answer in answers if answer.status_code == 200]
+    return statistics.fmean(took for took, _answer in answers), located
 
 
 def measure_locked(stage: Stage, requests: int, say: Say) -> list[Row]:
