@@ -1,6 +1,5 @@
 """Measure everything and write the page: `python -m benchmarks`."""
 
-import asyncio
 import functools
 import os
 import shlex
@@ -83,7 +82,7 @@ def main(*, quick: bool, only: tuple[str, ...], page: Path, render: bool) -> Non
 def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[str], None]) -> Report:
     """Measure these parts. Takes three minutes if `quick`, else most of an hour."""
     engine = find_engine("auto")
-    missing = asyncio.run(missing_peers())
+    missing = missing_peers()
     report = Report(
         command=f"python -m benchmarks {shlex.join(sys.argv[1:])}".strip(),
         date=f"{datetime.now(UTC):%Y-%m-%d}",

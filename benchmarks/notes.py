@@ -30,6 +30,12 @@ of life included, as the kernel counts it for a control group. What the kernel s
 children misses most of a PID namespace, and some of a bare browser. Why it misses: 0.8 s of imports and
 0.45 s of the driver's start for each session, and a polite close of 0.4 s.
 """,
+    "chromium": """
+Another browser, with a fresh profile, on which the page shows nobody logged in.
+""",
+    "selenium": """
+Likewise, and its driver starts the browser anew for each session.
+""",
     "clone": """
 Both read from memory and write to the same filesystem; each copy is removed before the next is made.
 """,

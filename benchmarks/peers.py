@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -10,15 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
-from playwright.async_api import async_playwright
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
-from actors.browser.engines import EngineName, find_engine
+from actors.browser.engines import find_engine
 from benchmarks.bare_scrapling import BareScrapling
 
 SCRAPLING = "bare Scrapling"
 CHROMIUM = "Scrapling on Chromium"
-SELENIUM = "Selenium"
+SELENIUM = "Selenium on Chromium"
+_CHROMIUM, _CHROMEDRIVER = "chromium", "chromedriver"
 
 
 class PeerSessions(Protocol):
@@ -30,7 +31,7 @@ class PeerSessions(Protocol):
 
 @attrs.frozen(kw_only=True)
 class ScraplingOnChromium:
-    """Scrapling as it comes, on its own Chromium, with a fresh profile: it can't use one of Firefox."""
+    """Scrapling as it comes, on an installed Chromium with a fresh profile: it can't use one of Firefox."""
 
     url: str
     clones: Path
@@ -39,32 +40,38 @@ class ScraplingOnChromium:
     async def open_page(self) -> AsyncIterator[str]:
         """Own a session; the page shows nobody logged in."""
         with tempfile.TemporaryDirectory(dir=self.clones, ignore_cleanup_errors=True) as profile:
-            async with AsyncStealthySession(headless=True, user_data_dir=profile) as session:
+            async with AsyncStealthySession(
+                headless=True, user_data_dir=profile, executable_path=shutil.which(_CHROMIUM)
+            ) as session:
                 response = await session.fetch(self.url)
                 yield str(response.html_content)
 
 
 @attrs.frozen(kw_only=True)
-class SeleniumOnFirefox:
-    """Selenium with geckodriver, which copies the profile by itself. It has no asyncio: one at a time."""
+class SeleniumOnChromium:
+    """Selenium with chromedriver, on a fresh profile. It has no asyncio: one at a time."""
 
     url: str
-    profile: Path
+    clones: Path
 
     @contextlib.asynccontextmanager
     async def open_page(self) -> AsyncIterator[str]:
-        """Own a session."""
+        """Own a session; the page shows nobody logged in."""
         webdriver: Any = importlib.import_module("selenium.webdriver")
-        options = webdriver.FirefoxOptions()
-        options.add_argument("-headless")
-        options.binary_location = str(find_engine(EngineName.FIREFOX.value).executable)
-        options.profile = str(self.profile)
-        browser = webdriver.Firefox(options=options)
-        try:
-            browser.get(self.url)
-            yield str(browser.page_source)
-        finally:
-            browser.quit()
+        with tempfile.TemporaryDirectory(dir=self.clones, ignore_cleanup_errors=True) as profile:
+            options = webdriver.ChromeOptions()
+            options.binary_location = shutil.which(_CHROMIUM)
+            options.add_argument("--headless=new")
+            options.add_argument(f"--user-data-dir={profile}")
+            if os.geteuid() == 0:
+                options.add_argument("--no-sandbox")  # Chromium does not start as root otherwise
+            service = webdriver.ChromeService(executable_path=shutil.which(_CHROMEDRIVER))
+            browser = webdriver.Chrome(options=options, service=service)
+            try:
+                browser.get(self.url)
+                yield str(browser.page_source)
+            finally:
+                browser.quit()
 
 
 def make_peer(name: str, *, engine: str, url: str, profile: Path, clones: Path) -> PeerSessions:
@@ -73,19 +80,18 @@ def make_peer(name: str, *, engine: str, url: str, profile: Path, clones: Path) 
         case "chromium":
             return ScraplingOnChromium(url=url, clones=clones)
         case "selenium":
-            return SeleniumOnFirefox(url=url, profile=profile)
+            return SeleniumOnChromium(url=url, clones=clones)
         case _:
             return BareScrapling(engine=find_engine(engine), url=url, profile=profile, clones=clones)
 
 
-async def missing_peers() -> dict[str, str]:
+def missing_peers() -> dict[str, str]:
     """Return why each peer that can't run here can't, by its name in the report."""
     missing = {}
-    async with async_playwright() as playwright:
-        if not Path(playwright.chromium.executable_path).exists():  # noqa: ASYNC240  # nobody waits
-            missing[CHROMIUM] = "not installed: `playwright install chromium`"
-    if importlib.util.find_spec("selenium") is None:
-        missing[SELENIUM] = "not installed: `pip install selenium`"
-    elif shutil.which("geckodriver") is None:
-        missing[SELENIUM] = "not installed: no geckodriver on PATH"
+    if shutil.which(_CHROMIUM) is None:
+        missing[CHROMIUM] = missing[SELENIUM] = "no chromium on PATH"
+    elif shutil.which(_CHROMEDRIVER) is None:
+        missing[SELENIUM] = "no chromedriver on PATH"
+    elif importlib.util.find_spec("selenium") is None:
+        missing[SELENIUM] = "not installed: `pip install greenroom[bench]`"
     return missing

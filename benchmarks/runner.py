@@ -92,7 +92,7 @@ def main(name: str, engine: str, url: str, profile: Path, clones: Path) -> None:
     """Make sessions of a baseline as commands on standard input demand."""
     peer = make_peer(name, engine=engine, url=url, profile=profile, clones=clones)
     print(json.dumps("ready"), flush=True)
-    asyncio.run(serve(Runner(peer, url, logged_in=name != "chromium")))
+    asyncio.run(serve(Runner(peer, url, logged_in=name == "scrapling")))
 
 
 if __name__ == "__main__":

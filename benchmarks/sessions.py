@@ -10,7 +10,7 @@ import attrs
 import httpx
 
 from benchmarks.figures import Bar, Row, Statistic
-from benchmarks.peers import SCRAPLING
+from benchmarks.peers import CHROMIUM, SCRAPLING, SELENIUM
 from benchmarks.processes import Program
 from benchmarks.stage import Daemon, Peer, Stage
 
@@ -246,7 +246,7 @@ def measure_locked(stage: Stage, requests: int, say: Say) -> list[Row]:
 def measure_others(stage: Stage, missing: dict[str, str], runs: int, say: Say) -> list[Row]:
     """Measure the baselines that no bar refers to, as far as they are installed."""
     rows = []
-    for key, name in (("chromium", "Scrapling on Chromium"), ("selenium", "Selenium")):
+    for key, name in (("chromium", CHROMIUM), ("selenium", SELENIUM)):
         if name in missing:
             continue
         ours: list[float] = []
