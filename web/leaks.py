@@ -34,7 +34,7 @@ def show_leaks(url: str, token: str | None, console: Console) -> bool:
     table.add_row("disk space", f"{owned['bytes'] / 1e6:.1f} MB", f"{leaked['bytes'] / 1e6:.1f} MB")
     console.print(table)
     for process in leaked["processes"]:
-        console.print(f"process {process['pid']} ({process['name']}) of session {process['session']}")
+        console.print(f"process {process['pid']} ({process['name']}) of {process['session']}")
     for directory in leaked["directories"]:
         console.print(f"directory {directory['name']}, {directory['bytes'] / 1e6:.1f} MB")
     console.print(body["message"])

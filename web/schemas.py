@@ -104,7 +104,7 @@ class AllSessions(Success, kw_only=True):
 
 
 class OwnedProcess(msgspec.Struct, kw_only=True):
-    """A process of a session."""
+    """A process of a session, or of a browser host, whose id `session` is then."""
 
     pid: int
     name: str
@@ -112,7 +112,7 @@ class OwnedProcess(msgspec.Struct, kw_only=True):
 
 
 class OwnedDirectory(msgspec.Struct, kw_only=True):
-    """A directory of a session, and the disk space that it takes."""
+    """A directory of a session or browser host, and the disk space that it takes."""
 
     name: str
     session: str
