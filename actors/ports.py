@@ -55,7 +55,7 @@ class Browser(Protocol):
     async def rehearse(self, url: str) -> None:
         """Do what the first page of a site takes, without asking the site of `url` for anything.
 
-        A page of it then comes sooner. Where that can't be done, nothing is.
+        A page of it then comes sooner. Not to be given up but with the browser.
         """
 
     async def navigate(self, url: str) -> None:

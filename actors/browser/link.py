@@ -99,6 +99,7 @@ class HostLink:
 
     def enter(self, session: str) -> Loss:
         """Take part in the conversation as `session`; return what tells of its browser's loss."""
+        self._left.discard(session)
         self._sessions[session] = loss = Loss()
         if self.loss.has_happened:
             loss.happen(self.loss.why)

@@ -5,14 +5,16 @@ import contextlib
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
+from types import SimpleNamespace
 
 import attrs
 import pytest
+from playwright.async_api import Error
 
 from actors.browser import frames
-from actors.browser.host import server
+from actors.browser.host import server, session
 from actors.browser.host.driver import Driver
-from actors.browser.host.session import CamoufoxSession, beside
+from actors.browser.host.session import BrowserSession, CamoufoxSession, beside
 
 ANSWERED_S = 5
 # Longer than it takes a host to answer what it can answer at once.
@@ -67,9 +69,9 @@ class FakeFirefox:
 def firefox(monkeypatch: pytest.MonkeyPatch) -> FakeFirefox:
     """Replace what a host does with the driver; what it does for its sessions stays."""
     fake = FakeFirefox()
-    monkeypatch.setattr(CamoufoxSession, "start", lambda session: fake.start(session))
-    monkeypatch.setattr(CamoufoxSession, "probe", lambda session: fake.probe(session))
-    monkeypatch.setattr(CamoufoxSession, "close", lambda session: fake.close(session))
+    for name in ("start", "probe", "close"):
+        method = getattr(fake, name)
+        monkeypatch.setattr(CamoufoxSession, name, lambda session, method=method: method(session))
     return fake
 
 
@@ -179,8 +181,6 @@ def test_launch_and_discard_in_one_breath_leave_nothing(firefox: FakeFirefox) ->
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1), frames.Cancel(session="a", id=1), frames.Discard(id=2, session="a"))
-        for name in firefox.launching:
-            firefox.launched[name].set()
         firefox.launched["a"].set()
         while (reply := await daemon.hear()).session == "a" and reply != frames.Done(id=2, session="a"):
             assert reply == frames.Failed(id=1, session="a", detail="given up")
@@ -203,8 +203,8 @@ def test_discarded_browser_is_closed_once_and_not_reported_as_lost(firefox: Fake
         firefox.lose["a"]()
         assert await daemon.hears_nothing()
         daemon.say(frames.Discard(id=3, session="a"), frames.Navigate(id=4, session="a"))
-        assert await daemon.hear() == frames.Failed(id=4, session="a", detail="KeyError: 'a'")
         assert await daemon.hear() == frames.Done(id=3, session="a")
+        assert await daemon.hear() == frames.Failed(id=4, session="a", detail="KeyError: 'a'")
         assert firefox.closed == ["a"]
 
     converse(conversation)
@@ -270,6 +270,29 @@ def test_host_that_is_hung_up_on_names_the_browsers_that_may_run(firefox: FakeFi
     converse(conversation)
 
 
+def test_host_that_is_hung_up_on_during_a_discard_names_the_browser(firefox: FakeFirefox) -> None:
+    """What is being let go of may still run, or be started."""
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.say(launch("a", 1))
+        await until(lambda: firefox.launching)
+        daemon.say(frames.Discard(id=2, session="a"))
+        assert await daemon.hear() == frames.Failed(id=1, session="a", detail="given up")
+        assert await daemon.hang_up() == {"o.a"}
+
+    converse(conversation)
+
+
+def test_launch_given_up_in_one_breath_gets_its_reply(firefox: FakeFirefox) -> None:
+    """Exactly one reply, also where the request is given up before it has begun."""
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.say(launch("a", 1), frames.Cancel(session="a", id=1))
+        assert await daemon.hear() == frames.Failed(id=1, session="a", detail="given up")
+
+    converse(conversation)
+
+
 def test_dead_driver_is_the_loss_of_the_host(firefox: FakeFirefox) -> None:
     """All browsers hang on the driver: what is told names none of them."""
 
@@ -297,3 +320,57 @@ def test_dead_driver_is_the_loss_of_the_host(firefox: FakeFirefox) -> None:
 def test_rehearsal_takes_another_port_of_the_same_host(url: str, address: str) -> None:
     """A browser takes that for the same site, and for another origin; nothing else of the URL is used."""
     assert beside(url) == address
+
+
+@attrs.define(eq=False)
+class FakePage:
+    """A page on which a load ends as it is told to."""
+
+    error: Error | None = None
+    hangs: bool = False
+    routes: list[object] = attrs.field(factory=list)
+
+    async def route(self, pattern: str, _handler: object) -> None:
+        self.routes.append(pattern)
+
+    async def goto(self, _url: str) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+
+    async def content(self) -> str:
+        return ""
+
+    async def unroute_all(self) -> None:
+        self.routes.clear()
+
+
+async def rehearse(page: FakePage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a session whose page that is rehearse."""
+
+    @contextlib.asynccontextmanager
+    async def generate(*_args: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(page=page)
+
+    monkeypatch.setattr(session, "_REHEARSAL_S", 0.05)
+    monkeypatch.setattr(CamoufoxSession, "_page_generator", generate)
+    browser = BrowserSession(launch("a", 1), driver=Driver(), on_lost=lambda _why: None)
+    browser._scrapling = CamoufoxSession(Driver(), {"headless": True}, on_lost=lambda: None)
+    await browser.rehearse("https://example.org/")
+
+
+@pytest.mark.parametrize("error", [None, Error("NS_ERROR_FAILURE")], ids=["works", "fails"])
+def test_rehearsal_leaves_nothing_in_the_networks_place(
+    error: Error | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it works or not, the page that comes next is the site's own."""
+    page = FakePage(error=error)
+    asyncio.run(rehearse(page, monkeypatch))
+    assert page.routes == []
+
+
+def test_rehearsal_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in the network's place would stay: the browser is of no use any more."""
+    with pytest.raises(TimeoutError):
+        asyncio.run(rehearse(FakePage(hangs=True), monkeypatch))

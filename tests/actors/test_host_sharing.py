@@ -109,6 +109,14 @@ async def test_frame_for_a_session_that_has_left_is_ignored(tmp_path: Path, fram
         await b.navigate("pass")
 
 
+async def test_session_that_comes_again_is_heard(tmp_path: Path) -> None:
+    """What is ignored of one that has left is heard of the next with its id."""
+    async with open_host(tmp_path) as host:
+        for _ in range(2):
+            async with host.open_browser("a") as a:
+                await a.navigate("pass")
+
+
 async def test_reply_that_names_another_session_than_asked_ends_both(tmp_path: Path) -> None:
     """A host that mixes sessions up might show one the other's page: it is not trusted any more."""
     async with open_host(tmp_path) as host, host.open_browser("a") as a, host.open_browser("b") as b:
@@ -326,7 +334,7 @@ async def test_session_that_is_cancelled_says_goodbye_and_learns_that_it_was_hea
                 everything.cancel(reason="a test")
                 await trio.lowlevel.checkpoint()
             finally:
-                with trio.CancelScope(shield=True):
+                with trio.fail_after(5, shield=True):
                     await a.close()
                     closed = "Close a" in await seen_by_host(a)
     assert closed

@@ -12,6 +12,7 @@ from actors.browser.host.session import BrowserSession, PageUnreachable
 
 _RECEIVE_BYTES = 65536
 _MAX_DETAIL = 4000
+_GIVEN_UP = "given up"
 
 
 async def serve(connection: socket.socket, driver: Driver | None = None) -> set[str]:
@@ -42,12 +43,13 @@ class Host:
     driver: Driver
     _sessions: dict[str, BrowserSession] = attrs.field(factory=dict, init=False)
     _launches: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
+    _markers: dict[str, str] = attrs.field(factory=dict, init=False)
     _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
 
     @property
     def markers(self) -> set[str]:
-        """The markers of the sessions' browsers."""
-        return {browser.launch.marker for browser in self._sessions.values()}
+        """The markers of browsers that may still run, or may still be started."""
+        return set(self._markers.values())
 
     def tell(self, message: frames.FromHost) -> None:
         """Send a frame, unless nobody listens any more."""
@@ -64,7 +66,13 @@ class Host:
         self._tasks[message.id] = task
         if isinstance(message, frames.Launch):
             self._launches[message.session] = task
-        task.add_done_callback(lambda _: self._tasks.pop(message.id))
+            self._markers[message.session] = message.marker
+        task.add_done_callback(lambda task: self._forget(message, task))
+
+    def _forget(self, request: frames.Request, task: asyncio.Task[None]) -> None:
+        del self._tasks[request.id]
+        if task.cancelled():  # before it began
+            self.tell(frames.Failed(id=request.id, session=request.session, detail=_GIVEN_UP))
 
     async def _answer(self, request: frames.Request) -> None:
         """Reply to `request` exactly once, whatever becomes of it."""
@@ -75,7 +83,7 @@ class Host:
         except PageUnreachable as exc:
             reply = frames.Unreachable(id=id_, session=session, detail=_sendable(str(exc)))
         except asyncio.CancelledError:
-            reply = frames.Failed(id=id_, session=session, detail="given up")
+            reply = frames.Failed(id=id_, session=session, detail=_GIVEN_UP)
         except Exception as exc:  # one session's failure, to find words included, must not end the host
             detail = _sendable(f"{type(exc).__name__}: {exc}")
             reply = frames.Failed(id=id_, session=session, detail=detail)
@@ -113,6 +121,7 @@ class Host:
             await asyncio.wait([launch])
         if (browser := self._sessions.pop(session, None)) is not None:
             await browser.discard()
+        self._markers.pop(session, None)
 
     def _lost(self, session: str, why: str) -> None:
         if self._sessions.pop(session, None):

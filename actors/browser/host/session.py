@@ -37,7 +37,7 @@ _STOP_S = 1.0
 _NO_PAGE = "http://greenroom.invalid/"
 # How long a rehearsal may take, which takes a quarter of a second; what it shows; and ports for it that
 # browsers don't refuse.
-_REHEARSAL_S = 5.0
+_REHEARSAL_S = 10.0
 _EMPTY_PAGE = "<!doctype html><title></title><p>.</p><script>0</script>"
 _PORTS = (8443, 8444)
 
@@ -97,15 +97,19 @@ class CamoufoxSession(AsyncStealthySession):
             return response.status if response else 200
 
     async def rehearse(self, url: str) -> None:
-        """Load an empty page under `url`, which nobody is asked for. Raises Playwright's `Error`."""
+        """Load an empty page under `url`, which nobody is asked for; or don't, where that fails.
+
+        To be given up only with the browser: what answers in the network's place would stay.
+        """
         async with self._page_generator(0, None, False) as info:
             page: Any = info.page
-            self._given_up = True
-            await page.route("**/*", _answer_empty)
-            await page.goto(url)
-            await page.content()
+            try:
+                await page.route("**/*", _answer_empty)
+                await page.goto(url)
+                await page.content()
+            except Error as exc:
+                print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
             await page.unroute_all()
-            self._given_up = False
 
     async def html(self) -> str:
         """Return the page's HTML as it is now."""
@@ -224,13 +228,10 @@ class BrowserSession:
     async def rehearse(self, url: str) -> None:
         """Have the browser do what it does for its first page of a site, without asking the site.
 
-        Nothing depends on it: where it fails, or takes too long, the first page takes longer.
+        Where it can't, the first page takes longer. Raises `TimeoutError` at a browser that is of no use.
         """
-        try:
-            async with asyncio.timeout(_REHEARSAL_S):
-                await self._scrapling.rehearse(beside(url))
-        except (Error, TimeoutError) as exc:
-            print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
+        async with asyncio.timeout(_REHEARSAL_S):
+            await self._scrapling.rehearse(beside(url))
 
     async def probe(self) -> None:
         """Return once the browser, if it runs, has answered."""
