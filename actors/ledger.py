@@ -21,7 +21,7 @@ import structlog
 import trio
 
 from actors.errors import CloneFailed
-from actors.owner import OWNER
+from actors.owner import HOST_PREFIX, OWNER
 from actors.profile import remove_clone
 from actors.resources import Promises
 
@@ -260,7 +260,9 @@ def _session_directories(folder: Path) -> list[Path]:
 
 
 def _read_entries(folder: Path) -> Iterator[tuple[Path, Entry]]:
-    for path in sorted((folder / _ENTRIES_NAME).glob("*.json")):
+    """Yield the entries, hosts first: they could start what sessions own."""
+    paths = sorted((folder / _ENTRIES_NAME).glob("*.json"))
+    for path in sorted(paths, key=lambda path: not path.name.startswith(HOST_PREFIX)):
         try:
             yield path, _read_entry(path, folder)
         except (OSError, ValueError, RecursionError) as exc:

@@ -10,7 +10,7 @@ import trio
 
 from actors.browser import frames
 from actors.browser.browser_cell import write_browser_cell
-from actors.browser.cells import Sandbox, census, end_processes, kill_marked
+from actors.browser.cells import Sandbox, aside, census, end_processes, kill_marked
 from actors.browser.engines import Engine
 from actors.browser.link import HostLink, Loss
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
@@ -100,7 +100,9 @@ class ScraplingFetcherAdapter:
 
     async def probe(self) -> None:
         """Wait for an answer; see `ports.Browser`."""
-        await self._ask(frames.Ping(id=self._link.next_id(), session=self._session))
+        reply = await self._ask(frames.Ping(id=self._link.next_id(), session=self._session))
+        if isinstance(reply, frames.Failed):
+            raise BrowserLost("The browser is unwell", detail=self._redact(reply.detail))
 
     async def wait_lost(self) -> None:
         """Wait for the end of it; see `ports.Browser`."""
@@ -115,9 +117,9 @@ class ScraplingFetcherAdapter:
 
     async def close(self) -> None:
         """End the browser politely; see `ports.Browser`."""
-        before = await trio.to_thread.run_sync(census, self._marker)
+        before = await aside(census, self._marker)
         await self._ask(frames.Close(id=self._link.next_id(), session=self._session))
-        after = await trio.to_thread.run_sync(census, self._marker)
+        after = await aside(census, self._marker)
         self.ended = ProcessCount(politely=len(before) - len(after))
 
     async def end(self) -> None:
@@ -139,7 +141,7 @@ class ScraplingFetcherAdapter:
     async def _count_forced(self) -> None:
         """Count what is left to be killed, at the last moment before it is."""
         with contextlib.suppress(OSError):  # such as no file descriptor left: ending goes before counting
-            left = await trio.to_thread.run_sync(census, self._marker)
+            left = await aside(census, self._marker)
             self.ended = attrs.evolve(self.ended, by_force=len(left))
 
     async def _let_go(self) -> None:
@@ -155,7 +157,7 @@ class ScraplingFetcherAdapter:
 
     async def _keep_killing(self) -> None:
         while True:
-            await trio.to_thread.run_sync(kill_marked, self._marker)
+            await aside(kill_marked, self._marker)
             await trio.sleep(_KILL_AGAIN_S)
 
     async def _load(self, request: frames.Navigate | frames.Rehearse) -> None:

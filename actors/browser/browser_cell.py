@@ -15,6 +15,8 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", 
 _TEMPORARY, _HOME = "cell-tmp", "cell-home"
 # Without it, each of a browser's processes reads all fonts anew: 0.3 s of a launch.
 _FONTS = "/var/cache/fontconfig"
+# Camoufox's package writes one to its cache, for the fonts of its bundle.
+_FONTS_FILE = '${FONTCONFIG_FILE:+--ro-bind-try "$FONTCONFIG_FILE" "$FONTCONFIG_FILE"}'
 _RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager")
 
 
@@ -28,14 +30,14 @@ def write_browser_cell(
     """
     for name in (_TEMPORARY, _HOME):
         (script.parent / name).mkdir(mode=0o700, exist_ok=True)
-    command = shlex.join(_cell_command(executable, profile, script.parent, headless, environ))
-    script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    cell = shlex.join(_cell_command(profile, script.parent, headless, environ))
+    browser = executable.resolve()
+    bundle = shlex.join(["--ro-bind", str(browser.parent), str(browser.parent), "--", str(browser)])
+    script.write_text(f'#!/bin/sh\nexec {cell} {_FONTS_FILE} {bundle} "$@"\n')
     script.chmod(0o700)
 
 
-def _cell_command(
-    executable: Path, profile: Path, scratch: Path, headless: bool, environ: Mapping[str, str]
-) -> list[str]:
+def _cell_command(profile: Path, scratch: Path, headless: bool, environ: Mapping[str, str]) -> list[str]:
     command = ["bwrap", "--die-with-parent", "--unshare-pid", "--proc", "/proc", "--dev", "/dev"]
     command += ["--tmpfs", "/dev/shm", "--dev-bind-try", "/dev/dri", "/dev/dri"]  # noqa: S108  # inside the cell
     for path in (*_SYSTEM, *_RESOLVER, _FONTS):
@@ -50,10 +52,7 @@ def _cell_command(
     if not headless:
         for path in _display(environ):
             command += ["--ro-bind-try", path, path]
-    bundle = str(executable.resolve().parent)
-    command += ["--ro-bind", bundle, bundle]
-    command += ["--bind", str(profile), str(profile)]
-    return [*command, "--", str(executable.resolve())]
+    return [*command, "--bind", str(profile), str(profile)]
 
 
 def _display(environ: Mapping[str, str]) -> list[str]:

@@ -24,8 +24,9 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import psutil
@@ -43,8 +44,12 @@ _SWEEP_INTERVAL_S = 0.02
 # A process that execs shows no environment for a moment, and a parent may end between its child's start and
 # its own turn: one sweep that finds nothing proves nothing.
 _EMPTY_SWEEPS = 3
+_threads = trio.CapacityLimiter(10)
 _NO_START = "The browser host does not start"
 _NAMESPACE = ("--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc")
+
+
+T = TypeVar("T")
 
 
 class Sandbox(enum.Enum):
@@ -96,7 +101,7 @@ class Cell:
     _token: str
     _process: "subprocess.Popen[bytes]"
     _pidfd: int
-    _watched_pidfd: int
+    _watched_pidfds: list[int]
     _init_pid: int | None = None
     _init_pidfd: int | None = None
     _ending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -104,8 +109,13 @@ class Cell:
     _not_ended: "_NotEnded | None" = attrs.field(default=None, init=False)
 
     async def wait_first(self) -> None:
-        """Return when the cell's first process has died. For one task at a time."""
-        await trio.lowlevel.wait_readable(self._watched_pidfd)
+        """Return when the cell's first process, or the init of its namespace, has died.
+
+        For one task at a time.
+        """
+        async with trio.open_nursery() as nursery:
+            for pidfd in self._watched_pidfds:
+                nursery.start_soon(_wait_dead, pidfd, nursery.cancel_scope)
 
     async def end(self) -> None:
         """Kill what is in the cell and return when nothing of it is left. Any task may, at any time.
@@ -153,9 +163,24 @@ class Cell:
         """Return the processes in the cell now; see `census`."""
         return census(self._token)
 
+    async def _open_init(self, info: trio.lowlevel.FdStream) -> None:
+        """Read bubblewrap's report on the init of the PID namespace, and open handles on that."""
+        report = b""
+        try:
+            with trio.fail_after(_START_S):
+                async for chunk in info:
+                    report += chunk
+            pid = int(json.loads(report)["child-pid"])
+            self._init_pidfd = os.pidfd_open(pid)
+            self._init_pid = pid
+            self._watched_pidfds.append(os.pidfd_open(pid))
+        except (trio.TooSlowError, ValueError, KeyError, OSError) as exc:
+            raise BrowserLost("The sandbox does not start", detail=repr(exc)) from exc
+
     def _close(self) -> None:
         os.close(self._pidfd)
-        os.close(self._watched_pidfd)
+        for pidfd in self._watched_pidfds:
+            os.close(pidfd)
         if self._init_pidfd is not None:
             os.close(self._init_pidfd)
 
@@ -219,7 +244,7 @@ async def _open_processes(
     try:
         async with info:
             if sandbox is Sandbox.BUBBLEWRAP:
-                cell._init_pid, cell._init_pidfd = await _open_init(info)  # noqa: SLF001  # its own maker
+                await cell._open_init(info)  # noqa: SLF001  # its own maker
         yield cell
     finally:
         try:
@@ -270,7 +295,7 @@ def _start(
         token=token,
         process=process,
         pidfd=pidfd,
-        watched_pidfd=watched_pidfd,
+        watched_pidfds=[watched_pidfd],
     )
     return cell, trio.lowlevel.FdStream(info_read)
 
@@ -318,12 +343,24 @@ def kill_marked(token: str) -> int:
 def end_own_cell(inner: Iterable[str] = ()) -> None:
     """Kill everything else in the cell that the calling process belongs to, as `end_marked` does.
 
-    First what carries the markers of the cells in it, `inner`. What can't be killed is the daemon's
-    business, or its successor's: it is in their ledger.
+    Then what carries the markers of the cells in it, `inner`: by then nobody starts more of that. What can't
+    be killed is the daemon's business, or its successor's: it is in their ledger.
     """
-    for token in (*inner, os.environ.get(MARKER)):
+    for token in (os.environ.get(MARKER), *inner):
         if token:
             end_marked(token)
+
+
+async def aside(function: Callable[[str], T], token: str) -> T:
+    """Return what `function`, about the processes of the cell `token`, does in a thread.
+
+    Nothing else waits for these threads. Where none can be had, ending comes before a loop that never
+    pauses.
+    """
+    try:
+        return await trio.to_thread.run_sync(function, token, limiter=_threads)
+    except RuntimeError:
+        return function(token)
 
 
 async def end_processes(token: str) -> None:
@@ -331,7 +368,7 @@ async def end_processes(token: str) -> None:
 
     Raises `BrowserLost` when its processes can't be ended within 5 s.
     """
-    if left := await trio.to_thread.run_sync(end_marked, token):
+    if left := await aside(end_marked, token):
         raise _NotEnded(token, left)
 
 
@@ -403,19 +440,11 @@ def _environment(inherited: Mapping[str, str], token: str, scratch: str) -> dict
     return kept | {MARKER: token, "TMPDIR": scratch, "MOZ_CRASHREPORTER_DISABLE": "1"}
 
 
-async def _open_init(info: trio.lowlevel.FdStream) -> tuple[int, int]:
-    """Read bubblewrap's report and return the init of its PID namespace, and a handle on it."""
-    report = b""
-    try:
-        with trio.fail_after(_START_S):
-            async for chunk in info:
-                report += chunk
-        pid = int(json.loads(report)["child-pid"])
-        return pid, os.pidfd_open(pid)
-    except (trio.TooSlowError, ValueError, KeyError, OSError) as exc:
-        raise BrowserLost("The sandbox does not start", detail=repr(exc)) from exc
-
-
 def _kill(pidfd: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+async def _wait_dead(pidfd: int, waiting: trio.CancelScope) -> None:
+    await trio.lowlevel.wait_readable(pidfd)
+    waiting.cancel(reason="a process has died")

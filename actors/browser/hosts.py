@@ -15,7 +15,7 @@ from actors.browser.cells import Cell, Sandbox, open_cell, open_scratch
 from actors.browser.engines import Engine
 from actors.browser.link import HostLink
 from actors.ledger import Ledger
-from actors.owner import OWNER
+from actors.owner import HOST_PREFIX, OWNER
 from actors.resources import Promises
 
 HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
@@ -23,7 +23,7 @@ HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
 
 def new_host_id() -> str:
     """Return an id for a host that is to be started: no session has such a one."""
-    return f"host-{uuid.uuid4().hex[:12]}"
+    return f"{HOST_PREFIX}{uuid.uuid4().hex[:12]}"
 
 
 @attrs.frozen(kw_only=True)

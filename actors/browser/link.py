@@ -188,15 +188,21 @@ class HostLink:
 
     async def _ping(self, session: str, asked: set[str]) -> None:
         loss = self._sessions.get(session, self.loss)
+        reply: frames.Reply | None = None
         with trio.move_on_after(_STALLED_S) as answering, contextlib.suppress(BrowserLost):
-            await self.request(frames.Ping(id=self.next_id(), session=session), loss)
+            reply = await self.request(frames.Ping(id=self.next_id(), session=session), loss)
         asked.discard(session)
-        if not answering.cancelled_caught:
-            return
-        if session == _NO_SESSION:
-            self.lose(f"the host did not answer for {_STALLED_S:g} seconds")
+        who = "the browser" if session else "the host"
+        if answering.cancelled_caught:
+            self._lose_one(session, loss, f"{who} did not answer for {_STALLED_S:g} seconds")
+        elif isinstance(reply, frames.Failed):
+            self._lose_one(session, loss, f"{who} is unwell: {reply.detail}")
+
+    def _lose_one(self, session: str, loss: Loss, why: str) -> None:
+        if not session:
+            self.lose(why)
         elif self._sessions.get(session) is loss:
-            self._tell(loss, f"the browser did not answer for {_STALLED_S:g} seconds")
+            self._tell(loss, why)
 
     async def log_output(self) -> None:
         """Pass on what the host, its driver and its browsers print, redacted."""

@@ -9,11 +9,13 @@ import trio
 
 from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.hosts import BrowserHost, BrowserHosts, new_host_id
-from actors.errors import BrowserLost
+from actors.errors import BrowserLost, GreenroomError
 from actors.resources import Budget, measure
 
 # A host is replaced after so many sessions: whatever a driver may come to keep of each then goes with it.
 MAX_SERVED = 100
+# A host that ends sooner is not replaced until somebody needs one.
+LASTED_S = 60.0
 # How often what a host itself uses is sampled.
 SAMPLE_S = 5.0
 
@@ -26,7 +28,8 @@ class _Member:
 
     id: str = attrs.field(factory=new_host_id, init=False)
     host: BrowserHost | None = attrs.field(default=None, init=False)
-    error: BrowserLost | None = attrs.field(default=None, init=False)
+    started: float = attrs.field(factory=trio.current_time, init=False)
+    error: GreenroomError | None = attrs.field(default=None, init=False)
     sessions: set[str] = attrs.field(factory=set, init=False)
     served: int = attrs.field(default=0, init=False)
     opened: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -39,7 +42,7 @@ class _Member:
         return is_lost or self.error is not None or self.serving.cancel_called
 
     async def wait_open(self) -> BrowserHost:
-        """Return the host once it is started. Raises `BrowserLost` when it does not start."""
+        """Return the host once it is started. Raises `GreenroomError` when it does not start."""
         await self.opened.wait()
         if self.host is None:
             raise self.error or BrowserLost("The browser host does not start")
@@ -58,6 +61,7 @@ class HostPool:
     hosts: BrowserHosts
     sessions_per_host: int
     budget: Budget
+    is_closing: bool = attrs.field(default=False, init=False)
     _nursery: trio.Nursery
     _members: list[_Member] = attrs.field(factory=list, init=False)
 
@@ -98,7 +102,10 @@ class HostPool:
         idle = [member for member in self._members if not member.sessions and self._has_place(member)]
         if idle != [left]:
             left.serving.cancel(reason="nobody uses the host")
-        if not idle:
+        self._keep_one_ready()
+
+    def _keep_one_ready(self) -> None:
+        if not (self.is_closing or any(map(self._has_place, self._members))):
             self.start()
 
     def _has_place(self, member: _Member) -> bool:
@@ -118,15 +125,17 @@ class HostPool:
                     sessions = sorted(member.sessions)
                     detail = member.host.link.loss.why
                     _log.warning("a browser host was lost", host=member.id, sessions=sessions, detail=detail)
-        except BrowserLost as exc:
+        except GreenroomError as exc:
             member.error = exc
-            _log.warning("a browser host failed", host=member.id, detail=exc.detail)
+            _log.warning("a browser host failed", host=member.id, error=str(exc), detail=exc.detail)
         except Exception as exc:  # one host's failure must not end the others
             member.error = BrowserLost("The browser host failed", detail=repr(exc))
-            _log.exception("a browser host failed", host=member.id)
+            _log.error("a browser host failed", host=member.id, error=repr(exc))
         finally:
             member.opened.set()
             self._members.remove(member)
+            if trio.current_time() - member.started >= LASTED_S:
+                self._keep_one_ready()
 
     async def _watch(self, host: BrowserHost) -> None:
         """Return once the host is lost, or lose it when it uses too much."""
@@ -135,12 +144,15 @@ class HostPool:
             with trio.move_on_after(SAMPLE_S):
                 await link.loss.wait()
                 break
-            with contextlib.suppress(OSError):  # such as no file descriptor left: the next sample may succeed
+            try:
                 usage = await trio.to_thread.run_sync(
                     lambda: measure(link.cell.census(), [link.cell.scratch]), abandon_on_cancel=True
                 )
-                if breach := self.budget.breach(usage):
-                    link.lose(f"its host: {breach}")
+            except (OSError, RuntimeError) as exc:  # such as for want of a descriptor or a thread
+                _log.warning("a sample can't be taken", host=link.host, detail=str(exc))
+                continue
+            if breach := self.budget.breach(usage, "browser host"):
+                link.lose(breach)
 
 
 @contextlib.asynccontextmanager
@@ -157,5 +169,6 @@ async def open_pool(
         try:
             yield pool
         finally:
+            pool.is_closing = True
             for member in pool._members:  # noqa: SLF001  # its own maker
                 member.serving.cancel(reason="the pool is closed")

@@ -53,25 +53,25 @@ class Budget:
     processes: int = attrs.field(validator=_at_least_one)
     disk_bytes: int = attrs.field(validator=_at_least_one)
 
-    def breach(self, usage: Usage) -> str | None:
+    def breach(self, usage: Usage, who: str = "session") -> str | None:
         """Return a sentence, fit for a client, on the first thing that `usage` has too much of, or None.
 
-        To use a budget up is no breach. A session with more than `MAX_FILES` files is over any budget: what
-        it has on disk can't be told.
+        `who` uses it. To use a budget up is no breach. More than `MAX_FILES` files are over any budget: what
+        they take can't be told.
         """
         if usage.memory_bytes > self.memory_bytes:
-            return _over("memory", usage.memory_bytes, self.memory_bytes)
+            return _over(who, "memory", usage.memory_bytes, self.memory_bytes)
         if usage.processes > self.processes:
-            return f"The session has {usage.processes:,} processes, its budget is {self.processes:,}"
+            return f"The {who} has {usage.processes:,} processes, its budget is {self.processes:,}"
         if usage.disk_bytes > self.disk_bytes:
-            return _over("disk space", usage.disk_bytes, self.disk_bytes)
+            return _over(who, "disk space", usage.disk_bytes, self.disk_bytes)
         if usage.files > MAX_FILES:
-            return f"The session has more than {MAX_FILES:,} files, its budget is {MAX_FILES:,}"
+            return f"The {who} has more than {MAX_FILES:,} files, its budget is {MAX_FILES:,}"
         return None
 
 
-def _over(what: str, used: int, budget: int) -> str:
-    return f"The session uses {in_words(used, up=True)} of {what}, its budget is {in_words(budget)}"
+def _over(who: str, what: str, used: int, budget: int) -> str:
+    return f"The {who} uses {in_words(used, up=True)} of {what}, its budget is {in_words(budget)}"
 
 
 def in_words(size: int, *, up: bool = False) -> str:

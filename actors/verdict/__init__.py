@@ -3,7 +3,7 @@
 The order in which a browser's page is asked is in `actors.verdict.detector`.
 """
 
-from actors.verdict.html import analyse_html
+from actors.verdict.html import analyse_html, too_long_html
 from actors.verdict.policy import Decision, decide
 from actors.verdict.verdict import (
     Evidence,
@@ -26,4 +26,5 @@ __all__ = [
     "Verdict",
     "analyse_html",
     "decide",
+    "too_long_html",
 ]

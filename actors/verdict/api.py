@@ -22,7 +22,9 @@ ASK = """
 async ([paths, limit]) => Promise.all(paths.map(async (path) => {
     try {
         const answer = await fetch(path, {credentials: "same-origin", redirect: "error"});
-        return [path, answer.status, (await answer.text()).slice(0, limit)];
+        const status = answer.status, text = await answer.text();
+        const isFine = typeof status === "number" && typeof text === "string" && text.length <= limit;
+        return isFine ? [path, status, text] : [path, 0, ""];
     } catch {
         return [path, 0, ""];
     }

@@ -36,6 +36,13 @@ def analyse_html(page: str | bytes, *, is_elsewhere: bool = False) -> Finding:
     )
 
 
+def too_long_html() -> Finding:
+    """Return what is found on a page that is too long to be looked at."""
+    return Finding(
+        method=Method.HTML, evidence=(_stop("page beyond bounds", "page", LoginReason.UNREADABLE),)
+    )
+
+
 @attrs.frozen
 class _Page:
     reading: Reading

@@ -142,6 +142,18 @@ def test_font_caches_are_read_only(shell: Shell, variable: str | None) -> None:
 
 
 @needs_bubblewrap
+def test_fonts_file_that_the_environment_names_is_there(shell: Shell) -> None:
+    """Camoufox's package writes one at home, whatever its name is: without it the browser has other fonts."""
+    fonts = shell.folder / "home" / "my cache" / "fonts.conf"
+    fonts.parent.mkdir()
+    fonts.write_text("fonts")
+    assert shell.run('cat "$1"', str(fonts)).returncode != 0
+    shell = attrs.evolve(shell, environ={**shell.environ, "FONTCONFIG_FILE": str(fonts)})
+    assert shell.says('cat "$FONTCONFIG_FILE"') == "fonts"
+    assert shell.run('echo x > "$FONTCONFIG_FILE"').returncode != 0
+
+
+@needs_bubblewrap
 def test_clone_below_the_home_is_there(shell: Shell) -> None:
     """Clones are usually kept in a cache at home: the own one alone is seen there."""
     shell = attrs.evolve(shell, environ={**shell.environ, "HOME": str(shell.folder)})

@@ -170,6 +170,9 @@ def test_environment_of_the_host_is_kept(camoufox: Built) -> None:
     """The browser inherits the cell's environment: without its marker nobody would find it."""
     assert camoufox.args["env"]["HOME"] == str(camoufox.home)
     assert camoufox.args["env"]["FONTCONFIG_FILE"].startswith(str(camoufox.home))
+    chosen = camoufox.chosen["env"]
+    assert {name for name in camoufox.args["env"] if name not in chosen} == set()
+    assert camoufox.chosen["env"]["GREENROOM_CELL"] == camoufox.launch.marker
 
 
 def test_camoufox_session_launches_with_camoufox_arguments(camoufox: Built) -> None:
@@ -204,7 +207,10 @@ def test_package_that_fails_gives_no_arguments(monkeypatch: pytest.MonkeyPatch) 
 
 def test_firefox_session_launches_with_firefox_arguments(firefox: Built) -> None:
     """A stock Firefox is driven over WebDriver BiDi and gets no fingerprint."""
-    assert firefox.chosen == {
+    own = {"GREENROOM_CELL": firefox.launch.marker, "TMPDIR": firefox.launch.scratch}
+    assert firefox.chosen["env"].items() >= own.items()
+    assert {name: value for name, value in firefox.chosen.items() if name != "env"} == {
+        "downloads_path": f"{firefox.launch.scratch}/downloads",
         "user_data_dir": firefox.launch.profile,
         "executable_path": firefox.launch.executable,
         "channel": "moz-firefox",

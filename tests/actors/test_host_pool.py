@@ -232,7 +232,7 @@ async def test_host_over_its_budget_is_lost(tmp_path: Path, monkeypatch: pytest.
             for browser in (a, b):
                 with pytest.raises(BrowserLost):
                     await browser.wait_lost()
-                await assert_lost(browser, "^its host: The session has 4 processes, its budget is 3$")
+                await assert_lost(browser, "^The browser host has 4 processes, its budget is 3$")
         async with hosts.open_browser("c") as c:
             await c.navigate("pass")
 

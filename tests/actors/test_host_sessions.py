@@ -5,7 +5,6 @@ import contextlib
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
-from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -56,13 +55,14 @@ class FakeFirefox:
         self.launching.remove(name)
         if self.error is not None:
             raise self.error
-        self.lose[name] = session._on_lost
+        self.lose[name] = session._note_end
 
     async def probe(self, session: CamoufoxSession) -> None:
         self.probed.append(session._launch_args["user_data_dir"])
 
     async def close(self, session: CamoufoxSession) -> None:
         self.closed.append(session._launch_args["user_data_dir"])
+        session.ended.set()
 
 
 @pytest.fixture
@@ -226,7 +226,6 @@ def test_lost_browser_is_reported_once_and_alone(firefox: FakeFirefox) -> None:
         daemon.say(frames.Ping(id=4, session="b"))
         assert await daemon.hear() == frames.Done(id=4, session="b")
         assert firefox.probed == ["b"]
-        assert firefox.closed == []
         assert await daemon.hang_up() == {"o.b"}
 
     converse(conversation)
@@ -299,8 +298,10 @@ def test_dead_driver_is_the_loss_of_the_host(firefox: FakeFirefox) -> None:
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
         await until(lambda: firefox.launching)
-        daemon.driver.died.set()
-        assert await daemon.hear() == frames.Lost(session="", detail="the browser driver died")
+        daemon.driver.lost.set()
+        assert await daemon.hear() == frames.Lost(
+            session="", detail="the browser driver died, or does not start"
+        )
 
     converse(conversation)
 
@@ -339,7 +340,7 @@ class FakePage:
         if self.error is not None:
             raise self.error
 
-    async def content(self) -> str:
+    async def evaluate(self, _function: str, _limit: int) -> str:
         return ""
 
     async def unroute_all(self) -> None:
@@ -348,15 +349,10 @@ class FakePage:
 
 async def rehearse(page: FakePage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a session whose page that is rehearse."""
-
-    @contextlib.asynccontextmanager
-    async def generate(*_args: object) -> AsyncIterator[SimpleNamespace]:
-        yield SimpleNamespace(page=page)
-
     monkeypatch.setattr(session, "_REHEARSAL_S", 0.05)
-    monkeypatch.setattr(CamoufoxSession, "_page_generator", generate)
     browser = BrowserSession(launch("a", 1), driver=Driver(), on_lost=lambda _why: None)
     browser._scrapling = CamoufoxSession(Driver(), {"headless": True}, on_lost=lambda: None)
+    browser._scrapling.page = page  # type: ignore[assignment]
     await browser.rehearse("https://example.org/")
 
 

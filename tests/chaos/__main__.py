@@ -15,11 +15,13 @@ import attrs
 import click
 from rich.console import Console
 
+from tests.chaos.daemon_trials import strike_daemon
+from tests.chaos.lane import Lane, open_lane
 from tests.chaos.matrix import daemon_strikes, matrix, quick_strikes
 from tests.chaos.report import print_table, read_page, write_page
 from tests.chaos.singles import singles
-from tests.chaos.trial import Result, strike, strike_daemon
-from tests.chaos.world import CREATION_S, Base, Lane, Trouble, open_base, open_lane
+from tests.chaos.trial import Result, strike
+from tests.chaos.world import CREATION_S, Base, Trouble, open_base
 
 _PAGE = Path(__file__).parents[2] / "docs" / "chaos.md"
 _SANDBOXES = ("bubblewrap", "none")
@@ -108,7 +110,7 @@ class Play:
         job = self._next(waiting)
         while job is not None:
             try:
-                with open_lane(self.base, sandbox) as lane:
+                with open_lane(self.base, sandbox, others=True) as lane:
                     sound = True
                     while sound and job is not None and job.in_lane:
                         result = self._guarded(job, functools.partial(job.in_lane, lane))

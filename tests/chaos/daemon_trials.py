@@ -1,5 +1,19 @@
 """Trials in which the daemon itself is struck."""
 
+import signal
+import time
+
+from tests.chaos.daemon import open_daemon
+from tests.chaos.lane import Lane, open_lane
+from tests.chaos.matrix import Expected, Means, Moment, Strike
+from tests.chaos.trial import Result, attempt, check, observe, subject_at
+from tests.chaos.victims import marked
+from tests.chaos.world import CREATION_S, POLL_S, Base
+
+_PAUSE_S = 3.0
+_GONE_S = 5.0
+
+
 def strike_daemon(base: Base, sandbox: str, cell: Strike) -> Result:
     """Carry out a cell in which the daemon itself is struck: in a lane of its own."""
     cloning = cell.moment is Moment.CLONING
@@ -36,7 +50,7 @@ def _kill_daemon(lane: Lane, moment: Moment, sandbox: str, result: Result) -> No
 
 
 def kill_and_count(lane: Lane, result: Result) -> float:
-    """Kill the daemon and return the seconds until no process of its sessions is left."""
+    """Kill the daemon and return the seconds until no process of its hosts and sessions is left."""
     owner = f"{lane.daemon.owner()}."
     lane.daemon.process.kill()
     since = time.monotonic()
@@ -61,11 +75,14 @@ def sweep_after(lane: Lane, sandbox: str, result: Result) -> None:
         clones_dir=str(lane.daemon.clones_dir),
     ) as daemon:
         owners = {path.name for path in daemon.clones_dir.iterdir()}
-        result.directories = len(owners & before) + daemon.directories()
-        result.entries = daemon.entries()
+        processes, directories, result.entries = daemon.strays()
+        result.directories = len(owners & before) + directories
         result.expect(daemon.leaked() == 0, "/leaks is not empty")
+        owner = daemon.owner()
+    result.processes += processes + len(marked(f"{owner}.", prefix=True))
     result.directories += len(list(lane.daemon.clones_dir.iterdir()))
     result.master = lane.master_state()
+    result.expect(result.processes == 0, f"{result.processes} processes are left")
     result.expect(result.directories == 0, f"{result.directories} directories are left")
     result.expect(result.entries == 0, f"{result.entries} ledger entries are left")
     result.expect(result.master == "same", "the master changed")

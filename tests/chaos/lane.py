@@ -93,9 +93,9 @@ class Lane:
         return ", ".join(sorted({other.state() for other in self.others})) or "-"
 
     def known(self) -> set[str]:
-        """Return the markers of the sessions beside the one under test, and of their hosts, while they live."""
+        """Return the markers of live sessions beside the one under test, and of their hosts."""
         beside = [*self.others, *filter(None, [self.second])]
-        live = [session for session in beside if session.state() != LOST]
+        live = [session for session in beside if session.state().startswith(LIVE)]
         return {marker for session in live for marker in (session.marker, session.host)}
 
     def take_hash(self) -> None:

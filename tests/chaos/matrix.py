@@ -6,13 +6,14 @@ import signal
 import attrs
 
 from tests.chaos.stage import Page
-from tests.chaos.victims import SANDBOXES, Victim
+from tests.chaos.victims import HOST_PARTS, SANDBOXES, Victim
 from tests.chaos.world import CREATION_S
 
 # The product's own limits, in seconds, with what a busy machine adds.
 NOTICE_S = 3.0  # a death is noticed at once; then the cell is killed and the clone removed
 STALL_S = 2 + 15 + NOTICE_S  # the heartbeat's pause and its patience
 CLOSE_S = 5 + NOTICE_S  # the grace of a polite close
+LET_GO_S = 5.0  # how long a host that does not answer may take to let go of a session, before it is killed
 LATE_S = CREATION_S + NOTICE_S
 
 
@@ -60,8 +61,23 @@ class Strike:
         return f"{self.moment.value} x {self.victim.value} x {self.means.value.name}"
 
     @property
+    def ends_host(self) -> bool:
+        """Whether it is the end of the host, and with that of all sessions in it."""
+        return self.victim in HOST_PARTS and not self._is_harmless
+
+    @property
+    def host_ends_within_s(self) -> float:
+        """How soon after the signal the host, and all sessions in it, have ended, if it is their end."""
+        return NOTICE_S if self.means is Means.KILL else STALL_S + LET_GO_S
+
+    @property
     def expected(self) -> Expected:
         """What has to come of it."""
+        expected = self._expected()
+        is_silent = self.ends_host and self.means is Means.STOP
+        return attrs.evolve(expected, within_s=expected.within_s + LET_GO_S) if is_silent else expected
+
+    def _expected(self) -> Expected:
         if self.moment is Moment.ENDING:
             return Expected(reasons=frozenset({"deleted"}), within_s=CLOSE_S)
         if self._is_harmless:
@@ -87,7 +103,7 @@ class Strike:
 
 
 def matrix(sandbox: str) -> list[Strike]:
-    """Return the cells on a session's own processes, for a sandbox mode."""
+    """Return the cells on processes of a session and of its host, for a sandbox mode."""
     strikes = []
     for means in Means:
         for moment in Moment:
@@ -105,9 +121,9 @@ def daemon_strikes() -> list[Strike]:
 
 def quick_strikes(sandbox: str) -> list[Strike]:
     """Return the cells that are cheap enough for the test suite."""
-    victims = [Victim.BROWSER, Victim.DRIVER, Victim.HOST]
-    if sandbox != "none":
-        victims += [Victim.HOST_SANDBOX, Victim.BROWSER_SANDBOX]
+    victims = [Victim.BROWSER, Victim.BROWSER_SANDBOX, Victim.DRIVER, Victim.HOST, Victim.HOST_SANDBOX]
+    if sandbox == "none":
+        victims = [victim for victim in victims if victim not in SANDBOXES]
     return [Strike(moment=Moment.LIVE, victim=victim, means=Means.KILL) for victim in victims]
 
 

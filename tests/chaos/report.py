@@ -13,11 +13,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.matrix import LET_GO_S
 from tests.chaos.trial import Result
 
 _HEADINGS = (
     "moment", "victim", "means", "end reason", "seconds", "processes", "directories", "ledger entries",
-    "file descriptors", "second session", "master",
+    "file descriptors", "same host", "other host", "master",
 )  # fmt: skip
 _NOTES = """\
 Each row is one session of a real daemon and a real Firefox. *Seconds* counts from the signal to the
@@ -25,11 +26,23 @@ moment at which the session has ended and nothing of it is left; where the sessi
 ("lived on"), it is deleted after 3 s, and the seconds count from then. A process that is stopped, not
 killed, is noticed by the creation's deadline ({creation_s:g} s here), by the heartbeat (15 s), or by the
 grace of a polite close (5 s). *Processes*, *directories* and *ledger entries* are what is left then;
-*file descriptors* is the daemon's growth against before, none if it has fewer. The *second session* is
-live all the while in the same daemon; *master* is a hash of the whole master profile. Where the daemon is
-killed, *seconds* counts until its last process is gone without help, and the rest is what the next daemon
-left after its start and its end. A daemon that is stopped goes on after 3 s. When the session is ending,
-its browser has been stopped before, so that the close takes its grace.
+*file descriptors* is the daemon's growth against before, none if it has fewer. *Master* is a hash of the
+whole master profile.
+
+A browser host serves several sessions. *Same host* tells of a second session, in the same host as that of
+the row; *other host* of two more, in another host of the same daemon. *Live* are sessions whose browser,
+driver and host are the very processes that they were. What strikes a host, or the driver in it, ends all
+sessions in it and no others: where that is "browser_lost", the second session and the host count too for
+what is left, and beside it are the seconds from the signal until nothing was left of both. Where a host or
+its driver is stopped, an end takes up to {let_go_s:g} s more: so long it may take to let go of a session,
+before it is killed. A host whose sandbox was stopped goes on; its driver is killed at the end of the row,
+with the sandbox stopped still, and nothing may be left of that either. The one idle host that a daemon keeps
+ready is not counted; a second one would be.
+
+Where the daemon is killed, *seconds* counts until its last process is gone
+without help, and the rest is what the next daemon left after its start and its end. A daemon that is stopped
+goes on after 3 s. When the session is ending, its browser has been stopped before, so that the close takes
+its grace.
 """
 
 
@@ -46,6 +59,7 @@ def cells_of(result: Result) -> tuple[str, ...]:
         str(result.entries),
         "-" if result.descriptors is None else str(max(0, result.descriptors)),
         result.second,
+        result.others,
         result.master,
     )
 
@@ -83,7 +97,7 @@ def write_page(
         "",
         f"Machine: {_machine()}.",
         "",
-        _NOTES.format(creation_s=creation_s),
+        _NOTES.format(creation_s=creation_s, let_go_s=LET_GO_S),
     ]
     for sandbox in dict.fromkeys(result.sandbox for result in results):
         lines += [f"## sandbox = {sandbox}", "", _line(_HEADINGS), _line(["---"] * len(_HEADINGS))]
@@ -108,7 +122,7 @@ def read_page(path: Path) -> list[Result]:
         texts = [text.strip() for text in line.strip("| ").split(" | ")]
         is_row = sandbox and len(texts) == len(_HEADINGS) and texts[4].replace(".", "").isdigit()
         if is_row and "**" not in line:
-            moment, victim, means, end, seconds, *counts, growth, second, master = texts
+            moment, victim, means, end, seconds, *counts, growth, second, others, master = texts
             processes, directories, entries = map(int, counts)
             results.append(
                 Result(
@@ -123,6 +137,7 @@ def read_page(path: Path) -> list[Result]:
                     entries=entries,
                     descriptors=None if growth == "-" else int(growth),
                     second=second,
+                    others=others,
                     master=master,
                 )
             )

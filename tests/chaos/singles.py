@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,29 +14,14 @@ from pathlib import Path
 import attrs
 import psutil
 
+from tests.chaos.daemon import Daemon, Request
+from tests.chaos.daemon_trials import kill_and_count, sweep_after
+from tests.chaos.lane import LIVE, LOST, Lane, open_lane
 from tests.chaos.matrix import CLOSE_S, NOTICE_S, Expected, Moment
 from tests.chaos.stage import Page
-from tests.chaos.trial import (
-    Result,
-    Subject,
-    check,
-    descriptor_growth,
-    kill_and_count,
-    observe,
-    subject_at,
-    sweep_after,
-)
-from tests.chaos.world import (
-    CREATION_S,
-    Base,
-    Daemon,
-    Lane,
-    Request,
-    Trouble,
-    add_ballast,
-    open_lane,
-    wait_for,
-)
+from tests.chaos.trial import Result, Subject, check, count, observe, subject_at
+from tests.chaos.victims import Victim, find, host_of
+from tests.chaos.world import CREATION_S, POLL_S, Base, Trouble, add_ballast, wait_for
 
 # A sample of what a session uses is taken every 5 s.
 _SAMPLE_S = 5.0
@@ -87,7 +73,9 @@ def singles() -> list[Single]:
         Single(moment="cloning", victim="clones directory", means="unwritable", run=_unwritable),
         Single(moment="live", victim="clone", means="deleted", run=_clone_deleted),
         Single(moment="before", victim="file descriptors", means="used up", run=_no_descriptors),
-        Single(moment="4 live sessions", victim="daemon", means="SIGKILL", run=_four_live),
+        Single(moment="no session", victim="idle host", means="SIGKILL", run=_idle_host),
+        Single(moment="4 live sessions", victim="host", means="SIGKILL", run=_four_lose_host),
+        Single(moment="4 live sessions", victim="daemon", means="SIGKILL", run=_four_lose_daemon),
     ]
 
 
@@ -189,27 +177,14 @@ def _refused(
     result.seconds = time.monotonic() - since
     details: dict[str, object] = body.get("error_details", {})
     result.end = f"{status} {details.get('code')}"
-    result.descriptors = descriptor_growth(daemon, before)
-    _count_beside_second(lane, result)
+    _count_beside_second(lane, result, before)
     return status, details
 
 
-def _count_beside_second(lane: Lane, result: Result) -> None:
-    """Count what there is besides what belongs to the second session."""
-    daemon = lane.daemon
-    owned = daemon.get("/leaks")["owned"]
-    result.processes = len([item for item in owned["processes"] if item["session"] != lane.second])
-    result.directories = daemon.directories() - (daemon.directories(lane.second) if lane.second else 0)
-    result.entries = daemon.entries() - (daemon.entries(lane.second) if lane.second else 0)
-    result.second = lane.second_state()
-    result.master = lane.master_state()
-    result.expect(daemon.leaked() == 0, "/leaks is not empty")
-    result.expect(result.processes == 0, f"{result.processes} processes are left")
-    result.expect(result.directories == 0, f"{result.directories} directories are left")
-    result.expect(result.entries == 0, f"{result.entries} ledger entries are left")
-    result.expect((result.descriptors or 0) <= 0, f"{result.descriptors} more file descriptors")
-    result.expect(result.second in {"live", "-"}, f"second session is {result.second}")
-    result.expect(result.master == "same", "the master changed")
+def _count_beside_second(lane: Lane, result: Result, descriptors: int) -> None:
+    """Count what there is besides what belongs to the second session, which has to be undisturbed."""
+    count(lane, result, descriptors)
+    result.expect(result.second in {LIVE, "-"}, f"second session is {result.second}")
 
 
 def _disk_full(base: Base, sandbox: str, result: Result) -> None:
@@ -278,17 +253,69 @@ def _no_descriptors(base: Base, sandbox: str, result: Result) -> None:
         process.rlimit(psutil.RLIMIT_NOFILE, (_soft, hard))
         result.expect(daemon.process.poll() is None, "the daemon has ended")
         result.expect(daemon.get("/health") == {"status": "ok"}, "the daemon does not answer any more")
-        result.descriptors = descriptor_growth(daemon, before)
-        _count_beside_second(lane, result)
+        _count_beside_second(lane, result, before)
 
 
-def _four_live(base: Base, sandbox: str, result: Result) -> None:
+def _idle_host(base: Base, sandbox: str, result: Result) -> None:
+    """A host that nobody uses may die: nothing is left of it, and the next session has another."""
+    with open_lane(base, sandbox, second=False) as lane:
+        daemon = lane.daemon
+        idle = wait_for(daemon.idle_host, CREATION_S, "a host is kept ready")
+        host = wait_for(lambda: find(Victim.HOST, idle), CREATION_S, "it runs")
+        before = daemon.descriptors()
+        os.kill(host.pid, signal.SIGKILL)
+        _wait_gone(daemon, [idle], NOTICE_S, result)
+        with subject_at(lane, Moment.LIVE) as subject:
+            result.expect(subject.host() != idle, "the next session is in the host that was killed")
+            subject.descriptors = before
+            took = result.seconds
+            expected = Expected(reasons=frozenset({"deleted"}), within_s=CLOSE_S, may_live_on=True)
+            observe(subject, expected, time.monotonic(), result)
+            result.seconds, result.end = took, f"the next session {result.end}"
+        check(subject, result)
+
+
+def _four_lose_host(base: Base, sandbox: str, result: Result) -> None:
+    """What ends with a host are all its sessions, and nothing of them is left."""
+    with _four_live(base, sandbox) as lane:
+        daemon = lane.daemon
+        sessions = list(daemon.sessions())
+        markers = [f"{daemon.owner()}.{session}" for session in sessions]
+        hosts = {host_of(marker) for marker in markers}
+        if len(hosts) != 1 or not (host := hosts.pop()):
+            raise Trouble("the sessions are not in one host")
+        before = daemon.descriptors()
+        os.kill(wait_for(lambda: find(Victim.HOST, host), 5, "the host is found").pid, signal.SIGKILL)
+        _wait_gone(daemon, [host, *markers], 2 * NOTICE_S, result)  # four clones are to be removed
+        wait_for(lambda: not daemon.sessions(), NOTICE_S, "all sessions have ended")
+        result.end = ", ".join(sorted({str(daemon.session(session)["end_reason"]) for session in sessions}))
+        result.expect(result.end == LOST, f"end reasons are {result.end}")
+        count(lane, result, before)
+
+
+def _wait_gone(daemon: Daemon, markers: list[str], within_s: float, result: Result) -> None:
+    """Wait until nothing is left of sessions and hosts, and note how long that took."""
+    since = time.monotonic()
+    while any(daemon.left(*markers)) and time.monotonic() < since + 2 * within_s:
+        time.sleep(POLL_S)
+    result.seconds = time.monotonic() - since
+    result.expect(result.seconds <= within_s, f"bound is {within_s:g} s")
+
+
+def _four_lose_daemon(base: Base, sandbox: str, result: Result) -> None:
+    with _four_live(base, sandbox) as lane:
+        result.seconds = kill_and_count(lane, result)
+        result.end = "-"
+        sweep_after(lane, sandbox, result)
+
+
+@contextlib.contextmanager
+def _four_live(base: Base, sandbox: str) -> Iterator[Lane]:
+    """Run a daemon with as many live sessions as a host serves."""
     with open_lane(base, sandbox) as lane:
         for _ in range(3):
             with base.launches:
                 status, body = lane.daemon.send("POST", "/tiktok/session").answer(CREATION_S + 5)
             if status != 200:
                 raise Trouble(f"no session: {status} {body}")
-        result.seconds = kill_and_count(lane, result)
-        result.end = "-"
-        sweep_after(lane, sandbox, result)
+        yield lane

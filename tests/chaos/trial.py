@@ -8,29 +8,17 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from tests.chaos.matrix import NOTICE_S, PAGES, Expected, Means, Moment, Strike
+from tests.chaos.daemon import Counts, Daemon, Request
+from tests.chaos.lane import LIVE, LOST, Bystander, Lane
+from tests.chaos.matrix import NOTICE_S, PAGES, Expected, Moment, Strike
 from tests.chaos.stage import Page
-from tests.chaos.victims import Process, Victim, find, marked
-from tests.chaos.world import (
-    CREATION_S,
-    POLL_S,
-    Base,
-    Daemon,
-    Lane,
-    Request,
-    Trouble,
-    left_of,
-    open_daemon,
-    open_lane,
-    wait_for,
-)
+from tests.chaos.victims import HOST_PARTS, Process, Victim, find, host_of
+from tests.chaos.world import CREATION_S, POLL_S, Trouble, wait_for
 
 _TRIES = 3
 _SLACK_S = 6.0
 _WATCH_S = 3.0
 _SETTLE_S = 2.0
-_PAUSE_S = 3.0
-_GONE_S = 5.0
 _BEFORE_LIVE = {Moment.LAUNCHING, Moment.NAVIGATING, Moment.JUDGING}
 
 
@@ -49,6 +37,7 @@ class Result:
     entries: int = 0
     descriptors: int | None = None
     second: str = "-"
+    others: str = "-"
     master: str = "-"
     problems: list[str] = attrs.field(factory=list)
 
@@ -67,7 +56,7 @@ class Subject:
     marker: str
     creation: Request
     descriptors: int
-    began: float = attrs.field(factory=time.monotonic)
+    began: float = attrs.field(factory=time.monotonic, init=False)
     _deletion: Request | None = attrs.field(default=None, init=False)
 
     @property
@@ -89,13 +78,19 @@ class Subject:
         for request in filter(None, (self.creation, self._deletion)):
             request.hang_up()
 
-    def left(self) -> tuple[int, int, int]:
+    def left(self) -> Counts:
         """Return how many of its processes, directories and ledger entries there are."""
-        return left_of(self.daemon, self.marker, self.id)
+        return self.daemon.left(self.marker)
+
+    def host(self) -> str | None:
+        """Return the marker of its host; before its browser runs, that of the one it has to come to."""
+        second = self.lane.second
+        return host_of(self.marker) or (second.host if second else None)
 
     def find(self, victim: Victim) -> Process | None:
-        """Return one of its processes."""
-        return find(victim, self.marker)
+        """Return one of its processes, or of its host's."""
+        marker = self.host() if victim in HOST_PARTS else self.marker
+        return find(victim, marker) if marker else None
 
 
 @contextlib.contextmanager
@@ -173,10 +168,13 @@ def attempt(lane: Lane, cell: Strike, trial: Callable[[Result], None]) -> Result
 
 
 def _strike(lane: Lane, cell: Strike, result: Result) -> None:
+    second = lane.start_second()
     with subject_at(lane, cell.moment) as subject:
         if cell.victim is Victim.BROWSER_SANDBOX:  # which is one once the browser is in it
             wait_for(lambda: subject.find(Victim.BROWSER), 5, "a browser is found")
         victim = wait_for(lambda: subject.find(cell.victim), 5, f"a {cell.victim.value} is found")
+        if subject.host() != second.host:
+            raise Trouble("the second session is in another host")
         if subject.state() != cell.moment.value:
             raise Trouble(f"{cell.moment.value} was over too soon")
         if time.monotonic() > subject.began + CREATION_S - NOTICE_S and cell.moment in _BEFORE_LIVE:
@@ -184,7 +182,26 @@ def _strike(lane: Lane, cell: Strike, result: Result) -> None:
         os.kill(victim.pid, cell.means.value)
         struck = time.monotonic()
         observe(subject, cell.expected, struck, result)
-    check(subject, result)
+    if cell.ends_host:
+        host_end = _wait_for_host_end(second, struck, cell.host_ends_within_s, result)
+    check(subject, result, second=LOST if cell.ends_host else LIVE)
+    if cell.ends_host:
+        result.second += f" {host_end:.1f} s"
+    elif cell.victim in HOST_PARTS:  # its sandbox is stopped still
+        if driver := second.find(Victim.DRIVER):
+            os.kill(driver.pid, signal.SIGKILL)
+        _wait_for_host_end(second, time.monotonic(), NOTICE_S, result)
+        result.expect(second.state() == LOST, f"after its host's end the second session is {second.state()}")
+
+
+def _wait_for_host_end(second: Bystander, since: float, within_s: float, result: Result) -> float:
+    """Return how long after `since` nothing was left of the second session and its host."""
+    while any(left := second.left()) and time.monotonic() < since + within_s + _SLACK_S:
+        time.sleep(POLL_S)
+    seconds = time.monotonic() - since
+    result.expect(not any(left), f"{left} are left of the second session and its host")
+    result.expect(seconds <= within_s, f"the bound for the second session is {within_s:g} s")
+    return seconds
 
 
 def observe(subject: Subject, expected: Expected, since: float, result: Result) -> None:
@@ -223,20 +240,32 @@ def observe(subject: Subject, expected: Expected, since: float, result: Result) 
             result.expect(status >= 400, f"the creation was answered with {status}")
 
 
-def check(subject: Subject, result: Result) -> None:
-    """Count what is left of a session that has ended."""
-    daemon = subject.daemon
-    result.processes, result.directories, result.entries = subject.left()
-    result.descriptors = descriptor_growth(daemon, subject.descriptors)
-    result.second = subject.lane.second_state()
-    result.master = subject.lane.master_state()
+def check(subject: Subject, result: Result, *, second: str = LIVE) -> None:
+    """Count what is left of a session that has ended, and look what has become of those beside it."""
+    count(subject.lane, result, subject.descriptors)
+    state = subject.lane.second_state()
+    result.expect(state in {second, "-"}, f"the session in the same host is {state}")
+
+
+def count(lane: Lane, result: Result, descriptors: int) -> None:
+    """Count what there is besides what belongs to sessions that live on, once the daemon has settled."""
+    daemon = lane.daemon
+    known = lane.known()
+    deadline = time.monotonic() + _SETTLE_S
+    while (any(daemon.strays(*known)) or lane.second_state() == "ending") and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    result.processes, result.directories, result.entries = daemon.strays(*known)
+    result.descriptors = descriptor_growth(daemon, descriptors)
+    result.second = lane.second_state()
+    result.others = lane.others_state()
+    result.master = lane.master_state()
     leaked = daemon.leaked()
     result.expect(result.processes == 0, f"{result.processes} processes are left")
     result.expect(result.directories == 0, f"{result.directories} directories are left")
     result.expect(result.entries == 0, f"{result.entries} ledger entries are left")
     result.expect(leaked == 0, f"/leaks shows {leaked}")
     result.expect(result.descriptors <= 0, f"{result.descriptors} more file descriptors")
-    result.expect(result.second in {"live", "-"}, f"second session is {result.second}")
+    result.expect(result.others in {LIVE, "-"}, f"sessions in another host are {result.others}")
     result.expect(result.master == "same", "the master changed")
 
 
@@ -246,5 +275,3 @@ def descriptor_growth(daemon: Daemon, before: int) -> int:
     while (growth := daemon.descriptors() - before) > 0 and time.monotonic() < deadline:
         time.sleep(POLL_S)
     return growth
-
-

@@ -1,4 +1,4 @@
-"""Who can die: processes of hosts and of sessions, told by the markers that they carry and by what they run."""
+"""Who can die: processes of hosts and sessions, told by the markers that they carry and by what they run."""
 
 import contextlib
 import enum

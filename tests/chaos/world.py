@@ -21,7 +21,7 @@ from tests.real.conftest import GREENROOM
 
 CREATION_S = 20.0
 POLL_S = 0.03
-RUN = "CHAOSRUN_OF_GREENROOM"
+RUN = "CHAOS_RUN_OF_GREENROOM"
 _START_S = 40.0
 _STOP_S = 25.0
 _BALLAST_BYTES = 1 << 30
@@ -137,5 +137,3 @@ def stop(process: "subprocess.Popen[str]") -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait(_STOP_S)
-
-

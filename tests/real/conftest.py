@@ -13,10 +13,12 @@ from typing import Any
 
 import attrs
 import httpx
+import psutil
 import pytest
 import trio
 
-from actors.browser import own_processes
+from actors.browser import marked_processes, own_processes
+from actors.owner import HOST_PREFIX, OWNER
 from web.daemon import open_daemon
 from web.settings import DaemonSettings
 
@@ -116,8 +118,16 @@ class Client:
         return session
 
     def left(self) -> tuple[int, int]:
-        """Return the numbers of browser processes and of clones."""
-        return len(own_processes()), len(clones_in(self.clones_dir))
+        """Return the numbers of browser processes and of clones; the host that is kept ready is neither."""
+        return len(browser_processes()), len(clones_in(self.clones_dir))
+
+
+def browser_processes() -> list[psutil.Process]:
+    """Return the processes of this process's sessions, without those of the hosts that they are in."""
+    of_hosts = f".{HOST_PREFIX}"
+    return [
+        process for process, mark in marked_processes() if mark.startswith(OWNER) and of_hosts not in mark
+    ]
 
 
 @contextlib.asynccontextmanager
@@ -130,7 +140,8 @@ async def open_client(settings: DaemonSettings, **changes: Any) -> AsyncIterator
     ):
         client = Client(http, settings.clones_dir)
         yield client
-    assert client.left() == (0, 0)
+    assert own_processes() == []
+    assert clones_in(settings.clones_dir) == []
 
 
 def clones_in(clones_dir: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from supervisor import SupervisorConfig
 from tests.actors.profile_trees import make_profile
 from tests.real.conftest import COMMAND_S, GREENROOM, fingerprint, running
 from tests.soak.plans import browser_plan, browserless_plan, soak_config
-from tests.soak.report import Setting, rate, result_table, write_section
+from tests.soak.report import Setting, hosts, rate, result_table, write_section
 from tests.soak.running import Plan, Soak, Tally, hurried
 
 _CONSOLE = Console()
@@ -86,6 +86,7 @@ def _soak(plan: Plan, folder: Path, sandbox: str, url: str, report: Path) -> boo
     write_section(report, setting, tally)
     _CONSOLE.print(result_table(tally))
     _CONSOLE.print(f"{setting.title}: {tally.cycles:,} cycles in {tally.seconds:.0f} s, {rate(tally)}")
+    _CONSOLE.print(hosts(tally))
     for failure in tally.failures or ["nothing left behind"]:
         _CONSOLE.print(failure)
     return bool(tally.failures)

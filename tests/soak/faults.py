@@ -2,7 +2,7 @@
 
 import enum
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 import trio
@@ -63,23 +63,31 @@ REASONS: Mapping[Fault, frozenset[EndReason]] = {
     Fault.CLONE_FAILS: frozenset({EndReason.FAILED}),
 }
 
+OF_HOST = frozenset({Fault.HOST_KILLED, Fault.GARBAGE, Fault.STOPPED})
+"""What strikes all sessions in a host."""
+
 
 @attrs.define(eq=False, kw_only=True)
 class Cycle:
-    """One session of a soak: what is to go wrong with it, and how it ended."""
+    """One session of a soak: what is to go wrong with it, and how it ended.
+
+    It is in a host with others, unless it is `alone`; `host` is set once it has its place there.
+    """
 
     fault: Fault
     moment: SessionState | None
     delay_s: float
+    alone: bool
     session_id: str = ""
+    host: str = ""
     begun: trio.Event = attrs.field(factory=trio.Event)
     struck: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
     reason: EndReason | None = None
 
     @property
-    def surprising(self) -> bool:
-        """Whether it ended for another reason than its fault explains."""
+    def explained(self) -> bool:
+        """Whether it ended for a reason that its fault explains."""
         # A fault may come a moment too late, or while the session ends anyway: it has then expired. Judging
         # takes less time than striking from outside.
         is_outside = self.fault is Fault.STOPPED and self.moment is SessionState.JUDGING
@@ -89,15 +97,25 @@ class Cycle:
         allowed = REASONS[self.fault]
         allowed |= {EndReason.EXPIRED} if late else set()
         allowed |= {EndReason.NOT_LOGGED_IN} if unseen else set()
-        return self.reason not in allowed
+        return self.reason in allowed
+
+    def explained_by(self, strikes: Collection[Fault]) -> bool:
+        """Return whether it ended for a reason that strikes at its host explain, meant for others there."""
+        allowed = _LOST if strikes else frozenset()
+        allowed |= {EndReason.NOT_LOGGED_IN} if Fault.STOPPED in strikes else set()
+        return self.reason in allowed
 
 
-def draw(source: random.Random, weights: Mapping[Fault, int], delay_s: float) -> Cycle:
-    """Return the next cycle; what has a delay strikes within `delay_s` seconds."""
+def draw(source: random.Random, weights: Mapping[Fault, int], delay_s: float, alone: float) -> Cycle:
+    """Return the next cycle; what has a delay strikes within `delay_s` seconds.
+
+    Of those whose fault strikes a whole host, the part `alone` has a host for itself.
+    """
     (fault,) = source.choices(list(weights), list(weights.values()))
     moments = MOMENTS.get(fault)
     return Cycle(
         fault=fault,
         moment=source.choice(moments) if moments else None,
         delay_s=source.uniform(0, delay_s),
+        alone=source.random() < alone and fault in OF_HOST,
     )

@@ -5,21 +5,22 @@ from pathlib import Path
 
 from supervisor import SupervisorConfig
 from tests.soak.faults import Fault
-from tests.soak.running import Plan
+from tests.soak.running import SESSIONS_PER_HOST, Plan
 
 # Of 100 cycles each. Silent hosts cost seconds, hence few of them.
 _BROWSERLESS: Mapping[Fault, int] = {
     Fault.NONE: 25,
     Fault.DELETED: 15,
     Fault.CALLER_LEFT: 15,
-    Fault.HOST_KILLED: 15,
-    Fault.GARBAGE: 8,
+    Fault.HOST_KILLED: 12,
+    Fault.BROWSER_KILLED: 8,
+    Fault.GARBAGE: 5,
     Fault.STOPPED: 2,
     Fault.UNANSWERED: 2,
     Fault.LAUNCH_REFUSED: 5,
     Fault.UNREACHABLE: 3,
     Fault.NOT_LOGGED_IN: 5,
-    Fault.CLONE_FAILS: 5,
+    Fault.CLONE_FAILS: 3,
 }
 _BROWSER: Mapping[Fault, int] = {
     Fault.NONE: 25,
@@ -45,6 +46,7 @@ def browserless_plan(cycles: int, concurrency: int, seed: int) -> Plan:
         delay_s=0.25,
         stalled_s=2.5,
         heartbeat_s=0.5,
+        alone=0.9,  # so that most others live long enough for their own faults
     )
 
 
@@ -59,6 +61,7 @@ def browser_plan(cycles: int, concurrency: int, seed: int) -> Plan:
         delay_s=6.0,
         stalled_s=8.0,
         heartbeat_s=1.0,
+        alone=0,
     )
 
 
@@ -72,6 +75,7 @@ def soak_config(plan: Plan, folder: Path, sandbox: str, url: str) -> SupervisorC
         sandbox=sandbox,
         max_sessions=4 * plan.concurrency,
         max_launching=plan.concurrency,
+        sessions_per_host=SESSIONS_PER_HOST,
         warm_sessions=0,
         max_session_duration=0.15 if plan.browserless else 2.0,
         session_creation_timeout=5.0 if plan.browserless else 30.0,

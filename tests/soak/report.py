@@ -16,24 +16,37 @@ from rich.table import Table
 from actors.browser import Sandbox
 from tests.soak.faults import MOMENTS, Fault
 from tests.soak.measuring import Footprint
-from tests.soak.running import Plan, Tally
+from tests.soak.running import MAX_SERVED, SESSIONS_PER_HOST, Plan, Tally
 
-_PREFACE = """# Soak
+_PREFACE = f"""# Soak
 
 Sessions created and ended by the thousand through `open_supervisor`, each with a fault drawn at random, and a
 count of what is left. `make soak` runs it and writes this page; each section tells of one run, the last of
 its kind. Real in all of them: the supervisor, the ledger, the clones of a master profile, the cells, the
-host processes and the protocol with them. Without a browser, the host is a small script that speaks the
-protocol and starts `sleep` in the browser's cell.
+host processes, the pool that shares them, and the protocol with them. Without a browser, the host is a small
+script that speaks the protocol and starts `sleep` in the browser's cell.
+
+Sessions share hosts, up to {SESSIONS_PER_HOST} at once in each; a host is replaced after {MAX_SERVED}. What
+strikes a host ends all sessions in it: "with its host" in the table are those that ended by a fault that was
+meant for another. Without a browser, most sessions whose fault strikes a whole host have one for themselves.
 
 After each cycle its clone, its temporary directory and its ledger entry are looked for; after each tenth of
-the cycles, when no session exists, all processes of the machine and the daemon's directory; at the end, all
-processes once more and the clones directory. Memory is that of the process in which the supervisor runs, the
+the cycles, when no session exists, all processes of the machine and the daemon's directory, in which there
+may then be one host that the pool keeps ready; at the end, all processes once more and the clones directory.
+*Hosts* that are left behind are those beyond that one, and at any cycle's end those that could take sessions
+beyond what sessions at once need, and one. Memory is that of the process in which the supervisor runs, the
 soak's own included. So that few minutes do for many cycles, a host counts as stalled early, sessions last a
 second or two at most, and a tenth of the cycles is remembered as ended (the daemon remembers 10,000, or
 15 minutes).
 """
-_LEAKABLE = ("processes", "directories", "entries", "file descriptors", "changes to the master profile")
+_LEAKABLE = (
+    "processes",
+    "hosts",
+    "directories",
+    "entries",
+    "file descriptors",
+    "changes to the master profile",
+)
 _MB = 1 << 20
 
 
@@ -79,6 +92,8 @@ def _section(setting: Setting, tally: Tally) -> Iterable[str]:
     yield ""
     yield from _markdown(("fault", "moments", "cycles", "ended"), fault_rows(tally))
     yield ""
+    yield f"{hosts(tally)}; {plan.max_hosts} are allowed."
+    yield ""
     yield from _markdown(("left behind", "count"), [(name, str(tally.leaks[name])) for name in _LEAKABLE])
     yield ""
     yield from _markdown(("of the supervisor's process", *_HEADINGS), footprint_rows(tally))
@@ -114,6 +129,14 @@ def _row(found: Footprint) -> tuple[str, ...]:
 def rate(tally: Tally) -> str:
     """Return how fast it was."""
     return f"{tally.cycles / tally.seconds:.1f} a second" if tally.seconds else ""
+
+
+def hosts(tally: Tally) -> str:
+    """Return how many hosts the pool had, and for how many sessions."""
+    return (
+        f"{tally.in_hosts:,} sessions shared {tally.hosts:,} hosts of the pool, "
+        f"of which at most {tally.most_hosts} could take sessions at once"
+    )
 
 
 def result_table(tally: Tally) -> Table:

@@ -1,34 +1,43 @@
 """The soak itself: ten batches of cycles; after each, everything must be gone."""
 
 import contextlib
+import math
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
 import trio
 
-from actors.browser import link, own_processes
+from actors.browser import HostPool, link, own_processes, pool
+from actors.errors import BrowserLost
 from actors.events import SessionEvent
 from actors.lifecycle import SessionState
-from actors.ports import Owned
 from supervisor import GreenroomError, Supervisor, SupervisorConfig, open_supervisor, supervisor
 from supervisor.world import RealWorld
 from tests.soak.faults import Cycle, Fault, draw
 from tests.soak.measuring import Footprint
-from tests.soak.worlds import is_struck_from_outside, open_faulty_world, strike_when_struck
+from tests.soak.worlds import Struck, is_struck_from_outside, open_faulty_world, strike_when_struck
 
 BATCHES = 10
 # Above this growth of memory, from the first tenth to the end, a soak has failed.
 MAX_GROWTH_BYTES = 2 << 20
+SESSIONS_PER_HOST = 4
+# A host of the pool is replaced after so few sessions, so that many are.
+MAX_SERVED = 10
+# How long hosts that are not needed any more may take to end, and the one that is kept to start.
+_SETTLE_S = 10.0
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What a soak is to do. Times are seconds."""
+    """What a soak is to do. Times are seconds.
+
+    The part `alone` of what strikes a whole host has a host for itself.
+    """
 
     cycles: int
     concurrency: int
@@ -38,14 +47,26 @@ class Plan:
     delay_s: float
     stalled_s: float
     heartbeat_s: float
+    alone: float
     batches: int = BATCHES
+
+    @property
+    def max_hosts(self) -> int:
+        """How many hosts that can take sessions the pool may have: as few as can be, and an idle one."""
+        return math.ceil(self.concurrency / SESSIONS_PER_HOST) + 1
 
 
 @attrs.define(eq=False, kw_only=True)
 class Tally:
-    """What a soak has found."""
+    """What a soak has found.
+
+    `hosts` were shared by the sessions `in_hosts`; at most `most_hosts` of them could take sessions at once.
+    """
 
     cycles: int = 0
+    hosts: int = 0
+    in_hosts: int = 0
+    most_hosts: int = 0
     ends: Counter[tuple[str, str]] = attrs.field(factory=Counter)
     leaks: Counter[str] = attrs.field(factory=Counter)
     surprises: list[str] = attrs.field(factory=list)
@@ -80,6 +101,8 @@ class Soak:
     tally: Tally = attrs.field(factory=Tally, init=False)
     _source: random.Random = attrs.field(init=False)
     _cycles: dict[str, Cycle] = attrs.field(factory=dict, init=False)
+    _struck: Struck = attrs.field(factory=lambda: defaultdict(set), init=False)
+    _hosts: set[str] = attrs.field(factory=set, init=False)
     _next: Cycle | None = attrs.field(default=None, init=False)
     _one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
@@ -93,7 +116,7 @@ class Soak:
             for batch in range(self.plan.batches):
                 last = self.plan.cycles * (batch + 1) // self.plan.batches
                 await self._run_batch(sessions, real, last - self.tally.cycles)
-                await self._look_for_leaks(sessions)
+                await self._look_for_leaks(sessions, real.browsers)
                 self.tally.footprints.append(Footprint.now())
                 self.on_batch(self.tally)
         self.tally.seconds = time.monotonic() - started
@@ -109,14 +132,16 @@ class Soak:
     ) -> AsyncIterator[tuple[Supervisor, RealWorld]]:
         browserless = self.plan.browserless
         async with open_faulty_world(
-            config, broken, self._cycles.__getitem__, browserless=browserless
+            config, broken, self._cycles.__getitem__, self._struck, browserless=browserless
         ) as worlds:
             faulty, real = worlds
             async with open_supervisor(config, world=faulty, subscriber=self._hear) as sessions:
                 yield sessions, real
 
     async def _run_batch(self, sessions: Supervisor, real: RealWorld, count: int) -> None:
-        waiting = iter([draw(self._source, self.plan.weights, self.plan.delay_s) for _ in range(count)])
+        waiting = iter(
+            [draw(self._source, self.plan.weights, self.plan.delay_s, self.plan.alone) for _ in range(count)]
+        )
         async with trio.open_nursery() as nursery:
             for _ in range(self.plan.concurrency):
                 nursery.start_soon(self._work, sessions, real, waiting)
@@ -133,7 +158,7 @@ class Soak:
                 nursery.start_soon(_call, sessions, cycle)
                 await cycle.begun.wait()
             if is_struck_from_outside(cycle, browserless=self.plan.browserless):
-                nursery.start_soon(strike_when_struck, real, cycle)
+                nursery.start_soon(strike_when_struck, real, cycle, self._struck)
             if cycle.fault is Fault.DELETED:
                 await trio.sleep(cycle.delay_s)
                 await sessions.end_session(cycle.session_id)
@@ -161,24 +186,49 @@ class Soak:
         """Count a cycle, and what is left of it."""
         assert cycle.reason is not None
         self.tally.cycles += 1
-        self.tally.ends[cycle.fault.value, cycle.reason.value] += 1
-        if cycle.surprising:
+        reason = cycle.reason.value
+        if not cycle.explained and cycle.explained_by(self._struck.get(cycle.host, ())):
+            reason += " with its host"
+        elif not cycle.explained:
             moment = f" while {cycle.moment.value}" if cycle.moment else ""
-            self.tally.surprises.append(f"{cycle.fault.value}{moment}: {cycle.reason.value}")
-        folder = real.profiles.ledger.folder
-        for name in (cycle.session_id, f"{cycle.session_id}.tmp"):
-            self.tally.leaks["directories"] += os.path.lexists(folder / name)
-        entry = folder / "ledger" / f"{cycle.session_id}.json"
-        self.tally.leaks["entries"] += os.path.lexists(entry)
+            self.tally.surprises.append(f"{cycle.fault.value}{moment}: {reason}")
+        self.tally.ends[cycle.fault.value, reason] += 1
+        for name in (cycle.session_id, cycle.host) if cycle.alone else (cycle.session_id,):
+            self._count_left(real.profiles.ledger.folder, name)
+        self._count_hosts(cycle, real.browsers)
         self.on_cycle(self.tally)
 
-    async def _look_for_leaks(self, sessions: Supervisor) -> None:
-        """Count what is owned at a moment at which no session exists."""
+    def _count_left(self, folder: Path, name: str) -> None:
+        for path in (folder / name, folder / f"{name}.tmp"):
+            self.tally.leaks["directories"] += bool(name) and os.path.lexists(path)
+        self.tally.leaks["entries"] += os.path.lexists(folder / "ledger" / f"{name}.json")
+
+    def _count_hosts(self, cycle: Cycle, hosts: HostPool) -> None:
+        if cycle.host and not cycle.alone:
+            self._hosts.add(cycle.host)
+            self.tally.in_hosts += 1
+        able = [member for member in hosts._members if not member.is_over and member.served < pool.MAX_SERVED]
+        self.tally.most_hosts = max(self.tally.most_hosts, len(able))
+        self.tally.leaks["hosts"] += max(0, len(able) - self.plan.max_hosts)
+
+    async def _look_for_leaks(self, sessions: Supervisor, hosts: HostPool) -> None:
+        """Count what is owned at a moment at which no session exists, but for one host that is ready."""
         while await sessions.list_sessions():  # the last one has said that it ended, and is just going
             await trio.lowlevel.checkpoint()
+        with trio.move_on_after(_SETTLE_S):
+            while len(hosts.ids) > 1:
+                await trio.sleep(0.01)
+            for member in list(hosts._members):
+                with contextlib.suppress(BrowserLost):
+                    await (await member.wait_open()).link.wait_ready()
         owned = (await sessions.find_leaks()).owned
-        for field in attrs.fields(Owned):
-            self.tally.leaks[field.name] += len(getattr(owned, field.name))
+        self.tally.leaks["processes"] += sum(item.session not in owned.hosts for item in owned.processes)
+        self.tally.leaks["directories"] += sum(item.session not in owned.hosts for item in owned.directories)
+        self.tally.leaks["entries"] += sum(name not in owned.hosts for name in owned.entries)
+        self.tally.leaks["hosts"] += max(0, len(owned.hosts) - 1)
+        self.tally.hosts += len(self._hosts)
+        self._hosts.clear()
+        self._struck.clear()
 
 
 async def _call(sessions: Supervisor, cycle: Cycle) -> None:
@@ -190,15 +240,15 @@ async def _call(sessions: Supervisor, cycle: Cycle) -> None:
 
 @contextlib.contextmanager
 def hurried(plan: Plan) -> Iterator[None]:
-    """Take hosts for stalled early, and remember few ended sessions.
+    """Take hosts for stalled early, replace them after few sessions, and remember few ended sessions.
 
     The supervisor remembers ended sessions for 15 minutes, at most `KEEP_ENDED`: that is memory in use, not
     lost. With at most a tenth of the cycles remembered, it is all in use after the first tenth.
     """
-    kept = link._STALLED_S, link._HEARTBEAT_S, supervisor.KEEP_ENDED
-    link._STALLED_S, link._HEARTBEAT_S = plan.stalled_s, plan.heartbeat_s
+    kept = link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED, supervisor.KEEP_ENDED
+    link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED = plan.stalled_s, plan.heartbeat_s, MAX_SERVED
     supervisor.KEEP_ENDED = min(supervisor.KEEP_ENDED, max(1, plan.cycles // BATCHES))
     try:
         yield
     finally:
-        link._STALLED_S, link._HEARTBEAT_S, supervisor.KEEP_ENDED = kept
+        link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED, supervisor.KEEP_ENDED = kept

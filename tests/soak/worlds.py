@@ -5,28 +5,34 @@ import os
 import shutil
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import attrs
 import trio
 
-from actors.browser import BrowserHosts, Engine, EngineName, marked_processes
+from actors.browser import Engine, EngineName, HostPool, marked_processes, open_pool
 from actors.clones import LedgeredProfiles
+from actors.estate import RealEstate
+from actors.owner import MARKER
 from actors.ports import Browser, Clone, World
 from actors.profile import ProfileCloner
+from actors.resources import Needs
 from supervisor import SupervisorConfig
-from supervisor.world import RealWorld, open_world
-from tests.soak.faults import Cycle, Fault
+from supervisor.world import RealWorld, open_hosts, open_world
+from tests.soak import host
+from tests.soak.faults import OF_HOST, Cycle, Fault
 
-HOST_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("host.py")))
+HOST_COMMAND = (sys.executable, "-I", "-S", host.__file__, MARKER)
 # The part of a cycle's delay after which a signal is sent: before a session could be live and expire.
 STRIKE_WITHIN = 0.05
 # A session that has just come to a state may not have the process yet.
 _LOOK_AGAIN_S = 0.01
 
 Cycles = Callable[[str], Cycle]
-Spoil = Callable[[BrowserHosts, Cycle], BrowserHosts]
+Struck = defaultdict[str, set[Fault]]
+"""The faults with which hosts were struck."""
 
 
 @attrs.frozen(kw_only=True)
@@ -36,11 +42,13 @@ class FaultyProfiles:
     profiles: LedgeredProfiles
     broken: Path
     cycles: Cycles
+    browserless: bool
 
     @contextlib.asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
-        """Own a clone."""
-        fault = self.cycles(session_id).fault
+        """Own a clone; in one for a host without a browser there is a note on what is to go wrong."""
+        cycle = self.cycles(session_id)
+        fault = cycle.fault
         profiles = self.profiles
         if fault is Fault.CLONE_FAILS:
             broken = ProfileCloner(master=self.broken, clones_dir=profiles.ledger.folder)
@@ -49,6 +57,9 @@ class FaultyProfiles:
             if fault is Fault.NOT_LOGGED_IN:
                 for file in clone.path.glob("cookies.sqlite*"):
                     file.unlink()
+            if self.browserless:
+                moment = cycle.moment.value if cycle.moment else "never"
+                (clone.path / host.NOTE).write_text(f"{fault.value}\n{moment}")
             yield clone
 
     async def is_current(self, clone: Clone) -> bool:
@@ -58,50 +69,72 @@ class FaultyProfiles:
 
 @attrs.frozen(kw_only=True)
 class FaultyBrowsers:
-    """Hosts that are spoilt before they start. Satisfies `ports.Browsers`."""
+    """Places in the pool's hosts, or in a host for a session alone. Satisfies `ports.Browsers`."""
 
-    hosts: BrowserHosts
-    spoil: Spoil
+    pool: HostPool
     cycles: Cycles
+    struck: Struck
+    browserless: bool
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator[Browser]:
-        """Own a host."""
-        hosts = self.spoil(self.hosts, self.cycles(session_id))
-        async with hosts.open_browser(session_id) as browser:
+        """Own a place in a host."""
+        cycle = self.cycles(session_id)
+        browsers = self.pool.hosts if cycle.alone else self.pool
+        async with browsers.open_browser(session_id) as browser:
+            cycle.host = browser._link.host
+            if self.browserless and cycle.fault in OF_HOST:  # which the host sees to by itself
+                self.struck[cycle.host].add(cycle.fault)
+            if not self.browserless and cycle.fault is Fault.LAUNCH_REFUSED:
+                browser._engine = attrs.evolve(browser._engine, executable=Path("/bin/true"))
             yield browser
 
 
 @contextlib.asynccontextmanager
 async def open_faulty_world(
-    config: SupervisorConfig, broken: Path, cycles: Cycles, *, browserless: bool
+    config: SupervisorConfig, broken: Path, cycles: Cycles, struck: Struck, *, browserless: bool
 ) -> AsyncIterator[tuple[World, RealWorld]]:
-    """Open the real world; yield it with faults, and as it is."""
-    async with open_world(config) as real:
-        hosts = attrs.evolve(real.browsers.hosts, engine=_SLEEP) if browserless else real.browsers.hosts
-        spoil = _tell_host if browserless else _spoil_real
+    """Open the real world; yield it with faults, and as it is.
+
+    What strikes a host is noted in `struck` before it does.
+    """
+    async with (_open_browserless_world if browserless else open_world)(config) as real:
         faulty = World(
-            profiles=FaultyProfiles(profiles=real.profiles, broken=broken, cycles=cycles),
-            browsers=FaultyBrowsers(hosts=hosts, spoil=spoil, cycles=cycles),
+            profiles=FaultyProfiles(
+                profiles=real.profiles, broken=broken, cycles=cycles, browserless=browserless
+            ),
+            browsers=FaultyBrowsers(
+                pool=real.browsers, cycles=cycles, struck=struck, browserless=browserless
+            ),
             estate=real.estate,
         )
         yield faulty, real
 
 
+@contextlib.asynccontextmanager
+async def _open_browserless_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
+    """Open a world like `open_world`, whose hosts have no browsers."""
+    async with (
+        open_hosts(config) as real_hosts,
+        open_pool(
+            attrs.evolve(real_hosts, engine=_SLEEP, host_command=HOST_COMMAND),
+            sessions_per_host=config.sessions_per_host,
+            budget=config.session_budget,
+        ) as pool,
+    ):
+        ledger = real_hosts.ledger
+        assert ledger is not None
+        cloner = ProfileCloner(master=config.user_data_master_dir, clones_dir=ledger.folder)
+        yield RealWorld(
+            profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
+            browsers=pool,
+            estate=RealEstate(ledger, lambda: pool.ids),
+        )
+
+
 _SLEEP = Engine(
     name=EngineName.FIREFOX, executable=Path(shutil.which("sleep") or "/bin/sleep"), version="none"
 )
-
-
-def _tell_host(hosts: BrowserHosts, cycle: Cycle) -> BrowserHosts:
-    moment = cycle.moment.value if cycle.moment else "never"
-    return attrs.evolve(hosts, host_command=(*HOST_COMMAND, cycle.fault.value, moment))
-
-
-def _spoil_real(hosts: BrowserHosts, cycle: Cycle) -> BrowserHosts:
-    if cycle.fault is Fault.LAUNCH_REFUSED:
-        return attrs.evolve(hosts, engine=attrs.evolve(hosts.engine, executable=Path("/bin/true")))
-    return hosts
 
 
 _SIGNALS: Mapping[Fault, tuple[str, signal.Signals]] = {
@@ -111,18 +144,21 @@ _SIGNALS: Mapping[Fault, tuple[str, signal.Signals]] = {
 }
 
 
-def strike(real: RealWorld, cycle: Cycle) -> bool:
-    """Send the fault's signal to the process of the session that it is for; return whether there was one.
+def strike(real: RealWorld, cycle: Cycle, struck: Struck) -> bool:
+    """Send the fault's signal to the process, of the session or its host, that it is for.
 
-    Blocks for some milliseconds.
+    Returns whether there was one. Blocks for some milliseconds.
     """
     has_struck = False
     word, number = _SIGNALS[cycle.fault]
-    marker = f"{real.profiles.ledger.owner}.{cycle.session_id}"
+    of_host = cycle.fault in OF_HOST
+    marker = f"{real.profiles.ledger.owner}.{cycle.host if of_host else cycle.session_id}"
     for process, mark in marked_processes():
         with contextlib.suppress(Exception):  # it may end at any moment
             command = process.cmdline()
             if mark == marker and word in " ".join(command) and command[0] != "bwrap":
+                if of_host:
+                    struck[cycle.host].add(cycle.fault)
                 os.kill(process.pid, number)
                 has_struck = True
     return has_struck
@@ -133,11 +169,11 @@ def is_struck_from_outside(cycle: Cycle, *, browserless: bool) -> bool:
     return not browserless and cycle.fault in _SIGNALS
 
 
-async def strike_when_struck(real: RealWorld, cycle: Cycle) -> None:
+async def strike_when_struck(real: RealWorld, cycle: Cycle, struck: Struck) -> None:
     """Wait for the fault's moment, and a random part of a second more, and strike what is there by then."""
     await cycle.struck.wait()
     with trio.move_on_after(cycle.delay_s * STRIKE_WITHIN):
         await cycle.ended.wait()
         return
-    while not (await trio.to_thread.run_sync(strike, real, cycle) or cycle.ended.is_set()):
+    while not (await trio.to_thread.run_sync(strike, real, cycle, struck) or cycle.ended.is_set()):
         await trio.sleep(_LOOK_AGAIN_S)

@@ -1,6 +1,7 @@
 """Playwright's driver: a Node process that can start before it is needed, told to be small, and watched."""
 
 import asyncio
+import contextlib
 import os
 
 import attrs
@@ -16,10 +17,10 @@ _ENVIRONMENT = {"NODE_OPTIONS": "--max-semi-space-size=1", "MALLOC_ARENA_MAX": "
 class Driver:
     """The one driver of a browser host, which all its browsers share. It ends with the host's cell.
 
-    `died` is set when it does before: calls to Playwright then wait for ever.
+    `lost` is set when it does before, or does not start: calls to Playwright then fail, or wait for ever.
     """
 
-    died: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    lost: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _starting: asyncio.Task[Playwright] | None = attrs.field(default=None, init=False)
 
     def start_soon(self) -> None:
@@ -33,23 +34,39 @@ class Driver:
             assert self._starting is not None  # noqa: S101  # it was set just now
         return await asyncio.shield(self._starting)
 
+    async def probe(self) -> None:
+        """Return once the driver, if it runs, has answered."""
+        if self._starting is not None and self._starting.done():
+            context = await self._starting.result().request.new_context()
+            await context.dispose()
+
     async def _start(self) -> Playwright:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        playwright = await async_playwright().start()
-        self._watch()
+        try:
+            playwright = await async_playwright().start()
+            self._watch()
+        except BaseException:
+            self.lost.set()
+            raise
         return playwright
 
     def _watch(self) -> None:
-        (driver,) = (
-            child.pid for child in psutil.Process().children() if child.cmdline()[-1:] == ["run-driver"]
-        )
-        pidfd = os.pidfd_open(driver)
+        pidfd = os.pidfd_open(_driver_pid())
         loop = asyncio.get_running_loop()
 
         def note_death() -> None:
             loop.remove_reader(pidfd)
             os.close(pidfd)
-            self.died.set()
+            self.lost.set()
 
         loop.add_reader(pidfd, note_death)
+
+
+def _driver_pid() -> int:
+    """Return the driver's pid. Raises `ProcessLookupError` when it has gone already."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # a child that has just ended
+            if child.cmdline()[-1:] == ["run-driver"]:
+                return child.pid
+    raise ProcessLookupError("the browser driver")

@@ -107,13 +107,23 @@ class Host:
             case frames.Rehearse():
                 await self._sessions[session].rehearse(request.url)
             case frames.Close():
-                await self._sessions.pop(session).close()
+                await self._sessions[session].close()
             case frames.Discard():
                 await self._discard(session)
+            case frames.Ping(session=""):
+                await self.driver.probe()
             case frames.Ping():
-                if session in self._sessions:
-                    await self._sessions[session].probe()
+                await self._probe(session)
         return frames.Done(id=id_, session=session)
+
+    async def _probe(self, session: str) -> None:
+        browser = self._sessions.get(session)
+        if browser is not None and not browser.is_leaving:
+            try:
+                await browser.probe()
+            except Exception:
+                if not browser.is_leaving:  # nobody has asked it to go meanwhile
+                    raise
 
     async def _discard(self, session: str) -> None:
         if (launch := self._launches.pop(session, None)) is not None:
@@ -124,13 +134,15 @@ class Host:
         self._markers.pop(session, None)
 
     def _lost(self, session: str, why: str) -> None:
-        if self._sessions.pop(session, None):
+        browser = self._sessions.get(session)
+        if browser is not None and not browser.is_leaving:
+            browser.is_leaving = True
             self.tell(frames.Lost(session=session, detail=why))
 
     async def watch_driver(self) -> None:
-        """Give this host up when its driver has died."""
-        await self.driver.died.wait()
-        self.tell(frames.Lost(detail="the browser driver died"))
+        """Give this host up when its driver has died, or does not start."""
+        await self.driver.lost.wait()
+        self.tell(frames.Lost(detail="the browser driver died, or does not start"))
 
 
 def _sendable(text: str) -> str:

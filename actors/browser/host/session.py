@@ -20,7 +20,7 @@ from actors.browser.host.camoufox_args import camoufox_args
 from actors.browser.host.driver import Driver
 from actors.browser.host.firefox import firefox_args
 from actors.owner import MARKER
-from actors.verdict import Finding, Method, analyse_html
+from actors.verdict import Finding, Method, analyse_html, too_long_html
 from actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from actors.verdict.dom import KNOWN_SELECTORS, judge_elements
 from actors.verdict.site import is_same_site
@@ -34,12 +34,24 @@ _NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_
 _RENDER_S = 2.0
 # How long a load that is stopped may take to fail.
 _STOP_S = 1.0
+# How long after the end of its page a browser that is going may take to be seen gone.
+_END_S = 1.0
+_ABORTED = "NS_BINDING_ABORTED"
 _NO_PAGE = "http://greenroom.invalid/"
 # How long a rehearsal may take, which takes a quarter of a second; what it shows; and ports for it that
 # browsers don't refuse.
 _REHEARSAL_S = 10.0
-_EMPTY_PAGE = "<!doctype html><title></title><p>.</p><script>0</script>"
+_EMPTY_PAGE = '<!doctype html><link rel="icon" href="data:,"><title></title><p>.</p><script>0</script>'
 _PORTS = (8443, 8444)
+# TikTok's own pages have up to 2 MB. One of 30 MB keeps a driver, and all that it serves, busy for 12 s. Of
+# the page's own, nothing runs between the look at the length and the end.
+_MAX_HTML_CHARS = 8_000_000
+_TAKE_HTML = """
+(limit) => {
+    const html = document.documentElement ? document.documentElement.outerHTML : "";
+    return typeof html === "string" && html.length <= limit ? html : null;
+}
+"""
 
 
 class PageUnreachable(Exception):
@@ -50,9 +62,13 @@ class CamoufoxSession(AsyncStealthySession):
     """A Scrapling session on Camoufox or Firefox instead of the Chromium that Scrapling launches.
 
     `start` is replaced as Scrapling's guide to Camoufox as an engine describes, with a driver that other
-    sessions use too; pages, their pool, and closing remain Scrapling's. `load` is its `fetch` without waiting
-    for images: the page counts as there with its DOM, and stays open.
+    sessions use too; how the context is set up and closed remains Scrapling's. Its pool of pages is not used:
+    a page whose use was given up at the wrong moment stays busy there. There is one page, the window that the
+    browser opened by itself. `load` is Scrapling's `fetch` without waiting for images: the page counts as
+    there with its DOM, and stays open.
     """
+
+    page: Page
 
     def __init__(self, driver: Driver, launch_args: Mapping[str, Any], on_lost: Callable[[], None]) -> None:
         super().__init__(headless=bool(launch_args["headless"]))
@@ -60,16 +76,22 @@ class CamoufoxSession(AsyncStealthySession):
         self._given_up = False
         self._launch_args = launch_args
         self._on_lost = on_lost
+        self.ended = asyncio.Event()
 
     async def start(self) -> None:
         """Launch the browser and tell `on_lost` when it goes. Raises Playwright's `Error`."""
         playwright = await self._driver.get()
         context: Any = await playwright.firefox.launch_persistent_context(**self._launch_args)
-        context.on("close", lambda _: self._on_lost())
+        context.on("close", lambda _: self._note_end())
         self.context = await self._initialize_context(self._config, context)
-        for page in self.context.pages[: self.max_pages]:  # the window that the browser opened by itself
-            self.page_pool.add_page(page).mark_ready()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
+        self.page = self.context.pages[0]
+        self.page.set_default_timeout(0)  # whoever asks gives up by cancelling
+        self.page.set_default_navigation_timeout(0)
         self._is_alive = True
+
+    def _note_end(self) -> None:
+        self.ended.set()
+        self._on_lost()
 
     async def probe(self) -> None:
         """Return once the driver and the browser's main process have answered."""
@@ -80,68 +102,53 @@ class CamoufoxSession(AsyncStealthySession):
 
         Waits as long as it takes: whoever asks gives up by cancelling. Raises Playwright's `Error`.
         """
-        async with self._page_generator(0, None, False) as info:
-            page: Any = info.page  # Playwright's, not the Patchright's that Scrapling expects
-            if self._given_up:
-                await _stop_loading(page)
-            self._given_up = True  # unless something comes of it
-            try:
-                if url is None:
-                    response = await page.reload(wait_until="domcontentloaded")
-                else:
-                    response = await page.goto(url, wait_until="domcontentloaded")
-            except Error:
-                self._given_up = False
-                raise
+        if self._given_up:
+            await _stop_loading(self.page)
+        self._given_up = True  # unless something comes of it
+        try:
+            if url is None:
+                response = await self.page.reload(wait_until="domcontentloaded")
+            else:
+                response = await self.page.goto(url, wait_until="domcontentloaded")
+        except Error:
             self._given_up = False
-            return response.status if response else 200
+            raise
+        self._given_up = False
+        return response.status if response else 200
 
     async def rehearse(self, url: str) -> None:
         """Load an empty page under `url`, which nobody is asked for; or don't, where that fails.
 
         To be given up only with the browser: what answers in the network's place would stay.
         """
-        async with self._page_generator(0, None, False) as info:
-            page: Any = info.page
+        try:
+            await self.page.route("**/*", _answer_empty)
+            await self.page.goto(url)
+            await self.html()
+        except Error as exc:
+            print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
+        await self.page.unroute_all()
+
+    async def html(self) -> str | None:
+        """Return the page's HTML as it is now, or None if it is longer than a driver should have to carry."""
+        while True:
             try:
-                await page.route("**/*", _answer_empty)
-                await page.goto(url)
-                await page.content()
-            except Error as exc:
-                print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
-            await page.unroute_all()
-
-    async def html(self) -> str:
-        """Return the page's HTML as it is now."""
-        async with self._page_generator(0, None, False) as info:
-            while True:
-                try:
-                    return str(await info.page.content())
-                except Error:  # it is on its way to another page
-                    await info.page.wait_for_load_state("domcontentloaded")
-
-    async def url(self) -> str:
-        """Return the address that the page has now, redirects followed."""
-        async with self._page_generator(0, None, False) as info:
-            return str(info.page.url)
+                html: str | None = await self.page.evaluate(_TAKE_HTML, _MAX_HTML_CHARS)
+            except Error:  # it is on its way to another page
+                await self.page.wait_for_load_state("domcontentloaded")
+            else:
+                return html
 
     async def wait_rendered(self, selectors: Iterable[str]) -> None:
         """Wait until one of the selectors matches, but not for long: a page may well have none of them."""
-        async with self._page_generator(0, None, False) as info:
-            first, *others = (info.page.locator(selector) for selector in selectors)
-            either = functools.reduce(lambda found, other: found.or_(other), others, first)
-            with contextlib.suppress(TimedOut):
-                await either.first.wait_for(state="attached", timeout=_RENDER_S * 1000)
+        first, *others = (self.page.locator(selector) for selector in selectors)
+        either = functools.reduce(lambda found, other: found.or_(other), others, first)
+        with contextlib.suppress(TimedOut):
+            await either.first.wait_for(state="attached", timeout=_RENDER_S * 1000)
 
     async def count(self, selector: str) -> int:
         """Return how many elements the selector matches."""
-        async with self._page_generator(0, None, False) as info:
-            return int(await info.page.locator(selector).count())
-
-    async def evaluate(self, function: str, argument: object) -> Any:
-        """Return what a JavaScript function of one argument returns, run in the page."""
-        async with self._page_generator(0, None, False) as info:
-            return await info.page.evaluate(function, argument)
+        return await self.page.locator(selector).count()
 
 
 async def _answer_empty(route: Route) -> None:
@@ -151,14 +158,18 @@ async def _answer_empty(route: Route) -> None:
 async def _stop_loading(page: Page) -> None:
     """Stop a load of `page` that was given up, and wait until it has failed.
 
-    It would fail at the next load anyway, and a reload takes the first failure in its page for its own.
+    It would fail at the next load anyway, and a reload takes the first failure in its page for its own. What
+    fails here, as when it has just ended by itself, or takes too long is left to the next load.
     """
 
     def is_document(request: Request) -> bool:
         return request.is_navigation_request() and request.frame == page.main_frame
 
-    with contextlib.suppress(TimedOut):  # it may have ended by itself
-        async with page.expect_event("requestfailed", is_document, timeout=_STOP_S * 1000):
+    with contextlib.suppress(Error, TimeoutError):
+        async with (
+            asyncio.timeout(_STOP_S),
+            page.expect_event("requestfailed", is_document, timeout=_STOP_S * 1000),
+        ):
             await page.evaluate("window.stop()")
 
 
@@ -172,6 +183,7 @@ class BrowserSession:
         self._scrapling: CamoufoxSession
         self._launching: asyncio.Task[None] | None = None
         self._asked = ""
+        self.is_leaving = False
 
     async def start(self) -> None:
         """Launch the browser and from then on watch it.
@@ -182,15 +194,21 @@ class BrowserSession:
             launch_args = await camoufox_args(self.launch)
         else:
             launch_args = firefox_args(self.launch)
-        environ = {**os.environ, **launch_args.get("env", {}), **self._environ()}
         self._scrapling = CamoufoxSession(
-            self._driver, launch_args | {"env": environ}, on_lost=lambda: self._on_lost("the browser is gone")
+            self._driver,
+            launch_args | self._own_places(launch_args),
+            on_lost=lambda: self._on_lost("the browser is gone"),
         )
         self._launching = asyncio.create_task(self._scrapling.start())
         await asyncio.shield(self._launching)
 
-    def _environ(self) -> dict[str, str]:
-        return {MARKER: self.launch.marker, "TMPDIR": self.launch.scratch}
+    def _own_places(self, launch_args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what keeps the browser's processes and files apart from those of others."""
+        own = {MARKER: self.launch.marker, "TMPDIR": self.launch.scratch}
+        places: dict[str, Any] = {"env": {**os.environ, **launch_args.get("env", {}), **own}}
+        if self.launch.run_as is None:  # in a cell of its own, it has a /tmp of its own for downloads
+            places["downloads_path"] = f"{self.launch.scratch}/downloads"
+        return places
 
     async def load(self, url: str | None) -> None:
         """Load a page up to its document. Raises `PageUnreachable`."""
@@ -199,23 +217,32 @@ class BrowserSession:
             status = await self._scrapling.load(url)
         except Error as exc:
             network_error = _NETWORK_ERROR.search(exc.message)
-            if network_error is None:
+            if network_error is None or await self._is_ending(network_error[0]):
                 raise
             raise PageUnreachable(network_error[0]) from exc
         if status >= 500:
             raise PageUnreachable(f"HTTP {status}")
+
+    async def _is_ending(self, network_error: str) -> bool:
+        """Tell whether a load failed because the browser is going: it says so a little later."""
+        if network_error == _ABORTED:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._scrapling.ended.wait(), _END_S)
+        return self._scrapling.ended.is_set()
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         """Look at the page with one method."""
         match method:
             case Method.HTML:
                 html = await self._scrapling.html()
-                is_elsewhere = not is_same_site(self._asked, await self._scrapling.url())
+                if html is None:
+                    return too_long_html()
+                is_elsewhere = not is_same_site(self._asked, self._scrapling.page.url)
                 return await asyncio.to_thread(analyse_html, html, is_elsewhere=is_elsewhere)
             case Method.DOM:
                 return await self._inspect_elements(selectors)
             case Method.API:
-                answers = await self._scrapling.evaluate(ASK, [list(ENDPOINTS), MAX_ANSWER_CHARS])
+                answers = await self._scrapling.page.evaluate(ASK, [list(ENDPOINTS), MAX_ANSWER_CHARS])
                 return judge_answers([Answer(*answer) for answer in answers])
 
     async def _inspect_elements(self, selectors: Mapping[str, str]) -> Finding:
@@ -240,15 +267,17 @@ class BrowserSession:
 
     async def close(self) -> None:
         """End the browser politely, as a whole: with its last page Firefox quits without an answer."""
-        self._scrapling.page_pool.clear()
+        self.is_leaving = True
         await self._scrapling.close()  # type: ignore[no-untyped-call]  # as above
 
     async def discard(self) -> None:
         """Return once no browser can come of this any more; somebody else kills what runs."""
+        self.is_leaving = True
         if self._launching is not None:
             with contextlib.suppress(Exception):  # it did not come to a browser, or that is dead
                 await self._launching
                 await self.close()
+                await self._scrapling.ended.wait()
 
 
 def beside(url: str) -> str:
