@@ -31,7 +31,8 @@ async def test_request_gets_the_warm_session_and_the_next_one_another(settings: 
     async with open_client(settings, warm_sessions=1) as client:
         ahead = await until_warm(client)
         leaks = (await client.http.get("/leaks")).json()
-        assert {process["session"] for process in leaks["owned"]["processes"]} == {ahead}
+        owners = {process["session"] for process in leaks["owned"]["processes"]}
+        assert {owner for owner in owners if not owner.startswith("host-")} == {ahead}
         assert leaks["message"] == "Nothing is leaked"
         answer = await client.create()
         assert (answer.status_code, answer.headers["X-Session-Id"]) == (200, ahead)
