@@ -31,7 +31,7 @@ from actors.browser.cells import (
 )
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
-from actors.owner import MARKER
+from actors.owner import MARKER, OWNER
 from tests.actors.daemons import sleeping
 from tests.cancelling import cancelled_at_step
 
@@ -130,6 +130,32 @@ async def test_killed_first_process_is_noticed_and_leaves_no_process(sandbox: Sa
         with trio.fail_after(2):
             await cell.wait_first()
     assert own_processes() == []
+
+
+@_NEEDS_BUBBLEWRAP
+async def test_killed_namespace_is_noticed_though_its_sandbox_is_stopped() -> None:
+    """The init of the namespace tells, where bubblewrap's outer process can't."""
+    async with open_cell(FAMILY, Sandbox.BUBBLEWRAP) as cell:
+        await wait_up(cell)
+        outer, init = cell.pids()
+        os.kill(outer, signal.SIGSTOP)
+        os.kill(init, signal.SIGKILL)
+        with trio.fail_after(2):
+            await cell.wait_first()
+
+
+async def test_want_of_threads_does_not_keep_processes_from_being_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the kernel gives no thread, ending is done all the same."""
+
+    async def refuse(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with sleeping(f"{OWNER}.threads") as process:
+        monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
+        await cells.end_processes(f"{OWNER}.threads")
+        assert process.wait(5) == -signal.SIGKILL
 
 
 @_NEEDS_BUBBLEWRAP

@@ -175,6 +175,21 @@ async def test_host_that_is_lost_while_nobody_uses_it_is_replaced(tmp_path: Path
             assert await until_only(hosts) == {host_of(a)}
 
 
+async def test_host_that_lasted_is_replaced_before_anybody_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is lost after a while was no bad start: another is kept ready in its place."""
+    monkeypatch.setattr(pool, "LASTED_S", 0)
+    async with open_puppets(tmp_path) as hosts:
+        host = await only_host(hosts)
+        await host.link.wait_ready()
+        host.link.cell.kill()
+        await host.link.loss.wait()
+        while host.link.host in hosts.ids:
+            await trio.sleep(0.01)
+        assert len(hosts.ids) == 1
+
+
 @pytest.mark.parametrize(
     ("sandbox", "why"), [("auto", "does not start|was lost"), ("none", "does not start")]
 )

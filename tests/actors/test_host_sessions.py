@@ -11,9 +11,10 @@ import pytest
 from playwright.async_api import Error
 
 from actors.browser import frames
-from actors.browser.host import server, session
+from actors.browser.host import driver, server, session
 from actors.browser.host.driver import Driver
 from actors.browser.host.session import BrowserSession, CamoufoxSession, beside
+from actors.verdict import LoginReason, Method
 
 ANSWERED_S = 5
 # Longer than it takes a host to answer what it can answer at once.
@@ -111,10 +112,10 @@ class Daemon:
 async def open_daemon() -> AsyncIterator[Daemon]:
     """Talk to a host that is ready."""
     ours, theirs = socket.socketpair()
-    driver = Driver()
-    serving = asyncio.create_task(server.serve(theirs, driver))
+    drivers = Driver()
+    serving = asyncio.create_task(server.serve(theirs, drivers))
     reader, writer = await asyncio.open_connection(sock=ours)
-    daemon = Daemon(reader, writer, driver, serving)
+    daemon = Daemon(reader, writer, drivers, serving)
     assert await daemon.hear() == frames.Ready(version=frames.PROTOCOL_VERSION)
     try:
         yield daemon
@@ -288,6 +289,68 @@ def test_launch_given_up_in_one_breath_gets_its_reply(firefox: FakeFirefox) -> N
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1), frames.Cancel(session="a", id=1))
         assert await daemon.hear() == frames.Failed(id=1, session="a", detail="given up")
+
+    converse(conversation)
+
+
+def test_driver_that_does_not_start_is_the_loss_of_the_host(
+    firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that can launch nothing takes no more sessions."""
+
+    class NoPlaywright:
+        async def start(self) -> None:
+            raise OSError("no more processes")
+
+    monkeypatch.setattr(driver, "async_playwright", NoPlaywright)
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.driver.start_soon()
+        assert await daemon.hear() == frames.Lost(
+            session="", detail="the browser driver died, or does not start"
+        )
+
+    converse(conversation)
+
+
+def test_hosts_own_ping_is_answered_by_the_driver(
+    firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that is silent or broken is the host's, whether or not there is a session."""
+
+    async def conversation(daemon: Daemon) -> None:
+        asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def probe(_driver: Driver) -> None:
+            await asyncio.shield(asked)
+
+        monkeypatch.setattr(Driver, "probe", probe)
+        daemon.say(frames.Ping(id=1))
+        assert await daemon.hears_nothing()
+        asked.set_exception(OSError("broken"))
+        assert await daemon.hear() == frames.Failed(id=1, detail="OSError: broken")
+
+    converse(conversation)
+
+
+def test_page_that_is_too_long_stays_in_the_browser(
+    firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver carries for all its sessions: what is too long for it tells nothing."""
+
+    async def say_nothing(_session: CamoufoxSession) -> None:
+        return None
+
+    monkeypatch.setattr(CamoufoxSession, "html", say_nothing)
+
+    async def conversation(daemon: Daemon) -> None:
+        firefox.launched["a"].set()
+        daemon.say(launch("a", 1))
+        assert await daemon.hear() == frames.Done(id=1, session="a")
+        daemon.say(frames.Inspect(id=2, session="a", method=Method.HTML, selectors={}))
+        found = await daemon.hear()
+        assert isinstance(found, frames.Found)
+        assert [evidence.reason for evidence in found.finding.evidence] == [LoginReason.UNREADABLE]
 
     converse(conversation)
 

@@ -148,6 +148,23 @@ async def test_browser_that_stalls_is_lost_alone(tmp_path: Path, monkeypatch: py
         await b.navigate("pass")
 
 
+async def test_browser_that_fails_when_it_is_asked_is_lost_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer alone is no sign of life: a browser that could not be asked is gone."""
+    lose_patience(monkeypatch)
+    fails = (
+        "handlers['Ping'] = lambda m: tell('Failed', id=m.id, session='a', detail='closed')"
+        " if m.session == 'a' else done(m)"
+    )
+    async with open_host(tmp_path) as host, host.open_browser("b") as b, host.open_browser("a") as a:
+        await b.navigate(fails)
+        with pytest.raises(BrowserLost):
+            await a.probe()
+        await assert_lost_by_waiting(a, "the browser is unwell: closed")
+        await b.navigate("pass")
+
+
 async def assert_lost_by_waiting(browser: ScraplingFetcherAdapter, why: str) -> None:
     """Fail unless a session that asks for nothing learns `why` it is lost."""
     with pytest.raises(BrowserLost) as caught:

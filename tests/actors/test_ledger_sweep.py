@@ -34,6 +34,21 @@ def listing(directory: Path) -> list[Path]:
     return list(directory.iterdir())
 
 
+def test_hosts_are_ended_before_what_they_could_start(tmp_path: Path) -> None:
+    """A browser's marker means nothing while its host can still start that browser."""
+    folder = dead_ledger(tmp_path)
+    for session in ("0", "host-1", "z"):
+        write_entry(folder, session)
+    asked: list[str] = []
+
+    def note(marker: str) -> list[int]:
+        asked.append(marker.rpartition(".")[2])
+        return []
+
+    assert sweep(tmp_path, note) == 1
+    assert asked == ["host-1", "0", "z"]
+
+
 def write_entry(folder: Path, session: str = "a", **changes: Any) -> Entry:
     """Put an entry into a dead daemon's ledger."""
     fields: dict[str, Any] = {
