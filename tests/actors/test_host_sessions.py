@@ -313,10 +313,10 @@ def test_driver_that_does_not_start_is_the_loss_of_the_host(
     converse(conversation)
 
 
-def test_hosts_own_ping_is_answered_by_the_driver(
+def test_hosts_own_ping_during_a_launch_is_answered_by_the_driver(
     firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A driver that is silent or broken is the host's, whether or not there is a session."""
+    """A driver that is silent or broken then is the host's, which would otherwise be given up much later."""
 
     async def conversation(daemon: Daemon) -> None:
         asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -326,9 +326,13 @@ def test_hosts_own_ping_is_answered_by_the_driver(
 
         monkeypatch.setattr(Driver, "probe", probe)
         daemon.say(frames.Ping(id=1))
+        assert await daemon.hear() == frames.Done(id=1)
+        daemon.say(launch("a", 2))
+        await until(lambda: firefox.launching)
+        daemon.say(frames.Ping(id=3))
         assert await daemon.hears_nothing()
         asked.set_exception(OSError("broken"))
-        assert await daemon.hear() == frames.Failed(id=1, detail="OSError: broken")
+        assert await daemon.hear() == frames.Failed(id=3, detail="OSError: broken")
 
     converse(conversation)
 
