@@ -38,12 +38,13 @@ class Runs:
 
     sessions: int = 20
     settle_s: float = 1.0
-    burst: int = 20
+    others: int = 10
+    burst: int = 10
     locked: int = 1000
     clones: int = 20
 
 
-QUICK = Runs(sessions=5, settle_s=0.5, burst=1, locked=200, clones=5)
+QUICK = Runs(sessions=5, settle_s=0.5, others=2, burst=1, locked=200, clones=5)
 
 
 @click.command(context_settings={"show_default": True})
@@ -104,8 +105,8 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
             if "sessions" in parts:
                 cold = measure_cold(stage, runs.sessions, runs.settle_s, say)
                 known = cold[0].baseline_samples if quick else ()
-                rows += measure_warm(stage, runs.sessions, say, known) + cold
-                rows += measure_others(stage, missing, runs.sessions, say)
+                rows += measure_warm(stage, runs.sessions, runs.settle_s, say, known) + cold
+                rows += measure_others(stage, missing, runs.others, say)
             if "burst" in parts:
                 rows += measure_burst(stage, runs.burst, runs.settle_s, say)
             if "locked" in parts:

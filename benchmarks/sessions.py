@@ -125,10 +125,13 @@ def _beside_scrapling(
     )
 
 
-def measure_warm(stage: Stage, runs: int, say: Say, measured_scrapling: Sequence[float] = ()) -> list[Row]:
-    """Measure sessions that are at hand when they are asked for.
+def measure_warm(
+    stage: Stage, runs: int, settle_s: float, say: Say, measured_scrapling: Sequence[float] = ()
+) -> list[Row]:
+    """Measure sessions that are at hand when they are asked for, and have been for `settle_s`.
 
-    Bare Scrapling takes turns with them, unless its seconds are given.
+    Bare Scrapling takes turns with them, unless its seconds are given. Nobody is measured while a browser
+    starts, which goes on for a moment after it is said to run.
     """
     ours: list[float] = []
     visits: list[float] = []
@@ -138,14 +141,17 @@ def measure_warm(stage: Stage, runs: int, say: Say, measured_scrapling: Sequence
         stage.open_peer() as visitor,
         stage.open_peer() as peer,
     ):
-        daemon.wait_warm(1)
+        visitor.visit()
         for turn in range(runs):
             say(f"one warm, run {turn + 1} of {runs}")
+            daemon.wait_warm(1)
+            time.sleep(settle_s)
+            visits.append(visitor.visit())
             took, location = daemon.create()
             ours.append(took)
             daemon.end(location)
-            daemon.wait_warm(1)  # nobody is measured while the next one gets warm
-            visits.append(visitor.visit())
+            daemon.wait_warm(1)
+            time.sleep(settle_s)
             if not measured_scrapling:
                 scrapling.append(_seconds(peer))
                 peer.end()
@@ -223,6 +229,8 @@ def measure_locked(stage: Stage, requests: int, say: Say) -> list[Row]:
     say("profile locked")
     samples: list[float] = []
     with stage.open_daemon(warm=0) as daemon, (stage.master / ".parentlock").open("w") as lock:
+        _took, location = daemon.create()  # by then all has started that the daemon starts
+        daemon.end(location)
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for _ in range(requests):
             started = time.perf_counter()
