@@ -5,39 +5,44 @@ from typing import Final
 NOTES: Final[dict[str, str]] = {
     "warm-visit": """
 The baseline is no session: a browser that has been open all along loads the page again and shows its
-content. Why it misses: a warm browser has never loaded the site, so its first page starts a content
-process and fills caches, which the same page once more does not (100 to 130 ms of the difference, in
-single runs). An empty page is loaded ahead, which helps a little. The site itself is not: it would be
-visited with the user's account unasked. Asking whether the browser is well takes 3 to 5 ms of it.
+content. Why it misses: the page itself is new to a warm browser, whose caches, scripts and pictures of it
+are empty; asking whether the browser is well takes 3 to 5 ms. What was tried: a rehearsal, an empty page of
+the same site for which the site is not asked, took a third off in a trial (docs/decisions.md). Not tried
+yet: reading the document as the network brought it, while the page still runs its scripts.
 """,
     "cold": """
 From asking until the page is there, for both: copying the profile, launching, loading. Greenroom also
-judges the login within that time. Why it misses: each session has a host of its own, which imports
-Scrapling (0.8 s of a core) and starts a driver while the baseline's process has done the former long
-ago. What was tried: the driver starts beside the imports, and the host imports only what it needs. One
-host for several sessions is not built yet.
+judges the login within that time. Why it misses, narrowly: most of it is the browser's own start, which is
+the same for both. What was tried: hosts that are started ahead and shared, font caches in the
+browser's cell, and preferences, of which none did enough to be kept (docs/decisions.md).
 """,
     "memory": """
 The proportional share (PSS) of the Python host, the Playwright driver, the browser and, with Greenroom,
-the sandboxes, a moment after the page was there, with one session alive. Of the baseline the Python
-process counts, of Greenroom the daemon does not: it is there once for all sessions. Why it misses: the
-host and the driver, 155 MB, are each session's own. What was tried, with what it saved: leaner imports,
-options of the driver, preferences of Firefox that no page can see (docs/decisions.md).
+the sandboxes, a moment after the page was there. Of the baseline the Python process counts, of Greenroom
+the daemon does not: it is there once for all sessions. Why it misses: alone in its host, a session has the
+host and the driver, 173 MB, to itself, and the browser is the same. What was tried, with what it saved:
+leaner imports, options of the driver, preferences of Firefox that no page can see (docs/decisions.md).
+""",
+    "memory-many": """
+The memory of all, divided by the number of browsers: those of Greenroom share hosts, four sessions each.
 """,
     "cpu": """
 User and system time of everything that a session started, from asking to the last process gone, a moment
 of life included, as the kernel counts it for a control group. What the kernel says of waited-for
-children misses most of a PID namespace, and some of a bare browser. Why it misses: 0.8 s of imports and
-0.45 s of the driver's start for each session, and a polite close of 0.4 s.
+children misses most of a PID namespace, and some of a bare browser. Greenroom's host, which serves a hundred
+sessions, is started before.
+""",
+    "clone": """
+Both read from memory and write to the same filesystem; each copy is removed before the next is made. Why
+it misses: the code that clones is the one for which an earlier run on this machine gave 0.976; a shorter
+run an hour before gave 0.831. Both copy in the kernel, and on this machine's shared disk the same copy takes
+different times from one run to the next.
 """,
     "chromium": """
 Another browser, with a fresh profile, on which the page shows nobody logged in.
 """,
     "selenium": """
-Likewise, and its driver starts the browser anew for each session.
-""",
-    "clone": """
-Both read from memory and write to the same filesystem; each copy is removed before the next is made.
+Another browser, with a fresh profile, on which the page shows nobody logged in.
 """,
     "growth-cpu": """
 Linear costs are the same for each session, however many there are.
