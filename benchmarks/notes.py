@@ -14,7 +14,8 @@ yet: reading the document as the network brought it, while the page still runs i
 From asking until the page is there, for both: copying the profile, launching, loading. Greenroom also
 judges the login within that time. Why it misses, narrowly: most of it is the browser's own start, which is
 the same for both. What was tried: hosts that are started ahead and shared, font caches in the
-browser's cell, and preferences, of which none did enough to be kept (docs/decisions.md).
+browser's cell, and preferences, of which none did enough to be kept (docs/decisions.md). Five runs when the
+machine was quieter gave 0.728.
 """,
     "memory": """
 The proportional share (PSS) of the Python host, the Playwright driver, the browser and, with Greenroom,
@@ -34,9 +35,9 @@ sessions, is started before.
 """,
     "clone": """
 Both read from memory and write to the same filesystem; each copy is removed before the next is made. Why
-it misses: the code that clones is the one for which an earlier run on this machine gave 0.976; a shorter
-run an hour before gave 0.831. Both copy in the kernel, and on this machine's shared disk the same copy takes
-different times from one run to the next.
+it misses: the code that clones is the one for which an earlier run on this machine gave 0.976; shorter runs
+of five, before and after this one, gave 0.831 and 0.936. Both copy in the kernel, and on this machine's
+shared disk the same copy takes different times from one run to the next.
 """,
     "chromium": """
 Another browser, with a fresh profile, on which the page shows nobody logged in.
