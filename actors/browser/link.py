@@ -75,7 +75,6 @@ class HostLink:
     cell: Cell
     secrets: tuple[str, ...] = ()
     loss: Loss = attrs.field(factory=Loss, init=False)
-    died: trio.Event = attrs.field(factory=trio.Event, init=False)
     running: trio.CancelScope = attrs.field(factory=lambda: trio.CancelScope(shield=True), init=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False)
     _next_id: int = attrs.field(default=1, init=False)
@@ -172,7 +171,6 @@ class HostLink:
     async def watch_process(self) -> None:
         """Notice the host's death."""
         await self.cell.wait_first()
-        self.died.set()
         self.lose("the host process died")
 
     async def beat(self) -> None:

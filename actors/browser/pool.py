@@ -39,7 +39,7 @@ class _Member:
     def is_over(self) -> bool:
         """Whether no more sessions can have their browsers in it."""
         is_lost = self.host is not None and self.host.link.loss.has_happened
-        return is_lost or self.error is not None or self.serving.cancel_called
+        return is_lost or self.serving.cancel_called
 
     async def wait_open(self) -> BrowserHost:
         """Return the host once it is started. Raises `GreenroomError` when it does not start."""

@@ -43,13 +43,12 @@ class Host:
     driver: Driver
     _sessions: dict[str, BrowserSession] = attrs.field(factory=dict, init=False)
     _launches: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
-    _markers: dict[str, str] = attrs.field(factory=dict, init=False)
     _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
 
     @property
     def markers(self) -> set[str]:
         """The markers of browsers that may still run, or may still be started."""
-        return set(self._markers.values())
+        return {browser.launch.marker for browser in self._sessions.values()}
 
     def tell(self, message: frames.FromHost) -> None:
         """Send a frame, unless nobody listens any more."""
@@ -66,7 +65,6 @@ class Host:
         self._tasks[message.id] = task
         if isinstance(message, frames.Launch):
             self._launches[message.session] = task
-            self._markers[message.session] = message.marker
         task.add_done_callback(lambda task: self._forget(message, task))
 
     def _forget(self, request: frames.Request, task: asyncio.Task[None]) -> None:
@@ -131,9 +129,9 @@ class Host:
         if (launch := self._launches.pop(session, None)) is not None:
             launch.cancel()
             await asyncio.wait([launch])
-        if (browser := self._sessions.pop(session, None)) is not None:
+        if (browser := self._sessions.get(session)) is not None:
             await browser.discard()
-        self._markers.pop(session, None)
+            del self._sessions[session]
 
     def _lost(self, session: str, why: str) -> None:
         browser = self._sessions.get(session)

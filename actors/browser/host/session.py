@@ -28,8 +28,6 @@ from actors.verdict.site import is_same_site
 # The names under which Firefox reports that a page could not be fetched; everything else in its error
 # texts, the URL for one, is left out.
 _NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_ERROR_\w+|\w+PortAccess")
-
-
 # How long a page that has its document may take to show who its viewer is.
 _RENDER_S = 2.0
 # How long a load that is stopped may take to fail.
@@ -48,8 +46,12 @@ _PORTS = (8443, 8444)
 _MAX_HTML_CHARS = 8_000_000
 _TAKE_HTML = """
 (limit) => {
-    const html = document.documentElement ? document.documentElement.outerHTML : "";
-    return typeof html === "string" && html.length <= limit ? html : null;
+    try {
+        const html = document.documentElement ? document.documentElement.outerHTML : "";
+        return typeof html === "string" && html.length <= limit ? html : null;
+    } catch {
+        return null;
+    }
 }
 """
 
@@ -130,7 +132,7 @@ class CamoufoxSession(AsyncStealthySession):
         await self.page.unroute_all()
 
     async def html(self) -> str | None:
-        """Return the page's HTML as it is now, or None if it is longer than a driver should have to carry."""
+        """Return the page's HTML as it is now, or None if it is too long to be carried, or not to be had."""
         while True:
             try:
                 html: str | None = await self.page.evaluate(_TAKE_HTML, _MAX_HTML_CHARS)
@@ -268,7 +270,7 @@ class BrowserSession:
     async def close(self) -> None:
         """End the browser politely, as a whole: with its last page Firefox quits without an answer."""
         self.is_leaving = True
-        await self._scrapling.close()  # type: ignore[no-untyped-call]  # as above
+        await self._scrapling.close()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
 
     async def discard(self) -> None:
         """Return once no browser can come of this any more; somebody else kills what runs."""
