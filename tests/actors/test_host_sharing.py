@@ -117,22 +117,20 @@ async def test_session_that_comes_again_is_heard(tmp_path: Path) -> None:
                 await a.navigate("pass")
 
 
-async def test_reply_that_names_another_session_than_asked_ends_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [("b", "^the host answered for 'b' what 'a' had asked$"), ("z", "'z', which is not its own")],
+    ids=["neighbour", "stranger"],
+)
+async def test_reply_that_names_another_session_than_asked_ends_all(
+    tmp_path: Path, named: str, why: str
+) -> None:
     """A host that mixes sessions up might show one the other's page: it is not trusted any more."""
     async with open_host(tmp_path) as host, host.open_browser("a") as a, host.open_browser("b") as b:
         with pytest.raises(BrowserLost):
-            await a.navigate("tell('Done', id=message.id, session='b')")
+            await a.navigate(f"tell('Done', id=message.id, session={named!r})")
         for browser in (a, b):
-            await assert_lost(browser, "^the host answered for 'b' what 'a' had asked$")
-
-
-async def test_reply_for_a_session_that_is_not_the_hosts_ends_all(tmp_path: Path) -> None:
-    """A session that never was in the host is none that has left it."""
-    async with open_host(tmp_path) as host, host.open_browser("a") as a, host.open_browser("b") as b:
-        with pytest.raises(BrowserLost):
-            await a.navigate("tell('Done', id=message.id, session='z')")
-        for browser in (a, b):
-            await assert_lost(browser, "'z', which is not its own")
+            await assert_lost(browser, why)
 
 
 async def test_browser_that_stalls_is_lost_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 import trio
 
 from actors.browser import own_processes
+from actors.owner import HOST_PREFIX
 from actors.session import CLOSE_GRACE_S
 from actors.verdict import LoginState, Method, decide
 from supervisor import SessionState, open_supervisor
@@ -238,7 +239,7 @@ async def test_session_expires(settings: DaemonSettings) -> None:
 
 
 async def test_ten_creations_at_once_all_succeed(settings: DaemonSettings) -> None:
-    """Ten clients at once get ten sessions of their own."""
+    """Ten clients at once get ten sessions of their own, in hosts of up to four."""
     answers: list[httpx.Response] = []
 
     async def create(client: Client) -> None:
@@ -252,6 +253,9 @@ async def test_ten_creations_at_once_all_succeed(settings: DaemonSettings) -> No
         assert [answer.status_code for answer in answers] == [200] * 10
         assert len({answer.headers["X-Session-Id"] for answer in answers}) == 10
         assert client.left()[1] == 10
+        owned = (await client.http.get("/leaks")).json()["owned"]["processes"]
+        hosts = {process["session"] for process in owned if process["session"].startswith(HOST_PREFIX)}
+        assert len(hosts) == 3
         eleventh = await client.create()
         assert eleventh.status_code == 503
         assert eleventh.json()["error_details"]["code"] == "CAPACITY_EXHAUSTED"

@@ -56,10 +56,12 @@ async def warmed(world: FakeWorld | None = None, **settings: object) -> AsyncIte
 
 
 async def test_request_takes_the_warm_session_and_another_is_launched(autojump_clock: MockClock) -> None:
-    """No launch is waited for; what was launched ahead becomes the session, and is replaced."""
+    """No launch is waited for; what was launched ahead, and has only rehearsed, becomes the session."""
     async with warmed() as its:
         await its.until_warm()
         [ahead] = its.world.browsers
+        browser = its.world.browsers[ahead]
+        assert (browser.rehearsed, browser.urls) == ([its.supervisor.config.tiktok_url], [])
         before = trio.current_time()
         info = await its.supervisor.create_session()
         assert trio.current_time() - before == pytest.approx(0.2)
