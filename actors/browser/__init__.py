@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from actors.browser.adapter import ScraplingFetcherAdapter
-    from actors.browser.cells import (
-        Sandbox,
-        bubblewrap_problem,
-        choose_sandbox,
-        end_marked,
-        marked_processes,
-        own_processes,
-    )
+    from actors.browser.cells import end_marked, marked_processes, own_processes
     from actors.browser.engines import Engine, EngineName, find_engine
     from actors.browser.frames import Proxy
     from actors.browser.hosts import BrowserHosts
     from actors.browser.pool import HostPool, open_pool
+    from actors.browser.sandbox import Sandbox, bubblewrap_problem, choose_sandbox
 
 __all__ = [
     "BrowserHosts",
@@ -40,14 +34,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "cells": (
-        "Sandbox",
-        "bubblewrap_problem",
-        "choose_sandbox",
-        "end_marked",
-        "marked_processes",
-        "own_processes",
-    ),
+    "cells": ("end_marked", "marked_processes", "own_processes"),
+    "sandbox": ("Sandbox", "bubblewrap_problem", "choose_sandbox"),
     "adapter": ("ScraplingFetcherAdapter",),
     "engines": ("Engine", "EngineName", "find_engine"),
     "frames": ("Proxy",),

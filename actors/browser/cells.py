@@ -12,7 +12,6 @@ A browser's cell lies within its host's and is found by a marker of its own, wit
 """
 
 import contextlib
-import enum
 import functools
 import json
 import os
@@ -32,7 +31,8 @@ import attrs
 import psutil
 import trio
 
-from actors.errors import BrowserLost, SandboxUnavailable
+from actors.browser.sandbox import Sandbox, host_cell
+from actors.errors import BrowserLost
 from actors.owner import MARKER, OWNER
 
 _MARK = re.compile(rb"(?:^|\0)" + MARKER.encode() + rb"=([\x21-\x7e]+)")
@@ -46,46 +46,9 @@ _SWEEP_INTERVAL_S = 0.02
 _EMPTY_SWEEPS = 3
 _threads = trio.CapacityLimiter(10)
 _NO_START = "The browser host does not start"
-_NAMESPACE = ("--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc")
 
 
 T = TypeVar("T")
-
-
-class Sandbox(enum.Enum):
-    """What holds a cell together."""
-
-    BUBBLEWRAP = "bubblewrap"
-    NONE = "none"
-
-
-@functools.cache
-def bubblewrap_problem() -> str | None:
-    """Return why bubblewrap can't make a cell on this machine, or None when it can; asked once."""
-    if shutil.which("bwrap") is None:
-        return "bubblewrap is not installed"
-    try:
-        subprocess.run(["bwrap", *_NAMESPACE, "--", "true"], check=True, capture_output=True, timeout=10)
-    except subprocess.CalledProcessError as exc:
-        return f"bubblewrap does not run here: {exc.stderr.decode(errors='replace').strip()}"
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        return f"bubblewrap does not run here: {exc}"
-    return None
-
-
-def choose_sandbox(choice: str) -> Sandbox:
-    """Return the sandbox for a setting: `auto` takes bubblewrap where it runs.
-
-    Raises `SandboxUnavailable` when `bubblewrap` is demanded and does not run.
-    """
-    if choice == "none":
-        return Sandbox.NONE
-    problem = bubblewrap_problem()
-    if problem is None:
-        return Sandbox.BUBBLEWRAP
-    if choice == "auto":
-        return Sandbox.NONE
-    raise SandboxUnavailable(problem)
 
 
 @attrs.define(eq=False)
@@ -275,7 +238,7 @@ def _start(
         on_failure.callback(os.close, info_read)
         always.callback(os.close, info_write)
         process = subprocess.Popen(
-            [*_sandbox_command(sandbox, info_write), *command],
+            [*host_cell(sandbox, info_write), *command],
             stdin=theirs.fileno(),
             stdout=output_write,
             stderr=output_write,
@@ -426,12 +389,6 @@ def marked_processes() -> Iterator[tuple[psutil.Process, str]]:
             found = _MARK.search(Path(f"/proc/{pid}/environ").read_bytes())
             if found:
                 yield psutil.Process(pid), found[1].decode()
-
-
-def _sandbox_command(sandbox: Sandbox, info_fd: int) -> list[str]:
-    if sandbox is Sandbox.NONE:
-        return []
-    return ["bwrap", *_NAMESPACE, "--info-fd", str(info_fd), "--"]
 
 
 def _environment(inherited: Mapping[str, str], token: str, scratch: str) -> dict[str, str]:

@@ -11,9 +11,10 @@ import trio
 
 from actors.browser import frames
 from actors.browser.adapter import ScraplingFetcherAdapter
-from actors.browser.cells import Cell, Sandbox, open_cell, open_scratch
+from actors.browser.cells import Cell, open_cell, open_scratch
 from actors.browser.engines import Engine
 from actors.browser.link import HostLink
+from actors.browser.sandbox import Sandbox
 from actors.ledger import Ledger
 from actors.owner import HOST_PREFIX, OWNER
 from actors.resources import Promises

@@ -20,15 +20,8 @@ import pytest
 import trio
 
 from actors.browser import cells
-from actors.browser.cells import (
-    Cell,
-    Sandbox,
-    bubblewrap_problem,
-    choose_sandbox,
-    end_marked,
-    open_cell,
-    own_processes,
-)
+from actors.browser.cells import Cell, end_marked, open_cell, own_processes
+from actors.browser.sandbox import Sandbox, bubblewrap_problem, choose_sandbox
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
 from actors.owner import MARKER, OWNER
