@@ -10,7 +10,7 @@ import enum
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeGuard, cast
 from urllib.parse import urlsplit
@@ -148,6 +148,10 @@ def _is_directory_path(value: object) -> bool:
     return isinstance(value, Path) and "\0" not in str(value) and not str(value).startswith("~")
 
 
+def _is_paths(value: object) -> bool:
+    return isinstance(value, tuple) and all(_is_directory_path(path) for path in value)
+
+
 def _check_selectors(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     names = ", ".join(DEFAULT_SELECTORS)
     if not isinstance(value, Mapping):
@@ -203,6 +207,16 @@ def _path_from(value: object) -> object:
         return path.expanduser()
     except RuntimeError:
         return path
+
+
+def _to_paths(value: Iterable[os.PathLike[str] | str] | str) -> tuple[Path, ...]:
+    return cast("tuple[Path, ...]", _paths_from(value))
+
+
+def _paths_from(value: object) -> object:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return tuple(map(_path_from, value)) if isinstance(value, list | tuple) else value
 
 
 def _to_selectors(value: Mapping[str, str]) -> Mapping[str, str]:
@@ -308,6 +322,11 @@ class SupervisorConfig(TikTokSessionConfig):
         validator=_check_path,
     )
     """Where clones are made; neither inside the master profile nor around it."""
+
+    private_paths: tuple[Path, ...] = attrs.field(
+        default=(), converter=_to_paths, validator=must("a list of paths", _is_paths)
+    )
+    """What no browser may see, besides the master profile, the clones and the file with the settings."""
 
     proxy: str | None = attrs.field(
         default=None,

@@ -1,6 +1,7 @@
 """The real world, put together from the settings."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from urllib.parse import unquote, urlsplit
 
@@ -10,10 +11,13 @@ import trio
 from actors.browser import (
     BrowserHosts,
     HostPool,
+    Private,
     Proxy,
+    Sandbox,
     choose_sandbox,
     end_marked,
     find_engine,
+    find_home,
     open_pool,
 )
 from actors.clones import LedgeredProfiles
@@ -70,11 +74,18 @@ def real_browsers(config: SupervisorConfig) -> BrowserHosts:
 
     Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run.
     """
-    return BrowserHosts(
+    hosts = BrowserHosts(
         engine=find_engine(config.engine.value),
         sandbox=choose_sandbox(config.sandbox.value),
         proxy=parse_proxy(config.proxy) if config.proxy else None,
+        private=Private(
+            paths=(config.user_data_master_dir, config.clones_dir, *config.private_paths),
+            home=find_home(os.environ),
+        ),
     )
+    if hosts.sandbox is Sandbox.BUBBLEWRAP:
+        hosts.look()
+    return hosts
 
 
 def parse_proxy(url: str) -> Proxy:

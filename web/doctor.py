@@ -152,6 +152,7 @@ async def _try_out(browsers: BrowserHosts, url: str) -> str | None:
     """Return what is wrong with the way the browser shows a page of nobody, or None."""
     detector = LoginDetector(timeout_s=8, retries=0, selectors={})
     with tempfile.TemporaryDirectory(prefix="greenroom-doctor-") as profile, sole_error_bare(layers=1):
+        browsers = attrs.evolve(browsers, profiles=(Path(profile),))
         async with browsers.open_browser("doctor") as browser:
             await browser.launch(Path(profile), headless=True)
             await browser.navigate(url)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import trio
 
 from actors.browser import BrowserHosts, ScraplingFetcherAdapter
@@ -37,6 +38,7 @@ async def log_in(
     if not headless and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise EngineUnavailable("There is no display to show a browser on", detail=_NO_DISPLAY_HINT)
     master = _make_ready(config.user_data_master_dir)
+    browsers = attrs.evolve(browsers, profiles=(master,))
     with sole_error_bare(layers=1):  # the host's nursery
         async with browsers.open_browser("login") as browser:
             say(f"Opening {browsers.engine.name.value} on the master profile ...")

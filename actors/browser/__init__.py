@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from actors.browser.adapter import ScraplingFetcherAdapter
+    from actors.browser.binds import Private, find_home
     from actors.browser.cells import end_marked, marked_processes, own_processes
     from actors.browser.engines import Engine, EngineName, find_engine
     from actors.browser.frames import Proxy
@@ -21,6 +22,7 @@ __all__ = [
     "Engine",
     "EngineName",
     "HostPool",
+    "Private",
     "Proxy",
     "Sandbox",
     "ScraplingFetcherAdapter",
@@ -28,12 +30,14 @@ __all__ = [
     "choose_sandbox",
     "end_marked",
     "find_engine",
+    "find_home",
     "marked_processes",
     "open_pool",
     "own_processes",
 ]
 
 _MODULES = {
+    "binds": ("Private", "find_home"),
     "cells": ("end_marked", "marked_processes", "own_processes"),
     "sandbox": ("Sandbox", "bubblewrap_problem", "choose_sandbox"),
     "adapter": ("ScraplingFetcherAdapter",),

@@ -1,7 +1,7 @@
 """One session's browser, in a host that it may share with others."""
 
 import contextlib
-import functools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import attrs
 import trio
 
 from actors.browser import frames
-from actors.browser.browser_cell import write_browser_cell
+from actors.browser.binds import Private
+from actors.browser.browser_cell import browser_cell
 from actors.browser.cells import aside, census, end_processes, kill_marked
 from actors.browser.engines import Engine
 from actors.browser.link import HostLink, Loss
-from actors.browser.sandbox import Sandbox
+from actors.browser.sandbox import Sandbox, cell_rights
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
 from actors.resources import Promises, Usage, measure
@@ -39,20 +40,24 @@ class ScraplingFetcherAdapter:
     _engine: Engine
     _proxy: frames.Proxy | None
     _sandbox: Sandbox
+    _private: Private
     _promises: Promises
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
         """Run the browser; see `ports.Browser`."""
-        run_as = await self._make_browser_cell(profile, headless)
+        # A cell does not show the links that may lead to these.
+        profile = Path(await trio.to_thread.run_sync(os.path.realpath, profile))
+        executable = self._engine.executable.resolve()
+        run_as = await self._make_browser_cell(executable, profile, headless)
         await self._link.wait_ready()
         self._has_begun = True
         request = frames.Launch(
             id=self._link.next_id(),
             session=self._session,
             engine=self._engine.name.value,
-            executable=str(self._engine.executable),
+            executable=str(executable),
             run_as=run_as,
             profile=str(profile),
             headless=headless,
@@ -65,18 +70,24 @@ class ScraplingFetcherAdapter:
             raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
         self._promises.browser_runs(self._session)
 
-    async def _make_browser_cell(self, profile: Path, headless: bool) -> str | None:
+    async def _make_browser_cell(self, executable: Path, profile: Path, headless: bool) -> tuple[str, ...]:
         if self._sandbox is Sandbox.NONE:
-            return None
-        script = self._scratch / "browser"
-        write = functools.partial(
-            write_browser_cell, script, executable=self._engine.executable, profile=profile, headless=headless
-        )
+            return ()
+
+        def make() -> list[str]:
+            return browser_cell(
+                executable=executable,
+                profile=profile,
+                scratch=self._scratch,
+                headless=headless,
+                rights=cell_rights(),
+                private=self._private,
+            )
+
         try:
-            await trio.to_thread.run_sync(write)
+            return tuple(await trio.to_thread.run_sync(make))
         except OSError as exc:
             raise EngineUnavailable("The browser does not start", detail=str(exc)) from exc
-        return str(script)
 
     async def rehearse(self, url: str) -> None:
         """Get ready for `url` without asking for it; see `ports.Browser`."""

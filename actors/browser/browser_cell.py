@@ -1,67 +1,116 @@
 """A browser's own cell inside its host's: what it sees of the machine, and that it dies as one.
 
-The driver launches an executable; where bubblewrap runs, that is a two-line script that runs the browser in a
-PID namespace of its own. There it sees the system read-only, its own clone, a private /tmp and home, and
-neither the master profile nor any other clone.
+There it has a PID namespace of its own and no rights beyond those of a file's owner, and sees the system
+read-only, its own clone, a private /tmp and home, and neither the master profile nor any other clone.
 """
 
+import contextlib
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-# What programs, fonts, certificates and name resolution live in. A path that is not there is left out.
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix/store", "/sys")
-_TEMPORARY, _HOME = "cell-tmp", "cell-home"
-# Without it, each of a browser's processes reads all fonts anew: 0.3 s of a launch.
-_FONTS = "/var/cache/fontconfig"
-# Camoufox's package writes one to its cache, for the fonts of its bundle.
-_FONTS_FILE = '${FONTCONFIG_FILE:+--ro-bind-try "$FONTCONFIG_FILE" "$FONTCONFIG_FILE"}'
-_RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager")
+from actors.browser.binds import Binds, Private
+from actors.browser.sandbox import Rights, browser_devices, browser_isolation, cell_ids
+
+_TEMPORARY, _HOME, _ETC = "cell-tmp", "cell-home", "cell-etc"
+HOME = "/home/browser"
+_CACHE = f"{HOME}/.cache"
+_RUNTIME = ".runtime"
+_PLACES = {
+    "HOME": HOME,
+    "TMPDIR": "/tmp",  # noqa: S108  # inside the cell
+    "XDG_CACHE_HOME": _CACHE,
+    "XDG_CONFIG_HOME": f"{HOME}/.config",
+    "XDG_DATA_HOME": f"{HOME}/.local/share",
+    "XDG_RUNTIME_DIR": f"{HOME}/{_RUNTIME}",
+    "XDG_STATE_HOME": f"{HOME}/.local/state",
+}
 
 
-def write_browser_cell(
-    script: Path, *, executable: Path, profile: Path, headless: bool, environ: Mapping[str, str] = os.environ
-) -> None:
-    """Write `script`, which runs `executable` on `profile` in a cell, with the arguments it is given.
+def browser_cell(
+    *,
+    executable: Path,
+    profile: Path,
+    scratch: Path,
+    headless: bool,
+    rights: Rights,
+    private: Private,
+    environ: Mapping[str, str] = os.environ,
+) -> list[str]:
+    """Return the command that runs `executable` on `profile` in a cell, but for `--` and what comes after it.
 
-    The cell's /tmp and home are new directories beside the script: what a page downloads there is counted
-    with the session's disk space, and goes with it. Blocks; raises `OSError`.
+    The cell's /tmp and home are new directories in `scratch`: what a page downloads there is counted with the
+    session's disk space, and goes with it. Blocks; raises `OSError`, and `SandboxUnavailable` where the
+    browser can't be shown without what is private.
     """
-    for name in (_TEMPORARY, _HOME):
-        (script.parent / name).mkdir(mode=0o700, exist_ok=True)
-    cell = shlex.join(_cell_command(profile, script.parent, headless, environ))
-    browser = executable.resolve()
-    bundle = shlex.join(["--ro-bind", str(browser.parent), str(browser.parent), "--", str(browser)])
-    script.write_text(f'#!/bin/sh\nexec {cell} {_FONTS_FILE} {bundle} "$@"\n')
-    script.chmod(0o700)
-
-
-def _cell_command(profile: Path, scratch: Path, headless: bool, environ: Mapping[str, str]) -> list[str]:
-    command = ["bwrap", "--die-with-parent", "--unshare-pid", "--proc", "/proc", "--dev", "/dev"]
-    command += ["--tmpfs", "/dev/shm", "--dev-bind-try", "/dev/dri", "/dev/dri"]  # noqa: S108  # inside the cell
-    for path in (*_SYSTEM, *_RESOLVER, _FONTS):
-        command += ["--ro-bind-try", path, path]
-    command += ["--bind", str(scratch / _TEMPORARY), "/tmp"]  # noqa: S108  # inside the cell
-    command += ["--setenv", "TMPDIR", "/tmp"]  # noqa: S108  # inside the cell
-    home = environ.get("HOME")
-    if home:
-        command += ["--bind", str(scratch / _HOME), home]
-        fonts = f"{environ.get('XDG_CACHE_HOME') or f'{home}/.cache'}/fontconfig"
-        command += ["--ro-bind-try", fonts, fonts]
+    binds = Binds(private)
+    binds.own(_folder(scratch / _TEMPORARY), "/tmp")  # noqa: S108  # inside the cell
+    binds.own(_folder(scratch / _HOME), HOME)
+    _folder(scratch / _HOME / _RUNTIME)
+    binds.show_system()
+    binds.show(executable.resolve().parent)
+    binds.show_as(find_font_cache(environ), f"{_CACHE}/fontconfig")
+    variables = dict(_PLACES)
+    alone = ["--unshare-ipc"]
     if not headless:
-        for path in _display(environ):
-            command += ["--ro-bind-try", path, path]
-    return [*command, "--bind", str(profile), str(profile)]
+        alone = []  # a program shares the memory of its pictures with the screen
+        binds.show_unless_private(*display_paths(environ))
+        variables |= _display_variables(environ)
+    binds.own(profile)
+    command = [
+        *browser_isolation(rights),
+        *alone,
+        *binds.arguments,
+        *_own_etc(scratch, rights),
+        *browser_devices(),
+    ]
+    for name, value in variables.items():
+        command += ["--setenv", name, value]
+    return command
 
 
-def _display(environ: Mapping[str, str]) -> list[str]:
+def _folder(path: Path) -> Path:
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _own_etc(scratch: Path, rights: Rights) -> list[str]:
+    """Return what shows a cell no account but its own, and the name servers that the machine has now.
+
+    The host's cell may have started when it had others.
+    """
+    folder = _folder(scratch / _ETC)
+    uid, gid = cell_ids(rights)
+    files = {"passwd": f"browser:x:{uid}:{gid}::{HOME}:/bin/sh\n", "group": f"browser:x:{gid}:\n"}
+    for name in ("hosts", "resolv.conf"):
+        with contextlib.suppress(OSError):
+            files[name] = Path("/etc", name).read_text(encoding="utf-8", errors="surrogateescape")
+    arguments = []
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+        arguments += ["--ro-bind", str(folder / name), f"/etc/{name}"]
+    return arguments
+
+
+def find_font_cache(environ: Mapping[str, str]) -> Path:
+    """Return where the user's programs keep what they know of fonts."""
+    cache = environ.get("XDG_CACHE_HOME") or f"{environ.get('HOME', '')}/.cache"
+    return Path(cache, "fontconfig")
+
+
+def display_paths(environ: Mapping[str, str]) -> list[str]:
     """Return the paths by which a program reaches the screen, under X11 and Wayland."""
     paths = ["/tmp/.X11-unix"]  # noqa: S108  # where X11 has its sockets
+    return [*paths, *_display_variables(environ).values()]
+
+
+def _display_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that name such paths, each complete: the cell's home and runtime are others."""
+    variables = {}
     if "XAUTHORITY" in environ:
-        paths.append(environ["XAUTHORITY"])
+        variables["XAUTHORITY"] = environ["XAUTHORITY"]
     elif "HOME" in environ:
-        paths.append(f"{environ['HOME']}/.Xauthority")
+        variables["XAUTHORITY"] = f"{environ['HOME']}/.Xauthority"
     if "XDG_RUNTIME_DIR" in environ and "WAYLAND_DISPLAY" in environ:
-        paths.append(f"{environ['XDG_RUNTIME_DIR']}/{environ['WAYLAND_DISPLAY']}")
-    return paths
+        variables["WAYLAND_DISPLAY"] = str(Path(environ["XDG_RUNTIME_DIR"], environ["WAYLAND_DISPLAY"]))
+    return variables

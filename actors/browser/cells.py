@@ -31,7 +31,8 @@ import attrs
 import psutil
 import trio
 
-from actors.browser.sandbox import Sandbox, host_cell
+from actors.browser.host_cell import EVERYTHING, host_cell
+from actors.browser.sandbox import Sandbox
 from actors.errors import BrowserLost
 from actors.owner import MARKER, OWNER
 
@@ -150,13 +151,20 @@ class Cell:
 
 @contextlib.asynccontextmanager
 async def open_cell(
-    command: Sequence[str], sandbox: Sandbox, *, marker: str | None = None, scratch: Path | None = None
+    command: Sequence[str],
+    sandbox: Sandbox,
+    *,
+    marker: str | None = None,
+    scratch: Path | None = None,
+    view: Sequence[str] = EVERYTHING,
 ) -> AsyncIterator[Cell]:
     """Run `command` in a cell of its own for the length of the block.
 
     Its standard input is a socket, its output and error streams one pipe. Its processes carry `marker` and
     keep their temporary files in `scratch`, a directory that does not exist yet; both are made up if they are
-    not given. Leaving the block kills the whole cell, waits until it is gone, and removes `scratch`.
+    not given. In a sandbox they see `view` of the machine, as `host_view` returns it. Leaving the block kills
+    the whole cell, waits until it is gone, and removes `scratch`.
+
     Raises `BrowserLost` when the cell does not start. Also when its processes can't be ended within 5 s, as
     those that wait for a dead disk: its detail then names them, and `scratch` stays, and with that the entry
     of a ledger that lists both.
@@ -165,7 +173,10 @@ async def open_cell(
     death signal is tied to the thread that starts it, and a worker thread goes away when idle.
     """
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
-    async with open_scratch(scratch) as folder, _open_processes(command, sandbox, token, folder) as cell:
+    async with (
+        open_scratch(scratch) as folder,
+        _open_processes(command, sandbox, token, folder, view) as cell,
+    ):
         yield cell
 
 
@@ -198,10 +209,10 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def _open_processes(
-    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str
+    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str, view: Sequence[str]
 ) -> AsyncIterator[Cell]:
     try:
-        cell, info = _start(command, sandbox, token, scratch)
+        cell, info = _start(command, sandbox, token, scratch, view)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
     try:
@@ -221,7 +232,7 @@ async def _open_processes(
 
 
 def _start(
-    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str
+    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str, view: Sequence[str]
 ) -> tuple[Cell, trio.lowlevel.FdStream]:
     """Return a started cell and bubblewrap's report on it.
 
@@ -238,7 +249,7 @@ def _start(
         on_failure.callback(os.close, info_read)
         always.callback(os.close, info_write)
         process = subprocess.Popen(
-            [*host_cell(sandbox, info_write), *command],
+            [*host_cell(sandbox, view, info_write), *command],
             stdin=theirs.fileno(),
             stdout=output_write,
             stderr=output_write,

@@ -45,14 +45,14 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Launch(_Request, frozen=True, kw_only=True):
     """Run a browser on a profile directory.
 
-    `executable` is the browser; `run_as`, where given, is what the driver starts in its place. Its processes
+    `executable` is the browser; `run_as`, where given, is the command that puts it into a cell. Its processes
     carry `marker` and keep their temporary files in `scratch`. Giving this up leaves it to `Discard` to find
     out what has come of it.
     """
 
     engine: str
     executable: str
-    run_as: str | None = None
+    run_as: tuple[str, ...] = ()
     profile: str
     headless: bool
     marker: str

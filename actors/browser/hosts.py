@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -11,8 +11,10 @@ import trio
 
 from actors.browser import frames
 from actors.browser.adapter import ScraplingFetcherAdapter
+from actors.browser.binds import Private
 from actors.browser.cells import Cell, open_cell, open_scratch
 from actors.browser.engines import Engine
+from actors.browser.host_cell import host_view
 from actors.browser.link import HostLink
 from actors.browser.sandbox import Sandbox
 from actors.ledger import Ledger
@@ -33,13 +35,16 @@ class BrowserHosts:
 
     Satisfies `ports.Browsers` with a host a session; a `HostPool` shares them. With a `ledger`, whoever comes
     after a crash of this process can end what is left of them and of their browsers, and what a session was
-    promised counts as taken once its browser runs.
+    promised counts as taken once its browser runs. In a sandbox they then see only what they need:
+    `profiles` are where profiles lie besides, and `private` is what no browser may see.
     """
 
     engine: Engine
     sandbox: Sandbox
     proxy: frames.Proxy | None = None
     ledger: Ledger | None = None
+    private: Private = attrs.field(factory=Private)
+    profiles: Sequence[Path] = ()
     host_command: Sequence[str] = HOST_COMMAND
 
     @contextlib.asynccontextmanager
@@ -74,11 +79,24 @@ class BrowserHosts:
         async with (
             self.ledger.hold(host_id) as entry,
             open_cell(
-                self.host_command, self.sandbox, marker=entry.marker, scratch=Path(entry.scratch)
+                self.host_command,
+                self.sandbox,
+                marker=entry.marker,
+                scratch=Path(entry.scratch),
+                view=await trio.to_thread.run_sync(self.look, [self.ledger.folder]),
             ) as cell,
         ):
             await self.ledger.add_processes(host_id, cell.pids())
             yield cell
+
+    def look(self, folders: Iterable[Path] = ()) -> list[str]:
+        """Return what a sandboxed host sees, writing to `folders` and `profiles`; see `host_view`. Blocks."""
+        return host_view(
+            command=self.host_command,
+            executable=self.engine.executable,
+            profiles=[*folders, *self.profiles],
+            private=self.private,
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +124,7 @@ class BrowserHost:
                 engine=self._hosts.engine,
                 proxy=self._hosts.proxy,
                 sandbox=self._hosts.sandbox,
+                private=self._hosts.private,
                 promises=self._hosts.ledger.promises if self._hosts.ledger else Promises(),
             )
             try:

@@ -53,7 +53,8 @@ class Session:
 
     def launch(self, message: dict[str, Any], marker: str) -> None:
         """Start what stands in for the browser."""
-        command = [message["run_as"] or message["executable"], DURATION_S]
+        cell = [*message["run_as"], "--"] if message["run_as"] else []
+        command = [*cell, message["executable"], DURATION_S]
         environ = {**os.environ, marker: message["marker"], "TMPDIR": message["scratch"]}
         no_input = (os.POSIX_SPAWN_OPEN, CONNECTION, os.devnull, os.O_RDONLY, 0)
         self.browser = os.posix_spawn(command[0], command, environ, file_actions=[no_input])

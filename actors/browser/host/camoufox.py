@@ -52,7 +52,7 @@ class CamoufoxArgsBuilder:
                 block_webgl=self.block_webgl or None,
             )
         return options | {
-            "executable_path": self.launch.run_as or self.launch.executable,
+            "executable_path": self.launch.executable,
             "user_data_dir": self.launch.profile,
             "no_viewport": True,
         }

@@ -20,7 +20,7 @@ def firefox_args(launch: frames.Launch) -> dict[str, Any]:
     """Return the arguments of Playwright's `launch_persistent_context` for Firefox over WebDriver BiDi."""
     args: dict[str, Any] = {
         "user_data_dir": launch.profile,
-        "executable_path": launch.run_as or launch.executable,
+        "executable_path": launch.executable,
         "channel": "moz-firefox",
         "firefox_user_prefs": dict(PREFERENCES),
         "headless": launch.headless,

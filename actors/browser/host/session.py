@@ -19,6 +19,7 @@ from actors.browser.engines import EngineName
 from actors.browser.host.camoufox_args import camoufox_args
 from actors.browser.host.driver import Driver
 from actors.browser.host.firefox import firefox_args
+from actors.browser.host.launcher import open_launcher, path_of
 from actors.owner import MARKER
 from actors.verdict import Finding, Method, analyse_html, too_long_html
 from actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
@@ -196,19 +197,25 @@ class BrowserSession:
             launch_args = await camoufox_args(self.launch)
         else:
             launch_args = firefox_args(self.launch)
-        self._scrapling = CamoufoxSession(
-            self._driver,
-            launch_args | self._own_places(launch_args),
-            on_lost=lambda: self._on_lost("the browser is gone"),
-        )
-        self._launching = asyncio.create_task(self._scrapling.start())
+        self._launching = asyncio.create_task(self._start(launch_args | self._own_places(launch_args)))
         await asyncio.shield(self._launching)
+
+    async def _start(self, launch_args: dict[str, Any]) -> None:
+        with contextlib.ExitStack() as launcher:
+            if self.launch.run_as:
+                descriptor = open_launcher(self.launch.run_as, self.launch.executable)
+                launcher.callback(os.close, descriptor)
+                launch_args["executable_path"] = path_of(descriptor)
+            self._scrapling = CamoufoxSession(
+                self._driver, launch_args, on_lost=lambda: self._on_lost("the browser is gone")
+            )
+            await self._scrapling.start()
 
     def _own_places(self, launch_args: Mapping[str, Any]) -> dict[str, Any]:
         """Return what keeps the browser's processes and files apart from those of others."""
         own = {MARKER: self.launch.marker, "TMPDIR": self.launch.scratch}
         places: dict[str, Any] = {"env": {**os.environ, **launch_args.get("env", {}), **own}}
-        if self.launch.run_as is None:  # in a cell of its own, it has a /tmp of its own for downloads
+        if not self.launch.run_as:  # in a cell of its own, it has a /tmp of its own for downloads
             places["downloads_path"] = f"{self.launch.scratch}/downloads"
         return places
 

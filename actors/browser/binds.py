@@ -1,0 +1,138 @@
+"""What of the machine a cell shows: paths, each looked at before it is bound, and nothing private."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import attrs
+
+from actors.errors import SandboxUnavailable
+
+# Where programs, libraries and fonts are. A path that is not there is left out, here and below.
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
+# What fonts, certificates, names, time, sound and graphics are set up by: neither accounts nor keys.
+_ETC = ["alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "mime.types", "os-release", "firefox", "firefox-esr", "fonts", "gtk-3.0", "ca-certificates", "crypto-policies", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf", "gai.conf", "host.conf", "hosts", "nsswitch.conf", "protocols", "resolv.conf", "services", "localtime", "timezone", "alsa", "asound.conf", "pulse", "drirc", "glvnd", "vulkan"]
+_RESOLVER = ("/run/systemd/resolve", "/run/resolvconf")
+# How many processors there are, and which graphics card.
+_SYS = ("/sys/devices/system/cpu", "/sys/dev/char", "/sys/class/drm", "/sys/bus/pci")
+# Without it, each of a browser's processes reads all fonts anew: 0.3 s of a launch.
+_FONTS = "/var/cache/fontconfig"
+# Many more than there are in any folder that somebody keeps something of their own in.
+_MAX_BINDS = 1000
+_EXPOSED = "The sandbox can't hide from a browser what it may not see"
+
+
+def _real(paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(Path(os.path.realpath(path)) for path in paths)
+
+
+@attrs.frozen
+class Private:
+    """What no browser may see: master profile, clones, settings, and all below them. Links are followed.
+
+    Neither may it see `home`, but what it needs may lie there.
+    """
+
+    paths: tuple[Path, ...] = attrs.field(default=(), converter=_real)
+    home: Path | None = None
+
+    def around(self, path: Path) -> Path | None:
+        """Return what is private and is `path`, a real one, or around it."""
+        if path == self.home:
+            return path
+        return next((private for private in self.paths if path.is_relative_to(private)), None)
+
+    def is_within(self, path: Path) -> bool:
+        """Tell whether there is anything private below `path`, a real one."""
+        everything = (*self.paths, self.home) if self.home else self.paths
+        return any(private.is_relative_to(path) for private in everything)
+
+
+@attrs.define(eq=False)
+class Binds:
+    """Collects bubblewrap's arguments for a cell that shows paths of the machine, but nothing private.
+
+    A folder with something private in it is shown piece by piece, so that neither that is seen nor what may
+    come into its place. All methods block.
+    """
+
+    private: Private = attrs.field(factory=Private)
+    arguments: list[str] = attrs.field(factory=list, init=False)
+    _shown: set[Path] = attrs.field(factory=set, init=False)
+
+    def show(self, *paths: str | Path) -> None:
+        """Show `paths` read-only, each under its own name.
+
+        Raises `SandboxUnavailable` where one is private itself, or can't be shown without what is.
+        """
+        for path in map(Path, paths):
+            if self._shown.isdisjoint((path, *path.parents)):
+                self._show(Path(os.path.realpath(path)), path)
+
+    def show_unless_private(self, *paths: str | Path) -> None:
+        """Show those of `paths` that are not private, and do without the others."""
+        self.show(*(path for path in paths if self.private.around(Path(os.path.realpath(path))) is None))
+
+    def show_system(self) -> None:
+        """Show what every program needs. Raises `SandboxUnavailable`."""
+        for path in map(Path, _PROGRAMS):
+            if path.is_symlink():  # to a place in /usr
+                self.arguments += ["--symlink", str(path.readlink()), str(path)]
+                self._shown.add(path)
+            else:
+                self.show(path)
+        self.show_unless_private("/opt", *(f"/etc/{name}" for name in _ETC), *_RESOLVER, *_SYS, _FONTS)
+        if Path("/dev/dri").exists():
+            self.show_unless_private(*Path("/sys/devices").glob("pci*"))
+
+    def show_as(self, source: Path, path: str) -> None:
+        """Show `source` read-only at `path`, unless it is private."""
+        real = Path(os.path.realpath(source))
+        if self.private.around(real) is None:
+            self._show(real, Path(path))
+
+    def own(self, source: Path, path: str | None = None) -> None:
+        """Let the cell write to what is its own, wherever that lies. To come after what is around it."""
+        self.arguments += ["--bind", str(source), path or str(source)]
+
+    def _show(self, source: Path, path: Path) -> None:
+        private = self.private.around(source)
+        if private is not None:
+            raise SandboxUnavailable(
+                _EXPOSED,
+                detail=f"a browser or its host needs {source}, and {private} is private: keep them apart",
+            )
+        if not self.private.is_within(source):
+            self._bind(source, path)
+            return
+        self.arguments += ["--dir", str(path)]
+        try:
+            children = sorted(os.scandir(source), key=lambda child: child.name)
+        except OSError as exc:
+            raise SandboxUnavailable(_EXPOSED, detail=f"{source} can't be read: {exc.strerror}") from exc
+        for child in children:
+            if child.is_symlink():
+                self.arguments += ["--symlink", str(Path(child).readlink()), str(path / child.name)]
+            elif (child.is_dir() or child.is_file()) and self.private.around(Path(child)) is None:
+                self._show(Path(child), path / child.name)
+
+    def _bind(self, source: Path, path: Path) -> None:
+        if not source.exists():
+            return
+        if len(self.arguments) > 3 * _MAX_BINDS:
+            raise SandboxUnavailable(
+                _EXPOSED,
+                detail=f"too much lies beside what is private, {source} for one: move that elsewhere",
+            )
+        self.arguments += ["--ro-bind-try", str(source), str(path)]
+        self._shown.add(path)
+
+
+def find_home(environ: Mapping[str, str]) -> Path | None:
+    """Return the home that is private: one of our own, as services may be given a folder of the system's."""
+    home = environ.get("HOME", "")
+    try:
+        is_own = Path(home).is_absolute() and home != "/" and Path(home).stat().st_uid == os.geteuid()
+    except OSError:
+        is_own = False
+    return Path(os.path.realpath(home)) if is_own else None
