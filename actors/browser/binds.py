@@ -11,7 +11,14 @@ from actors.errors import SandboxUnavailable
 # Where programs, libraries and fonts are. A path that is not there is left out, here and below.
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
 # What fonts, certificates, names, time, sound and graphics are set up by: neither accounts nor keys.
-_ETC = ["alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "mime.types", "os-release", "firefox", "firefox-esr", "fonts", "gtk-3.0", "ca-certificates", "crypto-policies", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf", "gai.conf", "host.conf", "hosts", "nsswitch.conf", "protocols", "resolv.conf", "services", "localtime", "timezone", "alsa", "asound.conf", "pulse", "drirc", "glvnd", "vulkan"]
+_ETC = (
+    *("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "os-release"),
+    *("firefox", "firefox-esr", "fonts", "gtk-3.0", "mime.types"),
+    *("ca-certificates", "crypto-policies", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs"),
+    *("ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf"),
+    *("gai.conf", "host.conf", "hosts", "nsswitch.conf", "protocols", "resolv.conf", "services"),
+    *("localtime", "timezone", "alsa", "asound.conf", "pulse", "drirc", "glvnd", "vulkan"),
+)
 _RESOLVER = ("/run/systemd/resolve", "/run/resolvconf")
 # How many processors there are, and which graphics card.
 _SYS = ("/sys/devices/system/cpu", "/sys/dev/char", "/sys/class/drm", "/sys/bus/pci")

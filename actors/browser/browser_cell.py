@@ -12,17 +12,17 @@ from pathlib import Path
 from actors.browser.binds import Binds, Private
 from actors.browser.sandbox import Rights, browser_devices, browser_isolation, cell_ids
 
-_TEMPORARY, _HOME, _ETC = "cell-tmp", "cell-home", "cell-etc"
+_TEMPORARY, _HOME, _RUN, _ETC = "cell-tmp", "cell-home", "cell-run", "cell-etc"
 HOME = "/home/browser"
 _CACHE = f"{HOME}/.cache"
-_RUNTIME = ".runtime"
+_RUNTIME = "/run/browser"
 _PLACES = {
     "HOME": HOME,
     "TMPDIR": "/tmp",  # noqa: S108  # inside the cell
     "XDG_CACHE_HOME": _CACHE,
     "XDG_CONFIG_HOME": f"{HOME}/.config",
     "XDG_DATA_HOME": f"{HOME}/.local/share",
-    "XDG_RUNTIME_DIR": f"{HOME}/{_RUNTIME}",
+    "XDG_RUNTIME_DIR": _RUNTIME,
     "XDG_STATE_HOME": f"{HOME}/.local/state",
 }
 
@@ -46,7 +46,7 @@ def browser_cell(
     binds = Binds(private)
     binds.own(_folder(scratch / _TEMPORARY), "/tmp")  # noqa: S108  # inside the cell
     binds.own(_folder(scratch / _HOME), HOME)
-    _folder(scratch / _HOME / _RUNTIME)
+    binds.own(_folder(scratch / _RUN), _RUNTIME)
     binds.show_system()
     binds.show(executable.resolve().parent)
     binds.show_as(find_font_cache(environ), f"{_CACHE}/fontconfig")
