@@ -3,6 +3,8 @@
 import contextlib
 import os
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import attrs
@@ -22,7 +24,7 @@ from actors.browser import (
 )
 from actors.clones import LedgeredProfiles
 from actors.estate import RealEstate
-from actors.ledger import open_ledger
+from actors.ledger import Ledger, open_ledger
 from actors.ports import World
 from actors.profile import ProfileCloner
 from actors.resources import Needs
@@ -46,7 +48,7 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
     """
     hosts = await trio.to_thread.run_sync(real_browsers, config)
     async with (
-        open_ledger(config.clones_dir, end_marked) as ledger,
+        _open_ledger(config) as ledger,
         open_pool(
             attrs.evolve(hosts, ledger=ledger),
             sessions_per_host=config.sessions_per_host,
@@ -65,8 +67,13 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
 async def open_hosts(config: SupervisorConfig) -> AsyncIterator[BrowserHosts]:
     """Own a place for a few browsers that are no sessions in `clones_dir`; otherwise like `open_world`."""
     hosts = await trio.to_thread.run_sync(real_browsers, config)
-    async with open_ledger(config.clones_dir, end_marked) as ledger:
+    async with _open_ledger(config) as ledger:
         yield attrs.evolve(hosts, ledger=ledger)
+
+
+def _open_ledger(config: SupervisorConfig) -> AbstractAsyncContextManager[Ledger]:
+    # Cells don't show the links that may lead there.
+    return open_ledger(Path(os.path.realpath(config.clones_dir)), end_marked)
 
 
 def real_browsers(config: SupervisorConfig) -> BrowserHosts:

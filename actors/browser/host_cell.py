@@ -24,8 +24,8 @@ def host_view(
 ) -> list[str]:
     """Return bubblewrap's arguments for what a host sees that runs `command` and launches `executable`.
 
-    It can write to what is in `profiles`, directories in which its profiles and temporary files are. Blocks;
-    raises `SandboxUnavailable` where the rest can't be shown without what is private.
+    It can write to what is in `profiles`, directories in which its profiles and temporary files are, where links
+    lead: the links themselves are not there. Blocks; raises `SandboxUnavailable` where the rest can't be shown without what is private.
     """
     binds = Binds(private)
     binds.show_system()
@@ -34,7 +34,7 @@ def host_view(
     binds.show_unless_private(*_python())
     binds.show(*(word for word in command if Path(word).is_absolute()))
     for profile in profiles:
-        binds.own(profile)
+        binds.own(Path(os.path.realpath(profile)))
     return [*binds.arguments, *host_devices(), "--remount-ro", "/"]
 
 

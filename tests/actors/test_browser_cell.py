@@ -1,114 +1,21 @@
 """What a browser sees and can do in its cell, in its host's: with a shell as the browser."""
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import psutil
 import pytest
 
-from actors.browser import bubblewrap_problem
 from actors.browser.binds import Private
-from actors.browser.browser_cell import browser_cell
-from actors.browser.host.launcher import open_launcher, path_of
-from actors.browser.host_cell import host_view
-from actors.browser.sandbox import cell_rights, host_isolation
+from tests.actors.cell_shell import RUN_S, SHELL, Shell, make_shell, needs_bubblewrap
 
-SHELL = Path(shutil.which("sh") or "/bin/sh")
-RUN_S = 20
 POLL_S = 0.01
-
-needs_bubblewrap = pytest.mark.skipif(bubblewrap_problem() is not None, reason="bubblewrap does not run here")
-
-
-@attrs.frozen(kw_only=True)
-class Shell:
-    """A shell in a browser's cell, and the directories around its clone."""
-
-    folder: Path
-    clone: Path
-    environ: Mapping[str, str]
-    executable: Path = SHELL
-    private: Private = attrs.field(factory=Private)
-
-    def cell(self, *, headless: bool = True) -> list[str]:
-        """Return the command of a browser's cell, complete but for the browser."""
-        return browser_cell(
-            executable=self.executable,
-            profile=self.clone,
-            scratch=self.folder,
-            headless=headless,
-            rights=cell_rights(),
-            private=self.private,
-            environ=self.environ,
-        )
-
-    def host(self) -> list[str]:
-        """Return the command of the cell of a host that has the clone."""
-        view = host_view(
-            command=(),
-            executable=self.executable,
-            profiles=[self.folder],
-            private=self.private,
-            environ=self.environ,
-        )
-        return [*host_isolation(cell_rights()), *view, "--"]
-
-    @contextlib.contextmanager
-    def launcher(self, *, headless: bool = True) -> Iterator[str]:
-        """Yield the path that a driver would execute."""
-        descriptor = open_launcher(self.cell(headless=headless), str(self.executable.resolve()))
-        try:
-            yield path_of(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def run(self, command: str, *args: str, headless: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run a command in the cell in a host's, with arguments."""
-        cell = [
-            *self.host(),
-            *self.cell(headless=headless),
-            "--remount-ro",
-            "/",
-            "--",
-            str(self.executable.resolve()),
-        ]
-        return self._run([*cell, "-c", command, "sh", *args])
-
-    def run_launcher(self, *args: str) -> "subprocess.CompletedProcess[str]":
-        """Run the browser as a driver does, with its arguments."""
-        with self.launcher() as path:
-            return self._run([path, *args])
-
-    def _run(self, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=RUN_S, check=False, env=dict(self.environ)
-        )
-
-    def says(self, command: str, *args: str) -> str:
-        """Return what a command prints; it must succeed."""
-        done = self.run(command, *args)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.strip()
-
-    def sees(self, path: Path) -> bool:
-        """Tell whether there is something at `path` in the cell, a dangling link included."""
-        return self.run('test -e "$1" || test -h "$1"', str(path)).returncode == 0
-
-
-def make_shell(folder: Path, clone: str = "clone") -> Shell:
-    """Make a clone, another one, a master profile and a home, and a shell for the first."""
-    for name in (clone, "other", "master", "home"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "cookies.sqlite").write_text(f"of {name}")
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
-    return Shell(folder=folder, clone=folder / clone, environ=environ)
 
 
 @pytest.fixture
