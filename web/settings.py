@@ -179,13 +179,14 @@ def load_settings(
     loaders.append(loading.environment())
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     loaders.append(loading.values(given, origin="the command line"))
-    return ts.load_settings(
+    loaded = ts.load_settings(
         DaemonSettings,
         loaders,
         processors=[loading.check],
         # Not the default one: that is another where cattrs happens to be installed.
         converter=TSConverter(resolve_paths=False),
     )
+    return attrs.evolve(loaded, private_paths=(*loaded.private_paths, *loading.files))
 
 
 # What attrs fields declare here: a plain function or nothing, of the types that attrs allows.
@@ -199,11 +200,13 @@ class _Loading:
         self._fields = {field.name: field for field in attrs.fields(DaemonSettings)}
         self._origins: dict[str, str] = {}
         self._problems: list[str] = []
+        self.files: list[Path] = []
 
     def file(self, path: Path, *, asked_by: str) -> Loader:
         """Return a loader for the section of a TOML file; it raises SettingsError when it can't be read."""
         with suppress(RuntimeError):  # the ~ of a user that does not exist: opening the file will tell
             path = path.expanduser()
+        self.files.append(path.absolute())
 
         def load(settings_cls: type, options: OptionList) -> LoadedSettings:
             try:
@@ -222,8 +225,10 @@ class _Loading:
                 section = {}
             values = self._known(section, where=f"in {path}")
             for name, value in values.items():
-                if self._fields[name].type is Path and isinstance(value, str):
-                    values[name] = str(path.parent / value) if value and value[0] != "~" else value
+                if self._fields[name].type is Path:
+                    values[name] = _beside(path, value)
+                elif name == "private_paths" and isinstance(value, list):
+                    values[name] = [_beside(path, item) for item in value]
             return self._loaded(values, lambda _name: str(path))
 
         return load
@@ -307,6 +312,11 @@ def _from_text(text: str, field: "attrs.Attribute[Any]") -> object:
         if field.name == "selectors":
             return json.loads(text)
     return text
+
+
+def _beside(file: Path, value: object) -> object:
+    """Return a path that `file` names, counted from its directory."""
+    return str(file.parent / value) if isinstance(value, str) and value and value[0] != "~" else value
 
 
 def _unknown(name: str, known: Iterable[str], *, where: str) -> str:

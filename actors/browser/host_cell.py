@@ -24,8 +24,8 @@ def host_view(
 ) -> list[str]:
     """Return bubblewrap's arguments for what a host sees that runs `command` and launches `executable`.
 
-    It can write to what is in `profiles`, directories in which its profiles and temporary files are, where links
-    lead: the links themselves are not there. Blocks; raises `SandboxUnavailable` where the rest can't be shown without what is private.
+    It can write to `profiles`, where its profiles and temporary files are, without the links that may lead
+    there. Blocks; raises `SandboxUnavailable` where the rest can't be shown without what is private.
     """
     binds = Binds(private)
     binds.show_system()

@@ -32,7 +32,7 @@ class Layout:
     def below(cls, base: Path) -> "Layout":
         return cls(
             base=base,
-            clones=base / "clones",
+            clones=base / "copies",
             master=base / "master",
             settings=base / "greenroom.toml",
             home=base / "home",

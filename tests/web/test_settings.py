@@ -247,6 +247,26 @@ def test_file_with_relative_paths_counts_them_from_itself(
 # What a user is told.
 
 
+def test_file_is_private_and_so_is_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No browser may see the token in it, whoever named the file; other secrets can be named beside."""
+    file = tmp_path / "greenroom.toml"
+    file.write_text('[greenroom]\nprivate_paths = ["keys", "/srv/keys"]\n')
+    named = (tmp_path / "keys", Path("/srv/keys"))
+    assert load_settings(file).private_paths == (*named, file)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GREENROOM_CONFIG", "greenroom.toml")
+    assert load_settings().private_paths[-1] == file
+    monkeypatch.setenv("GREENROOM_PRIVATE_PATHS", "/a, /b")
+    assert load_settings().private_paths == (Path("/a"), Path("/b"), file)
+
+
+@pytest.mark.parametrize("value", [5, ["/a", 5], ["~nobody-of-this-name/x"]])
+def test_private_paths_that_are_none_are_refused(value: object) -> None:
+    """A secret is not left unprotected for a mistake in its path."""
+    with pytest.raises(InvalidSetting, match="private_paths is .* must be a list of paths"):
+        make(private_paths=value)
+
+
 def test_values_not_allowed_are_all_told_with_their_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
