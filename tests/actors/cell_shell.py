@@ -111,3 +111,17 @@ def make_shell(folder: Path, clone: str = "clone") -> Shell:
         (folder / name / "cookies.sqlite").write_text(f"of {name}")
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
     return Shell(folder=folder, clone=folder / clone, scratch=folder, environ=environ)
+
+
+@contextlib.contextmanager
+def noexec_mount(folder: Path) -> Iterator[Path]:
+    """Own a filesystem at `folder` from which nothing can be executed; for root, skips the test otherwise."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "noexec,size=512m", "greenroom-test", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from actors.browser.binds import Private
-from tests.actors.cell_shell import RUN_S, SHELL, Shell, make_shell, needs_bubblewrap
+from tests.actors.cell_shell import RUN_S, SHELL, Shell, make_shell, needs_bubblewrap, noexec_mount
 
 POLL_S = 0.01
 
@@ -217,6 +217,33 @@ def test_display_at_home_is_seen_by_a_visible_browser(shell: Shell) -> None:
     assert shell.run('cat "$1"', str(cookie)).returncode != 0
     done = shell.run('cat "$XAUTHORITY"; ls -A "$1"', str(cookie.parent), headless=False)
     assert done.stdout.split() == ["magic", ".Xauthority"]
+
+
+@needs_bubblewrap
+def test_nothing_is_executed_where_clones_are(tmp_path: Path) -> None:
+    """Clones and temporary files may lie where that is forbidden."""
+    with noexec_mount(tmp_path / "noexec") as folder:
+        shell = make_shell(folder / "owner")
+        done = shell.run_launcher("-c", 'cat "$1/cookies.sqlite"', "sh", str(shell.clone))
+        assert (done.stdout, done.stderr) == ("of clone", "")
+        assert shell.says('cat "$1/cookies.sqlite"', str(shell.clone)) == "of clone"
+        script = folder / "script"
+        script.write_text("#!/bin/sh\n")
+        script.chmod(0o700)
+        with pytest.raises(PermissionError):
+            subprocess.run([str(script)], check=False)
+
+
+@needs_bubblewrap
+def test_pipe_reaches_the_browser(shell: Shell) -> None:
+    """By which Camoufox is driven: descriptors 3 and 4 pass through the launcher and the cell."""
+    ours, theirs = os.pipe()
+    with shell.launcher() as path, os.fdopen(ours) as pipe:
+        subprocess.run(
+            [path, "-c", f"echo driven >&{theirs}"], pass_fds=(theirs,), check=True, env=dict(shell.environ)
+        )
+        os.close(theirs)
+        assert pipe.read() == "driven\n"
 
 
 @needs_bubblewrap

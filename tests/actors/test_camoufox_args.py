@@ -182,6 +182,37 @@ def test_camoufox_session_launches_with_camoufox_arguments(camoufox: Built) -> N
     assert camoufox.chosen["user_data_dir"] == camoufox.launch.profile
 
 
+PIPE = """
+import asyncio, json, os, sys
+from playwright.async_api import Error, async_playwright
+
+async def launch(profile, **args):
+    async with async_playwright() as playwright:
+        try:
+            await playwright.firefox.launch_persistent_context(profile, **args)
+        except Error:
+            pass
+
+asyncio.run(launch(sys.argv[1], **json.loads(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize(("channel", "has_port"), [(None, False), ("moz-firefox", True)])
+def test_camoufox_is_driven_by_a_pipe_and_opens_no_port(
+    tmp_path: Path, channel: str | None, has_port: bool
+) -> None:
+    """As the installed driver starts it: what other users could connect to is Firefox's alone."""
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\n')
+    browser.chmod(0o700)
+    args = {"executable_path": str(browser), **({"channel": channel} if channel else {})}
+    command = [sys.executable, "-P", "-c", PIPE, str(tmp_path / "profile"), json.dumps(args)]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    arguments = (tmp_path / "arguments").read_text().split()
+    assert ("-juggler-pipe" in arguments) is not has_port
+    assert any("port" in argument for argument in arguments) is has_port
+
+
 def test_camoufox_is_given_our_preferences_too(camoufox: Built) -> None:
     """Its package adds to them; what is ours reaches the browser at its start, in its environment."""
     assert camoufox.args["firefox_user_prefs"].items() >= PREFERENCES.items()

@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import attrs
 import pytest
 
 from actors.verdict import Finding, Method
 from supervisor.world import open_world
+from tests.actors.cell_shell import noexec_mount
 from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
@@ -54,3 +56,22 @@ async def test_clone_is_no_way_to_the_master(settings: DaemonSettings, master: P
     async with open_world(settings) as world, world.profiles.open_clone("a") as clone:
         assert [path for path in clone.path.rglob("*") if path.is_symlink()] == []
         assert (clone.path / "cookies.sqlite").read_bytes() == (master / "cookies.sqlite").read_bytes()
+
+
+async def test_clones_by_a_link_to_where_nothing_can_be_executed(
+    settings: DaemonSettings, site: str, tmp_path: Path
+) -> None:
+    """A browser runs on a clone wherever that is, and in a cell that does not show the link."""
+    with noexec_mount(tmp_path / "noexec") as folder:
+        (tmp_path / "link").symlink_to(folder)
+        linked = attrs.evolve(settings, clones_dir=tmp_path / "link" / "clones")
+        async with (
+            open_world(linked) as world,
+            world.profiles.open_clone("a") as clone,
+            world.browsers.open_browser("a") as browser,
+        ):
+            await browser.launch(clone.path, headless=True)
+            await browser.navigate(f"{site}/")
+            found = await browser.inspect(Method.DOM, {"logged_in": "text=/^@?maker$/"})
+            assert _is_matched(found)
+        assert list((folder / "clones").iterdir()) == []

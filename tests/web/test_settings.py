@@ -263,7 +263,7 @@ def test_file_is_private_and_so_is_what_it_names(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("value", [5, ["/a", 5], ["~nobody-of-this-name/x"]])
 def test_private_paths_that_are_none_are_refused(value: object) -> None:
     """A secret is not left unprotected for a mistake in its path."""
-    with pytest.raises(InvalidSetting, match="private_paths is .* must be a list of paths"):
+    with pytest.raises(InvalidSetting, match=r"private_paths is .* must be a list of paths"):
         make(private_paths=value)
 
 
