@@ -240,7 +240,10 @@ def test_pipe_reaches_the_browser(shell: Shell) -> None:
     ours, theirs = os.pipe()
     with shell.launcher() as path, os.fdopen(ours) as pipe:
         subprocess.run(
-            [path, "-c", f"echo driven >&{theirs}"], pass_fds=(theirs,), check=True, env=dict(shell.environ)
+            [path, "-c", f"echo driven > /proc/self/fd/{theirs}"],
+            pass_fds=(theirs,),
+            check=True,
+            env=dict(shell.environ),
         )
         os.close(theirs)
         assert pipe.read() == "driven\n"
