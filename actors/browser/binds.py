@@ -10,18 +10,23 @@ from actors.errors import SandboxUnavailable
 
 # Where programs, libraries and fonts are. A path that is not there is left out, here and below.
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
-# What fonts, certificates, names, time, sound and graphics are set up by: neither accounts nor keys.
+# What libraries, fonts, certificates, graphics and browsers are set up by: neither accounts nor keys.
 _ETC = (
-    *("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "os-release"),
-    *("firefox", "firefox-esr", "fonts", "gtk-3.0", "mime.types"),
-    *("ca-certificates", "crypto-policies", "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs"),
-    *("ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf"),
-    *("gai.conf", "host.conf", "hosts", "nsswitch.conf", "protocols", "resolv.conf", "services"),
-    *("localtime", "timezone", "alsa", "asound.conf", "pulse", "drirc", "glvnd", "vulkan"),
+    *(
+        "alternatives",
+        "ca-certificates",
+        "crypto-policies",
+        "firefox",
+        "firefox-esr",
+        "fonts",
+        "glvnd",
+        "gtk-3.0",
+    ),
+    *("ld.so.cache", "pki/ca-trust", "pki/tls/certs", "pulse", "ssl/certs", "vulkan"),
 )
 _RESOLVER = ("/run/systemd/resolve", "/run/resolvconf")
-# How many processors there are, and which graphics card.
-_SYS = ("/sys/devices/system/cpu", "/sys/dev/char", "/sys/class/drm", "/sys/bus/pci")
+_PROCESSORS = "/sys/devices/system/cpu"
+_GRAPHICS = ("/sys/dev/char", "/sys/class/drm", "/sys/bus/pci")
 # Without it, each of a browser's processes reads all fonts anew: 0.3 s of a launch.
 _FONTS = "/var/cache/fontconfig"
 # Many more than there are in any folder that somebody keeps something of their own in.
@@ -88,9 +93,9 @@ class Binds:
                 self._shown.add(path)
             else:
                 self.show(path)
-        self.show_unless_private("/opt", *(f"/etc/{name}" for name in _ETC), *_RESOLVER, *_SYS, _FONTS)
+        self.show_unless_private("/opt", *(f"/etc/{name}" for name in _ETC), *_RESOLVER, _PROCESSORS, _FONTS)
         if Path("/dev/dri").exists():
-            self.show_unless_private(*Path("/sys/devices").glob("pci*"))
+            self.show_unless_private(*_GRAPHICS, *Path("/sys/devices").glob("pci*"))
 
     def show_as(self, source: Path, path: str) -> None:
         """Show `source` read-only at `path`, unless it is private."""

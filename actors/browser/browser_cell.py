@@ -6,6 +6,7 @@ read-only, its own clone, a private /tmp and home, and neither the master profil
 
 import contextlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from actors.browser.binds import Binds, Private
 from actors.browser.sandbox import Rights, browser_devices, browser_isolation, cell_ids
 
 _TEMPORARY, _HOME, _RUN, _ETC = "cell-tmp", "cell-home", "cell-run", "cell-etc"
+_ETC_FILES = (
+    *("asound.conf", "drirc", "gai.conf", "host.conf", "hosts", "ld.so.conf", "localtime", "mime.types"),
+    *("nsswitch.conf", "os-release", "protocols", "resolv.conf", "services", "timezone"),
+)
 HOME = "/home/browser"
 _CACHE = f"{HOME}/.cache"
 _RUNTIME = "/run/browser"
@@ -47,6 +52,7 @@ def browser_cell(
     binds.own(_folder(scratch / _TEMPORARY), "/tmp")  # noqa: S108  # inside the cell
     binds.own(_folder(scratch / _HOME), HOME)
     binds.own(_folder(scratch / _RUN), _RUNTIME)
+    binds.own(_make_etc(scratch / _ETC, rights), "/etc")
     binds.show_system()
     binds.show(executable.resolve().parent)
     binds.show_as(find_font_cache(environ), f"{_CACHE}/fontconfig")
@@ -61,9 +67,9 @@ def browser_cell(
         *browser_isolation(rights),
         *alone,
         *binds.arguments,
-        *_own_etc(scratch, rights),
         *browser_devices(),
     ]
+    command += ["--remount-ro", "/etc"]
     for name, value in variables.items():
         command += ["--setenv", name, value]
     return command
@@ -74,22 +80,19 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _own_etc(scratch: Path, rights: Rights) -> list[str]:
-    """Return what shows a cell no account but its own, and the name servers that the machine has now.
+def _make_etc(folder: Path, rights: Rights) -> Path:
+    """Make an /etc with no account but the cell's own, and names and time as the machine has them now.
 
-    The host's cell may have started when it had others.
+    They are copied: a cell of many mounts takes long to make, and its host may have seen other name servers.
     """
-    folder = _folder(scratch / _ETC)
+    _folder(folder)
     uid, gid = cell_ids(rights)
-    files = {"passwd": f"browser:x:{uid}:{gid}::{HOME}:/bin/sh\n", "group": f"browser:x:{gid}:\n"}
-    for name in ("hosts", "resolv.conf"):
+    (folder / "passwd").write_text(f"browser:x:{uid}:{gid}::{HOME}:/bin/sh\n")
+    (folder / "group").write_text(f"browser:x:{gid}:\n")
+    for name in _ETC_FILES:
         with contextlib.suppress(OSError):
-            files[name] = Path("/etc", name).read_text(encoding="utf-8", errors="surrogateescape")
-    arguments = []
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
-        arguments += ["--ro-bind", str(folder / name), f"/etc/{name}"]
-    return arguments
+            shutil.copyfile(f"/etc/{name}", folder / name)
+    return folder
 
 
 def find_font_cache(environ: Mapping[str, str]) -> Path:
