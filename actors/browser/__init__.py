@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from actors.browser.adapter import ScraplingFetcherAdapter
-    from actors.browser.cells import (
-        Sandbox,
-        bubblewrap_problem,
-        choose_sandbox,
-        end_marked,
-        marked_processes,
-        own_processes,
-    )
+    from actors.browser.cells import Sandbox, bubblewrap_problem, choose_sandbox
     from actors.browser.engines import Engine, EngineName, find_engine
     from actors.browser.frames import Proxy
     from actors.browser.hosts import BrowserHosts
+    from actors.browser.marks import end_marked, marked_processes, own_processes
     from actors.browser.pool import HostPool, open_pool
 
 __all__ = [
@@ -40,18 +34,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "cells": (
-        "Sandbox",
-        "bubblewrap_problem",
-        "choose_sandbox",
-        "end_marked",
-        "marked_processes",
-        "own_processes",
-    ),
+    "cells": ("Sandbox", "bubblewrap_problem", "choose_sandbox"),
     "adapter": ("ScraplingFetcherAdapter",),
     "engines": ("Engine", "EngineName", "find_engine"),
     "frames": ("Proxy",),
     "hosts": ("BrowserHosts",),
+    "marks": ("end_marked", "marked_processes", "own_processes"),
     "pool": ("HostPool", "open_pool"),
 }
 

@@ -10,9 +10,10 @@ import trio
 
 from actors.browser import frames
 from actors.browser.browser_cell import write_browser_cell
-from actors.browser.cells import Sandbox, aside, census, end_processes, kill_marked
+from actors.browser.cells import Sandbox, aside, end_processes
 from actors.browser.engines import Engine
 from actors.browser.link import HostLink, Loss
+from actors.browser.marks import census, kill_marked
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
 from actors.resources import Promises, Usage, measure

@@ -19,16 +19,8 @@ import psutil
 import pytest
 import trio
 
-from actors.browser import cells
-from actors.browser.cells import (
-    Cell,
-    Sandbox,
-    bubblewrap_problem,
-    choose_sandbox,
-    end_marked,
-    open_cell,
-    own_processes,
-)
+from actors.browser import cells, end_marked, marked_processes, own_processes
+from actors.browser.cells import Cell, Sandbox, bubblewrap_problem, choose_sandbox, open_cell
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
 from actors.owner import MARKER, OWNER
@@ -372,28 +364,9 @@ def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Let SIGKILL do nothing, as in an uninterruptible sleep, until what is yielded is undone."""
     with monkeypatch.context() as patch:
         patch.setattr(cells, "_REAP_S", 0.2)
-        patch.setattr(cells, "_kill", lambda _: None)
-        patch.setattr(psutil.Process, "kill", lambda _: None)
+        patch.setattr(signal, "pidfd_send_signal", lambda *_: None)
         patch.setattr(subprocess.Popen, "kill", lambda _: None)
         yield patch
-
-
-def test_processes_that_cant_be_killed_are_named_and_not_waited_for(unkillable: pytest.MonkeyPatch) -> None:
-    """Whoever ends a cell goes on after a while, and knows what is left of it."""
-    with sleeping("a.b") as process:
-        assert end_marked("a.b") == [process.pid]
-        unkillable.undo()
-        assert end_marked("a.b") == []
-
-
-def test_processes_that_cant_be_seen_are_not_taken_for_gone(unkillable: pytest.MonkeyPatch) -> None:
-    """Without a free file descriptor nobody knows what is left: something may be."""
-
-    def refuse() -> list[int]:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    unkillable.setattr(psutil, "pids", refuse)
-    assert end_marked("a.b") == [0]
 
 
 async def test_cell_that_cant_be_killed_is_reported_and_stays_in_the_ledger(
@@ -440,7 +413,7 @@ async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
             pytest.fail("nothing started")
     assert (tmp_path / "scratch").is_dir()
     assert open_descriptors() == descriptors
-    left = [process.pid for process, mark in cells.marked_processes() if mark == "a.b"]
+    left = [process.pid for process, mark in marked_processes() if mark == "a.b"]
     assert started[0].pid in left
     assert all(str(pid) in str(caught.value.detail) for pid in left)
     unkillable.undo()

@@ -19,8 +19,8 @@ from actors.browser import (
     own_processes,
     pool,
 )
-from actors.browser.cells import census
 from actors.browser.hosts import BrowserHost
+from actors.browser.marks import census
 from actors.errors import BrowserLost
 from actors.ledger import open_ledger
 from actors.resources import Budget
