@@ -21,13 +21,15 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
 import trio
 
+from actors.browser.engines import lend_camoufox
+from actors.browser.environment import host_environment, make_places
 from actors.browser.marks import (
     SWEEP_INTERVAL_S,
     census,
@@ -38,13 +40,16 @@ from actors.browser.marks import (
     sweeps,
 )
 from actors.errors import BrowserLost, SandboxUnavailable
-from actors.owner import MARKER, OWNER
+from actors.owner import OWNER
 
-_OWN_VARIABLES = "GREENROOM_"
+# Whoever stops a service may send SIGTERM to every process of it. Ours go on until the daemon ends them: a
+# shell that ignores a signal hands that down to what it becomes, bubblewrap included.
+_IGNORING_SIGNALS = ("/bin/sh", "-c", 'trap "" HUP INT TERM; exec "$@"', "sh")
 _START_S = 10.0
 _REAP_S = 5.0
 _OUTER_EXIT_S = 0.5
 _threads = trio.CapacityLimiter(10)
+_disk_threads = trio.CapacityLimiter(10)
 _NO_START = "The browser host does not start"
 _NAMESPACE = ("--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc")
 
@@ -202,8 +207,10 @@ async def open_cell(
     death signal is tied to the thread that starts it, and a worker thread goes away when idle.
     """
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
-    async with open_scratch(scratch) as folder, _open_processes(command, sandbox, token, folder) as cell:
-        yield cell
+    async with open_scratch(scratch) as folder:
+        await _prepare(lend_camoufox, folder)
+        async with _open_processes(command, sandbox, token, folder) as cell:
+            yield cell
 
 
 @contextlib.asynccontextmanager
@@ -214,15 +221,12 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     Raises `BrowserLost` when it can't be made.
     """
     try:
-        if wanted is None:
-            scratch = tempfile.mkdtemp(prefix="greenroom-")
-        else:
-            await trio.Path(wanted).mkdir(mode=0o700)
-            scratch = str(wanted)
+        scratch = await _aside(_make_scratch, str(wanted or ""), _disk_threads)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
     in_use = False
     try:
+        await _prepare(make_places, scratch)
         yield scratch
     except _NotEnded:
         in_use = True
@@ -230,7 +234,22 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     finally:
         if not in_use:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(functools.partial(shutil.rmtree, scratch, ignore_errors=True))
+                await _aside(functools.partial(shutil.rmtree, ignore_errors=True), scratch, _disk_threads)
+
+
+def _make_scratch(wanted: str) -> str:
+    if not wanted:
+        return tempfile.mkdtemp(prefix="greenroom-")
+    Path(wanted).mkdir(mode=0o700)
+    return wanted
+
+
+async def _prepare(make: Callable[[str], None], scratch: str) -> None:
+    """Put into `scratch` what belongs there. Raises `BrowserLost` when that can't be made."""
+    try:
+        await _aside(make, scratch, _disk_threads)
+    except OSError as exc:
+        raise BrowserLost(_NO_START, detail=str(exc)) from exc
 
 
 @contextlib.asynccontextmanager
@@ -275,11 +294,11 @@ def _start(
         on_failure.callback(os.close, info_read)
         always.callback(os.close, info_write)
         process = subprocess.Popen(
-            [*_sandbox_command(sandbox, info_write), *command],
+            [*_IGNORING_SIGNALS, *_sandbox_command(sandbox, info_write), *command],
             stdin=theirs.fileno(),
             stdout=output_write,
             stderr=output_write,
-            env=_environment(os.environ, token, scratch),
+            env=host_environment(os.environ, marker=token, scratch=scratch),
             pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
             start_new_session=True,
         )
@@ -325,10 +344,14 @@ async def aside(function: Callable[[str], T], token: str) -> T:
     Nothing else waits for these threads. Where none can be had, ending comes before a loop that never
     pauses.
     """
+    return await _aside(function, token, _threads)
+
+
+async def _aside(function: Callable[[str], T], what: str, threads: trio.CapacityLimiter) -> T:
     try:
-        return await trio.to_thread.run_sync(function, token, limiter=_threads)
+        return await trio.to_thread.run_sync(function, what, limiter=threads)
     except RuntimeError:
-        return function(token)
+        return function(what)
 
 
 async def end_processes(token: str) -> None:
@@ -344,12 +367,6 @@ def _sandbox_command(sandbox: Sandbox, info_fd: int) -> list[str]:
     if sandbox is Sandbox.NONE:
         return []
     return ["bwrap", *_NAMESPACE, "--info-fd", str(info_fd), "--"]
-
-
-def _environment(inherited: Mapping[str, str], token: str, scratch: str) -> dict[str, str]:
-    """Leave out our own settings, which may hold secrets that no browser needs."""
-    kept = {name: value for name, value in inherited.items() if not name.startswith(_OWN_VARIABLES)}
-    return kept | {MARKER: token, "TMPDIR": scratch, "MOZ_CRASHREPORTER_DISABLE": "1"}
 
 
 async def _wait_dead(pidfd: int, waiting: trio.CancelScope) -> None:

@@ -5,17 +5,19 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import attrs
 import platformdirs
 
+from actors.browser.environment import places, python_command, search_environment
 from actors.errors import EngineUnavailable
 
 _FIREFOX_NAMES = ("firefox-esr", "firefox")
-_PROBE_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host.camoufox")
+_PROBE_COMMAND = python_command("actors.browser.host.camoufox")
 _PROBE_S = 20.0
+# In the package's cache directory, what it writes itself.
+_WRITTEN = "fontconfig"
 
 
 class EngineName(enum.Enum):
@@ -62,13 +64,30 @@ def find_camoufox() -> Engine | None:
         except (OSError, StopIteration):
             return None
     try:
-        probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S)
+        environ = search_environment(os.environ)
+        probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S, env=environ)
         found = json.loads(probe.stdout)
         return Engine(
             name=EngineName.CAMOUFOX, executable=Path(found["executable"]), version=found["version"]
         )
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return None
+
+
+def lend_camoufox(scratch: str) -> None:
+    """Show Camoufox's package what it has installed in the cache directory that `places` gives a host.
+
+    What the package writes stays there: the user's own cache may be read-only. Blocks; raises `OSError`.
+    """
+    try:
+        installed = list(platformdirs.user_cache_path("camoufox").absolute().iterdir())
+    except OSError:
+        return
+    lent = Path(places(scratch)["XDG_CACHE_HOME"], "camoufox")
+    lent.mkdir(mode=0o700)
+    for path in installed:
+        if path.name != _WRITTEN:
+            (lent / path.name).symlink_to(path)
 
 
 def find_firefox() -> Engine | None:

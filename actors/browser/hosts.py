@@ -1,7 +1,6 @@
 """Browser hosts: how one is started, and how sessions have their browsers in it."""
 
 import contextlib
-import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,12 +12,13 @@ from actors.browser import frames
 from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.cells import Cell, Sandbox, open_cell, open_scratch
 from actors.browser.engines import Engine
+from actors.browser.environment import python_command
 from actors.browser.link import HostLink
 from actors.ledger import Ledger
 from actors.owner import HOST_PREFIX, OWNER
 from actors.resources import Promises
 
-HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
+HOST_COMMAND = python_command("actors.browser.host")
 
 
 def new_host_id() -> str:

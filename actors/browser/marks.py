@@ -4,6 +4,7 @@ A marker is no proof: anybody can put one into a process of theirs. Only process
 """
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -110,16 +111,19 @@ def _others(token: str) -> list[int]:
 
 
 def _kill_if_marked(pid: int, token: str) -> None:
-    """Kill the process `pid` if it is of the cell `token`. Raises `OSError` where it is gone already.
+    """Kill the process `pid` if it is of the cell `token`. Raises `OSError` where it is gone.
 
     The handle comes before the look: should the pid pass to another process in between, the handle doesn't.
+    Where the kernel gives none, the look has to do, rather than leave the process alone.
     """
-    pidfd = os.pidfd_open(pid)
-    try:
+    with contextlib.ExitStack() as stack:
+        kill = functools.partial(os.kill, pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            stack.callback(os.close, pidfd)
+            kill = functools.partial(kill_handle, pidfd)
         if _read_mark(pid) == token:
-            kill_handle(pidfd)
-    finally:
-        os.close(pidfd)
+            kill()
 
 
 def _read_mark(pid: int) -> str | None:

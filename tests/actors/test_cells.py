@@ -27,6 +27,7 @@ from actors.owner import MARKER, OWNER
 from tests.actors.daemons import sleeping
 from tests.cancelling import cancelled_at_step
 
+MARK = f"{OWNER}.cells"
 # Says "up" once two grandchildren live in sessions of their own, and stays.
 FAMILY = ("sh", "-c", "setsid sleep 300 & setsid setsid sleep 300 & echo up; sleep 300")
 _NEEDS_BUBBLEWRAP = pytest.mark.skipif(bubblewrap_problem() is not None, reason=str(bubblewrap_problem()))
@@ -71,9 +72,15 @@ def commands(processes: Iterable[psutil.Process]) -> list[str]:
 
 
 async def wait_up(cell: Cell) -> list[psutil.Process]:
-    """Return the processes of a cell that runs `FAMILY`, once it is complete."""
+    """Return the processes of a cell that runs `FAMILY`, once it has said so."""
     with trio.fail_after(10):
         assert await cell.output.receive_some() == b"up\n"
+    return await up()
+
+
+async def up() -> list[psutil.Process]:
+    """Return the processes of a cell that runs `FAMILY`, once it is complete."""
+    with trio.fail_after(10):
         while True:
             processes = own_processes()
             if commands(processes).count("sleep 300") == 3:
@@ -201,19 +208,22 @@ async def test_other_cell_is_unharmed(sandbox: Sandbox) -> None:
         assert set(own_processes()) == set(before)
 
 
-async def test_environment_is_marked_and_without_our_settings(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+async def test_environment_is_marked_and_private(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A cell gets the environment, a marker, and none of Greenroom's own settings, which may be secret."""
-    monkeypatch.setenv("GREENROOM_TOKEN", "hunter2")
-    monkeypatch.setenv("GREENROOM_PROXY__PASSWORD", "hunter2")
-    monkeypatch.setenv("OTHER", "kept")
-    async with open_cell(("env",), sandbox) as cell:
-        lines = (await read_all(cell)).splitlines()
-    environment = dict(line.split("=", 1) for line in lines if "=" in line)
-    assert [name for name in environment if name.startswith("GREENROOM_")] == [MARKER]
-    assert environment["OTHER"] == "kept"
-    assert "hunter2" not in str(environment)
+    """A cell gets a marker and places of its own, and what the list of allowed variables says."""
+    for name in ("GREENROOM_TOKEN", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "PYTHONHOME"):
+        monkeypatch.setenv(name, "/hunter2")
+    monkeypatch.setenv("LC_TIME", "C")
+    monkeypatch.setenv("HOME", "/")
+    async with open_cell(("env",), sandbox, scratch=tmp_path / "scratch") as cell:
+        environment = dict(line.split("=", 1) for line in (await read_all(cell)).splitlines())
+        assert "hunter2" not in str(environment)
+        assert environment["LC_TIME"] == "C"
+        assert environment["HOME"] == str(cell.scratch / "home")
+        assert MARKER in environment
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in cell.scratch.iterdir()}
+        assert modes == {0o700}
 
 
 async def test_temporary_directory_is_private_and_goes_with_the_cell(sandbox: Sandbox) -> None:
@@ -253,25 +263,26 @@ async def test_hung_up_socket_is_seen_by_the_command(sandbox: Sandbox) -> None:
         assert await read_all(cell) == "end\n"
 
 
-async def test_command_that_is_not_there_is_noticed_at_once(sandbox: Sandbox) -> None:
-    """Without a sandbox starting fails; a sandbox may start, and is then seen to end, saying why."""
+@pytest.mark.parametrize("command", ["/nonexistent/greenroom-host", "/dev/null"])
+async def test_command_that_cant_be_run_is_noticed_at_once(sandbox: Sandbox, command: str) -> None:
+    """What runs it ends, saying why."""
     descriptors = open_descriptors()
-    with contextlib.suppress(BrowserLost), trio.fail_after(5):
-        async with open_cell(("/nonexistent/greenroom-host",), sandbox) as cell:
-            assert sandbox is Sandbox.BUBBLEWRAP
+    with trio.fail_after(5):
+        async with open_cell((command,), sandbox) as cell:
             assert await cell.socket.receive_some() == b""
             await cell.wait_first()
-            assert "/nonexistent/greenroom-host" in await read_all(cell)
+            assert command in await read_all(cell)
     assert open_descriptors() == descriptors
 
 
-async def test_unexecutable_command_without_sandbox_is_browser_lost() -> None:
-    """The error's text is for clients; the path is in its detail."""
-    with pytest.raises(BrowserLost) as caught:
-        async with open_cell(("/dev/null",), Sandbox.NONE):
-            pytest.fail("nothing started")
-    assert str(caught.value) == "The browser host does not start"
-    assert "/dev/null" in str(caught.value.detail)
+async def test_signals_to_the_whole_service_end_no_cell(sandbox: Sandbox) -> None:
+    """Its processes go on, sandbox included, until the daemon ends them."""
+    async with open_cell(FAMILY, sandbox) as cell:
+        before = await wait_up(cell)
+        for process in before:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                process.send_signal(number)
+        assert set(await up()) == set(before)
 
 
 async def test_missing_temporary_directory_is_browser_lost(
@@ -305,7 +316,7 @@ async def test_running_out_of_descriptors_is_browser_lost_and_leaves_nothing(san
     os.close(lowest_free)
     failures = 0
     started = False
-    for limit in range(lowest_free + 2, lowest_free + 64):  # removing a directory takes two
+    for limit in range(lowest_free + 3, lowest_free + 64):  # removing a directory in one takes three
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         try:
             async with open_cell(("sleep", "300"), sandbox):
@@ -365,6 +376,7 @@ def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     with monkeypatch.context() as patch:
         patch.setattr(cells, "_REAP_S", 0.2)
         patch.setattr(signal, "pidfd_send_signal", lambda *_: None)
+        patch.setattr(os, "kill", lambda *_: None)
         patch.setattr(subprocess.Popen, "kill", lambda _: None)
         yield patch
 
@@ -409,15 +421,15 @@ async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
     unkillable.setattr(subprocess, "Popen", start)
     unkillable.setattr(os, "pidfd_open", refuse)
     with pytest.raises(BrowserLost, match="could not be ended") as caught:
-        async with open_cell(("sleep", "300"), sandbox, marker="a.b", scratch=tmp_path / "scratch"):
+        async with open_cell(("sleep", "300"), sandbox, marker=MARK, scratch=tmp_path / "scratch"):
             pytest.fail("nothing started")
     assert (tmp_path / "scratch").is_dir()
     assert open_descriptors() == descriptors
-    left = [process.pid for process, mark in marked_processes() if mark == "a.b"]
+    left = [process.pid for process, mark in marked_processes() if mark == MARK]
     assert started[0].pid in left
     assert all(str(pid) in str(caught.value.detail) for pid in left)
     unkillable.undo()
-    assert end_marked("a.b") == []
+    assert end_marked(MARK) == []
     assert started[0].wait(5) == -signal.SIGKILL
 
 
@@ -453,7 +465,8 @@ def killed_parent(
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get("TEST_MARK") == mark:
+                environ = process.environ()
+                if mark in environ.get("TEST_MARK", "") or str(tmp_path) in environ.get("TMPDIR", ""):
                     found.append(process)
         return found
 
