@@ -6,7 +6,8 @@ death, so waiting for one process is waiting for all. `--die-with-parent` ties i
 
 Without bubblewrap the host's descendants are found by a marker in the environment, which each of them
 inherits: Firefox runs in a session and process group of its own, so its ancestry or group would not tell.
-The host itself ends them when this process dies, which it notices by the end of its standard input.
+The host itself ends them when this process dies, which it notices by the end of its standard input; should
+it be stopped, or hang, a lease does.
 
 A browser's cell lies within its host's and is found by a marker of its own, with and without bubblewrap.
 """
@@ -21,7 +22,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ import trio
 
 from actors.browser.engines import lend_camoufox
 from actors.browser.environment import host_environment, make_places
+from actors.browser.lease import open_lease
 from actors.browser.marks import (
     SWEEP_INTERVAL_S,
     census,
@@ -209,8 +211,9 @@ async def open_cell(
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
     async with open_scratch(scratch) as folder:
         await _prepare(lend_camoufox, folder)
-        async with _open_processes(command, sandbox, token, folder) as cell:
-            yield cell
+        with _open_lease(token, sandbox):
+            async with _open_processes(command, sandbox, token, folder) as cell:
+                yield cell
 
 
 @contextlib.asynccontextmanager
@@ -250,6 +253,18 @@ async def _prepare(make: Callable[[str], None], scratch: str) -> None:
         await _aside(make, scratch, _disk_threads)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
+
+
+@contextlib.contextmanager
+def _open_lease(token: str, sandbox: Sandbox) -> Iterator[None]:
+    """Have the cell ended with this process. A PID namespace needs nobody for that."""
+    with contextlib.ExitStack() as stack:
+        if sandbox is Sandbox.NONE:
+            try:
+                stack.enter_context(open_lease(token))
+            except OSError as exc:
+                raise BrowserLost(_NO_START, detail=str(exc)) from exc
+        yield
 
 
 @contextlib.asynccontextmanager

@@ -58,11 +58,8 @@ def find_camoufox() -> Engine | None:
     Its package is asked in a process of its own, which keeps 40 MB out of the daemon, and only where there
     is something to find: its data directory, or `CAMOUFOX_EXECUTABLE_PATH`, which the package honours too.
     """
-    if not os.environ.get("CAMOUFOX_EXECUTABLE_PATH"):
-        try:
-            next(platformdirs.user_cache_path("camoufox").iterdir())
-        except (OSError, StopIteration):
-            return None
+    if not (os.environ.get("CAMOUFOX_EXECUTABLE_PATH") or _camoufox_data()):
+        return None
     try:
         environ = search_environment(os.environ)
         probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S, env=environ)
@@ -79,15 +76,22 @@ def lend_camoufox(scratch: str) -> None:
 
     What the package writes stays there: the user's own cache may be read-only. Blocks; raises `OSError`.
     """
-    try:
-        installed = list(platformdirs.user_cache_path("camoufox").absolute().iterdir())
-    except OSError:
+    installed = _camoufox_data()
+    if not installed:
         return
     lent = Path(places(scratch)["XDG_CACHE_HOME"], "camoufox")
     lent.mkdir(mode=0o700)
     for path in installed:
         if path.name != _WRITTEN:
             (lent / path.name).symlink_to(path)
+
+
+def _camoufox_data() -> list[Path]:
+    """Return what Camoufox's package has in its cache directory: nothing where the user has no home."""
+    try:
+        return list(platformdirs.user_cache_path("camoufox").absolute().iterdir())
+    except (OSError, RuntimeError):
+        return []
 
 
 def find_firefox() -> Engine | None:

@@ -19,8 +19,9 @@ import psutil
 import pytest
 import trio
 
-from actors.browser import cells, end_marked, marked_processes, own_processes
+from actors.browser import cells, end_marked, marked_processes, marks, own_processes
 from actors.browser.cells import Cell, Sandbox, bubblewrap_problem, choose_sandbox, open_cell
+from actors.browser.lease import open_lease
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
 from actors.owner import MARKER, OWNER
@@ -373,11 +374,15 @@ async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -
 @pytest.fixture
 def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Let SIGKILL do nothing, as in an uninterruptible sleep, until what is yielded is undone."""
+    kill = subprocess.Popen.kill
     with monkeypatch.context() as patch:
         patch.setattr(cells, "_REAP_S", 0.2)
-        patch.setattr(signal, "pidfd_send_signal", lambda *_: None)
-        patch.setattr(os, "kill", lambda *_: None)
-        patch.setattr(subprocess.Popen, "kill", lambda _: None)
+        patch.setattr(marks, "_REAP_S", 0.2)
+        patch.setattr(cells, "kill_handle", lambda _: None)
+        patch.setattr(marks, "_kill_if_marked", lambda *_: None)
+        patch.setattr(
+            subprocess.Popen, "kill", lambda p: kill(p) if "actors.browser.lease" in str(p.args) else None
+        )
         yield patch
 
 
@@ -414,7 +419,7 @@ async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
 
     def start(*args: Any, **kwargs: Any) -> "subprocess.Popen[bytes]":
         started.append(popen(*args, **kwargs))
-        return started[0]
+        return started[-1]
 
     descriptors = open_descriptors()
     popen = subprocess.Popen
@@ -426,11 +431,11 @@ async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
     assert (tmp_path / "scratch").is_dir()
     assert open_descriptors() == descriptors
     left = [process.pid for process, mark in marked_processes() if mark == MARK]
-    assert started[0].pid in left
+    assert started[-1].pid in left
     assert all(str(pid) in str(caught.value.detail) for pid in left)
     unkillable.undo()
     assert end_marked(MARK) == []
-    assert started[0].wait(5) == -signal.SIGKILL
+    assert started[-1].wait(5) == -signal.SIGKILL
 
 
 PARENT = """
@@ -454,8 +459,8 @@ trio.run(hold_host if sys.argv[1] == "host" else hold_family)
 
 @contextlib.contextmanager
 def killed_parent(
-    tmp_path: Path, arguments: Sequence[str], is_complete: Callable[[list[str]], bool]
-) -> Iterator[Callable[[], list[str]]]:
+    tmp_path: Path, arguments: Sequence[str], is_complete: Callable[[list[psutil.Process]], bool]
+) -> Iterator[Callable[[], list[psutil.Process]]]:
     """Run `PARENT`, kill it once its descendants are complete, and yield how to look at what is left."""
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
@@ -470,9 +475,6 @@ def killed_parent(
                     found.append(process)
         return found
 
-    def names() -> list[str]:
-        return commands(alive())
-
     parent = subprocess.Popen(
         [sys.executable, "-P", str(script), *arguments],
         env=os.environ | {"TEST_MARK": mark, "TMPDIR": str(tmp_path)},
@@ -480,12 +482,12 @@ def killed_parent(
     )
     try:
         give_up = time.monotonic() + 20
-        while not is_complete(names()):
-            assert time.monotonic() < give_up, names()
+        while not is_complete(alive()):
+            assert time.monotonic() < give_up, commands(alive())
             time.sleep(0.02)
         parent.kill()
         parent.wait()
-        yield names
+        yield alive
     finally:
         parent.kill()
         parent.wait()
@@ -494,11 +496,11 @@ def killed_parent(
                 process.kill()
 
 
-def assert_gone(names: Callable[[], list[str]], seconds: float) -> None:
+def assert_gone(alive: Callable[[], list[psutil.Process]], seconds: float) -> None:
     """Fail unless nothing is left within `seconds`."""
     give_up = time.monotonic() + seconds
-    while left := names():
-        assert time.monotonic() < give_up, left
+    while left := alive():
+        assert time.monotonic() < give_up, commands(left)
         time.sleep(0.02)
 
 
@@ -506,11 +508,11 @@ def assert_gone(names: Callable[[], list[str]], seconds: float) -> None:
 def test_killed_parent_takes_its_namespaces_along(tmp_path: Path) -> None:
     """A daemon that dies of SIGKILL can't clean up: the kernel does it."""
 
-    def is_complete(names: list[str]) -> bool:
-        return names.count("sleep 300") == 3
+    def is_complete(processes: list[psutil.Process]) -> bool:
+        return commands(processes).count("sleep 300") == 3
 
-    with killed_parent(tmp_path, ["family", *FAMILY], is_complete) as names:
-        assert_gone(names, 2)
+    with killed_parent(tmp_path, ["family", *FAMILY], is_complete) as alive:
+        assert_gone(alive, 2)
 
 
 def test_killed_parent_takes_its_host_along_without_sandbox(tmp_path: Path) -> None:
@@ -519,11 +521,39 @@ def test_killed_parent_takes_its_host_along_without_sandbox(tmp_path: Path) -> N
     browser.write_text("#!/bin/sh\nsetsid sleep 300 & exec sleep 300\n")
     browser.chmod(0o755)
 
-    def is_complete(names: list[str]) -> bool:
-        return names.count("sleep 300") == 2
+    def is_complete(processes: list[psutil.Process]) -> bool:
+        return commands(processes).count("sleep 300") == 2
 
-    with killed_parent(tmp_path, ["host", str(browser)], is_complete) as names:
-        assert_gone(names, 2)
+    with killed_parent(tmp_path, ["host", str(browser)], is_complete) as alive:
+        assert_gone(alive, 2)
+
+
+def test_killed_parent_takes_its_stopped_host_and_browsers_along_without_sandbox(tmp_path: Path) -> None:
+    """Who is stopped notices nothing: a lease, whose end only the parent held, ends both."""
+    browser = tmp_path / "firefox"
+    browser.write_text("#!/bin/sh\nsetsid sleep 300 & exec sleep 300\n")
+    browser.chmod(0o755)
+
+    def is_complete(processes: list[psutil.Process]) -> bool:
+        if commands(processes).count("sleep 300") < 2:
+            return False
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                if "actors.browser.host" in process.cmdline():
+                    process.suspend()
+        return True
+
+    with killed_parent(tmp_path, ["host", str(browser)], is_complete) as alive:
+        assert_gone(alive, 10)
+
+
+def test_lease_holds_nothing_of_the_daemons_open(tmp_path: Path) -> None:
+    """A descriptor that it kept, of a socket or a lock, would outlive the daemon."""
+    with (tmp_path / "file").open("w") as file, open_lease(MARK):
+        os.set_inheritable(file.fileno(), True)
+        (holder,) = psutil.Process().children()
+        descriptors = Path(f"/proc/{holder.pid}/fd")
+        assert {path.name for path in descriptors.iterdir()} == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize(
