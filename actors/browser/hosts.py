@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -88,12 +88,14 @@ class BrowserHost:
     link: HostLink
 
     @contextlib.asynccontextmanager
-    async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+    async def open_browser(
+        self, session_id: str, elsewhere: Callable[[], Awaitable[HostLink]] | None = None
+    ) -> AsyncIterator[ScraplingFetcherAdapter]:
         """Own a place in this host for the length of the block, and the browser launched there.
 
-        Leaving the block kills what still runs of it and returns when nothing is left. The host goes on,
-        unless it does not let go of it. Raises `BrowserLost`, on entering, when there is no room for
-        temporary files.
+        Should this host be lost before, it is launched in the one to which `elsewhere` leads. Leaving the
+        block kills what still runs of it and returns when nothing is left. The host goes on, unless it does
+        not let go of it. Raises `BrowserLost`, on entering, when there is no room for temporary files.
         """
         async with self._open_place(session_id) as (marker, scratch):
             adapter = ScraplingFetcherAdapter(
@@ -101,7 +103,7 @@ class BrowserHost:
                 marker=marker,
                 scratch=scratch,
                 link=self.link,
-                loss=self.link.enter(session_id),
+                elsewhere=elsewhere,
                 engine=self._hosts.engine,
                 proxy=self._hosts.proxy,
                 sandbox=self._hosts.sandbox,
@@ -110,11 +112,8 @@ class BrowserHost:
             try:
                 yield adapter
             finally:
-                try:
-                    with trio.CancelScope(shield=True):
-                        await adapter.end()
-                finally:
-                    self.link.leave(session_id)
+                with trio.CancelScope(shield=True):
+                    await adapter.end()
 
     @contextlib.asynccontextmanager
     async def _open_place(self, session_id: str) -> AsyncIterator[tuple[str, Path]]:

@@ -105,8 +105,8 @@ class HostLink:
         return loss
 
     def leave(self, session: str) -> None:
-        """Take part no more: what the host still says of the session is nobody's business."""
-        del self._sessions[session]
+        """Take part no more: what the host still says of the session is nobody's business. Idempotent."""
+        self._sessions.pop(session, None)
         self._left.add(session)
 
     def next_id(self) -> int:

@@ -9,6 +9,7 @@ import trio
 
 from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.hosts import BrowserHost, BrowserHosts, new_host_id
+from actors.browser.link import HostLink
 from actors.errors import BrowserLost, GreenroomError
 from actors.resources import Budget, measure
 
@@ -72,14 +73,29 @@ class HostPool:
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
-        """Own a place in one of the hosts; see `ports.Browsers`."""
+        """Own a place in one of the hosts, or in another if that is lost too soon; see `ports.Browsers`."""
+        async with contextlib.AsyncExitStack() as places:
+
+            async def find() -> BrowserHost:
+                return await places.enter_async_context(self._open_place(session_id))
+
+            async def find_link() -> HostLink:
+                return (await find()).link
+
+            try:
+                host = await find()
+            except BrowserLost:
+                host = await find()
+            async with host.open_browser(session_id, elsewhere=find_link) as browser:
+                yield browser
+
+    @contextlib.asynccontextmanager
+    async def _open_place(self, session_id: str) -> AsyncIterator[BrowserHost]:
         member = self._find_place()
         member.sessions.add(session_id)
         member.served += 1
         try:
-            host = await member.wait_open()
-            async with host.open_browser(session_id) as browser:
-                yield browser
+            yield await member.wait_open()
         finally:
             member.sessions.remove(session_id)
             self._let_go_of_idle(member)
