@@ -15,6 +15,7 @@ from actors.owner import MARKER
 
 # Where programs are, and in which language and time zone they speak; with LC_*.
 _GENERAL = ("PATH", "LANG", "LANGUAGE", "TZ")
+_DISPLAY = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 # Side by side: whoever removes a deep tree needs a descriptor for each level.
 _PLACES = {
     "HOME": "home",
@@ -53,30 +54,36 @@ def search_environment(inherited: Mapping[str, str]) -> dict[str, str]:
 
 def host_environment(inherited: Mapping[str, str], *, marker: str, scratch: str) -> dict[str, str]:
     """Return the environment of a browser host, which runs browsers with windows, too."""
-    return general_environment(inherited) | display(inherited) | places(scratch) | {MARKER: marker}
+    return general_environment(inherited) | _find_display(inherited) | places(scratch) | {MARKER: marker}
 
 
 def browser_environment(
-    inherited: Mapping[str, str], *, marker: str, scratch: str, headless: bool
+    of_host: Mapping[str, str], *, marker: str, scratch: str, headless: bool
 ) -> dict[str, str]:
     """Return the environment of a browser, made from that of its host."""
-    shown = {} if headless else display(inherited)
+    shown = {} if headless else display(of_host)
     own = {MARKER: marker, "MOZ_CRASHREPORTER_DISABLE": "1"}
-    return general_environment(inherited) | shown | places(scratch) | own
+    return general_environment(of_host) | shown | places(scratch) | own
 
 
-def display(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return how a program reaches the screen, whatever its own home and runtime directory are."""
-    found = {name: inherited[name] for name in ("DISPLAY", "XAUTHORITY") if inherited.get(name)}
-    if found.get("DISPLAY") and inherited.get("HOME"):
+def display(of_host: Mapping[str, str]) -> dict[str, str]:
+    """Return how a browser with a window reaches the screen, from the environment of its host."""
+    return {name: of_host[name] for name in _DISPLAY if name in of_host}
+
+
+def _find_display(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the same, named in full: by default it is in the user's own home and runtime directory."""
+    found = {name: inherited[name] for name in _DISPLAY if inherited.get(name)}
+    if "DISPLAY" in found and inherited.get("HOME"):
         found.setdefault("XAUTHORITY", f"{inherited['HOME']}/.Xauthority")
-    if wayland := inherited.get("WAYLAND_DISPLAY"):
-        found["WAYLAND_DISPLAY"] = str(Path(inherited.get("XDG_RUNTIME_DIR", ""), wayland))
+    if "WAYLAND_DISPLAY" in found:
+        found["WAYLAND_DISPLAY"] = str(Path(inherited.get("XDG_RUNTIME_DIR", ""), found["WAYLAND_DISPLAY"]))
     return found
 
 
 def places(scratch: str) -> dict[str, str]:
     """Return the variables that name the directories of a process that keeps its files in `scratch`."""
+    scratch = str(Path(scratch).absolute())
     return {name: f"{scratch}/{place}" for name, place in _PLACES.items()} | {"TMPDIR": scratch}
 
 
