@@ -164,8 +164,8 @@ class HostPool:
                 usage = await trio.to_thread.run_sync(
                     lambda: measure(link.cell.census(), [link.cell.scratch]), abandon_on_cancel=True
                 )
-            except (OSError, RuntimeError) as exc:  # such as for want of a descriptor or a thread
-                _log.warning("a sample can't be taken", host=link.host, detail=str(exc))
+            except Exception as exc:  # such as for want of a descriptor or a thread: no reason to end a host
+                _log.warning("a sample can't be taken", host=link.host, detail=repr(exc))
                 continue
             if breach := self.budget.breach(usage, "browser host"):
                 link.lose(breach)

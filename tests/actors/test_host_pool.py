@@ -256,8 +256,12 @@ async def test_host_over_its_budget_is_lost(tmp_path: Path, monkeypatch: pytest.
             await c.navigate("pass")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [OSError("Too many open files"), RuntimeError("can't start new thread"), ValueError("unforeseen")],
+)
 async def test_sample_that_cannot_be_taken_costs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """A machine without a file descriptor left tells nothing about a host: the next sample may succeed."""
     taken = trio.Event()
@@ -265,7 +269,7 @@ async def test_sample_that_cannot_be_taken_costs_nothing(
 
     def fail(*_args: object) -> None:
         token.run_sync_soon(taken.set)
-        raise OSError("Too many open files")
+        raise error
 
     monkeypatch.setattr(pool, "SAMPLE_S", 0.01)
     monkeypatch.setattr(pool, "measure", fail)
