@@ -29,7 +29,6 @@ from typing import TypeVar
 import attrs
 import trio
 
-from actors.browser.engines import lend_camoufox
 from actors.browser.environment import host_environment, make_places
 from actors.browser.lease import open_lease
 from actors.browser.marks import (
@@ -210,7 +209,6 @@ async def open_cell(
     """
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
     async with open_scratch(scratch) as folder:
-        await _prepare(lend_camoufox, folder)
         with _open_lease(token, sandbox):
             async with _open_processes(command, sandbox, token, folder) as cell:
                 yield cell
@@ -229,7 +227,6 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
     in_use = False
     try:
-        await _prepare(make_places, scratch)
         yield scratch
     except _NotEnded:
         in_use = True
@@ -241,18 +238,15 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
 
 
 def _make_scratch(wanted: str) -> str:
-    if not wanted:
-        return tempfile.mkdtemp(prefix="greenroom-")
-    Path(wanted).mkdir(mode=0o700)
-    return wanted
-
-
-async def _prepare(make: Callable[[str], None], scratch: str) -> None:
-    """Put into `scratch` what belongs there. Raises `BrowserLost` when that can't be made."""
+    if wanted:
+        Path(wanted).mkdir(mode=0o700)
+    scratch = wanted or tempfile.mkdtemp(prefix="greenroom-")
     try:
-        await _aside(make, scratch, _disk_threads)
-    except OSError as exc:
-        raise BrowserLost(_NO_START, detail=str(exc)) from exc
+        make_places(scratch)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return scratch
 
 
 @contextlib.contextmanager

@@ -10,14 +10,12 @@ from pathlib import Path
 import attrs
 import platformdirs
 
-from actors.browser.environment import places, python_command, search_environment
+from actors.browser.environment import python_command, search_environment
 from actors.errors import EngineUnavailable
 
 _FIREFOX_NAMES = ("firefox-esr", "firefox")
 _PROBE_COMMAND = python_command("actors.browser.host.camoufox")
 _PROBE_S = 20.0
-# In the package's cache directory, what it writes itself.
-_WRITTEN = "fontconfig"
 
 
 class EngineName(enum.Enum):
@@ -58,7 +56,7 @@ def find_camoufox() -> Engine | None:
     Its package is asked in a process of its own, which keeps 40 MB out of the daemon, and only where there
     is something to find: its data directory, or `CAMOUFOX_EXECUTABLE_PATH`, which the package honours too.
     """
-    if not (os.environ.get("CAMOUFOX_EXECUTABLE_PATH") or _camoufox_data()):
+    if not (os.environ.get("CAMOUFOX_EXECUTABLE_PATH") or _has_camoufox_data()):
         return None
     try:
         environ = search_environment(os.environ)
@@ -71,27 +69,12 @@ def find_camoufox() -> Engine | None:
         return None
 
 
-def lend_camoufox(scratch: str) -> None:
-    """Show Camoufox's package what it has installed in the cache directory that `places` gives a host.
-
-    What the package writes stays there: the user's own cache may be read-only. Blocks; raises `OSError`.
-    """
-    installed = _camoufox_data()
-    if not installed:
-        return
-    lent = Path(places(scratch)["XDG_CACHE_HOME"], "camoufox")
-    lent.mkdir(mode=0o700)
-    for path in installed:
-        if path.name != _WRITTEN:
-            (lent / path.name).symlink_to(path)
-
-
-def _camoufox_data() -> list[Path]:
-    """Return what Camoufox's package has in its cache directory: nothing where the user has no home."""
+def _has_camoufox_data() -> bool:
+    """Return whether Camoufox's package has anything in its directory: not where the user has no home."""
     try:
-        return list(platformdirs.user_cache_path("camoufox").absolute().iterdir())
+        return any(platformdirs.user_cache_path("camoufox").iterdir())
     except (OSError, RuntimeError):
-        return []
+        return False
 
 
 def find_firefox() -> Engine | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.browser import environment
-from actors.browser.engines import find_camoufox, lend_camoufox
+from actors.browser.engines import find_camoufox
 from actors.browser.environment import (
     browser_environment,
     host_environment,
@@ -125,25 +125,7 @@ def test_variables_meant_for_python_do_not_reach_ours(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == [1]
 
 
-def test_camoufox_is_lent_to_a_host_and_written_to_by_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its package finds what it has installed; what it writes stays in the host's own directory."""
-    cache = tmp_path / "cache" / "camoufox"
-    (cache / "browsers" / "official").mkdir(parents=True)
-    (cache / "fontconfig").mkdir()
-    (cache / ".0.5_FLAG").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    make_places(str(scratch))
-    lend_camoufox(str(scratch))
-    lent = scratch / "cache" / "camoufox"
-    assert {path.name for path in lent.iterdir()} == {"browsers", ".0.5_FLAG"}
-    assert (lent / "browsers" / "official").is_dir()
-
-
-def test_user_without_a_home_has_no_camoufox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_a_home_has_no_camoufox(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container under an arbitrary uid, without HOME, runs all the same."""
 
     def refuse(*_args: object) -> Path:
@@ -152,5 +134,3 @@ def test_user_without_a_home_has_no_camoufox(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("CAMOUFOX_EXECUTABLE_PATH", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", refuse)
     assert find_camoufox() is None
-    lend_camoufox(str(tmp_path))
-    assert list(tmp_path.iterdir()) == []
