@@ -32,7 +32,7 @@ class ScraplingFetcherAdapter:
     """The face of a Scrapling session to the actor. Satisfies `ports.Browser`.
 
     All processes of the browser carry `marker`, and keep their temporary files in `scratch`. Where there is
-    an `elsewhere`, that gives the conversation with another host, to launch in when the first is lost.
+    an `elsewhere`, that gives the conversation with another host, to launch in should the first be lost.
     """
 
     _session: str
@@ -61,7 +61,11 @@ class ScraplingFetcherAdapter:
         except BrowserLost as exc:
             if self._elsewhere is None or not self._link.loss.has_happened:
                 raise
-            _log.warning("launching once more, in another host", session_id=self._session, detail=exc.detail)
+            _log.warning(
+                "a host was lost at a launch: once more, in a new one",
+                session_id=self._session,
+                detail=exc.detail,
+            )
             with trio.CancelScope(shield=True):
                 await self.end()
             self._has_begun = False

@@ -73,25 +73,24 @@ class HostPool:
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
-        """Own a place in one of the hosts, or in another if that is lost too soon; see `ports.Browsers`."""
+        """Own a place in one of the hosts, or in a new one if that is lost too soon; see `ports.Browsers`."""
         async with contextlib.AsyncExitStack() as places:
 
-            async def find() -> BrowserHost:
-                return await places.enter_async_context(self._open_place(session_id))
+            async def enter(member: _Member) -> BrowserHost:
+                return await places.enter_async_context(self._open_place(member, session_id))
 
-            async def find_link() -> HostLink:
-                return (await find()).link
+            async def enter_new() -> HostLink:  # what it may do to a host, it is not to do to others in one
+                return (await enter(self.start())).link
 
             try:
-                host = await find()
+                host = await enter(self._find_place())
             except BrowserLost:
-                host = await find()
-            async with host.open_browser(session_id, elsewhere=find_link) as browser:
+                host = await enter(self.start())
+            async with host.open_browser(session_id, elsewhere=enter_new) as browser:
                 yield browser
 
     @contextlib.asynccontextmanager
-    async def _open_place(self, session_id: str) -> AsyncIterator[BrowserHost]:
-        member = self._find_place()
+    async def _open_place(self, member: _Member, session_id: str) -> AsyncIterator[BrowserHost]:
         member.sessions.add(session_id)
         member.served += 1
         try:
