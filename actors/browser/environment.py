@@ -34,7 +34,10 @@ def python_command(module: str, *args: str) -> tuple[str, ...]:
 
     It is told where this process finds modules: that may come from PYTHONPATH, or from the user's home.
     """
-    path = [str(Path(actors.__file__).parent.parent), *filter(None, sys.path)]
+    path = [place for place in sys.path if place]
+    ours = str(Path(actors.__file__).parent.parent.absolute())
+    if ours not in path:  # it is the working directory, or a hook for an editable installation knows it
+        path.insert(0, ours)
     code = (
         f"import runpy, sys; sys.path[:] = {path!r}; "
         "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
