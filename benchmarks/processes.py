@@ -14,8 +14,10 @@ from typing import IO
 import attrs
 import psutil
 
+from actors.owner import MARKER as CELL
+
 MARK: str = "BENCHMARK_RUN"
-"""The environment variable that everything started for one measurement inherits."""
+"""The environment variable that everything started for one measurement inherits, browser hosts aside."""
 
 _POLITE_S = 30.0
 _GONE_S = 10.0
@@ -73,7 +75,7 @@ class Program:
 
     def started(self) -> list[int]:
         """Return the processes that descend from the program, wherever they hang by now; not itself."""
-        return [pid for pid in marked(self.mark) if pid != self.process.pid]
+        return [pid for pid in marked(self.mark, self.process.pid) if pid != self.process.pid]
 
     def own_pss(self) -> int:
         """Return the program's own share of memory in bytes."""
@@ -128,15 +130,22 @@ def _kill(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def marked(mark: str) -> list[int]:
-    """Return the processes that carry the mark, zombies aside."""
-    wanted = f"{MARK}={mark}".encode()
-    found = []
-    for pid in psutil.pids():
+def marked(mark: str, pid: int) -> list[int]:
+    """Return the processes that carry the mark, zombies aside, and the browsers' of the program `pid`.
+
+    These don't inherit the mark. They descend from the program, or share a cell with what does.
+    """
+    wanted, cell = f"{MARK}={mark}".encode(), f"{CELL}=".encode()
+    below = {pid}
+    with contextlib.suppress(psutil.Error):
+        below |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    carried = {}
+    for other in psutil.pids():
         with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found.append(pid)
-    return found
+            environ = Path(f"/proc/{other}/environ").read_bytes().split(b"\0")
+            carried[other] = {setting for setting in environ if setting == wanted or setting.startswith(cell)}
+    telling = {wanted}.union(*(carried.get(other, set()) for other in below))
+    return [other for other, settings in carried.items() if settings & telling]
 
 
 def pss_bytes(pid: int) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from actors.browser import own_processes
 
-# Whatever the tests start, and whatever that starts, inherits this variable.
+# Whatever the tests start, and whatever that starts, inherits this variable; browser hosts don't.
 RUN = "PYTEST_RUN_OF_GREENROOM"
 
 
@@ -34,18 +34,23 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     here = psutil.Process()
     assert [p for p in here.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE] == []
     assert own_processes() == []
-    assert _started_by_this_run() == []
+    assert _started_by_this_run(str(scratch), str(tmp_path_factory.getbasetemp())) == []
     assert here.net_connections(kind="all") == []
     assert list(scratch.iterdir()) == []
     scratch.rmdir()
     assert [path for path in tmp_path_factory.getbasetemp().glob("*/clones/*") if path.is_dir()] == []
 
 
-def _started_by_this_run() -> list[psutil.Process]:
-    """Return what still runs of all that the tests started, daemons and their browsers included."""
+def _started_by_this_run(*folders: str) -> list[psutil.Process]:
+    """Return what still runs of all that the tests started, daemons included, and their browsers.
+
+    These inherit no variable, but keep their temporary files in a directory of the tests, or below.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(RUN) == os.environ[RUN]:
+            environ = process.environ()
+            is_ours = environ.get(RUN) == os.environ[RUN] or environ.get("TMPDIR", "").startswith(folders)
+            if is_ours and process.pid != os.getpid():
                 found.append(process)
     return found

@@ -2,18 +2,20 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import attrs
+import structlog
 import trio
 
 from actors.browser import frames
 from actors.browser.binds import Private
 from actors.browser.browser_cell import browser_cell
-from actors.browser.cells import aside, census, end_processes, kill_marked
+from actors.browser.cells import aside, end_processes
 from actors.browser.engines import Engine
 from actors.browser.link import HostLink, Loss
+from actors.browser.marks import census, kill_marked
 from actors.browser.sandbox import Sandbox, cell_rights
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
@@ -24,19 +26,22 @@ from actors.verdict import Finding, Method
 _LET_GO_S = 5.0
 _KILL_AGAIN_S = 0.05
 
+_log = structlog.get_logger("greenroom.host")
+
 
 @attrs.define(eq=False, kw_only=True)
 class ScraplingFetcherAdapter:
     """The face of a Scrapling session to the actor. Satisfies `ports.Browser`.
 
-    All processes of the browser carry `marker`, and keep their temporary files in `scratch`.
+    All processes of the browser carry `marker`, and keep their temporary files in `scratch`. Where there is
+    an `elsewhere`, that gives the conversation with another host, to launch in should the first be lost.
     """
 
     _session: str
     _marker: str
     _scratch: Path
     _link: HostLink
-    _loss: Loss
+    _elsewhere: Callable[[], Awaitable[HostLink]] | None
     _engine: Engine
     _proxy: frames.Proxy | None
     _sandbox: Sandbox
@@ -44,9 +49,34 @@ class ScraplingFetcherAdapter:
     _promises: Promises
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
+    _loss: Loss = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._loss = self._link.enter(self._session)
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
-        """Run the browser; see `ports.Browser`."""
+        """Run the browser; see `ports.Browser`.
+
+        A host that is lost before it has answered costs nothing but time, once.
+        """
+        try:
+            await self._launch(profile, headless=headless)
+        except BrowserLost as exc:
+            if self._elsewhere is None or not self._link.loss.has_happened:
+                raise
+            _log.warning(
+                "a host was lost at a launch: once more, in a new one",
+                session_id=self._session,
+                detail=exc.detail,
+            )
+            with trio.CancelScope(shield=True):
+                await self.end()
+            self._has_begun = False
+            self._link = await self._elsewhere()
+            self._loss = self._link.enter(self._session)
+            await self._launch(profile, headless=headless)
+
+    async def _launch(self, profile: Path, *, headless: bool) -> None:
         # A cell does not show the links that may lead to these.
         profile = Path(await trio.to_thread.run_sync(os.path.realpath, profile))
         executable = self._engine.executable.resolve()
@@ -137,11 +167,16 @@ class ScraplingFetcherAdapter:
     async def end(self) -> None:
         """Kill what is left of the browser and return when nothing of it is left, or can be started.
 
-        A host that does not let go of it ends with it. To be called once, last, and shielded. Raises
-        `BrowserLost` when processes can't be ended within 5 s.
+        A host that does not let go of it ends with it. To be called last, and shielded. Raises `BrowserLost`
+        when processes can't be ended within 5 s.
         """
-        if not self._has_begun:
-            return
+        try:
+            if self._has_begun:
+                await self._end_browser()
+        finally:
+            self._link.leave(self._session)
+
+    async def _end_browser(self) -> None:
         try:
             await self._count_forced()
             await self._let_go()

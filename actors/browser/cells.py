@@ -6,7 +6,8 @@ death, so waiting for one process is waiting for all. `--die-with-parent` ties i
 
 Without bubblewrap the host's descendants are found by a marker in the environment, which each of them
 inherits: Firefox runs in a session and process group of its own, so its ancestry or group would not tell.
-The host itself ends them when this process dies, which it notices by the end of its standard input.
+The host itself ends them when this process dies, which it notices by the end of its standard input; should
+it be stopped, or hang, a lease does.
 
 A browser's cell lies within its host's and is found by a marker of its own, with and without bubblewrap.
 """
@@ -15,37 +16,42 @@ import contextlib
 import functools
 import json
 import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
-import psutil
 import trio
 
+from actors.browser.environment import host_environment, make_places
 from actors.browser.host_cell import EVERYTHING, host_cell
+from actors.browser.lease import open_lease
+from actors.browser.marks import (
+    SWEEP_INTERVAL_S,
+    census,
+    end_marked,
+    kill_handle,
+    kill_marked,
+    survivors,
+    sweeps,
+)
 from actors.browser.sandbox import Sandbox
 from actors.errors import BrowserLost
-from actors.owner import MARKER, OWNER
+from actors.owner import OWNER
 
-_MARK = re.compile(rb"(?:^|\0)" + MARKER.encode() + rb"=([\x21-\x7e]+)")
-_OWN_VARIABLES = "GREENROOM_"
+# Whoever stops a service may send SIGTERM to every process of it. Ours go on until the daemon ends them: a
+# shell that ignores a signal hands that down to what it becomes, bubblewrap included.
+_IGNORING_SIGNALS = ("/bin/sh", "-c", 'trap "" HUP INT TERM; exec "$@"', "sh")
 _START_S = 10.0
 _REAP_S = 5.0
 _OUTER_EXIT_S = 0.5
-_SWEEP_INTERVAL_S = 0.02
-# A process that execs shows no environment for a moment, and a parent may end between its child's start and
-# its own turn: one sweep that finds nothing proves nothing.
-_EMPTY_SWEEPS = 3
 _threads = trio.CapacityLimiter(10)
+_disk_threads = trio.CapacityLimiter(10)
 _NO_START = "The browser host does not start"
 
 
@@ -93,17 +99,17 @@ class Cell:
                     await self.wait_gone()
                 self._has_ended = True
                 if reaping.cancelled_caught:
-                    self._not_ended = _NotEnded(self._token, _survivors(self._token))
+                    self._not_ended = _NotEnded(self._token, survivors(self._token))
         if self._not_ended is not None:
             raise self._not_ended
 
     def kill(self) -> None:
         """Kill what is in the cell. Idempotent, does not wait."""
         if self._init_pidfd is not None:
-            _kill(self._init_pidfd)
+            kill_handle(self._init_pidfd)
         else:
             kill_marked(self._token)
-            _kill(self._pidfd)
+            kill_handle(self._pidfd)
 
     async def wait_gone(self) -> None:
         """Return when no process of a killed cell is left."""
@@ -112,12 +118,12 @@ class Cell:
             # Bubblewrap now reaps its init and exits by itself, unless it is stopped.
             with trio.move_on_after(_OUTER_EXIT_S):
                 await trio.lowlevel.wait_readable(self._pidfd)
-            _kill(self._pidfd)
+            kill_handle(self._pidfd)
         await trio.lowlevel.wait_readable(self._pidfd)
         self._process.wait()
         if self._init_pidfd is None:
-            for _ in _sweeps(self._token):
-                await trio.sleep(_SWEEP_INTERVAL_S)
+            for _ in sweeps(self._token):
+                await trio.sleep(SWEEP_INTERVAL_S)
 
     def pids(self) -> list[int]:
         """Return the processes with which the cell ends: the first one, and the init of its namespace."""
@@ -173,11 +179,10 @@ async def open_cell(
     death signal is tied to the thread that starts it, and a worker thread goes away when idle.
     """
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
-    async with (
-        open_scratch(scratch) as folder,
-        _open_processes(command, sandbox, token, folder, view) as cell,
-    ):
-        yield cell
+    async with open_scratch(scratch) as folder:
+        with _open_lease(token, sandbox):
+            async with _open_processes(command, sandbox, token, folder, view) as cell:
+                yield cell
 
 
 @contextlib.asynccontextmanager
@@ -188,11 +193,7 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     Raises `BrowserLost` when it can't be made.
     """
     try:
-        if wanted is None:
-            scratch = tempfile.mkdtemp(prefix="greenroom-")
-        else:
-            await trio.Path(wanted).mkdir(mode=0o700)
-            scratch = str(wanted)
+        scratch = await _aside(_make_scratch, str(wanted or ""), _disk_threads)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
     in_use = False
@@ -204,7 +205,31 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     finally:
         if not in_use:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(functools.partial(shutil.rmtree, scratch, ignore_errors=True))
+                await _aside(functools.partial(shutil.rmtree, ignore_errors=True), scratch, _disk_threads)
+
+
+def _make_scratch(wanted: str) -> str:
+    if wanted:
+        Path(wanted).mkdir(mode=0o700)
+    scratch = wanted or tempfile.mkdtemp(prefix="greenroom-")
+    try:
+        make_places(scratch)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return scratch
+
+
+@contextlib.contextmanager
+def _open_lease(token: str, sandbox: Sandbox) -> Iterator[None]:
+    """Have the cell ended with this process. A PID namespace needs nobody for that."""
+    with contextlib.ExitStack() as stack:
+        if sandbox is Sandbox.NONE:
+            try:
+                stack.enter_context(open_lease(token))
+            except OSError as exc:
+                raise BrowserLost(_NO_START, detail=str(exc)) from exc
+        yield
 
 
 @contextlib.asynccontextmanager
@@ -249,11 +274,11 @@ def _start(
         on_failure.callback(os.close, info_read)
         always.callback(os.close, info_write)
         process = subprocess.Popen(
-            [*host_cell(sandbox, view, info_write), *command],
+            [*_IGNORING_SIGNALS, *host_cell(sandbox, view, info_write), *command],
             stdin=theirs.fileno(),
             stdout=output_write,
             stderr=output_write,
-            env=_environment(os.environ, token, scratch),
+            env=host_environment(os.environ, marker=token, scratch=scratch),
             pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
             start_new_session=True,
         )
@@ -293,48 +318,20 @@ class _NotEnded(BrowserLost):
         super().__init__("A browser's processes could not be ended", detail=f"cell {token}, pids {pids}")
 
 
-def own_processes() -> list[psutil.Process]:
-    """Return the processes in all the cells that this process has opened, zombies aside."""
-    return [process for process, mark in marked_processes() if mark.startswith(OWNER)]
-
-
-def kill_marked(token: str) -> int:
-    """Kill the processes of the cell `token`, except the calling one, and return how many there were.
-
-    Where that can't be seen, for want of a file descriptor, the answer is 1: nobody knows that none is left.
-    """
-    # Within a sandbox, process 1 is its init: it takes no signal from inside, and ends with the host.
-    try:
-        victims = _others(token)
-    except OSError:
-        return 1
-    for process in victims:
-        with contextlib.suppress(psutil.Error, OSError):
-            process.kill()
-    return len(victims)
-
-
-def end_own_cell(inner: Iterable[str] = ()) -> None:
-    """Kill everything else in the cell that the calling process belongs to, as `end_marked` does.
-
-    Then what carries the markers of the cells in it, `inner`: by then nobody starts more of that. What can't
-    be killed is the daemon's business, or its successor's: it is in their ledger.
-    """
-    for token in (os.environ.get(MARKER), *inner):
-        if token:
-            end_marked(token)
-
-
 async def aside(function: Callable[[str], T], token: str) -> T:
     """Return what `function`, about the processes of the cell `token`, does in a thread.
 
     Nothing else waits for these threads. Where none can be had, ending comes before a loop that never
     pauses.
     """
+    return await _aside(function, token, _threads)
+
+
+async def _aside(function: Callable[[str], T], what: str, threads: trio.CapacityLimiter) -> T:
     try:
-        return await trio.to_thread.run_sync(function, token, limiter=_threads)
+        return await trio.to_thread.run_sync(function, what, limiter=threads)
     except RuntimeError:
-        return function(token)
+        return function(what)
 
 
 async def end_processes(token: str) -> None:
@@ -346,71 +343,6 @@ async def end_processes(token: str) -> None:
         raise _NotEnded(token, left)
 
 
-def census(token: str) -> list[int]:
-    """Return the processes in the cell `token` now, sandboxes included. Blocks for some milliseconds."""
-    return [process.pid for process in _marked(token)]
-
-
-def end_marked(token: str) -> list[int]:
-    """Kill the cell `token` until nothing is left of it, the calling process aside, or for 5 s. Blocks.
-
-    Returns the pids of what is left: a process in an uninterruptible sleep, such as on a dead disk, dies of
-    SIGKILL only when it wakes. Where what is left can't be seen, for want of a file descriptor, 0 stands for
-    it, which is nobody's pid.
-    """
-    give_up = time.monotonic() + _REAP_S
-    for _ in _sweeps(token):
-        if time.monotonic() > give_up:
-            return _survivors(token)
-        time.sleep(_SWEEP_INTERVAL_S)
-    return []
-
-
-def _survivors(token: str) -> list[int]:
-    """Return the pids of what is left of the cell `token`, or 0 where that can't be seen."""
-    try:
-        return [process.pid for process in _others(token)]
-    except OSError:
-        return [0]
-
-
-def _others(token: str) -> list[psutil.Process]:
-    """Return the processes of the cell `token` that the calling process can kill and is not itself."""
-    return [process for process in _marked(token) if process.pid not in {1, os.getpid()}]
-
-
-def _sweeps(token: str) -> Iterator[None]:
-    """Kill the cell `token`, again after each pause that the caller makes, until it is empty."""
-    empty = 0
-    while (empty := 0 if kill_marked(token) else empty + 1) < _EMPTY_SWEEPS:
-        yield
-
-
-def _marked(token: str) -> Iterator[psutil.Process]:
-    return (process for process, mark in marked_processes() if mark == token)
-
-
-def marked_processes() -> Iterator[tuple[psutil.Process, str]]:
-    """Yield the processes with a marker, and that. Zombies have no environment any more.
-
-    The environment is searched as it is: taking apart those of all processes costs time and memory.
-    """
-    for pid in psutil.pids():
-        with contextlib.suppress(psutil.Error, OSError):
-            found = _MARK.search(Path(f"/proc/{pid}/environ").read_bytes())
-            if found:
-                yield psutil.Process(pid), found[1].decode()
-
-
-def _environment(inherited: Mapping[str, str], token: str, scratch: str) -> dict[str, str]:
-    """Leave out our own settings, which may hold secrets that no browser needs."""
-    kept = {name: value for name, value in inherited.items() if not name.startswith(_OWN_VARIABLES)}
-    return kept | {MARKER: token, "TMPDIR": scratch, "MOZ_CRASHREPORTER_DISABLE": "1"}
-
-
-def _kill(pidfd: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 async def _wait_dead(pidfd: int, waiting: trio.CancelScope) -> None:

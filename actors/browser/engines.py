@@ -5,16 +5,16 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import attrs
 import platformdirs
 
+from actors.browser.environment import python_command, search_environment
 from actors.errors import EngineUnavailable
 
 _FIREFOX_NAMES = ("firefox-esr", "firefox")
-_PROBE_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host.camoufox")
+_PROBE_COMMAND = python_command("actors.browser.host.camoufox")
 _PROBE_S = 20.0
 
 
@@ -56,19 +56,25 @@ def find_camoufox() -> Engine | None:
     Its package is asked in a process of its own, which keeps 40 MB out of the daemon, and only where there
     is something to find: its data directory, or `CAMOUFOX_EXECUTABLE_PATH`, which the package honours too.
     """
-    if not os.environ.get("CAMOUFOX_EXECUTABLE_PATH"):
-        try:
-            next(platformdirs.user_cache_path("camoufox").iterdir())
-        except (OSError, StopIteration):
-            return None
+    if not (os.environ.get("CAMOUFOX_EXECUTABLE_PATH") or _has_camoufox_data()):
+        return None
     try:
-        probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S)
+        environ = search_environment(os.environ)
+        probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S, env=environ)
         found = json.loads(probe.stdout)
         return Engine(
             name=EngineName.CAMOUFOX, executable=Path(found["executable"]), version=found["version"]
         )
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return None
+
+
+def _has_camoufox_data() -> bool:
+    """Return whether Camoufox's package has anything in its directory: not where the user has no home."""
+    try:
+        return any(platformdirs.user_cache_path("camoufox").iterdir())
+    except (OSError, RuntimeError):
+        return False
 
 
 def find_firefox() -> Engine | None:

@@ -1,9 +1,8 @@
 """Browser hosts: how one is started, and how sessions have their browsers in it."""
 
 import contextlib
-import sys
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -14,6 +13,7 @@ from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.binds import Private
 from actors.browser.cells import Cell, open_cell, open_scratch
 from actors.browser.engines import Engine
+from actors.browser.environment import python_command
 from actors.browser.host_cell import host_view
 from actors.browser.link import HostLink
 from actors.browser.sandbox import Sandbox
@@ -21,7 +21,7 @@ from actors.ledger import Ledger
 from actors.owner import HOST_PREFIX, OWNER
 from actors.resources import Promises
 
-HOST_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host")
+HOST_COMMAND = python_command("actors.browser.host")
 
 
 def new_host_id() -> str:
@@ -107,12 +107,14 @@ class BrowserHost:
     link: HostLink
 
     @contextlib.asynccontextmanager
-    async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+    async def open_browser(
+        self, session_id: str, elsewhere: Callable[[], Awaitable[HostLink]] | None = None
+    ) -> AsyncIterator[ScraplingFetcherAdapter]:
         """Own a place in this host for the length of the block, and the browser launched there.
 
-        Leaving the block kills what still runs of it and returns when nothing is left. The host goes on,
-        unless it does not let go of it. Raises `BrowserLost`, on entering, when there is no room for
-        temporary files.
+        Should this host be lost before, it is launched in the one to which `elsewhere` leads. Leaving the
+        block kills what still runs of it and returns when nothing is left. The host goes on, unless it does
+        not let go of it. Raises `BrowserLost`, on entering, when there is no room for temporary files.
         """
         async with self._open_place(session_id) as (marker, scratch):
             adapter = ScraplingFetcherAdapter(
@@ -120,7 +122,7 @@ class BrowserHost:
                 marker=marker,
                 scratch=scratch,
                 link=self.link,
-                loss=self.link.enter(session_id),
+                elsewhere=elsewhere,
                 engine=self._hosts.engine,
                 proxy=self._hosts.proxy,
                 sandbox=self._hosts.sandbox,
@@ -130,11 +132,8 @@ class BrowserHost:
             try:
                 yield adapter
             finally:
-                try:
-                    with trio.CancelScope(shield=True):
-                        await adapter.end()
-                finally:
-                    self.link.leave(session_id)
+                with trio.CancelScope(shield=True):
+                    await adapter.end()
 
     @contextlib.asynccontextmanager
     async def _open_place(self, session_id: str) -> AsyncIterator[tuple[str, Path]]:

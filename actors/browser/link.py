@@ -1,6 +1,8 @@
 """A conversation with one browser host, which serves several sessions."""
 
 import contextlib
+import traceback
+from collections.abc import Awaitable, Callable
 
 import attrs
 import structlog
@@ -91,10 +93,17 @@ class HostLink:
         """
         with self.running:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.receive)
-                nursery.start_soon(self.watch_process)
-                nursery.start_soon(self.log_output)
-                nursery.start_soon(self.beat)
+                for task in (self.receive, self.watch_process, self.log_output, self.beat):
+                    nursery.start_soon(self._contain, task)
+
+    async def _contain(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Carry out a task. Whatever it raises ends this conversation, and nothing else."""
+        try:
+            await task()
+        except Exception as exc:
+            self.lose(f"the conversation failed: {exc!r}")
+            detail = redact("".join(traceback.format_exception(exc)), self.secrets)[-_MAX_DETAIL:]
+            _log.error("a conversation with a browser host failed", host=self.host, detail=detail)
 
     def enter(self, session: str) -> Loss:
         """Take part in the conversation as `session`; return what tells of its browser's loss."""
@@ -105,8 +114,8 @@ class HostLink:
         return loss
 
     def leave(self, session: str) -> None:
-        """Take part no more: what the host still says of the session is nobody's business."""
-        del self._sessions[session]
+        """Take part no more: what the host still says of the session is nobody's business. Idempotent."""
+        self._sessions.pop(session, None)
         self._left.add(session)
 
     def next_id(self) -> int:

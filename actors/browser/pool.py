@@ -9,6 +9,7 @@ import trio
 
 from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.hosts import BrowserHost, BrowserHosts, new_host_id
+from actors.browser.link import HostLink
 from actors.errors import BrowserLost, GreenroomError
 from actors.resources import Budget, measure
 
@@ -72,14 +73,28 @@ class HostPool:
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
-        """Own a place in one of the hosts; see `ports.Browsers`."""
-        member = self._find_place()
+        """Own a place in one of the hosts, or in a new one if that is lost too soon; see `ports.Browsers`."""
+        async with contextlib.AsyncExitStack() as places:
+
+            async def enter(member: _Member) -> BrowserHost:
+                return await places.enter_async_context(self._open_place(member, session_id))
+
+            async def enter_new() -> HostLink:  # what it may do to a host, it is not to do to others in one
+                return (await enter(self.start())).link
+
+            try:
+                host = await enter(self._find_place())
+            except BrowserLost:
+                host = await enter(self.start())
+            async with host.open_browser(session_id, elsewhere=enter_new) as browser:
+                yield browser
+
+    @contextlib.asynccontextmanager
+    async def _open_place(self, member: _Member, session_id: str) -> AsyncIterator[BrowserHost]:
         member.sessions.add(session_id)
         member.served += 1
         try:
-            host = await member.wait_open()
-            async with host.open_browser(session_id) as browser:
-                yield browser
+            yield await member.wait_open()
         finally:
             member.sessions.remove(session_id)
             self._let_go_of_idle(member)
@@ -148,8 +163,8 @@ class HostPool:
                 usage = await trio.to_thread.run_sync(
                     lambda: measure(link.cell.census(), [link.cell.scratch]), abandon_on_cancel=True
                 )
-            except (OSError, RuntimeError) as exc:  # such as for want of a descriptor or a thread
-                _log.warning("a sample can't be taken", host=link.host, detail=str(exc))
+            except Exception as exc:  # such as for want of a descriptor or a thread: no reason to end a host
+                _log.warning("a sample can't be taken", host=link.host, detail=repr(exc))
                 continue
             if breach := self.budget.breach(usage, "browser host"):
                 link.lose(breach)

@@ -14,6 +14,7 @@ import pytest
 
 from actors.browser import frames
 from actors.browser.engines import find_firefox
+from actors.browser.environment import browser_environment
 from actors.browser.host import camoufox_args
 from actors.browser.host.firefox import PREFERENCES
 
@@ -166,13 +167,19 @@ def test_only_known_warnings_and_no_output(camoufox: Built, firefox: Built) -> N
     assert camoufox.printed == ""
 
 
-def test_environment_of_the_host_is_kept(camoufox: Built) -> None:
-    """The browser inherits the cell's environment: without its marker nobody would find it."""
-    assert camoufox.args["env"]["HOME"] == str(camoufox.home)
+def test_environment_is_the_packages_own_and_the_browsers(camoufox: Built) -> None:
+    """Of the daemon's there is only what the browser may see; without its marker nobody would find it."""
+    assert set(camoufox.args["env"]) == {"CAMOU_CONFIG_1", "CAMOU_PREFS_1", "FONTCONFIG_FILE"}
     assert camoufox.args["env"]["FONTCONFIG_FILE"].startswith(str(camoufox.home))
     chosen = camoufox.chosen["env"]
-    assert {name for name in camoufox.args["env"] if name not in chosen} == set()
-    assert camoufox.chosen["env"]["GREENROOM_CELL"] == camoufox.launch.marker
+    assert chosen["GREENROOM_CELL"] == camoufox.launch.marker
+    assert chosen["HOME"] == f"{camoufox.launch.scratch}/home"
+    assert set(chosen) - set(camoufox.args["env"]) == set(firefox_environment())
+
+
+def firefox_environment() -> dict[str, str]:
+    """Return what a browser sees without Camoufox's package."""
+    return browser_environment(os.environ, marker="o.a", scratch="/s", headless=True)
 
 
 def test_camoufox_session_launches_with_camoufox_arguments(camoufox: Built) -> None:
@@ -248,4 +255,7 @@ def test_firefox_session_launches_with_firefox_arguments(firefox: Built) -> None
         "firefox_user_prefs": dict(PREFERENCES),
         "headless": True,
         "no_viewport": True,
+        "handle_sighup": False,
+        "handle_sigint": False,
+        "handle_sigterm": False,
     }

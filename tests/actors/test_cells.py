@@ -19,8 +19,9 @@ import psutil
 import pytest
 import trio
 
-from actors.browser import cells
-from actors.browser.cells import Cell, end_marked, open_cell, own_processes
+from actors.browser import cells, end_marked, marked_processes, marks, own_processes
+from actors.browser.cells import Cell, open_cell
+from actors.browser.lease import open_lease
 from actors.browser.sandbox import Sandbox, bubblewrap_problem, choose_sandbox
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
@@ -28,6 +29,7 @@ from actors.owner import MARKER, OWNER
 from tests.actors.daemons import sleeping
 from tests.cancelling import cancelled_at_step
 
+MARK = f"{OWNER}.cells"
 # Says "up" once two grandchildren live in sessions of their own, and stays.
 FAMILY = ("sh", "-c", "setsid sleep 300 & setsid setsid sleep 300 & echo up; sleep 300")
 _NEEDS_BUBBLEWRAP = pytest.mark.skipif(bubblewrap_problem() is not None, reason=str(bubblewrap_problem()))
@@ -72,9 +74,15 @@ def commands(processes: Iterable[psutil.Process]) -> list[str]:
 
 
 async def wait_up(cell: Cell) -> list[psutil.Process]:
-    """Return the processes of a cell that runs `FAMILY`, once it is complete."""
+    """Return the processes of a cell that runs `FAMILY`, once it has said so."""
     with trio.fail_after(10):
         assert await cell.output.receive_some() == b"up\n"
+    return await up()
+
+
+async def up() -> list[psutil.Process]:
+    """Return the processes of a cell that runs `FAMILY`, once it is complete."""
+    with trio.fail_after(10):
         while True:
             processes = own_processes()
             if commands(processes).count("sleep 300") == 3:
@@ -202,19 +210,22 @@ async def test_other_cell_is_unharmed(sandbox: Sandbox) -> None:
         assert set(own_processes()) == set(before)
 
 
-async def test_environment_is_marked_and_without_our_settings(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+async def test_environment_is_marked_and_private(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A cell gets the environment, a marker, and none of Greenroom's own settings, which may be secret."""
-    monkeypatch.setenv("GREENROOM_TOKEN", "hunter2")
-    monkeypatch.setenv("GREENROOM_PROXY__PASSWORD", "hunter2")
-    monkeypatch.setenv("OTHER", "kept")
-    async with open_cell(("env",), sandbox) as cell:
-        lines = (await read_all(cell)).splitlines()
-    environment = dict(line.split("=", 1) for line in lines if "=" in line)
-    assert [name for name in environment if name.startswith("GREENROOM_")] == [MARKER]
-    assert environment["OTHER"] == "kept"
-    assert "hunter2" not in str(environment)
+    """A cell gets a marker and places of its own, and what the list of allowed variables says."""
+    for name in ("GREENROOM_TOKEN", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "PYTHONHOME"):
+        monkeypatch.setenv(name, "/hunter2")
+    monkeypatch.setenv("LC_TIME", "C")
+    monkeypatch.setenv("HOME", "/")
+    async with open_cell(("env",), sandbox, scratch=tmp_path / "scratch") as cell:
+        environment = dict(line.split("=", 1) for line in (await read_all(cell)).splitlines())
+        assert "hunter2" not in str(environment)
+        assert environment["LC_TIME"] == "C"
+        assert environment["HOME"] == str(cell.scratch / "home")
+        assert MARKER in environment
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in cell.scratch.iterdir()}
+        assert modes == {0o700}
 
 
 async def test_temporary_directory_is_private_and_goes_with_the_cell(sandbox: Sandbox) -> None:
@@ -254,25 +265,26 @@ async def test_hung_up_socket_is_seen_by_the_command(sandbox: Sandbox) -> None:
         assert await read_all(cell) == "end\n"
 
 
-async def test_command_that_is_not_there_is_noticed_at_once(sandbox: Sandbox) -> None:
-    """Without a sandbox starting fails; a sandbox may start, and is then seen to end, saying why."""
+@pytest.mark.parametrize("command", ["/nonexistent/greenroom-host", "/dev/null"])
+async def test_command_that_cant_be_run_is_noticed_at_once(sandbox: Sandbox, command: str) -> None:
+    """What runs it ends, saying why."""
     descriptors = open_descriptors()
-    with contextlib.suppress(BrowserLost), trio.fail_after(5):
-        async with open_cell(("/nonexistent/greenroom-host",), sandbox) as cell:
-            assert sandbox is Sandbox.BUBBLEWRAP
+    with trio.fail_after(5):
+        async with open_cell((command,), sandbox) as cell:
             assert await cell.socket.receive_some() == b""
             await cell.wait_first()
-            assert "/nonexistent/greenroom-host" in await read_all(cell)
+            assert command in await read_all(cell)
     assert open_descriptors() == descriptors
 
 
-async def test_unexecutable_command_without_sandbox_is_browser_lost() -> None:
-    """The error's text is for clients; the path is in its detail."""
-    with pytest.raises(BrowserLost) as caught:
-        async with open_cell(("/dev/null",), Sandbox.NONE):
-            pytest.fail("nothing started")
-    assert str(caught.value) == "The browser host does not start"
-    assert "/dev/null" in str(caught.value.detail)
+async def test_signals_to_the_whole_service_end_no_cell(sandbox: Sandbox) -> None:
+    """Its processes go on, sandbox included, until the daemon ends them."""
+    async with open_cell(FAMILY, sandbox) as cell:
+        before = await wait_up(cell)
+        for process in before:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                process.send_signal(number)
+        assert set(await up()) == set(before)
 
 
 async def test_missing_temporary_directory_is_browser_lost(
@@ -306,7 +318,7 @@ async def test_running_out_of_descriptors_is_browser_lost_and_leaves_nothing(san
     os.close(lowest_free)
     failures = 0
     started = False
-    for limit in range(lowest_free + 2, lowest_free + 64):  # removing a directory takes two
+    for limit in range(lowest_free + 3, lowest_free + 64):  # removing a directory in one takes three
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         try:
             async with open_cell(("sleep", "300"), sandbox):
@@ -363,30 +375,16 @@ async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -
 @pytest.fixture
 def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Let SIGKILL do nothing, as in an uninterruptible sleep, until what is yielded is undone."""
+    kill = subprocess.Popen.kill
     with monkeypatch.context() as patch:
         patch.setattr(cells, "_REAP_S", 0.2)
-        patch.setattr(cells, "_kill", lambda _: None)
-        patch.setattr(psutil.Process, "kill", lambda _: None)
-        patch.setattr(subprocess.Popen, "kill", lambda _: None)
+        patch.setattr(marks, "_REAP_S", 0.2)
+        patch.setattr(cells, "kill_handle", lambda _: None)
+        patch.setattr(marks, "_kill_if_marked", lambda *_: None)
+        patch.setattr(
+            subprocess.Popen, "kill", lambda p: kill(p) if "actors.browser.lease" in str(p.args) else None
+        )
         yield patch
-
-
-def test_processes_that_cant_be_killed_are_named_and_not_waited_for(unkillable: pytest.MonkeyPatch) -> None:
-    """Whoever ends a cell goes on after a while, and knows what is left of it."""
-    with sleeping("a.b") as process:
-        assert end_marked("a.b") == [process.pid]
-        unkillable.undo()
-        assert end_marked("a.b") == []
-
-
-def test_processes_that_cant_be_seen_are_not_taken_for_gone(unkillable: pytest.MonkeyPatch) -> None:
-    """Without a free file descriptor nobody knows what is left: something may be."""
-
-    def refuse() -> list[int]:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    unkillable.setattr(psutil, "pids", refuse)
-    assert end_marked("a.b") == [0]
 
 
 async def test_cell_that_cant_be_killed_is_reported_and_stays_in_the_ledger(
@@ -422,23 +420,23 @@ async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
 
     def start(*args: Any, **kwargs: Any) -> "subprocess.Popen[bytes]":
         started.append(popen(*args, **kwargs))
-        return started[0]
+        return started[-1]
 
     descriptors = open_descriptors()
     popen = subprocess.Popen
     unkillable.setattr(subprocess, "Popen", start)
     unkillable.setattr(os, "pidfd_open", refuse)
     with pytest.raises(BrowserLost, match="could not be ended") as caught:
-        async with open_cell(("sleep", "300"), sandbox, marker="a.b", scratch=tmp_path / "scratch"):
+        async with open_cell(("sleep", "300"), sandbox, marker=MARK, scratch=tmp_path / "scratch"):
             pytest.fail("nothing started")
     assert (tmp_path / "scratch").is_dir()
     assert open_descriptors() == descriptors
-    left = [process.pid for process, mark in cells.marked_processes() if mark == "a.b"]
-    assert started[0].pid in left
+    left = [process.pid for process, mark in marked_processes() if mark == MARK]
+    assert started[-1].pid in left
     assert all(str(pid) in str(caught.value.detail) for pid in left)
     unkillable.undo()
-    assert end_marked("a.b") == []
-    assert started[0].wait(5) == -signal.SIGKILL
+    assert end_marked(MARK) == []
+    assert started[-1].wait(5) == -signal.SIGKILL
 
 
 PARENT = """
@@ -462,8 +460,8 @@ trio.run(hold_host if sys.argv[1] == "host" else hold_family)
 
 @contextlib.contextmanager
 def killed_parent(
-    tmp_path: Path, arguments: Sequence[str], is_complete: Callable[[list[str]], bool]
-) -> Iterator[Callable[[], list[str]]]:
+    tmp_path: Path, arguments: Sequence[str], is_complete: Callable[[list[psutil.Process]], bool]
+) -> Iterator[Callable[[], list[psutil.Process]]]:
     """Run `PARENT`, kill it once its descendants are complete, and yield how to look at what is left."""
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
@@ -473,12 +471,10 @@ def killed_parent(
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get("TEST_MARK") == mark:
+                environ = process.environ()
+                if mark in environ.get("TEST_MARK", "") or str(tmp_path) in environ.get("TMPDIR", ""):
                     found.append(process)
         return found
-
-    def names() -> list[str]:
-        return commands(alive())
 
     parent = subprocess.Popen(
         [sys.executable, "-P", str(script), *arguments],
@@ -487,12 +483,12 @@ def killed_parent(
     )
     try:
         give_up = time.monotonic() + 20
-        while not is_complete(names()):
-            assert time.monotonic() < give_up, names()
+        while not is_complete(alive()):
+            assert time.monotonic() < give_up, commands(alive())
             time.sleep(0.02)
         parent.kill()
         parent.wait()
-        yield names
+        yield alive
     finally:
         parent.kill()
         parent.wait()
@@ -501,11 +497,11 @@ def killed_parent(
                 process.kill()
 
 
-def assert_gone(names: Callable[[], list[str]], seconds: float) -> None:
+def assert_gone(alive: Callable[[], list[psutil.Process]], seconds: float) -> None:
     """Fail unless nothing is left within `seconds`."""
     give_up = time.monotonic() + seconds
-    while left := names():
-        assert time.monotonic() < give_up, left
+    while left := alive():
+        assert time.monotonic() < give_up, commands(left)
         time.sleep(0.02)
 
 
@@ -513,11 +509,11 @@ def assert_gone(names: Callable[[], list[str]], seconds: float) -> None:
 def test_killed_parent_takes_its_namespaces_along(tmp_path: Path) -> None:
     """A daemon that dies of SIGKILL can't clean up: the kernel does it."""
 
-    def is_complete(names: list[str]) -> bool:
-        return names.count("sleep 300") == 3
+    def is_complete(processes: list[psutil.Process]) -> bool:
+        return commands(processes).count("sleep 300") == 3
 
-    with killed_parent(tmp_path, ["family", *FAMILY], is_complete) as names:
-        assert_gone(names, 2)
+    with killed_parent(tmp_path, ["family", *FAMILY], is_complete) as alive:
+        assert_gone(alive, 2)
 
 
 def test_killed_parent_takes_its_host_along_without_sandbox(tmp_path: Path) -> None:
@@ -526,11 +522,39 @@ def test_killed_parent_takes_its_host_along_without_sandbox(tmp_path: Path) -> N
     browser.write_text("#!/bin/sh\nsetsid sleep 300 & exec sleep 300\n")
     browser.chmod(0o755)
 
-    def is_complete(names: list[str]) -> bool:
-        return names.count("sleep 300") == 2
+    def is_complete(processes: list[psutil.Process]) -> bool:
+        return commands(processes).count("sleep 300") == 2
 
-    with killed_parent(tmp_path, ["host", str(browser)], is_complete) as names:
-        assert_gone(names, 2)
+    with killed_parent(tmp_path, ["host", str(browser)], is_complete) as alive:
+        assert_gone(alive, 2)
+
+
+def test_killed_parent_takes_its_stopped_host_and_browsers_along_without_sandbox(tmp_path: Path) -> None:
+    """Who is stopped notices nothing: a lease, whose end only the parent held, ends both."""
+    browser = tmp_path / "firefox"
+    browser.write_text("#!/bin/sh\nsetsid sleep 300 & exec sleep 300\n")
+    browser.chmod(0o755)
+
+    def is_complete(processes: list[psutil.Process]) -> bool:
+        if commands(processes).count("sleep 300") < 2:
+            return False
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                if "actors.browser.host" in process.cmdline():
+                    process.suspend()
+        return True
+
+    with killed_parent(tmp_path, ["host", str(browser)], is_complete) as alive:
+        assert_gone(alive, 10)
+
+
+def test_lease_holds_nothing_of_the_daemons_open(tmp_path: Path) -> None:
+    """A descriptor that it kept, of a socket or a lock, would outlive the daemon."""
+    with (tmp_path / "file").open("w") as file, open_lease(MARK):
+        os.set_inheritable(file.fileno(), True)
+        (holder,) = psutil.Process().children()
+        descriptors = Path(f"/proc/{holder.pid}/fd")
+        assert {path.name for path in descriptors.iterdir()} == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize(

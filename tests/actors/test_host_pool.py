@@ -19,12 +19,20 @@ from actors.browser import (
     own_processes,
     pool,
 )
-from actors.browser.cells import census
 from actors.browser.hosts import BrowserHost
+from actors.browser.marks import census
 from actors.errors import BrowserLost
 from actors.ledger import open_ledger
 from actors.resources import Budget
-from tests.actors.scripted_hosts import ENGINE, PUPPET, SANDBOXES, assert_lost, script_hosts, seen_by_host
+from tests.actors.scripted_hosts import (
+    ENGINE,
+    PRELUDE,
+    PUPPET,
+    SANDBOXES,
+    assert_lost,
+    script_hosts,
+    seen_by_host,
+)
 
 AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
 
@@ -190,12 +198,8 @@ async def test_host_that_lasted_is_replaced_before_anybody_comes(
         assert len(hosts.ids) == 1
 
 
-@pytest.mark.parametrize(
-    ("sandbox", "why"), [("auto", "does not start|was lost"), ("none", "does not start")]
-)
-async def test_host_that_does_not_start_costs_its_session_alone(
-    tmp_path: Path, sandbox: str, why: str
-) -> None:
+@pytest.mark.parametrize("sandbox", SANDBOXES)
+async def test_host_that_does_not_start_costs_its_session_alone(tmp_path: Path, sandbox: str) -> None:
     """That session is told so; the next one is another try, which may succeed."""
     hosts = script_hosts(tmp_path, PUPPET, sandbox=sandbox)
     command = tmp_path / "host"
@@ -203,7 +207,7 @@ async def test_host_that_does_not_start_costs_its_session_alone(
     with trio.fail_after(20):
         async with open_pool(broken, sessions_per_host=2, budget=AMPLE) as opened:
             for name in ("a", "b"):
-                with pytest.raises(BrowserLost, match=why):
+                with pytest.raises(BrowserLost, match=r"does not start|was lost"):
                     async with opened.open_browser(name) as browser:
                         await browser.launch(tmp_path, headless=True)
             await until_only(opened, 0)
@@ -252,8 +256,12 @@ async def test_host_over_its_budget_is_lost(tmp_path: Path, monkeypatch: pytest.
             await c.navigate("pass")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [OSError("Too many open files"), RuntimeError("can't start new thread"), ValueError("unforeseen")],
+)
 async def test_sample_that_cannot_be_taken_costs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """A machine without a file descriptor left tells nothing about a host: the next sample may succeed."""
     taken = trio.Event()
@@ -261,7 +269,7 @@ async def test_sample_that_cannot_be_taken_costs_nothing(
 
     def fail(*_args: object) -> None:
         token.run_sync_soon(taken.set)
-        raise OSError("Too many open files")
+        raise error
 
     monkeypatch.setattr(pool, "SAMPLE_S", 0.01)
     monkeypatch.setattr(pool, "measure", fail)
@@ -348,6 +356,40 @@ async def test_everything_cancelled_lets_sessions_close_politely(tmp_path: Path)
     assert sorted(answered) == ["a", "b", "c"]
     for name, seen in answered.items():
         assert f"Close {name}" in seen
+    assert own_processes() == []
+
+
+DEATHS = {
+    "before-it-is-ready": "",
+    "before-it-is-asked": "ready()",
+    "at-its-first-request": "ready(); next(requests())",
+}
+
+
+@pytest.mark.parametrize("does", DEATHS.values(), ids=DEATHS.keys())
+@pytest.mark.parametrize("lives", [True, False], ids=["first-alone", "every-host"])
+async def test_host_that_dies_before_a_browser_runs_is_tried_once_more(
+    tmp_path: Path, does: str, lives: bool
+) -> None:
+    """A session goes on in another host; where that dies too, it is told so."""
+    started = tmp_path / "started"
+    dying = f"""
+with open({str(started)!r}, "a") as file:
+    is_first = not file.tell()
+    file.write("x")
+if is_first or not {lives}:
+    {does or "pass"}
+    sys.exit()
+"""
+    hosts = script_hosts(tmp_path, PUPPET.replace(PRELUDE, PRELUDE + dying), sandbox="none")
+    with trio.fail_after(20):
+        async with open_pool(hosts, sessions_per_host=2, budget=AMPLE) as opened:
+            with contextlib.nullcontext() if lives else pytest.raises(BrowserLost):
+                async with opened.open_browser("a") as browser:
+                    await browser.launch(tmp_path, headless=True)
+                    await browser.navigate("pass")
+                    assert len(census(browser._marker)) == 1
+            assert started.read_text() == "xx"
     assert own_processes() == []
 
 

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from actors.browser import ScraplingFetcherAdapter, adapter, end_marked, own_processes
-from actors.browser.cells import census
 from actors.browser.hosts import BrowserHost
+from actors.browser.marks import census
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.ledger import Ledger, open_ledger
 from tests.actors.scripted_hosts import (

@@ -82,6 +82,9 @@ class Strike:
             return Expected(reasons=frozenset({"deleted"}), within_s=CLOSE_S)
         if self._is_harmless:
             return self._expected_of_harmless()
+        if self.ends_host and self.moment is Moment.LAUNCHING:  # it is launched once more, in another host
+            again = {"deleted", "creation_timeout", "browser_lost", "failed"}
+            return Expected(reasons=frozenset(again), within_s=LATE_S, may_live_on=True)
         if self.means is Means.KILL:
             reasons = {"browser_lost"} | ({"failed"} if self.moment is Moment.LAUNCHING else set())
             return Expected(reasons=frozenset(reasons), within_s=NOTICE_S)

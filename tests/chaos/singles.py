@@ -76,6 +76,9 @@ def singles() -> list[Single]:
         Single(moment="no session", victim="idle host", means="SIGKILL", run=_idle_host),
         Single(moment="4 live sessions", victim="host", means="SIGKILL", run=_four_lose_host),
         Single(moment="4 live sessions", victim="daemon", means="SIGKILL", run=_four_lose_daemon),
+        Single(
+            moment="host stopped", victim="daemon", means="SIGKILL", run=_four_and_stopped_host_lose_daemon
+        ),
     ]
 
 
@@ -280,10 +283,7 @@ def _four_lose_host(base: Base, sandbox: str, result: Result) -> None:
     with _four_live(base, sandbox) as lane:
         daemon = lane.daemon
         sessions = list(daemon.sessions())
-        markers = [f"{daemon.owner()}.{session}" for session in sessions]
-        hosts = {host_of(marker) for marker in markers}
-        if len(hosts) != 1 or not (host := hosts.pop()):
-            raise Trouble("the sessions are not in one host")
+        markers, host = _markers(daemon)
         before = daemon.descriptors()
         os.kill(wait_for(lambda: find(Victim.HOST, host), 5, "the host is found").pid, signal.SIGKILL)
         _wait_gone(daemon, [host, *markers], 2 * NOTICE_S, result)  # four clones are to be removed
@@ -291,6 +291,15 @@ def _four_lose_host(base: Base, sandbox: str, result: Result) -> None:
         result.end = ", ".join(sorted({str(daemon.session(session)["end_reason"]) for session in sessions}))
         result.expect(result.end == LOST, f"end reasons are {result.end}")
         count(lane, result, before)
+
+
+def _markers(daemon: Daemon) -> tuple[list[str], str]:
+    """Return the markers of all sessions, and that of the one host in which they are."""
+    markers = [f"{daemon.owner()}.{session}" for session in daemon.sessions()]
+    hosts = {host_of(marker) for marker in markers}
+    if len(hosts) != 1 or not (host := hosts.pop()):
+        raise Trouble("the sessions are not in one host")
+    return markers, host
 
 
 def _wait_gone(daemon: Daemon, markers: list[str], within_s: float, result: Result) -> None:
@@ -304,6 +313,16 @@ def _wait_gone(daemon: Daemon, markers: list[str], within_s: float, result: Resu
 
 def _four_lose_daemon(base: Base, sandbox: str, result: Result) -> None:
     with _four_live(base, sandbox) as lane:
+        result.seconds = kill_and_count(lane, result)
+        result.end = "-"
+        sweep_after(lane, sandbox, result)
+
+
+def _four_and_stopped_host_lose_daemon(base: Base, sandbox: str, result: Result) -> None:
+    """A host that notices nothing any more ends with its daemon all the same, sandbox or not."""
+    with _four_live(base, sandbox) as lane:
+        _, host = _markers(lane.daemon)
+        os.kill(wait_for(lambda: find(Victim.HOST, host), 5, "the host is found").pid, signal.SIGSTOP)
         result.seconds = kill_and_count(lane, result)
         result.end = "-"
         sweep_after(lane, sandbox, result)

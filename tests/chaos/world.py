@@ -92,7 +92,8 @@ def open_base() -> Iterator[Base]:
                 raise Trouble(f"login failed: {done.stderr}")
             yield Base(folder=folder, site=site, master=master, run=run)
     finally:
-        for process in carrying(RUN, run):
+        hosts = carrying("TMPDIR", str(folder), prefix=True)  # which inherit nothing else
+        for process in [*carrying(RUN, run), *hosts]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ import structlog.testing
 import trio
 
 from actors.browser import ScraplingFetcherAdapter, own_processes
-from actors.browser.cells import census
+from actors.browser.marks import census
 from actors.errors import BrowserLost
 from actors.lifecycle import EndReason
 from actors.verdict import LoginState, Method, decide

@@ -92,6 +92,8 @@ class Cycle:
         # takes less time than striking from outside.
         is_outside = self.fault is Fault.STOPPED and self.moment is SessionState.JUDGING
         late = is_outside or self.moment in {SessionState.LIVE, SessionState.ENDING}
+        # What is launching in a host that is lost is launched once more.
+        late |= self.fault in OF_HOST and self.moment is SessionState.LAUNCHING
         # A page that can't be looked at in time is uncertain, which counts as logged out.
         unseen = self.fault in {Fault.UNANSWERED, Fault.STOPPED} and self.moment is SessionState.JUDGING
         allowed = REASONS[self.fault]

@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from actors.browser import Engine, EngineName, HostPool, marked_processes, open_pool
+from actors.browser.link import HostLink
 from actors.clones import LedgeredProfiles
 from actors.estate import RealEstate
 from actors.owner import MARKER
@@ -82,12 +83,24 @@ class FaultyBrowsers:
         cycle = self.cycles(session_id)
         browsers = self.pool.hosts if cycle.alone else self.pool
         async with browsers.open_browser(session_id) as browser:
-            cycle.host = browser._link.host
-            if self.browserless and cycle.fault in OF_HOST:  # which the host sees to by itself
-                self.struck[cycle.host].add(cycle.fault)
+            self._note(cycle, browser._link)
+            if (elsewhere := browser._elsewhere) is not None:
+
+                async def move() -> HostLink:
+                    link = await elsewhere()
+                    self._note(cycle, link)
+                    return link
+
+                browser._elsewhere = move
             if not self.browserless and cycle.fault is Fault.LAUNCH_REFUSED:
                 browser._engine = attrs.evolve(browser._engine, executable=Path("/bin/true"))
             yield browser
+
+    def _note(self, cycle: Cycle, link: HostLink) -> None:
+        """Note in which host a session is, and what strikes that: a host without browsers sees to it."""
+        cycle.host = link.host
+        if self.browserless and cycle.fault in OF_HOST:
+            self.struck[cycle.host].add(cycle.fault)
 
 
 @contextlib.asynccontextmanager

@@ -38,8 +38,8 @@ async def _serve(connection: socket.socket) -> set[str]:
 
 
 def _end_own_cell(browsers: set[str]) -> None:
-    """End the cell, with the daemon's means for it: Trio comes with them, which is not needed any earlier."""
-    importlib.import_module("actors.browser.cells").end_own_cell(browsers)
+    """End the cell, with what is not needed any earlier."""
+    importlib.import_module("actors.browser.marks").end_own_cell(browsers)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from msgspec.json import decode
 
 from actors.browser import frames
 from actors.browser.engines import read_version
+from actors.browser.environment import display
 from actors.browser.host.firefox import PREFERENCES, playwright_proxy
 
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
@@ -50,6 +51,8 @@ class CamoufoxArgsBuilder:
                 firefox_user_prefs=dict(PREFERENCES),
                 proxy=playwright_proxy(proxy) if proxy else None,
                 block_webgl=self.block_webgl or None,
+                # It adds the environment to what it returns. The browser's is our business.
+                env=dict[str, str | float | bool]({} if self.launch.headless else display(os.environ)),
             )
         return options | {
             "executable_path": self.launch.executable,

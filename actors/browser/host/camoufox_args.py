@@ -6,14 +6,14 @@ The package takes 34 MB, NumPy's among them, which the host would keep for as lo
 import asyncio
 import json
 import subprocess
-import sys
 from typing import Any
 
 import msgspec
 
 from actors.browser import frames
+from actors.browser.environment import python_command
 
-_BUILD_COMMAND = (sys.executable, "-P", "-m", "actors.browser.host.camoufox", "build")
+_BUILD_COMMAND = python_command("actors.browser.host.camoufox", "build")
 
 
 class CamoufoxFailed(Exception):

@@ -2,15 +2,22 @@
 
 import asyncio
 import contextlib
+import json
 import os
+from pathlib import Path
 
 import attrs
 import psutil
 from playwright.async_api import Playwright, async_playwright
 
+_PRELOAD = Path(__file__).with_name("driver.cjs")
 # Node lets its youngest objects take 16 MB, three times over, before it looks which of them are garbage, and
 # malloc keeps a heap for each of its threads: together 24 MB that a driver of few browsers has no use for.
-_ENVIRONMENT = {"NODE_OPTIONS": "--max-semi-space-size=1", "MALLOC_ARENA_MAX": "1"}
+# In NODE_OPTIONS a path is quoted as in JSON.
+_ENVIRONMENT = {
+    "NODE_OPTIONS": f"--max-semi-space-size=1 --require {json.dumps(str(_PRELOAD), ensure_ascii=False)}",
+    "MALLOC_ARENA_MAX": "1",
+}
 
 
 @attrs.define(eq=False)
@@ -41,8 +48,7 @@ class Driver:
             await context.dispose()
 
     async def _start(self) -> Playwright:
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        os.environ.update(_ENVIRONMENT)  # from which Playwright takes the driver's
         try:
             playwright = await async_playwright().start()
             self._watch()

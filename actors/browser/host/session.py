@@ -16,11 +16,11 @@ from scrapling.engines._browsers._stealth import AsyncStealthySession
 
 from actors.browser import frames
 from actors.browser.engines import EngineName
+from actors.browser.environment import browser_environment
 from actors.browser.host.camoufox_args import camoufox_args
 from actors.browser.host.driver import Driver
 from actors.browser.host.firefox import firefox_args
 from actors.browser.host.launcher import open_launcher, path_of
-from actors.owner import MARKER
 from actors.verdict import Finding, Method, analyse_html, too_long_html
 from actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from actors.verdict.dom import KNOWN_SELECTORS, judge_elements
@@ -212,9 +212,18 @@ class BrowserSession:
             await self._scrapling.start()
 
     def _own_places(self, launch_args: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what keeps the browser's processes and files apart from those of others."""
-        own = {MARKER: self.launch.marker, "TMPDIR": self.launch.scratch}
-        places: dict[str, Any] = {"env": {**os.environ, **launch_args.get("env", {}), **own}}
+        """Return what keeps the browser's processes and files apart from those of others.
+
+        Nothing but the daemon's word ends a browser, not a signal that the driver gets.
+        """
+        environ = browser_environment(
+            os.environ,
+            marker=self.launch.marker,
+            scratch=self.launch.scratch,
+            headless=self.launch.headless,
+        )
+        places: dict[str, Any] = {"env": launch_args.get("env", {}) | environ}
+        places |= dict.fromkeys(("handle_sighup", "handle_sigint", "handle_sigterm"), False)
         if not self.launch.run_as:  # in a cell of its own, it has a /tmp of its own for downloads
             places["downloads_path"] = f"{self.launch.scratch}/downloads"
         return places

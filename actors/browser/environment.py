@@ -1,0 +1,96 @@
+"""What browser hosts and browsers see of the daemon's environment: what is listed here, and nothing else.
+
+The operator's variables may be secrets, or meant for another Node, Python, Firefox or Playwright. HOME, the
+XDG directories and TMPDIR are private, so that it doesn't matter what the daemon's are. What is left out on
+purpose: proxies (a session's comes from our settings), `FONTCONFIG_*` (would override Camoufox's own fonts),
+`SSL_CERT_*` (Firefox has roots of its own), `LD_*`, and the bus and runtime directory of the user's desktop.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import actors
+from actors.owner import MARKER
+
+# Where programs are, and in which language and time zone they speak; with LC_*.
+_GENERAL = ("PATH", "LANG", "LANGUAGE", "TZ")
+_DISPLAY = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
+# Side by side: whoever removes a deep tree needs a descriptor for each level.
+_PLACES = {
+    "HOME": "home",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_CONFIG_HOME": "config",
+    "XDG_DATA_HOME": "data",
+    "XDG_STATE_HOME": "state",
+    "XDG_RUNTIME_DIR": "run",
+}
+# How Camoufox's package finds what it has installed.
+_CAMOUFOX = ("HOME", "XDG_CACHE_HOME", "CAMOUFOX_EXECUTABLE_PATH")
+
+
+def python_command(module: str, *args: str) -> tuple[str, ...]:
+    """Return the command that runs one of our modules in this Python, isolated from the environment.
+
+    It is told where this process finds modules: that may come from PYTHONPATH, or from the user's home.
+    """
+    path = [place for place in sys.path if place]
+    ours = str(Path(actors.__file__).parent.parent.absolute())
+    if ours not in path:  # it is the working directory, or a hook for an editable installation knows it
+        path.insert(0, ours)
+    code = (
+        f"import runpy, sys; sys.path[:] = {path!r}; "
+        "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+    )
+    return (sys.executable, "-I", "-c", code, module, *args)
+
+
+def general_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return what any process of ours may see."""
+    return {name: inherited[name] for name in inherited if name in _GENERAL or name.startswith("LC_")}
+
+
+def search_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process that looks for Camoufox."""
+    return general_environment(inherited) | {name: inherited[name] for name in _CAMOUFOX if name in inherited}
+
+
+def host_environment(inherited: Mapping[str, str], *, marker: str, scratch: str) -> dict[str, str]:
+    """Return the environment of a browser host, which runs browsers with windows, too."""
+    return general_environment(inherited) | _find_display(inherited) | places(scratch) | {MARKER: marker}
+
+
+def browser_environment(
+    of_host: Mapping[str, str], *, marker: str, scratch: str, headless: bool
+) -> dict[str, str]:
+    """Return the environment of a browser, made from that of its host."""
+    shown = {} if headless else display(of_host)
+    own = {MARKER: marker, "MOZ_CRASHREPORTER_DISABLE": "1"}
+    return general_environment(of_host) | shown | places(scratch) | own
+
+
+def display(of_host: Mapping[str, str]) -> dict[str, str]:
+    """Return how a browser with a window reaches the screen, from the environment of its host."""
+    return {name: of_host[name] for name in _DISPLAY if name in of_host}
+
+
+def _find_display(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the same, named in full: by default it is in the user's own home and runtime directory."""
+    found = {name: inherited[name] for name in _DISPLAY if inherited.get(name)}
+    if "DISPLAY" in found and inherited.get("HOME"):
+        found.setdefault("XAUTHORITY", f"{inherited['HOME']}/.Xauthority")
+    if "WAYLAND_DISPLAY" in found:
+        found["WAYLAND_DISPLAY"] = str(Path(inherited.get("XDG_RUNTIME_DIR", ""), found["WAYLAND_DISPLAY"]))
+    return found
+
+
+def places(scratch: str) -> dict[str, str]:
+    """Return the variables that name the directories of a process that keeps its files in `scratch`."""
+    scratch = str(Path(scratch).absolute())
+    return {name: f"{scratch}/{place}" for name, place in _PLACES.items()} | {"TMPDIR": scratch}
+
+
+def make_places(scratch: str) -> None:
+    """Make the directories that `places` names. Blocks; raises `OSError`."""
+    for place in _PLACES.values():
+        Path(scratch, place).mkdir(mode=0o700)

@@ -1,0 +1,61 @@
+"""Where no sandbox dies with the daemon: a process of its own that ends the daemon's cells when it is gone.
+
+A browser host notices the end of its daemon, but not while it is stopped, and its browsers notice nothing.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from actors.browser.environment import general_environment, python_command
+from actors.browser.marks import end_marked, marked_processes
+from actors.owner import HOST_PREFIX
+
+# The holder waits as a shell, which takes 0.1 MB. The kernel closes the other end of its input, whatever the
+# daemon dies of. Then it becomes what ends processes.
+_WAIT = 'trap "" HUP INT TERM; read -r _; exec "$@"'
+_GIVE_UP_S = 30.0
+
+
+@contextlib.contextmanager
+def open_lease(marker: str) -> Iterator[None]:
+    """Have all that the marker's owner has started ended, if this process dies within the block.
+
+    Raises `OSError`.
+    """
+    owner = marker.partition(".")[0]
+    with subprocess.Popen(
+        ["/bin/sh", "-c", _WAIT, "sh", *python_command("actors.browser.lease", owner)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=general_environment(os.environ),
+        cwd="/",
+        start_new_session=True,
+    ) as holder:
+        try:
+            yield
+        finally:
+            holder.kill()
+
+
+def end_all(owner: str) -> None:
+    """Kill what carries a marker of `owner`, hosts first, until nothing is left or for half a minute."""
+    give_up = time.monotonic() + _GIVE_UP_S
+    while markers := _markers(f"{owner}."):
+        for marker in markers:
+            end_marked(marker)
+        if time.monotonic() > give_up:
+            return
+
+
+def _markers(prefix: str) -> list[str]:
+    found = {mark for _, mark in marked_processes() if mark.startswith(prefix)}
+    return sorted(found, key=lambda mark: not mark.startswith(prefix + HOST_PREFIX))
+
+
+if __name__ == "__main__":
+    end_all(sys.argv[1])

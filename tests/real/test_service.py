@@ -1,0 +1,58 @@
+"""The place that a service runs in: signals to every process of it, and an environment made for others."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.real.conftest import POLL_S, running
+from web.settings import DaemonSettings
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
+def test_signal_to_all_processes_drains_the_daemon_and_harms_no_browser(
+    settings: DaemonSettings, tmp_path: Path, sandbox: str
+) -> None:
+    """One of two sessions is then deleted and quits politely; the other goes on until it is deleted too.
+
+    All that leaves nothing in the user's home, and what is meant for other programs does no harm.
+    """
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = {
+        "HOME": str(home),
+        "NODE_OPTIONS": "--require /missing.js",
+        "PLAYWRIGHT_NODEJS_PATH": "/missing",
+    }
+    file = tmp_path / "greenroom.toml"
+    file.write_text(
+        "[greenroom]\n"
+        'bind = "127.0.0.1:0"\nengine = "firefox"\nwarm_sessions = 0\ndrain_grace = 60\n'
+        f"sandbox = {json.dumps(sandbox)}\n"
+        f"tiktok_url = {json.dumps(settings.tiktok_url)}\n"
+        f"user_data_master_dir = {json.dumps(str(settings.user_data_master_dir))}\n"
+        f"clones_dir = {json.dumps(str(settings.clones_dir))}\n"
+    )
+    with running("serve", "--config", str(file), **environ) as (daemon, said):
+        address = said["address"]
+        created = [httpx.post(f"{address}/tiktok/session", timeout=60) for _ in range(2)]
+        assert [answer.status_code for answer in created] == [200, 200]
+        first, second = (f"{address}{answer.headers['Location']}" for answer in created)
+        for process in [psutil.Process(daemon.pid), *psutil.Process(daemon.pid).children(recursive=True)]:
+            process.send_signal(signal.SIGTERM)
+        while httpx.post(f"{address}/tiktok/session", timeout=60).status_code != 503:
+            time.sleep(POLL_S)
+        assert httpx.delete(first, timeout=20).status_code == 204
+        ended = httpx.get(first, timeout=5).json()["session"]
+        assert ended["receipt"]["reason"] == "deleted"
+        assert ended["receipt"]["processes"]["politely"] > 0
+        assert httpx.get(second, timeout=5).json()["session"]["state"] == "live"
+        assert httpx.delete(second, timeout=20).status_code == 204
+        assert daemon.wait(20) == 0
+    assert list(home.iterdir()) == []
