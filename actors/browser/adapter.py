@@ -16,6 +16,7 @@ from actors.browser.link import HostLink, Loss
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
 from actors.resources import Promises, Usage, measure
+from actors.threads import Purpose, in_thread, limiter
 from actors.verdict import Finding, Method
 
 # How long a host may take to let go of a session whose browser is being killed.
@@ -72,7 +73,7 @@ class ScraplingFetcherAdapter:
             write_browser_cell, script, executable=self._engine.executable, profile=profile, headless=headless
         )
         try:
-            await trio.to_thread.run_sync(write)
+            await trio.to_thread.run_sync(write, limiter=limiter(Purpose.LEDGER))
         except OSError as exc:
             raise EngineUnavailable("The browser does not start", detail=str(exc)) from exc
         return str(script)
@@ -111,8 +112,8 @@ class ScraplingFetcherAdapter:
 
     async def measure(self, clone: Path) -> Usage:
         """Sample what is used; see `ports.Browser`."""
-        return await trio.to_thread.run_sync(
-            lambda: measure(census(self._marker), [clone, self._scratch]), abandon_on_cancel=True
+        return await in_thread(
+            Purpose.SAMPLING, lambda: measure(census(self._marker), [clone, self._scratch])
         )
 
     async def close(self) -> None:

@@ -30,10 +30,13 @@ from typing import TypeVar
 
 import attrs
 import psutil
+import structlog
 import trio
 
-from actors.errors import BrowserLost, SandboxUnavailable
+from actors.errors import BrowserLost, CloneFailed, SandboxUnavailable
 from actors.owner import MARKER, OWNER
+from actors.removal import remove_in_time
+from actors.threads import Purpose, finish_in_thread
 
 _MARK = re.compile(rb"(?:^|\0)" + MARKER.encode() + rb"=([\x21-\x7e]+)")
 _OWN_VARIABLES = "GREENROOM_"
@@ -46,6 +49,7 @@ _SWEEP_INTERVAL_S = 0.02
 _EMPTY_SWEEPS = 3
 _threads = trio.CapacityLimiter(10)
 _NO_START = "The browser host does not start"
+_log = structlog.get_logger("greenroom.cells")
 _NAMESPACE = ("--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc")
 
 
@@ -217,10 +221,10 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
         if wanted is None:
             scratch = tempfile.mkdtemp(prefix="greenroom-")
         else:
-            await trio.Path(wanted).mkdir(mode=0o700)
+            await finish_in_thread(Purpose.LEDGER, wanted.mkdir, 0o700, within_s=_START_S)
             scratch = str(wanted)
-    except OSError as exc:
-        raise BrowserLost(_NO_START, detail=str(exc)) from exc
+    except (OSError, trio.TooSlowError) as exc:
+        raise BrowserLost(_NO_START, detail=repr(exc)) from exc
     in_use = False
     try:
         yield scratch
@@ -229,8 +233,15 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
         raise
     finally:
         if not in_use:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(functools.partial(shutil.rmtree, scratch, ignore_errors=True))
+            await _discard(Path(scratch))
+
+
+async def _discard(scratch: Path) -> None:
+    """Remove temporary files; those that stay keep the entry of a ledger that lists them."""
+    try:
+        await remove_in_time(scratch)
+    except CloneFailed as exc:
+        _log.error("temporary files could not be removed", detail=exc.detail)
 
 
 @contextlib.asynccontextmanager

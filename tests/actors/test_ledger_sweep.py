@@ -183,6 +183,10 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
     "field more": lambda whole: whole[:-1] + b',"command":"rm"}',
     "field less": lambda _: b'{"session":"a"}',
     "wrong type": lambda whole: whole.replace(b'"processes":[]', b'"processes":[["1"]]'),
+    "wrong marker": lambda whole: whole.replace(b'"marker":"dead-1.b"', b'"marker":"living-1.b"'),
+    "another's marker": lambda whole: whole.replace(b'"marker":"dead-1.b"', b'"marker":"dead-1.a"'),
+    "another version": lambda whole: whole.replace(b'"version":1', b'"version":2'),
+    "huge": lambda whole: whole[:-1] + b" " * (2 << 20) + b"}",
     "float pid": lambda whole: whole.replace(
         b'"processes":[]', b'"processes":[{"pid":1.5,"started":1,"boot":""}]'
     ),
@@ -193,7 +197,7 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
 def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
     tmp_path: Path, tear: Callable[[bytes], bytes]
 ) -> None:
-    """The other entries are carried out, the directories go, and the log names the one that was lost."""
+    """Its file's name says whose processes are to be ended; the log says that it could not be read."""
     folder = dead_ledger(tmp_path)
     write_entry(folder, "a")
     torn = folder / "ledger" / "b.json"
@@ -203,22 +207,28 @@ def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
     markers: list[str] = []
     with capture_logs() as logs:
         assert sweep(tmp_path, listing_in(markers)) == 1
-    assert markers == ["dead-1.a", "dead-1.c"]
-    assert [(entry["log_level"], entry.get("entry")) for entry in logs] == [
-        ("error", "b.json"),
+    assert markers == ["dead-1.a", "dead-1.b", "dead-1.c"]
+    assert [(entry["log_level"], entry.get("session_id")) for entry in logs] == [
+        ("error", "b"),
         ("info", None),
     ]
     assert listing(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["directory", "fifo", "dangling", "loop"])
+@pytest.mark.parametrize("kind", ["directory", "full directory", "fifo", "dangling", "loop", "outside"])
 def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
-    """Whatever has an entry's name is looked at once, and goes with the rest."""
-    folder = dead_ledger(tmp_path)
+    """Whatever has an entry's name is one by that, and goes with the rest; links are not followed."""
+    clones_dir = tmp_path / "state"
+    folder = dead_ledger(clones_dir)
     path = folder / "ledger" / "b.json"
     match kind:
         case "directory":
             path.mkdir()
+        case "full directory":
+            (path / "inner").mkdir(parents=True)
+        case "outside":
+            outside = write_entry(dead_ledger(tmp_path / "outside"), "b")
+            path.symlink_to(tmp_path / "outside" / "dead-1" / "ledger" / f"{outside.session}.json")
         case "fifo":
             os.mkfifo(path)
         case "dangling":
@@ -228,9 +238,9 @@ def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
     write_entry(folder, "c")
     markers: list[str] = []
     with capture_logs() as logs:
-        sweep(tmp_path, listing_in(markers))
-    assert (markers, logs[0]["entry"]) == (["dead-1.c"], "b.json")
-    assert listing(tmp_path) == []
+        sweep(clones_dir, listing_in(markers))
+    assert (markers, logs[0]["session_id"]) == (["dead-1.b", "dead-1.c"], "b")
+    assert listing(clones_dir) == []
 
 
 def test_paths_outside_are_not_followed(tmp_path: Path) -> None:
@@ -263,7 +273,7 @@ def test_directory_that_cant_be_removed_is_reported_and_costs_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One stubborn directory neither stops the start nor keeps the others."""
-    monkeypatch.setattr("actors.profile.removal._PAUSE_S", 0)
+    monkeypatch.setattr("actors.removal._PAUSE_S", 0)
     real = os.rmdir
 
     def rmdir(path: Any, *args: Any, **kwargs: Any) -> None:

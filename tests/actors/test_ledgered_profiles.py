@@ -240,7 +240,7 @@ async def test_clone_that_cant_be_removed_stays_listed(
         raise CloneFailed("The clone could not be removed", detail=str(clone))
 
     with monkeypatch.context() as patch:
-        patch.setattr("actors.profile.clones.remove_clone", fail)
+        patch.setattr("actors.removal.remove_tree", fail)
         with pytest.raises(CloneFailed) as caught:
             async with profiles.open_clone("a") as clone:
                 pass
@@ -248,6 +248,7 @@ async def test_clone_that_cant_be_removed_stays_listed(
     assert names(profiles.ledger) == ["a.json", "a"]
     assert len(profiles.ledger.entries) == 1
     assert clone.freed_bytes > 0
+    assert clone.left == ("a",)
     shutil.rmtree(clone.path)
     async with profiles.ledger.hold("a"):
         pass

@@ -1,7 +1,6 @@
 """A clone is removed, whatever is in it and whoever still writes to it."""
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -10,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from actors import removal
 from actors.errors import CloneFailed
-from actors.profile import removal
-from actors.profile.removal import remove_clone
+from actors.removal import remove_tree
 from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
 
 
 def test_clone_with_content_is_removed(tmp_path: Path) -> None:
     """A directory goes with all that is in it."""
-    remove_clone(make_profile(tmp_path / "clone"))
+    remove_tree(make_profile(tmp_path / "clone"))
     assert not any(tmp_path.iterdir())
 
 
 def test_clone_that_is_gone_is_fine(tmp_path: Path) -> None:
     """Removing what is not there succeeds."""
-    remove_clone(tmp_path / "clone")
+    remove_tree(tmp_path / "clone")
 
 
 def test_symlinks_out_of_the_clone_are_not_followed(tmp_path: Path) -> None:
@@ -33,7 +32,7 @@ def test_symlinks_out_of_the_clone_are_not_followed(tmp_path: Path) -> None:
     before = snapshot(outside)
     clone = make_profile(tmp_path / "clone")
     (clone / "way-out").symlink_to(outside)
-    remove_clone(clone)
+    remove_tree(clone)
     assert not clone.exists()
     assert snapshot(outside) == before
 
@@ -48,7 +47,7 @@ def test_directories_without_permissions_are_removed() -> None:
         outside.chmod(0o500)
         for path in ("storage/default", "storage", "startupCache", "."):
             (clone / path).chmod(0)
-        remove_clone(clone)
+        remove_tree(clone)
         assert not clone.exists()
         assert outside.stat().st_mode & 0o777 == 0o500
 
@@ -67,7 +66,7 @@ def test_dying_browser_that_still_writes_does_not_keep_the_clone(
         rmdir(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "rmdir", rmdir_too_late)
-    remove_clone(clone)
+    remove_tree(clone)
     assert not late
     assert not clone.exists()
 
@@ -90,7 +89,7 @@ def test_browser_that_writes_and_removes_files_does_not_keep_the_clone(tmp_path:
     browser = threading.Thread(target=work)
     browser.start()
     started.wait()
-    remove_clone(clone)
+    remove_tree(clone)
     browser.join()
     assert not clone.exists()
 
@@ -98,12 +97,12 @@ def test_browser_that_writes_and_removes_files_does_not_keep_the_clone(tmp_path:
 def test_clone_that_can_not_be_removed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the last attempt the caller is told, the path in the detail only."""
 
-    def refuse(path: Path) -> None:
-        raise OSError(16, "Device or resource busy", str(path))
+    def refuse(path: str, *, dir_fd: int) -> None:
+        raise OSError(16, "Device or resource busy", path)
 
-    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(os, "rmdir", refuse)
     monkeypatch.setattr(removal, "_PAUSE_S", 0)
     with pytest.raises(CloneFailed) as failure:
-        remove_clone(tmp_path)
+        remove_tree(tmp_path)
     assert str(tmp_path) not in str(failure.value)
     assert str(tmp_path) in str(failure.value.detail)
