@@ -199,17 +199,26 @@ def _begin(clones_dir: Path, kill_marked: KillMarked) -> Ledger:
         make_private(clones_dir)
         _warn_if_shared(clones_dir)
         sweep(clones_dir, kill_marked)
-        while True:
-            owner = f"{OWNER}-{next(_numbers)}"
-            folder = clones_dir / owner
-            folder.mkdir(mode=0o700)
-            with contextlib.suppress(BlockingIOError, FileNotFoundError):
-                lock = lock_folder(folder)
-                (folder / ENTRIES_NAME).mkdir(mode=0o700)
-                return Ledger(owner=owner, folder=folder, lock=lock)
-            # Another daemon's sweep found the directory before it was locked, and took it for a dead one's.
+        return _make(clones_dir)
     except OSError as exc:
         raise CloneFailed("The clones directory can't be used", detail=str(exc)) from exc
+
+
+def _make(clones_dir: Path) -> Ledger:
+    while True:
+        owner = f"{OWNER}-{next(_numbers)}"
+        folder = clones_dir / owner
+        folder.mkdir(mode=0o700)
+        try:
+            lock = lock_folder(folder)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # another daemon's sweep found it before it was locked, and took it for a dead one's
+        try:
+            (folder / ENTRIES_NAME).mkdir(mode=0o700)
+        except BaseException:
+            lock.release()
+            raise
+        return Ledger(owner=owner, folder=folder, lock=lock)
 
 
 def _warn_if_shared(clones_dir: Path) -> None:

@@ -1,0 +1,122 @@
+"""A daemon killed at any step of its start, its end or its sweep: the next sweep leaves nothing."""
+
+import tempfile
+from pathlib import Path
+
+import attrs
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from actors.ledger import living, sweep
+from tests.actors.killing import killed_at, step
+from tests.actors.profile_trees import make_profile
+
+OWNER = f"{'0123456789abcdef' * 2}-1"
+MOST_STEPS = 300
+
+
+@attrs.frozen
+class Left:
+    """What a dead daemon left of one session: its directories, and its entry, if any."""
+
+    clone: bool
+    scratch: bool
+    entry: str | None
+
+
+@attrs.define(eq=False)
+class Machine:
+    """A clones directory; `killed` are the markers whose processes were ended."""
+
+    clones_dir: Path
+    killed: set[str] = attrs.field(factory=set)
+
+    def kill_marked(self, marker: str) -> list[int]:
+        step()
+        self.killed.add(marker)
+        return []
+
+    def die_with(self, sessions: dict[str, Left], *, lock: bool = True) -> set[str]:
+        """Have a daemon die that had these; return the markers that are to be ended."""
+        folder = self.clones_dir / OWNER
+        (folder / "ledger").mkdir(parents=True)
+        if lock:
+            (folder / "owner.lock").touch()
+        for name, left in sessions.items():
+            if left.clone:
+                make_profile(folder / name)
+            if left.scratch:
+                (folder / f"{name}.tmp").mkdir()
+            if left.entry is not None:
+                (folder / "ledger" / f"{name}.{left.entry}").write_text("{")
+        return {f"{OWNER}.{name}" for name, left in sessions.items() if left != Left(False, False, None)}
+
+    def sweep(self) -> None:
+        with capture_logs():
+            sweep(self.clones_dir, self.kill_marked)
+
+
+LEFT = st.builds(Left, st.booleans(), st.booleans(), st.sampled_from([None, "json", "part"]))
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(
+    sessions=st.dictionaries(st.sampled_from(["a", "b", "host-1"]), LEFT),
+    lock=st.booleans(),
+    kills=st.lists(st.integers(0, 120), min_size=1, max_size=3),
+)
+def test_sweeps_killed_at_any_step_leave_all_to_the_next(
+    sessions: dict[str, Left], lock: bool, kills: list[int]
+) -> None:
+    """Whatever was left, and however often sweeping it was cut short: in the end nothing is there."""
+    with tempfile.TemporaryDirectory() as name:
+        machine = Machine(Path(name, "clones"))
+        wanted = machine.die_with(sessions, lock=lock)
+        for steps in kills:
+            with killed_at(steps):
+                machine.sweep()
+            kept = {path.name for path in machine.clones_dir.glob("*/*")}
+            gone = {name for name, left in sessions.items() if left.clone and name not in kept}
+            assert {f"{OWNER}.{name}" for name in gone} <= machine.killed
+        machine.sweep()
+        assert list(machine.clones_dir.iterdir()) == []
+        assert machine.killed == wanted
+
+
+def test_sweep_killed_at_each_step_leaves_all_to_the_next(tmp_path: Path) -> None:
+    """No step was left out: one daemon's directory, killed at every one of them."""
+    for steps in range(MOST_STEPS):
+        machine = Machine(tmp_path / str(steps))
+        wanted = machine.die_with({"a": Left(True, True, "json"), "b": Left(True, False, "json")})
+        done = False
+        with killed_at(steps):
+            machine.sweep()
+            done = True
+        machine.sweep()
+        assert list(machine.clones_dir.iterdir()) == []
+        assert machine.killed == wanted
+        if done:
+            assert steps > 40
+            return
+    pytest.fail("the sweep takes too many steps")
+
+
+def test_start_and_end_killed_at_each_step_leave_nothing(tmp_path: Path) -> None:
+    """A daemon that died while it made or removed its directory is no riddle."""
+    for steps in range(MOST_STEPS):
+        machine = Machine(tmp_path / str(steps))
+        ledger = None
+        done = False
+        with killed_at(steps):
+            ledger = living._begin(machine.clones_dir, machine.kill_marked)
+            living._finish(ledger)
+            done = True
+        if machine.clones_dir.exists():
+            machine.sweep()
+            assert list(machine.clones_dir.iterdir()) == []
+        if done:
+            assert steps > 8
+            return
+    pytest.fail("a daemon's life takes too many steps")
