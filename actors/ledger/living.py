@@ -129,7 +129,7 @@ class Ledger:
             return f"The clones directory is gone, and can't be made: {exc.strerror}"
         except CloneFailed as exc:
             return str(exc)
-        if not os.access(self.folder, os.W_OK | os.X_OK):
+        if not os.access(self.folder, os.W_OK | os.X_OK, effective_ids=True):
             return "The clones directory can't be written"
         return None
 
@@ -153,7 +153,8 @@ class Ledger:
             entries = self.folder / ENTRIES_NAME
             if self._lock.is_in_place() and entries.is_dir():
                 return
-            self._lock.restore()
+            if not self._lock.is_in_place():
+                self._lock.restore()
             entries.mkdir(0o700, exist_ok=True)
             for entry in self.entries:
                 write_entry(self.folder, entry)

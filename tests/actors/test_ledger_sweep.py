@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from actors.browser import end_marked
 from actors.ledger import Entry, OwnedProcess, open_ledger, sweep
 from tests.actors.daemons import is_running, open_daemon, sleeping
-from tests.actors.profile_trees import snapshot, unprivileged_directory
+from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
 
 
 def dead_ledger(clones_dir: Path, owner: str = "dead-1") -> Path:
@@ -382,3 +382,88 @@ def test_own_process_is_known() -> None:
     assert abs(started - psutil.Process().create_time()) < 5
     assert is_running(psutil.Process())
     assert OwnedProcess.of(2**22 + 1) is None
+
+
+@pytest.mark.parametrize("rest", ["entry", "both", "directory"])
+def test_folder_without_its_lock_is_swept(tmp_path: Path, rest: str) -> None:
+    """A sweep that failed half-way took the lock file first: what it left is told by name or by entries."""
+    named = rest == "directory"
+    folder = dead_ledger(tmp_path, f"{'0123456789abcdef' * 2}-12" if named else "dead-1")
+    (folder / "owner.lock").unlink()
+    if rest != "directory":
+        write_entry(folder, "a")
+    if rest != "entry":
+        make_profile(folder / "a")
+    with sleeping(f"{folder.name}.a") as process:
+        assert sweep(tmp_path, end_marked) == 1
+        assert process.wait(5) == -9
+    assert listing(tmp_path) == []
+
+
+async def test_living_daemon_whose_lock_file_was_removed_is_not_touched(tmp_path: Path) -> None:
+    """A tmp cleaner takes files that are old: the directory itself is locked, too."""
+    with open_daemon(tmp_path) as living:
+        (living.folder / "owner.lock").unlink()
+        assert sweep(tmp_path, pytest.fail) == 0
+        assert living.running() == [True, True]
+        assert (living.folder / "a").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's files")
+@pytest.mark.parametrize("others", ["folder", "lock", "entry"])
+def test_another_users_ledger_ends_nothing(tmp_path: Path, others: str) -> None:
+    """In a directory shared with others, theirs say nothing about our processes."""
+    folder = dead_ledger(tmp_path)
+    with sleeping() as process:
+        found = OwnedProcess.of(process.pid)
+        assert found is not None
+        write_entry(folder, processes=(found,))
+        path = {"folder": folder, "lock": folder / "owner.lock", "entry": folder / "ledger" / "a.json"}[
+            others
+        ]
+        os.chown(path, 65534, 65534)
+        assert sweep(tmp_path, end_marked) == (others == "entry")
+        assert process.poll() is None
+    assert folder.exists() == (others != "entry")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run another user's process")
+def test_another_users_process_is_not_ended(tmp_path: Path) -> None:
+    """Not even when an entry of our own lists it: it can't be one of ours."""
+    folder = dead_ledger(tmp_path)
+    with subprocess.Popen(["sleep", "600"], user=65534) as process:
+        try:
+            found = OwnedProcess.of(process.pid)
+            assert found is not None
+            write_entry(folder, processes=(found,))
+            assert sweep(tmp_path, lambda _: []) == 1
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
+def test_processes_of_a_lost_entry_that_cant_be_ended_stay_on_record(tmp_path: Path) -> None:
+    """Where only a directory tells of them, it goes, and an entry is made: its name is all that it takes."""
+    folder = dead_ledger(tmp_path)
+    (folder / "ledger").rmdir()
+    (folder / "ledger").write_text("damaged")
+    make_profile(folder / "a")
+    with capture_logs() as logs:
+        assert sweep(tmp_path, lambda _: [7]) == 1
+    assert "can't be ended" in logs[-2]["event"]
+    assert sorted(path.name for path in folder.iterdir()) == ["ledger", "owner.lock"]
+    markers: list[str] = []
+    assert sweep(tmp_path, listing_in(markers)) == 1
+    assert markers == ["dead-1.a"]
+    assert listing(tmp_path) == []
+
+
+def test_deep_and_locked_directories_of_dead_sessions_are_removed() -> None:
+    """What a page's process could leave keeps no cookies on the disk."""
+    with unprivileged_directory() as clones_dir:
+        folder = dead_ledger(clones_dir)
+        (folder / "a" / "locked" / "inner").mkdir(parents=True)
+        (folder / "a" / "locked").chmod(0)
+        (folder / "a").chmod(0)
+        assert sweep(clones_dir, listing_in([])) == 1
+        assert listing(clones_dir) == []
