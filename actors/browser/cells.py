@@ -224,7 +224,7 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
             await finish_in_thread(Purpose.LEDGER, wanted.mkdir, 0o700, within_s=_START_S)
             scratch = str(wanted)
     except (OSError, trio.TooSlowError) as exc:
-        raise BrowserLost(_NO_START, detail=repr(exc)) from exc
+        raise BrowserLost(_NO_START, detail=str(exc) or repr(exc)) from exc
     in_use = False
     try:
         yield scratch

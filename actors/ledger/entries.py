@@ -94,8 +94,8 @@ def write_entry(folder: Path, entry: Entry) -> None:
         raise CloneFailed("The ledger can't be written", detail=str(exc)) from exc
 
 
-def read_entry(folder: Path, session: str) -> Entry:
-    """Return an entry.
+def read_entry(folder: Path, owner: str, session: str) -> Entry:
+    """Return an entry of `owner`, whose directory `folder` is.
 
     Raises `OSError` or `ValueError` for one that can't be read, is another user's, or not of this session.
     """
@@ -105,7 +105,7 @@ def read_entry(folder: Path, session: str) -> Entry:
         raise ValueError("nested too deeply") from exc
     if entry.version != _ENTRY_VERSION:
         raise ValueError(f"of version {entry.version}")
-    if (entry.session, entry.marker) != (session, marker_of(folder.name, session)):
+    if (entry.session, entry.marker) != (session, marker_of(owner, session)):
         raise ValueError(f"the marker {entry.marker!r} is not of this session")
     return entry
 

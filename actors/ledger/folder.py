@@ -36,6 +36,11 @@ class FolderLock:
     _directory: int
     _file: int
 
+    @property
+    def inside(self) -> Path:
+        """The directory that is locked, whatever others put in its place meanwhile."""
+        return Path(f"/proc/self/fd/{self._directory}")
+
     def is_in_place(self) -> bool:
         """Tell whether what is locked is still what is found under the directory's name."""
         return _is_at(self._directory, self.folder) and _is_at(self._file, self.folder / LOCK_NAME)
@@ -97,24 +102,25 @@ def session_of(directory: Path) -> str:
     return directory.name.removesuffix(".tmp")
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove a locked daemon's directory: what is left of sessions first, the lock file last.
+def remove_folder(lock: FolderLock) -> None:
+    """Remove a dead daemon's directory: what is left of sessions first, the lock file last.
 
     A kill at any moment leaves what `is_ledger` knows for a ledger. Raises `CloneFailed` or `OSError`.
     """
-    for path in session_directories(folder):
+    for path in session_directories(lock.inside):
         remove_tree(path)
-    remove_tree(folder / ENTRIES_NAME)
+    remove_tree(lock.inside / ENTRIES_NAME)
+    folder = lock.folder
     if not folder.name.endswith(ENDED):
         folder = folder.rename(folder.with_name(folder.name + ENDED))
-    (folder / LOCK_NAME).unlink(missing_ok=True)
+    (lock.inside / LOCK_NAME).unlink(missing_ok=True)
     folder.rmdir()
 
 
 def _readable_entries(folder: Path) -> Iterator[str]:
     for session in listed_sessions(folder):
         with contextlib.suppress(OSError, ValueError):
-            yield read_entry(folder, session).session
+            yield read_entry(folder, folder.name, session).session
 
 
 def _is_ours(path: Path, kind: int) -> bool:

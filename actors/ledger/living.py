@@ -237,7 +237,7 @@ def _finish(ledger: Ledger) -> None:
         if ledger.entries:
             _log.error("the ledger stays for the next daemon: not all could be ended", owner=ledger.owner)
         elif lock.is_in_place():
-            remove_folder(ledger.folder)
+            remove_folder(lock)
     except (CloneFailed, OSError) as exc:
         detail = exc.detail if isinstance(exc, CloneFailed) else str(exc)
         _log.error("the ledger can't be removed: the next daemon tries again", detail=detail)

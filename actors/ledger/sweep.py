@@ -14,6 +14,7 @@ from actors.ledger.entries import (
     strike_entry,
 )
 from actors.ledger.folder import (
+    FolderLock,
     is_ledger,
     lock_folder,
     remove_folder,
@@ -43,48 +44,49 @@ def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
         except OSError:
             continue  # its daemon lives, or it is not ours to read
         try:
-            _sweep_dead(folder, kill_marked)
+            _sweep_dead(lock, kill_marked)
             count += 1
         finally:
             lock.release()
     return count
 
 
-def _sweep_dead(folder: Path, kill_marked: KillMarked) -> None:
+def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
     """End processes first, then remove directories, then entries, and the lock file last."""
+    owner, folder = lock.folder.name, lock.inside
     try:
         sessions = listed_sessions(folder) | {session_of(path) for path in session_directories(folder)}
         # Hosts first: they could start what sessions own.
         in_turn = sorted(sessions, key=lambda session: (not session.startswith(HOST_PREFIX), session))
-        alive = {session for session in in_turn if not _end_processes(folder, session, kill_marked)}
-        stuck = {session_of(path) for path in session_directories(folder) if not _remove(path)}
+        alive = {session for session in in_turn if not _end_processes(folder, owner, session, kill_marked)}
+        stuck = {session_of(path) for path in session_directories(folder) if not _remove(path, owner)}
         ended = sessions - alive - stuck
         for session in ended:
             strike_entry(folder, session)
         if not alive | stuck:
-            remove_folder(folder)
+            remove_folder(lock)
     except (CloneFailed, OSError) as exc:
-        _log_failure(exc)
+        _log_failure(exc, owner)
     else:
         if not stuck:
-            _log.info("ended what a dead daemon left", owner=folder.name, sessions=len(ended))
+            _log.info("ended what a dead daemon left", owner=owner, sessions=len(ended))
 
 
-def _end_processes(folder: Path, session: str, kill_marked: KillMarked) -> bool:
+def _end_processes(folder: Path, owner: str, session: str, kill_marked: KillMarked) -> bool:
     """End a session's processes, and tell whether none is left; else its entry is there, or is made."""
     try:
-        for process in read_entry(folder, session).processes:
+        for process in read_entry(folder, owner, session).processes:
             process.kill()
     except FileNotFoundError:
         pass  # it died before its first entry was written, or something has removed that
     except (OSError, ValueError) as exc:
-        _log.error("a ledger entry can't be read", owner=folder.name, session_id=session, detail=str(exc))
-    pids = kill_marked(marker_of(folder.name, session))
+        _log.error("a ledger entry can't be read", owner=owner, session_id=session, detail=str(exc))
+    pids = kill_marked(marker_of(owner, session))
     if not pids:
         return True
     _log.warning(
         "processes of a dead daemon can't be ended: the next start tries again",
-        owner=folder.name,
+        owner=owner,
         session_id=session,
         pids=list(pids),
     )
@@ -92,15 +94,15 @@ def _end_processes(folder: Path, session: str, kill_marked: KillMarked) -> bool:
     return False
 
 
-def _remove(path: Path) -> bool:
+def _remove(path: Path, owner: str) -> bool:
     try:
         remove_tree(path)
     except CloneFailed as exc:
-        _log_failure(exc)
+        _log_failure(exc, owner)
         return False
     return True
 
 
-def _log_failure(exc: CloneFailed | OSError) -> None:
+def _log_failure(exc: CloneFailed | OSError, owner: str) -> None:
     detail = exc.detail if isinstance(exc, CloneFailed) else str(exc)
-    _log.error("a dead daemon's directory can't be removed", detail=detail)
+    _log.error("a dead daemon's directory can't be removed", owner=owner, detail=detail)

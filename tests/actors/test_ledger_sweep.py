@@ -467,3 +467,23 @@ def test_deep_and_locked_directories_of_dead_sessions_are_removed() -> None:
         (folder / "a").chmod(0)
         assert sweep(clones_dir, listing_in([])) == 1
         assert listing(clones_dir) == []
+
+
+def test_directory_swapped_while_it_is_swept_is_not_followed(tmp_path: Path) -> None:
+    """Who can write to the clones directory, could have a root's sweep remove what is root's alone."""
+    mine = make_profile(tmp_path / "mine")
+    before = snapshot(mine)
+    clones_dir = tmp_path / "state"
+    folder = dead_ledger(clones_dir)
+    write_entry(folder)
+    make_profile(folder / "a")
+
+    def swap(_: str) -> list[int]:
+        folder.rename(tmp_path / "taken")
+        folder.symlink_to(mine)
+        return []
+
+    with capture_logs():
+        sweep(clones_dir, swap)
+    assert snapshot(mine) == before
+    assert not (tmp_path / "taken" / "a").exists()

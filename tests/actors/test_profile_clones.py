@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -18,6 +19,7 @@ from structlog.testing import capture_logs
 from actors import removal
 from actors.errors import CloneFailed, GreenroomError, NotLoggedIn, ProfileLocked, ProfileUnusable
 from actors.profile import NOT_CLONED, ProfileCloner, clones
+from actors.profile import copy as copy_module
 from actors.profile.copy import Progress, copy_profile
 from actors.resources import disk_usage
 from actors.verdict import LoginState
@@ -253,6 +255,171 @@ async def test_holes_stay_holes(cloner: ProfileCloner) -> None:
                 assert copied.read(100) == bytes(100)
                 copied.seek(3 << 30)
                 assert copied.read(20) == b"after the hole" + bytes(6)
+
+
+Swap = Callable[[Path, Path], None]
+
+
+def swap_directories(master: Path, other: Path) -> None:
+    """Put another profile in the master's place, as one who restores a backup does."""
+    master.rename(master.with_name("aside"))
+    other.rename(master)
+    master.with_name("aside").rename(other)
+
+
+def swap_files(master: Path, other: Path) -> None:
+    """Put another profile's files in the place of the master's, with the same names, sizes and times."""
+    for path in other.rglob("*.sqlite"):
+        target = master / path.relative_to(other)
+        status = target.stat()
+        target.write_bytes(path.read_bytes())
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def make_other(master: Path) -> Path:
+    """Make a profile that differs from the master in two files' content, and in nothing else."""
+    other = make_profile(master.with_name("other"))
+    for name in ("cookies.sqlite", "storage/default/data.sqlite"):
+        path = other / name
+        path.write_bytes(path.read_bytes()[::-1])
+        status = (master / name).stat()
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return other
+
+
+@pytest.mark.parametrize("swap", [swap_directories, swap_files])
+@pytest.mark.parametrize("is_back", [False, True], ids=["stays", "goes back"])
+async def test_master_replaced_while_it_is_copied_is_copied_anew(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, swap: Swap, is_back: bool
+) -> None:
+    """A clone is of one master or of the other, never of both."""
+    other = make_other(cloner.master)
+    kept = make_profile(cloner.master.with_name("kept"))
+    before, after = files(kept), files(other)
+    copies = copy_and_act(monkeypatch, lambda: swap(cloner.master, other), times=1)
+    if is_back:
+        copies.last = lambda: swap(cloner.master, other if swap is swap_directories else kept)
+    async with cloner.open_clone("a") as clone:
+        content = {name: found[1] for name, found in files(clone).items()}
+    wanted = before if is_back else after
+    assert content == {name: found[1] for name, found in wanted.items() if name in content}
+    assert copies.made == 2
+    assert remains(cloner) == []
+
+
+async def test_master_that_is_replaced_again_and_again_is_in_use(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some tries it is as if a browser had it open: 423, and nothing is left."""
+    other = make_other(cloner.master)
+    copies = copy_and_act(monkeypatch, lambda: swap_directories(cloner.master, other), times=100)
+    with pytest.raises(ProfileLocked, match="changes while it is copied"):
+        async with cloner.open_clone("a"):
+            pytest.fail("a mixture was handed out")
+    assert copies.made == 3
+    assert remains(cloner) == []
+
+
+async def test_master_removed_while_it_is_copied_is_missing(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was copied until then is no profile."""
+    copy_and_act(monkeypatch, lambda: shutil.rmtree(cloner.master), times=1)
+    with pytest.raises(NotLoggedIn):
+        async with cloner.open_clone("a"):
+            pytest.fail("half a profile was handed out")
+    assert remains(cloner) == []
+
+
+class Copies:
+    """How many copies were made, and what is done when the first of them is complete."""
+
+    made = 0
+    last: Callable[[], None] = staticmethod(lambda: None)
+
+
+def copy_and_act(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], times: int) -> Copies:
+    """Do something before the second file of each of the first copies."""
+    copies = Copies()
+
+    def copy_profile_meanwhile(master: Path, clone: Path, progress: Progress) -> None:
+        copies.made += 1
+        if copies.made > times:
+            copy_profile(master, clone, progress)
+            return
+        at = 0
+
+        def copy_meanwhile(*args: Any) -> None:
+            nonlocal at
+            at += 1
+            if at == 2:
+                act()
+            copy_file(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(copy_module, "_copy_file", copy_meanwhile)
+            try:
+                copy_profile(master, clone, progress)
+            finally:
+                copies.last()
+
+    copy_file = copy_module._copy_file
+    monkeypatch.setattr(clones, "copy_profile", copy_profile_meanwhile)
+    return copies
+
+
+def test_master_that_is_read_only_to_us_is_cloned() -> None:
+    """A clone's owner may write to it, whatever the master's files say."""
+
+    async def clone_it(home: Path) -> None:
+        async with ProfileCloner(master=home / "master", clones_dir=home / "clones").open_clone("a") as clone:
+            with (clone / "cookies.sqlite").open("r+b") as file:
+                file.write(b"new")
+            (clone / "storage" / "default" / "new").touch()
+        assert list((home / "clones").iterdir()) == []
+
+    with unprivileged_directory() as home:
+        master = make_profile(home / "master")
+        every = [path for path in (master, *master.rglob("*")) if not path.is_symlink()]
+        for path in every:
+            path.chmod(path.stat().st_mode & ~0o222)
+        before = snapshot(master)
+        trio.run(clone_it, home)
+        assert snapshot(master) == before
+        for path in every:
+            path.chmod(path.stat().st_mode | 0o700)
+
+
+def test_master_behind_a_path_too_long_for_a_browser_is_refused(tmp_path: Path) -> None:
+    """A login could not be saved in it: that is said at once, and is no verdict on the login."""
+    master = tmp_path
+    while (rest := 421 - len(str(master))) > 1:
+        master /= "m" * min(rest - 1, 100)
+    with pytest.raises(ProfileUnusable, match="a path of 421 bytes, and may have 420") as caught:
+        ProfileCloner(master=master, clones_dir=tmp_path / "clones")
+    assert "/" not in str(caught.value)
+    ProfileCloner(master=master.with_name(master.name[:-1]), clones_dir=tmp_path / "clones")
+
+
+async def test_master_that_hangs_is_given_up_at_once(
+    cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither looking nor copying holds up one who gives up, and what a copy had made is removed."""
+    disk_recovers = threading.Event()
+
+    def hang(*_: object) -> None:
+        disk_recovers.wait(10)
+
+    try:
+        for module, name in ((clones, "is_locked"), (copy_module, "_copy_bytes")):
+            with monkeypatch.context() as patch, trio.fail_after(5), trio.move_on_after(0.1) as patience:
+                patch.setattr(module, name, hang)
+                async with cloner.open_clone("a"):
+                    pytest.fail("there is a clone")
+            assert patience.cancelled_caught
+            assert remains(cloner) == []
+    finally:
+        disk_recovers.set()
 
 
 async def test_missing_master_means_not_logged_in(cloner: ProfileCloner, tmp_path: Path) -> None:

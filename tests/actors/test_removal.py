@@ -14,7 +14,7 @@ import pytest
 from actors import removal
 from actors.errors import CloneFailed
 from actors.removal import is_gone, remove_tree
-from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
+from tests.actors.profile_trees import deep_tree, make_profile, snapshot, unprivileged_directory
 
 
 def test_clone_with_content_is_removed(tmp_path: Path) -> None:
@@ -26,20 +26,6 @@ def test_clone_with_content_is_removed(tmp_path: Path) -> None:
 def test_clone_that_is_gone_is_fine(tmp_path: Path) -> None:
     """Removing what is not there succeeds."""
     remove_tree(tmp_path / "clone")
-
-
-def deep_tree(top: Path, depth: int) -> None:
-    """Make a tree with longer paths than the kernel takes, and a file at each tenth level."""
-    top.mkdir()
-    here = os.open(top, os.O_RDONLY)
-    for level in range(depth):
-        os.mkdir("d" * 50, dir_fd=here)
-        if level % 10 == 0:
-            os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
-        inner = os.open("d" * 50, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = inner
-    os.close(here)
 
 
 def test_tree_3000_deep_is_removed_with_few_descriptors(tmp_path: Path) -> None:

@@ -21,10 +21,14 @@ def disk() -> Iterator[threading.Event]:
 
 async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading.Event) -> None:
     """Each purpose has threads of its own, and so has everybody who uses Trio's."""
+
+    async def look() -> None:
+        await in_thread(Purpose.MASTER, disk.wait)
+
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             for _ in range(40):
-                nursery.start_soon(in_thread, Purpose.MASTER, disk.wait)
+                nursery.start_soon(look)
             while not limiter(Purpose.MASTER).statistics().tasks_waiting:
                 await trio.lowlevel.checkpoint()
             for purpose in set(Purpose) - {Purpose.MASTER}:
