@@ -41,6 +41,14 @@ class FolderLock:
         """The directory that is locked, whatever others put in its place meanwhile."""
         return Path(f"/proc/self/fd/{self._directory}")
 
+    def open_up(self) -> None:
+        """Take back the permissions to sweep it, which somebody may have taken away."""
+        entries = self.inside / ENTRIES_NAME
+        with contextlib.suppress(OSError):
+            self.inside.chmod(stat.S_IRWXU)
+            if stat.S_ISDIR(entries.lstat().st_mode):
+                entries.chmod(stat.S_IRWXU)
+
     def is_in_place(self) -> bool:
         """Tell whether what is locked is still what is found under the directory's name."""
         return _is_at(self._directory, self.folder) and _is_at(self._file, self.folder / LOCK_NAME)
@@ -157,8 +165,11 @@ def _lock(folder: Path) -> tuple[int, int]:
 
 def _lock_file(directory: int) -> int:
     """Return the locked lock file of a directory."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = os.open(LOCK_NAME, flags, 0o600, dir_fd=directory)
+    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = os.open(LOCK_NAME, flags | os.O_RDWR, 0o600, dir_fd=directory)  # NFS locks no other
+    except PermissionError:
+        file = os.open(LOCK_NAME, flags | os.O_RDONLY, 0o600, dir_fd=directory)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

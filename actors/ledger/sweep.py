@@ -45,6 +45,9 @@ def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
             continue  # its daemon lives, or it is not ours to read
         try:
             _sweep_dead(lock, kill_marked)
+        except Exception as exc:  # a dead daemon must not keep a new one from starting
+            _log.error("a dead daemon's directory can't be swept", owner=folder.name, error=repr(exc))
+        else:
             count += 1
         finally:
             lock.release()
@@ -54,6 +57,7 @@ def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
 def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
     """End processes first, then remove directories, then entries, and the lock file last."""
     owner, folder = lock.folder.name, lock.inside
+    lock.open_up()
     try:
         sessions = listed_sessions(folder) | {session_of(path) for path in session_directories(folder)}
         # Hosts first: they could start what sessions own.

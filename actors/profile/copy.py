@@ -33,7 +33,7 @@ NOT_CLONED = LOCK_NAMES | {
 _CHUNK_BYTES = 1 << 20
 
 # Firefox nests some ten levels; Python's recursion limit is 1000.
-_MAX_DEPTH = 100
+MAX_DEPTH = 100
 
 # What copy_file_range(2) answers for "not between these two files": other filesystem, unsupported, forbidden.
 _NOT_IN_KERNEL = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
@@ -99,7 +99,7 @@ def _copy_directory(
             below = (*above, _identity(status))
             if _identity(status) in above:
                 raise ProfileUnusable("The master profile contains a symlink loop", detail=repr(entry.path))
-            if len(below) > _MAX_DEPTH:
+            if len(below) > MAX_DEPTH:
                 raise ProfileUnusable("The master profile is nested too deeply", detail=repr(entry.path))
             with writing_clone(inner):
                 inner.mkdir(0o700)

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from actors.profile.copy import NOT_CLONED
+from actors.profile.copy import MAX_DEPTH, NOT_CLONED
 
 
 def profile_version(profile: Path) -> str:
@@ -27,7 +27,7 @@ def _files(
 ) -> Iterator[bytes]:
     status = folder.stat()
     identity = status.st_dev, status.st_ino
-    if identity in above:  # a loop, at which copying will fail
+    if identity in above or len(above) > MAX_DEPTH:  # at which copying will fail
         return
     with os.scandir(folder) as listing:
         entries = [entry for entry in listing if entry.name not in leave_out]

@@ -487,3 +487,40 @@ def test_directory_swapped_while_it_is_swept_is_not_followed(tmp_path: Path) -> 
         sweep(clones_dir, swap)
     assert snapshot(mine) == before
     assert not (tmp_path / "taken" / "a").exists()
+
+
+@pytest.mark.parametrize("what", ["ledger/a.json", "ledger", "owner.lock", "."])
+@pytest.mark.parametrize("mode", [0o000, 0o500], ids=oct)
+def test_permissions_that_somebody_took_away_are_taken_back(what: str, mode: int) -> None:
+    """What is ours to remove is removed, after `chmod -R a-w` too."""
+    with unprivileged_directory() as clones_dir:
+        folder = dead_ledger(clones_dir)
+        write_entry(folder)
+        make_profile(folder / "a")
+        (folder / what).chmod(mode)
+        markers: list[str] = []
+        found = sweep(clones_dir, listing_in(markers))
+        if mode or what not in {".", "owner.lock"}:
+            assert (found, markers) == (1, ["dead-1.a"])
+            assert listing(clones_dir) == []
+        else:
+            assert found == 0  # it can't even be seen, or locked
+            (folder / what).chmod(0o700)
+
+
+def test_error_that_nobody_foresaw_costs_one_directory(tmp_path: Path) -> None:
+    """A dead daemon does not keep a new one from starting; what it left stays for another sweep."""
+    for owner in ("dead-1", "dead-2"):
+        write_entry(dead_ledger(tmp_path, owner))
+
+    def kill_marked(marker: str) -> list[int]:
+        if marker == "dead-1.a":
+            raise RuntimeError("a test")
+        return []
+
+    with capture_logs() as logs:
+        assert sweep(tmp_path, kill_marked) == 1
+    assert [line["log_level"] for line in logs] == ["error", "info"]
+    assert listing(tmp_path) == [tmp_path / "dead-1"]
+    assert sweep(tmp_path, listing_in([])) == 1
+    assert listing(tmp_path) == []
