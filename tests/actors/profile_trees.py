@@ -35,8 +35,9 @@ def make_profile(path: Path) -> Path:
     return path
 
 
-def deep_tree(top: Path, depth: int) -> None:
-    """Make a tree with longer paths than the kernel takes, and a file at each tenth level."""
+@contextmanager
+def deep_tree(top: Path, depth: int) -> Iterator[None]:
+    """Own a tree with longer paths than the kernel takes, and a file at each tenth level."""
     top.mkdir()
     here = os.open(top, os.O_RDONLY)
     for level in range(depth):
@@ -47,6 +48,10 @@ def deep_tree(top: Path, depth: int) -> None:
         os.close(here)
         here = inner
     os.close(here)
+    try:
+        yield
+    finally:  # pytest can't remove what a test that fails leaves of it
+        subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, bytes]]:

@@ -319,6 +319,7 @@ async def test_clones_directory_removed_while_in_use_is_made_anew(profiles: Ledg
 
 async def test_trees_that_nobody_would_make_are_removed(profiles: LedgeredProfiles) -> None:
     """A session's end takes more nested directories than Python recurses, and is complete."""
-    async with profiles.open_clone("a") as clone:
-        deep_tree(clone.path / "deep", 1_100)
-    assert clone.left == ()
+    with contextlib.ExitStack() as trees:
+        async with profiles.open_clone("a") as clone:
+            trees.enter_context(deep_tree(clone.path / "deep", 1_100))
+        assert clone.left == ()

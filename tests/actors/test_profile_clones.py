@@ -21,7 +21,6 @@ from actors.errors import CloneFailed, GreenroomError, NotLoggedIn, ProfileLocke
 from actors.profile import NOT_CLONED, ProfileCloner, clones
 from actors.profile import copy as copy_module
 from actors.profile.copy import Progress, copy_profile
-from actors.removal import remove_tree
 from actors.resources import disk_usage
 from actors.verdict import LoginState
 from tests.actors.profile_trees import deep_tree, make_profile, snapshot, unprivileged_directory
@@ -478,12 +477,10 @@ async def test_symlink_loop_makes_the_master_unusable(cloner: ProfileCloner, tar
 
 async def test_very_deep_directories_make_the_master_unusable(cloner: ProfileCloner) -> None:
     """Depth is bounded, well before it would exhaust the stack."""
-    deep_tree(cloner.master / "deep", 1_100)
-    with pytest.raises(ProfileUnusable, match="nested too deeply"):
+    with deep_tree(cloner.master / "deep", 1_100), pytest.raises(ProfileUnusable, match="too deeply"):
         async with cloner.open_clone("a"):
             pytest.fail("there is a clone")
     assert remains(cloner) == []
-    remove_tree(cloner.master / "deep")
 
 
 async def test_socket_is_left_out(cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch) -> None:

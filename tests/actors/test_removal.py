@@ -30,15 +30,15 @@ def test_clone_that_is_gone_is_fine(tmp_path: Path) -> None:
 
 def test_tree_3000_deep_is_removed_with_few_descriptors(tmp_path: Path) -> None:
     """Depth costs neither a recursion nor a descriptor a level."""
-    deep_tree(tmp_path / "clone", 3_000)
-    open_now = len(list(Path("/proc/self/fd").iterdir()))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 4, hard))
-    try:
-        remove_tree(tmp_path / "clone")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert not any(tmp_path.iterdir())
+    with deep_tree(tmp_path / "clone", 3_000):
+        open_now = len(list(Path("/proc/self/fd").iterdir()))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 4, hard))
+        try:
+            remove_tree(tmp_path / "clone")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert not any(tmp_path.iterdir())
 
 
 def test_what_is_no_directory_is_removed_as_it_is(tmp_path: Path) -> None:
@@ -72,6 +72,7 @@ def test_directory_moved_away_while_it_is_removed_is_left_alone(
     outside = make_profile(tmp_path / "outside")
     clone = tmp_path / "clone"
     (clone / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a").mkdir()  # what has the same name where the way up would lead
     scandir: Callable[..., Any] = os.scandir
 
     def scan_and_move(directory: int) -> Any:
@@ -83,6 +84,7 @@ def test_directory_moved_away_while_it_is_removed_is_left_alone(
     remove_tree(clone)
     assert not clone.exists()
     assert (outside / "prefs.js").exists()
+    assert (tmp_path / "a").exists()
 
 
 def directory_is(descriptor: int, path: Path) -> bool:
