@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-_STEPS = frozenset(
+STEPS = frozenset(
     {"open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.chmod"}
 )
 
@@ -31,7 +31,7 @@ def step() -> None:
 
 
 def _audit(event: str, _: tuple[Any, ...]) -> None:
-    if event in _STEPS:
+    if event in STEPS:
         step()
 
 

@@ -1,5 +1,7 @@
 """A daemon killed at any step of its start, its end or its sweep: the next sweep leaves nothing."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -120,3 +122,40 @@ def test_start_and_end_killed_at_each_step_leave_nothing(tmp_path: Path) -> None
             assert steps > 8
             return
     pytest.fail("a daemon's life takes too many steps")
+
+
+# Forks sweeps that kill themselves at step 0, 1, and so on, until one goes through; prints how many died.
+_KILLED_SWEEPS = """
+import itertools, os, signal, sys
+from pathlib import Path
+import structlog
+from actors.ledger import sweep
+from tests.actors.killing import STEPS
+from tests.actors.test_ledger_kills import Left, Machine
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+for steps in itertools.count():
+    machine = Machine(Path(sys.argv[1], str(steps)))
+    machine.die_with({"a": Left(True, True, "json")})
+    if (child := os.fork()) == 0:
+        counted = itertools.count()
+        def die(event, _):
+            if event in STEPS and next(counted) == steps:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(die)
+        sweep(machine.clones_dir, lambda _: [])
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    sweep(machine.clones_dir, machine.kill_marked)
+    assert list(machine.clones_dir.iterdir()) == [], steps
+    if status == 0:
+        print(steps)
+        break
+"""
+
+
+def test_sweep_that_is_really_killed_leaves_all_to_the_next(tmp_path: Path) -> None:
+    """The same with SIGKILL: locks end with their process, and nothing is done on the way out."""
+    command = [sys.executable, "-c", _KILLED_SWEEPS, str(tmp_path)]
+    died = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert int(died.stdout.splitlines()[-1]) > 30

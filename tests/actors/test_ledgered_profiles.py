@@ -14,9 +14,11 @@ import trio
 from actors.browser import end_marked
 from actors.clones import LedgeredProfiles
 from actors.errors import CloneFailed, NotLoggedIn, ResourcesExhausted
+from actors.estate import RealEstate
 from actors.ledger import Ledger, open_ledger
 from actors.profile import ProfileCloner
 from actors.resources import Needs, disk_usage, preflight
+from actors.threads import Purpose, limiter
 from tests.actors.profile_trees import deep_tree, make_profile, snapshot
 from tests.cancelling import cancelled_at_step
 
@@ -323,3 +325,32 @@ async def test_trees_that_nobody_would_make_are_removed(profiles: LedgeredProfil
         async with profiles.open_clone("a") as clone:
             trees.enter_context(deep_tree(clone.path / "deep", 1_100))
         assert clone.left == ()
+
+
+async def test_forty_creations_on_a_hung_master_hold_up_no_session_that_lives(
+    profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for their own deadlines; others end, are surveyed, and leave nothing, as ever."""
+    disk_recovers = threading.Event()
+
+    def hang(_: ProfileCloner) -> None:
+        disk_recovers.wait(10)
+
+    async def create(session: str) -> None:
+        async with profiles.open_clone(session):
+            pytest.fail("there is a clone")
+
+    try:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                async with profiles.open_clone("a"):
+                    monkeypatch.setattr(ProfileCloner, "look", hang)
+                    for number in range(40):
+                        nursery.start_soon(create, f"s{number}")
+                    while limiter(Purpose.MASTER).statistics().tasks_waiting < 32:
+                        await trio.lowlevel.checkpoint()
+                    assert (await RealEstate(profiles.ledger).survey()).entries == ("a",)
+                assert names(profiles.ledger) == []
+                nursery.cancel_scope.cancel(reason="a test")
+    finally:
+        disk_recovers.set()

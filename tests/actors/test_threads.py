@@ -59,6 +59,16 @@ async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) ->
             await finish_in_thread(Purpose.REMOVAL, disk.wait, within_s=0.01)
 
 
+async def test_cleaning_up_takes_place_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine at its limit of threads keeps no cookies for that."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
+    assert await finish_in_thread(Purpose.REMOVAL, lambda: "done", within_s=5) == "done"
+
+
 def test_limiters_belong_to_one_run() -> None:
     """A second run of Trio in a process has threads of its own."""
 
