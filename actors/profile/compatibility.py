@@ -31,9 +31,11 @@ def newer_than(profile: Path, engine_version: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Return 140.7.0 as (140, 7); what follows the numbers, such as `esr` or `b3`, does not count."""
-    found = re.match(r"\d{1,9}(\.\d{1,9})*", version)
-    numbers = [int(number) for number in found[0].split(".")] if found else []
+    """Return 135.0.1-beta.24 as (135, 0, 1, 24), and 140.0esr as (140,).
+
+    That takes a beta for newer than its release, which costs a clone of one its caches, and nothing else.
+    """
+    numbers = [int(number) for number in re.findall(r"\d{1,9}", version)]
     while numbers and not numbers[-1]:
         numbers.pop()
     return tuple(numbers)

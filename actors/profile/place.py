@@ -17,7 +17,9 @@ def path_problem(directory: Path, *, below: int = 0) -> str | None:
 
     The text is a clause without the path, to follow the directory's name.
     """
-    length, allowed = len(os.fsencode(directory.absolute())), _MAX_BYTES - below
+    # SQLite looks where symlinks lead, and other code does not.
+    length = max(len(os.fsencode(path)) for path in (directory.absolute(), os.path.realpath(directory)))
+    allowed = _MAX_BYTES - below
     if length <= allowed:
         return None
     return (

@@ -399,6 +399,9 @@ def test_master_behind_a_path_too_long_for_a_browser_is_refused(tmp_path: Path) 
         ProfileCloner(master=master, clones_dir=tmp_path / "clones")
     assert "/" not in str(caught.value)
     ProfileCloner(master=master.with_name(master.name[:-1]), clones_dir=tmp_path / "clones")
+    (tmp_path / "short").symlink_to(master)
+    with pytest.raises(ProfileUnusable, match="a path of 421 bytes"):
+        ProfileCloner(master=tmp_path / "short", clones_dir=tmp_path / "clones")
 
 
 async def test_master_that_hangs_is_given_up_at_once(

@@ -24,6 +24,8 @@ INI = "[Compatibility]\nLastVersion={}\nLastOSABI=Linux_x86_64-gcc3\nLastPlatfor
         ("140.0_2026/2026", "140.0.0", False),
         ("140.4.0_2026/2026", "140.4.0esr", False),
         ("135.0.1-beta.24_2026/2026", "140.4.0esr", False),
+        ("135.0.1-beta.25_2026/2026", "135.0.1-beta.24", True),
+        ("135.0.1-beta.24_2026/2026", "135.0.1-beta.24", False),
         ("153.7.0_2026/2026", "unknown", False),
         ("nonsense", "140.0", False),
         ("", "140.0", False),
