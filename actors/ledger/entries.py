@@ -20,7 +20,6 @@ ENTRIES_NAME = "ledger"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ENTRY_VERSION = 1
 _MAX_BYTES = 1 << 20
-_SUFFIX, _PART_SUFFIX = ".json", ".part"
 
 
 class OwnedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +74,7 @@ def marker_of(owner: str, session: str) -> str:
 
 def entry_path(folder: Path, session: str) -> Path:
     """Return where the entry of a session is."""
-    return folder / ENTRIES_NAME / f"{session}{_SUFFIX}"
+    return folder / ENTRIES_NAME / f"{session}.json"
 
 
 def write_entry(folder: Path, entry: Entry) -> None:
@@ -84,7 +83,7 @@ def write_entry(folder: Path, entry: Entry) -> None:
     Raises `CloneFailed` when it can't be written, and then leaves the old one.
     """
     path = entry_path(folder, entry.session)
-    part = path.with_name(entry.session + _PART_SUFFIX)
+    part = path.with_suffix(".part")
     try:
         part.write_bytes(msgspec.json.encode(entry))
         part.rename(path)
@@ -124,11 +123,17 @@ def _content(path: Path) -> bytes:
 
 
 def listed_sessions(folder: Path) -> set[str]:
-    """Return the sessions that have an entry, or the beginning of one. Blocks."""
+    """Return the sessions that have an entry, the beginning of one, or another version's. Blocks."""
+    return set(_by_session(folder))
+
+
+def _by_session(folder: Path) -> dict[str, list[Path]]:
     entries = folder / ENTRIES_NAME
-    if not entries.is_dir() or entries.is_symlink():
-        return set()
-    return {path.stem for path in entries.iterdir() if path.suffix in {_SUFFIX, _PART_SUFFIX}}
+    found: dict[str, list[Path]] = {}
+    if entries.is_dir() and not entries.is_symlink():
+        for path in entries.iterdir():
+            found.setdefault(path.name.partition(".")[0], []).append(path)
+    return found
 
 
 def keep_entry(folder: Path, session: str) -> None:
@@ -143,9 +148,8 @@ def keep_entry(folder: Path, session: str) -> None:
 
 def strike_entry(folder: Path, session: str) -> None:
     """Remove what there is of an entry. Raises `CloneFailed` when it can't be."""
-    path = entry_path(folder, session)
-    for found in (path.with_name(session + _PART_SUFFIX), path):
-        remove_tree(found)
+    for path in _by_session(folder).get(session, []):
+        remove_tree(path)
 
 
 def _started(pid: int) -> int | None:

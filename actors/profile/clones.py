@@ -173,6 +173,10 @@ class ProfileCloner:
                 names = {entry.name for entry in self.master.iterdir()}
             except FileNotFoundError as exc:
                 raise _nobody("is missing: run `greenroom login` to make one and log in") from exc
+            except NotADirectoryError as exc:
+                raise NotAProfile(
+                    f"The master profile can't be read: {exc.strerror}", detail=repr(str(self.master))
+                ) from exc
             if names <= LOCK_NAMES:
                 raise _nobody("is empty: run `greenroom login` to log in")
             if is_locked(self.master):

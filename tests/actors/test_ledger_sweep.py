@@ -243,6 +243,20 @@ def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
     assert listing(clones_dir) == []
 
 
+@pytest.mark.parametrize("name", ["b.part", "b.msgpack", "b", "b.json.tmp"])
+def test_entry_of_another_name_says_whose_it_is(tmp_path: Path, name: str) -> None:
+    """Half an entry, or one of a version that keeps them otherwise, is one all the same."""
+    folder = dead_ledger(tmp_path)
+    (folder / "ledger" / name).write_bytes(b"\x93\x01")
+    (folder / "b").mkdir()
+    markers: list[str] = []
+    assert sweep(tmp_path, lambda _: [7]) == 1
+    assert not (folder / "b").exists()
+    assert sweep(tmp_path, listing_in(markers)) == 1
+    assert markers == ["dead-1.b"]
+    assert listing(tmp_path) == []
+
+
 def test_paths_outside_are_not_followed(tmp_path: Path) -> None:
     """Only the daemon's own directory is removed: the paths in an entry, and links in it, lead nowhere."""
     mine = tmp_path / "mine"

@@ -17,7 +17,14 @@ import trio
 from structlog.testing import capture_logs
 
 from actors import removal
-from actors.errors import CloneFailed, GreenroomError, NotLoggedIn, ProfileLocked, ProfileUnusable
+from actors.errors import (
+    CloneFailed,
+    GreenroomError,
+    NotAProfile,
+    NotLoggedIn,
+    ProfileLocked,
+    ProfileUnusable,
+)
 from actors.profile import NOT_CLONED, ProfileCloner, clones
 from actors.profile import copy as copy_module
 from actors.profile.copy import Progress, copy_profile
@@ -448,7 +455,7 @@ async def test_empty_master_means_not_logged_in(cloner: ProfileCloner, tmp_path:
 async def test_master_that_is_no_directory_is_unusable(cloner: ProfileCloner) -> None:
     """A file in the master's place can't be cloned."""
     cloner.master /= "prefs.js"
-    error = await refusal(cloner, ProfileUnusable)
+    error = await refusal(cloner, NotAProfile)
     assert "Not a directory" in str(error)
     assert str(cloner.master) in str(error.detail)
 
