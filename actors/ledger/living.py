@@ -223,7 +223,7 @@ def _make(clones_dir: Path) -> Ledger:
 
 
 def _warn_if_shared(clones_dir: Path) -> None:
-    """Say that others could take our directories away; they can't look into them, nor have theirs swept."""
+    """Say that others could take our directories away, though not look into them."""
     status = clones_dir.stat()
     others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if (others and not status.st_mode & stat.S_ISVTX) or status.st_uid not in {0, os.geteuid()}:
