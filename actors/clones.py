@@ -12,6 +12,9 @@ from actors.ledger import Ledger
 from actors.ports import Clone
 from actors.profile import ProfileCloner
 from actors.resources import Needs, disk_usage, shortage
+from actors.threads import Purpose, finish_in_thread, in_thread
+
+_MEASURE_S = 5.0
 
 
 @attrs.frozen(kw_only=True)
@@ -28,26 +31,36 @@ class LedgeredProfiles:
 
         What was promised to sessions let in before, and not taken by them yet, counts as taken.
         """
-        look = await trio.to_thread.run_sync(self.cloner.look, abandon_on_cancel=True)
+        look = await in_thread(Purpose.MASTER, self.cloner.look)
         needs = attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
         with self.ledger.promises.promise(session_id, needs) as promised:
             check = functools.partial(shortage, self.ledger.folder, needs, promised=promised)
-            lacking = await trio.to_thread.run_sync(check, abandon_on_cancel=True)
+            lacking = await in_thread(Purpose.ROOM, check)
             if lacking:
                 raise ResourcesExhausted(lacking)
-            async with self.ledger.hold(session_id), self.cloner.open_clone(session_id) as path:
-                self.ledger.promises.clone_made(session_id)
-                clone = Clone(path, look.version)
+            async with self.ledger.hold(session_id):
+                clone = Clone(self.ledger.folder / session_id, look.version)
                 try:
-                    yield clone
+                    async with self.cloner.open_clone(session_id):
+                        self.ledger.promises.clone_made(session_id)
+                        try:
+                            yield clone
+                        finally:
+                            clone.freed_bytes = await _measure(clone)
                 finally:
-                    with trio.CancelScope(shield=True):
-                        clone.freed_bytes = await trio.to_thread.run_sync(disk_usage, path)
+                    clone.left = await self.ledger.left_of(session_id)
 
     async def is_current(self, clone: Clone) -> bool:
         """See `ports.Profiles`."""
         try:
-            version = await trio.to_thread.run_sync(self.cloner.look_at_version, abandon_on_cancel=True)
+            version = await in_thread(Purpose.MASTER, self.cloner.look_at_version)
         except GreenroomError:
             return False
         return version == clone.version
+
+
+async def _measure(clone: Clone) -> int:
+    """Return what a clone takes on disk, or 0 where the disk does not say so in time."""
+    with contextlib.suppress(trio.TooSlowError):
+        return await finish_in_thread(Purpose.REMOVAL, disk_usage, clone.path, within_s=_MEASURE_S)
+    return 0

@@ -40,14 +40,18 @@ class NotLoggedIn(GreenroomError):
 
 
 class ProfileLocked(GreenroomError):
-    """Another process has the master profile open."""
+    """Another process has the master profile open, or changes it."""
 
-    def __init__(self) -> None:
-        super().__init__("User data directory is locked by another process")
+    def __init__(self, message: str = "User data directory is locked by another process") -> None:
+        super().__init__(message)
 
 
 class ProfileUnusable(GreenroomError):
-    """The master profile can't be cloned: not a directory, unreadable, a symlink loop, a socket in it."""
+    """The master profile can't be cloned: not a directory, unreadable, a symlink loop, a device in it."""
+
+
+class NotAProfile(ProfileUnusable):
+    """The master profile is something else than a Firefox profile; the text says what."""
 
 
 class CloneFailed(GreenroomError):

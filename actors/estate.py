@@ -12,6 +12,9 @@ from actors.browser import marked_processes
 from actors.ledger import Ledger
 from actors.ports import Owned, OwnedDirectory, OwnedProcess
 from actors.resources import disk_usage
+from actors.threads import Purpose, in_thread
+
+_SURVEY_S = 20.0
 
 
 @attrs.frozen
@@ -22,9 +25,13 @@ class RealEstate:
     _hosts: Callable[[], frozenset[str]] = frozenset
 
     async def survey(self) -> Owned:
-        """Look at all processes and at the daemon's directory; see `ports.Estate`."""
+        """Look at all processes and at the daemon's directory; see `ports.Estate`.
+
+        Raises `trio.TooSlowError` when the disk does not answer within 20 s.
+        """
         hosts = self._hosts()
-        owned = await trio.to_thread.run_sync(self._survey)
+        with trio.fail_after(_SURVEY_S):
+            owned = await in_thread(Purpose.SURVEY, self._survey)
         return attrs.evolve(owned, hosts=hosts | self._hosts())  # those that came or went meanwhile, too
 
     def _survey(self) -> Owned:

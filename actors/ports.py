@@ -32,12 +32,14 @@ class Profiles(Protocol):
 class Clone:
     """A private copy of the master profile, the directory `path`; `freed_bytes` is set on its removal.
 
-    `version` tells the state of the master in which it was copied.
+    `version` tells the state of the master in which it was copied. `left`, set on removal too, has the names
+    of the session's directories that could not be removed, normally none.
     """
 
     path: Path
     version: str = ""
     freed_bytes: int = 0
+    left: tuple[str, ...] = ()
 
 
 class Browser(Protocol):

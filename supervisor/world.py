@@ -55,7 +55,9 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
             budget=config.session_budget,
         ) as pool,
     ):
-        cloner = ProfileCloner(master=config.user_data_master_dir, clones_dir=ledger.folder)
+        cloner = ProfileCloner(
+            master=config.user_data_master_dir, clones_dir=ledger.folder, engine_version=hosts.engine.version
+        )
         yield RealWorld(
             profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
             browsers=pool,

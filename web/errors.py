@@ -11,6 +11,7 @@ from actors.errors import (
     CapacityExhausted,
     CreationTimedOut,
     GreenroomError,
+    NotAProfile,
     NotLoggedIn,
     OverBudget,
     Overloaded,
@@ -49,6 +50,7 @@ _INTERNAL = _Answer(500, "INTERNAL_ERROR", "Internal server error")
 _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     NotLoggedIn: _Answer(409, "NOT_LOGGED_IN", "Not logged in to TikTok"),
     SessionDeleted: _Answer(409, "SESSION_DELETED", "Session was deleted"),
+    NotAProfile: _Answer(409, "NOT_A_PROFILE", "User data directory is no Firefox profile"),
     ProfileLocked: _Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
     CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
     UpstreamUnreachable: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),

@@ -20,6 +20,7 @@ from actors.browser.sandbox import Sandbox, cell_rights
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
 from actors.resources import Promises, Usage, measure
+from actors.threads import Purpose, in_thread, limiter
 from actors.verdict import Finding, Method
 
 # How long a host may take to let go of a session whose browser is being killed.
@@ -78,7 +79,7 @@ class ScraplingFetcherAdapter:
 
     async def _launch(self, profile: Path, *, headless: bool) -> None:
         # A cell does not show the links that may lead to these.
-        profile = Path(await trio.to_thread.run_sync(os.path.realpath, profile))
+        profile = Path(await in_thread(Purpose.LEDGER, os.path.realpath, profile))
         executable = self._engine.executable.resolve()
         run_as = await self._make_browser_cell(executable, profile, headless)
         await self._link.wait_ready()
@@ -115,7 +116,7 @@ class ScraplingFetcherAdapter:
             )
 
         try:
-            return tuple(await trio.to_thread.run_sync(make))
+            return tuple(await trio.to_thread.run_sync(make, limiter=limiter(Purpose.LEDGER)))
         except OSError as exc:
             raise EngineUnavailable("The browser does not start", detail=str(exc)) from exc
 
@@ -153,8 +154,8 @@ class ScraplingFetcherAdapter:
 
     async def measure(self, clone: Path) -> Usage:
         """Sample what is used; see `ports.Browser`."""
-        return await trio.to_thread.run_sync(
-            lambda: measure(census(self._marker), [clone, self._scratch]), abandon_on_cancel=True
+        return await in_thread(
+            Purpose.SAMPLING, lambda: measure(census(self._marker), [clone, self._scratch])
         )
 
     async def close(self) -> None:

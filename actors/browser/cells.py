@@ -13,10 +13,8 @@ A browser's cell lies within its host's and is found by a marker of its own, wit
 """
 
 import contextlib
-import functools
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import attrs
+import structlog
 import trio
 
 from actors.browser.environment import host_environment, make_places
@@ -41,8 +40,10 @@ from actors.browser.marks import (
     sweeps,
 )
 from actors.browser.sandbox import Sandbox
-from actors.errors import BrowserLost
+from actors.errors import BrowserLost, CloneFailed
 from actors.owner import OWNER
+from actors.removal import remove_in_time, remove_tree
+from actors.threads import Purpose, finish_in_thread, limiter
 
 # Whoever stops a service may send SIGTERM to every process of it. Ours go on until the daemon ends them: a
 # shell that ignores a signal hands that down to what it becomes, bubblewrap included.
@@ -50,9 +51,8 @@ _IGNORING_SIGNALS = ("/bin/sh", "-c", 'trap "" HUP INT TERM; exec "$@"', "sh")
 _START_S = 10.0
 _REAP_S = 5.0
 _OUTER_EXIT_S = 0.5
-_threads = trio.CapacityLimiter(10)
-_disk_threads = trio.CapacityLimiter(10)
 _NO_START = "The browser host does not start"
+_log = structlog.get_logger("greenroom.cells")
 
 
 T = TypeVar("T")
@@ -193,9 +193,9 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     Raises `BrowserLost` when it can't be made.
     """
     try:
-        scratch = await _aside(_make_scratch, str(wanted or ""), _disk_threads)
-    except OSError as exc:
-        raise BrowserLost(_NO_START, detail=str(exc)) from exc
+        scratch = await finish_in_thread(Purpose.LEDGER, _make_scratch, wanted, within_s=_START_S)
+    except (OSError, trio.TooSlowError) as exc:
+        raise BrowserLost(_NO_START, detail=str(exc) or repr(exc)) from exc
     in_use = False
     try:
         yield scratch
@@ -204,18 +204,25 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
         raise
     finally:
         if not in_use:
-            with trio.CancelScope(shield=True):
-                await _aside(functools.partial(shutil.rmtree, ignore_errors=True), scratch, _disk_threads)
+            await _discard(Path(scratch))
 
 
-def _make_scratch(wanted: str) -> str:
-    if wanted:
-        Path(wanted).mkdir(mode=0o700)
-    scratch = wanted or tempfile.mkdtemp(prefix="greenroom-")
+async def _discard(scratch: Path) -> None:
+    """Remove temporary files; those that stay keep the entry of a ledger that lists them."""
+    try:
+        await remove_in_time(scratch)
+    except CloneFailed as exc:
+        _log.error("temporary files could not be removed", detail=exc.detail)
+
+
+def _make_scratch(wanted: Path | None) -> str:
+    if wanted is not None:
+        wanted.mkdir(mode=0o700)
+    scratch = str(wanted) if wanted else tempfile.mkdtemp(prefix="greenroom-")
     try:
         make_places(scratch)
     except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_tree(Path(scratch))
         raise
     return scratch
 
@@ -324,14 +331,10 @@ async def aside(function: Callable[[str], T], token: str) -> T:
     Nothing else waits for these threads. Where none can be had, ending comes before a loop that never
     pauses.
     """
-    return await _aside(function, token, _threads)
-
-
-async def _aside(function: Callable[[str], T], what: str, threads: trio.CapacityLimiter) -> T:
     try:
-        return await trio.to_thread.run_sync(function, what, limiter=threads)
+        return await trio.to_thread.run_sync(function, token, limiter=limiter(Purpose.ENDING))
     except RuntimeError:
-        return function(what)
+        return function(token)
 
 
 async def end_processes(token: str) -> None:
@@ -341,8 +344,6 @@ async def end_processes(token: str) -> None:
     """
     if left := await aside(end_marked, token):
         raise _NotEnded(token, left)
-
-
 
 
 async def _wait_dead(pidfd: int, waiting: trio.CancelScope) -> None:

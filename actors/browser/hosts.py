@@ -20,6 +20,7 @@ from actors.browser.sandbox import Sandbox
 from actors.ledger import Ledger
 from actors.owner import HOST_PREFIX, OWNER
 from actors.resources import Promises
+from actors.threads import Purpose, in_thread
 
 HOST_COMMAND = python_command("actors.browser.host")
 
@@ -83,7 +84,7 @@ class BrowserHosts:
                 self.sandbox,
                 marker=entry.marker,
                 scratch=Path(entry.scratch),
-                view=await trio.to_thread.run_sync(self.look, [self.ledger.folder]),
+                view=await in_thread(Purpose.LEDGER, self.look, [self.ledger.folder]),
             ) as cell,
         ):
             await self.ledger.add_processes(host_id, cell.pids())

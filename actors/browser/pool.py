@@ -12,6 +12,7 @@ from actors.browser.hosts import BrowserHost, BrowserHosts, new_host_id
 from actors.browser.link import HostLink
 from actors.errors import BrowserLost, GreenroomError
 from actors.resources import Budget, measure
+from actors.threads import Purpose, in_thread
 
 # A host is replaced after so many sessions: whatever a driver may come to keep of each then goes with it.
 MAX_SERVED = 100
@@ -160,8 +161,8 @@ class HostPool:
                 await link.loss.wait()
                 break
             try:
-                usage = await trio.to_thread.run_sync(
-                    lambda: measure(link.cell.census(), [link.cell.scratch]), abandon_on_cancel=True
+                usage = await in_thread(
+                    Purpose.SAMPLING, lambda: measure(link.cell.census(), [link.cell.scratch])
                 )
             except Exception as exc:  # such as for want of a descriptor or a thread: no reason to end a host
                 _log.warning("a sample can't be taken", host=link.host, detail=repr(exc))

@@ -1,27 +1,47 @@
 """Clones of the master profile, each owned by an `async with` block."""
 
+import contextlib
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
+import structlog
 import trio
 
-from actors.errors import CloneFailed, NotLoggedIn, ProfileLocked
-from actors.profile.copy import LOCK_NAMES, copy_profile
+from actors.errors import (
+    CloneFailed,
+    GreenroomError,
+    NotAProfile,
+    NotLoggedIn,
+    ProfileLocked,
+    ProfileUnusable,
+)
+from actors.profile.compatibility import COMPATIBILITY_FILE, newer_than
+from actors.profile.copy import LOCK_NAMES, Progress, copy_profile
+from actors.profile.kind import other_kind
 from actors.profile.lock import is_locked, last_opened_ns
-from actors.profile.removal import remove_clone
+from actors.profile.place import make_private, path_problem
 from actors.profile.translate import reading_master, writing_clone
 from actors.profile.version import profile_version
+from actors.removal import remove_in_time, remove_tree
 from actors.resources import disk_usage
+from actors.threads import Purpose, finish_in_thread, in_thread
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 
 # The disk is the limit of a copy: more of them at once would all end later.
 _COPIES_AT_ONCE = 2
 
-# Removing 1 GB takes a fraction of a second; this is for a disk that hangs.
-_REMOVAL_GRACE_S = 30
+# How often a master that changes while it is copied is copied, and how long it may rest between.
+_TRIES = 3
+_PAUSE_S = 0.05
+
+# Making a directory is a matter of microseconds; this is for a disk that hangs.
+_MAKE_S = 10.0
+
+_log = structlog.get_logger("greenroom.profile")
 
 
 @attrs.frozen(kw_only=True)
@@ -36,14 +56,21 @@ class Look:
 class ProfileCloner:
     """Makes private copies of the profile `master` in `clones_dir`; never writes to the master.
 
-    All file work runs in threads, copies in at most two at a time; further ones wait for their turn.
+    All file work runs in threads, copies in at most two at a time; further ones wait for their turn. With
+    `engine_version`, a clone of a profile that a newer browser has used last does not say so, and is opened.
+    Raises `ProfileUnusable` when the master's path is too long for a browser.
     """
 
     master: Path
     clones_dir: Path
+    engine_version: str = ""
     _copies: trio.CapacityLimiter = attrs.field(
         init=False, factory=lambda: trio.CapacityLimiter(_COPIES_AT_ONCE)
     )
+
+    def __attrs_post_init__(self) -> None:
+        if problem := path_problem(self.master):
+            raise ProfileUnusable(f"The master profile {problem}", detail=repr(str(self.master)))
 
     @asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Path]:
@@ -51,11 +78,13 @@ class ProfileCloner:
 
         Only its owner can look into it, from its creation on; missing directories above it are made likewise.
         Leaving the block, however that comes about, removes it; cancellation does not cut that short.
-        Cancelling on the way in stops a copy at once and removes what it made.
+        Cancelling on the way in stops a copy at once, logs what file it was at, and removes what it made.
+        A disk that hangs costs its thread, and nobody else's time.
 
         Raises on entering, leaving no clone behind:
         - `NotLoggedIn` when the master is missing or empty;
-        - `ProfileLocked` when the master is in use, or was while it was copied: the copy may be torn;
+        - `ProfileLocked` when the master is in use, or changes each time that it is copied: those are torn;
+        - `NotAProfile` when the master is something else than a Firefox profile;
         - `ProfileUnusable` when the master can't be read or holds what can't be copied;
         - `CloneFailed` when the clone can't be written, or exists already: then it is not touched;
         - `ValueError` when `session_id` is no plain file name.
@@ -65,12 +94,23 @@ class ProfileCloner:
         clone = self.clones_dir / session_id
         if clone.parent != self.clones_dir or session_id == "..":
             raise ValueError(f"not a plain file name: {session_id!r}")
-        await trio.to_thread.run_sync(self._make_empty, clone)
+        await in_thread(Purpose.MASTER, self._check_master)
         try:
-            await trio.to_thread.run_sync(self._fill, clone, limiter=self._copies)
+            await finish_in_thread(Purpose.LEDGER, self._make_empty, clone, within_s=_MAKE_S)
+        except trio.TooSlowError:
+            raise CloneFailed("The clone could not be made in time", detail=repr(str(clone))) from None
+        progress = Progress()
+        try:
+            try:
+                await trio.to_thread.run_sync(
+                    self._fill, clone, progress, limiter=self._copies, abandon_on_cancel=True
+                )
+            except trio.Cancelled:
+                _log_given_up(session_id, progress)
+                raise
             yield clone
         finally:
-            await _remove(clone)
+            await remove_in_time(clone)
 
     def look(self) -> Look:
         """Return what the master is like now. Blocks. Raises what `open_clone` does on entering."""
@@ -84,21 +124,47 @@ class ProfileCloner:
             return profile_version(self.master)
 
     def _make_empty(self, clone: Path) -> None:
-        """Make the clone's directory, if there is something to clone."""
-        self._check_master()
         with writing_clone(clone):
-            _make_private(self.clones_dir)
+            make_private(self.clones_dir)
             clone.mkdir(0o700)
 
-    def _fill(self, clone: Path) -> None:
-        """Copy the master, which must stay closed for as long as that takes."""
+    def _fill(self, clone: Path, progress: Progress) -> None:
+        """Copy the master, which must stay as it is for as long as that takes."""
+        problem: GreenroomError = ProfileLocked("User data directory changes while it is copied")
+        for _ in range(_TRIES):
+            before = self._state()  # checked again, too: this copy may have waited for its turn
+            try:
+                copy_profile(self.master, clone, progress)
+            except ProfileUnusable as exc:
+                if self._is(before):
+                    raise
+                problem = exc
+            if self._is(before):
+                self._make_openable(clone)
+                return
+            remove_tree(clone)
+            time.sleep(_PAUSE_S)
+            trio.from_thread.check_cancelled()
+            self._make_empty(clone)
+        raise problem
+
+    def _state(self) -> tuple[object, ...]:
+        """Return what changes when a browser uses the master, or somebody puts another in its place."""
+        self._check_master()
         with reading_master(self.master):
-            opened_ns = last_opened_ns(self.master)
-        self._check_master()  # again: this copy may have waited for its turn
-        copy_profile(self.master, clone)
-        with reading_master(self.master):
-            if is_locked(self.master) or last_opened_ns(self.master) != opened_ns:
-                raise ProfileLocked
+            status = self.master.stat()
+            place = status.st_dev, status.st_ino, status.st_ctime_ns
+            return last_opened_ns(self.master), place, profile_version(self.master)
+
+    def _is(self, state: tuple[object, ...]) -> bool:
+        with contextlib.suppress(NotLoggedIn, ProfileLocked, ProfileUnusable):
+            return self._state() == state
+        return False
+
+    def _make_openable(self, clone: Path) -> None:
+        if newer_than(clone, self.engine_version):
+            with writing_clone(clone):
+                (clone / COMPATIBILITY_FILE).unlink()
 
     def _check_master(self) -> None:
         """Refuse a master that is missing, empty, locked, or around the clones themselves."""
@@ -107,10 +173,16 @@ class ProfileCloner:
                 names = {entry.name for entry in self.master.iterdir()}
             except FileNotFoundError as exc:
                 raise _nobody("is missing: run `greenroom login` to make one and log in") from exc
+            except NotADirectoryError as exc:
+                raise NotAProfile(
+                    f"The master profile can't be read: {exc.strerror}", detail=repr(str(self.master))
+                ) from exc
             if names <= LOCK_NAMES:
                 raise _nobody("is empty: run `greenroom login` to log in")
             if is_locked(self.master):
                 raise ProfileLocked
+            if problem := other_kind(self.master, names):
+                raise NotAProfile(f"The master profile {problem}", detail=repr(str(self.master)))
         if Path(os.path.realpath(self.clones_dir)).is_relative_to(os.path.realpath(self.master)):
             raise CloneFailed(
                 "The clones directory lies inside the master profile", detail=repr(str(self.clones_dir))
@@ -123,16 +195,12 @@ def _nobody(fault: str) -> NotLoggedIn:
     return NotLoggedIn(verdict, hint=f"The master profile {fault}")
 
 
-def _make_private(directory: Path) -> None:
-    """Make `directory` and what is missing above it, 0700 each: `Path.mkdir` does that for the last only."""
-    for path in reversed((directory, *directory.parents)):
-        if not path.exists():
-            path.mkdir(0o700, exist_ok=True)
-
-
-async def _remove(clone: Path) -> None:
-    """Remove `clone`, cancelled or not. A removal that hangs is left to its thread after the grace."""
-    with trio.move_on_after(_REMOVAL_GRACE_S, shield=True):
-        await trio.to_thread.run_sync(remove_clone, clone, abandon_on_cancel=True)
-        return
-    raise CloneFailed("The clone could not be removed in time", detail=repr(str(clone)))
+def _log_given_up(session_id: str, progress: Progress) -> None:
+    """Name the file that a copy was at when it was given up: it may be what took so long."""
+    _log.warning(
+        "a copy of the master profile was given up",
+        session_id=session_id,
+        file=str(progress.file) if progress.file else "none yet: others were being copied",
+        copied_bytes=progress.copied_bytes,
+        of_bytes=progress.of_bytes,
+    )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
 import trio
 
 from actors.errors import ProfileUnusable
@@ -32,13 +33,12 @@ NOT_CLONED = LOCK_NAMES | {
 _CHUNK_BYTES = 1 << 20
 
 # Firefox nests some ten levels; Python's recursion limit is 1000.
-_MAX_DEPTH = 100
+MAX_DEPTH = 100
 
 # What copy_file_range(2) answers for "not between these two files": other filesystem, unsupported, forbidden.
 _NOT_IN_KERNEL = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
 _SPECIAL_KINDS = {
-    stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a device file",
     stat.S_IFBLK: "a device file",
@@ -47,12 +47,23 @@ _SPECIAL_KINDS = {
 _Identity = tuple[int, int]
 
 
-def copy_profile(master: Path, clone: Path) -> None:
+@attrs.define(eq=False)
+class Progress:
+    """How far a copy has come: the file that it is at, how much of it is copied, and how much there is."""
+
+    file: Path | None = None
+    copied_bytes: int = 0
+    of_bytes: int = 0
+
+
+def copy_profile(master: Path, clone: Path, progress: Progress) -> None:
     """Copy `master`, but for the names in `NOT_CLONED`, into the existing empty directory `clone`.
 
-    Symlinks are followed, so that nothing in the clone leads out of it; those that lead nowhere are left out.
-    Files keep their mtime (Firefox judges its caches by it) and their owner's permissions; group and others
-    get none. Directories get 0700. A file that grows meanwhile is copied up to the size it had at first.
+    Symlinks are followed, so that nothing in the clone leads out of it; those that lead nowhere are left out,
+    and so are sockets, which are dead without their process. Files keep their holes, and their mtime: Firefox
+    judges its caches by it. Their owner may read and write them, and execute what he might; group and others
+    get nothing. Directories get 0700. A file that grows meanwhile is copied up to the size it had at first.
+    `progress` tells other threads where the copy is.
 
     Runs in a thread of `trio.to_thread.run_sync`; when that call is cancelled, raises `trio.Cancelled` within
     one file or chunk. However it ends, what has been copied stays: removing that is up to the caller.
@@ -62,11 +73,16 @@ def copy_profile(master: Path, clone: Path) -> None:
     """
     with reading_master(master):
         above = (_identity(clone.stat()), _identity(master.stat()))
-    _copy_directory(master, clone, above=above, leave_out=NOT_CLONED)
+    _copy_directory(master, clone, progress, above=above, leave_out=NOT_CLONED)
 
 
 def _copy_directory(
-    source: Path, target: Path, *, above: tuple[_Identity, ...], leave_out: frozenset[str] = frozenset()
+    source: Path,
+    target: Path,
+    progress: Progress,
+    *,
+    above: tuple[_Identity, ...],
+    leave_out: frozenset[str] = frozenset(),
 ) -> None:
     """Copy the entries of `source`; to meet one of the directories `above` it again is a loop."""
     with reading_master(source), os.scandir(source) as listing:
@@ -74,53 +90,79 @@ def _copy_directory(
     for entry in entries:
         trio.from_thread.check_cancelled()
         status = _status(entry)
-        if status is None:
+        if status is None or stat.S_ISSOCK(status.st_mode):
             continue
         if stat.S_ISREG(status.st_mode):
-            _copy_file(source / entry.name, target / entry.name)
+            _copy_file(source / entry.name, target / entry.name, progress)
         elif stat.S_ISDIR(status.st_mode):
             inner = target / entry.name
             below = (*above, _identity(status))
             if _identity(status) in above:
                 raise ProfileUnusable("The master profile contains a symlink loop", detail=repr(entry.path))
-            if len(below) > _MAX_DEPTH:
+            if len(below) > MAX_DEPTH:
                 raise ProfileUnusable("The master profile is nested too deeply", detail=repr(entry.path))
             with writing_clone(inner):
                 inner.mkdir(0o700)
-            _copy_directory(source / entry.name, inner, above=below)
+            _copy_directory(source / entry.name, inner, progress, above=below)
         else:
             kind = _SPECIAL_KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
             raise ProfileUnusable(f"The master profile contains {kind}", detail=repr(entry.path))
 
 
-def _copy_file(source: Path, target: Path) -> None:
-    """Copy one regular file: its bytes, its mtime, its owner's permissions."""
+def _copy_file(source: Path, target: Path, progress: Progress) -> None:
+    """Copy one regular file: its bytes, its mtime, its owner's permissions and that to write."""
+    progress.file, progress.copied_bytes, progress.of_bytes = source, 0, 0
     create = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with reading_master(source), _opened(source, os.O_RDONLY) as reader:
         status = os.fstat(reader)
-        with writing_clone(target), _opened(target, create, status.st_mode & stat.S_IRWXU) as writer:
-            _copy_bytes(source, reader, writer, status.st_size)
+        progress.of_bytes = status.st_size
+        mode = status.st_mode & stat.S_IRWXU | stat.S_IRUSR | stat.S_IWUSR
+        with writing_clone(target), _opened(target, create, mode) as writer:
+            for start, end in _data(reader, status.st_size):
+                _copy_bytes(source, reader, writer, start, end, progress)
+            with reading_master(source):
+                size_now = os.fstat(reader).st_size
+            os.truncate(writer, min(status.st_size, size_now))  # a hole at the end
             os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _copy_bytes(source: Path, reader: int, writer: int, size: int) -> None:
-    """Copy up to `size` bytes: in the kernel, sharing blocks if the filesystem can; the rest by hand."""
-    left = size
+def _data(reader: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield from where to where a file has data rather than holes, up to `size`."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(reader, end, os.SEEK_DATA)
+            end = os.lseek(reader, start, os.SEEK_HOLE)
+        except OSError as exc:
+            if exc.errno != errno.ENXIO:  # which says that there is only a hole
+                yield end, size
+            return
+        if start < size:
+            yield start, min(end, size)
+
+
+def _copy_bytes(source: Path, reader: int, writer: int, start: int, end: int, progress: Progress) -> None:
+    """Copy from `start` to `end`: in the kernel, sharing blocks if the filesystem can; the rest by hand."""
+    at = start
     try:
-        while left and (copied := os.copy_file_range(reader, writer, min(left, _CHUNK_BYTES))):
-            left -= copied
+        while at < end and (
+            copied := os.copy_file_range(reader, writer, min(end - at, _CHUNK_BYTES), at, at)
+        ):
+            at += copied
+            progress.copied_bytes = at
             trio.from_thread.check_cancelled()
     except OSError as exc:
         if exc.errno not in _NOT_IN_KERNEL:
             raise
-    while left:
+    while at < end:
         with reading_master(source):
-            chunk = memoryview(os.read(reader, min(left, _CHUNK_BYTES)))
+            chunk = os.pread(reader, min(end - at, _CHUNK_BYTES), at)
         if not chunk:
             break
-        left -= len(chunk)
         while chunk:
-            chunk = chunk[os.write(writer, chunk) :]
+            written = os.pwrite(writer, chunk, at)
+            at, chunk = at + written, chunk[written:]
+        progress.copied_bytes = at
         trio.from_thread.check_cancelled()
 
 

@@ -3,14 +3,15 @@
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from actors.profile.copy import NOT_CLONED
+from actors.profile.copy import MAX_DEPTH, NOT_CLONED
 
 
 def profile_version(profile: Path) -> str:
-    """Return a text that changes with the name, size or mtime of any file that a clone would have.
+    """Return a text that changes with the name, size, mtime or ctime of any file that a clone would have.
 
     Symlinks are followed, as in copying. Takes some 5 microseconds a file. Raises `OSError` when the profile
     can't be looked into.
@@ -26,14 +27,15 @@ def _files(
 ) -> Iterator[bytes]:
     status = folder.stat()
     identity = status.st_dev, status.st_ino
-    if identity in above:  # a loop, at which copying will fail
+    if identity in above or len(above) > MAX_DEPTH:  # at which copying will fail
         return
     with os.scandir(folder) as listing:
         entries = [entry for entry in listing if entry.name not in leave_out]
     for entry in entries:
-        if entry.is_dir():
-            yield from _files(Path(entry.path), (*above, identity))
-        else:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # a link that leads nowhere
-                status = entry.stat()
-                yield os.fsencode(f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}\n")
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # a link that leads nowhere
+            status = entry.stat()
+            if stat.S_ISDIR(status.st_mode):
+                yield from _files(Path(entry.path), (*above, identity))
+            else:
+                times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"  # a copied file may keep the first
+                yield os.fsencode(f"{entry.path}\0{status.st_size}\0{times}\n")

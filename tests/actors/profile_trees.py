@@ -35,6 +35,25 @@ def make_profile(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def deep_tree(top: Path, depth: int) -> Iterator[None]:
+    """Own a tree with longer paths than the kernel takes, and a file at each tenth level."""
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for level in range(depth):
+        os.mkdir("d" * 20, dir_fd=here)
+        if level % 10 == 0:
+            os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        inner = os.open("d" * 20, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    try:
+        yield
+    finally:  # pytest can't remove what a test that fails leaves of it
+        subprocess.run(["rm", "-rf", str(top)], check=True)
+
+
 def snapshot(root: Path) -> dict[str, tuple[int, int, bytes]]:
     """Return mode, mtime and content of everything below `root`, and of itself, by relative path."""
     return {

@@ -1,11 +1,13 @@
 """What a daemon owns, as it can be seen on the machine: its own, all of it, and nobody else's."""
 
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
 import pytest
+import trio
 
 from actors.browser import end_marked
 from actors.estate import RealEstate
@@ -84,3 +86,23 @@ async def test_dead_process_is_not_seen(ledger: Ledger) -> None:
         while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
             pass
         assert await RealEstate(ledger).survey() == NOTHING
+
+
+async def test_folder_that_is_gone_holds_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    """A survey of what somebody has removed finds nothing, and is no error."""
+    async with ledger.hold("a"):
+        shutil.rmtree(tmp_path / "state")
+        assert await RealEstate(ledger).survey() == Owned(entries=("a",))
+
+
+async def test_disk_that_hangs_ends_the_survey(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever, and so the daemon's end does not, either."""
+    disk_recovers = threading.Event()
+    monkeypatch.setattr("actors.estate._SURVEY_S", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "session_directories", lambda _: disk_recovers.wait(10))
+        try:
+            with trio.fail_after(5), pytest.raises(trio.TooSlowError):
+                await RealEstate(ledger).survey()
+        finally:
+            disk_recovers.set()

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from actors.errors import CloneFailed
-from actors.ledger import Entry, Ledger, OwnedProcess, open_ledger
+from actors.ledger import Entry, Ledger, OwnedProcess, living, open_ledger, sweep
+from actors.profile import make_private
 from tests.actors.daemons import sleeping
 from tests.actors.profile_trees import unprivileged_directory
 
@@ -249,3 +253,140 @@ async def test_clones_directory_that_is_a_file_is_clone_failed(tmp_path: Path) -
         async with open_ledger(tmp_path / "file", nothing_to_kill):
             pytest.fail("there is a ledger")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o377], ids=oct)
+async def test_missing_directories_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Those above the clones directory, too: nobody else is to put anything there."""
+    before = os.umask(umask)
+    try:
+        make_private(tmp_path / "one" / "two" / "clones")
+    finally:
+        os.umask(before)
+    for directory in ("one", "one/two", "one/two/clones"):
+        assert stat.S_IMODE((tmp_path / directory).stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o777, True), (0o770, True), (0o1777, False), (0o755, False)])
+async def test_clones_directory_that_others_can_write_to_is_warned_of(
+    tmp_path: Path, mode: int, warned: bool
+) -> None:
+    """Others could take away what is there, unless a sticky bit keeps them from it."""
+    os.chmod(tmp_path, mode)  # noqa: PTH101  # ruff takes the other for blocking, this for none
+    with capture_logs() as logs:
+        async with opened(tmp_path):
+            pass
+    assert [line["log_level"] for line in logs] == ["warning"] * warned
+
+
+@pytest.mark.parametrize("what", ["clones", "owner", "ledger", "lock"])
+async def test_ledger_removed_under_its_daemon_is_made_anew(tmp_path: Path, what: str) -> None:
+    """Sessions go on being made and listed, those that had an entry have one again, and the log says so."""
+    async with open_ledger(tmp_path / "clones", nothing_to_kill) as ledger, ledger.hold("a") as entry:
+        match what:
+            case "clones":
+                shutil.rmtree(tmp_path / "clones")
+            case "owner":
+                shutil.rmtree(ledger.folder)
+            case "ledger":
+                shutil.rmtree(ledger.folder / "ledger")
+            case _:
+                (ledger.folder / "owner.lock").unlink()
+        with capture_logs() as logs:
+            async with ledger.hold("b") as other:
+                assert on_disk(ledger) == {"a.json": entry, "b.json": other}
+                assert await ledger.problem() is None
+        assert [line["event"] for line in logs] == [
+            "the ledger was removed under this daemon, and is made anew"
+        ]
+        assert sweep(tmp_path / "clones", nothing_to_kill) == 0  # it is locked again
+    assert listing(tmp_path / "clones") == []
+
+
+async def test_health_hears_of_a_ledger_that_cant_be_made_anew(tmp_path: Path) -> None:
+    """What is in the way is left alone, sessions are refused, and both end when it is gone."""
+    clones_dir = tmp_path / "clones"
+    async with open_ledger(clones_dir, nothing_to_kill) as ledger:
+        assert await ledger.problem() is None
+        shutil.rmtree(clones_dir)
+        assert ledger.session_directories() == []
+        clones_dir.write_text("mine")
+        problem = await ledger.problem()
+        assert problem == "The clones directory is gone, and can't be made: Not a directory"
+        with pytest.raises(CloneFailed, match="is gone"):
+            async with ledger.hold("a"):
+                pytest.fail("a session without an entry")
+        assert clones_dir.read_text() == "mine"
+        clones_dir.unlink()
+        assert await ledger.problem() is None
+    assert listing(clones_dir) == []
+
+
+def test_health_hears_of_a_clones_directory_that_cant_be_written() -> None:
+    """A disk that was mounted anew, read-only, is one that has no room for sessions."""
+
+    async def look(clones_dir: Path) -> None:
+        async with open_ledger(clones_dir, nothing_to_kill) as ledger:
+            ledger.folder.chmod(0o500)
+            assert await ledger.problem() == "The clones directory can't be written"
+            ledger.folder.chmod(0o700)
+            assert await ledger.problem() is None
+
+    with unprivileged_directory() as directory:
+        trio.run(look, directory / "clones")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's directory")
+async def test_directory_that_another_put_in_its_place_is_not_used(tmp_path: Path) -> None:
+    """Where others can write to the clones directory, they get no clone: there is no entry, so no session."""
+    async with open_ledger(tmp_path, nothing_to_kill) as ledger:
+        ledger.folder.rename(tmp_path / "taken")
+        ledger.folder.mkdir()
+        os.chown(ledger.folder, 65534, 65534)
+        with pytest.raises(CloneFailed):
+            async with ledger.hold("a"):
+                pytest.fail("a session in another's directory")
+    assert ledger.folder.exists()
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+@pytest.mark.parametrize("letter", ["a", "\u00e4"], ids=["ascii", "two bytes"])
+async def test_path_too_long_for_a_browser_is_refused_at_once(
+    tmp_path: Path, letter: str, longer: int
+) -> None:
+    """The refusal says how many bytes there may be; one that has so many is taken."""
+    allowed = 346
+    clones_dir = tmp_path
+    while (rest := allowed + longer - len(os.fsencode(clones_dir))) > 0:
+        name = "x" * rest if rest < 50 else letter * 20
+        clones_dir /= name[: rest - 1] or "x"
+    assert len(os.fsencode(clones_dir)) == allowed + longer
+    if longer:
+        with pytest.raises(CloneFailed, match=r"a path of 347 bytes, and may have 346") as caught:
+            async with open_ledger(clones_dir, nothing_to_kill):
+                pytest.fail("there is a ledger")
+        assert "/" not in str(caught.value)
+    else:
+        async with opened(clones_dir):
+            pass
+    assert clones_dir.exists() == (not longer)
+
+
+async def test_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an entry nor the end waits for it; what is not struck off stays on record."""
+    recovers = threading.Event()
+    monkeypatch.setattr(living, "_STEP_S", 0.05)
+    try:
+        async with open_ledger(tmp_path, nothing_to_kill) as ledger:
+            with trio.fail_after(5):
+                async with ledger.hold("a"):
+                    monkeypatch.setattr(living, "is_gone", lambda _: recovers.wait(10))
+                assert [entry.session for entry in ledger.entries] == ["a"]
+                monkeypatch.setattr(living, "write_entry", lambda *_: recovers.wait(10))
+                with pytest.raises(CloneFailed, match="in time"):
+                    async with ledger.hold("b"):
+                        pytest.fail("a session without an entry")
+                monkeypatch.setattr(Ledger, "_restore", lambda _: recovers.wait(10))
+                assert await ledger.problem() == "The clones directory does not answer in time"
+    finally:
+        recovers.set()

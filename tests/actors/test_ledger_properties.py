@@ -9,14 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import attrs
-import filelock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 from structlog.testing import capture_logs
 
-from actors import ledger as module
-from actors.ledger import Entry, Ledger
+from actors.ledger import Entry, Ledger, sweep
+from actors.ledger import living as module
 from tests.actors.daemons import sleeping
 from tests.actors.portal import Portal
 from tests.actors.profile_trees import snapshot
@@ -39,7 +38,6 @@ class Daemon:
     """A daemon's ledger, its lock, and its sessions."""
 
     ledger: Ledger
-    lock: filelock.BaseFileLock
     sessions: dict[str, Session] = attrs.field(factory=dict)
     alive: bool = True
 
@@ -86,7 +84,7 @@ class LedgerMachine(RuleBasedStateMachine):
             Path(directory).mkdir(exist_ok=True)
 
     def new_daemon(self) -> Daemon:
-        return Daemon(*module._begin(self.clones_dir, self.kill_marked))
+        return Daemon(module._begin(self.clones_dir, self.kill_marked))
 
     @initialize(target=daemons)
     def begin_busy(self) -> Daemon:
@@ -191,12 +189,12 @@ class LedgerMachine(RuleBasedStateMachine):
                 while name in daemon.sessions and daemon.sessions[name].holds:
                     self.end_one_hold(daemon, name, "both")
             daemon.alive = False
-            module._finish(daemon.ledger, daemon.lock)
+            module._finish(daemon.ledger)
 
     @rule()
     def sweep(self) -> None:
         """Sweep at any time: only what is dead goes."""
-        module.sweep(self.clones_dir, self.kill_marked)
+        sweep(self.clones_dir, self.kill_marked)
         for daemon in self.known:
             assert daemon.ledger.folder.is_dir() == daemon.alive
 
@@ -226,7 +224,7 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             for daemon in self.known:
                 self.crash_if_alive(daemon)
-            module.sweep(self.clones_dir, self.kill_marked)
+            sweep(self.clones_dir, self.kill_marked)
             self.bystanders_are_not_touched()
             assert set(self.clones_dir.iterdir()) == set(self.foreign)
             for session in self.all_sessions():
@@ -236,13 +234,13 @@ class LedgerMachine(RuleBasedStateMachine):
             for process in self.orphans:
                 process.kill()
                 process.wait()
-            self.living.lock.release()
+            self.living.ledger._lock.release()
             self.open.close()
 
     def crash_if_alive(self, daemon: Daemon) -> None:
         if daemon.alive:
             daemon.alive = False
-            daemon.lock.release()
+            daemon.ledger._lock.release()
 
     def all_sessions(self) -> Iterator[Session]:
         for daemon in self.known:

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from actors.browser import end_marked
 from actors.ledger import Entry, OwnedProcess, open_ledger, sweep
 from tests.actors.daemons import is_running, open_daemon, sleeping
-from tests.actors.profile_trees import snapshot, unprivileged_directory
+from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
 
 
 def dead_ledger(clones_dir: Path, owner: str = "dead-1") -> Path:
@@ -183,6 +183,10 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
     "field more": lambda whole: whole[:-1] + b',"command":"rm"}',
     "field less": lambda _: b'{"session":"a"}',
     "wrong type": lambda whole: whole.replace(b'"processes":[]', b'"processes":[["1"]]'),
+    "wrong marker": lambda whole: whole.replace(b'"marker":"dead-1.b"', b'"marker":"living-1.b"'),
+    "another's marker": lambda whole: whole.replace(b'"marker":"dead-1.b"', b'"marker":"dead-1.a"'),
+    "another version": lambda whole: whole.replace(b'"version":1', b'"version":2'),
+    "huge": lambda whole: whole[:-1] + b" " * (2 << 20) + b"}",
     "float pid": lambda whole: whole.replace(
         b'"processes":[]', b'"processes":[{"pid":1.5,"started":1,"boot":""}]'
     ),
@@ -193,7 +197,7 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
 def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
     tmp_path: Path, tear: Callable[[bytes], bytes]
 ) -> None:
-    """The other entries are carried out, the directories go, and the log names the one that was lost."""
+    """Its file's name says whose processes are to be ended; the log says that it could not be read."""
     folder = dead_ledger(tmp_path)
     write_entry(folder, "a")
     torn = folder / "ledger" / "b.json"
@@ -203,22 +207,28 @@ def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
     markers: list[str] = []
     with capture_logs() as logs:
         assert sweep(tmp_path, listing_in(markers)) == 1
-    assert markers == ["dead-1.a", "dead-1.c"]
-    assert [(entry["log_level"], entry.get("entry")) for entry in logs] == [
-        ("error", "b.json"),
+    assert markers == ["dead-1.a", "dead-1.b", "dead-1.c"]
+    assert [(entry["log_level"], entry.get("session_id")) for entry in logs] == [
+        ("error", "b"),
         ("info", None),
     ]
     assert listing(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["directory", "fifo", "dangling", "loop"])
+@pytest.mark.parametrize("kind", ["directory", "full directory", "fifo", "dangling", "loop", "outside"])
 def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
-    """Whatever has an entry's name is looked at once, and goes with the rest."""
-    folder = dead_ledger(tmp_path)
+    """Whatever has an entry's name is one by that, and goes with the rest; links are not followed."""
+    clones_dir = tmp_path / "state"
+    folder = dead_ledger(clones_dir)
     path = folder / "ledger" / "b.json"
     match kind:
         case "directory":
             path.mkdir()
+        case "full directory":
+            (path / "inner").mkdir(parents=True)
+        case "outside":
+            outside = write_entry(dead_ledger(tmp_path / "outside"), "b")
+            path.symlink_to(tmp_path / "outside" / "dead-1" / "ledger" / f"{outside.session}.json")
         case "fifo":
             os.mkfifo(path)
         case "dangling":
@@ -228,8 +238,22 @@ def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
     write_entry(folder, "c")
     markers: list[str] = []
     with capture_logs() as logs:
-        sweep(tmp_path, listing_in(markers))
-    assert (markers, logs[0]["entry"]) == (["dead-1.c"], "b.json")
+        sweep(clones_dir, listing_in(markers))
+    assert (markers, logs[0]["session_id"]) == (["dead-1.b", "dead-1.c"], "b")
+    assert listing(clones_dir) == []
+
+
+@pytest.mark.parametrize("name", ["b.part", "b.msgpack", "b", "b.json.tmp"])
+def test_entry_of_another_name_says_whose_it_is(tmp_path: Path, name: str) -> None:
+    """Half an entry, or one of a version that keeps them otherwise, is one all the same."""
+    folder = dead_ledger(tmp_path)
+    (folder / "ledger" / name).write_bytes(b"\x93\x01")
+    (folder / "b").mkdir()
+    markers: list[str] = []
+    assert sweep(tmp_path, lambda _: [7]) == 1
+    assert not (folder / "b").exists()
+    assert sweep(tmp_path, listing_in(markers)) == 1
+    assert markers == ["dead-1.b"]
     assert listing(tmp_path) == []
 
 
@@ -263,7 +287,7 @@ def test_directory_that_cant_be_removed_is_reported_and_costs_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One stubborn directory neither stops the start nor keeps the others."""
-    monkeypatch.setattr("actors.profile.removal._PAUSE_S", 0)
+    monkeypatch.setattr("actors.removal._PAUSE_S", 0)
     real = os.rmdir
 
     def rmdir(path: Any, *args: Any, **kwargs: Any) -> None:
@@ -372,3 +396,145 @@ def test_own_process_is_known() -> None:
     assert abs(started - psutil.Process().create_time()) < 5
     assert is_running(psutil.Process())
     assert OwnedProcess.of(2**22 + 1) is None
+
+
+@pytest.mark.parametrize("rest", ["entry", "both", "directory"])
+def test_folder_without_its_lock_is_swept(tmp_path: Path, rest: str) -> None:
+    """A sweep that failed half-way took the lock file first: what it left is told by name or by entries."""
+    named = rest == "directory"
+    folder = dead_ledger(tmp_path, f"{'0123456789abcdef' * 2}-12" if named else "dead-1")
+    (folder / "owner.lock").unlink()
+    if rest != "directory":
+        write_entry(folder, "a")
+    if rest != "entry":
+        make_profile(folder / "a")
+    with sleeping(f"{folder.name}.a") as process:
+        assert sweep(tmp_path, end_marked) == 1
+        assert process.wait(5) == -9
+    assert listing(tmp_path) == []
+
+
+async def test_living_daemon_whose_lock_file_was_removed_is_not_touched(tmp_path: Path) -> None:
+    """A tmp cleaner takes files that are old: the directory itself is locked, too."""
+    with open_daemon(tmp_path) as living:
+        (living.folder / "owner.lock").unlink()
+        assert sweep(tmp_path, pytest.fail) == 0
+        assert living.running() == [True, True]
+        assert (living.folder / "a").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's files")
+@pytest.mark.parametrize("others", ["folder", "lock", "entry"])
+def test_another_users_ledger_ends_nothing(tmp_path: Path, others: str) -> None:
+    """In a directory shared with others, theirs say nothing about our processes."""
+    folder = dead_ledger(tmp_path)
+    with sleeping() as process:
+        found = OwnedProcess.of(process.pid)
+        assert found is not None
+        write_entry(folder, processes=(found,))
+        path = {"folder": folder, "lock": folder / "owner.lock", "entry": folder / "ledger" / "a.json"}[
+            others
+        ]
+        os.chown(path, 65534, 65534)
+        assert sweep(tmp_path, end_marked) == (others == "entry")
+        assert process.poll() is None
+    assert folder.exists() == (others != "entry")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run another user's process")
+def test_another_users_process_is_not_ended(tmp_path: Path) -> None:
+    """Not even when an entry of our own lists it: it can't be one of ours."""
+    folder = dead_ledger(tmp_path)
+    with subprocess.Popen(["sleep", "600"], user=65534) as process:
+        try:
+            found = OwnedProcess.of(process.pid)
+            assert found is not None
+            write_entry(folder, processes=(found,))
+            assert sweep(tmp_path, lambda _: []) == 1
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
+def test_processes_of_a_lost_entry_that_cant_be_ended_stay_on_record(tmp_path: Path) -> None:
+    """Where only a directory tells of them, it goes, and an entry is made: its name is all that it takes."""
+    folder = dead_ledger(tmp_path)
+    (folder / "ledger").rmdir()
+    (folder / "ledger").write_text("damaged")
+    make_profile(folder / "a")
+    with capture_logs() as logs:
+        assert sweep(tmp_path, lambda _: [7]) == 1
+    assert "can't be ended" in logs[-2]["event"]
+    assert sorted(path.name for path in folder.iterdir()) == ["ledger", "owner.lock"]
+    markers: list[str] = []
+    assert sweep(tmp_path, listing_in(markers)) == 1
+    assert markers == ["dead-1.a"]
+    assert listing(tmp_path) == []
+
+
+def test_deep_and_locked_directories_of_dead_sessions_are_removed() -> None:
+    """What a page's process could leave keeps no cookies on the disk."""
+    with unprivileged_directory() as clones_dir:
+        folder = dead_ledger(clones_dir)
+        (folder / "a" / "locked" / "inner").mkdir(parents=True)
+        (folder / "a" / "locked").chmod(0)
+        (folder / "a").chmod(0)
+        assert sweep(clones_dir, listing_in([])) == 1
+        assert listing(clones_dir) == []
+
+
+def test_directory_swapped_while_it_is_swept_is_not_followed(tmp_path: Path) -> None:
+    """Who can write to the clones directory, could have a root's sweep remove what is root's alone."""
+    mine = make_profile(tmp_path / "mine")
+    before = snapshot(mine)
+    clones_dir = tmp_path / "state"
+    folder = dead_ledger(clones_dir)
+    write_entry(folder)
+    make_profile(folder / "a")
+
+    def swap(_: str) -> list[int]:
+        folder.rename(tmp_path / "taken")
+        folder.symlink_to(mine)
+        return []
+
+    with capture_logs():
+        sweep(clones_dir, swap)
+    assert snapshot(mine) == before
+    assert not (tmp_path / "taken" / "a").exists()
+
+
+@pytest.mark.parametrize("what", ["ledger/a.json", "ledger", "owner.lock", "."])
+@pytest.mark.parametrize("mode", [0o000, 0o500], ids=oct)
+def test_permissions_that_somebody_took_away_are_taken_back(what: str, mode: int) -> None:
+    """What is ours to remove is removed, after `chmod -R a-w` too."""
+    with unprivileged_directory() as clones_dir:
+        folder = dead_ledger(clones_dir)
+        write_entry(folder)
+        make_profile(folder / "a")
+        (folder / what).chmod(mode)
+        markers: list[str] = []
+        found = sweep(clones_dir, listing_in(markers))
+        if mode or what not in {".", "owner.lock"}:
+            assert (found, markers) == (1, ["dead-1.a"])
+            assert listing(clones_dir) == []
+        else:
+            assert found == 0  # it can't even be seen, or locked
+            (folder / what).chmod(0o700)
+
+
+def test_error_that_nobody_foresaw_costs_one_directory(tmp_path: Path) -> None:
+    """A dead daemon does not keep a new one from starting; what it left stays for another sweep."""
+    for owner in ("dead-1", "dead-2"):
+        write_entry(dead_ledger(tmp_path, owner))
+
+    def kill_marked(marker: str) -> list[int]:
+        if marker == "dead-1.a":
+            raise RuntimeError("a test")
+        return []
+
+    with capture_logs() as logs:
+        assert sweep(tmp_path, kill_marked) == 1
+    assert [line["log_level"] for line in logs] == ["error", "info"]
+    assert listing(tmp_path) == [tmp_path / "dead-1"]
+    assert sweep(tmp_path, listing_in([])) == 1
+    assert listing(tmp_path) == []

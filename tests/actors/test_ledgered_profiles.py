@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,10 +14,12 @@ import trio
 from actors.browser import end_marked
 from actors.clones import LedgeredProfiles
 from actors.errors import CloneFailed, NotLoggedIn, ResourcesExhausted
+from actors.estate import RealEstate
 from actors.ledger import Ledger, open_ledger
 from actors.profile import ProfileCloner
 from actors.resources import Needs, disk_usage, preflight
-from tests.actors.profile_trees import make_profile, snapshot
+from actors.threads import Purpose, limiter
+from tests.actors.profile_trees import deep_tree, make_profile, snapshot
 from tests.cancelling import cancelled_at_step
 
 NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
@@ -240,7 +243,7 @@ async def test_clone_that_cant_be_removed_stays_listed(
         raise CloneFailed("The clone could not be removed", detail=str(clone))
 
     with monkeypatch.context() as patch:
-        patch.setattr("actors.profile.clones.remove_clone", fail)
+        patch.setattr("actors.removal.remove_tree", fail)
         with pytest.raises(CloneFailed) as caught:
             async with profiles.open_clone("a") as clone:
                 pass
@@ -248,6 +251,7 @@ async def test_clone_that_cant_be_removed_stays_listed(
     assert names(profiles.ledger) == ["a.json", "a"]
     assert len(profiles.ledger.entries) == 1
     assert clone.freed_bytes > 0
+    assert clone.left == ("a",)
     shutil.rmtree(clone.path)
     async with profiles.ledger.hold("a"):
         pass
@@ -264,3 +268,89 @@ async def test_many_clones_at_once_leave_nothing(profiles: LedgeredProfiles) -> 
     async with trio.open_nursery() as nursery:
         for number in range(40):
             nursery.start_soon(live, f"s{number}")
+
+
+async def test_scratch_that_stays_is_told_too(profiles: LedgeredProfiles) -> None:
+    """A session's temporary files go before its clone; whichever is left then, the receipt can say so."""
+    async with profiles.open_clone("a") as clone:
+        (profiles.ledger.folder / "a.tmp").mkdir()
+    assert clone.left == ("a.tmp",)
+    assert names(profiles.ledger) == ["a.json", "a.tmp"]
+    (profiles.ledger.folder / "a.tmp").rmdir()
+    async with profiles.open_clone("a") as clone:
+        pass
+    assert clone.left == ()
+
+
+async def test_removal_that_hangs_is_reported_and_stays_listed(
+    profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measuring and removing on a disk that hangs take a while each, and then the session is over."""
+    disk_recovers = threading.Event()
+
+    def hang(_: Path) -> int:
+        disk_recovers.wait(10)
+        return 0
+
+    try:
+        with monkeypatch.context() as patch, trio.fail_after(5):
+            patch.setattr("actors.clones._MEASURE_S", 0.05)
+            patch.setattr("actors.removal._IN_TIME_S", 0.05)
+            patch.setattr("actors.clones.disk_usage", hang)
+            patch.setattr("actors.removal.remove_tree", hang)
+            with pytest.raises(CloneFailed, match="in time"):
+                async with profiles.open_clone("a") as clone:
+                    pass
+    finally:
+        disk_recovers.set()
+    assert (clone.left, clone.freed_bytes) == (("a",), 0)
+    assert names(profiles.ledger) == ["a.json", "a"]
+    shutil.rmtree(clone.path)
+    async with profiles.ledger.hold("a"):
+        pass
+
+
+async def test_clones_directory_removed_while_in_use_is_made_anew(profiles: LedgeredProfiles) -> None:
+    """Sessions that have lost their clones end in order, and new ones get theirs."""
+    async with profiles.open_clone("a") as lost:
+        shutil.rmtree(profiles.ledger.folder.parent)
+        async with profiles.open_clone("b") as clone:
+            assert (clone.path / "prefs.js").is_file()
+    assert (lost.left, clone.left) == ((), ())
+
+
+async def test_trees_that_nobody_would_make_are_removed(profiles: LedgeredProfiles) -> None:
+    """A session's end takes more nested directories than Python recurses, and is complete."""
+    with contextlib.ExitStack() as trees:
+        async with profiles.open_clone("a") as clone:
+            trees.enter_context(deep_tree(clone.path / "deep", 1_100))
+        assert clone.left == ()
+
+
+async def test_forty_creations_on_a_hung_master_hold_up_no_session_that_lives(
+    profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for their own deadlines; others end, are surveyed, and leave nothing, as ever."""
+    disk_recovers = threading.Event()
+
+    def hang(_: ProfileCloner) -> None:
+        disk_recovers.wait(10)
+
+    async def create(session: str) -> None:
+        async with profiles.open_clone(session):
+            pytest.fail("there is a clone")
+
+    try:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                async with profiles.open_clone("a"):
+                    monkeypatch.setattr(ProfileCloner, "look", hang)
+                    for number in range(40):
+                        nursery.start_soon(create, f"s{number}")
+                    while limiter(Purpose.MASTER).statistics().tasks_waiting < 32:
+                        await trio.lowlevel.checkpoint()
+                    assert (await RealEstate(profiles.ledger).survey()).entries == ("a",)
+                assert names(profiles.ledger) == []
+                nursery.cancel_scope.cancel(reason="a test")
+    finally:
+        disk_recovers.set()

@@ -11,7 +11,7 @@ import trio
 
 from actors.errors import ProfileLocked
 from actors.profile import ProfileCloner, clones, is_locked
-from actors.profile.copy import copy_profile
+from actors.profile.copy import Progress, copy_profile
 from actors.profile.lock import last_opened_ns
 from tests.actors.profile_trees import flocked, locked_by_other_process, make_profile, snapshot
 
@@ -102,8 +102,8 @@ async def test_master_locked_while_copying_discards_the_clone(
     """A master that is in use by the time its copy is complete gives no clone."""
     with ExitStack() as browser:
 
-        def copy_while_opened(master: Path, clone: Path) -> None:
-            copy_profile(master, clone)
+        def copy_while_opened(master: Path, clone: Path, progress: Progress) -> None:
+            copy_profile(master, clone, progress)
             opened_ns = last_opened_ns(master)
             browser.enter_context(locked_by_other_process(master))
             os.utime(master / ".parentlock", ns=(opened_ns, opened_ns))
@@ -120,8 +120,8 @@ async def test_master_opened_and_closed_while_copying_discards_the_clone(
 ) -> None:
     """A browser that came and went during the copy may have torn it, so there is no clone either."""
 
-    def copy_while_opened(master: Path, clone: Path) -> None:
-        copy_profile(master, clone)
+    def copy_while_opened(master: Path, clone: Path, progress: Progress) -> None:
+        copy_profile(master, clone, progress)
         time.sleep(0.02)  # file times advance with the kernel's tick
         with locked_by_other_process(master):
             pass

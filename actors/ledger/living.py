@@ -1,0 +1,245 @@
+"""A living daemon's own ledger."""
+
+import contextlib
+import itertools
+import os
+import stat
+import threading
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import attrs
+import msgspec
+import structlog
+import trio
+
+from actors.errors import CloneFailed
+from actors.ledger.entries import (
+    ENTRIES_NAME,
+    Entry,
+    OwnedProcess,
+    marker_of,
+    strike_entry,
+    write_entry,
+)
+from actors.ledger.folder import FolderLock, lock_folder, remove_folder, session_directories
+from actors.ledger.sweep import KillMarked, sweep
+from actors.owner import OWNER
+from actors.profile import make_private, path_problem
+from actors.removal import is_gone
+from actors.resources import Promises
+from actors.threads import Purpose, finish_in_thread, in_thread
+
+# How long a disk may take for one of the ledger's steps, each of which is a millisecond's work. What is then
+# not done is logged, and left to the next daemon.
+_STEP_S = 10.0
+
+# What a clone's path has below `clones_dir`: our directory's name, and a session's id.
+_BELOW = len(f"/{OWNER}-999/{uuid.UUID(int=0)}")
+
+_numbers = itertools.count(1)
+_log = structlog.get_logger("greenroom.ledger")
+
+
+@attrs.define(eq=False, kw_only=True)
+class Ledger:
+    """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
+
+    Beside what sessions own, it has in `promises` what they are about to take; those die with the daemon.
+    """
+
+    owner: str
+    folder: Path
+    promises: Promises = attrs.field(factory=Promises, init=False)
+    _lock: FolderLock
+    _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
+    _holders: Counter[str] = attrs.field(factory=Counter, init=False)
+    _restoring: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that is owned now."""
+        return tuple(self._entries.values())
+
+    def session_directories(self) -> list[Path]:
+        """Return the directories of sessions that exist now, whether an entry lists them or not. Blocks."""
+        try:
+            return session_directories(self.folder)
+        except FileNotFoundError:  # somebody has removed it all
+            return []
+
+    @contextlib.asynccontextmanager
+    async def hold(self, session: str) -> AsyncIterator[Entry]:
+        """Keep an entry for `session` from before the block on, until the last block for it is left.
+
+        The directories that it names do not exist yet; they are to be removed within the block. Where one
+        of them stays all the same, so does the entry. Raises `CloneFailed` when it can't be written.
+        """
+        if session not in self._entries:
+            entry = Entry(
+                session=session,
+                clone=str(self.folder / session),
+                scratch=str(self.folder / f"{session}.tmp"),
+                marker=marker_of(self.owner, session),
+            )
+            await self._write(entry)
+        self._holders[session] += 1
+        try:
+            yield self._entries[session]
+        finally:
+            self._holders[session] -= 1
+            if not self._holders[session]:
+                del self._holders[session]
+                await self._strike(session)
+
+    async def add_processes(self, session: str, pids: Iterable[int]) -> None:
+        """Put processes into an entry that is held. Raises `CloneFailed` when it can't be written."""
+        entry = self._entries[session]
+        found = tuple(filter(None, map(OwnedProcess.of, pids)))
+        await self._write(msgspec.structs.replace(entry, processes=entry.processes + found))
+
+    async def left_of(self, session: str) -> tuple[str, ...]:
+        """Return the names of a session's directories that are, or may be, still there."""
+        paths = [self.folder / session, self.folder / f"{session}.tmp"]
+        try:
+            return await finish_in_thread(
+                Purpose.LEDGER,
+                lambda: tuple(path.name for path in paths if not is_gone(path)),
+                within_s=_STEP_S,
+            )
+        except trio.TooSlowError:
+            return tuple(path.name for path in paths)
+
+    async def problem(self) -> str | None:
+        """Return what keeps sessions from being listed, as a sentence without a path, or None.
+
+        What somebody has removed of the ledger is made anew, so that it is none.
+        """
+        try:
+            return await finish_in_thread(Purpose.LEDGER, self._problem, within_s=_STEP_S)
+        except trio.TooSlowError:
+            return "The clones directory does not answer in time"
+
+    def _problem(self) -> str | None:
+        try:
+            self._restore()
+        except OSError as exc:
+            return f"The clones directory is gone, and can't be made: {exc.strerror}"
+        except CloneFailed as exc:
+            return str(exc)
+        if not os.access(self.folder, os.W_OK | os.X_OK, effective_ids=True):
+            return "The clones directory can't be written"
+        return None
+
+    async def _write(self, entry: Entry) -> None:
+        try:
+            await finish_in_thread(Purpose.LEDGER, self._write_now, entry, within_s=_STEP_S)
+        except trio.TooSlowError:
+            raise CloneFailed("The ledger can't be written in time", detail=repr(str(self.folder))) from None
+        self._entries[entry.session] = entry
+
+    def _write_now(self, entry: Entry) -> None:
+        try:
+            self._restore()
+        except OSError as exc:
+            raise CloneFailed("The clones directory is gone, and can't be made", detail=str(exc)) from exc
+        write_entry(self.folder, entry)
+
+    def _restore(self) -> None:
+        """Make anew what is missing of the ledger itself: somebody may have removed it under us."""
+        with self._restoring:
+            entries = self.folder / ENTRIES_NAME
+            if self._lock.is_in_place() and entries.is_dir():
+                return
+            if not self._lock.is_in_place():
+                self._lock.restore()
+            entries.mkdir(0o700, exist_ok=True)
+            for entry in self.entries:
+                write_entry(self.folder, entry)
+            _log.error(
+                "the ledger was removed under this daemon, and is made anew", entries=len(self.entries)
+            )
+
+    async def _strike(self, session: str) -> None:
+        """Strike an entry if nothing of its session is left."""
+        if not await self.left_of(session):
+            with contextlib.suppress(trio.TooSlowError, CloneFailed):
+                await finish_in_thread(Purpose.LEDGER, strike_entry, self.folder, session, within_s=_STEP_S)
+                del self._entries[session]
+                return
+        _log.warning(
+            "a session's entry stays in the ledger: not all of it could be removed", session_id=session
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterator[Ledger]:
+    """Own a new ledger in `clones_dir` for the length of the block; first end what dead daemons left there.
+
+    `kill_marked` kills the processes that carry a marker, until none is left, and returns the pids of those
+    that it has to leave. Leaving the block removes the ledger, unless something that it lists could not be
+    removed or ended: the next daemon then tries again.
+    Raises `CloneFailed` when `clones_dir` can't be written, or is too long a path for a browser's files.
+    """
+    ledger = await in_thread(Purpose.LEDGER, _begin, clones_dir, kill_marked)
+    try:
+        yield ledger
+    finally:
+        try:
+            await finish_in_thread(Purpose.LEDGER, _finish, ledger, within_s=_STEP_S)
+        except trio.TooSlowError:
+            _log.error("the ledger can't be removed in time: the next daemon does it", owner=ledger.owner)
+
+
+def _begin(clones_dir: Path, kill_marked: KillMarked) -> Ledger:
+    if problem := path_problem(clones_dir, below=_BELOW):
+        raise CloneFailed(f"The clones directory {problem}", detail=repr(str(clones_dir)))
+    try:
+        make_private(clones_dir)
+        _warn_if_shared(clones_dir)
+        sweep(clones_dir, kill_marked)
+        return _make(clones_dir)
+    except OSError as exc:
+        raise CloneFailed("The clones directory can't be used", detail=str(exc)) from exc
+
+
+def _make(clones_dir: Path) -> Ledger:
+    while True:
+        owner = f"{OWNER}-{next(_numbers)}"
+        folder = clones_dir / owner
+        folder.mkdir(mode=0o700)
+        try:
+            lock = lock_folder(folder)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # another daemon's sweep found it before it was locked, and took it for a dead one's
+        try:
+            (folder / ENTRIES_NAME).mkdir(mode=0o700)
+        except BaseException:
+            lock.release()
+            raise
+        return Ledger(owner=owner, folder=folder, lock=lock)
+
+
+def _warn_if_shared(clones_dir: Path) -> None:
+    """Say that others could take our directories away, though not look into them."""
+    status = clones_dir.stat()
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if (others and not status.st_mode & stat.S_ISVTX) or status.st_uid not in {0, os.geteuid()}:
+        _log.warning("other users can write to the clones directory: make it 0700, and our own")
+
+
+def _finish(ledger: Ledger) -> None:
+    """Remove an empty ledger, if it is still where it was made."""
+    lock = ledger._lock  # noqa: SLF001  # its own maker
+    try:
+        if ledger.entries:
+            _log.error("the ledger stays for the next daemon: not all could be ended", owner=ledger.owner)
+        elif lock.is_in_place():
+            remove_folder(lock)
+    except (CloneFailed, OSError) as exc:
+        detail = exc.detail if isinstance(exc, CloneFailed) else str(exc)
+        _log.error("the ledger can't be removed: the next daemon tries again", detail=detail)
+    finally:
+        lock.release()

@@ -1,0 +1,112 @@
+"""Ending what dead daemons left, in an order that a kill at any moment leaves to the next to go on with."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from actors.errors import CloneFailed
+from actors.ledger.entries import (
+    keep_entry,
+    listed_sessions,
+    marker_of,
+    read_entry,
+    strike_entry,
+)
+from actors.ledger.folder import (
+    FolderLock,
+    is_ledger,
+    lock_folder,
+    remove_folder,
+    session_directories,
+    session_of,
+)
+from actors.owner import HOST_PREFIX
+from actors.removal import remove_tree
+
+_log = structlog.get_logger("greenroom.ledger")
+
+KillMarked = Callable[[str], Sequence[int]]
+
+
+def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
+    """End what dead daemons' ledgers in `clones_dir` list; return how many there were. Blocks.
+
+    What can't be read or removed is logged, and costs nothing else. The entry of a session whose processes
+    can't be ended, or whose directories can't be removed, stays for the next sweep.
+    """
+    count = 0
+    for folder in sorted(clones_dir.iterdir()):
+        try:
+            if not is_ledger(folder):
+                continue
+            lock = lock_folder(folder)
+        except OSError:
+            continue  # its daemon lives, or it is not ours to read
+        try:
+            _sweep_dead(lock, kill_marked)
+        except Exception as exc:  # a dead daemon must not keep a new one from starting
+            _log.error("a dead daemon's directory can't be swept", owner=folder.name, error=repr(exc))
+        else:
+            count += 1
+        finally:
+            lock.release()
+    return count
+
+
+def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
+    """End processes first, then remove directories, then entries, and the lock file last."""
+    owner, folder = lock.folder.name, lock.inside
+    lock.open_up()
+    try:
+        sessions = listed_sessions(folder) | {session_of(path) for path in session_directories(folder)}
+        # Hosts first: they could start what sessions own.
+        in_turn = sorted(sessions, key=lambda session: (not session.startswith(HOST_PREFIX), session))
+        alive = {session for session in in_turn if not _end_processes(folder, owner, session, kill_marked)}
+        stuck = {session_of(path) for path in session_directories(folder) if not _remove(path, owner)}
+        ended = sessions - alive - stuck
+        for session in ended:
+            strike_entry(folder, session)
+        if not alive | stuck:
+            remove_folder(lock)
+    except (CloneFailed, OSError) as exc:
+        _log_failure(exc, owner)
+    else:
+        if not stuck:
+            _log.info("ended what a dead daemon left", owner=owner, sessions=len(ended))
+
+
+def _end_processes(folder: Path, owner: str, session: str, kill_marked: KillMarked) -> bool:
+    """End a session's processes, and tell whether none is left; else its entry is there, or is made."""
+    try:
+        for process in read_entry(folder, owner, session).processes:
+            process.kill()
+    except FileNotFoundError:
+        pass  # it died before its first entry was written, or something has removed that
+    except (OSError, ValueError) as exc:
+        _log.error("a ledger entry can't be read", owner=owner, session_id=session, detail=str(exc))
+    pids = kill_marked(marker_of(owner, session))
+    if not pids:
+        return True
+    _log.warning(
+        "processes of a dead daemon can't be ended: the next start tries again",
+        owner=owner,
+        session_id=session,
+        pids=list(pids),
+    )
+    keep_entry(folder, session)
+    return False
+
+
+def _remove(path: Path, owner: str) -> bool:
+    try:
+        remove_tree(path)
+    except CloneFailed as exc:
+        _log_failure(exc, owner)
+        return False
+    return True
+
+
+def _log_failure(exc: CloneFailed | OSError, owner: str) -> None:
+    detail = exc.detail if isinstance(exc, CloneFailed) else str(exc)
+    _log.error("a dead daemon's directory can't be removed", owner=owner, detail=detail)

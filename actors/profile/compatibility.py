@@ -1,0 +1,41 @@
+"""Which Firefox has used a profile last, by the profile's `compatibility.ini`.
+
+A Firefox that finds a newer one's name there does not start: it shows a dialog, or ends at once without a
+display. Without the file it starts, and makes its caches anew.
+"""
+
+import contextlib
+import re
+from pathlib import Path
+
+COMPATIBILITY_FILE = "compatibility.ini"
+
+_MAX_BYTES = 1 << 16
+_LAST_VERSION = re.compile(rb"^LastVersion=([^_\s]+)", re.MULTILINE)
+
+
+def last_version(profile: Path) -> str | None:
+    """Return the version of the browser that used `profile` last, or None where nobody can tell."""
+    with contextlib.suppress(OSError), (profile / COMPATIBILITY_FILE).open("rb") as file:
+        if found := _LAST_VERSION.search(file.read(_MAX_BYTES)):
+            return found[1].decode(errors="replace")
+    return None
+
+
+def newer_than(profile: Path, engine_version: str) -> str | None:
+    """Return the version of the browser that used `profile` last if it is newer than the engine's."""
+    last = last_version(profile)
+    if last is None or not (mine := _numbers(engine_version)):
+        return None
+    return last if _numbers(last) > mine else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return 135.0.1-beta.24 as (135, 0, 1, 24), and 140.0esr as (140,).
+
+    That takes a beta for newer than its release, which costs a clone of one its caches, and nothing else.
+    """
+    numbers = [int(number) for number in re.findall(r"\d{1,9}", version)]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)

@@ -1,0 +1,58 @@
+"""Whether something is a Firefox profile at all, and if not, what it is."""
+
+import configparser
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+# What Firefox makes in any profile, or a user puts into one.
+_FIREFOX = frozenset(
+    {
+        "compatibility.ini",
+        "cookies.sqlite",
+        "key4.db",
+        "places.sqlite",
+        "prefs.js",
+        "sessionstore.jsonlz4",
+        "storage",
+        "storage.sqlite",
+        "times.json",
+        "user.js",
+    }
+)
+_CHROMIUM = (
+    "is a Chromium browser's profile, and Greenroom takes Firefox's: run `greenroom login` to make one"
+)
+_MAX_NAMED = 5
+_MAX_BYTES = 1 << 20
+
+
+def other_kind(directory: Path, names: Iterable[str]) -> str | None:
+    """Return what a directory with `names` in it is instead of a Firefox profile, or None when it may be one.
+
+    The text is a clause without paths, to follow "The master profile". Raises `OSError`.
+    """
+    names = set(names)
+    if names & _FIREFOX:
+        return None
+    if "Local State" in names or {"Preferences", "History"} <= names:
+        return _CHROMIUM
+    profiles = _listed(directory) if "profiles.ini" in names else []
+    profiles = profiles or sorted(name for name in names if os.path.lexists(directory / name / "prefs.js"))
+    if profiles or "profiles.ini" in names:
+        named = ", ".join(profiles[:_MAX_NAMED]) + (", ..." if len(profiles) > _MAX_NAMED else "")
+        return f"is a directory of profiles: name one of them ({named or 'none is in it'})"
+    return "has nothing in it that a Firefox profile has: name another directory, or run `greenroom login`"
+
+
+def _listed(directory: Path) -> list[str]:
+    """Return the profiles that a `profiles.ini` names, each by its directory's name."""
+    parser = configparser.RawConfigParser(strict=False)
+    with (
+        contextlib.suppress(configparser.Error, UnicodeDecodeError),
+        (directory / "profiles.ini").open() as file,
+    ):
+        parser.read_string(file.read(_MAX_BYTES))
+    paths = [parser[section].get("path") for section in parser.sections() if section.startswith("Profile")]
+    return [Path(path).name for path in paths if path]

@@ -1,0 +1,39 @@
+"""Where a profile may be: behind a path that SQLite takes, in directories that are its owner's alone."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+# SQLite opens no file whose path, with `-journal`, has more than 512 bytes (MAX_PATHNAME in os_unix.c). A
+# site's database below `storage/default/https+++www.tiktok.com/idb/` takes 90 of them. Measured
+# on Firefox 153: a profile with a path of 450 goes without bookmarks and IndexedDB, and one of 492 without
+# cookies; nothing says so.
+_MAX_BYTES = 420
+
+
+def path_problem(directory: Path, *, below: int = 0) -> str | None:
+    """Return why a browser could not work in a profile at `directory`, or `below` bytes below it, or None.
+
+    The text is a clause without the path, to follow the directory's name.
+    """
+    # SQLite looks where symlinks lead, and other code does not.
+    length = max(len(os.fsencode(path)) for path in (directory.absolute(), os.path.realpath(directory)))
+    allowed = _MAX_BYTES - below
+    if length <= allowed:
+        return None
+    return (
+        f"has a path of {length} bytes, and may have {allowed}: "
+        "a browser could not open its databases below a longer one"
+    )
+
+
+def make_private(directory: Path) -> None:
+    """Make `directory` and what is missing above it, 0700 each, whatever the umask is. Raises `OSError`."""
+    for path in reversed((directory, *directory.parents)):
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(0o700)
+                path.chmod(0o700)
+    if not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))

@@ -1,0 +1,78 @@
+"""Threads for each purpose: what hangs holds up its own kind, and cleaning up waits only so long."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import trio
+
+from actors.threads import Purpose, finish_in_thread, in_thread, limiter
+
+
+@pytest.fixture
+def disk() -> Iterator[threading.Event]:
+    """A disk that hangs until the test is over."""
+    recovers = threading.Event()
+    try:
+        yield recovers
+    finally:
+        recovers.set()
+
+
+async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading.Event) -> None:
+    """Each purpose has threads of its own, and so has everybody who uses Trio's."""
+
+    async def look() -> None:
+        await in_thread(Purpose.MASTER, disk.wait)
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(look)
+            while not limiter(Purpose.MASTER).statistics().tasks_waiting:
+                await trio.lowlevel.checkpoint()
+            for purpose in set(Purpose) - {Purpose.MASTER}:
+                assert await in_thread(purpose, lambda: "done") == "done"
+            assert await trio.to_thread.run_sync(lambda: "done") == "done"
+            nursery.cancel_scope.cancel(reason="a test")
+
+
+async def test_cancelling_leaves_a_hung_thread_to_itself(disk: threading.Event) -> None:
+    """Whoever gives up, does so at once."""
+    with trio.fail_after(5), trio.move_on_after(0.01) as patience:
+        await in_thread(Purpose.MASTER, disk.wait)
+    assert patience.cancelled_caught
+
+
+async def test_cleaning_up_is_not_cut_short_by_cancellation() -> None:
+    """What is quick is done all the same."""
+    with trio.CancelScope() as scope:
+        scope.cancel(reason="a test")
+        assert await finish_in_thread(Purpose.REMOVAL, lambda: "done", within_s=5) == "done"
+
+
+async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) -> None:
+    """A shield that a disk could hold for ever is none."""
+    with trio.fail_after(5), trio.CancelScope() as scope:
+        scope.cancel(reason="a test")
+        with pytest.raises(trio.TooSlowError):
+            await finish_in_thread(Purpose.REMOVAL, disk.wait, within_s=0.01)
+
+
+async def test_cleaning_up_takes_place_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine at its limit of threads keeps no cookies for that."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
+    assert await finish_in_thread(Purpose.REMOVAL, lambda: "done", within_s=5) == "done"
+
+
+def test_limiters_belong_to_one_run() -> None:
+    """A second run of Trio in a process has threads of its own."""
+
+    async def get() -> trio.CapacityLimiter:
+        return limiter(Purpose.MASTER)
+
+    assert trio.run(get) is not trio.run(get)
