@@ -1,0 +1,33 @@
+"""A cell's directory for temporary files goes with it, whatever is in it; else the log says so."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from actors.browser.cells import open_scratch
+from actors.errors import CloneFailed
+from actors.removal import is_gone
+from tests.actors.profile_trees import deep_tree
+
+
+async def test_deep_tree_goes_with_its_cell(tmp_path: Path) -> None:
+    """What a page's process nests deeper than Python recurses is removed like anything else."""
+    with contextlib.ExitStack() as trees:
+        async with open_scratch(tmp_path / "scratch") as scratch:
+            trees.enter_context(deep_tree(Path(scratch, "deep"), 1_100))
+        assert is_gone(Path(scratch))
+
+
+async def test_what_stays_is_logged_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger keeps the entry of a directory that is still there; the session ends as it would have."""
+
+    def refuse(path: Path) -> None:
+        raise CloneFailed("The clone could not be removed", detail=str(path))
+
+    monkeypatch.setattr("actors.removal.remove_tree", refuse)
+    with capture_logs() as logs:
+        async with open_scratch(tmp_path / "scratch"):
+            pass
+    assert [(line["log_level"], line["detail"]) for line in logs] == [("error", str(tmp_path / "scratch"))]
