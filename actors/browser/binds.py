@@ -107,6 +107,10 @@ class Binds:
         """Let the cell write to what is its own, wherever that lies. To come after what is around it."""
         self.arguments += ["--bind", str(source), path or str(source)]
 
+    def hide(self, path: Path) -> None:
+        """Put nothing in the place of `path`, in what is shown or owned already."""
+        self.arguments += ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", "/dev/null", str(path)]
+
     def _show(self, source: Path, path: Path) -> None:
         private = self.private.around(source)
         if private is not None:

@@ -19,13 +19,15 @@ def host_view(
     command: Sequence[str],
     executable: Path,
     profiles: Iterable[Path],
+    hidden: Iterable[Path] = (),
     private: Private,
     environ: Mapping[str, str] = os.environ,
 ) -> list[str]:
     """Return bubblewrap's arguments for what a host sees that runs `command` and launches `executable`.
 
     It can write to `profiles`, where its profiles and temporary files are, without the links that may lead
-    there. Blocks; raises `SandboxUnavailable` where the rest can't be shown without what is private.
+    there; what is `hidden` in them it neither sees nor changes. Blocks; raises `SandboxUnavailable` where the
+    rest can't be shown without what is private.
     """
     binds = Binds(private)
     binds.show_system()
@@ -35,6 +37,8 @@ def host_view(
     binds.show(*(word for word in command if Path(word).is_absolute()))
     for profile in profiles:
         binds.own(Path(os.path.realpath(profile)))
+    for path in hidden:
+        binds.hide(path)
     return [*binds.arguments, *host_devices(), "--remount-ro", "/"]
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -84,18 +84,24 @@ class BrowserHosts:
                 self.sandbox,
                 marker=entry.marker,
                 scratch=Path(entry.scratch),
-                view=await in_thread(Purpose.LEDGER, self.look, [self.ledger.folder]),
+                view=await in_thread(Purpose.ROOM, self.look),
             ) as cell,
         ):
             await self.ledger.add_processes(host_id, cell.pids())
             yield cell
 
-    def look(self, folders: Iterable[Path] = ()) -> list[str]:
-        """Return what a sandboxed host sees, writing to `folders` and `profiles`; see `host_view`. Blocks."""
+    def look(self) -> list[str]:
+        """Return what a sandboxed host sees; see `host_view`. Blocks. Raises `SandboxUnavailable`."""
+        folders, hidden = [], set[Path]()
+        if self.ledger is not None:
+            folders = [self.ledger.folder]
+            with contextlib.suppress(OSError):  # a folder that has gone is noticed by who writes to it
+                hidden = set(self.ledger.folder.iterdir()) - set(self.ledger.session_directories())
         return host_view(
             command=self.host_command,
             executable=self.engine.executable,
             profiles=[*folders, *self.profiles],
+            hidden=hidden,
             private=self.private,
         )
 

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
 
+from actors.browser import BrowserHosts, Engine, EngineName, Sandbox, end_marked
 from actors.browser.binds import Binds, Private, find_home
+from actors.browser.sandbox import cell_rights, host_isolation
 from actors.errors import SandboxUnavailable
+from actors.ledger import open_ledger
 from tests.actors.cell_shell import SHELL, Shell, needs_bubblewrap
 
 CANARY = "greenroom-canary"
@@ -263,6 +267,29 @@ def test_what_comes_in_the_place_of_something_private_is_not_seen(tmp_path: Path
         (layout.browser.parent / "new.toml").write_text("secret")
         seen, _ = process.communicate("go\n", timeout=20)
     assert seen.split() == ["application.ini", "sh"]
+
+
+@needs_bubblewrap
+async def test_host_neither_sees_nor_changes_the_ledger(tmp_path: Path) -> None:
+    """Whoever comes after a crash ends and removes what is listed there: not for a host to write."""
+    async with open_ledger(tmp_path / "clones", end_marked) as ledger, ledger.hold("a") as entry:
+        await trio.Path(entry.clone).mkdir()
+        engine = Engine(name=EngineName.FIREFOX, executable=SHELL, version="1")
+        hosts = BrowserHosts(engine=engine, sandbox=Sandbox.BUBBLEWRAP, ledger=ledger)
+        script = """cd "$1"; echo x > a/written; find . -name "*.json"
+            cat *.lock; mv ledger other; echo > owner.lock"""
+        host = [*host_isolation(cell_rights()), *await trio.to_thread.run_sync(hosts.look), "--"]
+        done = await trio.run_process(
+            [*host, "sh", "-c", script, "sh", str(ledger.folder)],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+        assert done.stdout == b""
+        assert done.stderr.count(b"\n") == 3  # what failed: reading and writing the lock, moving the ledger
+        assert (Path(entry.clone) / "written").exists()
+        assert not (ledger.folder / "other").exists()
+        shutil.rmtree(entry.clone)
 
 
 def inside_master(layout: Layout) -> None:
