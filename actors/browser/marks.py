@@ -56,7 +56,10 @@ def kill_marked(token: str) -> int:
 
     Where that can't be seen, for want of a file descriptor, the answer is 1: nobody knows that none is left.
     """
-    victims = survivors(token)
+    try:
+        victims = _others(token)
+    except OSError:
+        return 1
     for pid in victims:
         with contextlib.suppress(OSError):
             _kill_if_marked(pid, token)
