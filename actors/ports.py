@@ -120,6 +120,15 @@ class Owned:
     entries: tuple[str, ...] = ()
     hosts: frozenset[str] = frozenset()
 
+    def kinds_of(self, session: str) -> tuple[str, ...]:
+        """Return the kinds of what there is of one session."""
+        kinds = {"processes": any(process.session == session for process in self.processes)}
+        for directory in self.directories:
+            if directory.session == session:
+                kinds["clone" if directory.name == session else "scratch"] = True
+        kinds["ledger entry"] = session in self.entries
+        return tuple(kind for kind, is_there in kinds.items() if is_there)
+
 
 class Estate(Protocol):
     """Knows what is owned."""
