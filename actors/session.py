@@ -216,22 +216,33 @@ class SessionActor:
         Never raises: failures are answered and published. Whatever happens, cancellation included, the
         browser and the clone are gone when this returns.
         """
-        self._publish()
         try:
+            self._publish()
             async with trio.open_nursery() as self._beside:
                 self._beside.start_soon(self._contain, self._read_mailbox)
                 if self.caller is not None:
                     self._serve(self.caller)
                 try:
-                    with self._life:
+                    with self._life, self._noting_failure():
                         await self._live()
                 finally:
                     await self._see_what_is_left()
                     self._enter(SessionState.ENDED)
                     self._beside.cancel_scope.cancel(reason="the session has ended")
+        except* Exception as group:
+            self.give_up(group)
         finally:
             self._answer(refused=True)
             self._close_channels()
+
+    def give_up(self, exc: Exception) -> None:
+        """Take the session for ended, and tell all who wait: what holds it together has itself failed."""
+        self._fail(exc)
+        self._enter_ending()
+        if self._state is not SessionState.ENDED:
+            self._enter(SessionState.ENDED)
+        self._answer(refused=True)
+        self._close_channels()
 
     def _serve(self, caller: Caller) -> None:
         """From now on, there is somebody who waits."""
@@ -241,10 +252,7 @@ class SessionActor:
 
     async def _live(self) -> None:
         is_ahead = self.caller is None
-        with (
-            self._noting_failure(),
-            self.admission.place(deadline=self._life.deadline, is_patient=is_ahead) as place,
-        ):
+        with self.admission.place(deadline=self._life.deadline, is_patient=is_ahead) as place:
             async with self.world.profiles.open_clone(self.spec.id) as clone:
                 self._clone = clone
                 await self._stand_in_line(place)
@@ -516,7 +524,7 @@ class SessionActor:
         if self.caller is not None:
             self.caller.reply_to.close()
         for reply_to in self._end_replies:
-            with reply_to, contextlib.suppress(trio.BrokenResourceError):
+            with reply_to, contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 reply_to.send_nowait(self._end_answer())
 
     def _end_answer(self) -> outcome.Maybe[None]:
