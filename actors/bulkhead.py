@@ -1,5 +1,7 @@
 """What a task that serves one client, host or session raises ends there, and nothing else."""
 
+import contextlib
+
 from structlog.typing import FilteringBoundLogger
 
 from actors.errors import GreenroomError, InternalFailure
@@ -19,5 +21,6 @@ def contain(exc: Exception, log: FilteringBoundLogger, event: str, **fields: obj
     """
     error = as_error(exc)
     if isinstance(error, InternalFailure) and error is not exc:
-        log.error(event, **fields, error_id=error.id, exc_info=error.__cause__)
+        with contextlib.suppress(Exception):  # the log may be what is broken
+            log.error(event, **fields, error_id=error.id, exc_info=error.__cause__)
     return error

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import pytest
+import structlog
 import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
@@ -262,3 +263,23 @@ async def test_deletion_that_leaves_something_says_so_each_time(autojump_clock: 
             assert receipt is not None
             assert receipt.left == incomplete.value.left
             assert (await supervisor.find_leaks()).leaked.directories != ()
+
+
+async def test_log_that_is_broken_too_is_no_reason_to_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has not set up logging writes to standard output, which may be closed."""
+    structlog.configure(processors=[_fail_to_render])
+    try:
+        async with open_supervisor(CONFIG, world=FakeWorld().world, subscriber=fail) as supervisor:
+            first = await supervisor.create_session()
+            monkeypatch.setattr(FakeWorld, "survey", fail_async)
+            with pytest.raises(InternalFailure):
+                await supervisor.find_leaks()
+            await assert_well(supervisor, first=first.id)
+    finally:
+        structlog.reset_defaults()
+
+
+def _fail_to_render(*_args: object) -> NoReturn:
+    raise BrokenPipeError

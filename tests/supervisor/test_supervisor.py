@@ -1,5 +1,6 @@
 """The supervisor under virtual time: many sessions, one that fails, no room, and the end of it all."""
 
+import asyncio
 import math
 import uuid
 from collections.abc import Awaitable, Callable
@@ -231,12 +232,13 @@ async def test_exception_in_the_block_frees_everything_and_comes_out(autojump_cl
     assert (world.clones, world.browsers) == (set(), {})
 
 
-async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("failure", [RuntimeError("disk full"), asyncio.CancelledError(), GeneratorExit()])
+async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock, failure: BaseException) -> None:
     """A log or metric that raises is reported, and sessions and other subscribers go on."""
     heard: list[SessionState] = []
 
     def fail(_event: SessionEvent) -> None:
-        raise RuntimeError("disk full")
+        raise failure
 
     with capture_logs() as logs:
         async with open_supervisor(config(), world=FakeWorld().world, subscriber=fail) as supervisor:
