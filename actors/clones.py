@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import attrs
 import trio
@@ -51,3 +53,17 @@ class LedgeredProfiles:
         except GreenroomError:
             return False
         return version == clone.version
+
+    async def current_version(self) -> str:
+        """See `ports.Profiles`."""
+        return await trio.to_thread.run_sync(self.cloner.look_at_version, abandon_on_cancel=True)
+
+    async def place_problem(self) -> str | None:
+        """See `ports.Profiles`."""
+        if await trio.to_thread.run_sync(_is_usable, self.ledger.folder, abandon_on_cancel=True):
+            return None
+        return "The clones directory is missing or can't be written"
+
+
+def _is_usable(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -27,17 +27,25 @@ class Profiles(Protocol):
     async def is_current(self, clone: "Clone") -> bool:
         """Return whether a clone made now could be made, and would be the same."""
 
+    async def current_version(self) -> str:
+        """Return the version that a clone made now would have. Raises what `open_clone` does on entering."""
+
+    async def place_problem(self) -> str | None:
+        """Return why clones could not be made whatever the master is, without a path, or None."""
+
 
 @attrs.define(eq=False)
 class Clone:
     """A private copy of the master profile, the directory `path`; `freed_bytes` is set on its removal.
 
-    `version` tells the state of the master in which it was copied.
+    `version` tells the state of the master in which it was copied. `left`, set on removal too, has the names
+    of the session's directories that could not be removed, normally none.
     """
 
     path: Path
     version: str = ""
     freed_bytes: int = 0
+    left: tuple[str, ...] = ()
 
 
 class Browser(Protocol):
@@ -130,6 +138,13 @@ class Owned:
         return tuple(kind for kind, is_there in kinds.items() if is_there)
 
 
+class Site(Protocol):
+    """The site that sessions open, or the proxy on the way to it."""
+
+    async def reach(self) -> None:
+        """Return if it takes a connection; nothing is asked of it. Raises `UpstreamUnreachable`."""
+
+
 class Estate(Protocol):
     """Knows what is owned."""
 
@@ -151,8 +166,9 @@ class Browsers(Protocol):
 
 @attrs.frozen(kw_only=True)
 class World:
-    """What sessions are made of, and who can tell what of it there is."""
+    """What sessions are made of and go to, and who can tell what of it there is."""
 
     profiles: Profiles
     browsers: Browsers
     estate: Estate
+    site: Site

@@ -375,7 +375,7 @@ class SessionActor:
 
     async def _see_what_is_left(self) -> None:
         """Look at the machine itself if cleaning up may have left something there."""
-        if not self._may_leave:
+        if not (self._may_leave or (self._clone and self._clone.left)):
             return
         self._left = ("unknown",)
         with trio.move_on_after(_SURVEY_S, shield=True):

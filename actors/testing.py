@@ -45,6 +45,9 @@ class FakeWorld:
     keeps_clones: bool = False
     sample_error: Exception | None = None
     survey_s: float = 0
+    reach_s: float = 0
+    site_error: GreenroomError | None = None
+    no_place: str | None = None
     usage: Usage = attrs.field(
         factory=lambda: Usage(memory_bytes=700 << 20, processes=2, disk_bytes=40 << 20)
     )
@@ -54,7 +57,7 @@ class FakeWorld:
     @property
     def world(self) -> World:
         """This, as what the actor takes."""
-        return World(profiles=self, browsers=self, estate=self)
+        return World(profiles=self, browsers=self, estate=self, site=self)
 
     @contextlib.asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
@@ -77,6 +80,20 @@ class FakeWorld:
         """See `ports.Profiles`: false, too, when cloning would fail now."""
         await _take(0, self.sample_error)
         return clone.version == self.version and self.clone_error is None
+
+    async def current_version(self) -> str:
+        """See `ports.Profiles`."""
+        await _take(0, self.sample_error or self.clone_error)
+        return self.version
+
+    async def place_problem(self) -> str | None:
+        """See `ports.Profiles`."""
+        await _take(0, self.sample_error)
+        return self.no_place
+
+    async def reach(self) -> None:
+        """Take the world's `reach_s`, then raise its `site_error`, if any."""
+        await _take(self.reach_s, self.site_error)
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator["FakeBrowser"]:

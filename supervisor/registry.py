@@ -38,6 +38,7 @@ from supervisor.messages import (
     Message,
     TakeCensus,
 )
+from supervisor.self_check import SelfCheck
 from supervisor.warm import WarmShelf
 
 # Made once: subscripting the generic is slower than opening the channel.
@@ -75,30 +76,41 @@ class Registry:
     _admission: Admission = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _shelf: WarmShelf = attrs.field(init=False)
+    _standing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    self_check: SelfCheck = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._admission = Admission(self.config.max_launching)
         self._shelf = WarmShelf(size=self.config.warm_sessions, start=self._start, room=self._room)
+        self.self_check = SelfCheck(world=self.world, on_turn=self._tell_change)
 
     async def run(self, inbox: trio.MemoryReceiveChannel[Message]) -> None:
         """Serve until every requester is gone, then end all sessions and wait for them."""
         try:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._shelf.run)
+                self._nursery.start_soon(self._keep_checking)
                 with inbox:
                     async for message in inbox:
                         with answering(message.reply_to, type(message).__name__):
                             self._handle(message)
                 self._draining = True
                 self._shelf.running.cancel(reason="the supervisor stops")
+                self._standing.cancel(reason="the supervisor stops")
                 self._end_all(list(self._actors.values()))
         finally:
             self.stopped.set()
 
     def hear(self, event: SessionEvent) -> None:
         """Learn what happens to sessions. Subscribe it to the supervisor's events."""
+        self.self_check.hear(event)
         if event.session.state is SessionState.LIVE:
             self._shelf.hear_of_live()
+        self._discard_logged_out()
+
+    async def _keep_checking(self) -> None:
+        with self._standing:
+            await self.self_check.run()
 
     def _handle(self, message: Message) -> None:
         """Answer a message, or start what will. May raise the answer."""
@@ -246,14 +258,24 @@ class Registry:
             self._tell_change()
 
     def _tell_change(self) -> None:
-        """Wake whoever waits for room."""
+        """Wake whoever waits for room, or for a login."""
         self._change.set()
         self._change = trio.Event()
 
     async def _room(self) -> None:
         """Return once another session may be launched ahead."""
-        while self._requested + len(self._shelf.kept) >= self.config.max_sessions:
+        while (
+            self.self_check.logged_out_version is not None
+            or self._requested + len(self._shelf.kept) >= self.config.max_sessions
+        ):
             await self._change.wait()
+
+    def _discard_logged_out(self) -> None:
+        """End what is kept warm with a login that is none."""
+        if (version := self.self_check.logged_out_version) is not None:
+            kept = [actor for actor in self._shelf.kept if actor.reason is None]
+            useless = [actor for actor in kept if actor.info().profile_version == version]
+            self._end_all(useless, EndReason.DISCARDED)
 
     # Their ends
 

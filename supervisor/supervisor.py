@@ -1,7 +1,7 @@
 """The supervisor: who lives and who dies."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TypeVar
 
 import attrs
@@ -28,6 +28,7 @@ from supervisor.messages import (
     TakeCensus,
 )
 from supervisor.registry import Registry
+from supervisor.self_check import Check, SelfCheck, Subject
 from supervisor.world import open_world
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ async def open_supervisor(
                     events=events,
                     requests=requests,
                     stopped=registry.stopped,
+                    self_check=registry.self_check,
                     nursery=nursery,
                 )
             finally:
@@ -78,12 +80,18 @@ class Supervisor:
     events: EventStream
     _requests: trio.MemorySendChannel[Message]
     _stopped: trio.Event
+    _self_check: SelfCheck
     _nursery: trio.Nursery
     _keyed: KeyedCreations = attrs.field(init=False)
 
     @_keyed.default
     def _make_keyed(self) -> KeyedCreations:
         return KeyedCreations(nursery=self._nursery, create=self._create_session)
+
+    @property
+    def checks(self) -> Mapping[Subject, Check]:
+        """What is known of that without which no session goes live."""
+        return self._self_check.checks
 
     async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:
         """Create a session and return it once it is live; it then ends by itself, or by `end_session`.

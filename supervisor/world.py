@@ -22,6 +22,7 @@ from actors.ledger import open_ledger
 from actors.ports import World
 from actors.profile import ProfileCloner
 from actors.resources import Needs
+from actors.site import SiteAddress
 from supervisor.config import SupervisorConfig
 
 
@@ -54,6 +55,7 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
             profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
             browsers=pool,
             estate=RealEstate(ledger, lambda: pool.ids),
+            site=site_address(config),
         )
 
 
@@ -75,6 +77,14 @@ def real_browsers(config: SupervisorConfig) -> BrowserHosts:
         sandbox=choose_sandbox(config.sandbox.value),
         proxy=parse_proxy(config.proxy) if config.proxy else None,
     )
+
+
+def site_address(config: SupervisorConfig) -> SiteAddress:
+    """Return where browsers connect to: the proxy if there is one, else the site."""
+    name, url = ("The proxy", config.proxy) if config.proxy else ("The site", config.tiktok_url)
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return SiteAddress(name=name, host=parts.hostname or "", port=port)
 
 
 def parse_proxy(url: str) -> Proxy:
