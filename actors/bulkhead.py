@@ -1,6 +1,7 @@
 """What a task that serves one client, host or session raises ends there, and nothing else."""
 
 import contextlib
+from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
@@ -21,6 +22,11 @@ def contain(exc: Exception, log: FilteringBoundLogger, event: str, **fields: obj
     """
     error = as_error(exc)
     if isinstance(error, InternalFailure) and error is not exc:
-        with contextlib.suppress(Exception):  # the log may be what is broken
-            log.error(event, **fields, error_id=error.id, exc_info=error.__cause__)
+        report(log.error, event, **fields, error_id=error.id, exc_info=error.__cause__)
     return error
+
+
+def report(log: Callable[..., object], event: str, **fields: object) -> None:
+    """Write to the log, or don't: what can't be written must not be the end of anything either."""
+    with contextlib.suppress(Exception):
+        log(event, **fields)

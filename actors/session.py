@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from actors.admission import Admission, Place
-from actors.bulkhead import as_error
+from actors.bulkhead import as_error, report
 from actors.errors import (
     BrowserLost,
     CleanupIncomplete,
@@ -343,7 +343,7 @@ class SessionActor:
                 is_failing = False
             except Exception as exc:
                 if not is_failing:
-                    _log.warning("samples can't be taken", session_id=self.spec.id, detail=repr(exc))
+                    report(_log.warning, "samples can't be taken", session_id=self.spec.id, detail=repr(exc))
                 is_failing = True
 
     async def _sample(self, browser: Browser, clone: Clone) -> None:
@@ -382,9 +382,9 @@ class SessionActor:
             try:
                 self._left = (await self.world.estate.survey()).kinds_of(self.spec.id)
             except Exception as exc:
-                _log.warning("what is left can't be told", session_id=self.spec.id, detail=repr(exc))
+                report(_log.warning, "what is left can't be told", session_id=self.spec.id, detail=repr(exc))
         if self._left:
-            _log.error("cleaning up has left something", session_id=self.spec.id, left=self._left)
+            report(_log.error, "cleaning up has left something", session_id=self.spec.id, left=self._left)
 
     # What goes on beside the session's own life
 
@@ -461,7 +461,14 @@ class SessionActor:
         log, event = (
             (_log.error, "cleaning up failed") if is_cleaning else (_log.debug, "failed while ending")
         )
-        log(event, session_id=self.spec.id, error=str(error), detail=error.detail, exc_info=error.__cause__)
+        report(
+            log,
+            event,
+            session_id=self.spec.id,
+            error=str(error),
+            detail=error.detail,
+            exc_info=error.__cause__,
+        )
 
     def _enter_ending(self) -> None:
         if self._state in {SessionState.ENDING, SessionState.ENDED}:

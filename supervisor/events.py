@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import attrs
 import structlog
 
+from actors.bulkhead import report
 from actors.events import SessionEvent
 
 Subscriber = Callable[[SessionEvent], None]
@@ -41,5 +42,4 @@ class EventStream:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:  # such as another framework's cancellation, which is none here
-                with contextlib.suppress(Exception):  # the log may be what is broken
-                    _log.exception("an event subscriber failed", session_id=event.session.id)
+                report(_log.exception, "an event subscriber failed", session_id=event.session.id)

@@ -38,7 +38,7 @@ from supervisor.messages import (
     Message,
     TakeCensus,
 )
-from supervisor.self_check import SelfCheck
+from supervisor.self_check import PERIOD_S, SelfCheck
 from supervisor.warm import WarmShelf
 
 # Made once: subscripting the generic is slower than opening the channel.
@@ -110,7 +110,12 @@ class Registry:
 
     async def _keep_checking(self) -> None:
         with self._standing:
-            await self.self_check.run()
+            while True:
+                try:
+                    await self.self_check.run()
+                except Exception as exc:
+                    contain(exc, _log, "the self-check failed")
+                    await trio.sleep(PERIOD_S)
 
     def _handle(self, message: Message) -> None:
         """Answer a message, or start what will. May raise the answer."""

@@ -19,6 +19,7 @@ from supervisor import (
     InternalFailure,
     SessionEvent,
     SessionState,
+    Subject,
     Supervisor,
     SupervisorConfig,
     SupervisorStopped,
@@ -26,6 +27,7 @@ from supervisor import (
     registry,
 )
 from supervisor.registry import Registry
+from supervisor.self_check import PERIOD_S, SelfCheck
 from supervisor.warm import MAX_BACKOFF_S, WarmShelf
 
 NO_THREAD = RuntimeError("can't start new thread")
@@ -190,13 +192,13 @@ async def test_shelf_that_fails_tries_again(
     assert [line["event"] for line in logs] == ["keeping a warm session failed"]
 
 
-def _failing_once(function: Callable[[], object]) -> Callable[[], object]:
+def _failing_once(function: Callable[..., object]) -> Callable[..., object]:
     calls = 0
 
-    def call() -> object:
+    def call(*args: object) -> object:
         nonlocal calls
         calls += 1
-        return fail() if calls == 1 else function()
+        return fail() if calls == 1 else function(*args)
 
     return call
 
@@ -265,14 +267,33 @@ async def test_deletion_that_leaves_something_says_so_each_time(autojump_clock: 
             assert (await supervisor.find_leaks()).leaked.directories != ()
 
 
+async def test_self_check_that_fails_is_begun_anew(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else notices, and a problem is found later."""
+    world = FakeWorld(no_place="It is full")
+    monkeypatch.setattr(SelfCheck, "_turn", _failing_once(SelfCheck._turn))
+    with capture_logs() as logs:
+        async with open_supervisor(CONFIG, world=world.world) as supervisor:
+            await assert_well(supervisor)
+            await trio.sleep(PERIOD_S + 1)
+            assert supervisor.checks[Subject.CLONES].problem == "It is full"
+    assert [line["event"] for line in logs] == ["the self-check failed", "a problem was found"]
+
+
 async def test_log_that_is_broken_too_is_no_reason_to_end(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has not set up logging writes to standard output, which may be closed."""
     structlog.configure(processors=[_fail_to_render])
     try:
-        async with open_supervisor(CONFIG, world=FakeWorld().world, subscriber=fail) as supervisor:
+        world = FakeWorld()
+        async with open_supervisor(CONFIG, world=world.world, subscriber=fail) as supervisor:
             first = await supervisor.create_session()
+            world.remove_error, world.no_place = CloneFailed("It took a second try"), "It is full"
+            await supervisor.end_session((await supervisor.create_session()).id)
+            await trio.sleep(2 * PERIOD_S)
+            world.remove_error = None
             monkeypatch.setattr(FakeWorld, "survey", fail_async)
             with pytest.raises(InternalFailure):
                 await supervisor.find_leaks()
