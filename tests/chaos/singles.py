@@ -322,25 +322,27 @@ def _sweep_killed(base: Base, sandbox: str, result: Result) -> None:
     """Daemons that are killed while they sweep leave what they have not swept to the next one."""
     with _four_live(base, sandbox) as lane:
         result.seconds = kill_and_count(lane, result)
-        config = lane.daemon.log.parent / "greenroom.toml"
-        kills = 0
         for _ in range(_SWEEPS):
-            before = _tree(lane.daemon.clones_dir)
-            with lane.daemon.log.open("a") as log:
-                sweeper = subprocess.Popen(
-                    [*GREENROOM, "serve", "--config", str(config)],
-                    stdout=subprocess.DEVNULL,
-                    stderr=log,
-                    env={**os.environ, RUN: base.run, "TMPDIR": str(lane.daemon.scratch)},
-                )
-            try:
-                wait_for(lambda: _tree(lane.daemon.clones_dir) != before, _SWEEP_STARTS_S, "a sweep begins")
-            finally:
-                sweeper.kill()
-                sweeper.wait()
-            kills += 1
-        result.end = f"{kills} sweeps killed"
+            _kill_in_sweep(lane)
+        result.end = f"{_SWEEPS} killed"
         sweep_after(lane, sandbox, result)
+
+
+def _kill_in_sweep(lane: Lane) -> None:
+    """Start a daemon on a dead one's directory, and kill it when it has removed, or made, the first thing."""
+    clones = lane.daemon.clones_dir
+    before = _tree(clones)
+    config = lane.daemon.log.parent / "greenroom.toml"
+    env = {**os.environ, RUN: lane.base.run, "TMPDIR": str(lane.daemon.scratch)}
+    with lane.daemon.log.open("a") as log:
+        sweeper = subprocess.Popen(
+            [*GREENROOM, "serve", "--config", str(config)], stdout=subprocess.DEVNULL, stderr=log, env=env
+        )
+    try:
+        wait_for(lambda: _tree(clones) != before, _SWEEP_STARTS_S, "a sweep begins")
+    finally:
+        sweeper.kill()
+        sweeper.wait()
 
 
 def _tree(folder: Path) -> list[Path]:
