@@ -114,6 +114,7 @@ class SelfCheck:
         version = await self.world.profiles.current_version()
         if self.logged_out_version not in {None, version}:
             self._note_login(None)  # somebody has logged in since, or so it seems
+            self.checks[Subject.LOGIN] = Check()
 
     async def _reach_site(self) -> str | None:
         await self.world.site.reach()

@@ -168,6 +168,7 @@ async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_
             world.version, world.page = "2", LoginState.LOGGED_IN
             await trio.sleep(NEXT_LOOK_S)
             assert problems(supervisor) == {}
+            assert supervisor.checks[Subject.LOGIN].health is Health.UNKNOWN
             await until_warm(supervisor, 2)
     ends = {e.session.reason for e in events if e.session.state is SessionState.ENDED}
     assert ends <= {EndReason.NOT_LOGGED_IN, EndReason.DISCARDED}
