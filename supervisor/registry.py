@@ -190,11 +190,14 @@ class Registry:
 
     async def _make_room(self, caller: Caller) -> None:
         """Return when what was launched ahead, and stands in a session's way, is gone, or nobody waits."""
+        in_the_way: SessionActor | None = None
         with trio.CancelScope(deadline=caller.deadline) as waiting:
             caller.when_left(lambda: waiting.cancel(reason="the caller has left"))
             while not (self._has_room or self._draining or caller.has_left):
-                if self._shelf.kept:
-                    self._end_all([self._shelf.kept.pop()])
+                is_ending = in_the_way is not None and in_the_way.spec.id in self._actors
+                if self._shelf.kept and not is_ending:
+                    in_the_way = self._shelf.kept.pop()
+                    self._end_all([in_the_way])
                 await self._change.wait()
 
     def _create_cold(self, caller: Caller) -> None:

@@ -452,3 +452,19 @@ async def test_claim_that_fails_leaves_the_session_to_the_next_request(
             with pytest.raises(InternalFailure):
                 await its.supervisor.create_session()
         assert (await its.supervisor.create_session()).id == ahead
+
+
+async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
+    autojump_clock: MockClock,
+) -> None:
+    """Whatever else changes meanwhile: the other session launched ahead goes on."""
+    world = FakeWorld(launch_s=20, remove_s=5)
+    async with warmed(world, max_sessions=2, warm_sessions=2) as its:
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(its.supervisor.create_session)
+            for _ in range(3):
+                await trio.sleep(1)
+                its.supervisor._self_check.on_turn()
+        assert its.ends() == [EndReason.SHUTDOWN]
+        await its.until_warm()
