@@ -12,6 +12,7 @@ import trio
 
 from actors.admission import Admission, Place
 from actors.bulkhead import as_error, report
+from actors.commands import Caller, Claim, End, SessionSpec
 from actors.errors import (
     BrowserLost,
     CleanupIncomplete,
@@ -26,9 +27,8 @@ from actors.errors import (
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.ports import Browser, Clone, World
-from actors.resources import Budget, Usage
+from actors.resources import Usage
 from actors.verdict import LoginState, Verdict
-from actors.verdict.detector import LoginDetector
 
 # A creation answers at most this long after its deadline, cleaned up or not.
 ANSWER_GRACE_S = 0.9
@@ -46,71 +46,7 @@ _POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
 _log = structlog.get_logger("greenroom.session")
 
 
-@attrs.frozen(kw_only=True)
-class SessionSpec:
-    """What one session is to be. Times are seconds."""
-
-    id: str
-    url: str
-    headless: bool
-    creation_timeout_s: float
-    max_duration_s: float
-    warm_max_age_s: float
-    detector: LoginDetector
-    budget: Budget
-
-
-@attrs.frozen(kw_only=True)
-class End:
-    """Asks a session to end; answered, into a buffer of 1, once everything that it owned is gone.
-
-    `CleanupIncomplete` is the answer where something of it could not be removed.
-    """
-
-    reason: EndReason
-    reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
-
-
-@attrs.define(eq=False, kw_only=True)
-class Caller:
-    """Whoever waits for a session: where to answer, into a buffer of 1, and until when, on Trio's clock."""
-
-    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
-    deadline: float
-    _has_left: bool = attrs.field(default=False, init=False)
-    _on_leaving: Callable[[], None] | None = attrs.field(default=None, init=False)
-
-    @property
-    def has_left(self) -> bool:
-        """Whether nobody waits any more."""
-        return self._has_left
-
-    def leave(self) -> None:
-        """Say that nobody waits any more, and nobody took the answer."""
-        self._has_left = True
-        if self._on_leaving is not None:
-            self._on_leaving()
-
-    def when_left(self, act: Callable[[], None]) -> None:
-        """Have `act` called when, or if already, nobody waits any more. It replaces an earlier one."""
-        self._on_leaving = act
-        if self._has_left:
-            act()
-
-
-@attrs.frozen(kw_only=True)
-class Claim:
-    """Gives a warm session to a caller; answered, into a buffer of 1, once it has shown that it is fit.
-
-    If it has not, the channel is closed unanswered, and the caller is still to be served by another. So it is
-    if the caller has left by then: the session stays warm.
-    """
-
-    caller: Caller
-    reply_to: trio.MemorySendChannel[bool]
-
-
-# Made once: what stands in the brackets costs more to look up than the channel to open.
+# Made once: subscripting the generic is slower than opening the channel.
 _open_mailbox = trio.open_memory_channel[End | Claim]
 
 

@@ -4,9 +4,9 @@ import attrs
 import outcome
 import trio
 
+from actors.commands import Caller
 from actors.lifecycle import SessionInfo
 from actors.ports import Owned
-from actors.session import Caller
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,7 @@ import trio
 
 from actors.admission import Admission
 from actors.bulkhead import contain
+from actors.commands import Caller, Claim, End, SessionSpec
 from actors.errors import (
     CapacityExhausted,
     CleanupIncomplete,
@@ -20,7 +21,7 @@ from actors.errors import (
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.ports import Owned, World
-from actors.session import Caller, Claim, End, SessionActor, SessionSpec
+from actors.session import SessionActor
 from actors.verdict.detector import LoginDetector
 from supervisor.answering import answer, answering
 from supervisor.config import SupervisorConfig

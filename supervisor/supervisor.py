@@ -8,10 +8,10 @@ import attrs
 import outcome
 import trio
 
+from actors.commands import Caller
 from actors.errors import GreenroomError, SupervisorStopped
 from actors.lifecycle import SessionInfo
 from actors.ports import World
-from actors.session import Caller
 from supervisor.config import SupervisorConfig
 from supervisor.events import EventStream, Subscriber
 from supervisor.idempotency import KeyedCreations

@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.admission import Admission
+from actors.commands import Caller, End, SessionSpec
 from actors.errors import CleanupIncomplete, CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.resources import Budget, Usage
-from actors.session import CLOSE_GRACE_S, Caller, End, SessionActor, SessionSpec
+from actors.session import CLOSE_GRACE_S, SessionActor
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
 from actors.verdict.detector import LoginDetector

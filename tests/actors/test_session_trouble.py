@@ -9,6 +9,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from actors.commands import End
 from actors.errors import (
     CleanupIncomplete,
     CloneFailed,
@@ -18,7 +19,7 @@ from actors.errors import (
     ProfileLocked,
 )
 from actors.lifecycle import EndReason, SessionState
-from actors.session import SAMPLE_S, End, SessionActor
+from actors.session import SAMPLE_S, SessionActor
 from actors.testing import FakeBrowser, FakeWorld
 from actors.verdict import LoginState
 from tests.actors.test_session import CREATING, Session, open_session, reach, stuck_in

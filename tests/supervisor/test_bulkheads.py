@@ -10,7 +10,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors import session
+from actors.commands import End
 from actors.errors import CleanupIncomplete, CloneFailed
 from actors.session import SessionActor
 from actors.testing import FakeWorld
@@ -132,7 +132,7 @@ async def test_end_that_can_not_be_forwarded_is_answered_with_that(
         async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
             first = await supervisor.create_session()
             with monkeypatch.context() as patch:
-                patch.setattr(trio.MemorySendChannel, "send", _failing_for(session.End))
+                patch.setattr(trio.MemorySendChannel, "send", _failing_for(End))
                 with pytest.raises(InternalFailure):
                     await end_first(supervisor)
             await assert_well(supervisor, first=first.id)
