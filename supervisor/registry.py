@@ -134,6 +134,7 @@ class Registry:
                 self._nursery.start_soon(self._find_leaks, reply_to)
             case Drain(grace_s=grace_s, reply_to=reply_to):
                 self._draining = True
+                self._tell_change()
                 self._nursery.start_soon(self._drain, grace_s, reply_to)
             case GetSession(session_id=session_id, reply_to=reply_to):
                 answer(reply_to, outcome.Value(self._find(session_id)))
