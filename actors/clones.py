@@ -58,6 +58,14 @@ class LedgeredProfiles:
             return False
         return version == clone.version
 
+    async def current_version(self) -> str:
+        """See `ports.Profiles`."""
+        return await in_thread(Purpose.MASTER, self.cloner.look_at_version)
+
+    async def place_problem(self) -> str | None:
+        """See `ports.Profiles`."""
+        return await self.ledger.problem()
+
 
 async def _measure(clone: Clone) -> int:
     """Return what a clone takes on disk, or 0 where the disk does not say so in time."""

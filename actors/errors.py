@@ -14,7 +14,8 @@ from actors.verdict import Verdict
 class GreenroomError(Exception):
     """Root of every error that Greenroom raises on purpose.
 
-    `id` names this one occurrence, in the log and in answers that must not say more.
+    `id` names this one occurrence, in the log and in answers that must not say more. `session_id`, and
+    `phase`, the state it was in, are set where there was a session.
     """
 
     reason: ClassVar[EndReason] = EndReason.FAILED
@@ -23,6 +24,8 @@ class GreenroomError(Exception):
         super().__init__(message)
         self.detail = detail
         self.id = uuid.uuid4().hex[:12]
+        self.session_id: str | None = None
+        self.phase: str | None = None
 
 
 class NotLoggedIn(GreenroomError):
@@ -94,6 +97,14 @@ class BrowserLost(GreenroomError):
     """The browser or its host died, stalled, or spoke garbage."""
 
     reason = EndReason.BROWSER_LOST
+
+
+class CleanupIncomplete(GreenroomError):
+    """A session has ended, but something that it owned is still there; `left` names its kinds, not places."""
+
+    def __init__(self, left: tuple[str, ...]) -> None:
+        super().__init__(f"The session has ended, but could not be cleaned up; left: {', '.join(left)}")
+        self.left = left
 
 
 class InternalFailure(GreenroomError):

@@ -52,12 +52,16 @@ class ProcessCount:
 
 @attrs.frozen(kw_only=True)
 class Receipt:
-    """What the end of a session did. `bytes_freed` is the disk space of its clone."""
+    """What the end of a session did. `bytes_freed` is the disk space of its clone.
+
+    `left` names the kinds of what could not be cleaned up: that should be none.
+    """
 
     reason: EndReason
     phase_ms: Mapping[str, int]
     processes: ProcessCount
     bytes_freed: int
+    left: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +71,8 @@ class SessionInfo:
     `phase_ms` holds whole milliseconds spent per state, in order; the state the session is in counts up to
     the moment of the snapshot. `expires_at` is None until the session is live, `verdict` None until it was
     judged, `reason` None until it is ending, `receipt` None until it has ended. `usage` is the last sample.
-    `is_requested` is false for a session launched ahead that nobody has asked for.
+    `is_requested` is false for a session launched ahead that nobody has asked for. `profile_version` tells
+    the state of the master profile that it was cloned from, None until it is.
     """
 
     id: str
@@ -80,3 +85,4 @@ class SessionInfo:
     usage: Usage | None = None
     receipt: Receipt | None = None
     is_requested: bool = True
+    profile_version: str | None = None

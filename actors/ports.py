@@ -27,6 +27,12 @@ class Profiles(Protocol):
     async def is_current(self, clone: "Clone") -> bool:
         """Return whether a clone made now could be made, and would be the same."""
 
+    async def current_version(self) -> str:
+        """Return the version that a clone made now would have. Raises what `open_clone` does on entering."""
+
+    async def place_problem(self) -> str | None:
+        """Return why clones could not be made whatever the master is, without a path, or None."""
+
 
 @attrs.define(eq=False)
 class Clone:
@@ -122,6 +128,22 @@ class Owned:
     entries: tuple[str, ...] = ()
     hosts: frozenset[str] = frozenset()
 
+    def kinds_of(self, session: str) -> tuple[str, ...]:
+        """Return the kinds of what there is of one session."""
+        kinds = {"processes": any(process.session == session for process in self.processes)}
+        for directory in self.directories:
+            if directory.session == session:
+                kinds["clone" if directory.name == session else "scratch"] = True
+        kinds["ledger entry"] = session in self.entries
+        return tuple(kind for kind, is_there in kinds.items() if is_there)
+
+
+class Site(Protocol):
+    """The site that sessions open, or the proxy on the way to it."""
+
+    async def reach(self) -> None:
+        """Return if it takes a connection; nothing is asked of it. Raises `UpstreamUnreachable`."""
+
 
 class Estate(Protocol):
     """Knows what is owned."""
@@ -144,8 +166,9 @@ class Browsers(Protocol):
 
 @attrs.frozen(kw_only=True)
 class World:
-    """What sessions are made of, and who can tell what of it there is."""
+    """What sessions are made of and go to, and who can tell what of it there is."""
 
     profiles: Profiles
     browsers: Browsers
     estate: Estate
+    site: Site

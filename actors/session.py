@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -11,11 +11,14 @@ import structlog
 import trio
 
 from actors.admission import Admission, Place
+from actors.bulkhead import as_error, report
+from actors.commands import Caller, Claim, End, SessionSpec
 from actors.errors import (
     BrowserLost,
+    CleanupIncomplete,
+    CloneFailed,
     CreationTimedOut,
     GreenroomError,
-    InternalFailure,
     NotLoggedIn,
     OverBudget,
     SessionDeleted,
@@ -24,9 +27,8 @@ from actors.errors import (
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.ports import Browser, Clone, World
-from actors.resources import Budget, Usage
+from actors.resources import Usage
 from actors.verdict import LoginState, Verdict
-from actors.verdict.detector import LoginDetector
 
 # A creation answers at most this long after its deadline, cleaned up or not.
 ANSWER_GRACE_S = 0.9
@@ -36,68 +38,15 @@ CLOSE_GRACE_S = 5.0
 SAMPLE_S = 5.0
 # How long a warm session may take to show that it is fit to be handed out.
 FITNESS_S = 1.0
+# How long to look for what a failed cleanup has left.
+_SURVEY_S = 5.0
 
 _POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
 
 _log = structlog.get_logger("greenroom.session")
 
 
-@attrs.frozen(kw_only=True)
-class SessionSpec:
-    """What one session is to be. Times are seconds."""
-
-    id: str
-    url: str
-    headless: bool
-    creation_timeout_s: float
-    max_duration_s: float
-    warm_max_age_s: float
-    detector: LoginDetector
-    budget: Budget
-
-
-@attrs.frozen(kw_only=True)
-class End:
-    """Asks a session to end; answered, into a buffer of 1, once everything that it owned is gone."""
-
-    reason: EndReason
-    reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
-
-
-@attrs.define(eq=False, kw_only=True)
-class Caller:
-    """Whoever waits for a session: where to answer, into a buffer of 1, and until when, on Trio's clock."""
-
-    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
-    deadline: float
-    _has_left: bool = attrs.field(default=False, init=False)
-    _on_leaving: Callable[[], None] | None = attrs.field(default=None, init=False)
-
-    def leave(self) -> None:
-        """Say that nobody waits any more, and nobody took the answer."""
-        self._has_left = True
-        if self._on_leaving is not None:
-            self._on_leaving()
-
-    def when_left(self, act: Callable[[], None]) -> None:
-        """Have `act` called when, or if already, nobody waits any more."""
-        self._on_leaving = act
-        if self._has_left:
-            act()
-
-
-@attrs.frozen(kw_only=True)
-class Claim:
-    """Gives a warm session to a caller; answered, into a buffer of 1, once it has shown that it is fit.
-
-    If it has not, the channel is closed unanswered, and the caller is still to be served by another.
-    """
-
-    caller: Caller
-    reply_to: trio.MemorySendChannel[bool]
-
-
-# Made once: what stands in the brackets costs more to look up than the channel to open.
+# Made once: subscripting the generic is slower than opening the channel.
 _open_mailbox = trio.open_memory_channel[End | Claim]
 
 
@@ -119,19 +68,22 @@ class SessionActor:
     off_shelf: trio.Event = attrs.field(factory=trio.Event, init=False)
     _inbox: trio.MemoryReceiveChannel[End | Claim] = attrs.field(init=False)
     _state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
+    _ended_in: SessionState | None = attrs.field(default=None, init=False)
     _reason: EndReason | None = attrs.field(default=None, init=False)
     _error: GreenroomError | None = attrs.field(default=None, init=False)
     _verdict: Verdict | None = attrs.field(default=None, init=False)
     _created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
     _expires_at: datetime | None = attrs.field(default=None, init=False)
     _usage: Usage | None = attrs.field(default=None, init=False)
+    _may_leave: bool = attrs.field(default=False, init=False)
+    _left: tuple[str, ...] = attrs.field(default=(), init=False)
     _receipt: Receipt | None = attrs.field(default=None, init=False)
     _clone: Clone | None = attrs.field(default=None, init=False)
     _browser: Browser | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
     _phase_s: dict[SessionState, float] = attrs.field(factory=dict, init=False)
     _life: trio.CancelScope = attrs.field(init=False)
-    _shelf: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _shelf: trio.CancelScope = attrs.field(init=False)
     _claim: Claim | None = attrs.field(default=None, init=False)
     _beside: trio.Nursery = attrs.field(init=False)
     _settled: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -191,6 +143,7 @@ class SessionActor:
             usage=self._usage,
             receipt=self._receipt,
             is_requested=self.caller is not None,
+            profile_version=self._clone.version if self._clone else None,
         )
 
     async def run(self) -> None:
@@ -199,35 +152,43 @@ class SessionActor:
         Never raises: failures are answered and published. Whatever happens, cancellation included, the
         browser and the clone are gone when this returns.
         """
-        self._publish()
         try:
+            self._publish()
             async with trio.open_nursery() as self._beside:
-                self._beside.start_soon(self._read_mailbox)
+                self._beside.start_soon(self._contain, self._read_mailbox)
                 if self.caller is not None:
                     self._serve(self.caller)
                 try:
-                    with self._life:
+                    with self._life, self._noting_failure():
                         await self._live()
                 finally:
-                    self._write_receipt()
+                    await self._see_what_is_left()
                     self._enter(SessionState.ENDED)
                     self._beside.cancel_scope.cancel(reason="the session has ended")
+        except* Exception as group:
+            self.give_up(group)
         finally:
             self._answer(refused=True)
             self._close_channels()
+
+    def give_up(self, exc: Exception) -> None:
+        """Take the session for ended, and tell all who wait: what holds it together has itself failed."""
+        self._fail(exc)
+        self._enter_ending()
+        if self._state is not SessionState.ENDED:
+            self._enter(SessionState.ENDED)
+        self._answer(refused=True)
+        self._close_channels()
 
     def _serve(self, caller: Caller) -> None:
         """From now on, there is somebody who waits."""
         self.caller = caller
         caller.when_left(lambda: self._end(EndReason.CALLER_LEFT))
-        self._beside.start_soon(self._answer_in_time, caller)
+        self._beside.start_soon(self._contain, self._answer_in_time, caller)
 
     async def _live(self) -> None:
         is_ahead = self.caller is None
-        with (
-            self._noting_failure(),
-            self.admission.place(deadline=self._life.deadline, is_patient=is_ahead) as place,
-        ):
+        with self.admission.place(deadline=self._life.deadline, is_patient=is_ahead) as place:
             async with self.world.profiles.open_clone(self.spec.id) as clone:
                 self._clone = clone
                 await self._stand_in_line(place)
@@ -252,7 +213,7 @@ class SessionActor:
 
     async def _use(self, browser: Browser, clone: Clone, place: Place) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_use, browser, clone)
+            nursery.start_soon(self._contain, self._watch_use, browser, clone)
             with self._noting_failure():
                 await browser.launch(clone.path, headless=self.spec.headless)
                 with contextlib.ExitStack() as hurrying:
@@ -274,18 +235,29 @@ class SessionActor:
         await browser.rehearse(self.spec.url)
         self._life.deadline = trio.current_time() + self.spec.warm_max_age_s
         self._enter(SessionState.WARM)
-        with self._shelf:
+        claim: Claim | None = None
+        while claim is None:
+            claim = await self._next_claim(browser, clone)
+        self._created_at = datetime.now(UTC)
+        self._life.deadline = claim.caller.deadline
+        self._serve(claim.caller)
+        self.off_shelf.set()
+        claim.reply_to.send_nowait(True)
+
+    async def _next_claim(self, browser: Browser, clone: Clone) -> Claim | None:
+        """Wait for a claim and return it, or None if its caller has left by the time that all is well."""
+        with trio.CancelScope() as self._shelf:
             await browser.wait_lost()
         if (claim := self._claim) is None:
             raise RuntimeError("the wait ended without a claim")
         if not await self._is_fit(browser, clone):
             self._end(EndReason.DISCARDED)
             await trio.lowlevel.checkpoint()
-        self._created_at = datetime.now(UTC)
-        self._life.deadline = claim.caller.deadline
-        self._serve(claim.caller)
-        self.off_shelf.set()
-        claim.reply_to.send_nowait(True)
+        if not claim.caller.has_left:
+            return claim
+        self._claim = None
+        claim.reply_to.close()
+        return None
 
     async def _is_fit(self, browser: Browser, clone: Clone) -> bool:
         """Return whether the browser answers, and the master profile is what it was."""
@@ -295,21 +267,29 @@ class SessionActor:
         return False
 
     async def _watch_use(self, browser: Browser, clone: Clone) -> None:
-        """Sample what the session uses, and end it when that is too much, or nobody could use it any more."""
-        breach: str | None = None
-        while breach is None:
+        """Sample what the session uses, and end it when that is too much, or nobody could use it any more.
+
+        A sample that fails, as without a thread or a file descriptor left, is only missing.
+        """
+        is_failing = False
+        while self._reason is None:
             await trio.sleep(SAMPLE_S)
-            if self.is_warm and not await self.world.profiles.is_current(clone) and self.is_warm:
-                self._end(EndReason.DISCARDED)
-                return
             try:
-                self._usage = await browser.measure(clone.path)
-            except OSError as exc:  # such as no file descriptor left: the next sample may succeed
-                _log.warning("a sample can't be taken", session_id=self.spec.id, detail=str(exc))
-                continue
-            breach = self.spec.budget.breach(self._usage)
-        self._fail(OverBudget(breach))
-        self._life.cancel(reason="the session is over its budget")
+                await self._sample(browser, clone)
+                is_failing = False
+            except Exception as exc:
+                if not is_failing:
+                    report(_log.warning, "samples can't be taken", session_id=self.spec.id, detail=repr(exc))
+                is_failing = True
+
+    async def _sample(self, browser: Browser, clone: Clone) -> None:
+        if self.is_warm and not await self.world.profiles.is_current(clone) and self.is_warm:
+            self._end(EndReason.DISCARDED)
+            return
+        self._usage = await browser.measure(clone.path)
+        if breach := self.spec.budget.breach(self._usage):
+            self._fail(OverBudget(breach))
+            self._life.cancel(reason="the session is over its budget")
 
     async def _create(self, browser: Browser) -> None:
         self._enter(SessionState.NAVIGATING)
@@ -329,7 +309,28 @@ class SessionActor:
         with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
             await browser.close()
 
+    async def _see_what_is_left(self) -> None:
+        """Look at the machine itself if cleaning up may have left something there."""
+        if not (self._may_leave or (self._clone and self._clone.left)):
+            return
+        self._left = ("unknown",)
+        with trio.move_on_after(_SURVEY_S, shield=True):
+            try:
+                self._left = (await self.world.estate.survey()).kinds_of(self.spec.id)
+            except Exception as exc:
+                report(_log.warning, "what is left can't be told", session_id=self.spec.id, detail=repr(exc))
+        if self._left:
+            report(_log.error, "cleaning up has left something", session_id=self.spec.id, left=self._left)
+
     # What goes on beside the session's own life
+
+    async def _contain(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run `task`; what it raises is the end of the session, and of nothing else."""
+        try:
+            await task(*args)
+        except Exception as exc:
+            self._fail(exc)
+            self._life.cancel(reason="the session has failed")
 
     async def _read_mailbox(self) -> None:
         async for message in self._inbox:
@@ -365,7 +366,8 @@ class SessionActor:
         try:
             self.caller.reply_to.send_nowait(answer)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._end(EndReason.CALLER_LEFT)
+            if not refused:
+                self._end(EndReason.CALLER_LEFT)
 
     # Reasons to end: the first one stays
 
@@ -379,17 +381,30 @@ class SessionActor:
         """End the session with what goes wrong in the block, and on leaving it in any way enter ENDING."""
         try:
             yield
-        except Exception as exc:  # the one place at which a session's failure is caught
-            self._fail(exc)
+        except* Exception as group:  # the one place at which a session's failure is caught
+            self._fail(group)
         finally:
             self._enter_ending()
 
     def _fail(self, exc: Exception) -> None:
-        error = exc if isinstance(exc, GreenroomError) else InternalFailure(exc)
-        if self._error is None and self._reason is None:
+        """End the session with an error, or log it where that is no news any more."""
+        error = self._in_session(as_error(exc))
+        is_cleaning = self._state is SessionState.ENDING
+        self._may_leave |= is_cleaning or isinstance(error, CloneFailed)
+        if self._reason is None:
             self._error, self._reason = error, error.reason
-        else:
-            _log.error("cleaning up failed", session_id=self.spec.id, error=str(error), detail=error.detail)
+            return
+        log, event = (
+            (_log.error, "cleaning up failed") if is_cleaning else (_log.debug, "failed while ending")
+        )
+        report(
+            log,
+            event,
+            session_id=self.spec.id,
+            error=str(error),
+            detail=error.detail,
+            exc_info=error.__cause__,
+        )
 
     def _enter_ending(self) -> None:
         if self._state in {SessionState.ENDING, SessionState.ENDED}:
@@ -403,6 +418,7 @@ class SessionActor:
                 self._reason = EndReason.EXPIRED if self._expires_at else EndReason.CREATION_TIMEOUT
         if self._claim is not None and self.caller is None:
             self._claim.reply_to.close()  # at once: the caller is not to wait for this one's end
+        self._ended_in = self._state
         self._enter(SessionState.ENDING)
 
     def _refusal(self) -> GreenroomError:
@@ -410,28 +426,37 @@ class SessionActor:
             return self._error
         match self._reason:
             case EndReason.DELETED:
-                return SessionDeleted("The session was deleted while it was being created")
+                error: GreenroomError = SessionDeleted("The session was deleted while it was being created")
             case EndReason.SHUTDOWN:
-                return SupervisorStopped()
+                error = SupervisorStopped()
             case _:
-                return CreationTimedOut(self.spec.creation_timeout_s)
+                error = CreationTimedOut(self.spec.creation_timeout_s)
+        return self._in_session(error)
+
+    def _in_session(self, error: GreenroomError) -> GreenroomError:
+        """Say in an error which session it is about, and what that was doing."""
+        error.session_id, error.phase = self.spec.id, (self._ended_in or self._state).value
+        return error
 
     # Bookkeeping
-
-    def _write_receipt(self) -> None:
-        info = self.info()
-        self._receipt = Receipt(
-            reason=info.reason or EndReason.FAILED,
-            phase_ms=info.phase_ms,
-            processes=ProcessCount() if self._browser is None else self._browser.ended,
-            bytes_freed=0 if self._clone is None else self._clone.freed_bytes,
-        )
 
     def _enter(self, state: SessionState) -> None:
         now = trio.current_time()
         self._phase_s[self._state] = now - self._phase_started
         self._state, self._phase_started = state, now
+        if state is SessionState.ENDED:
+            self._receipt = self._make_receipt()
         self._publish()
+
+    def _make_receipt(self) -> Receipt:
+        info = self.info()
+        return Receipt(
+            reason=info.reason or EndReason.FAILED,
+            phase_ms=info.phase_ms,
+            processes=ProcessCount() if self._browser is None else self._browser.ended,
+            bytes_freed=0 if self._clone is None else self._clone.freed_bytes,
+            left=self._left,
+        )
 
     def _publish(self) -> None:
         self.publish(SessionEvent(session=self.info(), error=self._error))
@@ -442,5 +467,12 @@ class SessionActor:
         if self.caller is not None:
             self.caller.reply_to.close()
         for reply_to in self._end_replies:
-            with reply_to, contextlib.suppress(trio.BrokenResourceError):
-                reply_to.send_nowait(outcome.Value(None))
+            with reply_to, contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                reply_to.send_nowait(self._end_answer())
+
+    def _end_answer(self) -> outcome.Maybe[None]:
+        if not self._left:
+            return outcome.Value(None)
+        error = CleanupIncomplete(self._left)
+        error.session_id, error.phase = self.spec.id, SessionState.ENDING.value
+        return outcome.Error(error)

@@ -23,8 +23,9 @@ from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, S
 class FakeWorld:
     """Profiles and browsers that do what they are told. Times are seconds; `math.inf` means for ever.
 
-    Each of `clone_error`, `launch_error` and `navigate_error` is raised at the end of that step. `clones` and
-    `browsers` hold what exists now: both are empty when nothing was left behind. Set `page` for the verdict,
+    Each of `clone_error`, `launch_error` and `navigate_error` is raised at the end of that step,
+    `sample_error` whenever something is looked at besides. `clones` and `browsers` hold what exists now: both
+    are empty when nothing was left behind; with `keeps_clones` clones are. Set `page` for the verdict,
     `version` for what the master profile is: clones made before are not current any more.
     """
 
@@ -41,6 +42,12 @@ class FakeWorld:
     launch_error: Exception | None = None
     navigate_error: Exception | None = None
     remove_error: GreenroomError | None = None
+    keeps_clones: bool = False
+    sample_error: Exception | None = None
+    survey_s: float = 0
+    reach_s: float = 0
+    site_error: GreenroomError | None = None
+    no_place: str | None = None
     usage: Usage = attrs.field(
         factory=lambda: Usage(memory_bytes=700 << 20, processes=2, disk_bytes=40 << 20)
     )
@@ -50,7 +57,7 @@ class FakeWorld:
     @property
     def world(self) -> World:
         """This, as what the actor takes."""
-        return World(profiles=self, browsers=self, estate=self)
+        return World(profiles=self, browsers=self, estate=self, site=self)
 
     @contextlib.asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
@@ -63,15 +70,30 @@ class FakeWorld:
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(self.remove_s)
-            self.clones.remove(session_id)
-            clone.freed_bytes = self.usage.disk_bytes
+            if not self.keeps_clones:
+                self.clones.remove(session_id)
+                clone.freed_bytes = self.usage.disk_bytes
             if self.remove_error is not None:
                 raise self.remove_error
 
     async def is_current(self, clone: Clone) -> bool:
         """See `ports.Profiles`: false, too, when cloning would fail now."""
-        await trio.lowlevel.checkpoint()
+        await _take(0, self.sample_error)
         return clone.version == self.version and self.clone_error is None
+
+    async def current_version(self) -> str:
+        """See `ports.Profiles`."""
+        await _take(0, self.sample_error or self.clone_error)
+        return self.version
+
+    async def place_problem(self) -> str | None:
+        """See `ports.Profiles`."""
+        await _take(0, self.sample_error)
+        return self.no_place
+
+    async def reach(self) -> None:
+        """Take the world's `reach_s`, then raise its `site_error`, if any."""
+        await _take(self.reach_s, self.site_error)
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator["FakeBrowser"]:
@@ -85,7 +107,13 @@ class FakeWorld:
             browser.end()
 
     async def survey(self) -> Owned:
-        """See `ports.Estate`: two processes a browser, one directory a clone."""
+        """See `ports.Estate`: two processes a browser, one directory a clone, all after `survey_s`."""
+        await _take(self.survey_s / 2, self.sample_error)
+        owned = self._survey()
+        await _take(self.survey_s / 2, None)
+        return owned
+
+    def _survey(self) -> Owned:
         processes = [
             OwnedProcess(pid=2 * number + half, name=name, session=session)
             for number, session in enumerate(self.browsers, start=1)
@@ -150,7 +178,7 @@ class FakeBrowser:
 
     async def measure(self, clone: Path) -> Usage:  # noqa: ARG002  # likewise
         """Return the world's `usage`."""
-        await trio.lowlevel.checkpoint()
+        await _take(0, self.world.sample_error)
         return self.world.usage
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from actors.errors import (
     BrowserLost,
     CapacityExhausted,
+    CleanupIncomplete,
     CloneFailed,
     CreationTimedOut,
     EngineUnavailable,
@@ -24,17 +25,21 @@ from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
+from supervisor.self_check import Check, Health, Subject
 from supervisor.supervisor import Supervisor, open_supervisor
 
 __all__ = [
     "BrowserLost",
     "CapacityExhausted",
+    "Check",
+    "CleanupIncomplete",
     "CloneFailed",
     "CreationTimedOut",
     "EndReason",
     "EngineUnavailable",
     "EventStream",
     "GreenroomError",
+    "Health",
     "InternalFailure",
     "LoginReason",
     "LoginState",
@@ -49,6 +54,7 @@ __all__ = [
     "SessionInfo",
     "SessionNotFound",
     "SessionState",
+    "Subject",
     "Supervisor",
     "SupervisorConfig",
     "SupervisorStopped",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import attrs
 import structlog
 
+from actors.bulkhead import report
 from actors.events import SessionEvent
 
 Subscriber = Callable[[SessionEvent], None]
@@ -17,8 +18,9 @@ _log = structlog.get_logger("greenroom.events")
 class EventStream:
     """Hands each event to all subscribers, in the order of their subscription, before `publish` returns.
 
-    Subscribers must be quick and must not block: a live view puts events into a buffer of its own. One that
-    raises is logged and keeps neither the others nor the session from going on.
+    Subscribers must be quick and must not block, or everything waits for them: a live view puts events into a
+    buffer of its own. One that raises is logged and keeps neither the others nor the session from going on,
+    unless it demands the end of the program.
     """
 
     _subscribers: list[Subscriber] = attrs.field(factory=list, init=False)
@@ -33,9 +35,11 @@ class EventStream:
             self._subscribers.remove(subscriber)
 
     def publish(self, event: SessionEvent) -> None:
-        """Tell all subscribers. Never raises."""
+        """Tell all subscribers. Raises nothing but `KeyboardInterrupt` and `SystemExit`."""
         for subscriber in tuple(self._subscribers):
             try:
                 subscriber(event)
-            except Exception:
-                _log.exception("an event subscriber failed", session_id=event.session.id)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # such as another framework's cancellation, which is none here
+                report(_log.exception, "an event subscriber failed", session_id=event.session.id)

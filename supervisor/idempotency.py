@@ -4,8 +4,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 import attrs
+import structlog
 import trio
 
+from actors.bulkhead import contain
 from actors.errors import (
     CapacityExhausted,
     GreenroomError,
@@ -20,6 +22,8 @@ KEEP_S = 15 * 60
 KEEP = 10_000
 # These did nothing: whoever asks again is to be served.
 _UNDONE = (CapacityExhausted, Overloaded, ResourcesExhausted, SupervisorStopped)
+
+_log = structlog.get_logger("greenroom.supervisor")
 
 
 @attrs.define(eq=False)
@@ -78,9 +82,9 @@ class KeyedCreations:
             with creation.scope:
                 creation.session = await self.create()
                 self._creations.setdefault(key, creation)  # if all have just left: one may come again
-        except GreenroomError as exc:
-            creation.error = exc
-            if isinstance(exc, _UNDONE):
+        except Exception as exc:
+            creation.error = contain(exc, _log, "a creation with a key failed")
+            if isinstance(creation.error, _UNDONE):
                 self._drop(key, creation)
         finally:
             creation.done_at = trio.current_time()

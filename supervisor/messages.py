@@ -4,9 +4,9 @@ import attrs
 import outcome
 import trio
 
+from actors.commands import Caller
 from actors.lifecycle import SessionInfo
 from actors.ports import Owned
-from actors.session import Caller
 
 
 @attrs.frozen(kw_only=True)
@@ -31,10 +31,18 @@ class CreateSession:
 
     caller: Caller
 
+    @property
+    def reply_to(self) -> trio.MemorySendChannel[outcome.Maybe[SessionInfo]]:
+        """Where the caller waits."""
+        return self.caller.reply_to
+
 
 @attrs.frozen(kw_only=True)
 class EndSession:
-    """Asks for the end of a session; answered when everything that it owned is gone."""
+    """Asks for the end of a session; answered when everything that it owned is gone.
+
+    `CleanupIncomplete` is the answer where something of it could not be removed.
+    """
 
     session_id: str
     reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
@@ -71,9 +79,13 @@ class FindLeaks:
 
 @attrs.frozen(kw_only=True)
 class Drain:
-    """Asks to take no new session, give up those being created, and end the live ones after `grace_s`."""
+    """Asks to take no new session, give up those being created, and end the live ones after `grace_s`.
+
+    Answered when none is left.
+    """
 
     grace_s: float
+    reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
 
 
 Message = CreateSession | EndSession | GetSession | ListSessions | TakeCensus | FindLeaks | Drain

@@ -6,9 +6,9 @@ import attrs
 import structlog
 import trio
 
+from actors.bulkhead import contain
 from actors.errors import NotLoggedIn, ProfileLocked
-from actors.events import SessionEvent
-from actors.lifecycle import EndReason, SessionState
+from actors.lifecycle import EndReason
 from actors.session import SessionActor
 
 # After so many failures in a row there is no further try, until some session is live.
@@ -62,26 +62,39 @@ class WarmShelf:
                 return actor
         return None
 
-    def hear(self, event: SessionEvent) -> None:
+    def put_back(self, actor: SessionActor) -> None:
+        """Put one that was taken back to where it was, the next to be taken, if it is still warm."""
+        if actor.is_warm:
+            self.kept.insert(0, actor)
+
+    def hear_of_live(self) -> None:
         """Learn that some session went live: what kept others from it may be over."""
-        if event.session.state is SessionState.LIVE:
-            self._went_live.set()
-            self._went_live = trio.Event()
+        self._went_live.set()
+        self._went_live = trio.Event()
 
     async def _keep_one(self) -> None:
         failures = 0
         while True:
-            await self.room()
-            await trio.lowlevel.checkpoint_if_cancelled()  # nothing is started any more once this is to stop
-            actor = self.start()
-            self.kept.append(actor)
+            try:
+                failures = await self._keep_next(failures)
+            except Exception as exc:
+                contain(exc, _log, "keeping a warm session failed")
+                await trio.sleep(MAX_BACKOFF_S)
+
+    async def _keep_next(self, failures: int) -> int:
+        """Keep one as long as it can be claimed; return how many have failed in a row then."""
+        await self.room()
+        await trio.lowlevel.checkpoint_if_cancelled()  # nothing is started any more once this is to stop
+        actor = self.start()
+        self.kept.append(actor)
+        try:
             await actor.off_shelf.wait()
+        finally:
             if actor in self.kept:
                 self.kept.remove(actor)
-            if actor.caller is not None or actor.warm_s >= LASTED_S:
-                failures = 0
-            if actor.caller is None:
-                failures = await self._pause(actor, failures)
+        if actor.caller is not None:
+            return 0
+        return await self._pause(actor, 0 if actor.warm_s >= LASTED_S else failures)
 
     async def _pause(self, actor: SessionActor, failures: int) -> int:
         """Wait until a replacement makes sense; return how many have failed in a row."""

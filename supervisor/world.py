@@ -28,6 +28,7 @@ from actors.ledger import Ledger, open_ledger
 from actors.ports import World
 from actors.profile import ProfileCloner
 from actors.resources import Needs
+from actors.site import SiteAddress
 from supervisor.config import SupervisorConfig
 
 
@@ -62,6 +63,7 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
             profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
             browsers=pool,
             estate=RealEstate(ledger, lambda: pool.ids),
+            site=site_address(config),
         )
 
 
@@ -95,6 +97,14 @@ def real_browsers(config: SupervisorConfig) -> BrowserHosts:
     if hosts.sandbox is Sandbox.BUBBLEWRAP:
         hosts.look()
     return hosts
+
+
+def site_address(config: SupervisorConfig) -> SiteAddress:
+    """Return where browsers connect to: the proxy if there is one, else the site."""
+    name, url = ("The proxy", config.proxy) if config.proxy else ("The site", config.tiktok_url)
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return SiteAddress(name=name, host=parts.hostname or "", port=port)
 
 
 def parse_proxy(url: str) -> Proxy:

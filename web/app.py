@@ -25,6 +25,7 @@ from web.schemas import (
     Owned,
     Session,
     Success,
+    checks_of,
 )
 from web.settings import DaemonSettings
 
@@ -86,7 +87,9 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         """List the sessions that have not ended."""
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
         warm = (await supervisor.take_census()).warm
-        return _json(AllSessions(message=_count(sessions), sessions=sessions, warm=warm))
+        return _json(
+            AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=checks_of(supervisor))
+        )
 
     @app.get("/tiktok/session/<session_id>")
     @document_response(OneSession)
@@ -120,7 +123,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
     @document_response(Health)
     async def health() -> Response:
         """Tell that the daemon answers."""
-        return _json(Health())
+        return _json(Health(checks=checks_of(supervisor)))
 
 
 def _add_guards(app: QuartTrio, settings: DaemonSettings) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from actors.errors import (
     CapacityExhausted,
+    CleanupIncomplete,
     CreationTimedOut,
     GreenroomError,
     NotAProfile,
@@ -58,6 +59,7 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     Overloaded: _Answer(503, "OVERLOADED", "Too many sessions are being launched"),
     ResourcesExhausted: _Answer(503, "RESOURCES_EXHAUSTED", "Too little left for another session"),
     OverBudget: _Answer(503, "OVER_BUDGET", "Session is over its budget"),
+    CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
     SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
     SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),
     InvalidRequest: _Answer(422, "INVALID_REQUEST", "Invalid request"),

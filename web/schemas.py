@@ -6,6 +6,7 @@ from typing import Literal
 import attrs
 import msgspec
 
+import supervisor
 from actors import ports
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.verdict import LoginReason, LoginState, Method
@@ -31,12 +32,16 @@ class Processes(msgspec.Struct, kw_only=True):
 
 
 class Receipt(msgspec.Struct, kw_only=True):
-    """What the end of a session did; `bytes_freed` is the disk space of its clone."""
+    """What the end of a session did; `bytes_freed` is the disk space of its clone.
+
+    `left` names the kinds of what could not be cleaned up, normally none.
+    """
 
     reason: EndReason
     phase_ms: dict[str, int]
     processes: Processes
     bytes_freed: int
+    left: list[str]
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -93,14 +98,32 @@ class OneSession(Success, kw_only=True):
     viewer: str | None
 
 
+class Check(msgspec.Struct, kw_only=True):
+    """How something is without which no session goes live, and since when; `problem` says what is wrong."""
+
+    health: supervisor.Health
+    since: datetime
+    problem: str | None
+
+
+Checks = dict[str, Check]
+
+
+def checks_of(supervisor_: supervisor.Supervisor) -> Checks:
+    """Return the shape of what a supervisor knows of itself, by subject."""
+    return {subject.value: Check(**attrs.asdict(check)) for subject, check in supervisor_.checks.items()}
+
+
 class AllSessions(Success, kw_only=True):
     """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first.
 
-    `warm` counts those that nobody asked for yet: launched ahead, they wait for a request.
+    `warm` counts those that nobody asked for yet: launched ahead, they wait for a request. `checks` has what
+    would keep the next one from going live.
     """
 
     sessions: list[Session]
     warm: int
+    checks: Checks
 
 
 class OwnedProcess(msgspec.Struct, kw_only=True):
@@ -151,9 +174,10 @@ class Leaks(Success, kw_only=True):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """The answer to `GET /health`."""
+    """The answer to `GET /health`: the daemon is well. What else a session needs is in `checks`."""
 
     status: Literal["ok"] = "ok"
+    checks: Checks
 
 
 class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -201,4 +225,5 @@ def _receipt(info: SessionInfo) -> Receipt | None:
         phase_ms=dict(info.receipt.phase_ms),
         processes=Processes(**attrs.asdict(info.receipt.processes)),
         bytes_freed=info.receipt.bytes_freed,
+        left=list(info.receipt.left),
     )

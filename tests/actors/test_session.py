@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.admission import Admission
+from actors.commands import Caller, End, SessionSpec
 from actors.errors import (
     BrowserLost,
     CloneFailed,
@@ -30,7 +31,7 @@ from actors.errors import (
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.resources import Budget, Usage
-from actors.session import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, Caller, End, SessionActor, SessionSpec
+from actors.session import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, SessionActor
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
 from actors.verdict.detector import LoginDetector

@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.admission import Admission
-from actors.errors import CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
+from actors.commands import Caller, End, SessionSpec
+from actors.errors import CleanupIncomplete, CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.resources import Budget, Usage
-from actors.session import CLOSE_GRACE_S, Caller, End, SessionActor, SessionSpec
+from actors.session import CLOSE_GRACE_S, SessionActor
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
 from actors.verdict.detector import LoginDetector
@@ -45,6 +46,7 @@ WORLDS = st.fixed_dictionaries(
         "launch_error": ERRORS,
         "navigate_error": ERRORS,
         "remove_error": st.just(CloneFailed("It could not be removed")),
+        "sample_error": st.just(RuntimeError("can't start new thread")),
     },
 )
 DEEDS = st.sampled_from(["crash", "delete", "leave", "cancel", "grow"])
@@ -140,7 +142,12 @@ class Story:
             except trio.BrokenResourceError:
                 return
             self.deletions += 1
-            (await reply.receive()).unwrap()
+            answer = await reply.receive()
+            try:
+                answer.unwrap()
+            except CleanupIncomplete:  # it had to look, and could not
+                assert self.world.remove_error
+                assert self.world.sample_error
             assert (self.world.clones, self.world.browsers) == (set(), {})
             self.confirmed += 1
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +22,17 @@ from tests.chaos.matrix import CLOSE_S, NOTICE_S, Expected, Moment
 from tests.chaos.stage import Page
 from tests.chaos.trial import Result, Subject, check, count, observe, subject_at
 from tests.chaos.victims import Victim, find, host_of
-from tests.chaos.world import CREATION_S, POLL_S, Base, Trouble, add_ballast, wait_for
+from tests.chaos.world import CREATION_S, POLL_S, RUN, Base, Trouble, add_ballast, wait_for
+from tests.real.conftest import GREENROOM
 
 # A sample of what a session uses is taken every 5 s.
 _SAMPLE_S = 5.0
 _TMPFS_MB = 1400
 _LARGER_THAN_DISK = 800 << 20
+# How many daemons in a row are killed at the first thing that their sweep removes.
+_SWEEPS = 3
+_SWEEP_STARTS_S = 20.0
+_ABUSE_S = 15
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +85,8 @@ def singles() -> list[Single]:
         Single(
             moment="host stopped", victim="daemon", means="SIGKILL", run=_four_and_stopped_host_lose_daemon
         ),
+        Single(moment="sweep", victim="next daemons", means="SIGKILL", run=_sweep_killed),
+        Single(moment="live", victim="connections", means="abuse", run=_connections_abused),
     ]
 
 
@@ -255,7 +263,7 @@ def _no_descriptors(base: Base, sandbox: str, result: Result) -> None:
                 request.answer(1)
         process.rlimit(psutil.RLIMIT_NOFILE, (_soft, hard))
         result.expect(daemon.process.poll() is None, "the daemon has ended")
-        result.expect(daemon.get("/health") == {"status": "ok"}, "the daemon does not answer any more")
+        result.expect(daemon.get("/health")["status"] == "ok", "the daemon does not answer any more")
         _count_beside_second(lane, result, before)
 
 
@@ -318,6 +326,38 @@ def _four_lose_daemon(base: Base, sandbox: str, result: Result) -> None:
         sweep_after(lane, sandbox, result)
 
 
+def _sweep_killed(base: Base, sandbox: str, result: Result) -> None:
+    """Daemons that are killed while they sweep leave what they have not swept to the next one."""
+    with _four_live(base, sandbox) as lane:
+        result.seconds = kill_and_count(lane, result)
+        for _ in range(_SWEEPS):
+            _kill_in_sweep(lane)
+        result.end = f"{_SWEEPS} killed"
+        sweep_after(lane, sandbox, result)
+
+
+def _kill_in_sweep(lane: Lane) -> None:
+    """Start a daemon on a dead one's directory, and kill it when it has removed, or made, the first thing."""
+    clones = lane.daemon.clones_dir
+    before = _tree(clones)
+    config = lane.daemon.log.parent / "greenroom.toml"
+    env = {**os.environ, RUN: lane.base.run, "TMPDIR": str(lane.daemon.scratch)}
+    with lane.daemon.log.open("a") as log:
+        sweeper = subprocess.Popen(
+            [*GREENROOM, "serve", "--config", str(config)], stdout=subprocess.DEVNULL, stderr=log, env=env
+        )
+    try:
+        wait_for(lambda: _tree(clones) != before, _SWEEP_STARTS_S, "a sweep begins")
+    finally:
+        sweeper.kill()
+        sweeper.wait()
+
+
+def _tree(folder: Path) -> list[Path]:
+    """Return what there is of the daemons' directories, and what is in them."""
+    return sorted(folder.glob("*/*")) + sorted(folder.glob("*/ledger/*"))
+
+
 def _four_and_stopped_host_lose_daemon(base: Base, sandbox: str, result: Result) -> None:
     """A host that notices nothing any more ends with its daemon all the same, sandbox or not."""
     with _four_live(base, sandbox) as lane:
@@ -326,6 +366,27 @@ def _four_and_stopped_host_lose_daemon(base: Base, sandbox: str, result: Result)
         result.seconds = kill_and_count(lane, result)
         result.end = "-"
         sweep_after(lane, sandbox, result)
+
+
+def _connections_abused(base: Base, sandbox: str, result: Result) -> None:
+    """Whatever is done to connections, sessions live on, and the daemon answers others at once."""
+    with open_lane(base, sandbox) as lane:
+        daemon = lane.daemon
+        before = daemon.descriptors()
+        since = time.monotonic()
+        abuse = subprocess.run(
+            [sys.executable, "-m", "tests.web.abuse", f"127.0.0.1:{daemon.port}", str(_ABUSE_S)],
+            capture_output=True,
+            text=True,
+            timeout=4 * _ABUSE_S,
+            check=False,
+        )
+        result.seconds = time.monotonic() - since
+        result.end = abuse.stdout.strip()
+        result.expect(abuse.returncode == 0, f"abuse: {(abuse.stdout + abuse.stderr)[-300:]}")
+        result.expect(daemon.process.poll() is None, "the daemon has ended")
+        wait_for(lambda: daemon.descriptors() <= before + 1, 2 * _ABUSE_S, "descriptors come back")
+        _count_beside_second(lane, result, before)
 
 
 @contextlib.contextmanager

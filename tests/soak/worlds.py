@@ -21,7 +21,7 @@ from actors.ports import Browser, Clone, World
 from actors.profile import ProfileCloner
 from actors.resources import Needs
 from supervisor import SupervisorConfig
-from supervisor.world import RealWorld, open_hosts, open_world
+from supervisor.world import RealWorld, open_hosts, open_world, site_address
 from tests.soak import host
 from tests.soak.faults import OF_HOST, Cycle, Fault
 
@@ -66,6 +66,14 @@ class FaultyProfiles:
     async def is_current(self, clone: Clone) -> bool:
         """Tell whether a clone is what the master is."""
         return await self.profiles.is_current(clone)
+
+    async def current_version(self) -> str:
+        """Return what the master is."""
+        return await self.profiles.current_version()
+
+    async def place_problem(self) -> str | None:
+        """Return what is wrong with the place for clones."""
+        return await self.profiles.place_problem()
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +128,7 @@ async def open_faulty_world(
                 pool=real.browsers, cycles=cycles, struck=struck, browserless=browserless
             ),
             estate=real.estate,
+            site=real.site,
         )
         yield faulty, real
 
@@ -142,6 +151,7 @@ async def _open_browserless_world(config: SupervisorConfig) -> AsyncIterator[Rea
             profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
             browsers=pool,
             estate=RealEstate(ledger, lambda: pool.ids),
+            site=site_address(config),
         )
 
 

@@ -4,6 +4,7 @@ import errno
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.ports import Owned
@@ -23,7 +24,7 @@ async def test_survey_that_fails_is_an_error_of_that_question_alone(
 
     async with open_supervisor(SupervisorConfig(warm_sessions=0), world=FakeWorld().world) as supervisor:
         info = await supervisor.create_session()
-        with monkeypatch.context() as patch:
+        with monkeypatch.context() as patch, capture_logs():
             patch.setattr(FakeWorld, "survey", fail)
             with pytest.raises(InternalFailure):
                 await supervisor.find_leaks()

@@ -1,5 +1,6 @@
 """The supervisor under virtual time: many sessions, one that fails, no room, and the end of it all."""
 
+import asyncio
 import math
 import uuid
 from collections.abc import Awaitable, Callable
@@ -25,7 +26,7 @@ from supervisor import (
     SupervisorStopped,
     open_supervisor,
 )
-from supervisor.supervisor import KEEP_ENDED_S
+from supervisor.ended import KEEP_ENDED_S
 
 
 def config(**changes: object) -> SupervisorConfig:
@@ -231,12 +232,13 @@ async def test_exception_in_the_block_frees_everything_and_comes_out(autojump_cl
     assert (world.clones, world.browsers) == (set(), {})
 
 
-async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("failure", [RuntimeError("disk full"), asyncio.CancelledError(), GeneratorExit()])
+async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock, failure: BaseException) -> None:
     """A log or metric that raises is reported, and sessions and other subscribers go on."""
     heard: list[SessionState] = []
 
     def fail(_event: SessionEvent) -> None:
-        raise RuntimeError("disk full")
+        raise failure
 
     with capture_logs() as logs:
         async with open_supervisor(config(), world=FakeWorld().world, subscriber=fail) as supervisor:
@@ -304,3 +306,31 @@ async def test_leaks_are_what_belongs_to_no_session(autojump_clock: MockClock) -
         assert holdings.leaked.entries == ("forgotten",)
         world.clones.clear()
         world.clones.add(info.id)
+
+
+@pytest.mark.parametrize("moment", ["ends during", "begins during", "both"])
+async def test_session_that_ends_or_begins_while_leaks_are_looked_for_is_none(
+    autojump_clock: MockClock, moment: str
+) -> None:
+    """What was seen in a survey belonged to a session known at any time during it."""
+    world = FakeWorld(survey_s=10)
+    async with open_supervisor(config(), world=world.world) as supervisor, trio.open_nursery() as nursery:
+        leaked: list[tuple[object, ...]] = []
+
+        async def look() -> None:
+            holdings = await supervisor.find_leaks()
+            assert len(holdings.owned.processes) == 2
+            leaked.append(holdings.leaked.processes + holdings.leaked.directories + holdings.leaked.entries)
+
+        if moment == "ends during":
+            info = await supervisor.create_session()
+            await trio.sleep(1)
+        nursery.start_soon(look)
+        await trio.sleep(1)
+        if moment != "ends during":
+            info = await supervisor.create_session()
+        await trio.sleep(6)
+        if moment != "begins during":
+            await supervisor.end_session(info.id)
+        await trio.sleep(10)
+        assert leaked == [()]

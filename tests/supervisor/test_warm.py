@@ -16,6 +16,7 @@ from actors.verdict import LoginState
 from supervisor import (
     CapacityExhausted,
     EndReason,
+    InternalFailure,
     NotLoggedIn,
     SessionEvent,
     SessionState,
@@ -23,7 +24,9 @@ from supervisor import (
     SupervisorConfig,
     SupervisorStopped,
     open_supervisor,
+    registry,
 )
+from supervisor.messages import Census
 
 LAUNCH_S = 4.0
 
@@ -369,3 +372,99 @@ async def test_burst_with_warm_sessions_is_served_in_order(autojump_clock: MockC
             for _ in range(8):
                 nursery.start_soon(create)
     assert took == pytest.approx([0.2] * 2 + [4.2] * 2 + [8.2] * 2 + [12.2] * 2)
+
+
+async def test_caller_that_leaves_during_the_claim_leaves_the_session_warm(
+    autojump_clock: MockClock,
+) -> None:
+    """Nothing was loaded for it yet: the next request has it, without a launch."""
+    async with warmed() as its:
+        await its.until_warm()
+        [ahead] = its.world.browsers
+        its.world.probe_s = 0.5
+        for _ in range(3):
+            with trio.move_on_after(0.2):
+                await its.supervisor.create_session()
+            await trio.sleep(0.4)
+            assert await its.supervisor.take_census() == Census(sessions=0, warm=1)
+        info = await its.supervisor.create_session()
+        assert info.id == ahead
+        assert its.ends() == []
+
+
+async def test_session_given_back_ages_on_and_stays_known_to_the_shelf(autojump_clock: MockClock) -> None:
+    """It is replaced when it is too old, and can be discarded, like any other."""
+    async with warmed(warm_max_age=60) as its:
+        await its.until_warm()
+        [ahead] = its.world.browsers
+        its.world.probe_s = 0.5
+        with trio.move_on_after(0.2):
+            await its.supervisor.create_session()
+        await trio.sleep(30)
+        assert list(its.world.browsers) == [ahead]
+        await trio.sleep(40)
+        assert its.ends() == [EndReason.DISCARDED]
+        await its.until_warm()
+
+
+async def test_unfit_session_is_not_given_back(autojump_clock: MockClock) -> None:
+    """The caller has left when it turns out that the browser does not answer."""
+    async with warmed() as its:
+        await its.until_warm()
+        its.world.probe_s = math.inf
+        with trio.move_on_after(0.2):
+            await its.supervisor.create_session()
+        await trio.sleep(2)
+        its.world.probe_s = 0
+        assert its.ends() == [EndReason.DISCARDED]
+        await its.until_warm()
+
+
+async def test_caller_that_leaves_while_it_waits_for_room_costs_nobody_anything(
+    autojump_clock: MockClock,
+) -> None:
+    """It does not count from then on, and no warm session ends for it."""
+    world = FakeWorld(launch_s=LAUNCH_S, remove_s=20)
+    async with warmed(world, max_sessions=1) as its:
+        await its.until_warm()
+        world.version = "2"
+        with trio.move_on_after(3):
+            await its.supervisor.create_session()
+        await trio.sleep(0.1)
+        assert (await its.supervisor.take_census()).sessions == 0
+        await its.until_warm()
+        assert its.ends() == [EndReason.DISCARDED]
+
+
+async def test_claim_that_fails_leaves_the_session_to_the_next_request(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody foresaw on the way to it is no reason to lose it."""
+
+    async def fail(*_args: object) -> bool:
+        raise RuntimeError("can't start new thread")
+
+    async with warmed() as its:
+        await its.until_warm()
+        [ahead] = its.world.browsers
+        with monkeypatch.context() as patch, capture_logs():
+            patch.setattr(registry, "_claim", fail)
+            with pytest.raises(InternalFailure):
+                await its.supervisor.create_session()
+        assert (await its.supervisor.create_session()).id == ahead
+
+
+async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
+    autojump_clock: MockClock,
+) -> None:
+    """Whatever else changes meanwhile: the other session launched ahead goes on."""
+    world = FakeWorld(launch_s=20, remove_s=5)
+    async with warmed(world, max_sessions=2, warm_sessions=2) as its:
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(its.supervisor.create_session)
+            for _ in range(3):
+                await trio.sleep(1)
+                its.supervisor._self_check.on_turn()
+        assert its.ends() == [EndReason.SHUTDOWN]
+        await its.until_warm()

@@ -10,6 +10,7 @@ from werkzeug.exceptions import default_exceptions
 from actors.errors import (
     BrowserLost,
     CapacityExhausted,
+    CleanupIncomplete,
     CloneFailed,
     CreationTimedOut,
     EngineUnavailable,
@@ -60,6 +61,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     ),
     (OverBudget("too much"), (503, "OVER_BUDGET", "Session is over its budget")),
     (CapacityExhausted(4, retry_after_s=1), (503, "CAPACITY_EXHAUSTED", "No room for another session")),
+    (CleanupIncomplete(("clone",)), (500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up")),
     (SupervisorStopped(), (503, "DRAINING", "Greenroom is shutting down")),
     (SessionNotFound("some-id"), (404, "SESSION_NOT_FOUND", "Session not found")),
     (InvalidRequest("field"), (422, "INVALID_REQUEST", "Invalid request")),

@@ -396,7 +396,13 @@ async def test_list_shows_the_sessions_that_have_not_ended_oldest_first(front: F
     empty = await front.client.get(SESSIONS)
     assert (empty.status_code, empty.json()) == (
         200,
-        {"status": "success", "message": "0 sessions", "sessions": [], "warm": 0},
+        {
+            "status": "success",
+            "message": "0 sessions",
+            "sessions": [],
+            "warm": 0,
+            "checks": empty.json()["checks"],
+        },
     )
     first, second = await front.establish(), await front.establish()
     both = (await front.client.get(SESSIONS)).json()
@@ -428,6 +434,7 @@ async def test_delete_answers_204_only_when_browser_and_clone_are_gone() -> None
             "phase_ms": session["phase_ms"],
             "processes": {"politely": 2, "by_force": 0},
             "bytes_freed": 40 << 20,
+            "left": [],
         }
 
 
@@ -563,10 +570,43 @@ async def test_shutdown_during_a_creation_answers_503() -> None:
 
 
 async def test_health_says_ok(front: Front) -> None:
-    """Whoever watches the daemon gets a body that never changes."""
+    """Whoever watches the daemon learns that it is well, and what else a session needs."""
     response = await front.client.get("/health")
-    assert (response.status_code, response.content) == (200, b'{"status":"ok"}')
+    assert (response.status_code, response.json()["status"]) == (200, "ok")
+    assert set(response.json()["checks"]) == {"profile", "clones", "site", "login"}
     assert response.headers["Content-Type"] == "application/json"
+
+
+async def test_problem_is_shown_by_health_and_the_list() -> None:
+    """The daemon is well, and its site is not: nobody has to ask for a session to find out."""
+    problem = {"health": "problem", "problem": "The site can't be reached"}
+    world = FakeWorld(site_error=UpstreamUnreachable("The site can't be reached", detail="Errno 111"))
+    async with open_front(world) as front:
+        for path in ("/health", SESSIONS):
+            with trio.fail_after(10):
+                while (answer := await front.client.get(path)).json()["checks"]["site"][
+                    "health"
+                ] == "unknown":
+                    await trio.sleep(0.01)
+            assert answer.status_code == 200
+            shown = answer.json()["checks"]
+            assert shown["site"] == problem | {"since": shown["site"]["since"]}
+            assert shown["profile"]["problem"] is None
+
+
+async def test_delete_that_leaves_something_answers_500_and_says_what() -> None:
+    """Nobody is told by 204 that all is gone when it is not."""
+    world = FakeWorld(remove_error=CloneFailed("It can't be removed", detail="EBUSY"), keeps_clones=True)
+    async with open_front(world) as front:
+        path = await front.establish()
+        for _ in range(2):
+            answer = await front.client.delete(path)
+            assert (answer.status_code, answer.json()["message"]) == (500, "Session could not be cleaned up")
+            assert answer.json()["error_details"]["code"] == "CLEANUP_INCOMPLETE"
+            assert "clone" in answer.json()["error_details"]["details"]
+        session = (await front.client.get(path)).json()["session"]
+        assert session["receipt"]["left"] == ["clone", "ledger entry"]
+        world.clones.clear()
 
 
 async def test_leaks_shows_what_is_owned_and_what_belongs_to_no_session(front: Front) -> None:

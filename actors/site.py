@@ -1,0 +1,24 @@
+"""Where browsers connect to: the site, or the proxy before it."""
+
+import attrs
+import trio
+
+from actors.errors import UpstreamUnreachable
+
+
+@attrs.frozen(kw_only=True)
+class SiteAddress:
+    """A TCP address, and what to call it. Satisfies `ports.Site`."""
+
+    name: str
+    host: str
+    port: int
+
+    async def reach(self) -> None:
+        """Open a connection and close it; see `ports.Site`."""
+        try:
+            stream = await trio.open_tcp_stream(self.host, self.port)
+        except OSError as exc:
+            error = UpstreamUnreachable(f"{self.name} can't be reached", detail=str(exc))
+            raise error from exc
+        await trio.aclose_forcefully(stream)

@@ -1,0 +1,36 @@
+"""Whoever asks gets an answer, whatever becomes of the task that is to give it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TypeVar
+
+import outcome
+import structlog
+import trio
+
+from actors.bulkhead import contain
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("greenroom.supervisor")
+
+
+@contextlib.contextmanager
+def answering(reply_to: trio.MemorySendChannel[outcome.Maybe[T]], request: str) -> Iterator[None]:
+    """Answer with what the block raises; if it is cancelled, close `reply_to`, which tells whoever waits.
+
+    A block that comes to its end has answered, or left that to somebody else.
+    """
+    with contextlib.ExitStack() as unless_done:
+        unless_done.enter_context(reply_to)
+        try:
+            yield
+            unless_done.pop_all()
+        except* Exception as group:
+            answer(reply_to, outcome.Error(contain(group, _log, "a request failed", request=request)))
+
+
+def answer(reply_to: trio.MemorySendChannel[outcome.Maybe[T]], result: outcome.Maybe[T]) -> None:
+    """Give an answer to whoever still waits for it."""
+    with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
+        reply_to.send_nowait(result)

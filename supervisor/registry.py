@@ -1,0 +1,354 @@
+"""The supervisor's own task: who lives and who dies."""
+
+import contextlib
+import uuid
+
+import attrs
+import outcome
+import structlog
+import trio
+
+from actors.admission import Admission
+from actors.bulkhead import contain
+from actors.commands import Caller, Claim, End, SessionSpec
+from actors.errors import (
+    CapacityExhausted,
+    CleanupIncomplete,
+    CreationTimedOut,
+    Overloaded,
+    SupervisorStopped,
+)
+from actors.events import SessionEvent
+from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors.ports import Owned, World
+from actors.session import SessionActor
+from actors.verdict.detector import LoginDetector
+from supervisor.answering import answer, answering
+from supervisor.config import SupervisorConfig
+from supervisor.ended import EndedSessions
+from supervisor.events import EventStream
+from supervisor.messages import (
+    Census,
+    CreateSession,
+    Drain,
+    EndSession,
+    FindLeaks,
+    GetSession,
+    Holdings,
+    ListSessions,
+    Message,
+    TakeCensus,
+)
+from supervisor.self_check import PERIOD_S, SelfCheck
+from supervisor.warm import WarmShelf
+
+# Made once: subscripting the generic is slower than opening the channel.
+_open_for_end = trio.open_memory_channel[outcome.Maybe[None]]
+_open_for_fitness = trio.open_memory_channel[bool]
+
+_log = structlog.get_logger("greenroom.supervisor")
+
+
+def _set_event() -> trio.Event:
+    event = trio.Event()
+    event.set()
+    return event
+
+
+@attrs.define(eq=False, kw_only=True)
+class Registry:
+    """Answers requests, starts actors, remembers the ended. Its loop never waits for an actor.
+
+    An actor is in `_actors` exactly as long as its task runs, the warm ones included; a caller is in
+    `_waiting` while it is offered warm sessions or waits for room. Each request, and each child, is a
+    bulkhead: what it raises is answered there and ends nothing else.
+    """
+
+    config: SupervisorConfig
+    world: World
+    events: EventStream
+    stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _empty: trio.Event = attrs.field(factory=_set_event, init=False)
+    _draining: bool = attrs.field(default=False, init=False)
+    _actors: dict[str, SessionActor] = attrs.field(factory=dict, init=False)
+    _ended: EndedSessions = attrs.field(factory=EndedSessions, init=False)
+    _waiting: set[Caller] = attrs.field(factory=set, init=False)
+    _change: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _admission: Admission = attrs.field(init=False)
+    _nursery: trio.Nursery = attrs.field(init=False)
+    _shelf: WarmShelf = attrs.field(init=False)
+    _standing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    self_check: SelfCheck = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._admission = Admission(self.config.max_launching)
+        self._shelf = WarmShelf(size=self.config.warm_sessions, start=self._start, room=self._room)
+        self.self_check = SelfCheck(world=self.world, on_turn=self._tell_change)
+
+    async def run(self, inbox: trio.MemoryReceiveChannel[Message]) -> None:
+        """Serve until every requester is gone, then end all sessions and wait for them."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._shelf.run)
+                self._nursery.start_soon(self._keep_checking)
+                with inbox:
+                    async for message in inbox:
+                        with answering(message.reply_to, type(message).__name__):
+                            self._handle(message)
+                self._draining = True
+                self._shelf.running.cancel(reason="the supervisor stops")
+                self._standing.cancel(reason="the supervisor stops")
+                self._end_all(list(self._actors.values()))
+        finally:
+            self.stopped.set()
+
+    def hear(self, event: SessionEvent) -> None:
+        """Learn what happens to sessions. Subscribe it to the supervisor's events."""
+        self.self_check.hear(event)
+        if event.session.state is SessionState.LIVE:
+            self._shelf.hear_of_live()
+        self._discard_logged_out()
+
+    async def _keep_checking(self) -> None:
+        with self._standing:
+            while True:
+                try:
+                    await self.self_check.run()
+                except Exception as exc:
+                    contain(exc, _log, "the self-check failed")
+                    await trio.sleep(PERIOD_S)
+
+    def _handle(self, message: Message) -> None:
+        """Answer a message, or start what will. May raise the answer."""
+        match message:
+            case CreateSession(caller=caller):
+                self._create(caller)
+            case EndSession(session_id=session_id, reply_to=reply_to):
+                if session_id in self._actors:
+                    end = End(reason=EndReason.DELETED, reply_to=reply_to)
+                    self._nursery.start_soon(self._forward, end, self._actors[session_id])
+                else:
+                    self._confirm_ended(session_id)
+                    answer(reply_to, outcome.Value(None))
+            case FindLeaks(reply_to=reply_to):
+                self._nursery.start_soon(self._find_leaks, reply_to)
+            case Drain(grace_s=grace_s, reply_to=reply_to):
+                self._draining = True
+                self._tell_change()
+                self._nursery.start_soon(self._drain, grace_s, reply_to)
+            case GetSession(session_id=session_id, reply_to=reply_to):
+                answer(reply_to, outcome.Value(self._find(session_id)))
+            case ListSessions(reply_to=reply_to):
+                asked_for = [actor.info() for actor in self._actors.values() if actor.caller is not None]
+                answer(reply_to, outcome.Value(asked_for))
+            case TakeCensus(reply_to=reply_to):
+                answer(reply_to, outcome.Value(Census(sessions=self._requested, warm=self._shelf.warm)))
+
+    # Sessions that somebody asks for
+
+    @property
+    def _requested(self) -> int:
+        """How many sessions somebody has asked for, those not begun yet included."""
+        served = {actor.caller for actor in self._actors.values() if actor.caller is not None}
+        return len(self._waiting | served)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more session would not be too many, with those that are ending."""
+        return len(self._actors) < self.config.max_sessions
+
+    def _create(self, caller: Caller) -> None:
+        """Serve a caller: with a warm session if there is one, else with a new one."""
+        if self._requested >= self.config.max_sessions and not self._draining:
+            raise self._capacity_exhausted()
+        warm = self._shelf.take()
+        if warm is None and (self._has_room or self._draining):
+            self._create_cold(caller)
+        else:
+            self._waiting.add(caller)
+            self._nursery.start_soon(self._serve, caller, warm)
+
+    async def _serve(self, caller: Caller, warm: SessionActor | None) -> None:
+        """Give a caller a warm session, or a new one if none turns out to be fit."""
+        try:
+            with answering(caller.reply_to, "CreateSession"):
+                if not await self._hand_over(warm, caller):
+                    await self._make_room(caller)
+                    self._create_cold(caller)
+        finally:
+            self._waiting.remove(caller)
+            self._tell_change()
+
+    async def _hand_over(self, warm: SessionActor | None, caller: Caller) -> bool:
+        """Offer a caller the warm session, then others; return whether it has one."""
+        while warm is not None:
+            try:
+                if await _claim(warm, caller):
+                    return True
+            finally:
+                self._shelf.put_back(warm)
+            warm = None if caller.has_left else self._shelf.take()
+        return False
+
+    async def _make_room(self, caller: Caller) -> None:
+        """Return when what was launched ahead, and stands in a session's way, is gone, or nobody waits."""
+        in_the_way: SessionActor | None = None
+        with trio.CancelScope(deadline=caller.deadline) as waiting:
+            caller.when_left(lambda: waiting.cancel(reason="the caller has left"))
+            while not (self._has_room or self._draining or caller.has_left):
+                is_ending = in_the_way is not None and in_the_way.spec.id in self._actors
+                if self._shelf.kept and not is_ending:
+                    in_the_way = self._shelf.kept.pop()
+                    self._end_all([in_the_way])
+                await self._change.wait()
+
+    def _create_cold(self, caller: Caller) -> None:
+        if caller.has_left:
+            return
+        if self._draining:
+            raise SupervisorStopped
+        if not self._has_room:
+            error = CreationTimedOut(self.config.session_creation_timeout)
+            error.phase = SessionState.QUEUED.value
+            raise error
+        if (retry_after_s := self._admission.overload(caller.deadline)) is not None:
+            raise Overloaded(retry_after_s=retry_after_s)
+        self._start(caller)
+
+    def _capacity_exhausted(self) -> CapacityExhausted:
+        now_live = [actor.latest_end for actor in self._actors.values() if actor.caller is not None]
+        earliest = min(now_live, default=trio.current_time() + self.config.max_session_duration)
+        return CapacityExhausted(
+            self.config.max_sessions, retry_after_s=max(0.0, earliest - trio.current_time())
+        )
+
+    # Sessions as children
+
+    def _start(self, caller: Caller | None = None) -> SessionActor:
+        actor = SessionActor(
+            spec=self._new_spec(),
+            caller=caller,
+            world=self.world,
+            admission=self._admission,
+            publish=self.events.publish,
+        )
+        self._nursery.start_soon(self._run, actor)
+        self._actors[actor.spec.id] = actor
+        if self._empty.is_set():
+            self._empty = trio.Event()
+        return actor
+
+    def _new_spec(self) -> SessionSpec:
+        return SessionSpec(
+            id=str(uuid.uuid4()),
+            url=self.config.tiktok_url,
+            headless=self.config.headless,
+            creation_timeout_s=self.config.session_creation_timeout,
+            max_duration_s=self.config.max_session_duration,
+            warm_max_age_s=self.config.warm_max_age,
+            detector=LoginDetector(
+                timeout_s=self.config.login_detection_timeout,
+                retries=self.config.login_detection_retries,
+                selectors=self.config.selectors,
+            ),
+            budget=self.config.session_budget,
+        )
+
+    async def _run(self, actor: SessionActor) -> None:
+        try:
+            await actor.run()
+        except* Exception as group:
+            contain(group, _log, "a session's task failed", session_id=actor.spec.id)
+            actor.give_up(group)
+        finally:
+            del self._actors[actor.spec.id]
+            self._ended.remember(actor.info())
+            if not self._actors:
+                self._empty.set()
+            self._tell_change()
+
+    def _tell_change(self) -> None:
+        """Wake whoever waits for room, or for a login."""
+        self._change.set()
+        self._change = trio.Event()
+
+    async def _room(self) -> None:
+        """Return once another session may be launched ahead."""
+        while (
+            self.self_check.logged_out_version is not None
+            or self._requested + len(self._shelf.kept) >= self.config.max_sessions
+        ):
+            await self._change.wait()
+
+    def _discard_logged_out(self) -> None:
+        """End what is kept warm with a login that is none."""
+        if (version := self.self_check.logged_out_version) is not None:
+            kept = [actor for actor in self._shelf.kept if actor.reason is None]
+            useless = [actor for actor in kept if actor.info().profile_version == version]
+            self._end_all(useless, EndReason.DISCARDED)
+
+    # Their ends
+
+    def _end_all(self, actors: list[SessionActor], reason: EndReason = EndReason.SHUTDOWN) -> None:
+        for actor in actors:
+            reply_to, _nobody_waits = _open_for_end(1)
+            self._nursery.start_soon(self._forward, End(reason=reason, reply_to=reply_to), actor)
+
+    async def _forward(self, end: End, actor: SessionActor) -> None:
+        with answering(end.reply_to, "EndSession"):
+            try:
+                await actor.mailbox.send(end)
+            except trio.BrokenResourceError:  # it has just ended by itself
+                self._confirm_ended(actor.spec.id)
+                answer(end.reply_to, outcome.Value(None))
+
+    async def _drain(self, grace_s: float, reply_to: trio.MemorySendChannel[outcome.Maybe[None]]) -> None:
+        """End what is being created now, and what is live after the grace, if it has not ended by then."""
+        with answering(reply_to, "Drain"):
+            self._shelf.running.cancel(reason="the supervisor drains")
+            self._end_all([actor for actor in self._actors.values() if not actor.is_live])
+            with trio.move_on_after(grace_s):
+                await self._empty.wait()
+            self._end_all(list(self._actors.values()))
+            await self._empty.wait()
+            answer(reply_to, outcome.Value(None))
+
+    # What there is
+
+    async def _find_leaks(self, reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]) -> None:
+        with answering(reply_to, "FindLeaks"):
+            before, started = set(self._actors), trio.current_time()
+            owned = await self.world.estate.survey()
+            known = before | self._actors.keys() | self._ended.since(started) | owned.hosts
+            leaked = Owned(
+                processes=tuple(item for item in owned.processes if item.session not in known),
+                directories=tuple(item for item in owned.directories if item.session not in known),
+                entries=tuple(session for session in owned.entries if session not in known),
+            )
+            answer(reply_to, outcome.Value(Holdings(owned=owned, leaked=leaked)))
+
+    def _find(self, session_id: str) -> SessionInfo:
+        """Return a session as it is or was. Raises `SessionNotFound`."""
+        if session_id in self._actors:
+            return self._actors[session_id].info()
+        return self._ended.find(session_id)
+
+    def _confirm_ended(self, session_id: str) -> None:
+        """Raise `CleanupIncomplete` if an ended session has left something, or `SessionNotFound`."""
+        receipt = self._find(session_id).receipt
+        if receipt is not None and receipt.left:
+            error = CleanupIncomplete(receipt.left)
+            error.session_id, error.phase = session_id, SessionState.ENDING.value
+            raise error
+
+
+async def _claim(warm: SessionActor, caller: Caller) -> bool:
+    """Offer a warm session a caller; return whether it has taken it."""
+    if caller.has_left:
+        return False
+    reply_to, reply = _open_for_fitness(1)
+    with reply, contextlib.suppress(trio.BrokenResourceError, trio.EndOfChannel):
+        await warm.mailbox.send(Claim(caller=caller, reply_to=reply_to))
+        await reply.receive()
+        return True
+    return False

@@ -1,0 +1,151 @@
+"""What would keep the next session from going live, noticed before anybody asks for one."""
+
+import enum
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import attrs
+import structlog
+import trio
+
+from actors.bulkhead import as_error
+from actors.errors import GreenroomError, NotLoggedIn, ProfileLocked, UpstreamUnreachable
+from actors.events import SessionEvent
+from actors.lifecycle import SessionState
+from actors.ports import World
+from actors.verdict import LoginReason, LoginState
+
+# How often to look, more or less: daemons started together don't go on together.
+PERIOD_S = 60.0
+_JITTER = 0.1
+# How long one look may take.
+LIMIT_S = 10.0
+
+_log = structlog.get_logger("greenroom.health")
+
+
+class Subject(enum.Enum):
+    """What is checked."""
+
+    PROFILE = "profile"
+    """The master profile can be cloned."""
+    CLONES = "clones"
+    """There is a place for clones."""
+    SITE = "site"
+    """The site, or the proxy, takes connections, and the last page asked for came."""
+    LOGIN = "login"
+    """The last session of this master profile that showed who is logged in was not logged out."""
+
+
+class Health(enum.Enum):
+    """What is known of a subject."""
+
+    UNKNOWN = "unknown"
+    OK = "ok"
+    PROBLEM = "problem"
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """What a subject is like, since when, and what the problem is, safe to show, if there is one."""
+
+    health: Health = Health.UNKNOWN
+    since: datetime = attrs.field(factory=lambda: datetime.now(UTC))
+    problem: str | None = None
+
+
+@attrs.define(eq=False, kw_only=True)
+class SelfCheck:
+    """Looks at its start and then each minute, and learns from what sessions meet.
+
+    The site is asked for nothing: a connection is opened and closed. One line is logged whenever a subject
+    turns, and `on_turn` called. A master profile that is open in a browser is no problem.
+    """
+
+    world: World
+    on_turn: Callable[[], None]
+    checks: dict[Subject, Check] = attrs.field(
+        factory=lambda: {subject: Check() for subject in Subject}, init=False
+    )
+    logged_out_version: str | None = attrs.field(default=None, init=False)
+    """The version of the master profile that was judged logged out, until that is over."""
+
+    _page_problem: str | None = attrs.field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await self._look(Subject.PROFILE, self._look_at_profile)
+            await self._look(Subject.CLONES, self.world.profiles.place_problem)
+            await self._look(Subject.SITE, self._reach_site)
+            await trio.sleep(PERIOD_S * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311  # no secret
+
+    def hear(self, event: SessionEvent) -> None:
+        """Learn what happens to sessions."""
+        state = event.session.state
+        if state is SessionState.LIVE:
+            self._note_login(None)
+        if state is SessionState.JUDGING:
+            self._note_page(None)
+        if state is SessionState.ENDED:
+            match event.error:
+                case UpstreamUnreachable():
+                    self._note_page(event.error)
+                case NotLoggedIn() if _is_logged_out(event.error):
+                    self._note_login(event.session.profile_version)
+
+    async def _look(self, subject: Subject, look: Callable[[], Awaitable[str | None]]) -> None:
+        detail: str | None = None
+        try:
+            with trio.fail_after(LIMIT_S):
+                problem = await look()
+        except ProfileLocked:
+            return
+        except trio.TooSlowError:
+            problem = f"No answer within {LIMIT_S:g} seconds"
+        except Exception as exc:
+            error = as_error(exc)
+            problem = error.hint if isinstance(error, NotLoggedIn) else str(error)
+            detail = error.detail
+        self._turn(subject, problem, detail)
+
+    async def _look_at_profile(self) -> None:
+        version = await self.world.profiles.current_version()
+        if self.logged_out_version not in {None, version}:
+            self._note_login(None)  # somebody has logged in since, or so it seems
+            self.checks[Subject.LOGIN] = Check()
+
+    async def _reach_site(self) -> str | None:
+        await self.world.site.reach()
+        return self._page_problem
+
+    def _note_page(self, error: GreenroomError | None) -> None:
+        """Take note that a page came, or did not. Its problem stays until another one comes."""
+        self._page_problem = str(error) if error else None
+        self._turn(Subject.SITE, self._page_problem, error.detail if error else None)
+
+    def _note_login(self, logged_out_version: str | None) -> None:
+        self.logged_out_version = logged_out_version
+        problem = "The master profile is logged out: run `greenroom login`"
+        self._turn(Subject.LOGIN, problem if logged_out_version else None)
+
+    def _turn(self, subject: Subject, problem: str | None, detail: str | None = None) -> None:
+        """Take note of how a subject is now, and say so if that is news."""
+        before = self.checks[subject]
+        health = Health.PROBLEM if problem else Health.OK
+        if health is before.health:
+            self.checks[subject] = attrs.evolve(before, problem=problem)
+            return
+        self.checks[subject] = Check(health=health, problem=problem)
+        if problem:
+            _log.warning("a problem was found", check=subject.value, problem=problem, detail=detail)
+        elif before.health is Health.PROBLEM:
+            _log.info("a problem is over", check=subject.value)
+        self.on_turn()
+
+
+def _is_logged_out(error: NotLoggedIn) -> bool:
+    """Tell whether a page said so: not a captcha or a slow one, nor a profile that is missing."""
+    verdict = error.verdict
+    return verdict.state is LoginState.LOGGED_OUT and verdict.reason is not LoginReason.NO_PROFILE

@@ -1,0 +1,306 @@
+"""An exception that nobody foresaw, raised in each task of the supervisor: it ends one request at most."""
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import pytest
+import structlog
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.commands import End
+from actors.errors import CleanupIncomplete, CloneFailed
+from actors.session import SessionActor
+from actors.testing import FakeWorld
+from supervisor import (
+    EndReason,
+    InternalFailure,
+    SessionEvent,
+    SessionState,
+    Subject,
+    Supervisor,
+    SupervisorConfig,
+    SupervisorStopped,
+    open_supervisor,
+    registry,
+)
+from supervisor.registry import Registry
+from supervisor.self_check import PERIOD_S, SelfCheck
+from supervisor.warm import MAX_BACKOFF_S, WarmShelf
+
+NO_THREAD = RuntimeError("can't start new thread")
+CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=3)
+
+
+def fail(*_args: object, **_kwargs: object) -> NoReturn:
+    raise NO_THREAD
+
+
+async def fail_async(*_args: object, **_kwargs: object) -> NoReturn:
+    await trio.lowlevel.checkpoint()
+    raise NO_THREAD
+
+
+async def create(supervisor: Supervisor) -> None:
+    await supervisor.create_session()
+
+
+async def create_with_key(supervisor: Supervisor) -> None:
+    await supervisor.create_session("key")
+
+
+async def end_first(supervisor: Supervisor) -> None:
+    await supervisor.end_session((await supervisor.list_sessions())[0].id)
+
+
+async def until_warm(supervisor: Supervisor) -> None:
+    with trio.fail_after(100):
+        while not (await supervisor.take_census()).warm:
+            await trio.sleep(0.1)
+
+
+async def assert_well(supervisor: Supervisor, *, first: str | None = None) -> None:
+    """See that sessions live, that all places can be filled, and that all are free again afterwards."""
+    if first is not None:
+        assert (await supervisor.get_session(first)).state is SessionState.LIVE
+    while (await supervisor.take_census()).sessions < supervisor.config.max_sessions:
+        await supervisor.create_session()
+    for info in await supervisor.list_sessions():
+        await supervisor.end_session(info.id)
+    assert (await supervisor.take_census()).sessions == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "failure", "request_"),
+    [
+        (Registry, "_create", fail, create),
+        (Registry, "_start", fail, create),
+        (Registry, "_new_spec", fail, create_with_key),
+        (Supervisor, "_ask", fail_async, create_with_key),
+        (SessionActor, "run", fail_async, create),
+        (SessionActor, "__attrs_post_init__", fail, create),
+        (SessionActor, "_live", fail_async, create),
+        (SessionActor, "_noting_failure", fail, create),
+        (Registry, "_find", fail, lambda supervisor: supervisor.get_session("x")),
+        (Registry, "_confirm_ended", fail, lambda supervisor: supervisor.end_session("x")),
+        (Registry, "_requested", property(fail), lambda supervisor: supervisor.take_census()),
+        (FakeWorld, "survey", fail_async, lambda supervisor: supervisor.find_leaks()),
+        (FakeWorld, "open_clone", fail, create),
+        (FakeWorld, "open_browser", fail, create),
+    ],
+)
+async def test_request_whose_task_fails_is_answered_with_that(
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    name: str,
+    failure: object,
+    request_: Callable[[Supervisor], Awaitable[object]],
+) -> None:
+    """Who asked gets an internal error; the other session lives, and every place can be used afterwards."""
+    with capture_logs():
+        async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+            first = await supervisor.create_session()
+            with monkeypatch.context() as patch, trio.fail_after(100):
+                patch.setattr(owner, name, failure)
+                with pytest.raises(InternalFailure):
+                    await request_(supervisor)
+            await assert_well(supervisor, first=first.id)
+
+
+async def test_failed_request_is_logged_once_with_the_id_of_its_answer(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cause, with its traceback, is found by it."""
+    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        monkeypatch.setattr(FakeWorld, "survey", fail_async)
+        with capture_logs() as logs, pytest.raises(InternalFailure) as failure:
+            await supervisor.find_leaks()
+    [line] = logs
+    assert (line["event"], line["request"]) == ("a request failed", "FindLeaks")
+    assert line["error_id"] == failure.value.id
+    assert line["exc_info"] is NO_THREAD
+
+
+async def test_end_that_can_not_be_forwarded_is_answered_with_that(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session goes on, and can be ended afterwards."""
+    with capture_logs():
+        async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+            first = await supervisor.create_session()
+            with monkeypatch.context() as patch:
+                patch.setattr(trio.MemorySendChannel, "send", _failing_for(End))
+                with pytest.raises(InternalFailure):
+                    await end_first(supervisor)
+            await assert_well(supervisor, first=first.id)
+
+
+def _failing_for(kind: type) -> Callable[..., Awaitable[None]]:
+    send = trio.MemorySendChannel.send
+
+    async def send_unless(channel: trio.MemorySendChannel[object], message: object) -> None:
+        if isinstance(message, kind):
+            raise NO_THREAD
+        await send(channel, message)
+
+    return send_unless
+
+
+@pytest.mark.parametrize("name", ["_claim", "_make_room", "_create_cold"])
+async def test_caller_whose_warm_session_can_not_be_handed_over_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """And does not count as one who waits any more."""
+    with capture_logs():
+        config = SupervisorConfig(warm_sessions=1, max_launching=10, max_sessions=3)
+        world = FakeWorld()
+        async with open_supervisor(config, world=world.world) as supervisor:
+            await until_warm(supervisor)
+            with monkeypatch.context() as patch:
+                if name != "_claim":
+                    world.probe_s = math.inf  # it turns out not to be fit
+                owner = registry if name == "_claim" else Registry
+                patch.setattr(owner, name, fail if name == "_create_cold" else fail_async)
+                with pytest.raises(InternalFailure):
+                    await supervisor.create_session()
+            world.probe_s = 0
+            await assert_well(supervisor)
+
+
+@pytest.mark.parametrize("name", ["start", "room"])
+async def test_shelf_that_fails_tries_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nothing else notices, and there is a warm session later."""
+    config = SupervisorConfig(warm_sessions=1)
+    begin = WarmShelf.run
+
+    async def run(shelf: WarmShelf) -> None:
+        setattr(shelf, name, _failing_once(getattr(shelf, name)))
+        await begin(shelf)
+
+    monkeypatch.setattr(WarmShelf, "run", run)
+    with capture_logs() as logs:
+        async with open_supervisor(config, world=FakeWorld().world) as supervisor:
+            info = await supervisor.create_session()
+            await trio.sleep(MAX_BACKOFF_S + 1)
+            await until_warm(supervisor)
+            assert (await supervisor.get_session(info.id)).state is SessionState.LIVE
+    assert [line["event"] for line in logs] == ["keeping a warm session failed"]
+
+
+def _failing_once(function: Callable[..., object]) -> Callable[..., object]:
+    calls = 0
+
+    def call(*args: object) -> object:
+        nonlocal calls
+        calls += 1
+        return fail() if calls == 1 else function(*args)
+
+    return call
+
+
+async def test_drain_that_fails_is_answered_with_that(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever drains goes on to stop, which ends all sessions."""
+    events: list[SessionEvent] = []
+    with capture_logs():
+        async with open_supervisor(CONFIG, world=FakeWorld().world, subscriber=events.append) as supervisor:
+            await supervisor.create_session()
+            monkeypatch.setattr(Registry, "_end_all", fail)
+            with pytest.raises(InternalFailure):
+                await supervisor.drain(10)
+            monkeypatch.undo()
+    assert events[-1].session.reason is EndReason.SHUTDOWN
+
+
+async def test_cancelled_supervisor_leaves_nobody_waiting(autojump_clock: MockClock) -> None:
+    """Whoever asked from outside its block learns that it has stopped, whatever was being done."""
+    world = FakeWorld(launch_s=10, remove_s=20, survey_s=100)
+    stopped = 0
+
+    async def ask(request: Callable[[Supervisor], Awaitable[object]], supervisor: Supervisor) -> None:
+        nonlocal stopped
+        with pytest.raises(SupervisorStopped):
+            await request(supervisor)
+        stopped += 1
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            config = SupervisorConfig(warm_sessions=1, max_launching=10, max_sessions=2)
+            async with open_supervisor(config, world=world.world) as supervisor:
+                await until_warm(supervisor)
+                world.probe_s = 1000
+                world.remove_s = 1000
+                requests: list[Callable[[Supervisor], Awaitable[object]]] = [
+                    create,
+                    create_with_key,
+                    lambda supervisor: supervisor.find_leaks(),
+                ]
+                for request in requests:
+                    nursery.start_soon(ask, request, supervisor)
+                await trio.sleep(0.5)
+                world.remove_s = 0
+                scope.cancel()
+        with trio.fail_after(100):
+            while stopped < len(requests):
+                await trio.sleep(1)
+
+
+async def test_deletion_that_leaves_something_says_so_each_time(autojump_clock: MockClock) -> None:
+    """At once, and for as long as the ended session can be asked about."""
+    world = FakeWorld(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
+    with capture_logs():
+        async with open_supervisor(CONFIG, world=world.world) as supervisor:
+            info = await supervisor.create_session()
+            for _ in range(2):
+                with pytest.raises(CleanupIncomplete) as incomplete:
+                    await supervisor.end_session(info.id)
+                assert "clone" in incomplete.value.left
+            receipt = (await supervisor.get_session(info.id)).receipt
+            assert receipt is not None
+            assert receipt.left == incomplete.value.left
+            assert (await supervisor.find_leaks()).leaked.directories != ()
+
+
+async def test_self_check_that_fails_is_begun_anew(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else notices, and a problem is found later."""
+    world = FakeWorld(no_place="It is full")
+    monkeypatch.setattr(SelfCheck, "_turn", _failing_once(SelfCheck._turn))
+    with capture_logs() as logs:
+        async with open_supervisor(CONFIG, world=world.world) as supervisor:
+            await assert_well(supervisor)
+            await trio.sleep(PERIOD_S + 1)
+            assert supervisor.checks[Subject.CLONES].problem == "It is full"
+    assert [line["event"] for line in logs] == ["the self-check failed", "a problem was found"]
+
+
+async def test_log_that_is_broken_too_is_no_reason_to_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has not set up logging writes to standard output, which may be closed."""
+    structlog.configure(processors=[_fail_to_render])
+    try:
+        world = FakeWorld()
+        async with open_supervisor(CONFIG, world=world.world, subscriber=fail) as supervisor:
+            first = await supervisor.create_session()
+            world.remove_error, world.no_place = CloneFailed("It took a second try"), "It is full"
+            await supervisor.end_session((await supervisor.create_session()).id)
+            await trio.sleep(2 * PERIOD_S)
+            world.remove_error = None
+            monkeypatch.setattr(FakeWorld, "survey", fail_async)
+            with pytest.raises(InternalFailure):
+                await supervisor.find_leaks()
+            await assert_well(supervisor, first=first.id)
+    finally:
+        structlog.reset_defaults()
+
+
+def _fail_to_render(*_args: object) -> NoReturn:
+    raise BrokenPipeError

@@ -1,0 +1,240 @@
+"""The supervisor looks by itself for what would keep the next session from going live."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+from trio.testing import MockClock
+
+from actors.errors import NotLoggedIn, ProfileLocked, UpstreamUnreachable
+from actors.site import SiteAddress
+from actors.testing import FakeWorld
+from actors.verdict import LoginReason, LoginState, Method, Verdict
+from supervisor import (
+    EndReason,
+    Health,
+    SessionEvent,
+    SessionState,
+    Subject,
+    Supervisor,
+    SupervisorConfig,
+    open_supervisor,
+)
+from supervisor.self_check import LIMIT_S, PERIOD_S
+from supervisor.world import site_address
+
+NEXT_LOOK_S = 1.2 * PERIOD_S + LIMIT_S
+DOWN = UpstreamUnreachable("The site can't be reached", detail="Connection refused")
+NOBODY = NotLoggedIn(
+    Verdict(state=LoginState.LOGGED_OUT, reason=LoginReason.NO_PROFILE, method=Method.HTML),
+    hint="The master profile is missing",
+)
+
+
+@asynccontextmanager
+async def supervised(world: FakeWorld, *, warm: int = 0) -> AsyncIterator[tuple[Supervisor, list[EventDict]]]:
+    """Run a supervisor past its first look; give its log, too, of what was found."""
+    with capture_logs() as logs:
+        config = SupervisorConfig(warm_sessions=warm, max_launching=10)
+        async with open_supervisor(config, world=world.world) as supervisor:
+            await trio.sleep(1)
+            yield supervisor, logs
+
+
+def problems(supervisor: Supervisor) -> dict[str, str | None]:
+    return {
+        subject.value: check.problem
+        for subject, check in supervisor.checks.items()
+        if check.health is Health.PROBLEM
+    }
+
+
+def lines(logs: list[EventDict]) -> list[tuple[str, str]]:
+    return [(line["event"], line["check"]) for line in logs if "check" in line]
+
+
+async def until_warm(supervisor: Supervisor, count: int = 1) -> None:
+    with trio.fail_after(200):
+        while (await supervisor.take_census()).warm != count:
+            await trio.sleep(0.1)
+
+
+async def test_machine_that_is_well_is_found_so_at_the_start_without_a_word(
+    autojump_clock: MockClock,
+) -> None:
+    """Only a login is not known before some session was judged."""
+    async with supervised(FakeWorld()) as (supervisor, logs):
+        health = {subject: check.health for subject, check in supervisor.checks.items()}
+        assert health.pop(Subject.LOGIN) is Health.UNKNOWN
+        assert set(health.values()) == {Health.OK}
+        await supervisor.create_session()
+        assert supervisor.checks[Subject.LOGIN].health is Health.OK
+        await trio.sleep(3 * NEXT_LOOK_S)
+        assert lines(logs) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "subject", "problem"),
+    [
+        ("site_error", DOWN, "site", "The site can't be reached"),
+        ("reach_s", 1000.0, "site", "No answer within 10 seconds"),
+        ("clone_error", NOBODY, "profile", "The master profile is missing"),
+        ("clone_error", KeyError("x"), "profile", "An internal error occurred"),
+        ("no_place", "The clones directory is missing", "clones", "The clones directory is missing"),
+    ],
+    ids=["site down", "site hangs", "no profile", "unforeseen", "no place"],
+)
+async def test_what_turns_is_logged_once_each_way(
+    autojump_clock: MockClock, field: str, value: object, subject: str, problem: str
+) -> None:
+    """With nobody asking for a session, at the start as well as later."""
+    world = FakeWorld()
+    well = getattr(world, field)
+    setattr(world, field, value)
+    async with supervised(world) as (supervisor, logs):
+        await trio.sleep(LIMIT_S)
+        assert problems(supervisor) == {subject: problem}
+        since = supervisor.checks[Subject(subject)].since
+        await trio.sleep(3 * NEXT_LOOK_S)
+        assert supervisor.checks[Subject(subject)].since == since
+        setattr(world, field, well)
+        await trio.sleep(NEXT_LOOK_S)
+        assert problems(supervisor) == {}
+        assert lines(logs) == [("a problem was found", subject), ("a problem is over", subject)]
+        setattr(world, field, value)
+        await trio.sleep(NEXT_LOOK_S)
+        assert problems(supervisor) == {subject: problem}
+
+
+async def test_site_that_goes_down_while_warm_sessions_stand_ready_is_noticed(
+    autojump_clock: MockClock,
+) -> None:
+    """They are kept: the site may come back."""
+    world = FakeWorld()
+    async with supervised(world, warm=1) as (supervisor, logs):
+        await until_warm(supervisor)
+        world.site_error = DOWN
+        await trio.sleep(NEXT_LOOK_S)
+        assert problems(supervisor) == {"site": "The site can't be reached"}
+        assert (await supervisor.take_census()).warm == 1
+        assert len(lines(logs)) == 1
+
+
+async def test_locked_profile_is_no_problem(autojump_clock: MockClock) -> None:
+    """Whoever logs in by `greenroom login` has it open."""
+    world = FakeWorld(clone_error=ProfileLocked())
+    async with supervised(world) as (supervisor, _logs):
+        assert problems(supervisor) == {}
+
+
+async def test_page_that_does_not_come_is_a_problem_until_one_does(autojump_clock: MockClock) -> None:
+    """A site that takes connections and answers 500 is not well."""
+    world = FakeWorld(navigate_error=UpstreamUnreachable("HTTP 500"))
+    async with supervised(world) as (supervisor, logs):
+        with pytest.raises(UpstreamUnreachable):
+            await supervisor.create_session()
+        assert problems(supervisor) == {"site": "HTTP 500"}
+        await trio.sleep(NEXT_LOOK_S)
+        assert problems(supervisor) == {"site": "HTTP 500"}
+        world.navigate_error = None
+        await supervisor.create_session()
+        assert problems(supervisor) == {}
+        assert [check for _, check in lines(logs)] == ["site", "site"]
+
+
+async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_clock: MockClock) -> None:
+    """Those at hand end, and none is launched, until the master profile is another."""
+    world = FakeWorld(page=LoginState.LOGGED_OUT)
+    events: list[SessionEvent] = []
+    async with supervised(world, warm=2) as (supervisor, logs):
+        with supervisor.events.subscribed(events.append):
+            await until_warm(supervisor, 2)
+            with pytest.raises(NotLoggedIn):
+                await supervisor.create_session()
+            assert problems(supervisor) == {
+                "login": "The master profile is logged out: run `greenroom login`"
+            }
+            await trio.sleep(5)
+            launched = len([e for e in events if e.session.state is SessionState.LAUNCHING])
+            assert world.browsers == {}
+            await trio.sleep(600)
+            assert world.browsers == {}
+            assert len([e for e in events if e.session.state is SessionState.LAUNCHING]) == launched
+            with pytest.raises(NotLoggedIn):
+                await supervisor.create_session()  # still served
+            world.version, world.page = "2", LoginState.LOGGED_IN
+            await trio.sleep(NEXT_LOOK_S)
+            assert problems(supervisor) == {}
+            assert supervisor.checks[Subject.LOGIN].health is Health.UNKNOWN
+            await until_warm(supervisor, 2)
+    ends = {e.session.reason for e in events if e.session.state is SessionState.ENDED}
+    assert ends <= {EndReason.NOT_LOGGED_IN, EndReason.DISCARDED}
+    assert [check for _, check in lines(logs)] == ["login", "login"]
+
+
+async def test_session_that_goes_live_shows_that_the_login_holds(autojump_clock: MockClock) -> None:
+    """The verdict before was the site's mood: warm sessions are launched again at once."""
+    world = FakeWorld(page=LoginState.LOGGED_OUT)
+    async with supervised(world, warm=1) as (supervisor, _logs):
+        with pytest.raises(NotLoggedIn):
+            await supervisor.create_session()
+        world.page = LoginState.LOGGED_IN
+        await supervisor.create_session()
+        assert problems(supervisor) == {}
+        await until_warm(supervisor)
+
+
+async def test_page_that_does_not_tell_is_no_reason_to_give_up_warm_sessions(
+    autojump_clock: MockClock,
+) -> None:
+    """Neither a captcha nor a slow page says that nobody is logged in."""
+    world = FakeWorld(page=LoginState.UNCERTAIN)
+    async with supervised(world, warm=2) as (supervisor, _logs):
+        await until_warm(supervisor, 2)
+        with pytest.raises(NotLoggedIn):
+            await supervisor.create_session()
+        assert problems(supervisor) == {}
+        await until_warm(supervisor, 2)
+
+
+async def test_site_is_reached_by_a_connection_and_asked_for_nothing() -> None:
+    """What serves there sees a connection that says nothing; with nobody there it is a typed error."""
+    heard: list[bytes | bytearray] = []
+    done = trio.Event()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            heard.extend([chunk async for chunk in stream])
+        done.set()
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        with trio.fail_after(30):
+            await SiteAddress(name="The site", host="127.0.0.1", port=port).reach()
+            await done.wait()
+        nursery.cancel_scope.cancel()
+    assert heard == []
+    with trio.fail_after(30), pytest.raises(UpstreamUnreachable, match="The site can't be reached"):
+        await SiteAddress(name="The site", host="127.0.0.1", port=port).reach()
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({}, SiteAddress(name="The site", host="www.tiktok.com", port=443)),
+        ({"tiktok_url": "http://[::1]:8/x"}, SiteAddress(name="The site", host="::1", port=8)),
+        ({"tiktok_url": "http://a.test/"}, SiteAddress(name="The site", host="a.test", port=80)),
+        (
+            {"proxy": "http://user:secret@proxy.test:3128"},
+            SiteAddress(name="The proxy", host="proxy.test", port=3128),
+        ),
+    ],
+)
+def test_proxy_stands_for_the_site_where_there_is_one(settings: dict[str, str], address: SiteAddress) -> None:
+    """Browsers connect to nothing else, and the daemon doesn't either."""
+    assert site_address(SupervisorConfig(**settings)) == address  # type: ignore[arg-type]
