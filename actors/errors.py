@@ -14,7 +14,8 @@ from actors.verdict import Verdict
 class GreenroomError(Exception):
     """Root of every error that Greenroom raises on purpose.
 
-    `id` names this one occurrence, in the log and in answers that must not say more.
+    `id` names this one occurrence, in the log and in answers that must not say more. `session_id` and `phase`
+    say in which session it happened, if in any, and what that was about.
     """
 
     reason: ClassVar[EndReason] = EndReason.FAILED
@@ -23,6 +24,8 @@ class GreenroomError(Exception):
         super().__init__(message)
         self.detail = detail
         self.id = uuid.uuid4().hex[:12]
+        self.session_id: str | None = None
+        self.phase: str | None = None
 
 
 class NotLoggedIn(GreenroomError):

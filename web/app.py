@@ -1,20 +1,32 @@
 """The HTTP front: requests in, supervisor messages out."""
 
+import functools
 import hmac
+import logging
 import re
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
 from quart import Response, request
 from quart_cors import cors
-from quart_schema import QuartSchema, document_request, document_response
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from actors.errors import GreenroomError, InternalFailure
 from supervisor import Supervisor
-from web.errors import InvalidRequest, OriginNotAllowed, Unauthorized, describe_error, describe_http_error
+from web.errors import (
+    HostNotAllowed,
+    InvalidRequest,
+    OriginNotAllowed,
+    Unauthorized,
+    describe_error,
+    describe_http_error,
+)
+from web.exchanges import Exchange, ExchangeConnection
+from web.hosts import HostGuard
+from web.openapi import describe_api
 from web.schemas import (
     AllSessions,
     CreateSessionRequest,
@@ -28,11 +40,11 @@ from web.schemas import (
 )
 from web.settings import DaemonSettings
 
-MAX_BODY_BYTES = 64 * 1024
 OPEN_PATHS = {"/health"}
 
 # Visible ASCII.
 _KEY = re.compile(r"[!-~]{1,255}")
+_LOGGED_CHARACTERS = 200  # of what a client chose
 
 _log = structlog.get_logger("greenroom.web")
 
@@ -40,16 +52,10 @@ _log = structlog.get_logger("greenroom.web")
 def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
     app = QuartTrio(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    QuartSchema(
-        app,
-        info={"title": "Greenroom", "version": "1"},
-        conversion_preference="msgspec",
-        swagger_ui_path=None,
-        redoc_ui_path=None,
-        scalar_ui_path=None,
-    )
-    _add_routes(app, supervisor)
+    app.config["MAX_CONTENT_LENGTH"] = None  # the server has a limit
+    app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
+    app.asgi_http_class = ExchangeConnection
+    _add_routes(app, supervisor, settings)
     _add_guards(app, settings)
     _add_error_handlers(app, settings)
     if settings.cors_origins:
@@ -58,30 +64,24 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
             allow_origin=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Location", "X-Session-Id", "Retry-After"],
+            expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
         )
     return app
 
 
-def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
+def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
     @app.post("/tiktok/session")
-    @document_request(CreateSessionRequest)
-    @document_response(Success, 200)
-    @document_response(Failure, 409)
-    @document_response(Failure, 422)
-    @document_response(Failure, 423)
-    @document_response(Failure, 502)
-    @document_response(Failure, 503)
-    @document_response(Failure, 504)
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        info = await supervisor.create_session(_idempotency_key())
+        key = _idempotency_key()
+        info = await supervisor.create_session(key)
+        if key is None:  # with a key, whoever was not told may ask again
+            Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
         return _json(Success(message="TikTok session established successfully"), 200, headers)
 
     @app.get("/tiktok/session")
-    @document_response(AllSessions)
     async def list_sessions() -> Response:
         """List the sessions that have not ended."""
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
@@ -89,8 +89,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         return _json(AllSessions(message=_count(sessions), sessions=sessions, warm=warm))
 
     @app.get("/tiktok/session/<session_id>")
-    @document_response(OneSession)
-    @document_response(Failure, 404)
     async def get_session(session_id: str) -> Response:
         """Show one session, also for 15 minutes after its end."""
         info = await supervisor.get_session(session_id)
@@ -99,7 +97,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         return _json(OneSession(message=message, session=Session.of(info), viewer=viewer))
 
     @app.delete("/tiktok/session/<session_id>")
-    @document_response(Failure, 404)
     async def delete_session(session_id: str) -> Response:
         """End a session; answered once its browser and clone are gone."""
         await supervisor.end_session(session_id)
@@ -108,7 +105,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         return response
 
     @app.get("/leaks")
-    @document_response(Leaks)
     async def find_leaks() -> Response:
         """Show what this daemon owns now, and what of it belongs to no session: that should be nothing."""
         holdings = await supervisor.find_leaks()
@@ -117,13 +113,30 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         return _json(Leaks(message=message, owned=Owned.of(holdings.owned), leaked=leaked))
 
     @app.get("/health")
-    @document_response(Health)
     async def health() -> Response:
         """Tell that the daemon answers."""
         return _json(Health())
 
+    description = describe_api(with_token=settings.token is not None)
+
+    @app.get("/openapi.json")
+    async def openapi() -> Response:
+        """Describe all of this for programs."""
+        return _json(description)
+
 
 def _add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
+    guard = HostGuard(settings)
+
+    @app.before_request
+    async def check_host() -> None:
+        """Keep web pages out that had their own name lead here."""
+        host = request.headers.get("Host")
+        if not host:  # only HTTP/1.0 gets here without
+            raise BadRequest
+        if not guard.allows(host):
+            raise HostNotAllowed("The Host header names another host; allowed_hosts can add names")
+
     @app.before_request
     async def check_origin() -> None:
         """Keep web pages of other origins from starting browsers: a POST without a body needs no CORS."""
@@ -135,8 +148,10 @@ def _add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
     async def check_token() -> None:
         if settings.token is None or request.path in OPEN_PATHS or request.method == "OPTIONS":
             return
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {settings.token}".encode()):
+        given = request.headers.getlist("Authorization")
+        scheme, _, token = given[0].strip().partition(" ") if len(given) == 1 else ("", "", "")
+        is_right = hmac.compare_digest(token.strip().encode(), settings.token.encode())
+        if scheme.lower() != "bearer" or not is_right:
             raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
 
 
@@ -146,19 +161,26 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
         status, headers, body = describe_error(
             error, login_detection_timeout_s=settings.login_detection_timeout
         )
-        return _json(body, status, headers)
+        return _refusal(status, headers, body)
 
     @app.errorhandler(HTTPException)
     async def refuse_http(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-        return _json(describe_http_error(status, error.name), status, headers)
+        return _refusal(status, headers, describe_http_error(status, error.name))
 
     @app.errorhandler(Exception)
     async def fail(error: Exception) -> Response:
         failure = InternalFailure(error)
-        _log.error("request failed", error_id=failure.id, path=request.path, exc_info=error)
-        return await refuse(failure)
+        exchange = Exchange.current()
+        _log.error(
+            "request failed", request_id=exchange.id, error_id=failure.id, path=_path(), exc_info=error
+        )
+        status, headers, body = describe_error(
+            failure, login_detection_timeout_s=settings.login_detection_timeout
+        )
+        body.error_details.request_id = exchange.id
+        return _json(body, status, headers)
 
 
 def _check_body(body: bytes) -> None:
@@ -175,14 +197,43 @@ def _check_body(body: bytes) -> None:
 
 def _idempotency_key() -> str | None:
     """Return the request's key, if any. Raises `InvalidRequest` unless it is 1 to 255 visible characters."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
+    keys = request.headers.getlist("Idempotency-Key")
+    if len(keys) > 1:
+        raise InvalidRequest("There is more than one Idempotency-Key")
+    if keys and not _KEY.fullmatch(keys[0]):
         raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
-    return key
+    return keys[0] if keys else None
 
 
 def _count(sessions: list[Session]) -> str:
     return "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions"
+
+
+def _refusal(status: int, headers: dict[str, str], body: Failure) -> Response:
+    """Return the answer that says no, with the request's id, and write the one line about it."""
+    details = body.error_details
+    details.request_id = Exchange.current().id
+    _log.log(
+        logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO,
+        "request refused",
+        request_id=details.request_id,
+        status=status,
+        code=details.code,
+        method=request.method[:_LOGGED_CHARACTERS],
+        path=_path(),
+        details=details.details[:_LOGGED_CHARACTERS],
+        **{
+            name: value
+            for name, value in (("session_id", details.session_id), ("phase", details.phase))
+            if value
+        },
+    )
+    return _json(body, status, headers)
+
+
+def _path() -> str:
+    """Return the request's path for the log: as it was sent, and so without control characters."""
+    return str(request.scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

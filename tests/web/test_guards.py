@@ -59,7 +59,9 @@ def cors_headers(response: httpx.Response) -> dict[str, str]:
         "Bearer",
         f"Bearer {TOKEN}x",
         f"Bearer {TOKEN[:-1]}",
-        f"Bearer  {TOKEN}",
+        f"Bearer {TOKEN} {TOKEN}",
+        f"Bearer{TOKEN}",
+        f"Bearer {TOKEN.upper()}",
         TOKEN,
         f"Basic {TOKEN}",
         "Bearer \xe9\xff",
@@ -160,7 +162,7 @@ async def test_configured_origin_creates_and_may_read_where_the_session_is(front
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
     exposed = words(response.headers["Access-Control-Expose-Headers"])
-    assert exposed == {"location", "x-session-id", "retry-after"}
+    assert exposed == {"location", "x-session-id", "retry-after", "x-request-id"}
     assert words(response.headers["Vary"]) == {"origin"}
     deleted = await front.client.delete(response.headers["Location"], headers={"Origin": ORIGIN})
     assert (deleted.status_code, deleted.headers["Access-Control-Allow-Origin"]) == (204, ORIGIN)

@@ -1,0 +1,142 @@
+"""What a request must be to be given to the app, and the answer to one that is not."""
+
+import base64
+import re
+import uuid
+from email.utils import formatdate
+from urllib.parse import unquote
+
+import h11
+import msgspec
+from hypercorn.typing import HTTPScope
+
+from web.errors import describe_malformed
+
+_ABSOLUTE = re.compile(
+    rb"https?://(?P<host>(?:\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::[0-9]*)?)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?",
+    re.IGNORECASE,
+)
+# What clients may call their requests: it goes to the log.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SETTING_BYTES = 6
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Refused(Exception):
+    """The request can't be given to the app. `status` says why to programs, the text to people."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def check(request: h11.Request) -> None:
+    """Raise `Refused` for a request that is well-formed and still not one of HTTP/1.1 to this server."""
+    if request.http_version not in {b"1.0", b"1.1"}:
+        raise Refused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken")
+    names = [name for name, _value in request.headers]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise Refused(400, "Both Content-Length and Transfer-Encoding tell where the body ends")
+    _check_upgrade(request)
+    is_path = request.target.startswith(b"/") or (request.method, request.target) == (b"OPTIONS", b"*")
+    if not is_path and not _ABSOLUTE.fullmatch(request.target):
+        raise Refused(400, "The request's target is neither a path nor an http address")
+
+
+def _check_upgrade(request: h11.Request) -> None:
+    """Refuse WebSockets, and what is no valid request for HTTP/2; a valid one is answered in HTTP/1.1.
+
+    RFC 9110, 7.8, allows to ignore an upgrade, and clients count on it: Java's HttpClient and `curl --http2`
+    ask for HTTP/2 with every first request.
+    """
+    upgrades = _list(request, b"upgrade")
+    if b"websocket" in upgrades:
+        raise Refused(400, "WebSockets are not spoken here")
+    if b"h2c" in upgrades:
+        settings = [value for name, value in request.headers if name == b"http2-settings"]
+        if len(settings) != 1 or not _is_settings(settings[0]):
+            raise Refused(400, "HTTP2-Settings is not what RFC 7540, 3.2.1, asks for")
+
+
+def _list(request: h11.Request, name: bytes) -> list[bytes]:
+    values = b",".join(value for given, value in request.headers if given == name)
+    return [word.strip().lower() for word in values.split(b",")]
+
+
+def _is_settings(value: bytes) -> bool:
+    """Return whether `value` is an HTTP/2 SETTINGS payload in base64url without padding."""
+    try:
+        payload = base64.b64decode(value + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return False
+    return b"=" not in value and len(payload) % _SETTING_BYTES == 0
+
+
+def make_scope(
+    request: h11.Request, *, server: tuple[str, int] | None, client: tuple[str, int] | None
+) -> HTTPScope:
+    """Return what the app is told of a request that `check` let pass."""
+    headers: Headers = list(request.headers)
+    path, _, query = request.target.partition(b"?")
+    if absolute := _ABSOLUTE.fullmatch(request.target):
+        # RFC 9112, 3.2.2: such a target's host replaces the header's.
+        path, query = absolute["path"] or b"/", absolute["query"] or b""
+        headers = [(name, value) for name, value in headers if name != b"host"]
+        headers.append((b"host", absolute["host"]))
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": request.http_version.decode(),
+        "method": request.method.decode().upper(),
+        "scheme": "http",
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": headers,
+        "client": client,
+        "server": server,
+        "state": {},  # type: ignore[typeddict-item]
+        "extensions": {},
+    }
+
+
+def explain(error: h11.RemoteProtocolError) -> Refused:
+    """Return the refusal of a request that is no HTTP. h11's own text may quote it, secrets included."""
+    if str(error).startswith(("Missing mandatory Host", "Found multiple Host")):
+        return Refused(400, "HTTP/1.1 demands exactly one Host header")
+    match error.error_status_hint:
+        case 431:
+            return Refused(431, "The request's headers are too large")
+        case 501:
+            return Refused(501, "Chunked is the only Transfer-Encoding that is understood")
+        case _:
+            return Refused(400, "The request is not valid HTTP/1.1")
+
+
+def request_id_of(given: list[str]) -> str:
+    """Return a request's id: the X-Request-Id that its client gave it, if there is one sane one, else ours."""
+    if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        return given[0]
+    return uuid.uuid4().hex[:12]
+
+
+def make_refusal(refused: Refused, request_id: str) -> tuple[h11.Response, h11.Data]:
+    """Return the answer to a request that the app does not see; the connection ends with it."""
+    failure = describe_malformed(refused.status, str(refused))
+    failure.error_details.request_id = request_id
+    body = msgspec.json.encode(failure)
+    headers = [
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", str(len(body)).encode()),
+        (b"X-Request-Id", request_id.encode()),
+        (b"Connection", b"close"),
+        date_header(),
+    ]
+    return h11.Response(status_code=refused.status, headers=headers), h11.Data(data=body)
+
+
+def date_header() -> tuple[bytes, bytes]:
+    """Return the header that a server with a clock must send (RFC 9110, 6.6.1)."""
+    return b"Date", formatdate(usegmt=True).encode()
