@@ -1,7 +1,6 @@
 """The HTTP front: requests in, supervisor messages out."""
 
 import functools
-import hmac
 import logging
 import re
 from http import HTTPStatus
@@ -12,20 +11,17 @@ import structlog
 from quart import Response, request
 from quart_cors import cors
 from quart_trio import QuartTrio
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import HTTPException
 
 from actors.errors import GreenroomError, InternalFailure
 from supervisor import Supervisor
 from web.errors import (
-    HostNotAllowed,
     InvalidRequest,
-    OriginNotAllowed,
-    Unauthorized,
     describe_error,
     describe_http_error,
 )
 from web.exchanges import Exchange, ExchangeConnection
-from web.hosts import HostGuard
+from web.guards import add_guards
 from web.openapi import describe_api
 from web.schemas import (
     AllSessions,
@@ -39,8 +35,6 @@ from web.schemas import (
     Success,
 )
 from web.settings import DaemonSettings
-
-OPEN_PATHS = {"/health"}
 
 # Visible ASCII.
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -56,7 +50,7 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
     app.asgi_http_class = ExchangeConnection
     _add_routes(app, supervisor, settings)
-    _add_guards(app, settings)
+    add_guards(app, settings)
     _add_error_handlers(app, settings)
     if settings.cors_origins:
         app = cors(
@@ -123,36 +117,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def openapi() -> Response:
         """Describe all of this for programs."""
         return _json(description)
-
-
-def _add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
-    guard = HostGuard(settings)
-
-    @app.before_request
-    async def check_host() -> None:
-        """Keep web pages out that had their own name lead here."""
-        host = request.headers.get("Host")
-        if not host:  # only HTTP/1.0 gets here without
-            raise BadRequest
-        if not guard.allows(host):
-            raise HostNotAllowed("The Host header names another host; allowed_hosts can add names")
-
-    @app.before_request
-    async def check_origin() -> None:
-        """Keep web pages of other origins from starting browsers: a POST without a body needs no CORS."""
-        origin = request.headers.get("Origin")
-        if origin and request.method in {"POST", "DELETE"} and origin not in settings.cors_origins:
-            raise OriginNotAllowed("The page's origin is not among cors_origins")
-
-    @app.before_request
-    async def check_token() -> None:
-        if settings.token is None or request.path in OPEN_PATHS or request.method == "OPTIONS":
-            return
-        given = request.headers.getlist("Authorization")
-        scheme, _, token = given[0].strip().partition(" ") if len(given) == 1 else ("", "", "")
-        is_right = hmac.compare_digest(token.strip().encode(), settings.token.encode())
-        if scheme.lower() != "bearer" or not is_right:
-            raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
 
 
 def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:

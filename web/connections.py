@@ -9,7 +9,6 @@ import contextlib
 import enum
 import socket
 import struct
-from typing import Any
 
 import attrs
 import h11
@@ -274,7 +273,7 @@ class Connection:
             for start in range(0, len(data), PIECE_BYTES):
                 with trio.fail_after(self.limits.write_s):
                     await self.stream.send_all(data[start : start + PIECE_BYTES])
-        except (trio.BrokenResourceError, trio.TooSlowError) as exc:
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as exc:
             raise ClientLeft from exc
 
     async def _let_read_the_end(self) -> None:

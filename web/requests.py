@@ -116,7 +116,7 @@ def explain(error: h11.RemoteProtocolError) -> Refused:
 
 
 def request_id_of(given: list[str]) -> str:
-    """Return a request's id: the X-Request-Id that its client gave it, if there is one sane one, else ours."""
+    """Return a request's id: the X-Request-Id that its client gave it, if that is sane, else a new one."""
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return given[0]
     return uuid.uuid4().hex[:12]

@@ -161,8 +161,9 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
     the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
-    to do next; with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in the
-    header X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state then.
+    to do next; with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in
+    the header X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state
+    then.
     """
 
     code: str

@@ -156,7 +156,7 @@ async def pipeline_and_read_nothing(address: Address) -> None:
 
 
 async def drip(address: Address, start: bytes, *, every_s: float = 1) -> None:
-    """Send `start`, then a byte at a time of headers or a body without an end, until the server has enough."""
+    """Send `start`, then byte by byte headers or a body without an end, until the server has enough."""
     async with await connect(address) as stream:
         with contextlib.suppress(trio.BrokenResourceError):
             await stream.send_all(start)
@@ -217,7 +217,7 @@ def main(bind: str, seconds: str = "15") -> None:
     """Run from the command line."""
     host, _, port = bind.rpartition(":")
     slowest = trio.run(functools.partial(run, (host.strip("[]"), int(port)), seconds=float(seconds)))
-    print(f"/health took {slowest * 1000:.0f} ms at most")  # noqa: T201
+    print(f"/health took {slowest * 1000:.0f} ms at most")
     sys.exit(slowest > SLOW_S)
 
 

@@ -1,16 +1,51 @@
-"""For which hosts the daemon answers.
+"""Who may ask: the host that is asked for, the web page that asks, and the token."""
 
-A web page may let its own name lead to 127.0.0.1 (DNS rebinding); its requests then pass for same-origin ones,
-but still say its name in their Host header.
-"""
-
+import hmac
 import ipaddress
 import re
 
+from quart import request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import BadRequest
+
+from web.errors import HostNotAllowed, OriginNotAllowed, Unauthorized
 from web.settings import DaemonSettings
+
+OPEN_PATHS = {"/health"}
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]@/]+))(?::[0-9]*)?")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
+    """Have the app refuse, before anything is done, whoever may not ask."""
+    guard = HostGuard(settings)
+
+    @app.before_request
+    async def check_host() -> None:
+        """Keep web pages out that had their own name lead here."""
+        host = request.headers.get("Host")
+        if not host:  # only HTTP/1.0 gets here without
+            raise BadRequest
+        if not guard.allows(host):
+            raise HostNotAllowed("The Host header names another host; allowed_hosts can add names")
+
+    @app.before_request
+    async def check_origin() -> None:
+        """Keep web pages of other origins from starting browsers: a POST without a body needs no CORS."""
+        origin = request.headers.get("Origin")
+        if origin and request.method in {"POST", "DELETE"} and origin not in settings.cors_origins:
+            raise OriginNotAllowed("The page's origin is not among cors_origins")
+
+    @app.before_request
+    async def check_token() -> None:
+        if settings.token is None or request.path in OPEN_PATHS or request.method == "OPTIONS":
+            return
+        given = request.headers.getlist("Authorization")
+        scheme, _, token = given[0].strip().partition(" ") if len(given) == 1 else ("", "", "")
+        is_right = hmac.compare_digest(token.strip().encode(), settings.token.encode())
+        if scheme.lower() != "bearer" or not is_right:
+            raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
 
 
 class HostGuard:
