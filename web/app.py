@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import structlog
 from quart import Response, request
+from quart.wrappers.base import BaseRequestWebsocket
 from quart_cors import cors
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 
 from actors.errors import GreenroomError, InternalFailure
 from supervisor import Supervisor
@@ -43,9 +45,21 @@ _LOGGED_CHARACTERS = 200  # of what a client chose
 _log = structlog.get_logger("greenroom.web")
 
 
+class _App(QuartTrio):
+    """Finds its routes whatever the host is: Werkzeug fails on some that clients may send."""
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Return what matches `request` with the routes."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind(
+            "localhost", request.root_path, None, request.scheme, request.method, request.path
+        )
+
+
 def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
-    app = QuartTrio(__name__, static_folder=None)
+    app = _App(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = None  # the server has a limit
     app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
     app.asgi_http_class = ExchangeConnection

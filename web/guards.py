@@ -42,7 +42,7 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
         if settings.token is None or request.path in OPEN_PATHS or request.method == "OPTIONS":
             return
         given = request.headers.getlist("Authorization")
-        scheme, _, token = given[0].strip().partition(" ") if len(given) == 1 else ("", "", "")
+        scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
         is_right = hmac.compare_digest(token.strip().encode(), settings.token.encode())
         if scheme.lower() != "bearer" or not is_right:
             raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")

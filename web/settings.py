@@ -90,10 +90,11 @@ def _is_origin(value: object) -> bool:
 
 
 def _is_hosts(value: object) -> bool:
-    return isinstance(value, tuple) and all(
-        isinstance(host, str) and re.fullmatch(r"[0-9a-z._-]+|[0-9a-f:.]*:[0-9a-f:.]*", host)
-        for host in value
-    )
+    return isinstance(value, tuple) and all(isinstance(host, str) and _is_host(host) for host in value)
+
+
+def _is_host(value: str) -> bool:
+    return bool(ipaddress.ip_address(value)) if ":" in value else bool(re.fullmatch("[0-9a-z._-]+", value))
 
 
 def _to_origins(value: Iterable[str] | str) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ async def ask(address: Address, request: bytes) -> bytes:
                 return b""
 
 
-async def read_all(stream: trio.SocketStream) -> bytes:
+async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
     """Return what comes until the other side closes or resets the connection."""
     received = bytearray()
     try:

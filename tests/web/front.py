@@ -84,7 +84,7 @@ class _Refusal(dict[str, Any]):
         kept = {name: value for name, value in details.items() if name not in OCCURRENCE}
         return dict(self) == other | {"error_details": kept}
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 def error(message: str, code: str, details: str, **more: Any) -> dict[str, Any]:

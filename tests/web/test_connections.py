@@ -283,7 +283,7 @@ class _Broken(trio.abc.HalfCloseableStream):
             raise self._error
         return await getattr(self._stream, method)(*args)
 
-    async def send_all(self, data: bytes) -> None:
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._do("send_all", bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:

@@ -1,4 +1,4 @@
-"""Requests and their answers: ids on both, one line for each refusal, and nothing for callers who are gone."""
+"""Requests and their answers: ids on both, a line for each refusal, and nothing for callers who are gone."""
 
 from collections.abc import AsyncIterator
 from typing import Any
