@@ -7,6 +7,7 @@ had sent before. Neither HTTP/2 nor WebSockets are spoken.
 
 import contextlib
 import enum
+import random
 import socket
 import struct
 
@@ -43,10 +44,16 @@ class Limits:
     """How long a safe request goes on when its client sends no more, and may still read."""
     linger_s: float = 1.0
     """For reading the end of the last answer."""
+    spread: float = 0.2
+    """By which share, at random, a request's times may be longer: who came at once is not refused at once."""
     head_bytes: int = 16 * 1024
     body_bytes: int = 64 * 1024
     ahead_bytes: int = 64 * 1024
     """What may be sent after a request before that is answered."""
+
+    def spread_out(self, seconds: float) -> float:
+        """Return the time with its random share."""
+        return seconds * random.uniform(1, 1 + self.spread)  # noqa: S311 (no secret)
 
 
 class Stage(enum.Enum):
@@ -160,7 +167,7 @@ class Connection:
                 await self._receive()
             if idle.cancelled_caught:
                 return None
-        with trio.move_on_after(self.limits.head_s):
+        with trio.move_on_after(self.limits.spread_out(self.limits.head_s)):
             while (event := self._protocol.next_event()) is h11.NEED_DATA:
                 await self._receive()
             return event if isinstance(event, h11.Request) else None
@@ -190,7 +197,7 @@ class Connection:
         if max(announced, default=0) <= limits.body_bytes:
             if self._protocol.they_are_waiting_for_100_continue:
                 await self._write(h11.InformationalResponse(status_code=100, headers=[]))
-            with trio.move_on_after(limits.body_s) as patience:
+            with trio.move_on_after(limits.spread_out(limits.body_s)) as patience:
                 while len(body) <= limits.body_bytes:
                     event = self._protocol.next_event()
                     if isinstance(event, h11.EndOfMessage):

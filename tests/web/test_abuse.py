@@ -120,6 +120,19 @@ async def test_error_of_one_connection_reaches_no_other(
 # Crowds
 
 
+async def test_crowd_that_drips_keeps_nobody_waiting(front: Front) -> None:
+    """All of them still have time when others have been answered."""
+    async with trio.open_nursery() as nursery:
+        for start in list(DRIPS.values()) * 25:
+            nursery.start_soon(drip, address_of(front.url), start)
+        await trio.sleep(0.1)
+        for _ in range(3):
+            await measure(address_of(front.url))
+        assert len(nursery.child_tasks) == 100
+        nursery.cancel_scope.cancel()
+    assert front.events == []  # a request that is not whole yet starts nothing
+
+
 async def test_abusers_are_let_go_and_their_descriptors_come_back() -> None:
     """Of all kinds there are some; when their time is over nothing of them is left, and nothing ends."""
     before = descriptors()

@@ -15,7 +15,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wa
 from tests.web.abuse import read_all
 from web.connections import Connection, Limits
 
-LIMITS = Limits()
+LIMITS = Limits(spread=0)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 Pair = Callable[[], tuple[trio.StapledStream[Any, Any], trio.StapledStream[Any, Any]]]
@@ -118,6 +118,24 @@ async def test_client_that_drips_gains_no_time(autojump_clock: MockClock, start:
         assert statuses(await read_all(client)) == [408]
         assert trio.current_time() <= LIMITS.body_s
         nursery.cancel_scope.cancel()
+
+
+async def test_crowd_is_not_refused_all_at_once(autojump_clock: MockClock) -> None:
+    """Who came together does not cost its refusal together: others get their turn in between."""
+    ends: list[float] = []
+    async with trio.open_nursery() as nursery:
+
+        async def stop_sending() -> None:
+            client, server = memory_stream_pair()
+            await client.send_all(GET[:-2])
+            nursery.start_soon(Connection(app=App(), stream=server, limits=Limits()).run)
+            assert statuses(await read_all(client)) == [408]
+            ends.append(trio.current_time())
+
+        for _ in range(20):
+            nursery.start_soon(stop_sending)
+    assert len(set(ends)) == 20
+    assert LIMITS.head_s <= min(ends) < max(ends) <= LIMITS.head_s * 1.2
 
 
 async def test_client_that_does_not_read_is_left(autojump_clock: MockClock) -> None:
