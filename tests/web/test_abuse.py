@@ -244,3 +244,21 @@ async def test_caller_who_leaves_is_seen_whatever_it_sent_before(ahead: bytes, l
             assert len({event.session.id for event in front.events}) == 1
             await stream.aclose()
     assert [entry for entry in logs if entry["log_level"] in {"warning", "error"}] == []
+
+
+async def test_caller_who_leaves_with_its_answer_keeps_its_session() -> None:
+    """Clients that close at once after an answer, as curl does, have got it."""
+    async with open_front(max_sessions=20) as front:
+        async with trio.open_nursery() as nursery:
+
+            async def create() -> None:
+                stream = await connect(address_of(front.url))
+                await stream.send_all(POST)
+                assert b"200" in await read_answer(stream)
+                await reset(stream)
+
+            for _ in range(20):
+                nursery.start_soon(create)
+        await front.client.get("/health")
+        assert [event for event in front.events if event.session.state is SessionState.ENDED] == []
+        assert len(front.world.browsers) == 20
