@@ -333,8 +333,8 @@ async def test_connection_not_to_be_kept_is_closed_after_the_answer(front: Front
     """A client of HTTP/1.0, or that asks for it, reads to the end of the connection, which must come."""
     host, port = front.url.removeprefix("http://").split(":")
     for request in (
-        b"GET /health HTTP/1.0\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ):
         async with await trio.open_tcp_stream(host, int(port)) as stream:
             await stream.send_all(request)
