@@ -7,7 +7,6 @@ had sent before. Neither HTTP/2 nor WebSockets are spoken.
 
 import contextlib
 import enum
-import random
 import socket
 import struct
 
@@ -17,6 +16,7 @@ import structlog
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveEvent, ASGISendEvent, HTTPResponseStartEvent
 
+from web.limits import Limits
 from web.requests import Refused, check, date_header, explain, make_refusal, make_scope, request_id_of
 
 # RFC 9110, 9.2.1: answering these for nobody harms nobody.
@@ -26,34 +26,6 @@ PIECE_BYTES = 64 * 1024
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _log = structlog.get_logger("greenroom.web")
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """How long a client may take, in seconds, and how much it may send, in bytes."""
-
-    head_s: float = 10.0
-    """For a request's headers, from the start of the connection or the first byte of a further request."""
-    body_s: float = 20.0
-    """For a request's body."""
-    idle_s: float = 30.0
-    """Between an answer and the next request."""
-    write_s: float = 10.0
-    """For taking 64 KiB of an answer."""
-    half_closed_s: float = 0.5
-    """How long a safe request goes on when its client sends no more, and may still read."""
-    linger_s: float = 1.0
-    """For reading the end of the last answer."""
-    spread: float = 0.2
-    """By which share, at random, a request's times may be longer: who came at once is not refused at once."""
-    head_bytes: int = 16 * 1024
-    body_bytes: int = 64 * 1024
-    ahead_bytes: int = 64 * 1024
-    """What may be sent after a request before that is answered."""
-
-    def spread_out(self, seconds: float) -> float:
-        """Return the time with its random share."""
-        return seconds * random.uniform(1, 1 + self.spread)  # noqa: S311 (no secret)
 
 
 class Stage(enum.Enum):
@@ -86,6 +58,7 @@ class Connection:
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _is_reused: bool = attrs.field(default=False, init=False)
     _is_last: bool = attrs.field(default=False, init=False)
+    _writing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._protocol = self._new_protocol()
@@ -104,10 +77,11 @@ class Connection:
             _log.exception("a connection failed")
 
     def stop(self) -> None:
-        """Answer the request under way, if there is one, and no other."""
+        """Answer the request that is here, if there is one, and no other; its client has to be quick now."""
         self._is_last = True
-        if self.stage is Stage.HEAD:
+        if self.stage is not Stage.ANSWER:
             self.abort()
+        self._writing.deadline = min(self._writing.deadline, trio.current_time() + self.limits.linger_s)
 
     def abort(self) -> None:
         """Reset the connection, whatever is going on."""
@@ -276,11 +250,14 @@ class Connection:
     async def _write(self, *events: h11.Event) -> None:
         """Send the events. Raises `ClientLeft` if the client does not take them in time."""
         data = memoryview(b"".join(self._protocol.send(event) or b"" for event in events))
+        seconds = self.limits.linger_s if self._is_last else self.limits.write_s
         try:
             for start in range(0, len(data), PIECE_BYTES):
-                with trio.fail_after(self.limits.write_s):
+                with trio.move_on_after(seconds) as self._writing:
                     await self.stream.send_all(data[start : start + PIECE_BYTES])
-        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as exc:
+                if self._writing.cancelled_caught:
+                    raise ClientLeft
+        except (OSError, trio.BrokenResourceError) as exc:
             raise ClientLeft from exc
 
     async def _let_read_the_end(self) -> None:

@@ -21,7 +21,8 @@ import trio
 from hypercorn.typing import ASGIFramework, LifespanScope
 from hypercorn.utils import LifespanFailureError
 
-from web.connections import Connection, Limits, Stage
+from web.connections import Connection, Stage
+from web.limits import Limits
 
 GRACEFUL_TIMEOUT_S = 5.0
 LIFESPAN_TIMEOUT_S = 10.0

@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -32,12 +33,37 @@ from tests.web.abuse import (
     reset,
 )
 from tests.web.front import PATIENCE_S, Front, open_front, until
-from web.connections import Connection, Limits
+from web.connections import Connection
+from web.limits import Limits
 from web.schemas import Failure
 from web.serving import open_server
 
 POST = b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ODD_METHODS = [b"GET", b"POST", b"DELETE", b"HEAD", b"OPTIONS", b"PUT", b"TRACE", b"get", b"!"]
+ODD_TARGETS = [
+    *(
+        b"/health",
+        b"/tiktok/session",
+        b"/tiktok/session/%ff%00",
+        b"/tiktok/session/..%2f",
+        b"//",
+        b"/%",
+        b"*",
+    ),
+    *(b"/openapi.json", b"/?%ff=&&", b"http://localhost/leaks", b"http://localhost", b"/;x", b"/{}|", b"?"),
+]
+ODD_NAMES = [
+    *(b"Origin", b"Authorization", b"Content-Type", b"Accept", b"Cookie", b"Range", b"If-None-Match", b"TE"),
+    *(b"X-Request-Id", b"Idempotency-Key", b"Expect", b"Connection", b"Upgrade", b"Transfer-Encoding"),
+    *(b"Content-Length", b"Content-Encoding", b"Access-Control-Request-Method", b"X-HTTP-Method-Override"),
+    *(b"Access-Control-Request-Headers", b"If-Modified-Since", b"Trailer", b"Forwarded", b"HTTP2-Settings"),
+]
+ODD_VALUES = [
+    *(b"", b"\xff\xfe", b"a" * 300, b",,,", b'"', b"=;=;", b"close", b"upgrade", b"websocket", b"h2c", b"0"),
+    *(b"chunked", b"2", b"100-continue", b"http://x:y", b"http://[", b"POST", b"*", b"null", b"bytes=0-"),
+    *(b"multipart/form-data; boundary=", b"application/json; charset=\xff", b"Bearer \xff", b"[", b"%00"),
+]
 SHORT = Limits(head_s=0.3, body_s=0.3, idle_s=0.3, write_s=0.3, linger_s=0.1)
 
 
@@ -117,6 +143,28 @@ async def test_error_of_one_connection_reaches_no_other(
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [("a connection failed", "error")]
 
 
+async def test_random_requests_are_never_an_error(front: Front) -> None:
+    """Odd values in any header, at any path, by any method: an answer, or none to whoever has hung up."""
+    random = Random(10)  # noqa: S311
+    with capture_logs() as logs:
+        for _ in range(200):
+            head = [
+                random.choice(ODD_METHODS) + b" " + random.choice(ODD_TARGETS) + b" HTTP/1.1",
+                b"Host: localhost",
+            ]
+            head += [random.choice(ODD_NAMES) + b": " + random.choice(ODD_VALUES) for _ in range(3)]
+            async with await connect(address_of(front.url)) as stream:
+                await stream.send_all(
+                    b"\r\n".join(head) + b"\r\n\r\n" + random.choice([b"", b"{}", b"0\r\n\r\n"])
+                )
+                await stream.send_eof()
+                with trio.fail_after(PATIENCE_S):
+                    answer = await read_all(stream)
+            assert not answer.startswith(b"HTTP/1.1 500"), head
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+    assert (await front.client.get("/health")).status_code == 200
+
+
 # Crowds
 
 
@@ -154,7 +202,7 @@ async def test_abusers_do_not_hold_up_the_end() -> None:
     """The server ends while they still abuse it, long before their time is over."""
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
-            async with open_server(hello, "127.0.0.1:0", graceful_timeout_s=0.2) as url:
+            async with open_server(hello, "127.0.0.1:0", graceful_timeout_s=math.inf) as url:
                 address = address_of(url)
                 for start in DRIPS.values():
                     nursery.start_soon(drip, address, start)

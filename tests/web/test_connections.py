@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from tests.web.abuse import read_all
-from web.connections import Connection, Limits
+from web.connections import Connection
+from web.limits import Limits
 
 LIMITS = Limits(spread=0)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -394,6 +395,31 @@ async def test_app_that_sends_nonsense_answers_500(autojump_clock: MockClock) ->
             await client.send_all(GET)
             assert statuses(await read_all(client)) == [500]
     assert len(logs) == 1
+
+
+@pytest.mark.parametrize("start", [GET[:-2], POST[:-1]])
+async def test_stopped_connection_does_not_wait_for_a_request(
+    autojump_clock: MockClock, start: bytes
+) -> None:
+    """What is not here when the server stops does not come any more."""
+    async with connect(App()) as (client, connection):
+        await client.send_all(start)
+        await trio.sleep(1)
+        connection.stop()
+        assert await read_all(client) == b""
+    assert trio.current_time() == 1
+
+
+@pytest.mark.parametrize("stopped_at", [0.0, 1.0])
+async def test_stopped_connection_does_not_wait_for_a_client_that_does_not_read(
+    autojump_clock: MockClock, stopped_at: float
+) -> None:
+    """Whoever does not take its answer now holds up the end for a moment at most."""
+    async with connect(App(takes_s=0.5), lockstep_stream_pair) as (client, connection):
+        await client.send_all(GET)
+        await trio.sleep(stopped_at)
+        connection.stop()
+    assert trio.current_time() == max(0.5, stopped_at) + LIMITS.linger_s
 
 
 async def test_stopped_connection_answers_what_is_under_way_and_no_more(autojump_clock: MockClock) -> None:

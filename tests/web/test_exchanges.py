@@ -16,7 +16,8 @@ from actors.testing import FakeWorld
 from supervisor import open_supervisor
 from tests.web.front import SESSIONS, Front, make_settings, open_front
 from web.app import create_app
-from web.connections import Connection, Limits
+from web.connections import Connection
+from web.limits import Limits
 
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -17,8 +17,8 @@ from actors.lifecycle import EndReason, SessionState
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
 from tests.web.front import SESSIONS, SOON_S, Front, error, make_settings, open_client, open_front, until
-from web.connections import Limits
 from web.daemon import open_daemon
+from web.limits import Limits
 
 ESTABLISHED = {"status": "success", "message": "TikTok session established successfully"}
 UNKNOWN = f"{SESSIONS}/6f2f0e0e-7a44-4a9e-a7f5-000000000000"
