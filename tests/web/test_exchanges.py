@@ -123,6 +123,27 @@ async def test_refusal_line_is_short_and_without_control_characters(front: Front
     assert "\x1b" not in str(logs)
 
 
+@pytest.mark.parametrize("keys", [["a", "b"], ["a", "a"], ["", "a"]])
+async def test_two_idempotency_keys_are_refused(front: Front, keys: list[str]) -> None:
+    """Nobody can tell which of them is meant."""
+    headers = [*BEARER.items(), *(("Idempotency-Key", key) for key in keys)]
+    response = await front.client.post(SESSIONS, headers=headers)
+    assert (response.status_code, front.events) == (422, [])
+    assert response.json()["error_details"]["details"] == "There is more than one Idempotency-Key"
+
+
+async def test_refusal_under_a_key_is_told_again_by_an_id_of_its_own() -> None:
+    """The outcome is kept for 15 minutes, a refusal too; each request still has its own id."""
+    world = FakeWorld(clone_error=ProfileLocked())
+    async with open_front(world) as front:
+        first = await front.create(headers={"Idempotency-Key": "k"})
+        world.clone_error = None
+        second = await front.create(headers={"Idempotency-Key": "k"})
+        other = await front.create(headers={"Idempotency-Key": "l"})
+    assert [first.status_code, second.status_code, other.status_code] == [423, 423, 200]
+    assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
+
+
 # Callers who are gone
 
 
