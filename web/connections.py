@@ -16,6 +16,7 @@ import structlog
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveEvent, ASGISendEvent, HTTPResponseStartEvent
 
+from web.errors import describe_malformed
 from web.limits import Limits
 from web.requests import Refused, check, date_header, explain, make_refusal, make_scope, request_id_of
 
@@ -233,17 +234,19 @@ class Connection:
         """Answer in place of the app. Raises `ClientLeft` if a part of the app's answer is sent already."""
         ids = [] if request is None else [value for name, value in request.headers if name == b"x-request-id"]
         request_id = request_id_of([value.decode("latin-1") for value in ids])
+        failure = describe_malformed(refused.status, str(refused))
         log = _log.error if refused.__cause__ else _log.info
         log(
             "request refused",
             request_id=request_id,
             status=refused.status,
+            code=failure.error_details.code,
             details=str(refused),
             exc_info=refused.__cause__,
         )
         if self._protocol.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             raise ClientLeft
-        response, data = make_refusal(refused, request_id)
+        response, data = make_refusal(refused.status, failure, request_id)
         is_head = request is not None and request.method == b"HEAD"
         await self._write(response, *([] if is_head else [data]), h11.EndOfMessage())
 

@@ -10,7 +10,7 @@ import h11
 import msgspec
 from hypercorn.typing import HTTPScope
 
-from web.errors import describe_malformed
+from web.schemas import Failure
 
 _ABSOLUTE = re.compile(
     rb"https?://(?P<host>(?:\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::[0-9]*)?)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?",
@@ -122,9 +122,8 @@ def request_id_of(given: list[str]) -> str:
     return uuid.uuid4().hex[:12]
 
 
-def make_refusal(refused: Refused, request_id: str) -> tuple[h11.Response, h11.Data]:
+def make_refusal(status: int, failure: Failure, request_id: str) -> tuple[h11.Response, h11.Data]:
     """Return the answer to a request that the app does not see; the connection ends with it."""
-    failure = describe_malformed(refused.status, str(refused))
     failure.error_details.request_id = request_id
     body = msgspec.json.encode(failure)
     headers = [
@@ -134,7 +133,7 @@ def make_refusal(refused: Refused, request_id: str) -> tuple[h11.Response, h11.D
         (b"Connection", b"close"),
         date_header(),
     ]
-    return h11.Response(status_code=refused.status, headers=headers), h11.Data(data=body)
+    return h11.Response(status_code=status, headers=headers), h11.Data(data=body)
 
 
 def date_header() -> tuple[bytes, bytes]:

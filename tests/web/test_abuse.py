@@ -113,6 +113,7 @@ async def test_malformed_request_is_refused_in_the_one_shape_and_hurts_nobody(
     [entry] = logs
     assert (entry["event"], entry["log_level"], entry["status"]) == ("request refused", "info", status)
     assert entry["request_id"] == failure.error_details.request_id
+    assert entry["code"] == failure.error_details.code
     assert f"X-Request-Id: {entry['request_id']}".encode() in head
     assert "secret" not in str(logs)
     assert (await front.client.get("/health")).status_code == 200
