@@ -55,6 +55,7 @@ class Connection:
     server: tuple[str, int] | None = None
     client: tuple[str, int] | None = None
     stage: Stage = attrs.field(default=Stage.HEAD, init=False)
+    is_writing: bool = attrs.field(default=False, init=False)
     _protocol: h11.Connection = attrs.field(init=False)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _is_reused: bool = attrs.field(default=False, init=False)
@@ -254,6 +255,7 @@ class Connection:
         """Send the events. Raises `ClientLeft` if the client does not take them in time."""
         data = memoryview(b"".join(self._protocol.send(event) or b"" for event in events))
         seconds = self.limits.linger_s if self._is_last else self.limits.write_s
+        self.is_writing = True
         try:
             for start in range(0, len(data), PIECE_BYTES):
                 with trio.move_on_after(seconds) as self._writing:
@@ -262,6 +264,8 @@ class Connection:
                     raise ClientLeft
         except (OSError, trio.BrokenResourceError) as exc:
             raise ClientLeft from exc
+        finally:
+            self.is_writing = False
 
     async def _let_read_the_end(self) -> None:
         """Close our side, and for a while drop what still comes: else TCP would take back what was sent."""

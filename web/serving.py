@@ -170,20 +170,27 @@ class _Server:
             self._connections.pop(connection, None)
 
     def _make_room(self, why: str) -> bool:
-        """Reset the oldest connection whose request is not complete, and return whether there is one.
+        """Reset the oldest connection that waits for its client, and return whether there is one.
 
-        So whoever opens connections and asks for nothing keeps nobody out. Logged once a minute at most.
+        So whoever opens connections and asks for nothing, or takes no answer, keeps nobody out. Logged once a
+        minute at most.
         """
         self._shortages += 1
         if trio.current_time() - self._told_at >= TELL_AGAIN_S:
-            _log.warning("too many connections: idle ones are reset", why=why, times=self._shortages)
+            _log.warning(
+                "too many connections: those that wait for their clients are reset",
+                why=why,
+                times=self._shortages,
+            )
             self._told_at, self._shortages = trio.current_time(), 0
-        for connection in self._connections:
-            if connection.stage is not Stage.ANSWER:
-                connection.abort()
-                del self._connections[connection]
-                return True
-        return False
+        asking = (connection for connection in self._connections if connection.stage is not Stage.ANSWER)
+        taking = (connection for connection in self._connections if connection.is_writing)
+        oldest = next(asking, None) or next(taking, None)
+        if oldest is None:
+            return False
+        oldest.abort()
+        del self._connections[oldest]
+        return True
 
 
 async def _listen(bind: str) -> socket.socket:

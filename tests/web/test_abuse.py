@@ -238,7 +238,33 @@ async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
             assert front.events[-1].session.state is SessionState.LAUNCHING
             for stream in idle:
                 await stream.aclose()
-        assert [entry["event"] for entry in logs] == ["too many connections: idle ones are reset"]
+        assert [entry["event"] for entry in logs] == [
+            "too many connections: those that wait for their clients are reset"
+        ]
+
+
+async def test_clients_that_take_no_answer_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are as many as there may be, and yet the next one is served at once."""
+    monkeypatch.setattr(web.serving, "MAX_CONNECTIONS", 3)
+    served: list[Connection] = []
+    run = Connection.run
+
+    async def noted(connection: Connection) -> None:
+        served.append(connection)
+        await run(connection)
+
+    monkeypatch.setattr(Connection, "run", noted)
+    async with open_server(hello, "127.0.0.1:0", limits=Limits(write_s=math.inf)) as url:
+        stuck = [await connect(address_of(url), receive_bytes=4096) for _ in range(3)]
+        for stream in stuck:
+            await stream.send_all(GET * 500)
+        await until(lambda: sum(connection.is_writing for connection in served) == 3)
+        async with await connect(address_of(url)) as stream:
+            await stream.send_all(GET)
+            with trio.fail_after(PATIENCE_S):
+                assert (await read_answer(stream)).startswith(b"HTTP/1.1 200")
+        for stream in stuck:
+            await stream.aclose()
 
 
 async def test_no_descriptor_left_is_waited_for_and_logged_once() -> None:
@@ -264,7 +290,9 @@ async def test_no_descriptor_left_is_waited_for_and_logged_once() -> None:
             await stream.send_all(GET)
             with trio.fail_after(PATIENCE_S):
                 assert (await read_answer(stream)).startswith(b"HTTP/1.1 200")
-    assert [entry["event"] for entry in logs] == ["too many connections: idle ones are reset"]
+    assert [entry["event"] for entry in logs] == [
+        "too many connections: those that wait for their clients are reset"
+    ]
 
 
 # Sessions whose callers leave
