@@ -79,6 +79,14 @@ async def open_server(
             connections.cancel_scope.deadline = trio.current_time() + graceful_timeout_s
 
 
+def max_connections() -> int:
+    """Return how many connections there may be, as the limit of file descriptors is now."""
+    descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, descriptors // DESCRIPTORS_SHARE)
+
+
 def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = None) -> int:
     """Reset this process's connections from `client`, or from everywhere, to its `server` address.
 
@@ -136,7 +144,7 @@ class _Server:
     async def accept(self, listening: socket.socket) -> None:
         """Accept connections until `stop`, which closes the socket."""
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-        most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // DESCRIPTORS_SHARE)
+        most = max_connections()
         with listening, self._accepting:
             while True:
                 try:

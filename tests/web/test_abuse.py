@@ -243,6 +243,17 @@ async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
         ]
 
 
+@pytest.mark.parametrize(
+    ("descriptors", "connections"), [(128, 64), (1024, 512), (1 << 20, 1000), (resource.RLIM_INFINITY, 1000)]
+)
+def test_connections_leave_descriptors_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch, descriptors: int, connections: int
+) -> None:
+    """Sessions need some too, however few there are."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
+    assert web.serving.max_connections() == connections
+
+
 async def test_clients_that_take_no_answer_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are as many as there may be, and yet the next one is served at once."""
     monkeypatch.setattr(web.serving, "MAX_CONNECTIONS", 3)
