@@ -22,9 +22,10 @@ from web.errors import (
     describe_error,
     describe_http_error,
 )
-from web.exchanges import Exchange, ExchangeConnection
+from web.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
 from web.guards import add_guards
 from web.openapi import describe_api
+from web.limits import Limits
 from web.schemas import (
     AllSessions,
     CreateSessionRequest,
@@ -60,9 +61,10 @@ class _App(QuartTrio):
 def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
     app = _App(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = None  # the server has a limit
+    app.config["MAX_CONTENT_LENGTH"] = Limits().body_bytes
     app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
     app.asgi_http_class = ExchangeConnection
+    app.asgi_websocket_class = ExchangeWebsocket
     _add_routes(app, supervisor, settings)
     add_guards(app, settings)
     _add_error_handlers(app, settings)
@@ -197,7 +199,7 @@ def _refusal(status: int, headers: dict[str, str], body: Failure) -> Response:
         request_id=details.request_id,
         status=status,
         code=details.code,
-        method=request.method[:_LOGGED_CHARACTERS],
+        method=asked().method[:_LOGGED_CHARACTERS],
         path=_path(),
         details=details.details[:_LOGGED_CHARACTERS],
         **{
@@ -211,7 +213,7 @@ def _refusal(status: int, headers: dict[str, str], body: Failure) -> Response:
 
 def _path() -> str:
     """Return the request's path for the log: as it was sent, and so without control characters."""
-    return str(request.scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
+    return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

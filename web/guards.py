@@ -4,11 +4,12 @@ import hmac
 import ipaddress
 import re
 
-from quart import request
+from quart import has_websocket_context
 from quart_trio import QuartTrio
 from werkzeug.exceptions import BadRequest
 
 from web.errors import HostNotAllowed, OriginNotAllowed, Unauthorized
+from web.exchanges import asked
 from web.settings import DaemonSettings
 
 OPEN_PATHS = {"/health"}
@@ -21,31 +22,38 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
     """Have the app refuse, before anything is done, whoever may not ask."""
     guard = HostGuard(settings)
 
-    @app.before_request
     async def check_host() -> None:
         """Keep web pages out that had their own name lead here."""
-        host = request.headers.get("Host")
+        host = asked().headers.get("Host")
         if not host:  # only HTTP/1.0 gets here without
             raise BadRequest
         if not guard.allows(host):
             raise HostNotAllowed("The Host header names another host; allowed_hosts can add names")
 
-    @app.before_request
     async def check_origin() -> None:
-        """Keep web pages of other origins from starting browsers: a POST without a body needs no CORS."""
-        origin = request.headers.get("Origin")
-        if origin and request.method in {"POST", "DELETE"} and origin not in settings.cors_origins:
+        """Keep out web pages of other origins where CORS doesn't: a POST without a body, and WebSockets."""
+        origin = asked().headers.get("Origin")
+        is_guarded = has_websocket_context() or asked().method in {"POST", "DELETE"}
+        if origin and is_guarded and origin not in settings.cors_origins:
             raise OriginNotAllowed("The page's origin is not among cors_origins")
 
-    @app.before_request
     async def check_token() -> None:
-        if settings.token is None or request.path in OPEN_PATHS or request.method == "OPTIONS":
+        if settings.token is None or asked().path in OPEN_PATHS or asked().method == "OPTIONS":
             return
+<<<<<<< HEAD
         given = request.headers.getlist("Authorization")
         scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
+=======
+        given = asked().headers.getlist("Authorization")
+        scheme, _, token = given[0].strip().partition(" ") if len(given) == 1 else ("", "", "")
+>>>>>>> f2ae045 (Connections speak HTTP and WebSockets by Hypercorn's protocol, within limits and a bulkhead of our own)
         is_right = hmac.compare_digest(token.strip().encode(), settings.token.encode())
         if scheme.lower() != "bearer" or not is_right:
             raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
+
+    for check in (check_host, check_origin, check_token):
+        app.before_request(check)
+        app.before_websocket(check)
 
 
 class HostGuard:

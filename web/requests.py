@@ -4,11 +4,9 @@ import base64
 import re
 import uuid
 from email.utils import formatdate
-from urllib.parse import unquote
 
 import h11
 import msgspec
-from hypercorn.typing import HTTPScope
 
 from web.schemas import Failure
 
@@ -19,8 +17,8 @@ _ABSOLUTE = re.compile(
 # What clients may call their requests: it goes to the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SETTING_BYTES = 6
-
-Headers = list[tuple[bytes, bytes]]
+TOO_EARLY = "A WebSocket client has to wait for the answer to its handshake"
+_WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 class Refused(Exception):
@@ -31,32 +29,53 @@ class Refused(Exception):
         self.status = status
 
 
-def check(request: h11.Request) -> None:
-    """Raise `Refused` for a request that is well-formed and still not one of HTTP/1.1 to this server."""
+def check(request: h11.Request, *, max_body_bytes: int, is_followed: bool) -> None:
+    """Raise `Refused` for a request that is well-formed and still not one of HTTP/1.1 to this server.
+
+    `is_followed` says whether its client has sent more than its headers already.
+    """
     if request.http_version not in {b"1.0", b"1.1"}:
         raise Refused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken")
     names = [name for name, _value in request.headers]
     if b"transfer-encoding" in names and b"content-length" in names:
         raise Refused(400, "Both Content-Length and Transfer-Encoding tell where the body ends")
-    _check_upgrade(request)
+    announced = [int(value) for name, value in request.headers if name == b"content-length"]
+    if max(announced, default=0) > max_body_bytes:
+        raise Refused(413, f"The request's body is larger than {max_body_bytes} bytes")
+    _check_upgrade(request, is_followed=is_followed)
     is_path = request.target.startswith(b"/") or (request.method, request.target) == (b"OPTIONS", b"*")
     if not is_path and not _ABSOLUTE.fullmatch(request.target):
         raise Refused(400, "The request's target is neither a path nor an http address")
 
 
-def _check_upgrade(request: h11.Request) -> None:
-    """Refuse WebSockets, and what is no valid request for HTTP/2; a valid one is answered in HTTP/1.1.
+def _check_upgrade(request: h11.Request, *, is_followed: bool) -> None:
+    """Refuse an upgrade that is none; a valid one to HTTP/2 is answered in HTTP/1.1.
 
     RFC 9110, 7.8, allows to ignore an upgrade, and clients count on it: Java's HttpClient and `curl --http2`
     ask for HTTP/2 with every first request.
     """
     upgrades = _list(request, b"upgrade")
     if b"websocket" in upgrades:
-        raise Refused(400, "WebSockets are not spoken here")
+        if not _is_handshake(request, upgrades):
+            raise Refused(400, "The WebSocket handshake is not what RFC 6455, 4.1, asks for")
+        if is_followed:
+            raise Refused(400, TOO_EARLY)
     if b"h2c" in upgrades:
         settings = [value for name, value in request.headers if name == b"http2-settings"]
         if len(settings) != 1 or not _is_settings(settings[0]):
             raise Refused(400, "HTTP2-Settings is not what RFC 7540, 3.2.1, asks for")
+
+
+def _is_handshake(request: h11.Request, upgrades: list[bytes]) -> bool:
+    """Return whether a WebSocket can come of the request. What is not ASCII in it, Hypercorn can't read."""
+    wanted = {name: value for name, value in request.headers if name.startswith(b"sec-websocket-")}
+    return (
+        (request.method, request.http_version, upgrades) == (b"GET", b"1.1", [b"websocket"])
+        and b"upgrade" in _list(request, b"connection")
+        and wanted.get(b"sec-websocket-version") == b"13"
+        and bool(_WEBSOCKET_KEY.fullmatch(wanted.get(b"sec-websocket-key", b"")))
+        and all(value.isascii() for name, value in request.headers if name in {b"connection", *wanted})
+    )
 
 
 def _list(request: h11.Request, name: bytes) -> list[bytes]:
@@ -73,33 +92,22 @@ def _is_settings(value: bytes) -> bool:
     return b"=" not in value and len(payload) % _SETTING_BYTES == 0
 
 
-def make_scope(
-    request: h11.Request, *, server: tuple[str, int] | None, client: tuple[str, int] | None
-) -> HTTPScope:
-    """Return what the app is told of a request that `check` let pass."""
-    headers: Headers = list(request.headers)
-    path, _, query = request.target.partition(b"?")
-    if absolute := _ABSOLUTE.fullmatch(request.target):
-        # RFC 9112, 3.2.2: such a target's host replaces the header's.
-        path, query = absolute["path"] or b"/", absolute["query"] or b""
-        headers = [(name, value) for name, value in headers if name != b"host"]
-        headers.append((b"host", absolute["host"]))
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": request.http_version.decode(),
-        "method": request.method.decode().upper(),
-        "scheme": "http",
-        "path": unquote(path.decode("ascii")),
-        "raw_path": path,
-        "query_string": query,
-        "root_path": "",
-        "headers": headers,
-        "client": client,
-        "server": server,
-        "state": {},  # type: ignore[typeddict-item]
-        "extensions": {},
-    }
+def to_origin_form(request: h11.Request) -> h11.Request:
+    """Return a request that `check` let pass with a path as its target.
+
+    RFC 9112, 3.2.2: where the target is an address, the host in it replaces the header's.
+    """
+    absolute = _ABSOLUTE.fullmatch(request.target)
+    if absolute is None:
+        return request
+    path, query = absolute["path"] or b"/", absolute["query"]
+    headers = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        target=path if query is None else path + b"?" + query,
+        headers=[*headers, (b"host", absolute["host"])],
+        http_version=request.http_version,
+    )
 
 
 def explain(error: h11.RemoteProtocolError) -> Refused:

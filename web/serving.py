@@ -13,13 +13,14 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import structlog
 import trio
-from hypercorn.typing import ASGIFramework, LifespanScope
-from hypercorn.utils import LifespanFailureError
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.typing import ASGIFramework
+from hypercorn.utils import wrap_app
 
 from web.connections import Connection, Stage
 from web.limits import Limits
@@ -66,8 +67,8 @@ async def open_server(
     gives them no time. Either way nothing listens and no connection is open afterwards. An error of the block
     comes out as it is.
 
-    Raises BindFailed when the address can't be had, and LifespanFailureError when the app fails to start; the
-    block is entered in neither case.
+    Raises BindFailed when the address can't be had, and hypercorn's LifespanFailureError when the app fails
+    to start; the block is entered in neither case.
     """
     listening = await _listen(bind)
     with listening, sole_error_bare(layers=2):
@@ -75,7 +76,7 @@ async def open_server(
             server = _Server(app=app, limits=limits, nursery=connections)
             connections.start_soon(server.accept, listening)
             yield _base_url(listening.getsockname())
-            server.stop()
+            await server.stop()
             connections.cancel_scope.deadline = trio.current_time() + graceful_timeout_s
 
 
@@ -106,26 +107,14 @@ def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = 
 @contextlib.asynccontextmanager
 async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
     """Run the app's startup, the block, and unless that is left by an error the app's shutdown."""
-    to_app, receive = trio.open_memory_channel[Any](1)
-    send, from_app = trio.open_memory_channel[Any](1)
-    scope: LifespanScope = {
-        "type": "lifespan",
-        "asgi": {"version": "3.0", "spec_version": "2.0"},
-        "state": {},
-    }
-
-    async def ask(stage: str) -> None:
-        await to_app.send({"type": f"lifespan.{stage}"})
-        with trio.fail_after(LIFESPAN_TIMEOUT_S):
-            answer = await from_app.receive()
-        if answer["type"] != f"lifespan.{stage}.complete":
-            raise LifespanFailureError(stage, answer.get("message", ""))
-
+    config = Config()
+    config.startup_timeout = config.shutdown_timeout = LIFESPAN_TIMEOUT_S
+    lifespan = Lifespan(wrap_app(app, config.wsgi_max_body_size, "asgi"), config, {})
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(app, scope, receive.receive, send.send)
-        await ask("startup")
+        await nursery.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
         yield
-        await ask("shutdown")
+        await lifespan.wait_for_shutdown()
         nursery.cancel_scope.cancel(reason="the app has shut down")
 
 
@@ -158,11 +147,11 @@ class _Server:
                 else:
                     await trio.aclose_forcefully(stream)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Accept no more connections, and end each as soon as its request under way is answered."""
         self._accepting.cancel(reason="the server stops")
-        for connection in self._connections:
-            connection.stop()
+        for connection in tuple(self._connections):
+            await connection.stop()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         try:

@@ -30,6 +30,9 @@ _WEBSOCKET = (
 )
 _FRAME = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 
+WEBSOCKET = _WEBSOCKET + b'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="\r\n\r\n'
+"""A handshake as it should be, but for an extension's value that never ends."""
+
 VALID_H2C = _H2C + b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"
 """An upgrade to HTTP/2 as curl asks for it."""
 
@@ -43,13 +46,11 @@ MALFORMED: Mapping[str, bytes] = {
     "h2c, broken settings and a body": _H2C + b"HTTP2-Settings: A\r\nContent-Length: 2\r\n\r\n{}",
     "HTTP/2 by prior knowledge": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
     "HTTP/2 by prior knowledge, with a host": b"PRI * HTTP/2.0\r\n" + _HOST + b"\r\nSM\r\n\r\n",
-    "websocket": _WEBSOCKET + b"\r\n",
+    "websocket without a key": _WEBSOCKET.replace(b"Key", b"Kee") + b"\r\n",
     "websocket with a frame": _WEBSOCKET + b"\r\n" + _FRAME,
     "websocket with a ping of too many bytes": _WEBSOCKET + b"\r\n" + b"\x89\xfe\xff\xff" + bytes(200),
     "websocket, odd extensions": _WEBSOCKET + b"Sec-WebSocket-Extensions: \xff\r\n\r\n",
     "websocket, odd protocol": _WEBSOCKET + b"Sec-WebSocket-Protocol: \xff,\xfe\r\n\r\n",
-    "websocket, extension without an end": _WEBSOCKET
-    + b'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="\r\n\r\n',
     "websocket, odd version": _WEBSOCKET.replace(b"13", b"\xff") + b"\r\n",
     "websocket by POST": _WEBSOCKET.replace(b"GET", b"POST") + b"Content-Length: 0\r\n\r\n",
     "websocket among other upgrades": _GET + b"Upgrade: foo, WebSocket\r\nConnection: upgrade\r\n\r\n",
@@ -124,10 +125,10 @@ async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
     return bytes(received)
 
 
-async def read_answer(stream: trio.SocketStream) -> bytes:
-    """Return what comes until there is an answer with headers."""
+async def read_answer(stream: trio.SocketStream, *, end: bytes = b"\r\n\r\n") -> bytes:
+    """Return what comes until `end`: if it is not given, until there is an answer with headers."""
     received = b""
-    while b"\r\n\r\n" not in received:
+    while end not in received:
         data = await stream.receive_some()
         if not data:
             break

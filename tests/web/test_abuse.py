@@ -21,6 +21,7 @@ from tests.web.abuse import (
     DRIPS,
     MALFORMED,
     VALID_H2C,
+    WEBSOCKET,
     Address,
     ask,
     connect,
@@ -107,7 +108,7 @@ async def test_malformed_request_is_refused_in_the_one_shape_and_hurts_nobody(
     head, _, body = answer.partition(b"\r\n\r\n")
     status = int(head.split()[1])
     assert status in {400, 431, 501, 505}
-    assert b"Connection: close" in head or b"HTTP/1.0" in MALFORMED[name]
+    assert b"connection: close" in head.lower() or b"HTTP/1.0" in MALFORMED[name]
     failure = msgspec.json.decode(body, type=Failure)
     assert failure.error_details.code != "INTERNAL_ERROR"
     [entry] = logs
@@ -125,7 +126,34 @@ async def test_upgrade_to_http2_is_ignored(front: Front) -> None:
     async with await connect(address_of(front.url)) as stream:
         for _ in range(2):
             await stream.send_all(VALID_H2C)
-            assert (await read_answer(stream)).startswith(b"HTTP/1.1 200")
+            assert (await read_answer(stream, end=b"}")).startswith(b"HTTP/1.1 200")
+
+
+async def test_websocket_where_there_is_none_answers_404(front: Front) -> None:
+    """It is asked for as any other address is, and its connection ends."""
+    with capture_logs() as logs:
+        answer = await ask(address_of(front.url), WEBSOCKET.replace(b"/health", b"/nothing"))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    details = msgspec.json.decode(body, type=Failure).error_details
+    assert (head.split()[1], details.code) == (b"404", "NOT_FOUND")
+    [entry] = logs
+    assert entry["request_id"] == details.request_id
+    assert f"X-Request-Id: {details.request_id}".encode() in head
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        (b"Host: localhost", b"Host: evil.example", b"403"),
+        (b"Upgrade: websocket", b"Upgrade: websocket\r\nOrigin: https://evil.example", b"403"),
+    ],
+)
+async def test_websocket_is_guarded_like_all_else(
+    front: Front, old: bytes, new: bytes, status: bytes
+) -> None:
+    """Neither a page of another origin nor one with a name of its own gets as far as the route."""
+    answer = await ask(address_of(front.url), WEBSOCKET.replace(old, new))
+    assert answer.split()[1] == status
 
 
 async def test_error_of_one_connection_reaches_no_other(
@@ -138,7 +166,7 @@ async def test_error_of_one_connection_reaches_no_other(
 
     with capture_logs() as logs:
         with monkeypatch.context() as patch:
-            patch.setattr(Connection, "_serve_request", fail)
+            patch.setattr(Connection, "_read", fail)
             assert await ask(address_of(front.url), GET) == b""
         assert (await front.client.get("/health")).status_code == 200
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [("a connection failed", "error")]

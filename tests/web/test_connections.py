@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import wsproto
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
@@ -36,8 +37,11 @@ class App:
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer with the request's path and its body."""
         assert scope["type"] == "http"
-        message: Any = await receive()
-        self.told.append(f"{scope['method']} {scope['path']} {message['body'].decode()}".strip())
+        body, is_whole = b"", False
+        while not is_whole:
+            message: Any = await receive()
+            body, is_whole = body + message["body"], not message["more_body"]
+        self.told.append(f"{scope['method']} {scope['path']} {body.decode()}".strip())
         try:
             await trio.sleep(self.takes_s)
         except trio.Cancelled:
@@ -288,6 +292,32 @@ async def test_target_may_be_an_address(
     assert (scopes[0]["path"], dict(scopes[0]["headers"])[b"host"]) == (path, host)
 
 
+async def test_websocket_is_spoken_until_its_client_leaves(autojump_clock: MockClock) -> None:
+    """Text comes back, however long nothing is said, and the app learns of the end."""
+    told: list[str] = []
+
+    async def echo(scope: Scope, receive: Any, send: Any) -> None:
+        assert (scope["type"], (await receive())["type"]) == ("websocket", "websocket.connect")
+        await send({"type": "websocket.accept"})
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                await send({"type": "websocket.send", "text": message["text"]})
+        finally:
+            told.append("over")
+
+    peer = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+    async with connect(echo) as (client, _):
+        await client.send_all(peer.send(wsproto.events.Request(host="a", target="/")))
+        peer.receive_data(bytes(await client.receive_some()))
+        for text in ("a", "b"):
+            await trio.sleep(LIMITS.idle_s * 3)
+            await client.send_all(peer.send(wsproto.events.TextMessage(data=text)))
+            peer.receive_data(bytes(await client.receive_some()))
+        await client.aclose()
+    heard = [event.data for event in peer.events() if isinstance(event, wsproto.events.TextMessage)]
+    assert (heard, told) == (["a", "b"], ["over"])
+
+
 # What goes wrong
 
 
@@ -427,12 +457,12 @@ async def test_stopped_connection_answers_what_is_under_way_and_no_more(autojump
     async with connect(App(takes_s=5)) as (client, connection):
         await client.send_all(GET * 2)
         await trio.sleep(1)
-        connection.stop()
+        await connection.stop()
         received = await read_all(client)
         assert statuses(received) == [200]
-        assert b"\r\nConnection: close\r\n" in received
+        assert b"\r\nconnection: close\r\n" in received.lower()
     async with connect(App()) as (client, connection):
         await wait_all_tasks_blocked()
-        connection.stop()
+        await connection.stop()
         assert await read_all(client) == b""
     assert trio.current_time() < 10
