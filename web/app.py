@@ -24,8 +24,8 @@ from web.errors import (
 )
 from web.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
 from web.guards import add_guards
-from web.openapi import describe_api
 from web.limits import Limits
+from web.openapi import describe_api
 from web.schemas import (
     AllSessions,
     CreateSessionRequest,

@@ -40,13 +40,8 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
     async def check_token() -> None:
         if settings.token is None or asked().path in OPEN_PATHS or asked().method == "OPTIONS":
             return
-<<<<<<< HEAD
-        given = request.headers.getlist("Authorization")
-        scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
-=======
         given = asked().headers.getlist("Authorization")
-        scheme, _, token = given[0].strip().partition(" ") if len(given) == 1 else ("", "", "")
->>>>>>> f2ae045 (Connections speak HTTP and WebSockets by Hypercorn's protocol, within limits and a bulkhead of our own)
+        scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
         is_right = hmac.compare_digest(token.strip().encode(), settings.token.encode())
         if scheme.lower() != "bearer" or not is_right:
             raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")

@@ -8,10 +8,11 @@ import dataclasses
 from typing import Any
 
 import h11
-from hypercorn.events import Closed, Updated
+from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.typing import H11SendableEvent
 
 from web.requests import TOO_EARLY, Refused, check, explain, to_origin_form
 
@@ -29,6 +30,7 @@ class Protocol(H11Protocol):
     def __init__(self, *args: Any, max_body_bytes: int) -> None:
         super().__init__(*args)
         self._max_body_bytes = max_body_bytes
+        self._head = b""
 
     @property
     def http(self) -> h11.Connection:
@@ -77,6 +79,18 @@ class Protocol(H11Protocol):
         if isinstance(event, Response) and self.context.terminated.is_set():
             event = dataclasses.replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """Send an answer's head with the first of its body: a client that closes on seeing both has both."""
+        try:
+            data = self._head + (self.connection.send(event) or b"")
+        except h11.LocalProtocolError:
+            if self.http.their_state is not h11.ERROR:
+                raise
+            return
+        self._head = data if isinstance(event, h11.Response) else b""
+        if data and not self._head:
+            await self.send(RawData(data=data))
 
     async def _handle_event(self) -> bool:
         """Handle the next thing that has come; return whether there may be another."""

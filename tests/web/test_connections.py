@@ -435,7 +435,7 @@ async def test_stopped_connection_does_not_wait_for_a_request(
     async with connect(App()) as (client, connection):
         await client.send_all(start)
         await trio.sleep(1)
-        connection.stop()
+        await connection.stop()
         assert await read_all(client) == b""
     assert trio.current_time() == 1
 
@@ -448,7 +448,7 @@ async def test_stopped_connection_does_not_wait_for_a_client_that_does_not_read(
     async with connect(App(takes_s=0.5), lockstep_stream_pair) as (client, connection):
         await client.send_all(GET)
         await trio.sleep(stopped_at)
-        connection.stop()
+        await connection.stop()
     assert trio.current_time() == max(0.5, stopped_at) + LIMITS.linger_s
 
 
