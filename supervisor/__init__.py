@@ -25,7 +25,7 @@ from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
-from supervisor.self_check import Check, Health, Subject
+from supervisor.self_check import Check, Condition, Subject
 from supervisor.supervisor import Supervisor, open_supervisor
 
 __all__ = [
@@ -34,12 +34,12 @@ __all__ = [
     "Check",
     "CleanupIncomplete",
     "CloneFailed",
+    "Condition",
     "CreationTimedOut",
     "EndReason",
     "EngineUnavailable",
     "EventStream",
     "GreenroomError",
-    "Health",
     "InternalFailure",
     "LoginReason",
     "LoginState",

@@ -1,5 +1,6 @@
 """Creations with a key: however often one is asked for, it happens once."""
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
@@ -28,14 +29,26 @@ _log = structlog.get_logger("greenroom.supervisor")
 
 @attrs.define(eq=False)
 class _Creation:
-    """One creation: how many wait for it, and its outcome, one of the two, once it is done."""
+    """A creation under way, and how many wait for it."""
 
     done: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     waiting: int = 0
-    session: SessionInfo | None = None
-    error: GreenroomError | None = None
-    done_at: float = 0
+    outcome: "_Outcome | None" = None
+
+
+@attrs.frozen
+class _Outcome:
+    """What came of a creation, and when: there may be thousands, so it is all that is kept of one."""
+
+    result: SessionInfo | GreenroomError
+    at: float
+
+    def get(self) -> SessionInfo:
+        """Return the session, or raise the error."""
+        if isinstance(self.result, GreenroomError):
+            raise _bare(self.result)
+        return self.result
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -47,14 +60,16 @@ class KeyedCreations:
 
     nursery: trio.Nursery
     create: Callable[[], Awaitable[SessionInfo]]
-    _creations: OrderedDict[str, _Creation] = attrs.field(factory=OrderedDict, init=False)
+    _creations: dict[bytes, _Creation] = attrs.field(factory=dict, init=False)
+    _outcomes: OrderedDict[bytes, _Outcome] = attrs.field(factory=OrderedDict, init=False)
 
     async def get(self, key: str) -> SessionInfo:
         """Return the session that was, or is now, created under `key`. Raises what its creation raised."""
+        digest = hashlib.sha256(key.encode()).digest()
         self._forget()
-        creation = self._creations.get(key)
-        if creation is None:
-            creation = self._start(key)
+        if kept := self._outcomes.get(digest):
+            return kept.get()
+        creation = self._creations.get(digest) or self._start(digest)
         creation.waiting += 1
         try:
             await creation.done.wait()
@@ -62,45 +77,54 @@ class KeyedCreations:
             creation.waiting -= 1
             if not creation.waiting and not creation.done.is_set():
                 creation.scope.cancel(reason="nobody waits for it any more")
-                self._drop(key, creation)
-        if creation.session is None:
-            # Without what it went through the last time, which would grow with each.
-            raise creation.error.with_traceback(None) if creation.error else SupervisorStopped()
-        return creation.session
+                self._drop(digest, creation)
+        if creation.outcome is None:
+            raise SupervisorStopped
+        return creation.outcome.get()
 
-    def _start(self, key: str) -> _Creation:
+    def _start(self, digest: bytes) -> _Creation:
         creation = _Creation()
         try:
-            self.nursery.start_soon(self._run, key, creation)
+            self.nursery.start_soon(self._run, digest, creation)
         except RuntimeError:  # the nursery is closed
             raise SupervisorStopped from None
-        self._creations[key] = creation
+        self._creations[digest] = creation
         return creation
 
-    async def _run(self, key: str, creation: _Creation) -> None:
+    async def _run(self, digest: bytes, creation: _Creation) -> None:
         try:
             with creation.scope:
-                creation.session = await self.create()
-                self._creations.setdefault(key, creation)  # if all have just left: one may come again
+                session = await self.create()
+                # Also if all have just left: one may come again.
+                self._keep(digest, creation, session)
         except Exception as exc:
-            creation.error = contain(exc, _log, "a creation with a key failed")
-            if isinstance(creation.error, _UNDONE):
-                self._drop(key, creation)
+            error = contain(exc, _log, "a creation with a key failed")
+            self._keep(digest, creation, _bare(error))
         finally:
-            creation.done_at = trio.current_time()
+            self._drop(digest, creation)
             creation.done.set()
 
-    def _drop(self, key: str, creation: _Creation) -> None:
-        if self._creations.get(key) is creation:
-            del self._creations[key]
+    def _keep(self, digest: bytes, creation: _Creation, result: SessionInfo | GreenroomError) -> None:
+        creation.outcome = _Outcome(result, trio.current_time())
+        if not isinstance(result, _UNDONE):
+            self._outcomes[digest] = creation.outcome
+
+    def _drop(self, digest: bytes, creation: _Creation) -> None:
+        if self._creations.get(digest) is creation:
+            del self._creations[digest]
 
     def _forget(self) -> None:
-        """Drop what was done long ago, from the oldest on, and what is too much."""
+        """Drop the outcomes that are old, and the oldest if there are too many."""
         oldest_kept = trio.current_time() - KEEP_S
-        while self._creations:
-            key, creation = next(iter(self._creations.items()))
-            if not creation.done.is_set() or (
-                creation.done_at > oldest_kept and len(self._creations) <= KEEP
-            ):
+        while self._outcomes:
+            digest, kept = next(iter(self._outcomes.items()))
+            if kept.at > oldest_kept and len(self._outcomes) <= KEEP:
                 return
-            del self._creations[key]
+            del self._outcomes[digest]
+
+
+def _bare(error: GreenroomError) -> GreenroomError:
+    """Return a copy of `error` without traceback and causes, which keep alive all that it went through."""
+    bare = type(error).__new__(type(error), *error.args)
+    vars(bare).update(vars(error))
+    return bare

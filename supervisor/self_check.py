@@ -38,7 +38,7 @@ class Subject(enum.Enum):
     """The last session of this master profile that showed who is logged in was not logged out."""
 
 
-class Health(enum.Enum):
+class Condition(enum.Enum):
     """What is known of a subject."""
 
     UNKNOWN = "unknown"
@@ -50,7 +50,7 @@ class Health(enum.Enum):
 class Check:
     """What a subject is like, since when, and what the problem is, safe to show, if there is one."""
 
-    health: Health = Health.UNKNOWN
+    health: Condition = Condition.UNKNOWN
     since: datetime = attrs.field(factory=lambda: datetime.now(UTC))
     problem: str | None = None
 
@@ -133,14 +133,14 @@ class SelfCheck:
     def _turn(self, subject: Subject, problem: str | None, detail: str | None = None) -> None:
         """Take note of how a subject is now, and say so if that is news."""
         before = self.checks[subject]
-        health = Health.PROBLEM if problem else Health.OK
+        health = Condition.PROBLEM if problem else Condition.OK
         if health is before.health:
             self.checks[subject] = attrs.evolve(before, problem=problem)
             return
         self.checks[subject] = Check(health=health, problem=problem)
         if problem:
             _log.warning("a problem was found", check=subject.value, problem=problem, detail=detail)
-        elif before.health is Health.PROBLEM:
+        elif before.health is Condition.PROBLEM:
             _log.info("a problem is over", check=subject.value)
         self.on_turn()
 

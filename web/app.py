@@ -1,20 +1,31 @@
 """The HTTP front: requests in, supervisor messages out."""
 
-import hmac
+import functools
+import logging
 import re
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
 from quart import Response, request
+from quart.wrappers.base import BaseRequestWebsocket
 from quart_cors import cors
-from quart_schema import QuartSchema, document_request, document_response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 
 from actors.errors import GreenroomError, InternalFailure
 from supervisor import Supervisor
-from web.errors import InvalidRequest, OriginNotAllowed, Unauthorized, describe_error, describe_http_error
+from web.errors import (
+    InvalidRequest,
+    describe_error,
+    describe_http_error,
+)
+from web.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
+from web.guards import add_guards
+from web.limits import Limits
+from web.openapi import describe_api
 from web.schemas import (
     AllSessions,
     CreateSessionRequest,
@@ -29,29 +40,34 @@ from web.schemas import (
 )
 from web.settings import DaemonSettings
 
-MAX_BODY_BYTES = 64 * 1024
-OPEN_PATHS = {"/health"}
-
 # Visible ASCII.
 _KEY = re.compile(r"[!-~]{1,255}")
+_LOGGED_CHARACTERS = 200  # of what a client chose
 
 _log = structlog.get_logger("greenroom.web")
 
 
+class _App(QuartTrio):
+    """Finds its routes whatever the host is: Werkzeug fails on some that clients may send."""
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Return what matches `request` with the routes."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind(
+            "localhost", request.root_path, None, request.scheme, request.method, request.path
+        )
+
+
 def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
-    app = QuartTrio(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    QuartSchema(
-        app,
-        info={"title": "Greenroom", "version": "1"},
-        conversion_preference="msgspec",
-        swagger_ui_path=None,
-        redoc_ui_path=None,
-        scalar_ui_path=None,
-    )
-    _add_routes(app, supervisor)
-    _add_guards(app, settings)
+    app = _App(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = Limits().body_bytes
+    app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
+    app.asgi_http_class = ExchangeConnection
+    app.asgi_websocket_class = ExchangeWebsocket
+    _add_routes(app, supervisor, settings)
+    add_guards(app, settings)
     _add_error_handlers(app, settings)
     if settings.cors_origins:
         app = cors(
@@ -59,30 +75,24 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
             allow_origin=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Location", "X-Session-Id", "Retry-After"],
+            expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
         )
     return app
 
 
-def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
+def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
     @app.post("/tiktok/session")
-    @document_request(CreateSessionRequest)
-    @document_response(Success, 200)
-    @document_response(Failure, 409)
-    @document_response(Failure, 422)
-    @document_response(Failure, 423)
-    @document_response(Failure, 502)
-    @document_response(Failure, 503)
-    @document_response(Failure, 504)
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        info = await supervisor.create_session(_idempotency_key())
+        key = _idempotency_key()
+        info = await supervisor.create_session(key)
+        if key is None:  # with a key, whoever was not told may ask again
+            Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
         return _json(Success(message="TikTok session established successfully"), 200, headers)
 
     @app.get("/tiktok/session")
-    @document_response(AllSessions)
     async def list_sessions() -> Response:
         """List the sessions that have not ended."""
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
@@ -92,8 +102,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         )
 
     @app.get("/tiktok/session/<session_id>")
-    @document_response(OneSession)
-    @document_response(Failure, 404)
     async def get_session(session_id: str) -> Response:
         """Show one session, also for 15 minutes after its end."""
         info = await supervisor.get_session(session_id)
@@ -102,7 +110,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         return _json(OneSession(message=message, session=Session.of(info), viewer=viewer))
 
     @app.delete("/tiktok/session/<session_id>")
-    @document_response(Failure, 404)
     async def delete_session(session_id: str) -> Response:
         """End a session; answered once its browser and clone are gone."""
         await supervisor.end_session(session_id)
@@ -111,7 +118,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         return response
 
     @app.get("/leaks")
-    @document_response(Leaks)
     async def find_leaks() -> Response:
         """Show what this daemon owns now, and what of it belongs to no session: that should be nothing."""
         holdings = await supervisor.find_leaks()
@@ -120,27 +126,16 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor) -> None:
         return _json(Leaks(message=message, owned=Owned.of(holdings.owned), leaked=leaked))
 
     @app.get("/health")
-    @document_response(Health)
     async def health() -> Response:
         """Tell that the daemon answers."""
         return _json(Health(checks=checks_of(supervisor)))
 
+    description = describe_api(with_token=settings.token is not None)
 
-def _add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
-    @app.before_request
-    async def check_origin() -> None:
-        """Keep web pages of other origins from starting browsers: a POST without a body needs no CORS."""
-        origin = request.headers.get("Origin")
-        if origin and request.method in {"POST", "DELETE"} and origin not in settings.cors_origins:
-            raise OriginNotAllowed("The page's origin is not among cors_origins")
-
-    @app.before_request
-    async def check_token() -> None:
-        if settings.token is None or request.path in OPEN_PATHS or request.method == "OPTIONS":
-            return
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {settings.token}".encode()):
-            raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
+    @app.get("/openapi.json")
+    async def openapi() -> Response:
+        """Describe all of this for programs."""
+        return _json(description)
 
 
 def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
@@ -149,19 +144,26 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
         status, headers, body = describe_error(
             error, login_detection_timeout_s=settings.login_detection_timeout
         )
-        return _json(body, status, headers)
+        return _refusal(status, headers, body)
 
     @app.errorhandler(HTTPException)
     async def refuse_http(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-        return _json(describe_http_error(status, error.name), status, headers)
+        return _refusal(status, headers, describe_http_error(status, error.name))
 
     @app.errorhandler(Exception)
     async def fail(error: Exception) -> Response:
         failure = InternalFailure(error)
-        _log.error("request failed", error_id=failure.id, path=request.path, exc_info=error)
-        return await refuse(failure)
+        exchange = Exchange.current()
+        _log.error(
+            "request failed", request_id=exchange.id, error_id=failure.id, path=_path(), exc_info=error
+        )
+        status, headers, body = describe_error(
+            failure, login_detection_timeout_s=settings.login_detection_timeout
+        )
+        body.error_details.request_id = exchange.id
+        return _json(body, status, headers)
 
 
 def _check_body(body: bytes) -> None:
@@ -178,14 +180,43 @@ def _check_body(body: bytes) -> None:
 
 def _idempotency_key() -> str | None:
     """Return the request's key, if any. Raises `InvalidRequest` unless it is 1 to 255 visible characters."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
+    keys = request.headers.getlist("Idempotency-Key")
+    if len(keys) > 1:
+        raise InvalidRequest("There is more than one Idempotency-Key")
+    if keys and not _KEY.fullmatch(keys[0]):
         raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
-    return key
+    return keys[0] if keys else None
 
 
 def _count(sessions: list[Session]) -> str:
     return "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions"
+
+
+def _refusal(status: int, headers: dict[str, str], body: Failure) -> Response:
+    """Return the answer that says no, with the request's id, and write the one line about it."""
+    details = body.error_details
+    details.request_id = Exchange.current().id
+    _log.log(
+        logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO,
+        "request refused",
+        request_id=details.request_id,
+        status=status,
+        code=details.code,
+        method=asked().method[:_LOGGED_CHARACTERS],
+        path=_path(),
+        details=details.details[:_LOGGED_CHARACTERS],
+        **{
+            name: value
+            for name, value in (("session_id", details.session_id), ("phase", details.phase))
+            if value
+        },
+    )
+    return _json(body, status, headers)
+
+
+def _path() -> str:
+    """Return the request's path for the log: as it was sent, and so without control characters."""
+    return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

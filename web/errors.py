@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 import msgspec
+from werkzeug.exceptions import default_exceptions
 
 from actors.errors import (
     CapacityExhausted,
@@ -38,6 +39,10 @@ class OriginNotAllowed(GreenroomError):
     """The request comes from a web page of an origin that is not configured."""
 
 
+class HostNotAllowed(GreenroomError):
+    """The request is meant for a host that this daemon is not: a page may have had its own name lead here."""
+
+
 @attrs.frozen
 class _Answer:
     status: int
@@ -65,6 +70,7 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     InvalidRequest: _Answer(422, "INVALID_REQUEST", "Invalid request"),
     Unauthorized: _Answer(401, "UNAUTHORIZED", "Authentication required"),
     OriginNotAllowed: _Answer(403, "ORIGIN_NOT_ALLOWED", "Origin not allowed"),
+    HostNotAllowed: _Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
 }
 
 HttpAnswer = tuple[int, dict[str, str], Failure]
@@ -73,7 +79,9 @@ HttpAnswer = tuple[int, dict[str, str], Failure]
 def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
     """Return the status, the extra headers and the body that tell a client of `error`."""
     answer = _ANSWERS.get(type(error), _INTERNAL)
-    details = ErrorDetails(code=answer.code, details=str(error))
+    details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase)
+    if not isinstance(error, SessionNotFound):  # whose id is only what was asked for
+        details.session_id = error.session_id
     headers: dict[str, str] = {}
     match error:
         case NotLoggedIn(verdict=verdict, hint=hint):
@@ -100,9 +108,19 @@ def describe_http_error(status: int, name: str) -> Failure:
 
     `name` is the status's name; Python's own differ from version to version.
     """
-    code = name.upper().replace(" ", "_")
-    details = ErrorDetails(code=code, details=http.HTTPStatus(status).description or name)
+    details = ErrorDetails(code=_code(name), details=http.HTTPStatus(status).description or name)
     return Failure(message=name, error_details=details)
+
+
+def describe_malformed(status: int, why: str) -> Failure:
+    """Return the body for a request that never got as far as a route."""
+    name = default_exceptions[status]().name
+    code = _INTERNAL.code if status == _INTERNAL.status else _code(name)
+    return Failure(message=name, error_details=ErrorDetails(code=code, details=why))
+
+
+def _code(name: str) -> str:
+    return name.upper().replace(" ", "_")
 
 
 def whole(number: float) -> float | int:

@@ -101,7 +101,7 @@ class OneSession(Success, kw_only=True):
 class Check(msgspec.Struct, kw_only=True):
     """How something is without which no session goes live, and since when; `problem` says what is wrong."""
 
-    health: supervisor.Health
+    health: supervisor.Condition
     since: datetime
     problem: str | None
 
@@ -185,7 +185,9 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
     the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
-    to do next; with INTERNAL_ERROR an `id`, which the log has too.
+    to do next; with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in
+    the header X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state
+    then.
     """
 
     code: str
@@ -197,6 +199,9 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     elapsed_ms: int | None = None
     hint: str | None = None
     id: str | None = None
+    request_id: str | None = None
+    session_id: str | None = None
+    phase: str | None = None
 
 
 class Failure(msgspec.Struct, kw_only=True):

@@ -1,32 +1,41 @@
 """Serve an ASGI app on an address for as long as a block lasts.
 
-Hypercorn does the serving. Added here is what it lacks for that: the address it got, no output of its own,
-and an end that nothing can hold up. Hypercorn shields every write from cancellation, so one client that
-stops reading would keep a plain `hypercorn.trio.serve` alive for ever; here such a connection is reset.
+Each client has a `Connection` of its own, out of which no error gets. Added here is where they come from,
+how many there may be, and an end that no client can hold up.
 """
 
 import contextlib
 import ctypes
-import logging
 import math
 import os
 import re
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import attrs
+import structlog
 import trio
-from hypercorn.config import Config, Sockets
-from hypercorn.trio.run import worker_serve
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
+from web.connections import Connection, Stage
+from web.limits import Limits
+
 GRACEFUL_TIMEOUT_S = 5.0
-STUCK_AFTER_S = 0.1  # how long a cancelled connection may take to end before it is reset
 LIFESPAN_TIMEOUT_S = 10.0
-BACKLOG = 100
+BACKLOG = 1024
+MAX_CONNECTIONS = 1000
+DESCRIPTORS_SHARE = 2  # connections take at most one in so many of the file descriptors there may be
+ACCEPT_AGAIN_S = 0.1
+TELL_AGAIN_S = 60.0
 ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Za-z:.%]+)\]|(?P<host>[^\s\[\]:/\0]+)):(?P<port>[0-9]{1,5})")
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
+
+_log = structlog.get_logger("greenroom.web")
 
 
 class BindFailed(OSError):
@@ -42,35 +51,41 @@ class BindFailed(OSError):
 
 @contextlib.asynccontextmanager
 async def open_server(
-    app: ASGIFramework, bind: str, *, graceful_timeout_s: float = GRACEFUL_TIMEOUT_S
+    app: ASGIFramework,
+    bind: str,
+    *,
+    graceful_timeout_s: float = GRACEFUL_TIMEOUT_S,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> AsyncIterator[str]:
     """Serve `app` on `bind` inside the block, and yield its base URL, without a slash at the end.
 
     `bind` is `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one. The URL is one that this machine can use,
     so a wildcard address becomes the loopback one. It accepts connections from the first line of the block.
 
-    Leaving the block stops accepting, gives requests in flight `graceful_timeout_s` to finish, cancels the
-    rest and runs the app's shutdown. An error or a cancellation that leaves the block gives them no time.
-    Either way nothing listens and no connection is open afterwards. An error of the block comes out as it is.
+    Leaving the block stops accepting, gives requests in flight `graceful_timeout_s` to finish, resets the
+    connections of the rest and runs the app's shutdown. An error or a cancellation that leaves the block
+    gives them no time. Either way nothing listens and no connection is open afterwards. An error of the block
+    comes out as it is.
 
     Raises BindFailed when the address can't be had, and hypercorn's LifespanFailureError when the app fails
     to start; the block is entered in neither case.
     """
     listening = await _listen(bind)
-    with listening:
-        address = listening.getsockname()
-        shutdown, stopped, failed = trio.Event(), trio.Event(), trio.Event()
-        with sole_error_bare(layers=1):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_reset_leftovers, address, shutdown, graceful_timeout_s, stopped)
-                watched = _watch(app, failed)
-                await nursery.start(_serve, watched, listening, graceful_timeout_s, shutdown, stopped)
-                if failed.is_set():
-                    await trio.sleep_forever()  # hypercorn reports itself started, and raises a moment later
-                yield _base_url(address)
-                shutdown.set()
-                await stopped.wait()
-                nursery.cancel_scope.cancel(reason="the server has stopped")
+    with listening, sole_error_bare(layers=2):
+        async with _open_lifespan(app), trio.open_nursery() as connections:
+            server = _Server(app=app, limits=limits, nursery=connections)
+            connections.start_soon(server.accept, listening)
+            yield _base_url(listening.getsockname())
+            await server.stop()
+            connections.cancel_scope.deadline = trio.current_time() + graceful_timeout_s
+
+
+def max_connections() -> int:
+    """Return how many connections there may be, as the limit of file descriptors is now."""
+    descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, descriptors // DESCRIPTORS_SHARE)
 
 
 def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = None) -> int:
@@ -89,65 +104,90 @@ def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = 
     return count
 
 
-def _watch(app: ASGIFramework, failed: trio.Event) -> ASGIFramework:
-    """Return the app with its failure to start noted, and with nothing that breaks off an answer's end.
-
-    With that end hypercorn closes a connection that is not to be kept alive, and first tells quart-trio so,
-    which cancels whoever answers: in the midst of the closing, which then would never come about.
-    """
-
-    async def watched(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        async def watched_send(message: ASGISendEvent) -> None:
-            if message["type"] == "lifespan.startup.failed":
-                failed.set()
-            ends = message["type"] == "http.response.body" and not message.get("more_body", False)
-            with trio.CancelScope(shield=ends):
-                await send(message)
-
-        await app(scope, receive, watched_send)
-
-    return watched
-
-
-async def _serve(
-    app: ASGIFramework,
-    listening: socket.socket,
-    graceful_timeout_s: float,
-    shutdown: trio.Event,
-    stopped: trio.Event,
-    *,
-    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
-) -> None:
+@contextlib.asynccontextmanager
+async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
+    """Run the app's startup, the block, and unless that is left by an error the app's shutdown."""
     config = Config()
-    config.accesslog = None
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.include_server_header = False
-    config.graceful_timeout = graceful_timeout_s
     config.startup_timeout = config.shutdown_timeout = LIFESPAN_TIMEOUT_S
-    try:
-        with sole_error_bare(layers=math.inf):
-            await worker_serve(
-                wrap_app(app, config.wsgi_max_body_size, "asgi"),
-                config,
-                # Given as a socket, not as "fd://": hypercorn would make that one inheritable.
-                sockets=Sockets(secure_sockets=[], insecure_sockets=[listening], quic_sockets=[]),
-                shutdown_trigger=shutdown.wait,
-                task_status=task_status,
+    lifespan = Lifespan(wrap_app(app, config.wsgi_max_body_size, "asgi"), config, {})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        yield
+        await lifespan.wait_for_shutdown()
+        nursery.cancel_scope.cancel(reason="the app has shut down")
+
+
+@attrs.define(eq=False, kw_only=True)
+class _Server:
+    """Accepts connections and serves each in a task of `nursery`, none of which ever fails."""
+
+    app: ASGIFramework
+    limits: Limits
+    nursery: trio.Nursery
+    _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _connections: dict[Connection, None] = attrs.field(factory=dict, init=False)
+    _shortages: int = attrs.field(default=0, init=False)
+    _told_at: float = attrs.field(default=-math.inf, init=False)
+
+    async def accept(self, listening: socket.socket) -> None:
+        """Accept connections until `stop`, which closes the socket."""
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        most = max_connections()
+        with listening, self._accepting:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as exc:  # no file descriptor or no memory left
+                    self._make_room(str(exc))
+                    await trio.sleep(ACCEPT_AGAIN_S)
+                    continue
+                if len(self._connections) < most or self._make_room(f"there are {most}"):
+                    self.nursery.start_soon(self._serve, stream)
+                else:
+                    await trio.aclose_forcefully(stream)
+
+    async def stop(self) -> None:
+        """Accept no more connections, and end each as soon as its request under way is answered."""
+        self._accepting.cancel(reason="the server stops")
+        for connection in tuple(self._connections):
+            await connection.stop()
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        try:
+            server, client = stream.socket.getsockname()[:2], stream.socket.getpeername()[:2]
+        except OSError:  # reset already
+            await trio.aclose_forcefully(stream)
+            return
+        connection = Connection(app=self.app, stream=stream, limits=self.limits, server=server, client=client)
+        self._connections[connection] = None
+        try:
+            await connection.run()
+        finally:
+            self._connections.pop(connection, None)
+
+    def _make_room(self, why: str) -> bool:
+        """Reset the oldest connection that waits for its client, and return whether there is one.
+
+        So whoever opens connections and asks for nothing, or takes no answer, keeps nobody out. Logged once a
+        minute at most.
+        """
+        self._shortages += 1
+        if trio.current_time() - self._told_at >= TELL_AGAIN_S:
+            _log.warning(
+                "too many connections: those that wait for their clients are reset",
+                why=why,
+                times=self._shortages,
             )
-    finally:
-        stopped.set()
-
-
-async def _reset_leftovers(
-    address: tuple[str, int], shutdown: trio.Event, graceful_timeout_s: float, stopped: trio.Event
-) -> None:
-    try:
-        await shutdown.wait()
-        await trio.sleep(graceful_timeout_s)
-    finally:
-        with trio.move_on_after(STUCK_AFTER_S, shield=True):
-            await stopped.wait()
-        reset_connections(address)
+            self._told_at, self._shortages = trio.current_time(), 0
+        asking = (connection for connection in self._connections if connection.stage is not Stage.ANSWER)
+        taking = (connection for connection in self._connections if connection.is_writing)
+        oldest = next(asking, None) or next(taking, None)
+        if oldest is None:
+            return False
+        oldest.abort()
+        del self._connections[oldest]
+        return True
 
 
 async def _listen(bind: str) -> socket.socket:
@@ -204,7 +244,7 @@ def _connects(connection: socket.socket, server: tuple[str, int], client: tuple[
 
 def _reset(connection: socket.socket) -> None:
     # Connecting a TCP socket to no address at all resets it at once (connect(2), AF_UNSPEC). Python's own
-    # connect() can't say that. SO_LINGER resets only once the last handle closes; hypercorn sends FIN before.
+    # connect() can't say that. SO_LINGER resets only once the last handle closes.
     no_address = bytes(16)
     ctypes.CDLL(None).connect(connection.fileno(), no_address, len(no_address))
 

@@ -89,6 +89,14 @@ def _is_origin(value: object) -> bool:
     return bool(url.hostname) and value == f"{url.scheme}://{url.netloc}" and not url.netloc.endswith(":")
 
 
+def _is_hosts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(host, str) and _is_host(host) for host in value)
+
+
+def _is_host(value: str) -> bool:
+    return bool(ipaddress.ip_address(value)) if ":" in value else bool(re.fullmatch("[0-9a-z._-]+", value))
+
+
 def _to_origins(value: Iterable[str] | str) -> tuple[str, ...]:
     return cast("tuple[str, ...]", _origins_from(value))
 
@@ -132,6 +140,13 @@ class DaemonSettings(SupervisorConfig):
         validator=must("a list of origins, each scheme://host or scheme://host:port, without *", _is_origins),
     )
     """The web origins whose pages may call the daemon."""
+
+    allowed_hosts: tuple[str, ...] = attrs.field(
+        default=(),
+        converter=_to_origins,
+        validator=must("a list of host names or addresses, without ports", _is_hosts),
+    )
+    """The names, beside its own address, under which clients may ask for the daemon."""
 
     def __attrs_post_init__(self) -> None:
         """Check what no setting shows alone: that an address which others can reach has a token."""

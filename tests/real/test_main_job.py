@@ -74,14 +74,17 @@ async def test_logged_out_profile_is_refused_and_cleaned_up(
     details = body["error_details"]
     assert details.pop("hint") == "The profile's login has expired: run greenroom login"
     assert details.pop("elapsed_ms") < 8000
-    assert details == {
-        "code": "NOT_LOGGED_IN",
-        "details": "User is not logged in to TikTok",
-        "method": "html_content_analysis",
-        "timeout": 8,
-        "state": "LOGGED_OUT",
-        "reason": "login_flag",
-    }
+    assert (
+        details.items()
+        >= {
+            "code": "NOT_LOGGED_IN",
+            "details": "User is not logged in to TikTok",
+            "method": "html_content_analysis",
+            "timeout": 8,
+            "state": "LOGGED_OUT",
+            "reason": "login_flag",
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])
@@ -110,10 +113,13 @@ async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, mas
             took_s = time.monotonic() - started
             await browser.close()
         assert answer.status_code == 423
-        assert answer.json()["error_details"] == {
-            "code": "USER_DATA_LOCKED",
-            "details": "User data directory is locked by another process",
-        }
+        assert (
+            answer.json()["error_details"].items()
+            >= {
+                "code": "USER_DATA_LOCKED",
+                "details": "User data directory is locked by another process",
+            }.items()
+        )
         assert took_s < 0.5
         assert (master / "lock").is_symlink(), "Firefox leaves its symlink behind: it is no lock"
         assert (await client.create()).status_code == 200
@@ -127,10 +133,13 @@ async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> No
         assert 5 <= time.monotonic() - started < 6
         assert client.left() == (0, 0)
     assert answer.status_code == 504
-    assert answer.json()["error_details"] == {
-        "code": "SESSION_TIMEOUT",
-        "details": "Session creation timed out after 5 seconds",
-    }
+    assert (
+        answer.json()["error_details"].items()
+        >= {
+            "code": "SESSION_TIMEOUT",
+            "details": "Session creation timed out after 5 seconds",
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("page", ["endless-image", "heavy"])
@@ -209,10 +218,13 @@ async def test_server_error_is_an_unreachable_site(settings: DaemonSettings, sit
         answer = await client.create()
         assert client.left() == (0, 0)
     assert answer.status_code == 502
-    assert answer.json()["error_details"] == {
-        "code": "UPSTREAM_UNREACHABLE",
-        "details": "TikTok could not be reached: HTTP 503",
-    }
+    assert (
+        answer.json()["error_details"].items()
+        >= {
+            "code": "UPSTREAM_UNREACHABLE",
+            "details": "TikTok could not be reached: HTTP 503",
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
@@ -267,7 +279,7 @@ async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSetting
     async with open_client(settings) as client:
         url = urlsplit(str(client.http.base_url))
         connection = socket.create_connection((url.hostname, url.port))
-        connection.sendall(b"POST /tiktok/session HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        connection.sendall(b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         with trio.fail_after(20):
             while client.left()[0] == 0:
                 await trio.sleep(POLL_S)

@@ -1,13 +1,18 @@
 """Creations with a key: one session, however often it is asked for."""
 
+import contextlib
+import gc
 import traceback
+import tracemalloc
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.errors import ProfileLocked
+from actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
 from actors.testing import FakeWorld
+from actors.verdict import LoginReason, LoginState, Method, Verdict
 from supervisor import (
     CapacityExhausted,
     SessionInfo,
@@ -16,8 +21,11 @@ from supervisor import (
     SupervisorStopped,
     open_supervisor,
 )
-from supervisor.idempotency import KEEP_S
+from supervisor.idempotency import KEEP, KEEP_S, KeyedCreations
 
+VERDICT = Verdict(
+    state=LoginState.LOGGED_OUT, reason=LoginReason.LOGIN_BUTTON, method=Method.HTML, elapsed_ms=120
+)
 CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=2)
 
 
@@ -115,3 +123,52 @@ async def test_session_that_all_had_just_left_is_there_for_who_comes_again(autoj
             await supervisor.create_session("k")
         await supervisor.create_session("k")
         assert len(world.browsers) == 1
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["sessions", "refusals"])
+async def test_ten_thousand_long_keys_take_little_memory(autojump_clock: MockClock, refused: bool) -> None:
+    """Two kilobytes an outcome, whatever the key is, and whatever was there when a refusal was raised."""
+    world = FakeWorld(page=LoginState.LOGGED_OUT if refused else LoginState.LOGGED_IN)
+    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        sample = await outcome_of(supervisor)
+
+        async def create() -> SessionInfo:
+            ballast = bytearray(20_000)
+            if isinstance(sample, GreenroomError):
+                raise NotLoggedIn(VERDICT) from RuntimeError(ballast)
+            return attrs.evolve(sample, phase_ms=dict(sample.phase_ms))
+
+        async with trio.open_nursery() as nursery:
+            keyed = KeyedCreations(nursery=nursery, create=create)
+            tracemalloc.start()
+            try:
+                for number in range(1000):
+                    with contextlib.suppress(NotLoggedIn):
+                        await keyed.get(f"{number:0247}")
+                gc.collect()
+                taken, _peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    assert taken / 1000 * KEEP < 20e6
+
+
+async def outcome_of(supervisor: Supervisor) -> SessionInfo | GreenroomError:
+    try:
+        return await supervisor.create_session("k")
+    except GreenroomError as exc:
+        return exc
+
+
+async def test_kept_refusal_is_the_same_without_its_causes(autojump_clock: MockClock) -> None:
+    """Whoever asks again is told the same, by an error of their own."""
+    cause = RuntimeError("a defect")
+    async with open_supervisor(CONFIG, world=FakeWorld(clone_error=cause).world) as supervisor:
+        errors = []
+        for _ in range(2):
+            with pytest.raises(InternalFailure) as caught:
+                await supervisor.create_session("k")
+            errors.append(caught.value)
+    first, second = errors
+    assert first is not second
+    assert (first.id, str(first), first.detail) == (second.id, str(second), second.detail)
+    assert (second.__cause__, second.__context__) == (None, None)

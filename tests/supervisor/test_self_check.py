@@ -14,8 +14,8 @@ from actors.site import SiteAddress
 from actors.testing import FakeWorld
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from supervisor import (
+    Condition,
     EndReason,
-    Health,
     SessionEvent,
     SessionState,
     Subject,
@@ -48,7 +48,7 @@ def problems(supervisor: Supervisor) -> dict[str, str | None]:
     return {
         subject.value: check.problem
         for subject, check in supervisor.checks.items()
-        if check.health is Health.PROBLEM
+        if check.health is Condition.PROBLEM
     }
 
 
@@ -68,10 +68,10 @@ async def test_machine_that_is_well_is_found_so_at_the_start_without_a_word(
     """Only a login is not known before some session was judged."""
     async with supervised(FakeWorld()) as (supervisor, logs):
         health = {subject: check.health for subject, check in supervisor.checks.items()}
-        assert health.pop(Subject.LOGIN) is Health.UNKNOWN
-        assert set(health.values()) == {Health.OK}
+        assert health.pop(Subject.LOGIN) is Condition.UNKNOWN
+        assert set(health.values()) == {Condition.OK}
         await supervisor.create_session()
-        assert supervisor.checks[Subject.LOGIN].health is Health.OK
+        assert supervisor.checks[Subject.LOGIN].health is Condition.OK
         await trio.sleep(3 * NEXT_LOOK_S)
         assert lines(logs) == []
 
@@ -168,7 +168,7 @@ async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_
             world.version, world.page = "2", LoginState.LOGGED_IN
             await trio.sleep(NEXT_LOOK_S)
             assert problems(supervisor) == {}
-            assert supervisor.checks[Subject.LOGIN].health is Health.UNKNOWN
+            assert supervisor.checks[Subject.LOGIN].health is Condition.UNKNOWN
             await until_warm(supervisor, 2)
     ends = {e.session.reason for e in events if e.session.state is SessionState.ENDED}
     assert ends <= {EndReason.NOT_LOGGED_IN, EndReason.DISCARDED}

@@ -17,6 +17,7 @@ from web.settings import DaemonSettings
 
 SESSIONS = "/tiktok/session"
 PATIENCE_S = 10.0
+OCCURRENCE = {"request_id", "session_id", "phase"}  # of error_details: differ each time
 SOON_S = 1.0  # what must happen at once may take this long on a busy machine
 
 
@@ -73,13 +74,22 @@ async def open_client(url: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+class _Refusal(dict[str, Any]):
+    """The body of a refusal. What names the one occurrence does not count when it is compared."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, dict) or "request_id" not in other.get("error_details", {}):
+            return False
+        details = other["error_details"]
+        kept = {name: value for name, value in details.items() if name not in OCCURRENCE}
+        return dict(self) == other | {"error_details": kept}
+
+    __hash__ = None
+
+
 def error(message: str, code: str, details: str, **more: Any) -> dict[str, Any]:
-    """Return the body of an answer that says no."""
-    return {
-        "status": "error",
-        "message": message,
-        "error_details": {"code": code, "details": details, **more},
-    }
+    """Return the body of an answer that says no, as it compares: without the ids of this one occurrence."""
+    return _Refusal(status="error", message=message, error_details={"code": code, "details": details, **more})
 
 
 async def until(condition: Callable[[], bool]) -> float:

@@ -31,6 +31,7 @@ from actors.errors import (
 )
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from web.errors import (
+    HostNotAllowed,
     InvalidRequest,
     OriginNotAllowed,
     Unauthorized,
@@ -67,6 +68,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (InvalidRequest("field"), (422, "INVALID_REQUEST", "Invalid request")),
     (Unauthorized("token"), (401, "UNAUTHORIZED", "Authentication required")),
     (OriginNotAllowed("origin"), (403, "ORIGIN_NOT_ALLOWED", "Origin not allowed")),
+    (HostNotAllowed("host"), (403, "HOST_NOT_ALLOWED", "Host not allowed")),
     (ProfileUnusable("unusable", detail=DETAIL), INTERNAL),
     (CloneFailed("no clone", detail=DETAIL), INTERNAL),
     (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),

@@ -1,11 +1,15 @@
 """Who may ask: the token, the origin of web pages, and the CORS headers for those that are configured."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 
+from supervisor.config import InvalidSetting
 from tests.web.front import SESSIONS, Front, error, open_front
+from web.guards import HostGuard
+from web.settings import DaemonSettings
 
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -15,6 +19,11 @@ UNAUTHORIZED = error(
     "Authentication required",
     "UNAUTHORIZED",
     "Send the daemon's token as `Authorization: Bearer TOKEN`",
+)
+OTHER_HOST = error(
+    "Host not allowed",
+    "HOST_NOT_ALLOWED",
+    "The Host header names another host; allowed_hosts can add names",
 )
 FOREIGN = error("Origin not allowed", "ORIGIN_NOT_ALLOWED", "The page's origin is not among cors_origins")
 PREFLIGHT = {
@@ -59,7 +68,9 @@ def cors_headers(response: httpx.Response) -> dict[str, str]:
         "Bearer",
         f"Bearer {TOKEN}x",
         f"Bearer {TOKEN[:-1]}",
-        f"Bearer  {TOKEN}",
+        f"Bearer {TOKEN} {TOKEN}",
+        f"Bearer{TOKEN}",
+        f"Bearer {TOKEN.upper()}",
         TOKEN,
         f"Basic {TOKEN}",
         "Bearer \xe9\xff",
@@ -104,6 +115,130 @@ async def test_health_needs_no_token(guarded: Front) -> None:
 async def test_no_token_configured_lets_everyone_in(front: Front) -> None:
     """Without a token, which is only possible on loopback addresses, none is asked for."""
     assert (await front.create()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "given", [f"bearer {TOKEN}", f"BEARER {TOKEN}", f"Bearer   {TOKEN}", f"bEaReR \t{TOKEN}"]
+)
+async def test_scheme_is_read_in_any_case_and_with_any_blanks(guarded: Front, given: str) -> None:
+    """RFC 9110, 11.1: the scheme is case-insensitive, and more than one blank may follow."""
+    assert (await guarded.client.get(SESSIONS, headers={"Authorization": given})).status_code == 200
+
+
+async def test_token_beside_another_answers_401(guarded: Front) -> None:
+    """Two credentials are none, whichever of them comes first."""
+    for given in ([BEARER["Authorization"], "Bearer x"], ["Bearer x", BEARER["Authorization"]]):
+        headers = [("Authorization", value) for value in given]
+        assert (await guarded.client.get(SESSIONS, headers=headers)).status_code == 401
+
+
+# The host.
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8700",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "evil.example.localhost",
+        "10.0.0.1",
+        "[::2]",
+        "localhost, evil.example",
+        "localhost@evil.example",
+        "localhost:8700:1",
+        "[::1",
+        "localhost..",
+        "localhost...evil",
+        "-",
+        "x" * 300,
+        "a" * 70 + ".example",
+        "%",
+        "xn--a",
+        "*",
+        "\\",
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", SESSIONS), ("DELETE", UNKNOWN), ("GET", "/health")])
+async def test_other_host_answers_403_and_starts_nothing(
+    front: Front, method: str, path: str, host: str
+) -> None:
+    """A page whose own name leads to this machine says that name, and is refused."""
+    response = await front.client.request(method, path, headers={"Host": host})
+    assert (response.status_code, response.json()) == (403, OTHER_HOST)
+    assert front.events == []
+
+
+async def test_other_host_is_refused_for_a_websocket_too(front: Front) -> None:
+    """A page may open one to wherever its name leads."""
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    headers = upgrade | {"Host": "evil.example", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    assert (await front.client.get("/health", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LocalHost:1",
+        "localhost.",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]:8700",
+    ],
+)
+async def test_own_host_is_answered(front: Front, host: str) -> None:
+    """Any name of this machine's loopback, with any port, since ports get forwarded."""
+    assert (await front.client.get("/health", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed", "refused"),
+    [
+        ({"bind": "127.0.0.2:1"}, ["127.0.0.2", "localhost"], ["127.0.0.3", "evil.example"]),
+        ({"bind": "localhost:1"}, ["127.0.0.1", "localhost"], ["evil.example"]),
+        ({"bind": "[::1]:1"}, ["[::1]", "127.0.0.1"], ["[::2]", "::1"]),
+        (
+            {"bind": "127.0.0.1:1", "allowed_hosts": "Green.example, fe80::1"},
+            ["green.example:9", "[fe80::1]", "localhost"],
+            ["evil.example", "x.green.example"],
+        ),
+        ({"bind": "0.0.0.0:1", "token": TOKEN}, ["greenroom", "10.0.0.7", "[::1]:8700"], ["a b", ""]),
+        ({"bind": "10.0.0.7:1", "token": TOKEN}, ["10.0.0.7", "any.example"], []),
+        (
+            {"bind": "0.0.0.0:1", "token": TOKEN, "allowed_hosts": ["greenroom"]},
+            ["greenroom:8700", "10.0.0.7", "[::1]"],
+            ["evil.example"],
+        ),
+        (
+            {"bind": "[::]:1", "token": TOKEN, "allowed_hosts": ["greenroom"]},
+            ["greenroom:8700", "10.0.0.7"],
+            ["evil.example", "localhost"],
+        ),
+        (
+            {"bind": "10.0.0.7:1", "token": TOKEN, "allowed_hosts": ["greenroom"]},
+            ["greenroom", "10.0.0.7"],
+            ["evil.example", "10.0.0.8", "localhost"],
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_hosts_follow_from_the_settings(
+    settings: dict[str, Any], allowed: list[str], refused: list[str]
+) -> None:
+    """The address, localhost where that is it, and what is configured; behind a token alone, any."""
+    guard = HostGuard(DaemonSettings(**settings))
+    assert [host for host in allowed if not guard.allows(host)] == []
+    assert [host for host in refused if guard.allows(host)] == []
+
+
+@pytest.mark.parametrize("hosts", ["a:80", "http://a", "*", "a b", "[::1]", 5, ["a", ""]])
+def test_hosts_that_are_none_are_no_setting(hosts: object) -> None:
+    """Names and addresses alone: a port or a pattern would never match."""
+    with pytest.raises((InvalidSetting, TypeError)):
+        DaemonSettings(allowed_hosts=hosts)  # type: ignore[arg-type]
 
 
 # The origin.
@@ -160,7 +295,7 @@ async def test_configured_origin_creates_and_may_read_where_the_session_is(front
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
     exposed = words(response.headers["Access-Control-Expose-Headers"])
-    assert exposed == {"location", "x-session-id", "retry-after"}
+    assert exposed == {"location", "x-session-id", "retry-after", "x-request-id"}
     assert words(response.headers["Vary"]) == {"origin"}
     deleted = await front.client.delete(response.headers["Location"], headers={"Origin": ORIGIN})
     assert (deleted.status_code, deleted.headers["Access-Control-Allow-Origin"]) == (204, ORIGIN)

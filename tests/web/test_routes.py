@@ -17,8 +17,8 @@ from actors.lifecycle import EndReason, SessionState
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
 from tests.web.front import SESSIONS, SOON_S, Front, error, make_settings, open_client, open_front, until
-from web.app import MAX_BODY_BYTES
 from web.daemon import open_daemon
+from web.limits import Limits
 
 ESTABLISHED = {"status": "success", "message": "TikTok session established successfully"}
 UNKNOWN = f"{SESSIONS}/6f2f0e0e-7a44-4a9e-a7f5-000000000000"
@@ -265,7 +265,7 @@ async def chunks(count: int) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize("told", [True, False], ids=["length told", "chunked"])
 async def test_body_over_the_limit_answers_413_and_starts_nothing(front: Front, told: bool) -> None:
     """A body that is too long is refused, whether its length was announced or not."""
-    content = b" " * (MAX_BODY_BYTES + 1) if told else chunks(MAX_BODY_BYTES // 1024 + 1)
+    content = b" " * (Limits().body_bytes + 1) if told else chunks(Limits().body_bytes // 1024 + 1)
     response = await front.create(content=content)
     assert response.status_code == 413
     body = response.json()
@@ -276,7 +276,7 @@ async def test_body_over_the_limit_answers_413_and_starts_nothing(front: Front, 
 
 async def test_body_at_the_limit_creates(front: Front) -> None:
     """The limit itself is allowed."""
-    assert (await front.create(content=b" " * MAX_BODY_BYTES)).status_code == 200
+    assert (await front.create(content=b" " * Limits().body_bytes)).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
@@ -333,8 +333,8 @@ async def test_connection_not_to_be_kept_is_closed_after_the_answer(front: Front
     """A client of HTTP/1.0, or that asks for it, reads to the end of the connection, which must come."""
     host, port = front.url.removeprefix("http://").split(":")
     for request in (
-        b"GET /health HTTP/1.0\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ):
         async with await trio.open_tcp_stream(host, int(port)) as stream:
             await stream.send_all(request)
@@ -501,7 +501,9 @@ async def test_caller_who_hangs_up_ends_the_creation(reset: bool) -> None:
     async with open_front(FakeWorld(launch_s=math.inf)) as front:
         host, port = front.url.removeprefix("http://").split(":")
         stream = await trio.open_tcp_stream(host, int(port))
-        await stream.send_all(b"POST /tiktok/session HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        await stream.send_all(
+            b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        )
         await until(lambda: bool(front.world.browsers))
         if reset:
             stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))

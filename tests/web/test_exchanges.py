@@ -1,0 +1,187 @@
+"""Requests and their answers: ids on both, a line for each refusal, and nothing for callers who are gone."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock, memory_stream_pair
+
+from actors.errors import CreationTimedOut, GreenroomError, ProfileLocked, SupervisorStopped
+from actors.events import SessionEvent
+from actors.lifecycle import SessionState
+from actors.testing import FakeWorld
+from supervisor import open_supervisor
+from tests.web.front import SESSIONS, Front, make_settings, open_front
+from web.app import create_app
+from web.connections import Connection
+from web.limits import Limits
+
+TOKEN = "correct-horse-battery"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+UNKNOWN = f"{SESSIONS}/none"
+POST = b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[Front]:
+    """Return a front that wants a token."""
+    async with open_front(token=TOKEN) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "level"),
+    [
+        ("GET", SESSIONS, {}, 401, "info"),
+        ("POST", SESSIONS, BEARER | {"Origin": "https://evil.example"}, 403, "info"),
+        ("GET", SESSIONS, BEARER | {"Host": "evil.example"}, 403, "info"),
+        ("GET", UNKNOWN, BEARER, 404, "info"),
+        ("GET", "/nothing", BEARER, 404, "info"),
+        ("GET", "//health", BEARER, 404, "info"),
+        ("PUT", SESSIONS, BEARER, 405, "info"),
+        ("POST", SESSIONS, BEARER, 413, "info"),
+        ("POST", SESSIONS, BEARER | {"Idempotency-Key": "a b"}, 422, "info"),
+        ("GET", "/health", {"Upgrade": "websocket"}, 400, "info"),
+        ("GET", "/health", {"X": "y" * 100_000}, 431, "info"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+async def test_refusal_has_an_id_and_one_line_in_the_log(
+    front: Front, method: str, path: str, headers: dict[str, str], status: int, level: str
+) -> None:
+    """The same id is in the header, in the body and in the line."""
+    content = b" " * 70_000 if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE else b""
+    with capture_logs() as logs:
+        response = await front.client.request(method, path, headers=headers, content=content)
+    details = response.json()["error_details"]
+    [entry] = [entry for entry in logs if entry["event"] == "request refused"]
+    assert response.status_code == entry["status"] == status
+    assert entry["log_level"] == level
+    assert details["request_id"] == response.headers["X-Request-Id"] == entry["request_id"]
+    assert TOKEN not in str(logs)
+
+
+async def test_every_answer_has_an_id_of_its_own(front: Front) -> None:
+    """Also those that are no refusal, and two of them never the same."""
+    created = await front.create(headers=BEARER)
+    deleted = await front.client.delete(created.headers["Location"], headers=BEARER)
+    asked = await front.client.options(SESSIONS)
+    assert [created.status_code, deleted.status_code, asked.status_code] == [200, 204, 200]
+    assert len({answer.headers["X-Request-Id"] for answer in (created, deleted, asked)}) == 3
+
+
+@pytest.mark.parametrize("given", ["a", "6f2f0e0e-7a44-4a9e-a7f5-000000000000", "span:1.2_x", "x" * 64])
+async def test_id_of_the_client_is_kept(front: Front, given: str) -> None:
+    """Whoever numbers their requests finds their own numbers again."""
+    response = await front.client.get(UNKNOWN, headers={"X-Request-Id": given})
+    assert response.headers["X-Request-Id"] == response.json()["error_details"]["request_id"] == given
+
+
+@pytest.mark.parametrize("given", [["x" * 65], ["a b"], ["\x1b[2J"], ["é"], [""], ["a", "b"]])
+async def test_id_of_the_client_that_is_not_sane_is_replaced(front: Front, given: list[str]) -> None:
+    """Nobody writes into the log what they like."""
+    headers = [(b"X-Request-Id", value.encode("latin-1")) for value in given]
+    response = await front.client.get(UNKNOWN, headers=headers)
+    assert response.headers["X-Request-Id"].isalnum()
+    assert len(response.headers["X-Request-Id"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (ProfileLocked(), 423),
+        (CreationTimedOut(3), 504),
+        (SupervisorStopped(), 503),
+        (GreenroomError("a"), 500),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_refusal_names_the_session_and_its_phase(failure: GreenroomError, status: int) -> None:
+    """Where a session had been begun, both the answer and the line say which, and what it was about."""
+    failure.session_id, failure.phase = "some-session", "launching"
+    with capture_logs() as logs:
+        async with open_front(FakeWorld(clone_error=failure)) as front:
+            response = await front.create()
+    details = response.json()["error_details"]
+    assert response.status_code == status
+    [entry] = [entry for entry in logs if entry["event"] == "request refused"]
+    for told in (details, entry):
+        assert told["session_id"]
+        assert told["phase"]
+    assert entry["log_level"] == ("warning" if status >= 500 else "info")
+
+
+async def test_refusal_line_is_short_and_without_control_characters(front: Front) -> None:
+    """What a client chooses can't flood the log, nor move a terminal's cursor."""
+    with capture_logs() as logs:
+        await front.client.request("X" * 5000, "/%1b" + "a" * 5000, headers=BEARER)
+        await front.create(content=b'{"' + b"y" * 50_000 + b'": 1}', headers=BEARER)
+    assert len(str(logs)) < 2000
+    assert "\x1b" not in str(logs)
+
+
+@pytest.mark.parametrize("keys", [["a", "b"], ["a", "a"], ["", "a"]])
+async def test_two_idempotency_keys_are_refused(front: Front, keys: list[str]) -> None:
+    """Nobody can tell which of them is meant."""
+    headers = [*BEARER.items(), *(("Idempotency-Key", key) for key in keys)]
+    response = await front.client.post(SESSIONS, headers=headers)
+    assert (response.status_code, front.events) == (422, [])
+    assert response.json()["error_details"]["details"] == "There is more than one Idempotency-Key"
+
+
+async def test_refusal_under_a_key_is_told_again_by_an_id_of_its_own() -> None:
+    """The outcome is kept for 15 minutes, a refusal too; each request still has its own id."""
+    world = FakeWorld(clone_error=ProfileLocked())
+    async with open_front(world) as front:
+        first = await front.create(headers={"Idempotency-Key": "k"})
+        world.clone_error = None
+        second = await front.create(headers={"Idempotency-Key": "k"})
+        other = await front.create(headers={"Idempotency-Key": "l"})
+    assert [first.status_code, second.status_code, other.status_code] == [423, 423, 200]
+    assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
+
+
+# Callers who are gone
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["gone", "half-closed"])
+@pytest.mark.parametrize("warm", [0, 1])
+async def test_caller_gone_when_its_session_is_live_leaves_no_session(
+    autojump_clock: MockClock, half: bool, warm: int
+) -> None:
+    """Nobody gets a session that nobody can be told of."""
+    world = FakeWorld(launch_s=2)
+    sessions = await create_and_leave(world, POST + b"\r\n", half=half, warm=warm)
+    assert sessions == []
+
+
+async def test_caller_gone_with_a_key_finds_its_session(autojump_clock: MockClock) -> None:
+    """Whoever sends a key says that they may ask again: the session is theirs."""
+    sessions = await create_and_leave(FakeWorld(launch_s=2), POST + b"Idempotency-Key: k\r\n\r\n", half=False)
+    assert len(sessions) == 1
+
+
+async def create_and_leave(world: FakeWorld, request: bytes, *, half: bool, warm: int = 0) -> list[Any]:
+    """Ask for a session, leave at the very moment at which it is live, and return what is left then."""
+    settings = make_settings(warm_sessions=warm)
+    async with open_supervisor(settings, world=world.world) as supervisor:
+        await trio.sleep(5)
+        client, server = memory_stream_pair()
+
+        def leave_when_live(event: SessionEvent) -> None:
+            if event.session.state is SessionState.LIVE:
+                client.send_stream.close()
+                if not half:
+                    client.receive_stream.close()
+
+        app = create_app(supervisor, settings)
+        with capture_logs() as logs, supervisor.events.subscribed(leave_when_live):
+            await client.send_all(request)
+            await Connection(app=app, stream=server, limits=Limits()).run()
+        assert [entry for entry in logs if entry["log_level"] in {"warning", "error"}] == []
+        await client.aclose()
+        await trio.sleep(10)
+        return await supervisor.list_sessions()
