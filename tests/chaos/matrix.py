@@ -67,7 +67,9 @@ class Strike:
 
     @property
     def host_ends_within_s(self) -> float:
-        """How soon after the signal the host, and all sessions in it, have ended, if it is their end."""
+        """How soon after the signal the host, and all sessions in it, are seen to have ended, if they do."""
+        if self.moment is Moment.LAUNCHING:  # looked at once the session, launched once more, has ended
+            return LATE_S + CLOSE_S
         return NOTICE_S if self.means is Means.KILL else STALL_S + LET_GO_S
 
     @property
