@@ -15,11 +15,21 @@ _ESCAPES = (("&quot;", '"'), ("&#34;", '"'), ("&#x22;", '"'), ("&lt;", "<"), ("&
 _ESCAPED = re.compile(r"\s*\{\s*&")
 _MANY_QUOTES = 10_000
 _MAX_KEYS = 1_000
-# How far into a script the assignment may stand, and what has to follow the name.
+# How far into a script the assignment may stand, what may stand before the name, and what has to follow it.
 _ASSIGNMENT_CHARS = 200
-_ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}\{")
-_STRING = re.compile(r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\]++|\\.)*+`""", re.DOTALL)
-_CODE = re.compile(rf"""(?:[^'"`]++|{_STRING.pattern})*+""", re.DOTALL)
+_BEFORE_NAME = re.compile(r"(?:\s*['\"]use strict['\"];)?[\w\s.;,$\[]*['\"]?")
+_ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}(?=\{)")
+# Strings, comments, and what else may stand in a literal that holds data. A slash or an angle bracket may not:
+# it would begin a regular expression or another comment.
+_TEXT = (
+    r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\$]++|\\.|\$(?!\{))*+`"""
+    r"""|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\n\r\u2028\u2029]*+[\n\r\u2028\u2029]"""
+)
+_STRING = re.compile(_TEXT, re.DOTALL)
+_CODE = re.compile(rf"""(?:[^'"`/<>]++|{_TEXT})*+""", re.DOTALL)
+_NO_BRACKET = re.compile(r"[^{}\[\]()]++")
+# How deep the brackets before a member may nest.
+_MAX_NESTING = 64
 # What the decoders raise: msgspec's own errors and bad text are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
 
@@ -27,7 +37,7 @@ UNREADABLE = (ValueError, RecursionError)
 def is_assigned(name: str, code: str) -> bool:
     """Return whether an object is assigned to `name` before there is any other object in the code."""
     before, found, after = code[:_ASSIGNMENT_CHARS].partition(name)
-    return bool(found) and "{" not in before and bool(_ASSIGNED.match(after))
+    return bool(found and _BEFORE_NAME.fullmatch(before) and _ASSIGNED.match(after))
 
 
 def member(container: bytes, key: str) -> bytes | None:
@@ -40,6 +50,14 @@ def member(container: bytes, key: str) -> bytes | None:
     except UNREADABLE:
         return None
     return None if found in {b"", b"null"} else found
+
+
+def members(container: bytes) -> dict[str, bytes] | None:
+    """Return the members of a JSON object, each as JSON, or None if it is none. Never raises."""
+    try:
+        return {key: bytes(value) for key, value in _object.decode(container).items()}
+    except UNREADABLE:
+        return None
 
 
 class DataReader:
@@ -80,21 +98,47 @@ class DataReader:
 
 
 def _find_object(key: str, text: str) -> int | None:
-    """Return where the object under a key begins in JavaScript; within a string it would be mere text."""
-    position = 0
-    found = re.finditer(re.escape(key) + r"(?P<quote>['\"]?)\s*:\s*(?=\{)", text)
-    for member_ in itertools.islice(found, _MAX_KEYS):
+    """Return where the object under a key begins that is a member of the first object in JavaScript.
+
+    The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not.
+    """
+    found: int | None = None
+    position, open_ = max(text.find("{"), 0), ""
+    keys = re.finditer(re.escape(key) + r"(?P<quote>['\"]?)\s*:\s*(?=\{)", text)
+    for member_ in itertools.islice(keys, _MAX_KEYS):
         quote = member_["quote"]
         start = member_.start() - len(quote)
         if start < position or text[start : member_.start()] != quote:
             continue
-        position = _end_of(_CODE, text, position, start)
-        if position == start:
-            return member_.end()
-        position = _end_of(_STRING, text, position)
-        if position < start:  # the string never ends
-            return None
-    return None
+        end = _end_of(_CODE, text, position, start)
+        open_ = _still_open(open_ + _STRING.sub("", text[position:end]))
+        if "}" in open_ or len(open_) > _MAX_NESTING:  # the first object has ended, or never will
+            return found
+        position = end
+        if position < start:
+            position = _end_of(_STRING, text, position)
+            if position <= start:  # the string never ends, or it is none
+                return found
+        elif open_ == "{" and _is_key(text, start):
+            found = member_.end()
+    return found
+
+
+def _is_key(text: str, start: int) -> bool:
+    """Return whether a name that starts there is all of a key."""
+    return text[:start][-50:].rstrip()[-1:] in {"{", ",", "/"}
+
+
+def _still_open(code: str) -> str:
+    """Return the brackets in code that are not closed in it; where the first one is, what follows it too."""
+    brackets = _NO_BRACKET.sub("", code)
+    first, rest = brackets[:1], brackets[1:]
+    for _ in range(_MAX_NESTING):
+        before = len(rest)
+        rest = rest.replace("{}", "").replace("[]", "").replace("()", "")
+        if len(rest) == before:
+            break
+    return first + rest
 
 
 def _end_of(pattern: re.Pattern[str], text: str, start: int, end: int | None = None) -> int:
@@ -124,3 +168,4 @@ def _decoder_of(key: str) -> msgspec.json.Decoder[Any]:
 
 
 _raw = msgspec.json.Decoder(msgspec.Raw)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -1,8 +1,10 @@
 """Small pages and evidence, made by hand."""
 
 from actors.verdict import Decision, Evidence, LoginReason, LoginState, Strength, analyse_html, decide
+from actors.verdict.arrival import Arrival
 from actors.verdict.dom import challenge as challenged
 
+HERE = Arrival(is_proven=True)
 LOGGED_IN, LOGGED_OUT, UNCERTAIN = LoginState.LOGGED_IN, LoginState.LOGGED_OUT, LoginState.UNCERTAIN
 UNIVERSAL = "__UNIVERSAL_DATA_FOR_REHYDRATION__"
 VIEWER = '{"uid":"6812","uniqueId":"quiet.heron"}'
@@ -26,9 +28,15 @@ def e2e(*names: str) -> str:
     return "".join(f'<div data-e2e="{name}">x</div>' for name in names)
 
 
-def judge(page: str | bytes, *, is_elsewhere: bool = False) -> tuple[LoginState, LoginReason]:
-    decision = decide(analyse_html(page, is_elsewhere=is_elsewhere).evidence)
+def judge(page: str | bytes, arrival: Arrival = HERE) -> tuple[LoginState, LoginReason]:
+    """Judge a page that came from the address that was asked for, unless `arrival` says otherwise."""
+    decision = decide(analyse_html(page, arrival).evidence)
     return decision.state, decision.reason
+
+
+def judge_file(page: str | bytes) -> tuple[LoginState, LoginReason]:
+    """Judge a saved page, of which nothing else is known."""
+    return judge(page, Arrival())
 
 
 def piece(points_to: LoginState, strength: Strength, reason: LoginReason) -> Evidence:
