@@ -18,7 +18,7 @@ from actors.verdict.words import count_words
 # No page of TikTok's own with a viewer or a feed is smaller.
 TINY_CHARS = 16_000
 _CHALLENGE_TITLE, _REFUSED_TITLE = "security check", "access denied"
-_FIREWALL = "SlardarWAF"
+_FIREWALL, _FIREWALL_CONFIG = "SlardarWAF", "slardar-config"
 _FLAG_POINTS_TO = {"1": LoginState.LOGGED_IN, "0": LoginState.LOGGED_OUT}
 # On a small page without data, its words tell one refusal from another. None of them proves a login.
 _REGION_WORDS = re.compile(
@@ -76,7 +76,7 @@ class _Page:
                 # What is found by its id comes once; of what is assigned, the last stays.
                 data[script.id or "assigned"] = (name, script.text)
             else:
-                is_firewall |= _FIREWALL in script.text
+                is_firewall |= _FIREWALL in script.text and (script.is_code or script.id == _FIREWALL_CONFIG)
         return cls(reading, find_viewers(data.values()), arrival, bool(data), is_firewall)
 
     @property
@@ -128,8 +128,8 @@ def _challenges(page: _Page) -> Iterator[Evidence]:
         yield challenge("title of a challenge", "title", may_pass=passing)
     if reading.title.lower() == _REFUSED_TITLE and not page.has_data:
         yield stop("title of a refusal", "title", LoginReason.BLOCKED, may_pass=passing)
-    if page.has_data:
-        return
+    if page.has_data or reading.login_flags or any(not _is_challenge(rule) for rule in reading.rules):
+        return  # pages with a viewer, or without one, have the means of a challenge for when there is one
     if page.is_firewall:
         yield challenge(_FIREWALL, "script", may_pass=passing)
     if any(is_firewall(rule) for rule in reading.rules):

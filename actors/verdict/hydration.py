@@ -22,8 +22,9 @@ _EMPTY = {b"null", b"0", b"false", b"true", b"{}", b"[]", *(f'"{nothing}"'.encod
 # What pages may know of nobody in particular.
 _NO_IDENTITY = {"language", "lang", "locale", "region", "country"}
 # Somebody, under whatever key.
+_PERSON_KEYS = ("uid", "userId", "user_id", "secUid", "sec_uid", "uniqueId", "unique_id")
 _PERSON = re.compile(
-    rb'"(?:uid|userId|user_id|secUid|sec_uid|uniqueId|unique_id)"\s*:\s*(?:[1-9]|"(?!(?:0|undefined|null)?")[^"])'
+    rb'"(?:%s)"\s*:\s*(?:[1-9]|"(?!(?:0|undefined|null)?")[^"])' % "|".join(_PERSON_KEYS).encode()
 )
 # By these a context is known as TikTok's: the ids of its web apps, its hosts, or the ids that it gives a browser.
 _APP_IDS = {"1180", "1233", "1284", "1988"}
@@ -165,8 +166,11 @@ def _is_nobody(user: bytes) -> bool:
 
 def _names_somebody(context: bytes, keys: tuple[str, ...]) -> bool:
     """Return whether there is somebody in a context, but under none of these keys."""
-    others = ((key, value) for key, value in (members(context) or {}).items() if key not in keys)
-    return any(_PERSON.search(b'"%s":%s' % (key.encode(errors="replace"), value)) for key, value in others)
+    others = {key: value for key, value in (members(context) or {}).items() if key not in keys}
+    return any(
+        _PERSON.search(value) or (key in _PERSON_KEYS and not _is_nobody(value))
+        for key, value in others.items()
+    )
 
 
 def _context_at(place: Place, data: bytes) -> bytes | None:

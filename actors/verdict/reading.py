@@ -39,7 +39,6 @@ _BETWEEN_ATTRIBUTES = b" \t\r\n\f/"
 PUMBAA = "pumbaa-ctx"
 _MAX_FLAGS_CHARS = 4_096
 _MAX_TITLE_CHARS = 1_000
-_FIREWALL_SCRIPT = "slardar-config"
 SHOP_CAPTCHA = "oec-ttweb-captcha"
 _CODE_TYPES = frozenset({"", "text/javascript", "application/javascript", "module"})
 _HOSTS = ("tiktok", "ttwstatic")
@@ -240,9 +239,10 @@ class _Reader:
         self.cost += _TEXT_COST
         if self._parts is not None:
             self._parts.append(text)
-        elif self._is_raw or self._hidden or self._inert:
             return
-        elif self._headline:
+        if self._is_raw or self._hidden or self._inert:
+            return
+        if self._headline:
             self._headline_parts.append(text)
         if self._word_chars < _MAX_TEXT_CHARS:
             self._words.append(text)

@@ -1,6 +1,8 @@
 """Small pages and evidence, made by hand."""
 
-from actors.verdict import Decision, Evidence, LoginReason, LoginState, Strength, analyse_html, decide
+import attrs
+
+from actors.verdict import Decision, Evidence, Gate, LoginReason, LoginState, Strength, analyse_html, decide
 from actors.verdict.arrival import Arrival
 from actors.verdict.dom import challenge as challenged
 
@@ -54,6 +56,12 @@ WORDS_IN = piece(LOGGED_IN, Strength.WORDS, LoginReason.NOTHING_FOUND)
 CUT_SHORT = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.UNREADABLE)
 BROKEN_DATA = piece(UNCERTAIN, Strength.ABSENCE, LoginReason.UNREADABLE)
 CHALLENGE = challenged("rule", "place")
+ABSENT_FROM_API = piece(LOGGED_OUT, Strength.ABSENCE, LoginReason.VIEWER_API)
+UNKNOWN = piece(UNCERTAIN, Strength.ABSENCE, LoginReason.CONFLICT)
+REFUSED = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.BLOCKED)
+GATE = attrs.evolve(
+    piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.ACCOUNT_RESTRICTED), gate=Gate.AGE
+)
 ELSEWHERE = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.NOT_TIKTOK)
 
 
