@@ -17,7 +17,9 @@ _MANY_QUOTES = 10_000
 _MAX_KEYS = 1_000
 # How far into a script the assignment may stand, what may stand before the name, and what has to follow it.
 _ASSIGNMENT_CHARS = 200
-_BEFORE_NAME = re.compile(r"(?:\s*['\"]use strict['\"];)?[\w\s.;,$\[]*['\"]?")
+_BEFORE_NAME = re.compile(
+    r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|//[^\n\r]*[\n\r]|['\"]use strict['\"];)*+[\w\s.;,$\[]*+['\"]?(?<![\w$])"
+)
 _ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}(?=\{)")
 # Strings, comments, and what else may stand in a literal that holds data. A slash or an angle bracket may not:
 # it would begin a regular expression or another comment.

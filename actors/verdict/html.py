@@ -11,7 +11,7 @@ from actors.verdict.arrival import Arrival, Shown, is_region_path, refusal, stop
 from actors.verdict.dom import challenge, is_captcha, is_firewall, rule_evidence
 from actors.verdict.gates import find_gates
 from actors.verdict.hydration import Viewers, data_name, find_viewers
-from actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, read_page
+from actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, Script, read_page
 from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 from actors.verdict.words import count_words
 
@@ -69,12 +69,12 @@ class _Page:
     @classmethod
     def read(cls, page: str | bytes, arrival: Arrival) -> "_Page":
         reading = read_page(page)
-        data: dict[str, tuple[str, str]] = {}
+        data: dict[str, tuple[str, Script]] = {}
         is_firewall = False
         for script in reading.scripts:
             if name := data_name(script):
                 # What is found by its id comes once; of what is assigned, the last stays.
-                data[script.id or "assigned"] = (name, script.text)
+                data[script.id or "assigned"] = (name, script)
             else:
                 is_firewall |= _FIREWALL in script.text and (script.is_code or script.id == _FIREWALL_CONFIG)
         return cls(reading, find_viewers(data.values()), arrival, bool(data), is_firewall)

@@ -69,8 +69,8 @@ class Viewers:
     is_tiktok: bool
 
 
-def find_viewers(data_scripts: Iterable[tuple[str, str]]) -> Viewers:
-    """Look for the viewer object at all its places in these scripts' names and texts.
+def find_viewers(data_scripts: Iterable[tuple[str, Script]]) -> Viewers:
+    """Look for the viewer object at all its places in these scripts that carry data, by name.
 
     Takes linear time; never raises.
     """
@@ -78,8 +78,9 @@ def find_viewers(data_scripts: Iterable[tuple[str, str]]) -> Viewers:
     handle: str | None = None
     is_tiktok = False
     reader = DataReader()
-    for name, text in data_scripts:
-        data = reader.read(text, literal_key=_CONTEXT if name == _SIGI else None)
+    for name, script in data_scripts:
+        is_literal = name == _SIGI and script.is_code
+        data = reader.read(script.text, literal_key=_CONTEXT if is_literal else None)
         if data is None:
             evidence.append(_unreadable(name))
             continue

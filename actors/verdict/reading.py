@@ -52,6 +52,7 @@ _SAVED_FROM_CHARS = 2_000
 _INERT = frozenset({"template"})
 # TikTok's pages are seen with scripts on, where what is in a noscript is text, as it is in a noframes.
 _AS_TEXT = ((b"<noscript", b"<noframes"), (b"</noscript", b"</noframes"))
+_NOSCRIPT = re.compile(rb"(?<=[</])noscript", re.IGNORECASE)
 _TELLING_TAGS = _INERT | {"script", "meta", "link", "title"}
 _HEADINGS = frozenset({"h1", "h2", "h3"})
 _DIALOG_ROLES = frozenset({"dialog", "alertdialog"})
@@ -132,9 +133,7 @@ def read_page(page: str | bytes) -> Reading:
         recover=True,
         target=reader,  # type: ignore[arg-type]  # the stubs allow for bytes, which never come
     )
-    data = text.encode(errors="replace")
-    for tag, raw in _AS_TEXT:
-        data = data.replace(tag, raw)
+    data = _without_noscript(text.encode(errors="replace"))
     try:
         for start in range(0, len(data), PIECE_BYTES):
             piece = data[start : start + PIECE_BYTES]
@@ -151,6 +150,13 @@ def read_page(page: str | bytes) -> Reading:
         reading.is_whole = False
     reader.finish()
     return reading
+
+
+def _without_noscript(data: bytes) -> bytes:
+    """Have the parser take what is in a noscript for text, as a browser with scripts on does."""
+    for tag, raw in _AS_TEXT:
+        data = data.replace(tag, raw)
+    return _NOSCRIPT.sub(b"noframes", data) if b"noscript" in data.lower() else data
 
 
 def _unseen_cost(piece: bytes, ended: int, depth: int, is_silent: bool) -> int:
