@@ -240,6 +240,11 @@ class TikTokSessionConfig:
     login_detection_retries: int = attrs.field(default=1, converter=_to_int, validator=whole_number(0, 10))
     """How often to try again after a verdict of UNCERTAIN."""
 
+    allow_restricted: bool = attrs.field(
+        default=False, validator=must("true or false", lambda value: isinstance(value, bool))
+    )
+    """Whether to hand out sessions whose account is logged in, but behind a gate: terms, a check, a ban."""
+
     user_data_master_dir: Path = attrs.field(
         default=Path("user_data"), converter=_to_path, validator=_check_path
     )

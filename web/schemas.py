@@ -8,7 +8,7 @@ import msgspec
 
 from actors import ports
 from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.verdict import LoginReason, LoginState, Method
+from actors.verdict import Gate, LoginReason, LoginState, Method
 
 
 class CreateSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -161,7 +161,8 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
     the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
-    to do next; with INTERNAL_ERROR an `id`, which the log has too.
+    to do next, with the `gate` before the viewer, if any, and the `upstream_status` with which the page came;
+    with INTERNAL_ERROR an `id`, which the log has too.
     """
 
     code: str
@@ -172,6 +173,8 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: LoginReason | None = None
     elapsed_ms: int | None = None
     hint: str | None = None
+    gate: Gate | None = None
+    upstream_status: int | None = None
     id: str | None = None
 
 

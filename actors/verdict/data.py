@@ -21,8 +21,8 @@ _BEFORE_NAME = re.compile(
     r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|//[^\n\r]*[\n\r]|['\"]use strict['\"];)*+[\w\s.;,$\[]*+['\"]?(?<![\w$])"
 )
 _ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}(?=\{)")
-# Strings, comments, and what else may stand in a literal that holds data. A slash or an angle bracket may not:
-# it would begin a regular expression or another comment.
+# Strings, comments, and what else may stand in a literal that holds data. A slash or an angle bracket may
+# not: it would begin a regular expression or another comment.
 _TEXT = (
     r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\$]++|\\.|\$(?!\{))*+`"""
     r"""|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\n\r\u2028\u2029]*+[\n\r\u2028\u2029]"""

@@ -127,4 +127,3 @@ class LoginDetector:
             if look.decision.conclusive:
                 break
         return True
-

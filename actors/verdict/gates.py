@@ -12,8 +12,12 @@ from actors.verdict.verdict import Evidence, Gate, LoginReason, LoginState, Stre
 
 _SUSPENDED = r"suspend(?:ed|ion)?|bann?ed|ban|disabled|deactivated|restricted|locked"
 _NAMES = {
-    Gate.ACCOUNT_SUSPENDED: rf"(?:account|user)-(?:is-|was-|status-)?(?:{_SUSPENDED})|suspended-account|ban-appeal",
-    Gate.AGE: r"age-(?:gate|verif\w*|check|confirm\w*|restriction|wall)|birthday-(?:gate|modal|form|select\w*)",
+    Gate.ACCOUNT_SUSPENDED: (
+        rf"(?:account|user)-(?:is-|was-|status-)?(?:{_SUSPENDED})|suspended-account|ban-appeal"
+    ),
+    Gate.AGE: (
+        r"age-(?:gate|verif\w*|check|confirm\w*|restriction|wall)|birthday-(?:gate|modal|form|select\w*)"
+    ),
     Gate.CONSENT: (
         r"(?:terms|tos|policy|privacy|consent|legal)(?:-of-service|-update|-policy)*"
         r"-(?:wall|gate|modal|popup|dialog|update|confirm\w*|interstitial)"
@@ -26,7 +30,7 @@ _NAMES = {
     Gate.ERROR: r"(?:page-|app-)?error-(?:page|container|boundary|screen)|something-went-wrong",
 }
 GATE_NAME = "|".join(rf"(?:^|-)(?:{names})(?:$|-)" for names in _NAMES.values())
-"""A regular expression, to Python and to JavaScript, for names that may be a gate's, in `normal_name`'s form."""
+"""A regular expression, to Python and to JavaScript, for names that may be a gate's, made normal."""
 
 _PATHS = {
     Gate.ACCOUNT_SUSPENDED: r"account-?(?:suspended|banned|disabled|restricted)|suspended|banned|appeal",
@@ -41,7 +45,8 @@ _HEADLINES = {
     ),
     Gate.AGE: (
         r"^(?:please )?(?:confirm|verify|enter|select|what.s|when.s|what is|when is|how old)\b.{0,20}"
-        r"(?:\bage\b|\bbirthday\b|\bdate of birth\b|\bbirth date\b|\bare you\b)|^age (?:verification|gate|check)"
+        r"(?:\bage\b|\bbirthday\b|\bdate of birth\b|\bbirth date\b|\bare you\b)"
+        r"|^age (?:verification|gate|check)"
     ),
     Gate.CONSENT: (
         r"^(?:we(?:.ve| have) )?(?:updat\w+|changes to|agree to|accept|review|new)\b.{0,30}"
@@ -76,7 +81,9 @@ def find_gates(headlines: Iterable[str], names: Iterable[str], path: str) -> Ite
     for part in path.lower().replace("_", "-").split("/")[:4]:
         yield from (_gate(gate, "path") for gate, known in _BY_PATH.items() if known.fullmatch(part))
     for name in names:
-        yield from (_gate(gate, "name of an element") for gate, known in _BY_NAME.items() if known.search(name))
+        yield from (
+            _gate(gate, "name of an element") for gate, known in _BY_NAME.items() if known.search(name)
+        )
     for headline in headlines:
         text = " ".join(headline.split())[:MAX_HEADLINE_CHARS]
         yield from (_gate(gate, "headline") for gate, known in _BY_HEADLINE.items() if known.search(text))

@@ -22,8 +22,9 @@ _FIREWALL, _FIREWALL_CONFIG = "SlardarWAF", "slardar-config"
 _FLAG_POINTS_TO = {"1": LoginState.LOGGED_IN, "0": LoginState.LOGGED_OUT}
 # On a small page without data, its words tell one refusal from another. None of them proves a login.
 _REGION_WORDS = re.compile(
-    r"\btiktok (?:is ?n.t|is not|is no longer|is currently not) available\b|\b(?:not|n.t|un)[ -]?available in your\b"
-    r"|\bnot available in this (?:country|region)\b|\bdiscontinued operating\b",
+    r"\btiktok (?:is ?n.t|is not|is no longer|is currently not) available\b"
+    r"|\b(?:not |is ?n.t |un)available in your\b|\bnot available in this (?:country|region)\b"
+    r"|\bdiscontinued operating\b",
     re.IGNORECASE,
 )
 _WAITING_WORDS = re.compile(

@@ -26,7 +26,7 @@ _PERSON_KEYS = ("uid", "userId", "user_id", "secUid", "sec_uid", "uniqueId", "un
 _PERSON = re.compile(
     rb'"(?:%s)"\s*:\s*(?:[1-9]|"(?!(?:0|undefined|null)?")[^"])' % "|".join(_PERSON_KEYS).encode()
 )
-# By these a context is known as TikTok's: the ids of its web apps, its hosts, or the ids that it gives a browser.
+# By these a context is known as TikTok's: the ids of its web apps, its hosts, or what it gives a browser.
 _APP_IDS = {"1180", "1233", "1284", "1988"}
 _TIKTOK_HOST = re.compile(r"(?:https?://)?(?:[\w-]+\.)*tiktok\.com/?", re.ASCII)
 _HOST_KEYS = ("host", "$host", "baseURL", "$baseURL")
@@ -62,7 +62,7 @@ _CONTEXT = "AppContext"
 
 @attrs.frozen
 class Viewers:
-    """What the page's data says of its viewer, the handle where it has one, and whether it is TikTok's data."""
+    """What the page's data says of its viewer, the handle where it has one, and whether it is TikTok's."""
 
     evidence: tuple[Evidence, ...]
     handle: str | None
@@ -156,13 +156,11 @@ def _viewer_or_nobody(place: Place, user: bytes, viewer: str | None, context: by
 
 
 def _is_nobody(user: bytes) -> bool:
-    """Return whether what is at the viewer's place is empty, or has nothing in it by which to know somebody."""
+    """Return whether what is at the viewer's place has nothing in it by which to know somebody."""
     if user in _EMPTY:
         return True
     found = members(user)
-    return found is not None and all(
-        value in _EMPTY or key in _NO_IDENTITY for key, value in found.items()
-    )
+    return found is not None and all(value in _EMPTY or key in _NO_IDENTITY for key, value in found.items())
 
 
 def _names_somebody(context: bytes, keys: tuple[str, ...]) -> bool:

@@ -43,7 +43,9 @@ SHOP_CAPTCHA = "oec-ttweb-captcha"
 _CODE_TYPES = frozenset({"", "text/javascript", "application/javascript", "module"})
 _HOSTS = ("tiktok", "ttwstatic")
 # Where TikTok's own pages, and no others, have their scripts and styles from; others embed its player.
-_OWN_SOURCE = re.compile(r"(?:https?:)?//[\w.-]+\.(?:ttwstatic|tiktokcdn|tiktokcdn-(?:us|eu))\.com/(?!.*embed)", re.ASCII)
+_OWN_SOURCE = re.compile(
+    r"(?:https?:)?//[\w.-]+\.(?:ttwstatic|tiktokcdn|tiktokcdn-(?:us|eu))\.com/(?!.*embed)", re.ASCII
+)
 _SITE_NAMES = frozenset({"og:site_name", "application-name", "apple-mobile-web-app-title"})
 # A browser notes at the top of a page that it saves where it had it from, as SingleFile does.
 _SAVED_FROM = re.compile(r"<!--\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(\S+)")
@@ -56,8 +58,10 @@ _NOSCRIPT = re.compile(rb"(?<=[</])noscript", re.IGNORECASE)
 _TELLING_TAGS = _INERT | {"script", "meta", "link", "title"}
 _HEADINGS = frozenset({"h1", "h2", "h3"})
 _DIALOG_ROLES = frozenset({"dialog", "alertdialog"})
-_INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$)", re.IGNORECASE)
-# Elements with these say more than what they are; and these are a post, or where a visitor is asked something.
+_INVISIBLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$)", re.IGNORECASE
+)
+# Elements with these attributes say more than what they are. Further, posts, and what asks something.
 _NAMING = frozenset({"data-e2e", "id", "class"})
 _SHOWING = frozenset({"hidden", "style", "aria-hidden", "role", "aria-modal", "open"})
 _POSTS = frozenset({"video", "article"})
@@ -80,7 +84,7 @@ _ENCODINGS = (
 class Script:
     """A script that is in the page itself. `is_code` tells it from data.
 
-    Its `id` is that by which the page's own code would find it: of several elements with one, the first has it.
+    Its `id` is that by which the page's own code would find it: of several elements, the first has it.
     """
 
     id: str
@@ -206,7 +210,7 @@ class _Reader:
         self._is_raw = False
         self._words: list[str] = []
         self._word_chars = 0
-        # The depths of the element that hides what is in it, and of the one whose headline is taken; 0 for none.
+        # The depths of the element that hides what is in it, and of that whose headline is taken; 0: none.
         self._hidden = 0
         self._headline = 0
         self._is_dialog = False
@@ -223,7 +227,7 @@ class _Reader:
             self._start_special(tag, attributes)
         if count and not self._inert:
             if not _SHOWING.isdisjoint(attributes):
-                self._note_shown(tag, attributes)
+                self._note_shown(attributes)
             if not _NAMING.isdisjoint(attributes):
                 self._note_names(attributes)
 
@@ -330,7 +334,7 @@ class _Reader:
         self._parts = []
         self._finish = (kind, id_, is_code)
 
-    def _note_shown(self, tag: str, attributes: dict[str, str]) -> None:
+    def _note_shown(self, attributes: dict[str, str]) -> None:
         """Note whether an element is hidden, with all that is in it, or lies in front of the page."""
         if (
             "hidden" in attributes
@@ -374,7 +378,12 @@ class _Reader:
         if e2e in _POST_NAMES:
             self._reading.has_posts = True
         for name in (id_, e2e):
-            if name and not self._hidden and name not in self._seen_names and len(self._seen_names) < _MAX_NAMES:
+            if (
+                name
+                and not self._hidden
+                and name not in self._seen_names
+                and len(self._seen_names) < _MAX_NAMES
+            ):
                 self._seen_names.add(name)
                 self.cost += _TELLING_COST
                 if _GATE_NAME.search(normal := normal_name(name)):

@@ -189,7 +189,7 @@ _NEXT_STEPS = {
     LoginReason.TIMED_OUT: "The page did not tell in time: try again, or raise login_detection_timeout",
 }
 _GATES = {
-    Gate.ACCOUNT_SUSPENDED: "The account is suspended: open the profile with greenroom login and appeal there",
+    Gate.ACCOUNT_SUSPENDED: "The account is suspended: open the profile with greenroom login and appeal",
     Gate.AGE: "The site asks for the viewer's age: open the profile with greenroom login and answer it",
     Gate.CONSENT: "The site asks for an agreement: open the profile with greenroom login and decide on it",
     Gate.IDENTITY: "The site wants the viewer verified: open the profile with greenroom login and do so",

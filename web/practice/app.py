@@ -36,6 +36,7 @@ from web.practice.accounts import AccountEndpoints
 from web.practice.gallery import Gallery
 from web.practice.home import COOKIE, Route, render_home
 from web.practice.pages import all_pages
+from web.practice.refusals import RefusalPages
 from web.practice.trouble import TroublePages
 from web.practice.viewers import Viewers
 
@@ -51,7 +52,8 @@ def create_practice_app() -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     viewers = Viewers()
     pages = HomePages(viewers)
-    pages.routes += TroublePages(viewers).routes + Gallery().routes + AccountEndpoints(viewers).routes
+    pages.routes += TroublePages(viewers).routes + RefusalPages(viewers).routes
+    pages.routes += Gallery().routes + AccountEndpoints(viewers).routes
     for route in pages.routes:
         app.add_url_rule(route.path, endpoint=route.path, view_func=route.view, methods=list(route.methods))
     app.after_request(_finish)

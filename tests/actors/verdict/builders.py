@@ -59,9 +59,7 @@ CHALLENGE = challenged("rule", "place")
 ABSENT_FROM_API = piece(LOGGED_OUT, Strength.ABSENCE, LoginReason.VIEWER_API)
 UNKNOWN = piece(UNCERTAIN, Strength.ABSENCE, LoginReason.CONFLICT)
 REFUSED = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.BLOCKED)
-GATE = attrs.evolve(
-    piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.ACCOUNT_RESTRICTED), gate=Gate.AGE
-)
+GATE = attrs.evolve(piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.ACCOUNT_RESTRICTED), gate=Gate.AGE)
 ELSEWHERE = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.NOT_TIKTOK)
 
 
