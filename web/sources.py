@@ -143,13 +143,15 @@ def _documents(entries: list[dict[str, Any]]) -> Iterator[tuple[str, Source]]:
         is_framed = sent.get("sec-fetch-dest", "document") != "document"
         if not is_document or is_framed or type_ not in _PAGE_TYPES or not content.get("text"):
             continue
-        headers = {str(one["name"]).lower(): str(one["value"]) for one in answer.get("headers") or ()}
-        yield Source(
-            page=_har_text(content),
-            arrival=arrived(
-                asked, asked, int(answer.get("status") or 0) or None, headers.get("retry-after", "")
-            ),
+        status, retry_after = int(answer.get("status") or 0), _headers(answer).get("retry-after", "")
+        yield (
+            asked,
+            Source(page=_har_text(content), arrival=arrived(asked, asked, status or None, retry_after)),
         )
+
+
+def _headers(message: Mapping[str, Any]) -> dict[str, str]:
+    return {str(one["name"]).lower(): str(one["value"]) for one in message.get("headers") or ()}
 
 
 def _har_text(content: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.verdict import LoginReason, LoginState, Method, Verdict
+from actors.errors import UpstreamUnreachable
+from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from actors.verdict.detector import LoginDetector
 from supervisor.world import real_browsers
 from tests.real.conftest import open_client
@@ -56,3 +57,46 @@ async def test_captcha_is_no_logged_out(settings: DaemonSettings, site: str) -> 
         details = (await client.create()).json()["error_details"]
     assert (details["state"], details["reason"]) == ("UNCERTAIN", "challenge")
     assert "solve it by hand" in details["hint"]
+
+
+async def test_page_that_passes_by_itself_is_waited_for(settings: DaemonSettings, site: str) -> None:
+    """Without a refresh, which would begin its work anew: the session is live once it has passed."""
+    async with open_client(settings, tiktok_url=f"{site}/passing?seconds=1") as client:
+        answer = await client.create()
+        assert answer.status_code == 200
+        session = await client.session(answer.headers["Location"])
+    assert session["login_state"] == "LOGGED_IN"
+
+
+async def test_what_comes_instead_of_the_page_is_told(
+    settings: DaemonSettings, master: Path, logged_out_master: Path, site: str
+) -> None:
+    """Refusals by their status, gates by what they are; empty pages go on; what is no page at all, at once."""
+    detector = LoginDetector(timeout_s=30, retries=0, selectors={})
+    refusals = {"403": LoginReason.BLOCKED, "429&retry_after=17": LoginReason.RATE_LIMITED}
+    async with real_browsers(settings).open_browser("a") as browser:
+        await browser.launch(logged_out_master, headless=True)
+        with pytest.raises(UpstreamUnreachable, match="the page closed itself"):
+            await browser.navigate(f"{site}/closing")
+            await detector.judge(browser)
+    async with real_browsers(settings).open_browser("b") as browser:
+        await browser.launch(master, headless=True)
+        for path, why in {
+            "attachment": "a download came",
+            "no-page": "application/json came",
+            "endless-image.png": "image/png came",
+            "no-content": "HTTP 204",
+        }.items():
+            with pytest.raises(UpstreamUnreachable, match=why):
+                await browser.navigate(f"{site}/{path}")
+        await browser.navigate(f"{site}/bounce")
+        assert (await detector.judge(browser)).state is LoginState.LOGGED_IN
+        await browser.navigate(f"{site}/gate?kind=age")
+        verdict = await detector.judge(browser)
+        assert (verdict.state, verdict.gate, verdict.is_usable) == (LoginState.LOGGED_IN, Gate.AGE, False)
+        for query, reason in refusals.items():
+            await browser.navigate(f"{site}/refused?status={query}")
+            verdict = await detector.judge(browser)
+            assert (verdict.state, verdict.reason) == (LoginState.UNCERTAIN, reason)
+            assert str(verdict.status) in query
+        assert verdict.retry_after_s == 17

@@ -69,6 +69,8 @@ def test_json_is_for_programs() -> None:
         "bytes": len(IN),
         "state": "LOGGED_IN",
         "reason": "viewer_object",
+        "gate": None,
+        "status": None,
         "method": "html_content_analysis",
         "evidence": [
             {

@@ -15,6 +15,14 @@
 | `/endless-image.png`                  | that image: it starts, and never finishes                          |
 | `/error?status=N`                     | an error page, with any status from 500 to 599; 500 by default     |
 | `/captcha`                            | a security check: neither logged in nor logged out                 |
+| `/passing?seconds=S`                  | a firewall's page that passes by itself after S seconds, 0 to 60   |
+| `/bounce`                             | an empty page that goes on to `/`                                  |
+| `/refused?status=N&retry_after=S`     | a short page with any status from 400 to 499; 403 by default       |
+| `/attachment`                         | a download instead of a page                                       |
+| `/no-page`                            | JSON instead of a page                                             |
+| `/no-content`                         | nothing, with status 204                                           |
+| `/closing`                            | a page that closes itself, where the browser lets it               |
+| `/gate?kind=K`                        | the home feed behind a dialog: age, consent, ...                   |
 | `/heavy`                              | the home feed, 5 MB of HTML with very long lines                   |
 | `/uncertain`                          | a page that says nothing, nor do the endpoints if asked from it    |
 | `/api-only`                           | the same page, but the endpoints below tell                        |

@@ -79,7 +79,7 @@ class PageUnreachable(Exception):
     """The page was not fetched, or is none; the text is an error name, an HTTP status, or says what it is."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)  # Playwright notes something of its own on those who listen
 class Answers:
     """Keeps what was answered last for the page's own document. To be attached before the first load."""
 

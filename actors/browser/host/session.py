@@ -130,7 +130,7 @@ class CamoufoxSession(AsyncStealthySession):
         try:
             await self.page.route("**/*", _answer_empty)
             await self.page.goto(url)
-            await self.page.content()
+            await self.page.evaluate("document.documentElement.outerHTML")
         except Error as exc:
             print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
         await self.page.unroute_all()
@@ -140,8 +140,8 @@ class CamoufoxSession(AsyncStealthySession):
         while True:
             try:
                 return await look(self.page, asked, self.answers)
-            except Error:
-                await self._wait_for_next()
+            except Error as exc:
+                await self._wait_for_next(exc)
 
     async def of_one_document(
         self, asked: str, method: Method, ask: Callable[[], Awaitable[Finding]]
@@ -156,10 +156,12 @@ class CamoufoxSession(AsyncStealthySession):
             except Error as exc:
                 if not has_gone_on(exc):
                     raise
-                await self._wait_for_next()
+                await self._wait_for_next(exc)
 
-    async def _wait_for_next(self) -> None:
-        """Wait for the document to which the page has gone on. Raises `Error` where the page is closed."""
+    async def _wait_for_next(self, error: Error) -> None:
+        """Wait for the document to which the page has gone on. Raises `error` where it is closed."""
+        if self.page.is_closed():
+            raise error
         await asyncio.sleep(_AGAIN_S)
         await self.page.wait_for_load_state("domcontentloaded")
 
