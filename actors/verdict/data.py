@@ -113,7 +113,8 @@ def _find_object(key: str, text: str) -> int | None:
         if start < position or text[start : member_.start()] != quote:
             continue
         end = _end_of(_CODE, text, position, start)
-        open_ = _still_open(open_ + _STRING.sub("", text[position:end]))
+        code = _STRING.sub("", text[position:end])
+        open_ = _still_open(open_ + code)
         if "}" in open_ or len(open_) > _MAX_NESTING:  # the first object has ended, or never will
             return found
         position = end
@@ -121,14 +122,9 @@ def _find_object(key: str, text: str) -> int | None:
             position = _end_of(_STRING, text, position)
             if position <= start:  # the string never ends, or it is none
                 return found
-        elif open_ == "{" and _is_key(text, start):
+        elif open_ == "{" and code.rstrip()[-1:] in ("{", ","):  # all of a key, and no mere name
             found = member_.end()
     return found
-
-
-def _is_key(text: str, start: int) -> bool:
-    """Return whether a name that starts there is all of a key."""
-    return text[:start][-50:].rstrip()[-1:] in {"{", ",", "/"}
 
 
 def _still_open(code: str) -> str:

@@ -49,7 +49,7 @@ _HEADLINES = {
         r"|^age (?:verification|gate|check)"
     ),
     Gate.CONSENT: (
-        r"^(?:we(?:.ve| have) )?(?:updat\w+|changes to|agree to|accept|review|new)\b.{0,30}"
+        r"^(?:we(?:.ve| have)? )?(?:updat\w+|changes to|agree to|accept|review|new)\b.{0,30}"
         r"\b(?:terms|privacy policy|privacy notice|policies|conditions)\b"
         r"|^(?:our )?terms (?:of (?:service|use) )?(?:have |are )?(?:chang|updat)|^before you continue\b"
         r"|^(?:we need )?your consent\b|^choose (?:how|whether) .{0,20}\bads\b"

@@ -258,6 +258,12 @@ class _Reader:
             self._words.append(text)
             self._word_chars += len(text)
 
+    def comment(self, text: str) -> None:
+        self.cost += _TEXT_COST
+        if text.startswith("[CDATA[") and not text.endswith("]]"):
+            # In a drawing it would go on to its end, and anywhere else a browser would end it as the parser did.
+            self._reading.is_whole = False
+
     def close(self) -> None:
         pass
 
@@ -269,8 +275,6 @@ class _Reader:
         self._reading.words = "".join(self._words)[:_MAX_TEXT_CHARS]
         if not self._reading.has_posts:
             self._reading.headlines += self._page_headlines
-            if self._reading.title:
-                self._reading.headlines.append(self._reading.title)
 
     def finish_text(self) -> None:
         """Take in the text of the script or title that has ended, or that the page ended in."""

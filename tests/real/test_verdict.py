@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.browser import ScraplingFetcherAdapter
 from actors.errors import UpstreamUnreachable
 from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from actors.verdict.detector import LoginDetector
@@ -26,6 +27,11 @@ def is_right(page: Page, verdict: Verdict) -> bool:
     """Return whether a page was judged as what it is, a challenge by that name."""
     is_named = page.state is not State.CHALLENGE or verdict.reason is LoginReason.CHALLENGE
     return verdict.state is EXPECTED[page.state] and is_named
+
+
+async def load_and_judge(browser: ScraplingFetcherAdapter, url: str) -> Verdict:
+    await browser.navigate(url)
+    return await LoginDetector(timeout_s=30, retries=0, selectors={}).judge(browser)
 
 
 async def test_every_practice_page_is_judged_right(settings: DaemonSettings, master: Path, site: str) -> None:
@@ -71,14 +77,12 @@ async def test_page_that_passes_by_itself_is_waited_for(settings: DaemonSettings
 async def test_what_comes_instead_of_the_page_is_told(
     settings: DaemonSettings, master: Path, logged_out_master: Path, site: str
 ) -> None:
-    """Refusals by their status, gates by what they are; empty pages go on; what is no page at all, at once."""
-    detector = LoginDetector(timeout_s=30, retries=0, selectors={})
+    """Refusals by their status, gates by what they are; what is no page at all, at once."""
     refusals = {"403": LoginReason.BLOCKED, "429&retry_after=17": LoginReason.RATE_LIMITED}
     async with real_browsers(settings).open_browser("a") as browser:
         await browser.launch(logged_out_master, headless=True)
         with pytest.raises(UpstreamUnreachable, match="the page closed itself"):
-            await browser.navigate(f"{site}/closing")
-            await detector.judge(browser)
+            await load_and_judge(browser, f"{site}/closing")
     async with real_browsers(settings).open_browser("b") as browser:
         await browser.launch(master, headless=True)
         for path, why in {
@@ -89,14 +93,11 @@ async def test_what_comes_instead_of_the_page_is_told(
         }.items():
             with pytest.raises(UpstreamUnreachable, match=why):
                 await browser.navigate(f"{site}/{path}")
-        await browser.navigate(f"{site}/bounce")
-        assert (await detector.judge(browser)).state is LoginState.LOGGED_IN
-        await browser.navigate(f"{site}/gate?kind=age")
-        verdict = await detector.judge(browser)
+        assert (await load_and_judge(browser, f"{site}/bounce")).state is LoginState.LOGGED_IN
+        verdict = await load_and_judge(browser, f"{site}/gate?kind=age")
         assert (verdict.state, verdict.gate, verdict.is_usable) == (LoginState.LOGGED_IN, Gate.AGE, False)
         for query, reason in refusals.items():
-            await browser.navigate(f"{site}/refused?status={query}")
-            verdict = await detector.judge(browser)
+            verdict = await load_and_judge(browser, f"{site}/refused?status={query}")
             assert (verdict.state, verdict.reason) == (LoginState.UNCERTAIN, reason)
             assert str(verdict.status) in query
         assert verdict.retry_after_s == 17
