@@ -67,7 +67,10 @@ def test_status_of_a_page_that_names_its_viewer_is_the_apps_own() -> None:
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        ("<title>Guest WiFi</title><form><input name=room><button>Connect</button></form>" + RUNS, NOT_TIKTOK),
+        (
+            "<title>Guest WiFi</title><form><input name=room><button>Connect</button></form>" + RUNS,
+            NOT_TIKTOK,
+        ),
         ("<h1>We'll be back soon</h1><p>Down for maintenance</p>" + RUNS, NOT_TIKTOK),
         (CLOUDFLARE, NOT_TIKTOK),
         ("<h1>It works!</h1>", NOT_TIKTOK),
@@ -238,7 +241,12 @@ def test_script_is_found_as_the_pages_own_code_finds_it(page: str, state: LoginS
     [
         *("<!-- %s -->", "<![CDATA[ %s ]]>", "<textarea>%s</textarea>", "<title>%s</title>"),
         *("<noscript>%s</noscript>", "<NoScript>%s</NoScript>", "<template>%s</template>", "<xmp>%s</xmp>"),
-        *("<iframe>%s</iframe>", "<iframe srcdoc='%s'></iframe>", "<style>%s</style>", "<noembed>%s</noembed>"),
+        *(
+            "<iframe>%s</iframe>",
+            "<iframe srcdoc='%s'></iframe>",
+            "<style>%s</style>",
+            "<noembed>%s</noembed>",
+        ),
         *("<noframes>%s</noframes>", "<plaintext>%s", "<a title='%s'>x</a>", "<svg><![CDATA[%s]]></svg>"),
         *("<script><!--<script></script>%s--></script>", "<template><template></template>%s</template>"),
     ],
