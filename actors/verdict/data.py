@@ -29,17 +29,23 @@ _TEXT = (
 )
 _STRING = re.compile(_TEXT, re.DOTALL)
 _CODE = re.compile(rf"""(?:[^'"`/<>]++|{_TEXT})*+""", re.DOTALL)
-_NO_BRACKET = re.compile(r"[^{}\[\]()]++")
+_NO_BRACKET = re.compile(rf"""(?:[^'"`/<>{{}}\[\]()]++|{_TEXT})++""", re.DOTALL)
+# What stands before a member's key: a name within another, or after an operator, is none.
+_IS_KEY = re.compile(r"(?:[{,]|\*/|//[^\n\r\u2028\u2029]*[\n\r\u2028\u2029])\s*\Z")
+_BEFORE_KEY_CHARS = 200
 # How deep the brackets before a member may nest.
 _MAX_NESTING = 64
+_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 # What the decoders raise: msgspec's own errors and bad text are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
 
 
-def is_assigned(name: str, code: str) -> bool:
-    """Return whether an object is assigned to `name` before there is any other object in the code."""
+def assigned_at(name: str, code: str) -> int | None:
+    """Return where the object is that is assigned to `name` first of all in the code, None if none is."""
     before, found, after = code[:_ASSIGNMENT_CHARS].partition(name)
-    return bool(found and _BEFORE_NAME.fullmatch(before) and _ASSIGNED.match(after))
+    if not found or not _BEFORE_NAME.fullmatch(before) or not (assigned := _ASSIGNED.match(after)):
+        return None
+    return len(before) + len(name) + assigned.end()
 
 
 def member(container: bytes, key: str) -> bytes | None:
@@ -68,20 +74,23 @@ class DataReader:
     def __init__(self) -> None:
         self._has_read_literal = False
 
-    def read(self, text: str, *, literal_key: str | None = None) -> bytes | None:
+    def read(self, text: str, *, assigned: str = "", key: str = "") -> bytes | None:
         """Return the data in a script as JSON, or None if there is none that can be read.
 
-        Where it is written in JavaScript, it is an object with at most the member `literal_key`, an object;
-        if that is None, it is not read. Takes linear time; never raises.
+        Code that assigns it to the name `assigned`, if that is given, is read as well; where it is no JSON
+        there, what is returned has at most the member `key`, an object. Takes linear time; never raises.
         """
         if (found := _json(text)) is not None:
             return found
         text = _without_surrogates(text)
+        if assigned and (start := assigned_at(assigned, text)) is not None:
+            code = text[start:]
+            found = _first_json(code)
+            return self._literal(code, key) if found is None else found
         if _ESCAPED.match(text):
             for escape, character in _ESCAPES:
                 text = text.replace(escape, character)
-        found = _json(text)
-        return self._literal(text, literal_key) if found is None and literal_key else found
+        return _json(text)
 
     def _literal(self, text: str, key: str) -> bytes | None:
         if sum(map(text.count, "'\"`\\")) > _MANY_QUOTES + len(text) // 4:  # no page's data
@@ -99,13 +108,28 @@ class DataReader:
             return None
 
 
+def _first_json(text: str) -> bytes | None:
+    """Return the object that code begins with if it is JSON, None if it is not."""
+    code = text.encode(errors="replace")
+    try:
+        return bytes(_raw.decode(code))
+    except UNREADABLE as exc:
+        end = _TRAILING.search(str(exc))  # which is how msgspec says where the object ended
+    if end is None or not code[int(end[1]) :].lstrip().startswith((b";", b",")):
+        return None
+    try:
+        return bytes(_raw.decode(code[: int(end[1])]))
+    except UNREADABLE:
+        return None
+
+
 def _find_object(key: str, text: str) -> int | None:
-    """Return where the object under a key begins that is a member of the first object in JavaScript.
+    """Return where the object under a key begins that is a member of the object that code begins with.
 
     The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not.
     """
     found: int | None = None
-    position, open_ = max(text.find("{"), 0), ""
+    position, open_ = 0, ""
     keys = re.finditer(re.escape(key) + r"(?P<quote>['\"]?)\s*:\s*(?=\{)", text)
     for member_ in itertools.islice(keys, _MAX_KEYS):
         quote = member_["quote"]
@@ -113,8 +137,7 @@ def _find_object(key: str, text: str) -> int | None:
         if start < position or text[start : member_.start()] != quote:
             continue
         end = _end_of(_CODE, text, position, start)
-        code = _STRING.sub("", text[position:end])
-        open_ = _still_open(open_ + code)
+        open_ = _still_open(open_ + _NO_BRACKET.sub("", text[position:end]))
         if "}" in open_ or len(open_) > _MAX_NESTING:  # the first object has ended, or never will
             return found
         position = end
@@ -122,14 +145,13 @@ def _find_object(key: str, text: str) -> int | None:
             position = _end_of(_STRING, text, position)
             if position <= start:  # the string never ends, or it is none
                 return found
-        elif open_ == "{" and code.rstrip()[-1:] in ("{", ","):  # all of a key, and no mere name
+        elif open_ == "{" and _IS_KEY.search(text[max(start - _BEFORE_KEY_CHARS, 0) : start]):
             found = member_.end()
     return found
 
 
-def _still_open(code: str) -> str:
-    """Return the brackets in code that are not closed in it; where the first one is, what follows it too."""
-    brackets = _NO_BRACKET.sub("", code)
+def _still_open(brackets: str) -> str:
+    """Return those brackets that are not closed; after the first one is, what follows it too."""
     first, rest = brackets[:1], brackets[1:]
     for _ in range(_MAX_NESTING):
         before = len(rest)

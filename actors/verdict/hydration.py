@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 import msgspec
 
-from actors.verdict.data import UNREADABLE, DataReader, is_assigned, member, members
+from actors.verdict.data import UNREADABLE, DataReader, assigned_at, member, members
 from actors.verdict.reading import Script
 from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
@@ -79,8 +79,8 @@ def find_viewers(data_scripts: Iterable[tuple[str, Script]]) -> Viewers:
     is_tiktok = False
     reader = DataReader()
     for name, script in data_scripts:
-        is_literal = name == _SIGI and script.is_code
-        data = reader.read(script.text, literal_key=_CONTEXT if is_literal else None)
+        is_assigned = name == _SIGI and script.is_code
+        data = reader.read(script.text, assigned=_SIGI if is_assigned else "", key=_CONTEXT)
         if data is None:
             evidence.append(_unreadable(name))
             continue
@@ -102,7 +102,7 @@ def data_name(script: Script) -> str | None:
     """Return the name under which a script carries a page's data, None if it does not."""
     if script.id in DATA_IDS:
         return _SIGI if script.id == _SIGI_ALIAS else script.id
-    return _SIGI if script.is_code and is_assigned(_SIGI, script.text) else None
+    return _SIGI if script.is_code and assigned_at(_SIGI, script.text) is not None else None
 
 
 def read_viewer(user: bytes) -> str | None:

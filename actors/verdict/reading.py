@@ -12,7 +12,7 @@ import attrs
 from lxml import etree
 
 from actors.verdict.arrival import path_of
-from actors.verdict.dom import is_captcha, rules_met
+from actors.verdict.dom import FIREWALL_NAME, is_captcha, rules_met
 from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES, normal_name
 from actors.verdict.site import is_address, is_tiktok_address
 
@@ -58,19 +58,21 @@ _NOSCRIPT = re.compile(rb"(?<=[</])noscript", re.IGNORECASE)
 _TELLING_TAGS = _INERT | {"script", "meta", "link", "title"}
 _HEADINGS = frozenset({"h1", "h2", "h3"})
 _DIALOG_ROLES = frozenset({"dialog", "alertdialog"})
+_HIDING = ("none", "hidden", "opacity")
 _INVISIBLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$)", re.IGNORECASE
 )
 # Elements with these attributes say more than what they are. Further, posts, and what asks something.
-_NAMING = frozenset({"data-e2e", "id", "class"})
-_SHOWING = frozenset({"hidden", "style", "aria-hidden", "role", "aria-modal", "open"})
+_NOTED = frozenset({"data-e2e", "id", "hidden", "style", "aria-hidden", "role", "aria-modal"})
 _POSTS = frozenset({"video", "article"})
 _POST_NAMES = frozenset({"recommend-list-item-container", "feed-video", "browse-video", "user-post-item"})
 _ASKING = frozenset({"form", "input", "button", "a"})
 _RAW = frozenset({"script", "style", "noframes"})
+_ENDING = _RAW | _INERT
 _SPECIAL = _TELLING_TAGS | _HEADINGS | _POSTS | _ASKING | _RAW | {"dialog"}
 _MAX_TEXT_CHARS = 2_000
-_MAX_NAMES = 2_000
+_MAX_NAMES = 500
+_NAME_COST = 30
 _GATE_NAME = re.compile(GATE_NAME, re.ASCII)
 _ENCODINGS = (
     (b"\xff\xfe", "utf-16"),
@@ -143,7 +145,7 @@ def read_page(page: str | bytes) -> Reading:
             piece = data[start : start + PIECE_BYTES]
             before, ended = reader.cost, reader.ended
             parser.feed(piece)
-            reader.cost += _unseen_cost(piece, reader.ended - ended, reader.depth, reader.cost == before)
+            reader.add_cost(_unseen_cost(piece, reader.ended - ended, reader.depth, reader.cost == before))
             budget = MAX_COST_PER_MB * (1 + start // _MB)
             if reader.cost > budget or reader.depth > MAX_DEPTH:
                 reading.is_whole = False
@@ -177,6 +179,12 @@ def _unseen_cost(piece: bytes, ended: int, depth: int, is_silent: bool) -> int:
     return cost
 
 
+def _is_invisible(style: str) -> bool:
+    """Return whether an element's own style hides it."""
+    lower = style.lower()
+    return any(word in lower for word in _HIDING) and bool(_INVISIBLE.search(lower))
+
+
 def _close(parser: etree.HTMLParser) -> None:
     """Tell the parser that this is all. It minds when there was no element at all; we don't."""
     with contextlib.suppress(etree.LxmlError):
@@ -197,56 +205,66 @@ class _Reader:
     """What the parser tells, as it goes. The names of its methods are the parser's."""
 
     def __init__(self, reading: Reading) -> None:
-        self.cost = 0
-        self.depth = 0
-        self.ended = 0
+        self.started = self.ended = 0
+        self._extra_cost = 0
         self._reading = reading
         self._inert = 0
-        self._has_title = False
+        self._special = set(_SPECIAL)
         self._parts: list[str] | None = None
         self._finish: tuple[str, str, bool] = ("", "", False)
         self._ids: set[str] = set()
-        self._seen_names: set[str] = set()
+        self._names: set[str] = set()
         self._is_raw = False
         self._words: list[str] = []
         self._word_chars = 0
         # The depths of the element that hides what is in it, and of that whose headline is taken; 0: none.
-        self._hidden = 0
-        self._headline = 0
+        self._hidden = self._headline = 0
         self._is_dialog = False
         self._headline_parts: list[str] = []
         self._page_headlines: list[str] = []
 
+    @property
+    def depth(self) -> int:
+        return self.started - self.ended
+
+    @property
+    def cost(self) -> int:
+        return self.started * _ELEMENT_COST + self._extra_cost
+
+    def add_cost(self, cost: int) -> None:
+        self._extra_cost += cost
+
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        count = len(attributes)
-        self.cost += _ELEMENT_COST + (count if count < _MANY_ATTRIBUTES else count * _ATTRIBUTE_COST)
-        self.depth += 1
+        self.started += 1
         if self._parts is not None:
             self.finish_text()
-        if tag in _SPECIAL:
+        if tag in self._special:
             self._start_special(tag, attributes)
-        if count and not self._inert:
-            if not _SHOWING.isdisjoint(attributes):
-                self._note_shown(attributes)
-            if not _NAMING.isdisjoint(attributes):
-                self._note_names(attributes)
+        if attributes:
+            count = len(attributes)
+            self._extra_cost += count if count < _MANY_ATTRIBUTES else count * _ATTRIBUTE_COST
+            if not self._inert:
+                if not _NOTED.isdisjoint(attributes):
+                    self._note(attributes)
+                elif "captcha" in attributes.get("class", "") or FIREWALL_NAME in attributes.get("class", ""):
+                    self._note_rules(attributes)
 
     def end(self, tag: str) -> None:
-        self.depth -= 1
         self.ended += 1
         if self._parts is not None:
             self.finish_text()
-        if self._headline > self.depth:
-            self._finish_headline()
-        if self._hidden > self.depth:
-            self._hidden = 0
-        if tag in _INERT:
-            self._inert -= 1
-        elif tag in _RAW:
+        if self._headline or self._hidden:
+            depth = self.depth
+            if self._headline > depth:
+                self._finish_headline()
+            if self._hidden > depth:
+                self._hidden = 0
+        if tag in _ENDING:
             self._is_raw = False
+            self._inert -= tag in _INERT
 
     def data(self, text: str) -> None:
-        self.cost += _TEXT_COST
+        self._extra_cost += _TEXT_COST
         if self._parts is not None:
             self._parts.append(text)
             return
@@ -259,9 +277,9 @@ class _Reader:
             self._word_chars += len(text)
 
     def comment(self, text: str) -> None:
-        self.cost += _TEXT_COST
+        self._extra_cost += _TEXT_COST
         if text.startswith("[CDATA[") and not text.endswith("]]"):
-            # In a drawing it would go on to its end, and anywhere else a browser would end it as the parser did.
+            # In a drawing a browser would go on to its end; elsewhere it ends it as the parser did.
             self._reading.is_whole = False
 
     def close(self) -> None:
@@ -310,8 +328,10 @@ class _Reader:
             self._start_headline(is_dialog=False)
         elif tag in _POSTS:
             self._reading.has_posts = True
+            self._special -= _POSTS
         elif tag in _ASKING:
             self._reading.asks = True
+            self._special -= _ASKING
         elif tag == "dialog":
             if "open" in attributes:
                 self._start_headline(is_dialog=True)
@@ -319,7 +339,7 @@ class _Reader:
                 self._hide()
 
     def _start_telling(self, tag: str, attributes: dict[str, str]) -> None:
-        self.cost += _TELLING_COST
+        self._extra_cost += _TELLING_COST
         if tag in _INERT:
             self._inert += 1
         elif self._inert:
@@ -330,24 +350,31 @@ class _Reader:
             self._note_meta(attributes)
         elif tag == "link":
             self._note_link(attributes)
-        elif tag == "title" and not self._has_title:  # a drawing in the page may have a title of its own
-            self._has_title = True
+        elif tag == "title":  # a drawing in the page may have a title of its own
+            self._special.discard("title")
             self._collect("title", "", is_code=False)
 
     def _collect(self, kind: str, id_: str, *, is_code: bool) -> None:
         self._parts = []
         self._finish = (kind, id_, is_code)
 
-    def _note_shown(self, attributes: dict[str, str]) -> None:
-        """Note whether an element is hidden, with all that is in it, or lies in front of the page."""
+    def _note(self, attributes: dict[str, str]) -> None:
+        """Note whether an element is hidden, with all that is in it, or lies in front of the page, and names."""
         if (
             "hidden" in attributes
             or attributes.get("aria-hidden") == "true"
-            or _INVISIBLE.search(attributes.get("style", ""))
+            or ("style" in attributes and _is_invisible(attributes["style"]))
         ):
             self._hide()
         elif attributes.get("role") in _DIALOG_ROLES or attributes.get("aria-modal") == "true":
             self._start_headline(is_dialog=True)
+        if id_ := attributes.get("id"):
+            self._ids.add(id_)
+            self._note_name(id_)
+        if e2e := attributes.get("data-e2e"):
+            self._reading.has_posts |= e2e in _POST_NAMES
+            self._note_name(e2e)
+        self._note_rules(attributes)
 
     def _hide(self) -> None:
         self._hidden = self._hidden or self.depth
@@ -361,42 +388,28 @@ class _Reader:
     def _finish_headline(self) -> None:
         """Take in the first words of a dialog, or all of a heading."""
         self._headline = 0
-        self.cost += _TELLING_COST
+        self._extra_cost += _TELLING_COST
         headlines = self._reading.headlines if self._is_dialog else self._page_headlines
         if len(headlines) < MAX_HEADLINES:
             headlines.append(" ".join(self._headline_parts)[:MAX_HEADLINE_CHARS])
 
-    def _note_names(self, attributes: dict[str, str]) -> None:
-        if "data-e2e" in attributes or "id" in attributes:
-            self._note_gates(attributes)
+    def _note_rules(self, attributes: dict[str, str]) -> None:
         for rule in rules_met(attributes):
-            self.cost += _RULE_COST
+            self._extra_cost += _RULE_COST
             if not (self._hidden and is_captcha(rule)):
                 self._reading.rules[rule] += 1
 
-    def _note_gates(self, attributes: dict[str, str]) -> None:
-        id_ = attributes.get("id")
-        if id_:
-            self._ids.add(id_)
-        e2e = attributes.get("data-e2e")
-        if e2e in _POST_NAMES:
-            self._reading.has_posts = True
-        for name in (id_, e2e):
-            if (
-                name
-                and not self._hidden
-                and name not in self._seen_names
-                and len(self._seen_names) < _MAX_NAMES
-            ):
-                self._seen_names.add(name)
-                self.cost += _TELLING_COST
-                if _GATE_NAME.search(normal := normal_name(name)):
-                    self._reading.names.append(normal)
+    def _note_name(self, name: str) -> None:
+        if not self._hidden and name not in self._names and len(self._names) < _MAX_NAMES:
+            self._names.add(name)
+            self._extra_cost += _NAME_COST
+            if _GATE_NAME.search(normal := normal_name(name)):
+                self._reading.names.append(normal)
 
     def _start_script(self, attributes: dict[str, str]) -> None:
         source = attributes.get("src", "")
         self._note_source(source)
-        self.cost += _SCRIPT_COST
+        self._extra_cost += _SCRIPT_COST
         self._reading.has_script = self._reading.may_pass = True
         self._reading.loads_shop_captcha |= SHOP_CAPTCHA in source
         id_ = attributes.get("id", "")
@@ -424,7 +437,7 @@ class _Reader:
         name = attributes.get("property") or attributes.get("name") or ""
         content = attributes.get("content", "")
         if attributes.get("name") == PUMBAA:
-            self.cost += _RULE_COST
+            self._extra_cost += _RULE_COST
             self._reading.login_flags.append(content[:_MAX_FLAGS_CHARS])
             self._reading.is_tiktok = self._reading.is_proven = True
         elif name in _SITE_NAMES:
