@@ -2,21 +2,20 @@
 
 import base64
 import binascii
-import email
-import email.policy
 import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from email.message import EmailMessage
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 
 from actors.verdict.arrival import Arrival, path_of
 from actors.verdict.site import is_same_site, is_tiktok_address
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 HTTP_TIMEOUT_S = 20.0
@@ -90,6 +89,8 @@ def _is_mhtml(head: bytes) -> bool:
 
 def _from_mhtml(source: str, page: bytes) -> Source:
     """Return the main part: the one that the headers name, or else the first that is a page."""
+    import email.policy  # noqa: PLC0415  # rarely needed, as httpx is
+
     message = email.message_from_bytes(page, policy=email.policy.default)
     location = str(message.get("Snapshot-Content-Location", "")).strip()
     root = str(message.get_param("start") or "").strip()
@@ -104,7 +105,7 @@ def _from_mhtml(source: str, page: bytes) -> Source:
     raise PageUnreadable(f"{printable(source)}: an MHTML file without a page in it")
 
 
-def _is_root(part: "EmailMessage[Any, Any] | Any", root: str, location: str) -> bool:
+def _is_root(part: "Message[Any, Any]", root: str, location: str) -> bool:
     content_id, address = (
         str(part.get("Content-ID", "")).strip(),
         str(part.get("Content-Location", "")).strip(),
@@ -195,6 +196,8 @@ def _read(source: str, file: BinaryIO) -> bytes:
 
 def _fetch(url: str) -> Source:
     """Return the page at an address. No cookie is sent, none is kept."""
+    from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
+
     import httpx  # noqa: PLC0415  # takes as long to import as all else
 
     page = bytearray()

@@ -114,13 +114,11 @@ def _first_json(text: str) -> bytes | None:
     try:
         return bytes(_raw.decode(code))
     except UNREADABLE as exc:
-        end = _TRAILING.search(str(exc))  # which is how msgspec says where the object ended
-    if end is None or not code[int(end[1]) :].lstrip().startswith((b";", b",")):
+        trailing = _TRAILING.search(str(exc))  # which is how msgspec says where the object has ended
+    if trailing is None:
         return None
-    try:
-        return bytes(_raw.decode(code[: int(end[1])]))
-    except UNREADABLE:
-        return None
+    end = int(trailing[1]) - 1
+    return _json(code[:end]) if code[end : end + 1] in {b";", b","} else None
 
 
 def _find_object(key: str, text: str) -> int | None:
@@ -129,23 +127,25 @@ def _find_object(key: str, text: str) -> int | None:
     The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not.
     """
     found: int | None = None
-    position, open_ = 0, ""
+    position = outlined = 0
+    open_ = ""
     keys = re.finditer(re.escape(key) + r"(?P<quote>['\"]?)\s*:\s*(?=\{)", text)
     for member_ in itertools.islice(keys, _MAX_KEYS):
         quote = member_["quote"]
         start = member_.start() - len(quote)
         if start < position or text[start : member_.start()] != quote:
             continue
-        end = _end_of(_CODE, text, position, start)
-        open_ = _still_open(open_ + _NO_BRACKET.sub("", text[position:end]))
-        if "}" in open_ or len(open_) > _MAX_NESTING:  # the first object has ended, or never will
-            return found
-        position = end
-        if position < start:
+        position = _end_of(_CODE, text, position, start)
+        if position < start:  # it is within a string or comment, or behind what is no data
             position = _end_of(_STRING, text, position)
-            if position <= start:  # the string never ends, or it is none
+            if position <= start:
                 return found
-        elif open_ == "{" and _IS_KEY.search(text[max(start - _BEFORE_KEY_CHARS, 0) : start]):
+            continue
+        open_ = _still_open(open_ + _NO_BRACKET.sub("", text[outlined:start]))
+        outlined = start
+        if "}" in open_ or len(open_) > _MAX_NESTING:  # the object has ended, or never will
+            return found
+        if open_ == "{" and _IS_KEY.search(text[max(start - _BEFORE_KEY_CHARS, 0) : start]):
             found = member_.end()
     return found
 
@@ -174,7 +174,7 @@ def _without_surrogates(text: str) -> str:
     return text.replace("\\ud", "\\u0").replace("\\uD", "\\u0")
 
 
-def _json(text: str) -> bytes | None:
+def _json(text: str | bytes) -> bytes | None:
     try:
         return bytes(_raw.decode(text))
     except UNREADABLE:

@@ -5,7 +5,7 @@ login. The profile that is looked at, as at `webapp.user-detail`, is another obj
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import attrs
 import msgspec
@@ -53,7 +53,8 @@ PLACES = (
     Place("__Creator_Center_Context__", ("commonAppContext",)),
 )
 _UNIVERSAL, _CREATOR = PLACES[0].script, PLACES[3].script
-_ROUTER = "__MODERN_ROUTER_DATA__"
+# A shop's page has its flag in the page's object in the loaders' data, or a few objects below.
+_ROUTER, _FLAG, _FLAG_DEPTH = "__MODERN_ROUTER_DATA__", "is_login", 6
 DATA_IDS = frozenset({*(place.script for place in PLACES), _ROUTER, "sigi-persisted-data"})
 _SIGI, _SIGI_ALIAS = "SIGI_STATE", "sigi-persisted-data"
 # The object within SIGI_STATE that is looked for when it is written in JavaScript.
@@ -205,30 +206,22 @@ def _is_tiktoks(context: bytes) -> bool:
 
 def _router_flags(data: bytes) -> Iterator[Evidence]:
     """Yield what a shop's page says of its viewer: whether there is one, but not who."""
-    loaded = member(data, "loaderData") or b""
-    if b"is_login" not in loaded:
-        return
-    try:
-        flags = set(_flags_in(_anything.decode(loaded), _FLAG_DEPTH))
-    except UNREADABLE:
-        return
-    for flag in sorted(flags):
+    for flag in sorted(set(_flags_in(member(data, "loaderData") or b"", _FLAG_DEPTH))):
         yield Evidence(
-            rule=f"is_login={flag}".lower(),
+            rule=f"is_login={flag.decode()}",
             place=_ROUTER,
-            points_to=LoginState.LOGGED_IN if flag else LoginState.LOGGED_OUT,
+            points_to=LoginState.LOGGED_IN if flag == b"true" else LoginState.LOGGED_OUT,
             strength=Strength.STRUCTURE,
             reason=LoginReason.LOGIN_FLAG,
         )
 
 
-def _flags_in(value: object, depth: int) -> Iterator[bool]:
-    if not isinstance(value, Mapping) or not depth:
-        return
-    if isinstance(flag := value.get("is_login"), bool):
-        yield flag
-    for member_ in value.values():
-        yield from _flags_in(member_, depth - 1)
+def _flags_in(container: bytes, depth: int) -> Iterator[bytes]:
+    for key, value in (members(container) or {}).items():
+        if key == _FLAG and value in {b"true", b"false"}:
+            yield value
+        elif depth and value.startswith(b"{") and _FLAG.encode() in value:
+            yield from _flags_in(value, depth - 1)
 
 
 def _text(value: bytes | None) -> str:
@@ -240,6 +233,3 @@ def _text(value: bytes | None) -> str:
 
 
 _scalar: msgspec.json.Decoder[str | int] = msgspec.json.Decoder(str | int)
-_anything = msgspec.json.Decoder()
-# The flag is in the page's object in the loaders' data, or a few objects below.
-_FLAG_DEPTH = 6

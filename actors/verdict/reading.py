@@ -16,8 +16,8 @@ from actors.verdict.dom import FIREWALL_NAME, is_captcha, rules_met
 from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES, normal_name
 from actors.verdict.site import is_address, is_tiktok_address
 
-# What each started megabyte of a page may cost to read. The unit takes about 0.1 microseconds, and an element
-# with a text and two attributes costs 8 of them: even a page that is all feed spends less than all.
+# What a page may cost to read, by its megabytes, one at least. The unit takes about 0.1 microseconds, and an
+# element with a text and two attributes costs 8 of them: even a page that is all feed spends less than all.
 MAX_COST_PER_MB = 110_000
 _MB = 1_000_000
 _ELEMENT_COST = 4
@@ -140,13 +140,13 @@ def read_page(page: str | bytes) -> Reading:
         target=reader,  # type: ignore[arg-type]  # the stubs allow for bytes, which never come
     )
     data = _without_noscript(text.encode(errors="replace"))
+    budget = MAX_COST_PER_MB * max(1, len(data) / _MB)
     try:
         for start in range(0, len(data), PIECE_BYTES):
             piece = data[start : start + PIECE_BYTES]
             before, ended = reader.cost, reader.ended
             parser.feed(piece)
             reader.add_cost(_unseen_cost(piece, reader.ended - ended, reader.depth, reader.cost == before))
-            budget = MAX_COST_PER_MB * (1 + start // _MB)
             if reader.cost > budget or reader.depth > MAX_DEPTH:
                 reading.is_whole = False
                 break
@@ -359,7 +359,7 @@ class _Reader:
         self._finish = (kind, id_, is_code)
 
     def _note(self, attributes: dict[str, str]) -> None:
-        """Note whether an element is hidden, with all that is in it, or lies in front of the page, and names."""
+        """Note whether an element hides all that is in it, or lies in front of the page; and its names."""
         if (
             "hidden" in attributes
             or attributes.get("aria-hidden") == "true"

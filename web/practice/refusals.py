@@ -21,7 +21,6 @@ HEADLINES = {
     "two_step": "Enter the 6-digit code",
     "error": "Something went wrong",
 }
-_SCRIPT = "<script>window._asked = Date.now();</script>"
 
 
 @attrs.frozen
@@ -82,7 +81,7 @@ class RefusalPages:
             abort(400, "status must be a whole number from 400 to 499")
         phrase = {known.value: known.phrase for known in HTTPStatus}.get(int(status), "Refused")
         retry_after = request.args.get("retry_after")
-        page = f"<!doctype html><title>{escape(phrase)}</title><h1>{escape(phrase)}</h1>{_SCRIPT}"
+        page = f"<!doctype html><title>{escape(phrase)}</title><h1>{escape(phrase)}</h1>"
         return page, int(status), {"Retry-After": retry_after} if retry_after else {}
 
     async def attachment(self) -> ResponseReturnValue:

@@ -41,8 +41,10 @@ def answered(status: int) -> Arrival:
 @pytest.mark.parametrize("page", ["", "<h1>No</h1>", f"<h1>No</h1>{RUNS}", RUNS, CLOUDFLARE, "x" * 30_000])
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(400, BLOCKED), (401, BLOCKED), (403, BLOCKED), (404, BLOCKED), (410, BLOCKED), (418, BLOCKED)]
-    + [(429, LIMITED), (451, REGION)],
+    [
+        *((400, BLOCKED), (401, BLOCKED), (403, BLOCKED), (404, BLOCKED), (410, BLOCKED), (418, BLOCKED)),
+        *((429, LIMITED), (451, REGION)),
+    ],
 )
 def test_status_counts_whatever_the_page_is(page: str, status: int, reason: LoginReason) -> None:
     """A short page with a script in it is no captcha, where the status says what it is."""
@@ -56,7 +58,7 @@ def test_status_that_refuses_nothing_says_nothing(status: int | None) -> None:
 
 
 def test_status_of_a_page_that_names_its_viewer_is_the_apps_own() -> None:
-    """TikTok's app in full, for a video that is not there; where it names nobody, the refusal is the reason."""
+    """TikTok's app in full, for a video that is not there; where it names nobody, the refusal counts."""
     assert judge(IN, answered(404)) == (LOGGED_IN, LoginReason.VIEWER_OBJECT)
     assert judge(script(UNIVERSAL, NOBODY), answered(403)) == (UNCERTAIN, BLOCKED)
     assert judge(e2e("profile-icon"), answered(403)) == (UNCERTAIN, BLOCKED)
@@ -76,7 +78,7 @@ def test_status_of_a_page_that_names_its_viewer_is_the_apps_own() -> None:
         ("<h1>It works!</h1>", NOT_TIKTOK),
         ("<title>TikTok</title><h1>TikTok is not available in your region</h1>" + RUNS, REGION),
         ("<p>Sorry, TikTok isn't available right now</p>" + RUNS, REGION),
-        ("<p>TikTok isn’t available</p>", REGION),
+        ("<p>TikTok isn\u2019t available</p>", REGION),
         ("<h1>This service is unavailable in your country</h1>" + RUNS, REGION),
         ("<p>We have discontinued operating TikTok in Hong Kong</p>", REGION),
         ("<title>Access Denied</title><h1>Access Denied</h1>" + RUNS, BLOCKED),
@@ -359,7 +361,7 @@ GATES = [
     (Gate.CONSENT, "<dialog open>Review our new privacy policy</dialog>"),
     (Gate.CONSENT, '<div data-e2e="terms-modal">x</div>'),
     (Gate.IDENTITY, dialog("Verify it's you", "role=alertdialog")),
-    (Gate.IDENTITY, "<h1>Verify that it’s really you</h1>"),
+    (Gate.IDENTITY, "<h1>Verify that it\u2019s really you</h1>"),
     (Gate.IDENTITY, '<div id="identity_verification">x</div>'),
     (Gate.TWO_STEP, dialog("2-step verification")),
     (Gate.TWO_STEP, dialog("Enter 6-digit code")),

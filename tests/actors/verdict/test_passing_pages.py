@@ -42,6 +42,7 @@ class PassingPage:
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         await trio.lowlevel.checkpoint()
+        assert selectors == {}
         self.asked.append(method)
         number, evidence = self._now()
         told = tuple(evidence) if method is Method.HTML else ()
