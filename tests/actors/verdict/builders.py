@@ -68,3 +68,7 @@ def decided(*evidence: Evidence) -> Decision:
     decision = decide(evidence)
     assert decide(evidence[::-1]) == decision
     return decision
+
+
+IN_FILE = script(UNIVERSAL, SOMEBODY)
+OUT_FILE = script(UNIVERSAL, NOBODY)
