@@ -238,6 +238,8 @@ class _Reader:
         self.started += 1
         if self._parts is not None:
             self.finish_text()
+        if self._headline:
+            self._add_to_headline(" ")
         if tag in self._special:
             self._start_special(tag, attributes)
         if attributes:
@@ -255,6 +257,7 @@ class _Reader:
             self.finish_text()
         if self._headline or self._hidden:
             depth = self.depth
+            self._add_to_headline(" ")
             if self._headline > depth:
                 self._finish_headline()
             if self._hidden > depth:
@@ -271,7 +274,7 @@ class _Reader:
         if self._is_raw or self._hidden or self._inert:
             return
         if self._headline:
-            self._headline_parts.append(text)
+            self._add_to_headline(text)
         if self._word_chars < _MAX_TEXT_CHARS:
             self._words.append(text)
             self._word_chars += len(text)
@@ -385,13 +388,17 @@ class _Reader:
             self._is_dialog = is_dialog
             self._headline_parts = []
 
+    def _add_to_headline(self, text: str) -> None:
+        if len(self._headline_parts) < MAX_HEADLINE_CHARS:
+            self._headline_parts.append(text)
+
     def _finish_headline(self) -> None:
         """Take in the first words of a dialog, or all of a heading."""
         self._headline = 0
         self._extra_cost += _TELLING_COST
         headlines = self._reading.headlines if self._is_dialog else self._page_headlines
         if len(headlines) < MAX_HEADLINES:
-            headlines.append(" ".join(self._headline_parts)[:MAX_HEADLINE_CHARS])
+            headlines.append("".join(self._headline_parts)[:MAX_HEADLINE_CHARS])
 
     def _note_rules(self, attributes: dict[str, str]) -> None:
         for rule in rules_met(attributes):
