@@ -240,11 +240,6 @@ class TikTokSessionConfig:
     login_detection_retries: int = attrs.field(default=1, converter=_to_int, validator=whole_number(0, 10))
     """How often to try again after a verdict of UNCERTAIN."""
 
-    allow_restricted: bool = attrs.field(
-        default=False, validator=must("true or false", lambda value: isinstance(value, bool))
-    )
-    """Whether to hand out sessions whose account is logged in, but behind a gate: terms, a check, a ban."""
-
     user_data_master_dir: Path = attrs.field(
         default=Path("user_data"), converter=_to_path, validator=_check_path
     )
@@ -273,6 +268,11 @@ class TikTokSessionConfig:
 @attrs.frozen(kw_only=True)
 class SupervisorConfig(TikTokSessionConfig):
     """What the supervisor needs to know besides: limits, places, and what to launch."""
+
+    allow_restricted: bool = attrs.field(
+        default=False, validator=must("true or false", lambda value: isinstance(value, bool))
+    )
+    """Whether to hand out sessions whose account is logged in, but behind a gate: terms, a check, a ban."""
 
     session_creation_timeout: float = attrs.field(
         default=30.0, converter=_to_seconds, validator=_check_seconds
