@@ -1,7 +1,6 @@
 """How pages write the data that they carry for their own scripts: JSON, escaped or not, or JavaScript."""
 
 import functools
-import itertools
 import re
 from typing import Any
 
@@ -14,7 +13,6 @@ MAX_LITERAL_CHARS = 256_000
 _ESCAPES = (("&quot;", '"'), ("&#34;", '"'), ("&#x22;", '"'), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _ESCAPED = re.compile(r"\s*\{\s*&")
 _MANY_QUOTES = 10_000
-_MAX_KEYS = 1_000
 # How far into a script the assignment may stand, what may stand before the name, and what has to follow it.
 _ASSIGNMENT_CHARS = 200
 _BEFORE_NAME = re.compile(
@@ -27,14 +25,9 @@ _TEXT = (
     r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\$]++|\\.|\$(?!\{))*+`"""
     r"""|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\n\r\u2028\u2029]*+[\n\r\u2028\u2029]"""
 )
-_STRING = re.compile(_TEXT, re.DOTALL)
-_CODE = re.compile(rf"""(?:[^'"`/<>]++|{_TEXT})*+""", re.DOTALL)
-_NO_BRACKET = re.compile(rf"""(?:[^'"`/<>{{}}\[\]()]++|{_TEXT})++""", re.DOTALL)
 # What stands before a member's key: a name within another, or after an operator, is none.
 _IS_KEY = re.compile(r"(?:[{,]|\*/|//[^\n\r\u2028\u2029]*[\n\r\u2028\u2029])\s*\Z")
 _BEFORE_KEY_CHARS = 200
-# How deep the brackets before a member may nest.
-_MAX_NESTING = 64
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 # What the decoders raise: msgspec's own errors and bad text are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
@@ -127,43 +120,32 @@ def _find_object(key: str, text: str) -> int | None:
     The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not.
     """
     found: int | None = None
-    position = outlined = 0
-    open_ = ""
-    keys = re.finditer(re.escape(key) + r"(?P<quote>['\"]?)\s*:\s*(?=\{)", text)
-    for member_ in itertools.islice(keys, _MAX_KEYS):
-        quote = member_["quote"]
-        start = member_.start() - len(quote)
-        if start < position or text[start : member_.start()] != quote:
-            continue
-        position = _end_of(_CODE, text, position, start)
-        if position < start:  # it is within a string or comment, or behind what is no data
-            position = _end_of(_STRING, text, position)
-            if position <= start:
-                return found
-            continue
-        open_ = _still_open(open_ + _NO_BRACKET.sub("", text[outlined:start]))
-        outlined = start
-        if "}" in open_ or len(open_) > _MAX_NESTING:  # the object has ended, or never will
-            return found
-        if open_ == "{" and _IS_KEY.search(text[max(start - _BEFORE_KEY_CHARS, 0) : start]):
-            found = member_.end()
+    depth = position = 0
+    tokens = _tokens_of(key)
+    while token := tokens.match(text, position):
+        position = token.end()
+        match token.lastgroup:
+            case "opens":
+                depth += 1
+            case "closes":
+                depth -= 1
+                if not depth:
+                    break
+            case "key" if depth == 1:
+                start = token.start("key")
+                if _IS_KEY.search(text[max(start - _BEFORE_KEY_CHARS, 0) : start]):
+                    found = token.end()
     return found
 
 
-def _still_open(brackets: str) -> str:
-    """Return those brackets that are not closed; after the first one is, what follows it too."""
-    first, rest = brackets[:1], brackets[1:]
-    for _ in range(_MAX_NESTING):
-        before = len(rest)
-        rest = rest.replace("{}", "").replace("[]", "").replace("()", "")
-        if len(rest) == before:
-            break
-    return first + rest
-
-
-def _end_of(pattern: re.Pattern[str], text: str, start: int, end: int | None = None) -> int:
-    found = pattern.match(text, start, len(text) if end is None else end)
-    return found.end() if found else start
+@functools.cache
+def _tokens_of(key: str) -> re.Pattern[str]:
+    """Return what matches code up to its next bracket or object under the key, but not what is no data."""
+    first, rest = key[0], key[1:]
+    keys = rf"""(?:'{key}'|"{key}"|(?<![\w$]){key})"""
+    plain = rf"""[^'"`/<>{{}}\[\](){first}]++|{first}(?!{rest})|(?!{keys}\s*:\s*\{{)(?:{_TEXT})"""
+    token = rf"(?P<opens>[{{\[(])|(?P<closes>[}}\])])|(?P<key>{keys})\s*+:\s*+(?=\{{)"
+    return re.compile(rf"(?:{plain})*+(?:{token})", re.DOTALL)
 
 
 def _without_surrogates(text: str) -> str:
