@@ -28,6 +28,8 @@ _TEXT = (
 # What stands before a member's key: a name within another, or after an operator, is none.
 _IS_KEY = re.compile(r"(?:[{,]|\*/|//[^\n\r\u2028\u2029]*[\n\r\u2028\u2029])\s*\Z")
 _BEFORE_KEY_CHARS = 200
+# So many brackets may stand in a literal: no page's data has half as many.
+_TOKENS, _CHARS_PER_TOKEN = 2_000, 25
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 # What the decoders raise: msgspec's own errors and bad text are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
@@ -86,9 +88,12 @@ class DataReader:
         return _json(text)
 
     def _literal(self, text: str, key: str) -> bytes | None:
-        if sum(map(text.count, "'\"`\\")) > _MANY_QUOTES + len(text) // 4:  # no page's data
+        if sum(map(text.count, "'\"`\\/")) > _MANY_QUOTES + len(text) // 4:  # no page's data
             return None
-        start = _find_object(key, text)
+        try:
+            start = _find_object(key, text)
+        except UNREADABLE:
+            return None
         if start is None:
             return b"{}" if text.rstrip().endswith((";", "}")) else None
         if self._has_read_literal:
@@ -117,13 +122,18 @@ def _first_json(text: str) -> bytes | None:
 def _find_object(key: str, text: str) -> int | None:
     """Return where the object under a key begins that is a member of the object that code begins with.
 
-    The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not.
+    The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not. Raises
+    ValueError at a literal of hardly anything but brackets.
     """
     found: int | None = None
     depth = position = 0
+    left = _TOKENS + len(text) // _CHARS_PER_TOKEN
     tokens = _tokens_of(key)
     while token := tokens.match(text, position):
         position = token.end()
+        left -= 1
+        if not left:
+            raise ValueError("too many brackets")
         match token.lastgroup:
             case "opens":
                 depth += 1
@@ -133,8 +143,9 @@ def _find_object(key: str, text: str) -> int | None:
                     break
             case "key" if depth == 1:
                 start = token.start("key")
-                if _IS_KEY.search(text[max(start - _BEFORE_KEY_CHARS, 0) : start]):
-                    found = token.end()
+                before = text[max(start - _BEFORE_KEY_CHARS, 0) : start]
+                if before.endswith(("{", ",")) or _IS_KEY.search(before):
+                    found = position
     return found
 
 

@@ -28,6 +28,7 @@ _ENTITIES_PER_COST = 4
 _MANY_ATTRIBUTES = 16
 _TELLING_COST = 4
 _SCRIPT_COST = 80
+_ADDRESS_COST = 150
 _RULE_COST = 40
 # Browsers nest no deeper.
 MAX_DEPTH = 512
@@ -73,6 +74,8 @@ _SPECIAL = _TELLING_TAGS | _HEADINGS | _POSTS | _ASKING | _RAW | {"dialog"}
 _MAX_TEXT_CHARS = 2_000
 _MAX_NAMES = 500
 _NAME_COST = 30
+_NOTE_COST = 6
+_STYLE_COST = 12
 _GATE_NAME = re.compile(GATE_NAME, re.ASCII)
 _ENCODINGS = (
     (b"\xff\xfe", "utf-16"),
@@ -177,12 +180,6 @@ def _unseen_cost(piece: bytes, ended: int, depth: int, is_silent: bool) -> int:
         gaps = len(piece) - len(piece.translate(None, _BETWEEN_ATTRIBUTES))
         cost += max(_GAP_COST * gaps, _ATTRIBUTE_COST * piece.count(b"="))
     return cost
-
-
-def _is_invisible(style: str) -> bool:
-    """Return whether an element's own style hides it."""
-    lower = style.lower()
-    return any(word in lower for word in _HIDING) and bool(_INVISIBLE.search(lower))
 
 
 def _close(parser: etree.HTMLParser) -> None:
@@ -312,6 +309,7 @@ class _Reader:
 
     def note_address(self, address: str) -> None:
         """Take in where the page says that it is from."""
+        self._extra_cost += _ADDRESS_COST
         if not is_address(address):
             return
         is_own = is_tiktok_address(address)
@@ -363,10 +361,11 @@ class _Reader:
 
     def _note(self, attributes: dict[str, str]) -> None:
         """Note whether an element hides all that is in it, or lies in front of the page; and its names."""
+        self._extra_cost += _NOTE_COST
         if (
             "hidden" in attributes
             or attributes.get("aria-hidden") == "true"
-            or ("style" in attributes and _is_invisible(attributes["style"]))
+            or ("style" in attributes and self._is_invisible(attributes["style"]))
         ):
             self._hide()
         elif attributes.get("role") in _DIALOG_ROLES or attributes.get("aria-modal") == "true":
@@ -378,6 +377,14 @@ class _Reader:
             self._reading.has_posts |= e2e in _POST_NAMES
             self._note_name(e2e)
         self._note_rules(attributes)
+
+    def _is_invisible(self, style: str) -> bool:
+        """Return whether an element's own style hides it."""
+        lower = style.lower()
+        if not any(word in lower for word in _HIDING):
+            return False
+        self._extra_cost += _STYLE_COST
+        return bool(_INVISIBLE.search(lower))
 
     def _hide(self) -> None:
         self._hidden = self._hidden or self.depth
@@ -450,7 +457,9 @@ class _Reader:
         elif name in _SITE_NAMES:
             self._reading.is_tiktok |= "tiktok" in content.lower()
             self._reading.is_proven |= content.strip().lower() == "tiktok"
-        elif name == "og:url" and is_tiktok_address(content):
-            self._reading.is_tiktok = self._reading.is_proven = True
+        elif name == "og:url":
+            self._extra_cost += _ADDRESS_COST
+            if is_tiktok_address(content):
+                self._reading.is_tiktok = self._reading.is_proven = True
         elif attributes.get("http-equiv", "").lower() == "refresh":
             self._reading.may_pass = True
