@@ -2,8 +2,6 @@
 
 import contextlib
 import re
-from collections.abc import Sequence
-from typing import Any
 
 import attrs
 from playwright.async_api import Error, Page, Response
@@ -124,17 +122,18 @@ async def look(page: Page, asked: str, answers: Answers) -> Sight:
     """Return what the page shows now. Raises `PageUnreachable` for a server's error, Playwright's `Error`."""
     bounds = [MAX_HTML_CHARS, KNOWN_SELECTORS["challenge"], GATE_NAME, MAX_HEADLINES, MAX_HEADLINE_CHARS]
     href, began, told, type_, seen, html = await page.evaluate(_LOOK, bounds)
-    status = int(told) or answers.status
+    # A page may have put something of its own in the place of what was asked.
+    status = (int(told) if isinstance(told, int | float) else 0) or answers.status
     if status >= _SERVER_ERROR:
         raise PageUnreachable(f"HTTP {status}")
-    _check_type(type_, status)
+    _check_type(type_ if isinstance(type_, str) else "", status)
     arrival = attrs.evolve(
         _arrival(href, began, asked),
         status=status or None,
         retry_after_s=answers.retry_after_s if status == answers.status else None,
         shown=_shown(seen),
     )
-    return Sight(arrival, html)
+    return Sight(arrival, html if isinstance(html, str) else None)
 
 
 async def whereabouts(page: Page, asked: str) -> Arrival:
@@ -161,14 +160,17 @@ def _arrival(href: str, began: str, asked: str) -> Arrival:
         is_elsewhere=not is_site,
         is_proven=is_site,
         path="" if path == path_of(asked) else path,
-        document=began[:_MAX_BEGAN_CHARS],
+        document=str(began)[:_MAX_BEGAN_CHARS],
     )
 
 
-def _shown(seen: Sequence[Any]) -> Shown:
-    captcha, *lists = seen
-    headlines, names = (tuple(text for text in given if isinstance(text, str)) for given in lists)
-    return Shown(bool(captcha), headlines, names)
+def _shown(seen: object) -> Shown:
+    match seen:
+        case [captcha, [*headlines], [*names]]:
+            texts = (tuple(text for text in given if isinstance(text, str)) for given in (headlines, names))
+            return Shown(bool(captcha), *texts)
+        case _:
+            return Shown()
 
 
 def _seconds(text: str) -> int | None:
