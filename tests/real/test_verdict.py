@@ -78,6 +78,8 @@ async def test_what_comes_instead_of_the_page_is_told(
     settings: DaemonSettings, master: Path, logged_out_master: Path, site: str
 ) -> None:
     """Refusals by their status, gates by what they are; what is no page at all, at once."""
+    # By itself Firefox lets only some pages close themselves.
+    (logged_out_master / "user.js").write_text('user_pref("dom.allow_scripts_to_close_windows", true);')
     refusals = {"403": LoginReason.BLOCKED, "429&retry_after=17": LoginReason.RATE_LIMITED}
     async with real_browsers(settings).open_browser("a") as browser:
         await browser.launch(logged_out_master, headless=True)
