@@ -29,7 +29,7 @@ _TEXT = (
 _IS_KEY = re.compile(r"(?:[{,]|\*/|//[^\n\r\u2028\u2029]*[\n\r\u2028\u2029])\s*\Z")
 _BEFORE_KEY_CHARS = 200
 # So many brackets may stand in a literal: no page's data has half as many.
-_TOKENS, _CHARS_PER_TOKEN = 2_000, 25
+_TOKENS, _CHARS_PER_TOKEN = 2_000, 40
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 # What the decoders raise: msgspec's own errors and bad text are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
