@@ -242,10 +242,13 @@ class _Reader:
         if attributes:
             count = len(attributes)
             self._extra_cost += count if count < _MANY_ATTRIBUTES else count * _ATTRIBUTE_COST
-            if not self._inert:
-                if not _NOTED.isdisjoint(attributes):
-                    self._note(attributes)
-                elif "captcha" in attributes.get("class", "") or FIREWALL_NAME in attributes.get("class", ""):
+            if self._inert:
+                return
+            if not _NOTED.isdisjoint(attributes):
+                self._note(attributes)
+            elif "class" in attributes:
+                classes = attributes["class"]
+                if "captcha" in classes or FIREWALL_NAME in classes:
                     self._note_rules(attributes)
 
     def end(self, tag: str) -> None:
@@ -268,7 +271,9 @@ class _Reader:
         if self._parts is not None:
             self._parts.append(text)
             return
-        if self._is_raw or self._hidden or self._inert:
+        if (self._word_chars >= _MAX_TEXT_CHARS and not self._headline) or self._is_raw:
+            return
+        if self._hidden or self._inert:
             return
         if self._headline:
             self._add_to_headline(text)
