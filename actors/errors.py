@@ -72,7 +72,11 @@ class CreationTimedOut(GreenroomError):
 
 
 class UpstreamUnreachable(GreenroomError):
-    """The page could not be loaded: name resolution, refused, reset, or an HTTP 5xx answer."""
+    """The page could not be loaded: name resolution, refused, reset, an HTTP 5xx answer, or it is no page."""
+
+
+class PageGone(UpstreamUnreachable):
+    """The page went away while it was looked at: it closed itself, or went on to what is no page."""
 
 
 class ResourcesExhausted(GreenroomError):

@@ -28,7 +28,7 @@ from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.ports import Browser, Clone, World
 from actors.resources import Usage
-from actors.verdict import LoginState, Verdict
+from actors.verdict import Verdict
 
 # A creation answers at most this long after its deadline, cleaned up or not.
 ANSWER_GRACE_S = 0.9
@@ -296,7 +296,7 @@ class SessionActor:
         await browser.navigate(self.spec.url)
         self._enter(SessionState.JUDGING)
         self._verdict = await self.spec.detector.judge(browser)
-        if self._verdict.state is not LoginState.LOGGED_IN:
+        if not self._verdict.is_usable:
             raise NotLoggedIn(self._verdict)
         await trio.lowlevel.checkpoint()  # the last moment at which the creation deadline counts
         self._life.deadline = trio.current_time() + self.spec.max_duration_s

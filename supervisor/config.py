@@ -283,6 +283,11 @@ class TikTokSessionConfig:
 class SupervisorConfig(TikTokSessionConfig):
     """What the supervisor needs to know besides: limits, places, and what to launch."""
 
+    allow_restricted: bool = attrs.field(
+        default=False, validator=must("true or false", lambda value: isinstance(value, bool))
+    )
+    """Whether to hand out sessions whose account is logged in, but behind a gate: terms, a check, a ban."""
+
     session_creation_timeout: float = attrs.field(
         default=30.0, converter=_to_seconds, validator=_check_seconds
     )

@@ -250,6 +250,7 @@ class Registry:
                 timeout_s=self.config.login_detection_timeout,
                 retries=self.config.login_detection_retries,
                 selectors=self.config.selectors,
+                allow_restricted=self.config.allow_restricted,
             ),
             budget=self.config.session_budget,
         )

@@ -17,6 +17,7 @@ from actors.errors import (
     NotLoggedIn,
     OverBudget,
     Overloaded,
+    PageGone,
     ProfileLocked,
     ResourcesExhausted,
     SessionDeleted,
@@ -24,6 +25,7 @@ from actors.errors import (
     SupervisorStopped,
     UpstreamUnreachable,
 )
+from actors.verdict import LoginReason
 from web.schemas import ErrorDetails, Failure
 
 
@@ -60,6 +62,7 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     ProfileLocked: _Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
     CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
     UpstreamUnreachable: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
+    PageGone: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
     CapacityExhausted: _Answer(503, "CAPACITY_EXHAUSTED", "No room for another session"),
     Overloaded: _Answer(503, "OVERLOADED", "Too many sessions are being launched"),
     ResourcesExhausted: _Answer(503, "RESOURCES_EXHAUSTED", "Too little left for another session"),
@@ -93,7 +96,11 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
                 reason=verdict.reason,
                 elapsed_ms=verdict.elapsed_ms,
                 hint=hint,
+                gate=verdict.gate,
+                upstream_status=verdict.status,
             )
+            if verdict.reason is LoginReason.RATE_LIMITED and verdict.retry_after_s:
+                headers["Retry-After"] = str(verdict.retry_after_s)
         case CapacityExhausted(retry_after_s=retry_after_s) | Overloaded(retry_after_s=retry_after_s):
             headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
         case Unauthorized():

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from actors.browser import BrowserHosts, ScraplingFetcherAdapter
-from actors.errors import BrowserLost, EngineUnavailable, ProfileLocked, ProfileUnusable
+from actors.errors import BrowserLost, EngineUnavailable, PageGone, ProfileLocked, ProfileUnusable
 from actors.profile import is_locked
 from actors.verdict import LoginState, Method
 from actors.verdict.detector import LoginDetector
@@ -76,7 +76,7 @@ async def _see_login(
         say("Waiting until the page shows a login. Log in there; close the window to give up.")
         while (await detector.judge(browser)).state is not LoginState.LOGGED_IN:  # noqa: ASYNC110  # a page sets no event
             await trio.sleep(LOOK_AGAIN_S)
-    except BrowserLost:
+    except (BrowserLost, PageGone):
         say("The browser was closed before a login was seen.")
         return False
     say("Logged in. Saving the profile ...")

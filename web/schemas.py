@@ -9,7 +9,7 @@ import msgspec
 import supervisor
 from actors import ports
 from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.verdict import LoginReason, LoginState, Method
+from actors.verdict import Gate, LoginReason, LoginState, Method
 
 
 class CreateSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -185,9 +185,9 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
     the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
-    to do next; with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in
-    the header X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state
-    then.
+    to do next, with the `gate` before the viewer, if any, and the `upstream_status` with which the page came;
+    with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in the header
+    X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state then.
     """
 
     code: str
@@ -198,6 +198,8 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: LoginReason | None = None
     elapsed_ms: int | None = None
     hint: str | None = None
+    gate: Gate | None = None
+    upstream_status: int | None = None
     id: str | None = None
     request_id: str | None = None
     session_id: str | None = None

@@ -1,33 +1,22 @@
 """`greenroom verdict`: the login verdict on saved pages, with its evidence as a table or as JSON."""
 
 import json
-import sys
-import time
 from collections.abc import Callable, Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
-import httpx
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from actors.verdict import Decision, Evidence, Finding, LoginState, analyse_html, decide
-from actors.verdict.site import is_same_site
+from web.sources import MAX_PAGE_BYTES, PageUnreadable, printable, read_source
 
-MAX_PAGE_BYTES = 64 * 1024 * 1024
-HTTP_TIMEOUT_S = 20.0
-FETCH_TIMEOUT_S = 60.0
-STDIN = "-"
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["MAX_PAGE_BYTES", "Judged", "PageUnreadable", "judge_source", "show_verdicts"]
+
 EXIT_CODES: Final = {LoginState.LOGGED_IN: 0, LoginState.LOGGED_OUT: 1, LoginState.UNCERTAIN: 2}
 EXIT_UNREADABLE: Final = 3
 _STYLES = {LoginState.LOGGED_IN: "green", LoginState.LOGGED_OUT: "red", LoginState.UNCERTAIN: "yellow"}
-
-
-class PageUnreadable(Exception):
-    """There is no page to judge: no such file, a directory, an address that does not answer, or too much."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +31,7 @@ class Judged:
 
 def show_verdicts(
     sources: Sequence[str],
-    console: Console,
+    console: "Console",
     complain: Callable[[str], None],
     *,
     as_json: bool = False,
@@ -74,16 +63,10 @@ def show_verdicts(
 
 
 def judge_source(source: str) -> Judged:
-    """Judge the page that a file has, or an address, or standard input where `source` is "-". Blocks.
-
-    An address is fetched without cookies, so it shows what nobody in particular gets. Raises PageUnreadable.
-    """
-    if source.lower().startswith(("http://", "https://")):
-        page, is_elsewhere = _fetch(source)
-    else:
-        page, is_elsewhere = _read_file(source), False
-    finding = analyse_html(page, is_elsewhere=is_elsewhere)
-    return Judged(source=source, size=len(page), finding=finding, decision=decide(finding.evidence))
+    """Judge the page that is given. Blocks. Raises PageUnreadable."""
+    given = read_source(source)
+    finding = analyse_html(given.page, given.arrival)
+    return Judged(source=source, size=len(given.page), finding=finding, decision=decide(finding.evidence))
 
 
 def _as_json(judged: Judged, *, show_viewer: bool) -> str:
@@ -93,6 +76,8 @@ def _as_json(judged: Judged, *, show_viewer: bool) -> str:
         "bytes": judged.size,
         "state": judged.decision.state.value,
         "reason": judged.decision.reason.value,
+        "gate": judged.decision.gate.value if judged.decision.gate else None,
+        "status": finding.status,
         "method": finding.method.value,
         "elapsed_ms": round(finding.elapsed_ms, 2),
         "evidence": [
@@ -112,7 +97,10 @@ def _as_json(judged: Judged, *, show_viewer: bool) -> str:
     return json.dumps(shown)
 
 
-def _show_page(judged: Judged, console: Console, *, show_viewer: bool) -> None:
+def _show_page(judged: Judged, console: "Console", *, show_viewer: bool) -> None:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415  # several pages, and JSON, need no table
+    from rich.table import Table  # noqa: PLC0415
+
     finding, state = judged.finding, judged.decision.state
     console.print(f"[{_STYLES[state]}]{state.value}[/]  {judged.decision.reason.value}")
     if show_viewer and state is LoginState.LOGGED_IN:
@@ -130,7 +118,7 @@ def _show_page(judged: Judged, console: Console, *, show_viewer: bool) -> None:
     )
 
 
-def _show_line(judged: Judged, console: Console, *, show_viewer: bool) -> None:
+def _show_line(judged: Judged, console: "Console", *, show_viewer: bool) -> None:
     state = judged.decision.state
     viewer = f"  {judged.finding.viewer}" if show_viewer and state is LoginState.LOGGED_IN else ""
     console.print(
@@ -139,19 +127,14 @@ def _show_line(judged: Judged, console: Console, *, show_viewer: bool) -> None:
         end="",
         highlight=False,
     )
-    console.print(_printable(judged.source) + viewer, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(judged.source) + viewer, markup=False, highlight=False, soft_wrap=True)
 
 
-def _show_total(states: Sequence[LoginState], count: int, console: Console) -> None:
+def _show_total(states: Sequence[LoginState], count: int, console: "Console") -> None:
     counts = [f"{states.count(state)} {state.value}" for state in LoginState]
     if len(states) < count:
         counts.append(f"{count - len(states)} unreadable")
     console.print(f"{count} pages: {', '.join(counts)}", highlight=False)
-
-
-def _printable(text: str) -> str:
-    """Return a name or an address with what a terminal would obey written out."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _cells(piece: Evidence) -> tuple[str, ...]:
@@ -162,46 +145,3 @@ def _cells(piece: Evidence) -> tuple[str, ...]:
         piece.strength.name.lower(),
         str(piece.count),
     )
-
-
-def _read_file(source: str) -> bytes:
-    try:
-        if source == STDIN:
-            return _read(source, sys.stdin.buffer)
-        with Path(source).open("rb") as file:
-            return _read(source, file)
-    except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a file's name"
-        raise PageUnreadable(f"{_printable(source)}: {why}") from exc
-
-
-def _read(source: str, file: BinaryIO) -> bytes:
-    page = file.read(MAX_PAGE_BYTES + 1)
-    _check_size(source, len(page))
-    return page
-
-
-def _fetch(url: str) -> tuple[bytes, bool]:
-    """Return the page at an address, and whether another site answered. No cookie is sent, none is kept."""
-    page = bytearray()
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    deadline = time.monotonic() + FETCH_TIMEOUT_S
-    try:
-        with (
-            httpx.Client(follow_redirects=True, timeout=HTTP_TIMEOUT_S, cookies=no_cookies) as client,
-            client.stream("GET", url) as answer,
-        ):
-            for chunk in answer.iter_bytes():
-                page += chunk
-                _check_size(url, len(page))
-                if time.monotonic() > deadline:
-                    raise PageUnreadable(f"{_printable(url)}: not there after {FETCH_TIMEOUT_S:.0f} s")
-            return bytes(page), not is_same_site(url, str(answer.url))
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
-        why = _printable(str(exc)) or type(exc).__name__
-        raise PageUnreadable(f"{_printable(url)}: {why}") from exc
-
-
-def _check_size(source: str, size: int) -> None:
-    if size > MAX_PAGE_BYTES:
-        raise PageUnreadable(f"{_printable(source)}: more than {MAX_PAGE_BYTES >> 20} MB")

@@ -17,7 +17,7 @@ from actors.browser.engines import Engine
 from actors.browser.link import HostLink, Loss
 from actors.browser.marks import census, kill_marked
 from actors.browser.sandbox import Sandbox, cell_rights
-from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
+from actors.errors import BrowserLost, EngineUnavailable, PageGone, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
 from actors.resources import Promises, Usage, measure
 from actors.threads import Purpose, in_thread, limiter
@@ -137,9 +137,13 @@ class ScraplingFetcherAdapter:
         reply = await self._ask(
             frames.Inspect(id=self._link.next_id(), session=self._session, method=method, selectors=selectors)
         )
-        if isinstance(reply, frames.Found):
-            return reply.finding
-        raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
+        match reply:
+            case frames.Found(finding=finding):
+                return finding
+            case frames.Unreachable(detail=detail):
+                raise PageGone(f"TikTok's page is gone: {self._redact(detail)}")
+            case _:
+                raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
 
     async def probe(self) -> None:
         """Wait for an answer; see `ports.Browser`."""
@@ -225,4 +229,4 @@ class ScraplingFetcherAdapter:
 
 
 def _detail(reply: frames.Reply) -> str:
-    return reply.detail if isinstance(reply, frames.Unreachable | frames.Failed) else type(reply).__name__
+    return reply.detail if isinstance(reply, frames.Failed) else type(reply).__name__

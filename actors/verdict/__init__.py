@@ -8,6 +8,7 @@ from actors.verdict.policy import Decision, decide
 from actors.verdict.verdict import (
     Evidence,
     Finding,
+    Gate,
     LoginReason,
     LoginState,
     Method,
@@ -19,6 +20,7 @@ __all__ = [
     "Decision",
     "Evidence",
     "Finding",
+    "Gate",
     "LoginReason",
     "LoginState",
     "Method",

@@ -1,7 +1,6 @@
 """How pages write the data that they carry for their own scripts: JSON, escaped or not, or JavaScript."""
 
 import functools
-import itertools
 import re
 from typing import Any
 
@@ -14,20 +13,34 @@ MAX_LITERAL_CHARS = 256_000
 _ESCAPES = (("&quot;", '"'), ("&#34;", '"'), ("&#x22;", '"'), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _ESCAPED = re.compile(r"\s*\{\s*&")
 _MANY_QUOTES = 10_000
-_MAX_KEYS = 1_000
-# How far into a script the assignment may stand, and what has to follow the name.
+# How far into a script the assignment may stand, what may stand before the name, and what has to follow it.
 _ASSIGNMENT_CHARS = 200
-_ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}\{")
-_STRING = re.compile(r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\]++|\\.)*+`""", re.DOTALL)
-_CODE = re.compile(rf"""(?:[^'"`]++|{_STRING.pattern})*+""", re.DOTALL)
+_BEFORE_NAME = re.compile(
+    r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|//[^\n\r]*[\n\r]|['\"]use strict['\"];)*+[\w\s.;,$\[]*+['\"]?(?<![\w$])"
+)
+_ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}(?=\{)")
+# Strings, comments, and what else may stand in a literal that holds data. A slash or an angle bracket may
+# not: it would begin a regular expression or another comment.
+_TEXT = (
+    r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\$]++|\\.|\$(?!\{))*+`"""
+    r"""|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\n\r\u2028\u2029]*+[\n\r\u2028\u2029]"""
+)
+# What stands before a member's key: a name within another, or after an operator, is none.
+_IS_KEY = re.compile(r"(?:[{,]|\*/|//[^\n\r\u2028\u2029]*[\n\r\u2028\u2029])\s*\Z")
+_BEFORE_KEY_CHARS = 200
+# So many brackets may stand in a literal: no page's data has half as many.
+_TOKENS, _CHARS_PER_TOKEN = 2_000, 40
+_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 # What the decoders raise: msgspec's own errors and bad text are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
 
 
-def is_assigned(name: str, code: str) -> bool:
-    """Return whether an object is assigned to `name` before there is any other object in the code."""
+def assigned_at(name: str, code: str) -> int | None:
+    """Return where the object is that is assigned to `name` first of all in the code, None if none is."""
     before, found, after = code[:_ASSIGNMENT_CHARS].partition(name)
-    return bool(found) and "{" not in before and bool(_ASSIGNED.match(after))
+    if not found or not _BEFORE_NAME.fullmatch(before) or not (assigned := _ASSIGNED.match(after)):
+        return None
+    return len(before) + len(name) + assigned.end()
 
 
 def member(container: bytes, key: str) -> bytes | None:
@@ -42,31 +55,45 @@ def member(container: bytes, key: str) -> bytes | None:
     return None if found in {b"", b"null"} else found
 
 
+def members(container: bytes) -> dict[str, bytes] | None:
+    """Return the members of a JSON object, each as JSON, or None if it is none. Never raises."""
+    try:
+        return {key: bytes(value) for key, value in _object.decode(container).items()}
+    except UNREADABLE:
+        return None
+
+
 class DataReader:
     """Reads the data of one page's scripts."""
 
     def __init__(self) -> None:
         self._has_read_literal = False
 
-    def read(self, text: str, *, literal_key: str | None = None) -> bytes | None:
+    def read(self, text: str, *, assigned: str = "", key: str = "") -> bytes | None:
         """Return the data in a script as JSON, or None if there is none that can be read.
 
-        Where it is written in JavaScript, it is an object with at most the member `literal_key`, an object;
-        if that is None, it is not read. Takes linear time; never raises.
+        Code that assigns it to the name `assigned`, if that is given, is read as well; where it is no JSON
+        there, what is returned has at most the member `key`, an object. Takes linear time; never raises.
         """
         if (found := _json(text)) is not None:
             return found
         text = _without_surrogates(text)
+        if assigned and (start := assigned_at(assigned, text)) is not None:
+            code = text[start:]
+            found = _first_json(code)
+            return self._literal(code, key) if found is None else found
         if _ESCAPED.match(text):
             for escape, character in _ESCAPES:
                 text = text.replace(escape, character)
-        found = _json(text)
-        return self._literal(text, literal_key) if found is None and literal_key else found
+        return _json(text)
 
     def _literal(self, text: str, key: str) -> bytes | None:
-        if sum(map(text.count, "'\"`\\")) > _MANY_QUOTES + len(text) // 4:  # no page's data
+        if sum(map(text.count, "'\"`\\/")) > _MANY_QUOTES + len(text) // 4:  # no page's data
             return None
-        start = _find_object(key, text)
+        try:
+            start = _find_object(key, text)
+        except UNREADABLE:
+            return None
         if start is None:
             return b"{}" if text.rstrip().endswith((";", "}")) else None
         if self._has_read_literal:
@@ -79,27 +106,57 @@ class DataReader:
             return None
 
 
+def _first_json(text: str) -> bytes | None:
+    """Return the object that code begins with if it is JSON, None if it is not."""
+    code = text.encode(errors="replace")
+    try:
+        return bytes(_raw.decode(code))
+    except UNREADABLE as exc:
+        trailing = _TRAILING.search(str(exc))  # which is how msgspec says where the object has ended
+    if trailing is None:
+        return None
+    end = int(trailing[1]) - 1
+    return _json(code[:end]) if code[end : end + 1] in {b";", b","} else None
+
+
 def _find_object(key: str, text: str) -> int | None:
-    """Return where the object under a key begins in JavaScript; within a string it would be mere text."""
-    position = 0
-    found = re.finditer(re.escape(key) + r"(?P<quote>['\"]?)\s*:\s*(?=\{)", text)
-    for member_ in itertools.islice(found, _MAX_KEYS):
-        quote = member_["quote"]
-        start = member_.start() - len(quote)
-        if start < position or text[start : member_.start()] != quote:
-            continue
-        position = _end_of(_CODE, text, position, start)
-        if position == start:
-            return member_.end()
-        position = _end_of(_STRING, text, position)
-        if position < start:  # the string never ends
-            return None
-    return None
+    """Return where the object under a key begins that is a member of the object that code begins with.
+
+    The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not. Raises
+    ValueError at a literal of hardly anything but brackets.
+    """
+    found: int | None = None
+    depth = position = 0
+    left = _TOKENS + len(text) // _CHARS_PER_TOKEN
+    tokens = _tokens_of(key)
+    while token := tokens.match(text, position):
+        position = token.end()
+        left -= 1
+        if not left:
+            raise ValueError("too many brackets")
+        match token.lastgroup:
+            case "opens":
+                depth += 1
+            case "closes":
+                depth -= 1
+                if not depth:
+                    break
+            case "key" if depth == 1:
+                start = token.start("key")
+                before = text[max(start - _BEFORE_KEY_CHARS, 0) : start]
+                if before.endswith(("{", ",")) or _IS_KEY.search(before):
+                    found = position
+    return found
 
 
-def _end_of(pattern: re.Pattern[str], text: str, start: int, end: int | None = None) -> int:
-    found = pattern.match(text, start, len(text) if end is None else end)
-    return found.end() if found else start
+@functools.cache
+def _tokens_of(key: str) -> re.Pattern[str]:
+    """Return what matches code up to its next bracket or object under the key, but not what is no data."""
+    first, rest = key[0], key[1:]
+    keys = rf"""(?:'{key}'|"{key}"|(?<![\w$]){key})"""
+    plain = rf"""[^'"`/<>{{}}\[\](){first}]++|{first}(?!{rest})|(?!{keys}\s*:\s*\{{)(?:{_TEXT})"""
+    token = rf"(?P<opens>[{{\[(])|(?P<closes>[}}\])])|(?P<key>{keys})\s*+:\s*+(?=\{{)"
+    return re.compile(rf"(?:{plain})*+(?:{token})", re.DOTALL)
 
 
 def _without_surrogates(text: str) -> str:
@@ -110,7 +167,7 @@ def _without_surrogates(text: str) -> str:
     return text.replace("\\ud", "\\u0").replace("\\uD", "\\u0")
 
 
-def _json(text: str) -> bytes | None:
+def _json(text: str | bytes) -> bytes | None:
     try:
         return bytes(_raw.decode(text))
     except UNREADABLE:
@@ -124,3 +181,4 @@ def _decoder_of(key: str) -> msgspec.json.Decoder[Any]:
 
 
 _raw = msgspec.json.Decoder(msgspec.Raw)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -7,7 +7,12 @@ import attrs
 import trio
 
 from actors.verdict.policy import Decision, decide
-from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Verdict
+from actors.verdict.verdict import Evidence, Finding, Gate, LoginReason, LoginState, Method, Verdict
+
+# A page that may go on to another by itself, as a firewall's does after its work, is given so long; looking
+# at one costs some milliseconds.
+STANDS_STILL_S = 6.0
+LOOK_AGAIN_S = 0.2
 
 
 class InspectablePage(Protocol):
@@ -24,12 +29,25 @@ _NO_ANSWER = Decision(LoginState.UNCERTAIN, LoginReason.TIMED_OUT, conclusive=Fa
 
 
 @attrs.define
-class _Try:
-    """One look at the page, with what it has come to so far."""
+class _Look:
+    """One look at a page, by method after method."""
 
     decision: Decision = _NO_ANSWER
     method: Method = Method.HTML
     findings: list[Finding] = attrs.field(factory=list)
+
+    @property
+    def document(self) -> str:
+        return self.findings[-1].document
+
+
+@attrs.define
+class _Try:
+    """The last look at one load, which may have been cut off, and what the last whole one came to."""
+
+    look: _Look = attrs.field(factory=_Look)
+    decision: Decision = _NO_ANSWER
+    method: Method = Method.HTML
 
 
 @attrs.frozen(kw_only=True)
@@ -37,49 +55,75 @@ class LoginDetector:
     """Judges a page by each method in turn until the evidence is conclusive; refreshes it before each retry.
 
     One try takes at most `timeout_s` seconds; there are `1 + retries` of them, as long as the verdict is
-    UNCERTAIN. Evidence counts for the try in which it was found: a refreshed page is another page. A try
-    that is cut off has no result.
+    UNCERTAIN. A page that may go on to another by itself is looked at again until it has, or has stood still
+    for `STANDS_STILL_S`, or the try is over. Evidence counts for the document on which it was found. A look
+    that is cut off has no result, unless the page had not gone on by then.
     """
 
     timeout_s: float
     retries: int
     selectors: Mapping[str, str]
     methods: tuple[Method, ...] = tuple(Method)
+    allow_restricted: bool = False
 
     async def judge(self, page: InspectablePage) -> Verdict:
         """Return the verdict. Lets the page's own errors through: a lost browser is no verdict."""
         started = trio.current_time()
         findings: list[Finding] = []
         for tries in range(1, self.retries + 2):
-            look = _Try()
+            attempt = _Try()
             with trio.move_on_after(self.timeout_s) as scope:
                 if tries > 1:
                     await page.refresh()
-                await self._try_methods(page, look)
-            if scope.cancelled_caught:  # what was found is not all that there is
-                look.decision = _NO_ANSWER
-            findings += look.findings
-            if look.decision.state is not LoginState.UNCERTAIN:
+                await self._look_until_settled(page, attempt)
+            if scope.cancelled_caught and not attempt.decision.may_pass:  # this is not all that there is
+                attempt.decision = _NO_ANSWER
+            findings += attempt.look.findings
+            if attempt.decision.state is not LoginState.UNCERTAIN and attempt.decision.gate is not Gate.ERROR:
                 break
-        handles = [finding.viewer for finding in look.findings if finding.viewer]
+        handles = [finding.viewer for finding in attempt.look.findings if finding.viewer]
+        answers = [finding for finding in attempt.look.findings if finding.status]
         return Verdict(
-            state=look.decision.state,
-            reason=look.decision.reason,
-            method=look.method,
+            state=attempt.decision.state,
+            reason=attempt.decision.reason,
+            method=attempt.method,
+            gate=attempt.decision.gate,
+            status=answers[-1].status if answers else None,
+            retry_after_s=answers[-1].retry_after_s if answers else None,
+            allow_restricted=self.allow_restricted,
             findings=tuple(findings),
             tries=tries,
             elapsed_ms=round((trio.current_time() - started) * 1000),
-            viewer=handles[0] if handles and look.decision.state is LoginState.LOGGED_IN else None,
+            viewer=handles[0] if handles and attempt.decision.state is LoginState.LOGGED_IN else None,
         )
 
-    async def _try_methods(self, page: InspectablePage, look: _Try) -> None:
+    async def _look_until_settled(self, page: InspectablePage, attempt: _Try) -> None:
+        """Look at the page, again and again as long as it may go on by itself or did so meanwhile."""
+        document, since = None, trio.current_time()
+        while True:
+            attempt.look = look = _Look()
+            if await self._look(page, look):
+                attempt.decision, attempt.method = look.decision, look.method
+                if not look.decision.may_pass:
+                    return
+            if look.document != document:
+                document, since = look.document, trio.current_time()
+            elif trio.current_time() - since >= STANDS_STILL_S:
+                return
+            await trio.sleep(LOOK_AGAIN_S)
+
+    async def _look(self, page: InspectablePage, look: _Look) -> bool:
+        """Ask the methods in turn; return whether all that answered saw the same document."""
         evidence: list[Evidence] = []
         for method in self.methods:
             finding = await page.inspect(method, self.selectors)
             look.findings.append(finding)
+            if finding.document != look.findings[0].document:
+                return False
             evidence += finding.evidence
             before, look.decision = look.decision, decide(evidence)
             if look.decision.reason is not before.reason or look.decision.state is not before.state:
                 look.method = method
             if look.decision.conclusive:
-                return
+                break
+        return True

@@ -20,8 +20,11 @@ LOGGED_IN_E2E = frozenset(
 )
 LOGGED_OUT_E2E = frozenset({"top-login-button", "nav-login-button"})
 LOGGED_OUT_IDS = frozenset({"header-login-button", "top-right-action-bar-login-button"})
-# What a captcha over a page, TikTok Shop's captcha, and the firewall's page are made of.
-CHALLENGE_NAMES = frozenset({"captcha-verify-container", "oec-ttweb-captcha", "_wafchallengeid"})
+# What a captcha over a page and TikTok Shop's captcha are made of: a challenge where they are shown.
+CAPTCHA_NAMES = frozenset({"captcha-verify-container", "captcha_verify_container", "oec-ttweb-captcha"})
+# What the firewall's page has, hidden, for its script.
+FIREWALL_NAME = "_wafchallengeid"
+_CLASSES = CAPTCHA_NAMES | {FIREWALL_NAME}
 
 
 def _css(e2e: frozenset[str], ids: frozenset[str] = frozenset()) -> str:
@@ -31,9 +34,12 @@ def _css(e2e: frozenset[str], ids: frozenset[str] = frozenset()) -> str:
 KNOWN_SELECTORS: Mapping[str, str] = {
     "logged_in": _css(LOGGED_IN_E2E),
     "logged_out": _css(LOGGED_OUT_E2E, LOGGED_OUT_IDS),
-    "challenge": ", ".join(f".{name}, #{name}" for name in sorted(CHALLENGE_NAMES)),
+    "challenge": ", ".join(f".{name}, #{name}" for name in sorted(CAPTCHA_NAMES)),
 }
-"""The rules above for a browser. They count on the rendered page besides the selectors that are set."""
+"""The rules above for a browser. They count on the rendered page besides the selectors that are set.
+
+A challenge counts where it is visible.
+"""
 
 _RENDERED = "rendered page"
 _E2E_RULES = LOGGED_IN_E2E | LOGGED_OUT_E2E
@@ -65,21 +71,32 @@ def rules_met(attributes: Mapping[str, str]) -> Iterator[str]:
     if e2e in _E2E_RULES:
         yield f"data-e2e={e2e}"
     id_ = attributes.get("id", "")
-    if id_ in LOGGED_OUT_IDS or id_ in CHALLENGE_NAMES:
+    if id_ in LOGGED_OUT_IDS or id_ in _CLASSES:
         yield f"#{id_}"
-    if "class" in attributes:
-        yield from (f".{name}" for name in CHALLENGE_NAMES.intersection(attributes["class"].split()))
+    classes = attributes.get("class", "")
+    if "captcha" in classes or FIREWALL_NAME in classes:
+        yield from (f".{name}" for name in _CLASSES.intersection(classes.split()))
+
+
+def is_captcha(rule: str) -> bool:
+    """Return whether a rule is met by a captcha."""
+    return rule[1:] in CAPTCHA_NAMES
+
+
+def is_firewall(rule: str) -> bool:
+    """Return whether a rule is met by the firewall's page."""
+    return rule[1:] == FIREWALL_NAME
 
 
 def rule_evidence(rule: str, count: int) -> Evidence:
     """Return what it tells that a rule was met by so many elements."""
     name = rule.removeprefix("data-e2e=").lstrip("#.")
-    if name in CHALLENGE_NAMES:
+    if name in _CLASSES:
         return challenge(rule, "element", count)
     return _element(rule, "element", "logged_in" if name in LOGGED_IN_E2E else "logged_out", count)
 
 
-def challenge(rule: str, place: str, count: int = 1) -> Evidence:
+def challenge(rule: str, place: str, count: int = 1, *, may_pass: bool = False) -> Evidence:
     """Return the evidence that the page is a challenge."""
     return Evidence(
         rule=rule,
@@ -88,6 +105,7 @@ def challenge(rule: str, place: str, count: int = 1) -> Evidence:
         strength=Strength.STRUCTURE,
         reason=LoginReason.CHALLENGE,
         count=count,
+        may_pass=may_pass,
     )
 
 

@@ -1,82 +1,181 @@
 """HTML content analysis: all the evidence in a page's HTML, whether fetched, rendered or saved."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
 
 import attrs
 
-from actors.verdict.dom import challenge, rule_evidence
+from actors.verdict.arrival import Arrival, Shown, is_region_path, refusal, stop
+from actors.verdict.dom import challenge, is_captcha, is_firewall, rule_evidence
+from actors.verdict.gates import find_gates
 from actors.verdict.hydration import Viewers, data_name, find_viewers
-from actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, read_page
+from actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, Script, read_page
 from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 from actors.verdict.words import count_words
 
 # No page of TikTok's own with a viewer or a feed is smaller.
 TINY_CHARS = 16_000
-_CHALLENGE_TITLES = frozenset({"security check", "access denied"})
-_FIREWALL = "SlardarWAF"
+_CHALLENGE_TITLE, _REFUSED_TITLE = "security check", "access denied"
+_FIREWALL, _FIREWALL_CONFIG = "SlardarWAF", "slardar-config"
 _FLAG_POINTS_TO = {"1": LoginState.LOGGED_IN, "0": LoginState.LOGGED_OUT}
+# On a small page without data, its words tell one refusal from another. None of them proves a login.
+_REGION_WORDS = re.compile(
+    r"\btiktok (?:is ?n.t|is not|is no longer|is currently not) available\b"
+    r"|\b(?:not |is ?n.t |un)available in your\b|\bnot available in this (?:country|region)\b"
+    r"|\bdiscontinued operating\b",
+    re.IGNORECASE,
+)
+_WAITING_WORDS = re.compile(
+    r"\b(?:wait|checking|verifying|verify|one moment|just a moment|loading|redirecting)\b", re.IGNORECASE
+)
+_CLOUDFLARE = "/cdn-cgi/"
+_NOWHERE = Arrival()
 
 
-def analyse_html(page: str | bytes, *, is_elsewhere: bool = False) -> Finding:
+def analyse_html(page: str | bytes, arrival: Arrival = _NOWHERE) -> Finding:
     """Return the evidence in a page, text or the bytes of a file, of any size and however broken.
 
-    `is_elsewhere` says that it came from another site than the one that was asked. Takes time linear in the
-    size of the page, a few milliseconds for a real one. Never raises.
+    Takes time linear in the size of the page, a few milliseconds for a real one. Never raises.
     """
     started = time.perf_counter()
-    found = _Page.read(page)
-    evidence = list(_evidence(found, is_elsewhere=is_elsewhere)) or [_nothing_else(found)]
+    found = _Page.read(page, arrival)
+    evidence = list(_evidence(found)) or [_nothing_else(found)]
     return Finding(
         method=Method.HTML,
         evidence=tuple(evidence),
+        document=arrival.document,
+        status=arrival.status,
+        retry_after_s=arrival.retry_after_s,
         viewer=found.viewers.handle,
         elapsed_ms=(time.perf_counter() - started) * 1000,
     )
 
 
-def too_long_html() -> Finding:
+def too_long_html(arrival: Arrival = _NOWHERE) -> Finding:
     """Return what is found on a page that is too long to be looked at."""
-    return Finding(
-        method=Method.HTML, evidence=(_stop("page beyond bounds", "page", LoginReason.UNREADABLE),)
-    )
+    beyond = stop("page beyond bounds", "page", LoginReason.UNREADABLE)
+    return Finding(method=Method.HTML, evidence=(beyond,), document=arrival.document, status=arrival.status)
 
 
 @attrs.frozen
 class _Page:
     reading: Reading
     viewers: Viewers
+    arrival: Arrival
     has_data: bool
     is_firewall: bool
 
     @classmethod
-    def read(cls, page: str | bytes) -> "_Page":
+    def read(cls, page: str | bytes, arrival: Arrival) -> "_Page":
         reading = read_page(page)
-        data: list[tuple[str, str]] = []
+        data: dict[str, tuple[str, Script]] = {}
         is_firewall = False
         for script in reading.scripts:
             if name := data_name(script):
-                data.append((name, script.text))
+                # What is found by its id comes once; of what is assigned, the last stays.
+                data[script.id or "assigned"] = (name, script)
             else:
-                is_firewall |= script.is_code and _FIREWALL in script.text
-        return cls(reading, find_viewers(data), bool(data), is_firewall)
+                is_firewall |= _FIREWALL in script.text and (script.is_code or script.id == _FIREWALL_CONFIG)
+        return cls(reading, find_viewers(data.values()), arrival, bool(data), is_firewall)
+
+    @property
+    def shown(self) -> Shown:
+        """What is shown of it, as the browser or else its HTML says."""
+        captcha = any(is_captcha(rule) for rule in self.reading.rules)
+        headlines, names = tuple(self.reading.headlines), tuple(self.reading.names)
+        return self.arrival.shown or Shown(captcha, headlines, names)
+
+    @property
+    def path(self) -> str:
+        return self.arrival.path or self.reading.path
 
 
-def _evidence(page: _Page, *, is_elsewhere: bool) -> Iterator[Evidence]:
-    reading = page.reading
-    if is_elsewhere:
-        yield _stop("another site", "address", LoginReason.NOT_TIKTOK)
-    if reading.title.lower() in _CHALLENGE_TITLES:
-        yield challenge("title of a challenge", "title")
-    if page.is_firewall:
-        yield challenge(_FIREWALL, "script")
-    if reading.loads_shop_captcha:
-        yield challenge(SHOP_CAPTCHA, "address of a script")
+def _evidence(page: _Page) -> Iterator[Evidence]:
+    reading, arrival = page.reading, page.arrival
+    passing = reading.may_pass
+    is_other = reading.is_other and not arrival.is_proven
+    if arrival.is_elsewhere or is_other:
+        yield stop("another site", "address", LoginReason.NOT_TIKTOK, may_pass=passing)
+    yield from _challenges(page)
+    viewers = page.viewers.evidence
+    is_site = arrival.is_proven or reading.is_proven or page.viewers.is_tiktok
+    is_app = is_site and reading.is_whole and any(_is_in(piece) for piece in viewers)
+    if is_region_path(page.path):
+        yield stop("region's path", "address", LoginReason.REGION_BLOCKED)
+    elif not is_app and (refused := refusal(arrival.status, may_pass=passing)):
+        if _is_tiny(page) and _REGION_WORDS.search(f"{reading.title} {reading.words}"):
+            yield attrs.evolve(refused, reason=LoginReason.REGION_BLOCKED)
+        else:
+            yield refused
     if not reading.is_whole:
-        yield _stop("page beyond bounds", "page", LoginReason.UNREADABLE)
-    yield from page.viewers.evidence
-    for flag, count in _flags(reading).items():
+        yield stop("page beyond bounds", "page", LoginReason.UNREADABLE)
+    yield from viewers
+    elements = [rule_evidence(rule, n) for rule, n in reading.rules.items() if not _is_challenge(rule)]
+    flags = list(_flags(reading))
+    yield from (*flags, *elements)
+    if not is_site and any(_is_in(piece) for piece in (*viewers, *flags, *elements)):
+        yield stop("nothing proves the site", "page", LoginReason.NOT_TIKTOK, may_pass=passing)
+    yield from find_gates(page.shown.headlines, page.shown.names, page.path)
+
+
+def _challenges(page: _Page) -> Iterator[Evidence]:
+    """Yield the signs of a challenge that is shown, or that is all there is."""
+    reading, passing = page.reading, page.reading.may_pass
+    if page.shown.captcha:
+        yield challenge("captcha", "shown")
+    if reading.title.lower() == _CHALLENGE_TITLE:
+        yield challenge("title of a challenge", "title", may_pass=passing)
+    if reading.title.lower() == _REFUSED_TITLE and not page.has_data:
+        yield stop("title of a refusal", "title", LoginReason.BLOCKED, may_pass=passing)
+    if page.has_data or reading.login_flags or any(not _is_challenge(rule) for rule in reading.rules):
+        return  # pages with a viewer, or without one, have the means of a challenge for when there is one
+    if page.is_firewall:
+        yield challenge(_FIREWALL, "script", may_pass=passing)
+    if any(is_firewall(rule) for rule in reading.rules):
+        yield challenge("puzzle of the firewall", "element", may_pass=passing)
+    if reading.loads_shop_captcha:
+        yield challenge(SHOP_CAPTCHA, "address of a script", may_pass=passing)
+
+
+def _nothing_else(page: _Page) -> Evidence:
+    """Return what a page without any evidence is."""
+    reading = page.reading
+    passing = reading.may_pass
+    text = f"{reading.title} {reading.words}"
+    if _is_tiny(page):
+        if _REGION_WORDS.search(text):
+            return stop("words of a region's page", "page", LoginReason.REGION_BLOCKED, may_pass=passing)
+        is_waiting = not reading.words.strip() or (not reading.asks and _WAITING_WORDS.search(text))
+        if reading.has_script and is_waiting and _CLOUDFLARE not in reading.text:
+            return challenge("tiny page without data", "page", may_pass=passing)
+    if not (reading.is_tiktok or reading.is_proven or page.has_data):
+        return stop("nothing of TikTok's", "page", LoginReason.NOT_TIKTOK, may_pass=passing)
+    return count_words(reading.text)
+
+
+def _is_tiny(page: _Page) -> bool:
+    return len(page.reading.text) < TINY_CHARS and not page.has_data
+
+
+def _is_challenge(rule: str) -> bool:
+    return is_captcha(rule) or is_firewall(rule)
+
+
+def _is_in(piece: Evidence) -> bool:
+    return piece.points_to is LoginState.LOGGED_IN and piece.reason is not LoginReason.LOGIN_FLAG
+
+
+def _flags(reading: Reading) -> Iterator[Evidence]:
+    """Yield what `login` is set to: "0" or "1"."""
+    settings = (setting.partition("=") for content in reading.login_flags for setting in content.split(","))
+    counts = Counter(
+        value.strip()
+        for name, _, value in settings
+        if name.strip() == "login" and value.strip() in _FLAG_POINTS_TO
+    )
+    for flag, count in counts.items():
         yield Evidence(
             rule=f"login={flag}",
             place=PUMBAA,
@@ -85,35 +184,3 @@ def _evidence(page: _Page, *, is_elsewhere: bool) -> Iterator[Evidence]:
             reason=LoginReason.LOGIN_FLAG,
             count=count,
         )
-    for rule, count in reading.rules.items():
-        yield rule_evidence(rule, count)
-
-
-def _nothing_else(page: _Page) -> Evidence:
-    """Return what a page without any evidence is."""
-    is_tiny = len(page.reading.text) < TINY_CHARS and not page.has_data
-    if is_tiny and page.reading.has_script:
-        return challenge("tiny page without data", "page")
-    if not (page.reading.is_tiktok or page.has_data):
-        return _stop("nothing of TikTok's", "page", LoginReason.NOT_TIKTOK)
-    return count_words(page.reading.text)
-
-
-def _stop(rule: str, place: str, reason: LoginReason) -> Evidence:
-    return Evidence(
-        rule=rule,
-        place=place,
-        points_to=LoginState.UNCERTAIN,
-        strength=Strength.STRUCTURE,
-        reason=reason,
-    )
-
-
-def _flags(reading: Reading) -> Counter[str]:
-    """Count what `login` is set to: "0" or "1"."""
-    settings = (setting.partition("=") for content in reading.login_flags for setting in content.split(","))
-    return Counter(
-        value.strip()
-        for name, _, value in settings
-        if name.strip() == "login" and value.strip() in _FLAG_POINTS_TO
-    )

@@ -10,14 +10,28 @@ from collections.abc import Iterable, Iterator
 import attrs
 import msgspec
 
-from actors.verdict.data import UNREADABLE, DataReader, is_assigned, member
+from actors.verdict.data import UNREADABLE, DataReader, assigned_at, member, members
 from actors.verdict.reading import Script
 from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
-_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_ID = re.compile(r"[\w.][\w.-]{0,63}", re.ASCII)
 _HANDLE = re.compile(r"[\w.]{1,64}", re.ASCII)
 # How JavaScript writes that there is nothing, once it is text.
-_NOBODY = {"0", "undefined", "null", "NaN", "false"}
+_NOBODY = {"0", "undefined", "void 0", "null", "NaN", "false", ""}
+_EMPTY = {b"null", b"0", b"false", b"true", b"{}", b"[]", *(f'"{nothing}"'.encode() for nothing in _NOBODY)}
+# What pages may know of nobody in particular.
+_NO_IDENTITY = {"language", "lang", "locale", "region", "country"}
+# Somebody, under whatever key.
+_PERSON_KEYS = ("uid", "userId", "user_id", "secUid", "sec_uid", "uniqueId", "unique_id")
+_PERSON = re.compile(
+    rb'"(?:%s)"\s*:\s*(?:[1-9]|"(?!(?:0|undefined|null)?")[^"])' % "|".join(_PERSON_KEYS).encode()
+)
+# By these a context is known as TikTok's: the ids of its web apps, its hosts, or what it gives a browser.
+_APP_IDS = {"1180", "1233", "1284", "1988"}
+_TIKTOK_HOST = re.compile(r"(?:https?://)?(?:[\w-]+\.)*tiktok\.com/?", re.ASCII)
+_HOST_KEYS = ("host", "$host", "baseURL", "$baseURL")
+_WEB_IDS = ("wid", "$wid")
+_WEB_TOKENS = ("csrfToken", "$csrfToken", "nonce", "requestId")
 
 
 @attrs.frozen
@@ -38,7 +52,10 @@ PLACES = (
     Place("__NEXT_DATA__", ("props", "initialProps"), ("$user",)),
     Place("__Creator_Center_Context__", ("commonAppContext",)),
 )
-_DATA = frozenset(place.script for place in PLACES)
+_UNIVERSAL, _CREATOR = PLACES[0].script, PLACES[3].script
+# A shop's page has its flag in the page's object in the loaders' data, or a few objects below.
+_ROUTER, _FLAG, _FLAG_DEPTH = "__MODERN_ROUTER_DATA__", "is_login", 6
+DATA_IDS = frozenset({*(place.script for place in PLACES), _ROUTER, "sigi-persisted-data"})
 _SIGI, _SIGI_ALIAS = "SIGI_STATE", "sigi-persisted-data"
 # The object within SIGI_STATE that is looked for when it is written in JavaScript.
 _CONTEXT = "AppContext"
@@ -46,40 +63,47 @@ _CONTEXT = "AppContext"
 
 @attrs.frozen
 class Viewers:
-    """What the page's data says of its viewer, and the handle where it has one."""
+    """What the page's data says of its viewer, the handle where it has one, and whether it is TikTok's."""
 
     evidence: tuple[Evidence, ...]
     handle: str | None
+    is_tiktok: bool
 
 
-def find_viewers(data_scripts: Iterable[tuple[str, str]]) -> Viewers:
-    """Look for the viewer object at all its places in these scripts' names and texts.
+def find_viewers(data_scripts: Iterable[tuple[str, Script]]) -> Viewers:
+    """Look for the viewer object at all its places in these scripts that carry data, by name.
 
     Takes linear time; never raises.
     """
     evidence: list[Evidence] = []
     handle: str | None = None
+    is_tiktok = False
     reader = DataReader()
-    for name, text in data_scripts:
-        data = reader.read(text, literal_key=_CONTEXT if name == _SIGI else None)
+    for name, script in data_scripts:
+        is_assigned = name == _SIGI and script.is_code
+        data = reader.read(script.text, assigned=_SIGI if is_assigned else "", key=_CONTEXT)
         if data is None:
             evidence.append(_unreadable(name))
             continue
+        evidence += _router_flags(data) if name == _ROUTER else ()
+        is_tiktok |= name == _UNIVERSAL and _has_webapp(data)
         for place in PLACES:
-            for user in _users_at(place, data) if place.script == name else ():
+            context = _context_at(place, data) if place.script == name else None
+            if context is None:
+                continue
+            is_tiktok |= name == _CREATOR or _is_tiktoks(context)
+            for user in _users_in(place, context):
                 viewer = read_viewer(user)
-                evidence.append(viewer_evidence(str(place), is_there=viewer is not None))
+                evidence.append(_viewer_or_nobody(place, user, viewer, context))
                 handle = handle or viewer
-    return Viewers(tuple(evidence), handle or None)
+    return Viewers(tuple(evidence), handle or None, is_tiktok)
 
 
 def data_name(script: Script) -> str | None:
     """Return the name under which a script carries a page's data, None if it does not."""
-    if script.id in _DATA:
-        return script.id
-    if script.id == _SIGI_ALIAS or (script.is_code and is_assigned(_SIGI, script.text)):
-        return _SIGI
-    return None
+    if script.id in DATA_IDS:
+        return _SIGI if script.id == _SIGI_ALIAS else script.id
+    return _SIGI if script.is_code and assigned_at(_SIGI, script.text) is not None else None
 
 
 def read_viewer(user: bytes) -> str | None:
@@ -114,14 +138,90 @@ def _unreadable(script: str) -> Evidence:
     )
 
 
-def _users_at(place: Place, data: bytes) -> Iterator[bytes]:
-    """Yield the users at a place, `{}` if it is there but nobody is at it."""
+def _viewer_or_nobody(place: Place, user: bytes, viewer: str | None, context: bytes) -> Evidence:
+    """Return what it tells that this is at the viewer's place in this context.
+
+    That nobody is there counts only in the forms that are known.
+    """
+    if viewer is not None:
+        return viewer_evidence(str(place), is_there=True)
+    if _is_nobody(user) and not _names_somebody(context, place.keys):
+        return viewer_evidence(str(place), is_there=False)
+    return Evidence(
+        rule="somebody in an unknown form",
+        place=str(place),
+        points_to=LoginState.UNCERTAIN,
+        strength=Strength.ABSENCE,
+        reason=LoginReason.CONFLICT,
+    )
+
+
+def _is_nobody(user: bytes) -> bool:
+    """Return whether what is at the viewer's place has nothing in it by which to know somebody."""
+    if user in _EMPTY:
+        return True
+    found = members(user)
+    return found is not None and all(value in _EMPTY or key in _NO_IDENTITY for key, value in found.items())
+
+
+def _names_somebody(context: bytes, keys: tuple[str, ...]) -> bool:
+    """Return whether there is somebody in a context, but under none of these keys."""
+    others = {key: value for key, value in (members(context) or {}).items() if key not in keys}
+    return any(
+        _PERSON.search(value) or (key in _PERSON_KEYS and not _is_nobody(value))
+        for key, value in others.items()
+    )
+
+
+def _context_at(place: Place, data: bytes) -> bytes | None:
+    """Return the object in which the viewer would be, by depth."""
     context: bytes | None = data
     for key in place.path:
         context = member(context, key) if context is not None else None
-    if context is not None and context.startswith(b"{"):
-        users = [user for key in place.keys if (user := member(context, key)) is not None]
-        yield from users or [b"{}"]
+    return context if context is not None and context.startswith(b"{") else None
+
+
+def _users_in(place: Place, context: bytes) -> Iterator[bytes]:
+    """Yield what is at the viewer's keys, `{}` if there is nothing at any."""
+    users = [user for key in place.keys if (user := member(context, key)) is not None]
+    yield from users or [b"{}"]
+
+
+def _has_webapp(data: bytes) -> bool:
+    """Return whether the data is in the scopes that TikTok's web app reads."""
+    scopes = members(member(data, "__DEFAULT_SCOPE__") or b"")
+    return any(key.startswith("webapp.") for key in scopes or ())
+
+
+def _is_tiktoks(context: bytes) -> bool:
+    """Return whether an app's context is that of TikTok's."""
+    found = members(context) or {}
+    texts = {key: _text(found[key]) for key in (*_HOST_KEYS, *_WEB_IDS, *_WEB_TOKENS) if key in found}
+    return (
+        bool(_APP_IDS & {_text(found.get(key)) for key in ("appId", "$appId", "aid")})
+        or any(_TIKTOK_HOST.fullmatch(texts.get(key, "")) for key in _HOST_KEYS)
+        or (any(texts.get(key) for key in _WEB_IDS) and any(texts.get(key) for key in _WEB_TOKENS))
+    )
+
+
+def _router_flags(data: bytes) -> Iterator[Evidence]:
+    """Yield what a shop's page says of its viewer: whether there is one, but not who."""
+    for flag in sorted(set(_flags_in(member(data, "loaderData") or b"", _FLAG_DEPTH))):
+        yield Evidence(
+            rule=f"is_login={flag.decode()}",
+            place=_ROUTER,
+            points_to=LoginState.LOGGED_IN if flag == b"true" else LoginState.LOGGED_OUT,
+            strength=Strength.STRUCTURE,
+            reason=LoginReason.LOGIN_FLAG,
+        )
+
+
+def _flags_in(container: bytes, depth: int) -> Iterator[bytes]:
+    for key, value in (members(container) or {}).items():
+        if key == _FLAG and value in {b"true", b"false"}:
+            yield value
+        elif depth and value.startswith(b"{") and _FLAG.encode() in value:
+            yield from _flags_in(value, depth - 1)
 
 
 def _text(value: bytes | None) -> str:

@@ -1,4 +1,4 @@
-"""Whether two addresses are of one site."""
+"""Of which site an address is."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -11,6 +11,16 @@ def is_same_site(one: str, other: str) -> bool:
     """
     domain = _domain(one)
     return bool(domain) and domain == _domain(other)
+
+
+def is_tiktok_address(url: str) -> bool:
+    """Return whether a URL is of TikTok's own site."""
+    return _domain(url) == "tiktok.com"
+
+
+def is_address(url: str) -> bool:
+    """Return whether a URL names a host on the web."""
+    return url.lower().startswith(("http://", "https://")) and bool(_domain(url))
 
 
 def _domain(url: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from actors.browser import frames
 from actors.browser.host import server
-from actors.browser.host.session import BrowserSession, PageUnreachable
+from actors.browser.host.document import PageUnreachable
+from actors.browser.host.session import BrowserSession
 from actors.verdict import Method
 
 LAUNCH = frames.Launch(

@@ -12,9 +12,11 @@ from playwright.async_api import Error
 
 from actors.browser import frames
 from actors.browser.host import driver, server, session
+from actors.browser.host.document import Sight
 from actors.browser.host.driver import Driver
 from actors.browser.host.session import BrowserSession, CamoufoxSession, beside
 from actors.verdict import LoginReason, Method
+from actors.verdict.arrival import Arrival
 
 ANSWERED_S = 5
 # Longer than it takes a host to answer what it can answer at once.
@@ -342,10 +344,10 @@ def test_page_that_is_too_long_stays_in_the_browser(
 ) -> None:
     """The driver carries for all its sessions: what is too long for it tells nothing."""
 
-    async def say_nothing(_session: CamoufoxSession) -> None:
-        return None
+    async def say_nothing(_session: CamoufoxSession, _asked: str) -> Sight:
+        return Sight(Arrival(is_proven=True), None)
 
-    monkeypatch.setattr(CamoufoxSession, "html", say_nothing)
+    monkeypatch.setattr(CamoufoxSession, "look", say_nothing)
 
     async def conversation(daemon: Daemon) -> None:
         firefox.launched["a"].set()
@@ -407,7 +409,7 @@ class FakePage:
         if self.error is not None:
             raise self.error
 
-    async def evaluate(self, _function: str, _limit: int) -> str:
+    async def evaluate(self, _function: str) -> str:
         return ""
 
     async def unroute_all(self) -> None:

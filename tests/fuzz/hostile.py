@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 _UNIVERSAL = "<script id=__UNIVERSAL_DATA_FOR_REHYDRATION__>"
 _SIGI = "<script id=SIGI_STATE>"
+_ROUTER = "<script id=__MODERN_ROUTER_DATA__>"
 _STUDIO = "<script id=__Creator_Center_Context__>"
 _LITERAL = '<script>window["SIGI_STATE"]='
 _REPEATED = (
@@ -30,9 +31,23 @@ _REPEATED = (
         "\U0001f600",
     ),
     *("<html a=b>", "<body c=d>", "<b id=x class=y>", "<b data-e2e=profile-icon>", "<script></script>"),
+    *("<b hidden>", "<b style=color:red>x</b>", "<p style='opacity: 0.5'>", "<b aria-hidden=true>x</b>"),
+    *(
+        "<div role=dialog>x",
+        "<dialog open>x</dialog>",
+        "<dialog>",
+        "<h1>x</h1>",
+        "<a href=x>x</a>",
+        "<NoScript>",
+    ),
+    *("<b id=age-gate>", "<b class=captcha-x>", "<link rel=canonical href=https://a.example/>", "<![CDATA[<"),
     *("sign user log create join ", "log in sign\n", "a\n", "/", "'", "x"),
     '<meta name=pumbaa-ctx content="login=1,login=0,">',
     '<b class="' + "a " * 200 + '">',
+    "<meta property=og:url content=https://www.tiktok.com/>",
+    "<script src=//a.ttwstatic.com/" + "a" * 900 + "></script>",
+    "<b style='" + "none " * 200 + "'>",
+    "<b id='" + "Aa_" * 90 + "'>",
     '<a b="&amp;&amp;&amp;&amp;&amp;&amp;&amp;&amp;">',
     "<a " + " ".join(f"b{number}=c" for number in range(50)) + ">",
     "<a " + " ".join(f"b{number}=c" for number in range(2_000)) + ">",
@@ -73,6 +88,17 @@ _JAVASCRIPT = (
     *("a:1,", "a:'b',", "a:undefined,", "{a:", "[", "a:[!0],", "a:1e3,", "a:0x1,", "'", "''", '"\'"', "`"),
     *("//", "/*a*/", "\\x41", "\\\\", "function(){", "new ", "(", "-", "a:'AppContext:{',", "'AppContext:{"),
     "AppContext" + " " * 50,
+    *(
+        "AppContext:{},",
+        "b:{AppContext:{}},",
+        "AppContext,",
+        "'AppContext' :",
+        "A:1,",
+        "/",
+        "//\n",
+        "(",
+        "`${",
+    ),
 )
 
 
@@ -90,6 +116,12 @@ def hostile_pages(size: int) -> Iterator[tuple[str, str]]:
         yield _name(f"{start} unique keys"), f"{start}{{{members}}}</script>"
         for unit in _JSON:
             yield _name(start + unit), start + "{" + _repeat(unit, size) + '"a":1}</script>'
+    flags = _ROUTER + '{"loaderData":{' + _repeat('"is_login":false,', size) + '"a":1}}</script>'
+    yield "is_login", flags
+    nested = _repeat('{"is_login":{"a":', size // 4)
+    yield "is_login nested", _ROUTER + '{"loaderData":' + nested + "</script>"
+    for unit in ("<script id=SIGI_STATE>{}</script>", "<script id=a", "<!-- saved from url=("):
+        yield _name(unit), "".join(f"{unit}{number}>" for number in numbers)[:size]
     for unit in _JAVASCRIPT:
         yield _name(_LITERAL + unit), _LITERAL + "{" + _repeat(unit, size) + "};</script>"
         context = _LITERAL + "{AppContext:{" + _repeat(unit, size) + "}};</script>"

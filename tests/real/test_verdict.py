@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.verdict import LoginReason, LoginState, Method, Verdict
+from actors.browser import ScraplingFetcherAdapter
+from actors.errors import UpstreamUnreachable
+from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from actors.verdict.detector import LoginDetector
 from supervisor.world import real_browsers
 from tests.real.conftest import open_client
@@ -25,6 +27,11 @@ def is_right(page: Page, verdict: Verdict) -> bool:
     """Return whether a page was judged as what it is, a challenge by that name."""
     is_named = page.state is not State.CHALLENGE or verdict.reason is LoginReason.CHALLENGE
     return verdict.state is EXPECTED[page.state] and is_named
+
+
+async def load_and_judge(browser: ScraplingFetcherAdapter, url: str) -> Verdict:
+    await browser.navigate(url)
+    return await LoginDetector(timeout_s=30, retries=0, selectors={}).judge(browser)
 
 
 async def test_every_practice_page_is_judged_right(settings: DaemonSettings, master: Path, site: str) -> None:
@@ -56,3 +63,43 @@ async def test_captcha_is_no_logged_out(settings: DaemonSettings, site: str) -> 
         details = (await client.create()).json()["error_details"]
     assert (details["state"], details["reason"]) == ("UNCERTAIN", "challenge")
     assert "solve it by hand" in details["hint"]
+
+
+async def test_page_that_passes_by_itself_is_waited_for(settings: DaemonSettings, site: str) -> None:
+    """Without a refresh, which would begin its work anew: the session is live once it has passed."""
+    async with open_client(settings, tiktok_url=f"{site}/passing?seconds=1") as client:
+        answer = await client.create()
+        assert answer.status_code == 200
+        session = await client.session(answer.headers["Location"])
+    assert session["login_state"] == "LOGGED_IN"
+
+
+async def test_what_comes_instead_of_the_page_is_told(
+    settings: DaemonSettings, master: Path, logged_out_master: Path, site: str
+) -> None:
+    """Refusals by their status, gates by what they are; what is no page at all, at once."""
+    # By itself Firefox lets only some pages close themselves.
+    (logged_out_master / "user.js").write_text('user_pref("dom.allow_scripts_to_close_windows", true);')
+    refusals = {"403": LoginReason.BLOCKED, "429&retry_after=17": LoginReason.RATE_LIMITED}
+    async with real_browsers(settings).open_browser("a") as browser:
+        await browser.launch(logged_out_master, headless=True)
+        with pytest.raises(UpstreamUnreachable, match="the page closed itself"):
+            await load_and_judge(browser, f"{site}/closing")
+    async with real_browsers(settings).open_browser("b") as browser:
+        await browser.launch(master, headless=True)
+        for path, why in {
+            "attachment": "a download came",
+            "no-page": "application/json came",
+            "endless-image.png": "image/png came",
+            "no-content": "HTTP 204",
+        }.items():
+            with pytest.raises(UpstreamUnreachable, match=why):
+                await browser.navigate(f"{site}/{path}")
+        assert (await load_and_judge(browser, f"{site}/bounce")).state is LoginState.LOGGED_IN
+        verdict = await load_and_judge(browser, f"{site}/gate?kind=age")
+        assert (verdict.state, verdict.gate, verdict.is_usable) == (LoginState.LOGGED_IN, Gate.AGE, False)
+        for query, reason in refusals.items():
+            verdict = await load_and_judge(browser, f"{site}/refused?status={query}")
+            assert (verdict.state, verdict.reason) == (LoginState.UNCERTAIN, reason)
+            assert str(verdict.status) in query
+        assert verdict.retry_after_s == 17

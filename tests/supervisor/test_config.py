@@ -79,6 +79,7 @@ def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
         ("tiktok_url", 5, "5", URL),
         ("headless", "no", "'no'", "true or false"),
         ("headless", 1, "1", "true or false"),
+        ("allow_restricted", "yes", "'yes'", "true or false"),
         ("user_data_master_dir", "", "''", DIRECTORY),
         ("user_data_master_dir", "a\0b", r"'a\x00b'", DIRECTORY),
         ("user_data_master_dir", "~no-such-user/profile", "'~no-such-user/profile'", DIRECTORY),

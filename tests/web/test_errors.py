@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+import attrs
 import msgspec
 import pytest
 from werkzeug.exceptions import default_exceptions
@@ -20,6 +21,7 @@ from actors.errors import (
     NotLoggedIn,
     OverBudget,
     Overloaded,
+    PageGone,
     ProfileLocked,
     ProfileUnusable,
     ResourcesExhausted,
@@ -29,7 +31,7 @@ from actors.errors import (
     SupervisorStopped,
     UpstreamUnreachable,
 )
-from actors.verdict import LoginReason, LoginState, Method, Verdict
+from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from web.errors import (
     HostNotAllowed,
     InvalidRequest,
@@ -56,6 +58,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (ProfileLocked(), (423, "USER_DATA_LOCKED", "User data directory is locked")),
     (CreationTimedOut(30.0), (504, "SESSION_TIMEOUT", "Session creation timed out")),
     (UpstreamUnreachable("refused"), (502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached")),
+    (PageGone("closed"), (502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached")),
     (
         ResourcesExhausted("no memory"),
         (503, "RESOURCES_EXHAUSTED", "Too little left for another session"),
@@ -160,3 +163,16 @@ def test_whole_drops_only_a_fraction_of_nothing(number: float, shown: str) -> No
     """Numbers look as they were configured."""
     assert str(whole(number)) == shown
     assert math.isclose(whole(number), number)
+
+
+def test_refusal_of_the_site_is_told_with_its_status() -> None:
+    """A client learns what TikTok answered, what stands before the account, and when to come back."""
+    limited = attrs.evolve(VERDICT, reason=LoginReason.RATE_LIMITED, status=429, retry_after_s=17)
+    _, headers, body = describe_error(NotLoggedIn(limited), login_detection_timeout_s=8.0)
+    assert headers == {"Retry-After": "17"}
+    assert (body.error_details.upstream_status, body.error_details.gate) == (429, None)
+    assert "17 seconds" in (body.error_details.hint or "")
+    gated = attrs.evolve(VERDICT, reason=LoginReason.ACCOUNT_RESTRICTED, gate=Gate.CONSENT)
+    _, headers, body = describe_error(NotLoggedIn(gated), login_detection_timeout_s=8.0)
+    assert (headers, body.error_details.gate) == ({}, Gate.CONSENT)
+    assert "allow_restricted" in (body.error_details.hint or "")

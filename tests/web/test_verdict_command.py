@@ -69,6 +69,8 @@ def test_json_is_for_programs() -> None:
         "bytes": len(IN),
         "state": "LOGGED_IN",
         "reason": "viewer_object",
+        "gate": None,
+        "status": None,
         "method": "html_content_analysis",
         "evidence": [
             {
@@ -257,3 +259,11 @@ async def test_practice_site_is_judged_by_its_address() -> None:
         ):
             result = await trio.to_thread.run_sync(verdict, f"{url}/page?{page.query}")
             assert result.exit_code == code
+
+
+def test_verdict_on_files_needs_little_of_python() -> None:
+    """What takes long to import is left to addresses, tables and the daemon."""
+    heavy = "{'httpx', 'rich', 'trio', 'quart', 'email.parser', 'asyncio'}"
+    check = f"import sys, web.verdict; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -15,6 +15,14 @@
 | `/endless-image.png`                  | that image: it starts, and never finishes                          |
 | `/error?status=N`                     | an error page, with any status from 500 to 599; 500 by default     |
 | `/captcha`                            | a security check: neither logged in nor logged out                 |
+| `/passing?seconds=S`                  | a firewall's page that passes by itself after S seconds, 0 to 60   |
+| `/bounce`                             | an empty page that goes on to `/`                                  |
+| `/refused?status=N&retry_after=S`     | a short page with any status from 400 to 499; 403 by default       |
+| `/attachment`                         | a download instead of a page                                       |
+| `/no-page`                            | JSON instead of a page                                             |
+| `/no-content`                         | nothing, with status 204                                           |
+| `/closing`                            | a page that closes itself, where the browser lets it               |
+| `/gate?kind=K`                        | the home feed behind a dialog: age, consent, ...                   |
 | `/heavy`                              | the home feed, 5 MB of HTML with very long lines                   |
 | `/uncertain`                          | a page that says nothing, nor do the endpoints if asked from it    |
 | `/api-only`                           | the same page, but the endpoints below tell                        |
@@ -36,6 +44,7 @@ from web.practice.accounts import AccountEndpoints
 from web.practice.gallery import Gallery
 from web.practice.home import COOKIE, Route, render_home
 from web.practice.pages import all_pages
+from web.practice.refusals import RefusalPages
 from web.practice.trouble import TroublePages
 from web.practice.viewers import Viewers
 
@@ -51,7 +60,8 @@ def create_practice_app() -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     viewers = Viewers()
     pages = HomePages(viewers)
-    pages.routes += TroublePages(viewers).routes + Gallery().routes + AccountEndpoints(viewers).routes
+    pages.routes += TroublePages(viewers).routes + RefusalPages(viewers).routes
+    pages.routes += Gallery().routes + AccountEndpoints(viewers).routes
     for route in pages.routes:
         app.add_url_rule(route.path, endpoint=route.path, view_func=route.view, methods=list(route.methods))
     app.after_request(_finish)

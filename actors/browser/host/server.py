@@ -7,8 +7,9 @@ import socket
 import attrs
 
 from actors.browser import frames
+from actors.browser.host.document import PageUnreachable
 from actors.browser.host.driver import Driver
-from actors.browser.host.session import BrowserSession, PageUnreachable
+from actors.browser.host.session import BrowserSession
 
 _RECEIVE_BYTES = 65536
 _MAX_DETAIL = 4000

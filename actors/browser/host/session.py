@@ -6,10 +6,11 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import attrs
 from playwright.async_api import Error, Page, Request, Route
 from playwright.async_api import TimeoutError as TimedOut
 from scrapling.engines._browsers._stealth import AsyncStealthySession
@@ -18,13 +19,22 @@ from actors.browser import frames
 from actors.browser.engines import EngineName
 from actors.browser.environment import browser_environment
 from actors.browser.host.camoufox_args import camoufox_args
+from actors.browser.host.document import (
+    Answers,
+    PageUnreachable,
+    Sight,
+    check_type,
+    elsewhere,
+    has_gone_on,
+    look,
+    whereabouts,
+)
 from actors.browser.host.driver import Driver
 from actors.browser.host.firefox import firefox_args
 from actors.browser.host.launcher import open_launcher, path_of
 from actors.verdict import Finding, Method, analyse_html, too_long_html
 from actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from actors.verdict.dom import KNOWN_SELECTORS, judge_elements
-from actors.verdict.site import is_same_site
 
 # The names under which Firefox reports that a page could not be fetched; everything else in its error
 # texts, the URL for one, is left out.
@@ -42,23 +52,10 @@ _NO_PAGE = "http://greenroom.invalid/"
 _REHEARSAL_S = 10.0
 _EMPTY_PAGE = '<!doctype html><link rel="icon" href="data:,"><title></title><p>.</p><script>0</script>'
 _PORTS = (8443, 8444)
-# TikTok's own pages have up to 2 MB. One of 30 MB keeps a driver, and all that it serves, busy for 12 s. Of
-# the page's own, nothing runs between the look at the length and the end.
-_MAX_HTML_CHARS = 8_000_000
-_TAKE_HTML = """
-(limit) => {
-    try {
-        const html = document.documentElement ? document.documentElement.outerHTML : "";
-        return typeof html === "string" && html.length <= limit ? html : null;
-    } catch {
-        return null;
-    }
-}
-"""
-
-
-class PageUnreachable(Exception):
-    """The page was not fetched; the text is an error name or an HTTP status."""
+_DOWNLOAD = "Download is starting"
+_WITHOUT_PAGE = {204, 205}
+# How long to wait before a page that could not be looked at is again.
+_AGAIN_S = 0.05
 
 
 class CamoufoxSession(AsyncStealthySession):
@@ -72,6 +69,7 @@ class CamoufoxSession(AsyncStealthySession):
     """
 
     page: Page
+    answers: Answers
 
     def __init__(self, driver: Driver, launch_args: Mapping[str, Any], on_lost: Callable[[], None]) -> None:
         super().__init__(headless=bool(launch_args["headless"]))
@@ -88,6 +86,8 @@ class CamoufoxSession(AsyncStealthySession):
         context.on("close", lambda _: self._note_end())
         self.context = await self._initialize_context(self._config, context)
         self.page = self.context.pages[0]
+        self.answers = Answers(self.page)
+        self.answers.attach()
         self.page.set_default_timeout(0)  # whoever asks gives up by cancelling
         self.page.set_default_navigation_timeout(0)
         self._is_alive = True
@@ -100,24 +100,28 @@ class CamoufoxSession(AsyncStealthySession):
         """Return once the driver and the browser's main process have answered."""
         await self.context.cookies(_NO_PAGE)
 
-    async def load(self, url: str | None) -> int:
-        """Load `url`, or the current page again, up to its document and return the HTTP status.
+    async def load(self, url: str | None) -> None:
+        """Load `url`, or the current page again, up to its document.
 
-        Waits as long as it takes: whoever asks gives up by cancelling. Raises Playwright's `Error`.
+        Waits as long as it takes: whoever asks gives up by cancelling. Raises `PageUnreachable` where
+        something else than a page came, or Playwright's `Error`.
         """
         if self._given_up:
             await _stop_loading(self.page)
         self._given_up = True  # unless something comes of it
+        self.answers.status = 0
         try:
+            # An image's document never says that its DOM is there: so what it is is looked at first.
             if url is None:
-                response = await self.page.reload(wait_until="domcontentloaded")
+                response = await self.page.reload(wait_until="commit")
             else:
-                response = await self.page.goto(url, wait_until="domcontentloaded")
+                response = await self.page.goto(url, wait_until="commit")
+            check_type(response)
+            await self.page.wait_for_load_state("domcontentloaded")
         except Error:
             self._given_up = False
             raise
         self._given_up = False
-        return response.status if response else 200
 
     async def rehearse(self, url: str) -> None:
         """Load an empty page under `url`, which nobody is asked for; or don't, where that fails.
@@ -127,20 +131,40 @@ class CamoufoxSession(AsyncStealthySession):
         try:
             await self.page.route("**/*", _answer_empty)
             await self.page.goto(url)
-            await self.html()
+            await self.page.evaluate("document.documentElement.outerHTML")
         except Error as exc:
             print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
         await self.page.unroute_all()
 
-    async def html(self) -> str | None:
-        """Return the page's HTML as it is now, or None if it is too long to be carried, or not to be had."""
+    async def look(self, asked: str) -> Sight:
+        """Return what the page shows now, whose site `asked` is of. Raises `PageUnreachable`."""
         while True:
             try:
-                html: str | None = await self.page.evaluate(_TAKE_HTML, _MAX_HTML_CHARS)
-            except Error:  # it is on its way to another page
-                await self.page.wait_for_load_state("domcontentloaded")
-            else:
-                return html
+                return await look(self.page, asked, self.answers)
+            except Error as exc:
+                await self._wait_for_next(exc)
+
+    async def of_one_document(
+        self, asked: str, method: Method, ask: Callable[[], Awaitable[Finding]]
+    ) -> Finding:
+        """Return what is found on the page if it is of the site of `asked`, all of it on one document."""
+        while True:
+            try:
+                place = await whereabouts(self.page, asked)
+                finding = await ask() if place.is_proven else elsewhere(place, method)
+                if place.document == (await whereabouts(self.page, asked)).document:
+                    return attrs.evolve(finding, document=place.document)
+            except Error as exc:
+                if not has_gone_on(exc):
+                    raise
+                await self._wait_for_next(exc)
+
+    async def _wait_for_next(self, error: Error) -> None:
+        """Wait for the document to which the page has gone on. Raises `error` where it is closed."""
+        if self.page.is_closed():
+            raise error
+        await asyncio.sleep(_AGAIN_S)
+        await self.page.wait_for_load_state("domcontentloaded")
 
     async def wait_rendered(self, selectors: Iterable[str]) -> None:
         """Wait until one of the selectors matches, but not for long: a page may well have none of them."""
@@ -149,9 +173,10 @@ class CamoufoxSession(AsyncStealthySession):
         with contextlib.suppress(TimedOut):
             await either.first.wait_for(state="attached", timeout=_RENDER_S * 1000)
 
-    async def count(self, selector: str) -> int:
-        """Return how many elements the selector matches."""
-        return await self.page.locator(selector).count()
+    async def count(self, selector: str, *, visible: bool = False) -> int:
+        """Return how many elements the selector matches, or how many that are visible."""
+        found = self.page.locator(selector)
+        return await (found.filter(visible=True) if visible else found).count()
 
 
 async def _answer_empty(route: Route) -> None:
@@ -232,14 +257,28 @@ class BrowserSession:
         """Load a page up to its document. Raises `PageUnreachable`."""
         self._asked = url or self._asked
         try:
-            status = await self._scrapling.load(url)
+            await self._scrapling.load(url)
         except Error as exc:
+            if _DOWNLOAD in exc.message:
+                raise PageUnreachable("a download came instead of a page") from exc
+            status = self._scrapling.answers.status
+            if status in _WITHOUT_PAGE:
+                raise PageUnreachable(f"HTTP {status}, without a page") from exc
             network_error = _NETWORK_ERROR.search(exc.message)
-            if network_error is None or await self._is_ending(network_error[0]):
-                raise
-            raise PageUnreachable(network_error[0]) from exc
-        if status >= 500:
-            raise PageUnreachable(f"HTTP {status}")
+            if network_error is not None and not await self._is_ending(network_error[0]):
+                raise PageUnreachable(network_error[0]) from exc
+            await self._check_closed(exc)
+            raise
+        if self._scrapling.answers.status >= 500:
+            raise PageUnreachable(f"HTTP {self._scrapling.answers.status}")
+
+    async def _check_closed(self, error: Error) -> None:
+        """Raise `PageUnreachable` where a page has closed itself, and the browser goes on."""
+        if self._scrapling.page.is_closed():
+            with contextlib.suppress(Error):
+                await self._scrapling.probe()
+                if not self._scrapling.ended.is_set():
+                    raise PageUnreachable("the page closed itself") from error
 
     async def _is_ending(self, network_error: str) -> bool:
         """Tell whether a load failed because the browser is going: it says so a little later."""
@@ -249,24 +288,38 @@ class BrowserSession:
         return self._scrapling.ended.is_set()
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
-        """Look at the page with one method."""
-        match method:
-            case Method.HTML:
-                html = await self._scrapling.html()
-                if html is None:
-                    return too_long_html()
-                is_elsewhere = not is_same_site(self._asked, self._scrapling.page.url)
-                return await asyncio.to_thread(analyse_html, html, is_elsewhere=is_elsewhere)
-            case Method.DOM:
-                return await self._inspect_elements(selectors)
-            case Method.API:
-                answers = await self._scrapling.page.evaluate(ASK, [list(ENDPOINTS), MAX_ANSWER_CHARS])
-                return judge_answers([Answer(*answer) for answer in answers])
+        """Look at the page with one method. Raises `PageUnreachable` where there is no page any more."""
+        ask: Callable[[], Awaitable[Finding]]
+        try:
+            match method:
+                case Method.HTML:
+                    return await self._inspect_html()
+                case Method.DOM:
+                    ask = functools.partial(self._inspect_elements, selectors)
+                case Method.API:
+                    ask = self._ask_endpoints
+            return await self._scrapling.of_one_document(self._asked, method, ask)
+        except Error as exc:
+            await self._check_closed(exc)
+            raise
+
+    async def _inspect_html(self) -> Finding:
+        sight = await self._scrapling.look(self._asked)
+        if sight.html is None:
+            return too_long_html(sight.arrival)
+        return await asyncio.to_thread(analyse_html, sight.html, sight.arrival)
+
+    async def _ask_endpoints(self) -> Finding:
+        answers = await self._scrapling.page.evaluate(ASK, [list(ENDPOINTS), MAX_ANSWER_CHARS])
+        return judge_answers([Answer(*answer) for answer in answers])
 
     async def _inspect_elements(self, selectors: Mapping[str, str]) -> Finding:
         telling = [selector for name, selector in selectors.items() if name in KNOWN_SELECTORS]
         await self._scrapling.wait_rendered([*KNOWN_SELECTORS.values(), *telling])
-        known = {name: await self._scrapling.count(css) for name, css in KNOWN_SELECTORS.items()}
+        known = {
+            name: await self._scrapling.count(css, visible=name == "challenge")
+            for name, css in KNOWN_SELECTORS.items()
+        }
         own = {name: await self._scrapling.count(css) for name, css in selectors.items()}
         return judge_elements(known, own)
 

@@ -1,8 +1,12 @@
 """Small pages and evidence, made by hand."""
 
-from actors.verdict import Decision, Evidence, LoginReason, LoginState, Strength, analyse_html, decide
+import attrs
+
+from actors.verdict import Decision, Evidence, Gate, LoginReason, LoginState, Strength, analyse_html, decide
+from actors.verdict.arrival import Arrival
 from actors.verdict.dom import challenge as challenged
 
+HERE = Arrival(is_proven=True)
 LOGGED_IN, LOGGED_OUT, UNCERTAIN = LoginState.LOGGED_IN, LoginState.LOGGED_OUT, LoginState.UNCERTAIN
 UNIVERSAL = "__UNIVERSAL_DATA_FOR_REHYDRATION__"
 VIEWER = '{"uid":"6812","uniqueId":"quiet.heron"}'
@@ -26,9 +30,15 @@ def e2e(*names: str) -> str:
     return "".join(f'<div data-e2e="{name}">x</div>' for name in names)
 
 
-def judge(page: str | bytes, *, is_elsewhere: bool = False) -> tuple[LoginState, LoginReason]:
-    decision = decide(analyse_html(page, is_elsewhere=is_elsewhere).evidence)
+def judge(page: str | bytes, arrival: Arrival = HERE) -> tuple[LoginState, LoginReason]:
+    """Judge a page that came from the address that was asked for, unless `arrival` says otherwise."""
+    decision = decide(analyse_html(page, arrival).evidence)
     return decision.state, decision.reason
+
+
+def judge_file(page: str | bytes) -> tuple[LoginState, LoginReason]:
+    """Judge a saved page, of which nothing else is known."""
+    return judge(page, Arrival())
 
 
 def piece(points_to: LoginState, strength: Strength, reason: LoginReason) -> Evidence:
@@ -46,6 +56,10 @@ WORDS_IN = piece(LOGGED_IN, Strength.WORDS, LoginReason.NOTHING_FOUND)
 CUT_SHORT = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.UNREADABLE)
 BROKEN_DATA = piece(UNCERTAIN, Strength.ABSENCE, LoginReason.UNREADABLE)
 CHALLENGE = challenged("rule", "place")
+ABSENT_FROM_API = piece(LOGGED_OUT, Strength.ABSENCE, LoginReason.VIEWER_API)
+UNKNOWN = piece(UNCERTAIN, Strength.ABSENCE, LoginReason.CONFLICT)
+REFUSED = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.BLOCKED)
+GATE = attrs.evolve(piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.ACCOUNT_RESTRICTED), gate=Gate.AGE)
 ELSEWHERE = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.NOT_TIKTOK)
 
 
@@ -54,3 +68,7 @@ def decided(*evidence: Evidence) -> Decision:
     decision = decide(evidence)
     assert decide(evidence[::-1]) == decision
     return decision
+
+
+IN_FILE = script(UNIVERSAL, SOMEBODY)
+OUT_FILE = script(UNIVERSAL, NOBODY)

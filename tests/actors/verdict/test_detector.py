@@ -102,7 +102,7 @@ async def test_evidence_counts_for_its_own_try(autojump_clock: MockClock) -> Non
     """A refreshed page is another page; all findings are kept."""
     page = Page([{Method.HTML: [FLAG_OUT, SEEN]}, {Method.HTML: [SEEN]}])
     verdict = await detector().judge(page)
-    assert (verdict.state, verdict.tries, len(verdict.findings)) == (LOGGED_IN, 2, 2)
+    assert (verdict.state, verdict.tries, len(verdict.findings)) == (LOGGED_IN, 2, 4)
 
 
 async def test_nothing_conclusive_is_tried_again_on_a_refreshed_page(autojump_clock: MockClock) -> None:

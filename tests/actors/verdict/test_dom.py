@@ -4,7 +4,7 @@ import pytest
 
 from actors.verdict import LoginReason, LoginState, Strength, analyse_html
 from actors.verdict.dom import KNOWN_SELECTORS, judge_elements, rules_met
-from tests.actors.verdict.builders import LOGGED_IN, LOGGED_OUT, UNCERTAIN, decided, judge
+from tests.actors.verdict.builders import HERE, LOGGED_IN, LOGGED_OUT, UNCERTAIN, decided, judge
 
 LOGGED_IN_NAMES = (
     *("profile-icon", "inbox-icon", "inbox-notifications", "top-dm-icon", "nav-messages", "nav-activity"),
@@ -22,10 +22,10 @@ UNUSABLE = ("upload-icon", "nav-profile", "nav-following", "search-box", "Profil
 )
 def test_each_element_decides_alone(element: str, state: LoginState) -> None:
     """Those that were counted on real pages, in any spelling of HTML."""
-    (evidence,) = analyse_html(element).evidence
+    (evidence,) = analyse_html(element, HERE).evidence
     assert (evidence.points_to, evidence.strength, evidence.count) == (state, Strength.DOM, 1)
     assert judge(element * 3)[0] is state
-    assert analyse_html(element * 3).evidence[0].count == 3
+    assert analyse_html(element * 3, HERE).evidence[0].count == 3
 
 
 @pytest.mark.parametrize(

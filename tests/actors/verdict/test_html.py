@@ -1,10 +1,13 @@
 """All the evidence in a page's HTML."""
 
+import attrs
 import pytest
 
 from actors.verdict import LoginReason, Strength, analyse_html
+from actors.verdict.arrival import Arrival, Shown
 from actors.verdict.reading import MAX_DEPTH
 from tests.actors.verdict.builders import (
+    HERE,
     LOGGED_IN,
     LOGGED_OUT,
     NOBODY,
@@ -63,19 +66,58 @@ def test_page_is_judged_by_its_evidence(page: str, state: object, reason: LoginR
     [
         "<title>Security Check</title>",
         "<TITLE>\n security check </TITLE>",
-        "<title>Access Denied</title>",
-        code("SlardarWAF"),
-        script("slardar-config", '{"slardarClient":"SlardarWAF"}'),
-        '<p id="wci" class="x _wafchallengeid">',
-        '<script src="https://lf16-oec-ttweb-captcha.example/obj/oec-ttweb-captcha/a.js"></script>',
         "<div class='TUXModal captcha-verify-container'>",
+        "<div class=captcha_verify_container>",
         "<div id='captcha-verify-container'>",
     ],
 )
 def test_challenge_is_uncertain_whatever_else_is_on_it(sign: str) -> None:
-    """Each sign of a challenge, alone and on a page of either state."""
+    """Each sign of a challenge that is shown, alone and on a page of either state."""
     for rest in ("", IN, OUT, pumbaa("0"), e2e("profile-icon")):
         assert judge(sign + rest) == CHALLENGED
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        code("SlardarWAF"),
+        script("slardar-config", '{"slardarClient":"SlardarWAF"}'),
+        '<p id="wci" class="x _wafchallengeid">',
+        '<script src="https://lf16-oec-ttweb-captcha.example/obj/oec-ttweb-captcha/a.js"></script>',
+    ],
+)
+def test_means_of_a_challenge_are_one_where_nothing_else_is(sign: str) -> None:
+    """TikTok's own pages load them as well; what the firewall sends has no data."""
+    assert judge(sign) == judge(sign + LARGE) == CHALLENGED
+    assert judge(sign + e2e("profile-icon"))[0] is LOGGED_IN
+    assert judge(sign + pumbaa("0"))[0] is LOGGED_OUT
+    assert judge(sign + IN) == (LOGGED_IN, LoginReason.VIEWER_OBJECT)
+    assert judge(sign + OUT) == (LOGGED_OUT, LoginReason.VIEWER_OBJECT)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<div hidden><div class=captcha-verify-container></div></div>",
+        "<div class=captcha-verify-container style='width:1px; DISPLAY : none'>",
+        "<div style='visibility:hidden'><p><i id=captcha-verify-container></i></div>",
+        "<section aria-hidden=true><div class='a captcha_verify_container'>x</div></section>",
+        "<dialog><div class=captcha-verify-container></div></dialog>",
+        "<div class=captcha-verify-container style='opacity:0'>",
+    ],
+)
+def test_captcha_that_is_hidden_is_none(hidden: str) -> None:
+    """A container that waits for its use; the one beside it counts."""
+    assert judge(f"{hidden}</div>" + IN)[0] is LOGGED_IN
+    shown = "<div style='display:block'><div class=captcha-verify-container></div></div>"
+    assert judge(f"{hidden}</div>{shown}" + IN) == CHALLENGED
+
+
+def test_what_the_browser_shows_counts_for_more_than_the_html() -> None:
+    """A style sheet hides a captcha as well, or a script moves it in front of the page."""
+    page = "<div class=captcha-verify-container></div>" + IN
+    assert judge(page, attrs.evolve(HERE, shown=Shown(captcha=False)))[0] is LOGGED_IN
+    assert judge(IN, attrs.evolve(HERE, shown=Shown(captcha=True))) == CHALLENGED
 
 
 @pytest.mark.parametrize(
@@ -87,7 +129,7 @@ def test_challenge_is_uncertain_whatever_else_is_on_it(sign: str) -> None:
         "<title></title><svg><title>Security Check</title></svg>",
         "<p>SlardarWAF captcha-verify-container oec-ttweb-captcha _wafchallengeid</p>",
         script("texts", '"SlardarWAF"'),
-        script(UNIVERSAL, NOBODY.replace('"en"', '"SlardarWAF"')),
+        script("__NEXT_DATA__", '{"a":"SlardarWAF"}'),
         code("SIGI_STATE={a:'SlardarWAF'}"),
         '<a title="captcha-verify-container" href="/oec-ttweb-captcha">',
         "<noscript><div class=captcha-verify-container></noscript>",
@@ -110,7 +152,7 @@ def test_tiny_page_without_data_is_a_challenge(size: int) -> None:
 
 def test_page_from_another_site_is_not_judged() -> None:
     """A redirect elsewhere shows somebody's page, but not TikTok's."""
-    assert judge(IN, is_elsewhere=True) == NOT_TIKTOK
+    assert judge(IN, Arrival(is_elsewhere=True)) == NOT_TIKTOK
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,11 @@ def test_viewer_is_found_at_every_place(name: str, data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "user", ["null", "{}", '{"uid":""}', '{"uid":"0"}', '{"uid":0}', "[]", '"x"', "7", "false"]
+    "user",
+    [
+        *("null", "{}", '{"uid":""}', '{"uid":"0"}', '{"uid":0}', "[]", '""', "false"),
+        '{"uid":"","uniqueId":"","isNew":false,"region":"NL"}',
+    ],
 )
 @pytest.mark.parametrize(("name", "data"), PLACES.items())
 def test_nobody_at_the_place_is_logged_out(name: str, data: str, user: str) -> None:

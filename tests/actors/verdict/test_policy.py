@@ -1,10 +1,12 @@
 """What follows from evidence."""
 
+import attrs
 import pytest
 
-from actors.verdict import Evidence, LoginReason, LoginState
+from actors.verdict import Evidence, Gate, LoginReason, LoginState
 from tests.actors.verdict.builders import (
     ABSENT,
+    ABSENT_FROM_API,
     BROKEN_DATA,
     BUTTON,
     CHALLENGE,
@@ -13,11 +15,14 @@ from tests.actors.verdict.builders import (
     ELSEWHERE,
     FLAG_IN,
     FLAG_OUT,
+    GATE,
     LOGGED_IN,
     LOGGED_OUT,
+    REFUSED,
     SEEN,
     SEEN_BY_API,
     UNCERTAIN,
+    UNKNOWN,
     WORDS_IN,
     decided,
 )
@@ -34,7 +39,14 @@ from tests.actors.verdict.builders import (
         ([ABSENT], LOGGED_OUT, LoginReason.VIEWER_OBJECT),
         ([SEEN, BUTTON], LOGGED_IN, LoginReason.VIEWER_OBJECT),
         ([SEEN, ABSENT], LOGGED_IN, LoginReason.VIEWER_OBJECT),
-        ([FLAG_OUT, CONTROLS], LOGGED_OUT, LoginReason.LOGIN_FLAG),
+        ([FLAG_OUT, CONTROLS, SEEN_BY_API], LOGGED_IN, LoginReason.VIEWER_API),
+        ([FLAG_OUT, CONTROLS, ABSENT_FROM_API], LOGGED_OUT, LoginReason.VIEWER_API),
+        ([SEEN, FLAG_OUT, SEEN_BY_API], LOGGED_IN, LoginReason.VIEWER_API),
+        ([UNKNOWN, ABSENT_FROM_API], LOGGED_OUT, LoginReason.VIEWER_API),
+        ([UNKNOWN, SEEN_BY_API], LOGGED_IN, LoginReason.VIEWER_API),
+        ([UNKNOWN, CONTROLS], LOGGED_IN, LoginReason.VIEWER_CONTROLS),
+        ([UNKNOWN, BUTTON], LOGGED_OUT, LoginReason.LOGIN_BUTTON),
+        ([CONTROLS, ABSENT_FROM_API], LOGGED_IN, LoginReason.VIEWER_CONTROLS),
         ([CONTROLS, ABSENT], LOGGED_IN, LoginReason.VIEWER_CONTROLS),
         ([BUTTON, WORDS_IN], LOGGED_OUT, LoginReason.LOGIN_BUTTON),
         ([FLAG_IN, CONTROLS], LOGGED_IN, LoginReason.VIEWER_CONTROLS),
@@ -49,12 +61,23 @@ def test_strongest_evidence_decides(evidence: list[Evidence], state: LoginState,
 
 @pytest.mark.parametrize(
     "evidence",
-    [[SEEN, FLAG_OUT], [SEEN_BY_API, FLAG_OUT], [FLAG_IN, FLAG_OUT], [CONTROLS, BUTTON], [FLAG_IN, BUTTON]],
+    [
+        [SEEN, FLAG_OUT],
+        [SEEN_BY_API, FLAG_OUT],
+        [FLAG_IN, FLAG_OUT],
+        [CONTROLS, BUTTON],
+        [FLAG_IN, BUTTON],
+        [FLAG_OUT, CONTROLS],
+        [FLAG_IN, ABSENT_FROM_API],
+        [UNKNOWN],
+        [UNKNOWN, ABSENT],
+    ],
 )
 def test_strong_evidence_against_strong_evidence_is_a_conflict(evidence: list[Evidence]) -> None:
     """What contradicts itself is not outvoted."""
     decision = decided(*evidence, WORDS_IN)
     assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.CONFLICT)
+    assert not decision.conclusive  # the endpoints may know
 
 
 @pytest.mark.parametrize("evidence", [[], [WORDS_IN] * 9, [FLAG_IN], [FLAG_IN, WORDS_IN]])
@@ -98,3 +121,35 @@ def test_absence_waits_for_the_other_methods(evidence: list[Evidence], conclusiv
 def test_broken_data_is_said_to_be_the_reason() -> None:
     """Data that can't be read is told from a page that has none."""
     assert decided(BROKEN_DATA).reason is LoginReason.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state", "reason"),
+    [
+        ([SEEN, GATE], LOGGED_IN, LoginReason.ACCOUNT_RESTRICTED),
+        ([CONTROLS, GATE], LOGGED_IN, LoginReason.ACCOUNT_RESTRICTED),
+        ([GATE], UNCERTAIN, LoginReason.ACCOUNT_RESTRICTED),
+        ([FLAG_OUT, GATE], LOGGED_OUT, LoginReason.LOGIN_FLAG),
+        ([CHALLENGE, SEEN, GATE], UNCERTAIN, LoginReason.CHALLENGE),
+    ],
+)
+def test_gate_lets_nobody_in(evidence: list[Evidence], state: LoginState, reason: LoginReason) -> None:
+    """It never makes a login of anything, and the state stays what it is."""
+    decision = decided(*evidence)
+    assert (decision.state, decision.reason) == (state, reason)
+    assert (decision.gate is Gate.AGE) == (reason is LoginReason.ACCOUNT_RESTRICTED)
+
+
+def test_first_of_several_refusals_is_the_reason() -> None:
+    """A captcha on a page with HTTP 403 is to be solved; HTTP 429 is more than that."""
+    assert decided(REFUSED, CHALLENGE).reason is LoginReason.CHALLENGE
+    assert decided(REFUSED, ELSEWHERE).reason is LoginReason.NOT_TIKTOK
+    assert decided(REFUSED, SEEN).reason is LoginReason.BLOCKED
+
+
+def test_page_may_pass_unless_something_on_it_can_not() -> None:
+    """A captcha waits for a person, whatever script is beside it."""
+    passing = attrs.evolve(CHALLENGE, may_pass=True)
+    assert decided(passing, SEEN).may_pass
+    assert not decided(passing, CHALLENGE).may_pass
+    assert not decided(SEEN).may_pass

@@ -1,0 +1,73 @@
+"""What is known of a page beside its HTML: how it came, and what of it is shown."""
+
+import re
+from urllib.parse import urlsplit
+
+import attrs
+
+from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
+
+_REGION_PATH = re.compile(r"/[a-z]{2}/notfound/?", re.ASCII)
+_TOO_MANY, _LEGAL, _REFUSED = 429, 451, 400
+
+
+@attrs.frozen
+class Shown:
+    """What a browser shows of a page, where that was asked of one.
+
+    `headlines` are the texts of headings and dialogs, `names` the ids and data-e2e that may be a gate's.
+    """
+
+    captcha: bool = False
+    headlines: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Arrival:
+    """How a page came.
+
+    `is_elsewhere` says that another site than the one that was asked has answered, `is_proven` that the
+    address is that of the site. Of a file, nothing is known: all of the defaults.
+    """
+
+    is_elsewhere: bool = False
+    is_proven: bool = False
+    path: str = ""
+    document: str = ""
+    status: int | None = None
+    retry_after_s: int | None = None
+    shown: Shown | None = None
+
+
+def path_of(address: str) -> str:
+    """Return an address's path, "" if it has none."""
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return ""
+
+
+def is_region_path(path: str) -> bool:
+    """Return whether TikTok sends those there whose region it does not serve, as to /hk/notfound."""
+    return bool(_REGION_PATH.fullmatch(path))
+
+
+def stop(rule: str, place: str, reason: LoginReason, *, may_pass: bool = False) -> Evidence:
+    """Return evidence that the page is not the one that was asked for."""
+    return Evidence(
+        rule=rule,
+        place=place,
+        points_to=LoginState.UNCERTAIN,
+        strength=Strength.STRUCTURE,
+        reason=reason,
+        may_pass=may_pass,
+    )
+
+
+def refusal(status: int | None, *, may_pass: bool) -> Evidence | None:
+    """Return what an HTTP status tells, None for one that refuses nothing."""
+    if status is None or status < _REFUSED:
+        return None
+    reasons = {_TOO_MANY: LoginReason.RATE_LIMITED, _LEGAL: LoginReason.REGION_BLOCKED}
+    return stop(f"HTTP {status}", "status", reasons.get(status, LoginReason.BLOCKED), may_pass=may_pass)

@@ -1,0 +1,119 @@
+"""Pages that stand between a visitor and the feed, and answers that are no page at all."""
+
+from http import HTTPStatus
+
+import attrs
+from markupsafe import escape
+from quart import abort, request
+from quart.typing import ResponseReturnValue
+
+from web.practice.home import Route, render_home
+from web.practice.pages import Era, Kind, Page, State, render
+from web.practice.viewers import Viewers
+
+PASS_COOKIE = "practice_pass"  # noqa: S105  # the cookie's name
+MAX_PASS_S = 60.0
+HEADLINES = {
+    "account_suspended": "Your account was suspended",
+    "age": "Confirm your age",
+    "consent": "We updated our terms",
+    "identity": "Verify it's you",
+    "two_step": "Enter the 6-digit code",
+    "error": "Something went wrong",
+}
+
+
+@attrs.frozen
+class RefusalPages:
+    """The pages and answers. Where a page lies in front of the feed, it is the viewer's."""
+
+    _viewers: Viewers
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Return where they are."""
+        return (
+            Route(
+                "/passing",
+                "A firewall's page that passes by itself after some seconds, 0 to 60, to the home feed.",
+                self.passing,
+                example="/passing?seconds=1",
+            ),
+            Route("/bounce", "An empty page that goes on to the home feed at once.", self.bounce),
+            Route(
+                "/refused",
+                "A short page with any status from 400 to 499, and a Retry-After if given.",
+                self.refused,
+                example="/refused?status=429&retry_after=30",
+            ),
+            Route("/attachment", "A download instead of a page.", self.attachment),
+            Route("/no-page", "JSON instead of a page.", self.no_page),
+            Route("/no-content", "An answer without content.", self.no_content),
+            Route("/closing", "A page that closes itself.", self.closing),
+            Route(
+                "/gate",
+                "The home feed behind a dialog: " + ", ".join(HEADLINES) + ".",
+                self.gate,
+                example="/gate?kind=age",
+            ),
+        )
+
+    async def passing(self) -> ResponseReturnValue:
+        """Answer with a page that sets a cookie after `seconds` and reloads; with the feed once it has."""
+        seconds = _number(request.args.get("seconds", "1"))
+        if not 0 <= seconds <= MAX_PASS_S:
+            abort(400, f"seconds must be a number from 0 to {MAX_PASS_S:g}")
+        if request.cookies.get(PASS_COOKIE):
+            return render_home(self._viewers)
+        work = f'document.cookie = "{PASS_COOKIE}=1; path=/passing; max-age=3"; location.reload();'
+        passing = f"<script>setTimeout(() => {{ {work} }}, {seconds * 1000:.0f});</script>"
+        firewall = render(Page(State.CHALLENGE, Era.UNIVERSAL, Kind.FIREWALL))
+        return firewall.replace("</body>", f"{passing}</body>")
+
+    async def bounce(self) -> ResponseReturnValue:
+        """Answer with next to nothing."""
+        return "<!doctype html><script>location.replace('/');</script>"
+
+    async def refused(self) -> ResponseReturnValue:
+        """Answer with `status`; 400 if that is none from 400 to 499."""
+        status = _number(request.args.get("status", "403"))
+        if status not in range(400, 500):
+            abort(400, "status must be a whole number from 400 to 499")
+        phrase = {known.value: known.phrase for known in HTTPStatus}.get(int(status), "Refused")
+        retry_after = request.args.get("retry_after")
+        page = f"<!doctype html><title>{escape(phrase)}</title><h1>{escape(phrase)}</h1>"
+        return page, int(status), {"Retry-After": retry_after} if retry_after else {}
+
+    async def attachment(self) -> ResponseReturnValue:
+        """Answer with a file to be kept."""
+        return "<p>A page, but to be kept.", {"Content-Disposition": 'attachment; filename="page.html"'}
+
+    async def no_page(self) -> ResponseReturnValue:
+        """Answer with data."""
+        return {"message": "practice"}
+
+    async def no_content(self) -> ResponseReturnValue:
+        """Answer with nothing."""
+        return "", 204
+
+    async def closing(self) -> ResponseReturnValue:
+        """Answer with a page that is gone at once, where the browser lets it."""
+        return "<!doctype html><title>Closing</title><p>Bye.</p><script>window.close();</script>"
+
+    async def gate(self) -> ResponseReturnValue:
+        """Answer with the feed behind a dialog; 400 if there is none of that `kind`."""
+        headline = HEADLINES.get(request.args.get("kind", ""))
+        if headline is None:
+            abort(400, f"kind must be one of {', '.join(HEADLINES)}")
+        dialog = (
+            '<div role="dialog" aria-modal="true" style="position:fixed;inset:20% 25%;background:#222">'
+            f"<h2>{escape(headline)}</h2><p>Practice only.</p></div>"
+        )
+        return render_home(self._viewers).replace("</body>", f"{dialog}</body>")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
