@@ -73,7 +73,7 @@ def real_browsers(config: SupervisorConfig) -> BrowserHosts:
     return BrowserHosts(
         engine=find_engine(config.engine.value),
         sandbox=choose_sandbox(config.sandbox.value),
-        proxy=parse_proxy(config.proxy) if config.proxy else None,
+        proxy=parse_proxy(config.proxy.reveal()) if config.proxy else None,
     )
 
 

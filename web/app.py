@@ -136,7 +136,7 @@ def _add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
         if settings.token is None or request.path in OPEN_PATHS or request.method == "OPTIONS":
             return
         given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {settings.token}".encode()):
+        if not hmac.compare_digest(given.encode(), f"Bearer {settings.token.reveal()}".encode()):
             raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
 
 

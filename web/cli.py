@@ -175,7 +175,8 @@ def leaks(config_file: Path | None, url: str | None) -> None:
     """
     with _explaining():
         settings = load_settings(config_file)
-        if not show_leaks(url or f"http://{settings.bind}", settings.token, Console()):
+        token = settings.token.reveal() if settings.token else None
+        if not show_leaks(url or f"http://{settings.bind}", token, Console()):
             sys.exit(EXIT_FAILED)
 
 
