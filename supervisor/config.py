@@ -260,7 +260,8 @@ def _default_clones_dir() -> Path:
     try:
         return default_clones_dir()
     except NoPlace as exc:
-        raise InvalidSetting("clones_dir", "not set", f"set here: {exc}") from None
+        allowed = f"set here, such as by GREENROOM_CLONES_DIR: {exc}"
+        raise InvalidSetting("clones_dir", "not set", allowed) from None
 
 
 # The settings.
