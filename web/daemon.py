@@ -1,6 +1,7 @@
 """The daemon: a supervisor and its HTTP front, until a signal says stop."""
 
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 
@@ -9,11 +10,14 @@ import structlog
 import trio
 
 from actors.browser import BrowserHosts, EngineName, Sandbox
+from actors.errors import EngineUnavailable
 from actors.ports import World
 from actors.resources import give_back_memory
 from supervisor import Supervisor, open_supervisor
 from supervisor.world import open_world
 from web.app import create_app
+from web.display import HINT, display_problem
+from web.limits import check_limits, raise_limits
 from web.logs import log_session_event, tell_repeats
 from web.repeats import PERIOD_S
 from web.serving import open_server, sole_error_bare
@@ -54,8 +58,12 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
     """Run the daemon until a signal asks it to stop, then drain it and return. `say` gets what it serves.
 
     Draining gives live sessions `drain_grace` seconds; a second signal ends them at once, cleanly still; a
-    third ends this process.
+    third ends this process. Raises `ResourcesExhausted` where its limits are too low for the settings,
+    `EngineUnavailable` also where windows are wanted and can't be shown, and what `open_daemon` raises.
     """
+    check_limits(settings, raise_limits())
+    if not settings.headless and (problem := await trio.to_thread.run_sync(display_problem)):
+        raise EngineUnavailable(problem, detail=HINT)
     stopping, draining = trio.Event(), trio.CancelScope()
     with open_stop_signals() as signals, sole_error_bare(layers=2):
         async with trio.open_nursery() as nursery:
@@ -105,6 +113,11 @@ async def _heed_signals(
 
 
 def _warn(browsers: BrowserHosts) -> None:
+    if os.geteuid() == 0:
+        _log.warning(
+            "running as root: a page that breaks out of its browser would own this machine; "
+            "run the daemon as a user of its own, such as by systemd's User= or Docker's --user"
+        )
     if browsers.engine.name is EngineName.FIREFOX:
         _log.warning(
             "stock Firefox stands in for Camoufox: stealth is off, the site can tell that it is automated"

@@ -61,6 +61,17 @@ def greenroom(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return done
 
 
+def limited(command: str) -> "subprocess.CompletedProcess[str]":
+    """Run `serve` under a limit, to its end."""
+    return subprocess.run(
+        ["sh", "-c", f"{command} && exec {GREENROOM} serve {' '.join(FREE)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
 @contextmanager
 def running(
     *args: str, last: str, program: str | None = GREENROOM
@@ -235,6 +246,41 @@ def test_serve_says_what_it_serves_and_signals_end_it_with_0(
     assert '"event": "stopped"' in err
 
 
+def test_serve_with_windows_and_no_display_exits_1_and_says_what_to_do() -> None:
+    """What every session would fail by is told at start, as `login` tells it."""
+    done = greenroom("serve", *FREE, "--engine", "firefox", "--no-headless", DISPLAY=":6100")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "greenroom: There is no display to show a browser on: nothing answers at DISPLAY=':6100' ("
+    )
+
+
+def test_serve_with_too_few_files_allowed_exits_1_and_says_how_many_are_needed() -> None:
+    """A limit under which no browser runs is told at start, with what raises it."""
+    done = limited("ulimit -n 128")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "greenroom: There is no room for max_sessions=10: a process may open 128 files, 512 are needed "
+        "(raise the hard limit (ulimit -Hn, "
+    )
+
+
+def test_serve_raises_its_limit_of_files() -> None:
+    """A soft limit that is low is no reason to refuse: the hard one counts."""
+    with running(
+        "-c", f"ulimit -Sn 128 && exec {GREENROOM} serve {' '.join(FREE)}", last="address", program="sh"
+    ) as (
+        process,
+        _said,
+    ):
+        files = re.search(r"Max open files +(\d+)", Path(f"/proc/{process.pid}/limits").read_text())
+        assert files is not None
+        assert int(files[1]) > 128
+        code, err = stop(process, signal.SIGTERM)
+    assert code == 0
+    assert ("running as root" in err) == (os.getuid() == 0)
+
+
 def test_serve_ignores_signals_that_mean_nothing_and_a_hang_up_under_nohup() -> None:
     """A stray SIGUSR1, or a terminal that closes after `nohup`, ends no daemon."""
     with running("nohup", GREENROOM, "serve", *FREE, "--engine", "firefox", program=None, last="address") as (
@@ -325,7 +371,7 @@ def test_login_without_a_display_exits_1_and_makes_nothing(tmp_path: Path) -> No
     """Where no window can be shown that is told, before a profile is made or a browser launched."""
     done = greenroom("login", "--engine", "firefox")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("greenroom: There is no display to show a browser on (")
+    assert done.stderr.startswith("greenroom: There is no display to show a browser on: neither DISPLAY nor ")
     assert not (tmp_path / "user_data").exists()
 
 
