@@ -79,7 +79,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     processes: tuple[OwnedProcess, ...] = ()
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class Ledger:
     """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
 

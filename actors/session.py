@@ -101,7 +101,7 @@ class Claim:
 _open_mailbox = trio.open_memory_channel[End | Claim]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SessionActor:
     """One session, from its creation to its end.
 

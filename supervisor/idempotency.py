@@ -34,7 +34,7 @@ class _Creation:
     done_at: float = 0
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class KeyedCreations:
     """Answers every request with the same key with the outcome of the first, for 15 minutes.
 

@@ -88,7 +88,7 @@ async def open_supervisor(
                 requests.close()  # the registry takes this as the sign to end all sessions
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Supervisor:
     """The way to a running supervisor. Every method raises `SupervisorStopped` once it is stopping."""
 
@@ -186,7 +186,7 @@ def _set_event() -> trio.Event:
     return event
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class _Registry:
     """The supervisor's own task: answers requests, starts actors, remembers the ended.
 

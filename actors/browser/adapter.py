@@ -23,7 +23,7 @@ _LET_GO_S = 5.0
 _KILL_AGAIN_S = 0.05
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class ScraplingFetcherAdapter:
     """The face of a Scrapling session to the actor. Satisfies `ports.Browser`.
 

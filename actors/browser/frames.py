@@ -187,7 +187,7 @@ def decode_from_host(body: bytes) -> FromHost:
         raise FrameError(f"not a message from a host: {exc}") from exc
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FrameBuffer:
     """Cuts a byte stream, fed in pieces of any size, into the bodies of its frames."""
 

@@ -26,7 +26,7 @@ def new_host_id() -> str:
     return f"{HOST_PREFIX}{uuid.uuid4().hex[:12]}"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BrowserHosts:
     """Starts browser hosts, each a process in a cell of its own.
 
@@ -80,7 +80,7 @@ class BrowserHosts:
             yield cell
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BrowserHost:
     """A running host."""
 
