@@ -123,8 +123,8 @@ def _is_page_url(value: object) -> bool:
     if not is_plain(value):
         return False
     url = urlsplit(value)
-    _ = url.port  # raises ValueError when it is no port
-    return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc
+    # Asking for the port raises ValueError when it is none.
+    return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc and url.port != 0
 
 
 def _is_proxy(value: object) -> bool:
@@ -176,7 +176,10 @@ def _check_choice(choices: type[enum.Enum]) -> Validator:
     return must(f"{', '.join(some)} or {last}", lambda value: isinstance(value, choices))
 
 
-_check_seconds = must("a number of seconds above 0", _is_seconds)
+_check_seconds = attrs.validators.and_(
+    must("a number of seconds above 0", _is_seconds),
+    must("1e9 seconds at most: no clock shows the end of more", lambda value: value <= 1e9),
+)
 _check_path = must("the path of a directory", _is_directory_path)
 _check_proxy = attrs.validators.and_(
     must("a URL like http://user:password@host:port (http, https or socks5)", _is_proxy, secret=True),

@@ -65,7 +65,8 @@ _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers 
 def main() -> None:
     """Logged-in TikTok browser sessions on call.
 
-    Every setting can also come from a TOML file (--config) or the environment (GREENROOM_MAX_SESSIONS=4).
+    Every setting can also come from a TOML file (--config FILE, else the one that GREENROOM_CONFIG names) or
+    the environment (GREENROOM_MAX_SESSIONS=4). An empty variable counts as not set.
     """
     open_missing_streams()
 
@@ -79,7 +80,14 @@ def main() -> None:
 @_config
 @_verbose
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C."""
+    """Run the daemon until SIGTERM, SIGHUP or Ctrl-C.
+
+    It then takes no more sessions and lets the live ones go on for drain_grace seconds; a second signal ends
+    them at once, and a third ends the daemon itself, without cleaning up.
+
+    Exit code 0 after such an end, 1 if it can't run here, 2 if a setting is not allowed, and 128 plus the
+    signal's number after a third signal.
+    """
     be_patient()
     keep_one_arena()
     collect_rarely()
