@@ -32,10 +32,13 @@ def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -
         [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        for _ in range(2):
+        try:
+            assert process.stdout.readline() == "ready\n"
+            for _ in range(2):
+                process.send_signal(number)
+                assert process.stdout.readline() == f"{number.name}\n"
             process.send_signal(number)
-            assert process.stdout.readline() == f"{number.name}\n"
-        process.send_signal(number)
-        assert process.wait(20) == 128 + number
-        assert "ended without cleaning up" in process.stdout.read()
+            assert process.wait(20) == 128 + number
+            assert "ended without cleaning up" in process.stdout.read()
+        finally:
+            process.kill()
