@@ -23,6 +23,7 @@ from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
+from supervisor.secret import Secret
 from supervisor.supervisor import Supervisor, open_supervisor
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ProfileLocked",
     "ProfileUnusable",
     "SandboxUnavailable",
+    "Secret",
     "SessionDeleted",
     "SessionEvent",
     "SessionInfo",

@@ -20,7 +20,7 @@ _BROWSER_FILES: Final = 512
 _SESSION_THREADS: Final = 212
 
 # More would only make programs slow that go through all numbers.
-_ENOUGH_FILES: Final = 1 << 20
+_ENOUGH_FILES: Final = 1 << 18
 
 
 @attrs.frozen(kw_only=True)

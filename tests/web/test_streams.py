@@ -146,7 +146,7 @@ def test_end_of_a_process_waits_a_moment_only_for_its_last_words(pipe: tuple[int
     os.set_blocking(reader, False)
     os.read(reader, 2 * PIPE_BYTES)
     with subprocess.Popen(
-        [sys.executable, "-c", program.format(SOON_S, 1)], stderr=writer, stdout=writer
+        [sys.executable, "-c", program.format(SOON_S, 1)], stderr=writer, stdout=subprocess.DEVNULL
     ) as crashed:
         assert crashed.wait(SOON_S) == 1
     assert read_lines(reader, until="ZeroDivisionError: ")[-1] == "ZeroDivisionError: division by zero"
