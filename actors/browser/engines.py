@@ -59,7 +59,7 @@ def find_camoufox() -> Engine | None:
     if not os.environ.get("CAMOUFOX_EXECUTABLE_PATH"):
         try:
             next(platformdirs.user_cache_path("camoufox").iterdir())
-        except (OSError, StopIteration):
+        except (OSError, RuntimeError, StopIteration):  # the second where the user has no home at all
             return None
     try:
         probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S)
