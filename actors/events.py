@@ -6,7 +6,7 @@ from actors.errors import GreenroomError
 from actors.lifecycle import SessionInfo
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class SessionEvent:
     """A session entered a state: what logs, metrics and live views learn of it.
 
@@ -15,3 +15,8 @@ class SessionEvent:
 
     session: SessionInfo
     error: GreenroomError | None = None
+
+    def __repr__(self) -> str:
+        session = self.session
+        reason = f" ({session.reason.value})" if session.reason else ""
+        return f"SessionEvent({session.id} is {session.state.value}{reason}, error={self.error!r})"

@@ -50,7 +50,7 @@ _log = structlog.get_logger("greenroom.session")
 _open_mailbox = trio.open_memory_channel[End | Claim]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SessionActor:
     """One session, from its creation to its end.
 

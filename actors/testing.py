@@ -19,7 +19,7 @@ from actors.resources import Usage
 from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class FakeWorld:
     """Profiles and browsers that do what they are told. Times are seconds; `math.inf` means for ever.
 
@@ -126,7 +126,7 @@ class FakeWorld:
         return Owned(processes=tuple(processes), directories=tuple(directories), entries=tuple(self.clones))
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class FakeBrowser:
     """See `ports.Browser`. `closed_politely` tells whether it was asked to close, and had the time to.
 

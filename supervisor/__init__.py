@@ -25,6 +25,7 @@ from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
+from supervisor.secret import Secret
 from supervisor.self_check import Check, Condition, Subject
 from supervisor.supervisor import Supervisor, open_supervisor
 
@@ -49,6 +50,7 @@ __all__ = [
     "ProfileLocked",
     "ProfileUnusable",
     "SandboxUnavailable",
+    "Secret",
     "SessionDeleted",
     "SessionEvent",
     "SessionInfo",

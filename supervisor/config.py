@@ -16,17 +16,17 @@ from typing import Any, Final, TypeGuard, cast
 from urllib.parse import urlsplit
 
 import attrs
-import platformdirs
 
 from actors.resources import Budget
+from supervisor.places import NoPlace, default_clones_dir
+from supervisor.secret import HIDDEN, Secret
+from supervisor.selectors import is_selector
 
 DEFAULT_SELECTORS: Final[Mapping[str, str]] = {
     "logged_in": "[data-e2e='profile-avatar']",
     "logged_out": "[data-e2e='login-button']",
     "uncertain": "body",
 }
-
-HIDDEN: Final = "(hidden)"
 
 
 class InvalidSetting(ValueError):
@@ -123,16 +123,16 @@ def _is_page_url(value: object) -> bool:
     if not is_plain(value):
         return False
     url = urlsplit(value)
-    _ = url.port  # raises ValueError when it is no port
-    return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc
+    # Asking for the port raises ValueError when it is none.
+    return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc and url.port != 0
 
 
 def _is_proxy(value: object) -> bool:
     if value is None:
         return True
-    if not is_plain(value):
+    if not isinstance(value, Secret) or not is_plain(value.reveal()):
         return False
-    url = urlsplit(value)
+    url = urlsplit(value.reveal())
     return (
         url.scheme in {"http", "https", "socks5"}
         and bool(url.hostname)
@@ -141,6 +141,11 @@ def _is_proxy(value: object) -> bool:
         and not url.query
         and not url.fragment
     )
+
+
+def _can_log_in(value: Secret | None) -> bool:
+    url = urlsplit(value.reveal() if value else "")
+    return url.scheme != "socks5" or "@" not in url.netloc
 
 
 def _is_directory_path(value: object) -> bool:
@@ -163,6 +168,11 @@ def _check_selectors(_instance: object, attribute: "attrs.Attribute[Any]", value
             )
         if not isinstance(selector, str) or not selector.strip():
             raise InvalidSetting(f"{attribute.name}.{key}", show(selector), "a CSS selector, not empty")
+        if not is_selector(selector):
+            raise InvalidSetting(f"{attribute.name}.{key}", show(selector), "a CSS selector; this is none")
+    if value.get("logged_in") == value.get("logged_out"):
+        shown = show(value.get("logged_in"))
+        raise InvalidSetting(f"{attribute.name}.logged_in", shown, "another selector than logged_out")
 
 
 def _check_choice(choices: type[enum.Enum]) -> Validator:
@@ -170,12 +180,34 @@ def _check_choice(choices: type[enum.Enum]) -> Validator:
     return must(f"{', '.join(some)} or {last}", lambda value: isinstance(value, choices))
 
 
-_check_seconds = must("a number of seconds above 0", _is_seconds)
+_check_seconds = attrs.validators.and_(
+    must("a number of seconds above 0", _is_seconds),
+    must("1e9 seconds at most: no clock shows the end of more", lambda value: value <= 1e9),
+)
 _check_path = must("the path of a directory", _is_directory_path)
+_check_proxy = attrs.validators.and_(
+    must("a URL like http://user:password@host:port (http, https or socks5)", _is_proxy, secret=True),
+    must(
+        "without user and password where it is socks5, since Firefox can't log in to one: use the provider's "
+        "http proxy, or run a forwarder without a password on this machine",
+        _can_log_in,
+        secret=True,
+    ),
+)
+
+
+def _default_of(field: "attrs.Attribute[Any]") -> object:
+    """Return a setting's default; one that is found out on this machine equals no value."""
+    return DEFAULT_SELECTORS if field.name == "selectors" else field.default
 
 
 # Converters: each returns what it can't convert as it is, for the validator to refuse. Their parameters say
 # what a type checker should let pass.
+
+
+def to_secret(value: Secret | str | None) -> Secret | None:
+    """Return a text as a secret."""
+    return Secret(value) if isinstance(value, str) else value
 
 
 def _to_seconds(value: float | str) -> float:
@@ -241,10 +273,18 @@ def _choice_from(value: object, choices: type[enum.Enum]) -> object:
     return next((choice for choice in choices if choice.value == value.strip().lower()), value)
 
 
+def _default_clones_dir() -> Path:
+    try:
+        return default_clones_dir()
+    except NoPlace as exc:
+        allowed = f"set here, such as by GREENROOM_CLONES_DIR: {exc}"
+        raise InvalidSetting("clones_dir", "not set", allowed) from None
+
+
 # The settings.
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class TikTokSessionConfig:
     """How one session finds out whether it is logged in, and how long it may live. Times are in seconds."""
 
@@ -278,8 +318,17 @@ class TikTokSessionConfig:
     )
     """CSS selectors that tell the login state; one that is not given is the default."""
 
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, without secrets."""
+        set_here = (
+            f"{field.name}={show(value)}"
+            for field in attrs.fields(type(self))
+            if field.repr and (value := getattr(self, field.name)) != _default_of(field)
+        )
+        return f"{type(self).__name__}({', '.join(set_here)})"
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class SupervisorConfig(TikTokSessionConfig):
     """What the supervisor needs to know besides: limits, places, and what to launch."""
 
@@ -322,7 +371,7 @@ class SupervisorConfig(TikTokSessionConfig):
     """How much disk space, in MiB, a session's clone and temporary files may take."""
 
     clones_dir: Path = attrs.field(
-        factory=lambda: platformdirs.user_cache_path("greenroom") / "clones",
+        factory=_default_clones_dir,
         converter=_to_path,
         validator=_check_path,
     )
@@ -333,13 +382,7 @@ class SupervisorConfig(TikTokSessionConfig):
     )
     """What no browser may see, besides the master profile, the clones and the file with the settings."""
 
-    proxy: str | None = attrs.field(
-        default=None,
-        repr=False,
-        validator=must(
-            "a URL like http://user:password@host:port (http, https or socks5)", _is_proxy, secret=True
-        ),
-    )
+    proxy: Secret | None = attrs.field(default=None, repr=False, converter=to_secret, validator=_check_proxy)
     """The proxy of every browser. May hold credentials: show only `redacted_proxy`."""
 
     engine: EngineChoice = attrs.field(
@@ -353,11 +396,34 @@ class SupervisorConfig(TikTokSessionConfig):
     """The sandbox of hosts and browsers."""
 
     def __attrs_post_init__(self) -> None:
-        """Check what no setting shows alone: that clones and master profile lie apart."""
+        """Check what no setting shows alone."""
+        self._check_numbers()
+        self._check_directories()
+
+    def _check_numbers(self) -> None:
+        if self.warm_sessions > self.max_sessions:
+            raise InvalidSetting(
+                "warm_sessions",
+                show(self.warm_sessions),
+                f"at most max_sessions, {self.max_sessions}, among which they count",
+            )
+        if self.session_creation_timeout <= self.login_detection_timeout:
+            raise InvalidSetting(
+                "session_creation_timeout",
+                show(self.session_creation_timeout),
+                f"above login_detection_timeout, {self.login_detection_timeout:g} seconds for one try, "
+                "which is a part of it",
+            )
+
+    def _check_directories(self) -> None:
         # Not Path.resolve: it raises on a symlink loop, which is for the profile's own check to name.
-        clones, master = (
-            Path(os.path.realpath(path)) for path in (self.clones_dir, self.user_data_master_dir)
-        )
+        try:
+            clones, master = (
+                Path(os.path.realpath(path)) for path in (self.clones_dir, self.user_data_master_dir)
+            )
+        except FileNotFoundError:
+            allowed = "absolute, as clones_dir, since the working directory is gone"
+            raise InvalidSetting("user_data_master_dir", show(self.user_data_master_dir), allowed) from None
         if clones.is_relative_to(master) or master.is_relative_to(clones):
             apart = (
                 f"a directory apart from user_data_master_dir, {show(self.user_data_master_dir)}: not in it, "
@@ -378,6 +444,6 @@ class SupervisorConfig(TikTokSessionConfig):
         """The proxy without its credentials, fit for a log: `http://***@host:port`."""
         if self.proxy is None:
             return None
-        url = urlsplit(self.proxy)
+        url = urlsplit(self.proxy.reveal())
         credentials, at, address = url.netloc.rpartition("@")
         return f"{url.scheme}://{'***' if credentials else ''}{at}{address}"

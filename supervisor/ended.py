@@ -13,7 +13,7 @@ KEEP_ENDED_S = 15 * 60
 KEEP_ENDED = 10_000
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class EndedSessions:
     """Remembers the last sessions for 15 minutes after their end."""
 

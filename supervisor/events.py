@@ -14,7 +14,7 @@ Subscriber = Callable[[SessionEvent], None]
 _log = structlog.get_logger("greenroom.events")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class EventStream:
     """Hands each event to all subscribers, in the order of their subscription, before `publish` returns.
 

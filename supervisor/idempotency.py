@@ -51,7 +51,7 @@ class _Outcome:
         return self.result
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class KeyedCreations:
     """Answers every request with the same key with the outcome of the first, for 15 minutes.
 

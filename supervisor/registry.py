@@ -55,7 +55,7 @@ def _set_event() -> trio.Event:
     return event
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class Registry:
     """Answers requests, starts actors, remembers the ended. Its loop never waits for an actor.
 

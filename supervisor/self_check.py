@@ -55,7 +55,7 @@ class Check:
     problem: str | None = None
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class SelfCheck:
     """Looks at its start and then each minute, and learns from what sessions meet.
 

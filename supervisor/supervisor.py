@@ -72,7 +72,7 @@ async def open_supervisor(
                 requests.close()  # the registry takes this as the sign to end all sessions
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Supervisor:
     """The way to a running supervisor. Every method raises `SupervisorStopped` once it is stopping."""
 

@@ -26,7 +26,7 @@ _NO_FAILURES = {EndReason.DISCARDED, EndReason.DELETED, EndReason.SHUTDOWN}
 _log = structlog.get_logger("greenroom.warm")
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class WarmShelf:
     """Keeps `size` sessions launched ahead: permanent children, replaced when they are claimed or end.
 

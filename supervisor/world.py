@@ -88,7 +88,7 @@ def real_browsers(config: SupervisorConfig) -> BrowserHosts:
     hosts = BrowserHosts(
         engine=find_engine(config.engine.value),
         sandbox=choose_sandbox(config.sandbox.value),
-        proxy=parse_proxy(config.proxy) if config.proxy else None,
+        proxy=parse_proxy(config.proxy.reveal()) if config.proxy else None,
         private=Private(
             paths=(config.user_data_master_dir, config.clones_dir, *config.private_paths),
             home=find_home(os.environ),
@@ -101,7 +101,7 @@ def real_browsers(config: SupervisorConfig) -> BrowserHosts:
 
 def site_address(config: SupervisorConfig) -> SiteAddress:
     """Return where browsers connect to: the proxy if there is one, else the site."""
-    name, url = ("The proxy", config.proxy) if config.proxy else ("The site", config.tiktok_url)
+    name, url = ("The proxy", config.proxy.reveal()) if config.proxy else ("The site", config.tiktok_url)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return SiteAddress(name=name, host=parts.hostname or "", port=port)

@@ -24,16 +24,17 @@ from web.doctor import Finding, Level, examine
 from web.install_browser import install_browser
 from web.leaks import DaemonUnreachable, show_leaks
 from web.login import log_in
-from web.logs import configure_logging
+from web.logs import configure_logging, unframe
 from web.practice import open_practice_site
 from web.serving import BindFailed, sole_error_bare
 from web.settings import DaemonSettings, SettingsError, load_settings
+from web.signals import EXIT_SIGNALLED, open_stop_signals
+from web.streams import be_patient, open_missing_streams
 from web.verdict import show_verdicts
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_VERDICT_USAGE = 4  # 2 is a verdict there
-EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
 
 T = TypeVar("T")
 
@@ -64,8 +65,10 @@ _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers 
 def main() -> None:
     """Logged-in TikTok browser sessions on call.
 
-    Every setting can also come from a TOML file (--config) or the environment (GREENROOM_MAX_SESSIONS=4).
+    Every setting can also come from a TOML file (--config FILE, else the one that GREENROOM_CONFIG names) or
+    the environment (GREENROOM_MAX_SESSIONS=4). An empty variable counts as not set.
     """
+    open_missing_streams()
 
 
 @main.command()
@@ -77,7 +80,15 @@ def main() -> None:
 @_config
 @_verbose
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C."""
+    """Run the daemon until SIGTERM, SIGHUP or Ctrl-C.
+
+    It then takes no more sessions and lets the live ones go on for drain_grace seconds; a second signal ends
+    them at once, and a third ends the daemon itself, without cleaning up.
+
+    Exit code 0 after such an end, 1 if it can't run here, 2 if a setting is not allowed, and 128 plus the
+    signal's number after a third signal.
+    """
+    be_patient()
     keep_one_arena()
     collect_rarely()
     configure_logging(verbose=verbose)
@@ -172,7 +183,8 @@ def leaks(config_file: Path | None, url: str | None) -> None:
     """
     with _explaining():
         settings = load_settings(config_file)
-        if not show_leaks(url or f"http://{settings.bind}", settings.token, Console()):
+        token = settings.token.reveal() if settings.token else None
+        if not show_leaks(url or f"http://{settings.bind}", token, Console()):
             sys.exit(EXIT_FAILED)
 
 
@@ -241,10 +253,10 @@ class _Signalled(Exception):
 
 
 def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
-    """Run `command` to its end and return its result. SIGTERM and Ctrl-C cancel it: raises `_Signalled`."""
+    """Run `command` to its end and return its result. A signal to stop cancels it: raises `_Signalled`."""
 
     async def run() -> T:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with open_stop_signals() as signals:
             with sole_error_bare(layers=math.inf):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_heed_signals, signals)
@@ -255,7 +267,7 @@ def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
     return trio.run(run)
 
 
-async def _heed_signals(signals: AsyncIterator[int]) -> NoReturn:
+async def _heed_signals(signals: AsyncIterator[signal.Signals]) -> NoReturn:
     """Raise the first signal as an error, which cancels the command; its cleaning up heeds no further one."""
     async for number in signals:
         raise _Signalled(number)
@@ -282,5 +294,5 @@ def _stop(message: str, code: int) -> NoReturn:
 
 
 def _complain(message: str) -> None:
-    for line in message.splitlines():
+    for line in unframe(message).splitlines():
         click.echo(f"greenroom: {line}", err=True)

@@ -1,6 +1,7 @@
 """The daemon: a supervisor and its HTTP front, until a signal says stop."""
 
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 
@@ -9,14 +10,19 @@ import structlog
 import trio
 
 from actors.browser import BrowserHosts, EngineName, Sandbox
+from actors.errors import EngineUnavailable
 from actors.ports import World
 from actors.resources import give_back_memory
 from supervisor import Supervisor, open_supervisor
 from supervisor.world import open_world
 from web.app import create_app
-from web.logs import log_session_event
+from web.display import HINT, display_problem
+from web.logs import log_session_event, tell_repeats
+from web.repeats import PERIOD_S
+from web.rlimits import check_limits, raise_limits
 from web.serving import open_server, sole_error_bare
 from web.settings import DaemonSettings
+from web.signals import open_stop_signals
 
 # How often memory is given back, which takes a millisecond or so.
 _GIVE_BACK_S = 60.0
@@ -49,15 +55,21 @@ async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -
 
 
 async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
-    """Run the daemon until SIGTERM or SIGINT, then drain it and return. `say` gets what it serves.
+    """Run the daemon until a signal asks it to stop, then drain it and return. `say` gets what it serves.
 
-    Draining gives live sessions `drain_grace` seconds; a second signal ends them at once, cleanly still.
+    Draining gives live sessions `drain_grace` seconds; a second signal ends them at once, cleanly still; a
+    third ends this process. Raises `ResourcesExhausted` where its limits are too low for the settings,
+    `EngineUnavailable` also where windows are wanted and can't be shown, and what `open_daemon` raises.
     """
+    check_limits(settings, raise_limits())
+    if not settings.headless and (problem := await trio.to_thread.run_sync(display_problem)):
+        raise EngineUnavailable(problem, detail=HINT)
     stopping, draining = trio.Event(), trio.CancelScope()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, sole_error_bare(layers=2):
+    with open_stop_signals() as signals, sole_error_bare(layers=2):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
             nursery.start_soon(_give_back_memory)
+            nursery.start_soon(_tell_repeats)
             async with open_world(settings) as world, open_daemon(settings, world=world) as daemon:
                 browsers = world.browsers.hosts
                 say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
@@ -70,6 +82,7 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
                 with draining:
                     await daemon.supervisor.drain(settings.drain_grace)
             nursery.cancel_scope.cancel(reason="the daemon has stopped")
+    tell_repeats(at_once=True)
     _log.info("stopped")
 
 
@@ -80,21 +93,31 @@ async def _give_back_memory() -> None:
         give_back_memory()
 
 
+async def _tell_repeats() -> None:
+    while True:
+        await trio.sleep(PERIOD_S)
+        tell_repeats()
+
+
 async def _heed_signals(
-    signals: AsyncIterator[int], stopping: trio.Event, draining: trio.CancelScope
+    signals: AsyncIterator[signal.Signals], stopping: trio.Event, draining: trio.CancelScope
 ) -> None:
     """Set `stopping` at the first signal, cancel `draining` at the second; more must not break the stop."""
     async for number in signals:
-        name = signal.Signals(number).name
         if not stopping.is_set():
-            _log.info("stopping: live sessions may go on for a while", signal=name)
+            _log.info("stopping: live sessions may go on for a while", signal=number.name)
             stopping.set()
         else:
-            _log.info("stopping at once", signal=name)
-            draining.cancel(reason=f"a second signal: {name}")
+            _log.info("stopping at once", signal=number.name)
+            draining.cancel(reason=f"a second signal: {number.name}")
 
 
 def _warn(browsers: BrowserHosts) -> None:
+    if os.geteuid() == 0:
+        _log.warning(
+            "running as root: a page that breaks out of its browser would own this machine; "
+            "run the daemon as a user of its own, such as by systemd's User= or Docker's --user"
+        )
     if browsers.engine.name is EngineName.FIREFOX:
         _log.warning(
             "stock Firefox stands in for Camoufox: stealth is off, the site can tell that it is automated"

@@ -42,7 +42,7 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
             return
         given = asked().headers.getlist("Authorization")
         scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
-        is_right = hmac.compare_digest(token.strip().encode(), settings.token.encode())
+        is_right = hmac.compare_digest(token.strip().encode(), settings.token.reveal().encode())
         if scheme.lower() != "bearer" or not is_right:
             raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
 

@@ -14,6 +14,7 @@ from actors.profile import is_locked
 from actors.verdict import LoginState, Method
 from actors.verdict.detector import LoginDetector
 from supervisor.config import SupervisorConfig
+from web.display import display_problem
 from web.serving import sole_error_bare
 
 LOOK_AGAIN_S = 1.0
@@ -35,8 +36,8 @@ async def log_in(
     use, `ProfileUnusable` when its directory can't be made or read, `EngineUnavailable`, also where there is
     no display for a window, or `UpstreamUnreachable`.
     """
-    if not headless and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise EngineUnavailable("There is no display to show a browser on", detail=_NO_DISPLAY_HINT)
+    if not headless and (problem := await trio.to_thread.run_sync(display_problem)):
+        raise EngineUnavailable(problem, detail=_NO_DISPLAY_HINT)
     master = _make_ready(config.user_data_master_dir)
     browsers = attrs.evolve(browsers, profiles=(master,))
     with sole_error_bare(layers=1):  # the host's nursery

@@ -1,18 +1,25 @@
 """The log: one readable line an event, or one JSON object a line where no terminal is watching."""
 
+import functools
 import logging
-import logging.config
+import re
 import sys
+import time
 
 import structlog
 
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionState
+from web.repeats import RepeatFilter
+from web.streams import PatientStream
 
 _log = structlog.get_logger("greenroom.session")
 
 # What an operator may have to act on; the other ends are business as usual.
 _TROUBLE = {EndReason.BROWSER_LOST, EndReason.CREATION_TIMEOUT, EndReason.FAILED}
+
+# Box-drawing characters.
+_FRAME = re.compile("[\u2500-\u259f]+")
 
 
 def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
@@ -30,9 +37,9 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
     ]
     render: list[structlog.typing.Processor] = (
         # Not Rich's tracebacks, the default where Rich is installed: they print local variables, secrets too.
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [_unframe, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, _unframe, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -45,9 +52,28 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(RepeatFilter(time.monotonic))
+    if isinstance(sys.stderr, PatientStream):
+        sys.stderr.describe_loss = functools.partial(_describe_loss, formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
     logging.getLogger("greenroom").setLevel(level)
+
+
+def tell_repeats(*, at_once: bool = False) -> None:
+    """Log what was left out for being like other lines, where its period is over, or `at_once` all of it."""
+    for handler in logging.getLogger().handlers:
+        for repeats in handler.filters:
+            if isinstance(repeats, RepeatFilter):
+                repeats.tell(at_once=at_once)
+
+
+def unframe(text: str) -> str:
+    """Return `text` without the frames that Playwright draws around what it says."""
+    if not _FRAME.search(text):
+        return text
+    lines = (_FRAME.sub("", line).strip() for line in text.splitlines())
+    return "\n".join(filter(None, lines))
 
 
 def log_session_event(event: SessionEvent) -> None:
@@ -79,6 +105,23 @@ def log_session_event(event: SessionEvent) -> None:
         _log.info("session ended", **fields)
     else:
         _log.debug("session launched ahead ended", **fields)
+
+
+def _unframe(
+    _logger: object,
+    _name: str,
+    event_dict: structlog.typing.EventDict,
+) -> structlog.typing.EventDict:
+    return {name: unframe(value) if isinstance(value, str) else value for name, value in event_dict.items()}
+
+
+def _describe_loss(formatter: logging.Formatter, count: int) -> str:
+    """Return the line that tells how many others no reader took."""
+    attributes = {
+        "name": "greenroom.log", "levelname": "WARNING", "levelno": logging.WARNING,
+        "msg": "%d lines of the log were lost: nobody read it, or it could not be written", "args": (count,),
+    }  # fmt: skip
+    return formatter.format(logging.makeLogRecord(attributes)) + "\n"
 
 
 def _clock() -> structlog.processors.TimeStamper:

@@ -2,13 +2,15 @@
 
 Sources, the weakest first: the defaults; the section `[greenroom]` of a TOML file; `CAMOUFOX_USER_DATA_DIR`;
 the environment's `GREENROOM_*`; the command line. The file is the one that is asked for, else the one that
-`GREENROOM_CONFIG` names. In the environment a list is written with commas and a table as JSON. Relative paths
-in the file count from the file's directory, all others from the working directory.
+`GREENROOM_CONFIG` names. In the environment a list is written with commas and a table as JSON, and a variable
+that is empty or blank counts as not set: Compose passes on such ones. Relative paths in the file count from
+the file's directory, all others from the working directory.
 """
 
 import difflib
 import ipaddress
 import json
+import logging
 import math
 import os
 import re
@@ -25,7 +27,10 @@ from typed_settings.exceptions import TsError
 from typed_settings.loaders import DictLoader, Loader
 from typed_settings.types import LoadedSettings, LoaderMeta, OptionList, SettingsDict
 
-from supervisor.config import InvalidSetting, SupervisorConfig, Validator, is_plain, must, show
+from supervisor.config import InvalidSetting, SupervisorConfig, Validator, is_plain, must, show, to_secret
+from supervisor.secret import Secret
+
+_log = logging.getLogger("greenroom.settings")
 
 SECTION: Final = "greenroom"
 ENV_PREFIX: Final = "GREENROOM_"
@@ -33,6 +38,17 @@ CONFIG_VARIABLE: Final = "GREENROOM_CONFIG"
 PROFILE_VARIABLE: Final = "CAMOUFOX_USER_DATA_DIR"
 OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "GREENROOM_CELL"})
 """Variables with the prefix that are no settings; GREENROOM_CELL marks the processes of a session."""
+
+# Kubernetes sets these in each container for a service whose name begins with greenroom, and Docker for a
+# linked container of that name.
+_SERVICE_VARIABLE: Final = re.compile(
+    r"GREENROOM_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)"
+)
+_SERVICE_PORT: Final = re.compile(r"GREENROOM_(?:\w+_)?PORT")
+_SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S+")
+
+# What others call it.
+_MEANT: Final = {f"{ENV_PREFIX}{word}": [f"{ENV_PREFIX}BIND"] for word in ("PORT", "HOST", "ADDRESS")}
 
 TOKEN_MIN_LENGTH: Final = 16
 
@@ -65,8 +81,11 @@ def _is_bind(value: object) -> bool:
 
 
 def _is_token(value: object) -> bool:
+    if value is None:
+        return True
+    text = value.reveal() if isinstance(value, Secret) else None
     # It travels in a header: ASCII without spaces.
-    return value is None or (is_plain(value) and value.isascii() and len(value) >= TOKEN_MIN_LENGTH)
+    return is_plain(text) and text.isascii() and len(text) >= TOKEN_MIN_LENGTH
 
 
 def _is_grace(value: object) -> bool:
@@ -110,7 +129,7 @@ def _origins_from(value: object) -> object:
     return tuple(origin.lower() if isinstance(origin, str) else origin for origin in value)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class DaemonSettings(SupervisorConfig):
     """All that `greenroom serve` can be told."""
 
@@ -125,9 +144,10 @@ class DaemonSettings(SupervisorConfig):
     )
     """How long live sessions may go on after the daemon was told to stop, in seconds."""
 
-    token: str | None = attrs.field(
+    token: Secret | None = attrs.field(
         default=None,
         repr=False,
+        converter=to_secret,
         validator=must(
             f"at least {TOKEN_MIN_LENGTH} ASCII characters without spaces", _is_token, secret=True
         ),
@@ -187,9 +207,9 @@ def load_settings(
     loaders: list[Loader] = []
     if config_file is not None:
         loaders.append(loading.file(config_file, asked_by="the command line"))
-    elif named := os.environ.get(CONFIG_VARIABLE):
+    elif named := _environment().get(CONFIG_VARIABLE):
         loaders.append(loading.file(Path(named), asked_by=CONFIG_VARIABLE))
-    if profile := os.environ.get(PROFILE_VARIABLE):
+    if profile := _environment().get(PROFILE_VARIABLE):
         loaders.append(loading.values({"user_data_master_dir": profile}, origin=PROFILE_VARIABLE))
     loaders.append(loading.environment())
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
@@ -250,18 +270,23 @@ class _Loading:
 
     def environment(self) -> Loader:
         """Return a loader for the variables with our prefix."""
-        loader = ts.EnvLoader(ENV_PREFIX)
 
-        def load(settings_cls: type, options: OptionList) -> LoadedSettings:
-            known = [loader.get_envvar(option) for option in options]
-            for name in sorted(os.environ):
-                if name.startswith(ENV_PREFIX) and name not in known and name not in OTHER_VARIABLES:
+        def load(settings_cls: type, options: OptionList) -> LoadedSettings:  # noqa: ARG001 -- as in `check`
+            known = {f"{ENV_PREFIX}{option.path.upper()}": option.path for option in options}
+            values: SettingsDict = {}
+            foreign = []
+            for name, text in sorted(_environment().items()):
+                if name in known:
+                    values[known[name]] = text
+                elif _is_service_variable(name, text):
+                    foreign.append(name)
+                elif name.startswith(ENV_PREFIX) and name not in OTHER_VARIABLES:
                     self._problems.append(
                         _unknown(name, [*known, CONFIG_VARIABLE], where="in the environment")
                     )
-            return self._loaded(
-                loader(settings_cls, options).settings, lambda name: f"{ENV_PREFIX}{name.upper()}"
-            )
+            if foreign:
+                _log.info("variables of a service that is called greenroom, ignored: %s", ", ".join(foreign))
+            return self._loaded(values, lambda name: f"{ENV_PREFIX}{name.upper()}")
 
         return load
 
@@ -319,6 +344,18 @@ class _Loading:
         return LoadedSettings(values, LoaderMeta(type(self).__name__))
 
 
+def _environment() -> dict[str, str]:
+    """Return the variables that are set to something."""
+    return {name: text for name, text in os.environ.items() if text.strip()}
+
+
+def _is_service_variable(name: str, text: str) -> bool:
+    """Tell whether Kubernetes or Docker has set this to tell where a service is."""
+    if _SERVICE_VARIABLE.fullmatch(name):
+        return True
+    return bool(_SERVICE_PORT.fullmatch(name) and _SERVICE_ADDRESS.fullmatch(text))
+
+
 def _from_text(text: str, field: "attrs.Attribute[Any]") -> object:
     """Return what the text stands for where the class does not read text itself, else the text."""
     with suppress(ValueError):
@@ -335,5 +372,5 @@ def _beside(file: Path, value: object) -> object:
 
 
 def _unknown(name: str, known: Iterable[str], *, where: str) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = _MEANT.get(name) or difflib.get_close_matches(name, list(known), n=1)
     return f"{name} ({where}) is not a setting" + (f"; did you mean {near[0]}?" if near else "")

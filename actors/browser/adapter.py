@@ -30,7 +30,7 @@ _KILL_AGAIN_S = 0.05
 _log = structlog.get_logger("greenroom.host")
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class ScraplingFetcherAdapter:
     """The face of a Scrapling session to the actor. Satisfies `ports.Browser`.
 

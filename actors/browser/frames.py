@@ -7,6 +7,7 @@ Requests carry an id, and exactly one reply carries it back. Nothing here does I
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 import msgspec
@@ -40,6 +41,13 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     server: str
     username: str = ""
     password: str = ""
+
+    def __repr__(self) -> str:
+        """Leave out the credentials: a frame may be quoted in an error."""
+        return f"Proxy(server={self.server!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("server", self.server)]
 
 
 class Launch(_Request, frozen=True, kw_only=True):
@@ -179,7 +187,7 @@ def decode_from_host(body: bytes) -> FromHost:
         raise FrameError(f"not a message from a host: {exc}") from exc
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FrameBuffer:
     """Cuts a byte stream, fed in pieces of any size, into the bodies of its frames."""
 

@@ -30,7 +30,7 @@ def new_host_id() -> str:
     return f"{HOST_PREFIX}{uuid.uuid4().hex[:12]}"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BrowserHosts:
     """Starts browser hosts, each a process in a cell of its own.
 
@@ -106,7 +106,7 @@ class BrowserHosts:
         )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BrowserHost:
     """A running host."""
 

@@ -64,7 +64,7 @@ class _Waiting:
     reply_to: trio.MemorySendChannel[frames.Reply]
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class HostLink:
     """A conversation with the host in `cell`: requests out, each answered by its own reply.
 

@@ -51,7 +51,7 @@ class _Member:
         return self.host
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class HostPool:
     """Gives sessions places in hosts that each serve up to `sessions_per_host` at once.
 

@@ -43,7 +43,7 @@ _numbers = itertools.count(1)
 _log = structlog.get_logger("greenroom.ledger")
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class Ledger:
     """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
 

@@ -1,10 +1,11 @@
 """Which browser is found where."""
 
+import pwd
 from pathlib import Path
 
 import pytest
 
-from actors.browser.engines import Engine, EngineName, find_engine, read_version
+from actors.browser.engines import Engine, EngineName, find_camoufox, find_engine, read_version
 from actors.errors import EngineUnavailable
 
 
@@ -114,3 +115,18 @@ def test_old_data_directory_survives_being_looked_at(tmp_path: Path) -> None:
     assert find_engine("auto").executable == firefox
     assert (old / "version.json").read_text() == '{"version": "135.0"}'
     assert list((tmp_path / "cache" / "camoufox").iterdir()) == [old]
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_user_without_a_home_has_no_camoufox(home: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers under a user that the image doesn't know have none: that is no crash."""
+
+    def find_nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", find_nobody)
+    for name in ("HOME", "XDG_CACHE_HOME", "CAMOUFOX_EXECUTABLE_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    assert find_camoufox() is None

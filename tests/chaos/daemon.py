@@ -134,7 +134,7 @@ def open_daemon(base: Base, folder: Path, **settings: object) -> Iterator[Daemon
         "engine": "firefox",
         "warm_sessions": 0,
         "session_creation_timeout": CREATION_S,
-        "login_detection_timeout": 60,
+        "login_detection_timeout": CREATION_S - 0.1,
         "login_detection_retries": 10,
         "max_session_duration": 3600,
         "session_memory_mb": 1536,

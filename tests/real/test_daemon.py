@@ -52,7 +52,7 @@ def test_leaks_command_asks_the_running_daemon(config_file: Path) -> None:
     assert "No daemon answers" in refused.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_signal_ends_live_and_launching_sessions_and_exits_0(
     config_file: Path, settings: DaemonSettings, number: signal.Signals
 ) -> None:

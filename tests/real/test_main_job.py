@@ -127,7 +127,9 @@ async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, mas
 
 async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> None:
     """A site that never answers costs the creation timeout and at most a second more."""
-    async with open_client(settings, tiktok_url=f"{site}/hang", session_creation_timeout=5) as client:
+    async with open_client(
+        settings, tiktok_url=f"{site}/hang", session_creation_timeout=5, login_detection_timeout=4
+    ) as client:
         started = time.monotonic()
         answer = await client.create()
         assert 5 <= time.monotonic() - started < 6

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import platformdirs
 import pytest
 
 from supervisor.config import (
@@ -16,11 +15,13 @@ from supervisor.config import (
     TikTokSessionConfig,
     show,
 )
+from supervisor.places import default_clones_dir
 
 SECONDS = "a number of seconds above 0"
 URL = "an http or https URL with a host and without a user name or password"
 DIRECTORY = "the path of a directory"
 PROXY = "a URL like http://user:password@host:port (http, https or socks5)"
+ABOVE = "must be above login_detection_timeout, 8 seconds for one try, which is a part of it"
 KEYS = "logged_in, logged_out, uncertain"
 
 
@@ -51,7 +52,7 @@ def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
     config = SupervisorConfig()
     assert (config.session_creation_timeout, config.max_sessions, config.proxy) == (30, 10, None)
     assert (config.engine, config.sandbox) == (EngineChoice.AUTO, SandboxChoice.AUTO)
-    assert config.clones_dir == platformdirs.user_cache_path("greenroom") / "clones"
+    assert config.clones_dir == default_clones_dir()
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,12 @@ def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
         ("max_session_duration", float("inf"), "inf", SECONDS),
         ("max_session_duration", float("nan"), "nan", SECONDS),
         ("max_session_duration", True, "True", SECONDS),
+        (
+            "max_session_duration",
+            1e12,
+            "1000000000000.0",
+            "1e9 seconds at most: no clock shows the end of more",
+        ),
         ("max_session_duration", "soon", "'soon'", SECONDS),
         ("session_creation_timeout", None, "None", SECONDS),
         ("login_detection_retries", -1, "-1", "a whole number from 0 to 10"),
@@ -74,6 +81,7 @@ def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
         ("tiktok_url", "ftp://tiktok.com/", "'ftp://tiktok.com/'", URL),
         ("tiktok_url", "https:///path", "'https:///path'", URL),
         ("tiktok_url", "https://host:port/", "'https://host:port/'", URL),
+        ("tiktok_url", "https://host:0/", "'https://host:0/'", URL),
         ("tiktok_url", "https://ho st/", "'https://ho st/'", URL),
         ("tiktok_url", "https://me:secret@host/", "'https://***@host/'", URL),
         ("tiktok_url", 5, "5", URL),
@@ -146,7 +154,8 @@ def test_proxy_not_allowed_is_refused_without_its_credentials(proxy: object) -> 
         ("http://host:80", "http://host:80"),
         ("http://me:hunter2@host:80", "http://***@host:80"),
         ("https://me@host:443/", "https://***@host:443"),
-        ("socks5://me:hun@ter2@[::1]:1080", "socks5://***@[::1]:1080"),
+        ("https://me:hun@ter2@[::1]:1080", "https://***@[::1]:1080"),
+        ("socks5://[::1]:1080", "socks5://[::1]:1080"),
     ],
 )
 def test_proxy_is_kept_but_shown_without_credentials(proxy: str | None, redacted: str | None) -> None:
@@ -157,10 +166,85 @@ def test_proxy_is_kept_but_shown_without_credentials(proxy: str | None, redacted
     assert "hunter2" not in repr(config)
 
 
+@pytest.mark.parametrize("login", ["me:hunter2", "me", ":hunter2", ""])
+def test_socks_proxy_with_a_login_is_refused_with_what_to_do(login: str) -> None:
+    """Firefox can't log in to a SOCKS proxy, so each session would fail."""
+    with pytest.raises(InvalidSetting) as caught:
+        make(proxy=f"socks5://{login}@host:1080")
+    assert str(caught.value) == (
+        "proxy is (hidden), must be without user and password where it is socks5, since Firefox can't log in "
+        "to one: use the provider's http proxy, or run a forwarder without a password on this machine"
+    )
+
+
+def test_repr_shows_what_is_set_and_no_more() -> None:
+    """A config's repr is one short line: what differs from the defaults, and what this machine decides."""
+    config = make(max_sessions=3, max_launching=2, clones_dir="/c", proxy="http://me:hunter2@host:80")
+    assert repr(config) == "SupervisorConfig(max_sessions=3, max_launching=2, clones_dir='/c')"
+    assert repr(TikTokSessionConfig(selectors={"logged_in": "#me"})).startswith(
+        "TikTokSessionConfig(selectors={'logged_in': '#me', "
+    )
+
+
+# Settings that contradict each other.
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (
+            {"max_sessions": 1, "warm_sessions": 3},
+            "warm_sessions is 3, must be at most max_sessions, 1, among which they count",
+        ),
+        ({"session_creation_timeout": 5}, f"session_creation_timeout is 5.0, {ABOVE}"),
+        ({"login_detection_timeout": 30}, f"session_creation_timeout is 30.0, {ABOVE.replace('8', '30')}"),
+        (
+            {"session_creation_timeout": 8, "login_detection_timeout": 8},
+            f"session_creation_timeout is 8.0, {ABOVE}",
+        ),
+        (
+            {"selectors": {"logged_in": "#me", "logged_out": "#me"}},
+            "selectors.logged_in is '#me', must be another selector than logged_out",
+        ),
+        (
+            {"selectors": {"logged_in": DEFAULT_SELECTORS["logged_out"]}},
+            "selectors.logged_in is \"[data-e2e='login-button']\", must be another selector than logged_out",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], problem: str) -> None:
+    """What can never hold together is told at start, not by every session."""
+    with pytest.raises(InvalidSetting) as caught:
+        make(**settings)
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_sessions": 1},
+        {"max_sessions": 3, "warm_sessions": 3},
+        {"warm_sessions": 0, "max_sessions": 1, "sessions_per_host": 4, "max_launching": 8},
+        {"session_creation_timeout": 8.1},
+    ],
+)
+def test_settings_that_only_look_like_a_contradiction_are_allowed(settings: dict[str, Any]) -> None:
+    """A limit that another makes unreachable does no harm."""
+    make(**settings)
+
+
+@pytest.mark.parametrize("selector", ["div[[", "div,", "div..x", "#1a", "div:not(.b", "a{}", "css=div[["])
+def test_selector_that_is_none_is_refused(selector: str) -> None:
+    """What no browser takes is told at start."""
+    with pytest.raises(InvalidSetting) as caught:
+        make(selectors={"logged_in": selector})
+    assert str(caught.value) == f"selectors.logged_in is {selector!r}, must be a CSS selector; this is none"
+
+
 def test_numbers_as_text_are_converted() -> None:
     """What comes from an environment variable becomes a number."""
-    config = make(max_session_duration="12.5", session_creation_timeout=3, max_sessions="7")
-    assert (config.max_session_duration, config.session_creation_timeout) == (12.5, 3.0)
+    config = make(max_session_duration="12.5", session_creation_timeout=30, max_sessions="7")
+    assert (config.max_session_duration, config.session_creation_timeout) == (12.5, 30.0)
     assert type(config.session_creation_timeout) is float
     assert config.max_sessions == 7
 

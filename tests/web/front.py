@@ -63,8 +63,10 @@ async def open_front(world: FakeWorld | None = None, **settings: Any) -> AsyncIt
 
 
 def make_settings(**settings: Any) -> DaemonSettings:
-    """Return settings for a daemon on a free port."""
-    return DaemonSettings(**{"bind": "127.0.0.1:0", "warm_sessions": 0, **settings})
+    """Return settings for a daemon on a free port; one try at the verdict takes no more than a creation."""
+    creation_s = settings.get("session_creation_timeout", 30)
+    detection = {"login_detection_timeout": creation_s / 2} if creation_s <= 8 else {}
+    return DaemonSettings(**{"bind": "127.0.0.1:0", "warm_sessions": 0, **detection, **settings})
 
 
 @asynccontextmanager

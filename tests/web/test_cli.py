@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -60,11 +61,24 @@ def greenroom(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return done
 
 
+def limited(command: str) -> "subprocess.CompletedProcess[str]":
+    """Run `serve` under a limit, to its end."""
+    return subprocess.run(
+        ["sh", "-c", f"{command} && exec {GREENROOM} serve {' '.join(FREE)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
 @contextmanager
-def running(*args: str, last: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
+def running(
+    *args: str, last: str, program: str | None = GREENROOM
+) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
     """Run a command that serves; yield it and what it said up to the line about `last`, by subject."""
     process = subprocess.Popen(
-        [GREENROOM, *args],
+        [program, *args] if program else args,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -97,6 +111,16 @@ def taken_port() -> Iterator[str]:
     """Listen on a port for the length of the block."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def answers(url: str) -> bool:
+    """Return whether a server answers, soon."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with suppress(httpx.ConnectError):
+            return httpx.get(url, trust_env=False).status_code == 200
+        time.sleep(0.05)
+    return False
 
 
 # Help and version.
@@ -192,8 +216,14 @@ def test_no_browser_exits_1_and_names_the_command_that_gets_one(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "numbers",
-    [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGINT]],
-    ids=["term", "int", "impatient"],
+    [
+        [signal.SIGTERM],
+        [signal.SIGINT],
+        [signal.SIGHUP],
+        [signal.SIGQUIT],
+        [signal.SIGTERM, signal.SIGINT],
+    ],
+    ids=["term", "int", "hup", "quit", "impatient"],
 )
 def test_serve_says_what_it_serves_and_signals_end_it_with_0(
     tmp_path: Path, numbers: list[signal.Signals]
@@ -216,7 +246,80 @@ def test_serve_says_what_it_serves_and_signals_end_it_with_0(
     assert '"event": "stopped"' in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_with_windows_and_no_display_exits_1_and_says_what_to_do() -> None:
+    """What every session would fail by is told at start, as `login` tells it."""
+    done = greenroom("serve", *FREE, "--engine", "firefox", "--no-headless", DISPLAY=":6100")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "greenroom: There is no display to show a browser on: nothing answers at DISPLAY=':6100' ("
+    )
+
+
+def test_serve_with_too_few_files_allowed_exits_1_and_says_how_many_are_needed() -> None:
+    """A limit under which no browser runs is told at start, with what raises it."""
+    done = limited("ulimit -n 128")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "greenroom: There is no room for max_sessions=10: a process may open 128 files, 512 are needed "
+        "(raise the hard limit (ulimit -Hn, "
+    )
+
+
+def test_serve_raises_its_limit_of_files() -> None:
+    """A soft limit that is low is no reason to refuse: the hard one counts."""
+    with running(
+        "-c", f"ulimit -Sn 128 && exec {GREENROOM} serve {' '.join(FREE)}", last="address", program="sh"
+    ) as (
+        process,
+        _said,
+    ):
+        files = re.search(r"Max open files +(\d+)", Path(f"/proc/{process.pid}/limits").read_text())
+        assert files is not None
+        assert int(files[1]) > 128
+        code, err = stop(process, signal.SIGTERM)
+    assert code == 0
+    assert ("running as root" in err) == (os.getuid() == 0)
+
+
+def test_serve_ignores_signals_that_mean_nothing_and_a_hang_up_under_nohup() -> None:
+    """A stray SIGUSR1, or a terminal that closes after `nohup`, ends no daemon."""
+    with running("nohup", GREENROOM, "serve", *FREE, "--engine", "firefox", program=None, last="address") as (
+        process,
+        said,
+    ):
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+            process.send_signal(number)
+        assert httpx.get(f"{said['address']}/health", trust_env=False).status_code == 200
+        code, err = stop(process, signal.SIGTERM)
+    assert code == 0
+    assert "SIGHUP" not in err
+    assert '"signal": "SIGTERM"' in err
+
+
+def test_serve_with_output_that_nobody_reads_answers_and_stops() -> None:
+    """Full pipes hold up neither the daemon's start, nor a request, nor its end."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        bind = f"127.0.0.1:{free.getsockname()[1]}"
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    command = [GREENROOM, "serve", "--bind", bind, "--engine", "firefox", "--verbose"]
+    with subprocess.Popen(command, stdout=writer, stderr=writer) as process:
+        try:
+            assert answers(f"http://{bind}/health")
+            assert httpx.post(f"http://{bind}/tiktok/session", trust_env=False).status_code == 409
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+    for end in (reader, writer):
+        os.close(end)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_practice_serves_until_a_signal_ends_it_with_0(number: signal.Signals) -> None:
     """The practice site says where it is, answers there, and stops at once without a word."""
     with running("practice", *FREE, last="all its pages") as (process, said):
@@ -268,7 +371,7 @@ def test_login_without_a_display_exits_1_and_makes_nothing(tmp_path: Path) -> No
     """Where no window can be shown that is told, before a profile is made or a browser launched."""
     done = greenroom("login", "--engine", "firefox")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("greenroom: There is no display to show a browser on (")
+    assert done.stderr.startswith("greenroom: There is no display to show a browser on: neither DISPLAY nor ")
     assert not (tmp_path / "user_data").exists()
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from actors.testing import FakeWorld
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from tests.web.front import open_front, until
 from web.logs import configure_logging, log_session_event
+from web.streams import PatientStream
 
 SESSION_ID = "5d0c8a52-6d4c-4f0e-9c3b-1f7f1c1f3a10"
 TOKEN = "correct-horse-battery"
@@ -64,8 +66,10 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     handlers, levels = root.handlers[:], (ours.level, root.level)
     config = structlog.get_config()
 
-    def call(*, terminal: bool = False, verbose: bool = False, quiet: bool = False) -> Stderr:
-        stderr = Stderr(terminal=terminal)
+    def call(
+        *, terminal: bool = False, verbose: bool = False, quiet: bool = False, stderr: Any = None
+    ) -> Any:
+        stderr = stderr or Stderr(terminal=terminal)
         monkeypatch.setattr(sys, "stderr", stderr)
         configure_logging(verbose=verbose, quiet=quiet)
         return stderr
@@ -250,6 +254,33 @@ def test_text_from_outside_stays_on_its_line(configure: Configure) -> None:
         event(SessionState.ENDED, reason=EndReason.FAILED, error=GreenroomError('x\n{"event": "forged"}'))
     )
     assert len(stderr.entries) == 1
+
+
+def test_banner_in_an_error_is_logged_without_its_frame(configure: Configure) -> None:
+    """Playwright draws boxes around what it says; a log has only what they say."""
+    stderr = configure()
+    banner = "╔══════════╗\n║ no XServer ║\n╚══════════╝"
+    failure = GreenroomError("No browser", detail=f"launch: {banner}")
+    log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=failure))
+    log_session_event(
+        event(SessionState.ENDED, reason=EndReason.FAILED, error=InternalFailure(raised(OSError(banner))))
+    )
+    plain, failed = stderr.entries
+    assert plain["detail"] == "launch:\nno XServer"
+    assert "no XServer" in failed["exception"]
+    assert not re.search("[\u2500-\u257f]", plain["detail"] + failed["exception"] + failed["detail"])
+
+
+def test_loss_of_lines_is_a_line_of_the_same_format(configure: Configure) -> None:
+    """What no reader took is told as any other event is."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    stream = PatientStream(descriptor)
+    configure(stderr=stream)
+    assert stream.describe_loss is not None
+    entry = json.loads(stream.describe_loss(3))
+    os.close(descriptor)
+    assert entry["event"] == "3 lines of the log were lost: nobody read it, or it could not be written"
+    assert entry["level"] == "warning"
 
 
 async def test_daemon_logs_each_session_and_no_secret(configure: Configure) -> None:

@@ -1,12 +1,16 @@
 """The daemon's settings: its own fields, the sources and their precedence, and what a user is told."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from supervisor.config import DEFAULT_SELECTORS, EngineChoice, InvalidSetting
+from supervisor.secret import HIDDEN, Secret
+from tests.web.front import open_front
 from web.settings import DaemonSettings, SettingsError, load_settings
 
 TOKEN = "correct-horse-battery"
@@ -202,7 +206,7 @@ def test_environment_text_becomes_what_each_setting_is(monkeypatch: pytest.Monke
     assert settings.engine is EngineChoice.FIREFOX
     assert settings.cors_origins == ("https://a.example", "https://b.example")
     assert settings.selectors == {**DEFAULT_SELECTORS, "logged_in": "#me"}
-    assert (settings.token, settings.redacted_proxy) == (TOKEN, "http://***@host:80")
+    assert (settings.token, settings.redacted_proxy) == (Secret(TOKEN), "http://***@host:80")
 
 
 def test_file_named_by_the_environment_is_read_unless_one_is_asked_for(
@@ -339,6 +343,79 @@ def test_environment_variables_that_are_no_settings_are_ignored(monkeypatch: pyt
     monkeypatch.setenv("GREENROOM_CONFIG", "")
     monkeypatch.setenv("CAMOUFOX_USER_DATA_DIR", "")
     assert load_settings() == DaemonSettings()
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"], ids=["empty", "space", "lines"])
+def test_variables_empty_or_blank_are_not_set(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    """Compose passes on what its own environment lacks as empty: that sets nothing, whatever the name."""
+    names = [f"GREENROOM_{field.name.upper()}" for field in attrs.fields(DaemonSettings)]
+    for name in (*names, "GREENROOM_CONFIG", "CAMOUFOX_USER_DATA_DIR", "GREENROOM_NO_SETTING"):
+        monkeypatch.setenv(name, blank)
+    assert load_settings() == DaemonSettings()
+
+
+def test_variable_that_is_empty_leaves_the_file_its_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not set hides nothing."""
+    config = write(tmp_path / "c.toml", '[greenroom]\nmax_sessions = 3\nproxy = "http://host:80"\n')
+    monkeypatch.setenv("GREENROOM_MAX_SESSIONS", "")
+    monkeypatch.setenv("GREENROOM_PROXY", "")
+    settings = load_settings(config)
+    assert (settings.max_sessions, settings.redacted_proxy) == (3, "http://host:80")
+
+
+def test_variables_of_a_service_are_ignored_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kubernetes tells every container where the service called greenroom, or greenroom-web, is."""
+    for name, value in {
+        "GREENROOM_SERVICE_HOST": "10.96.0.7",
+        "GREENROOM_SERVICE_PORT": "8700",
+        "GREENROOM_SERVICE_PORT_HTTP": "8700",
+        "GREENROOM_PORT": "tcp://10.96.0.7:8700",
+        "GREENROOM_PORT_8700_TCP": "tcp://10.96.0.7:8700",
+        "GREENROOM_PORT_8700_TCP_PROTO": "tcp",
+        "GREENROOM_PORT_8700_TCP_PORT": "8700",
+        "GREENROOM_PORT_8700_TCP_ADDR": "10.96.0.7",
+        "GREENROOM_WEB_SERVICE_HOST": "fd00::7",
+        "GREENROOM_WEB_PORT": "udp://[fd00::7]:8700",
+        "GREENROOM_WEB_PORT_53_UDP_ADDR": "fd00::7",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with caplog.at_level(logging.INFO):
+        assert load_settings() == DaemonSettings()
+    (line,) = caplog.messages
+    assert line.startswith("variables of a service that is called greenroom, ignored: GREENROOM_PORT, ")
+    assert line.count("GREENROOM_") == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("GREENROOM_PORT", "GREENROOM_BIND"),
+        ("GREENROOM_BINDD", "GREENROOM_BIND"),
+        ("GREENROOM_SERVICE_HOSTS", None),
+        ("GREENROOM_WARM_SESSION", "GREENROOM_WARM_SESSIONS"),
+    ],
+)
+def test_variable_misspelled_stays_an_error_beside_a_service(
+    monkeypatch: pytest.MonkeyPatch, name: str, near: str | None
+) -> None:
+    """Only what looks in every way like a service's is passed over."""
+    monkeypatch.setenv("GREENROOM_SERVICE_HOST", "10.96.0.7")
+    monkeypatch.setenv(name, "8700")
+    (problem,) = problems_of()
+    assert problem.startswith(f"{name} (in the environment) is not a setting")
+    assert near is None or problem.endswith(f"did you mean {near}?")
+
+
+async def test_token_is_compared_as_it_is_and_not_as_it_is_shown() -> None:
+    """What stands for a secret in a log opens nothing."""
+    async with open_front(token=TOKEN) as front:
+        for token, status in ((HIDDEN, 401), (repr(Secret(TOKEN)), 401), (TOKEN, 200)):
+            headers = {"Authorization": f"Bearer {token}"}
+            assert (await front.client.get("/tiktok/session", headers=headers)).status_code == status
 
 
 @pytest.mark.parametrize("text", ["", "[greenrom]\n", "greenroom = 3\n"])

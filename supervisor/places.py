@@ -1,0 +1,64 @@
+"""Where the supervisor keeps its clones when nobody has said where."""
+
+import contextlib
+import os
+import pwd
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class NoPlace(OSError):
+    """There is no directory to keep anything in; the text says why."""
+
+
+def default_clones_dir() -> Path:
+    """Return `greenroom/clones` in the user's cache directory or, without a home, a directory of its own.
+
+    The cache directory is XDG_CACHE_HOME, or `.cache` in HOME, or else in the home that the system knows;
+    one that is relative, or can't be written to, is passed over, and so is `/` as a home: containers under a
+    user that the image doesn't know have that. What is left then is `greenroom-UID` among the temporary
+    files, which is made here, so that nobody else can. Raises `NoPlace` where even that fails.
+    """
+    for cache in _caches():
+        if _is_writable(cache):
+            return cache / "greenroom" / "clones"
+    return _make_own_directory() / "clones"
+
+
+def _caches() -> Iterator[Path]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if cache.is_absolute():
+        yield cache
+    for home in _homes():
+        if home.is_absolute() and home != Path("/") and os.path.isdir(home):  # noqa: PTH112  # raises nothing
+            yield home / ".cache"
+
+
+def _homes() -> Iterator[Path]:
+    yield Path(os.environ.get("HOME", ""))
+    with contextlib.suppress(KeyError):  # a user that the system doesn't know
+        yield Path(pwd.getpwuid(os.getuid()).pw_dir)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Tell whether files can be made in a directory, which itself may still have to be made."""
+    for existing in (folder, *folder.parents):
+        if os.path.lexists(existing):
+            return os.access(existing / ".", os.W_OK | os.X_OK, effective_ids=True)
+    return False
+
+
+def _make_own_directory() -> Path:
+    """Make a directory that only this user can look into, under a name that is found again."""
+    try:
+        folder = Path(tempfile.gettempdir(), f"greenroom-{os.getuid()}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError as exc:
+        raise NoPlace(f"neither HOME nor the temporary files' directory can be written to: {exc}") from exc
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise NoPlace(f"HOME can't be written to, and {folder} is not this user's alone")
+    return folder

@@ -1,0 +1,124 @@
+"""Where clones go by default, in homes of every kind."""
+
+import os
+import pwd
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from supervisor.config import InvalidSetting, SupervisorConfig
+from supervisor.places import default_clones_dir
+
+HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
+
+
+@pytest.fixture(autouse=True)
+def _no_cache_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+
+def set_home(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
+    """Set HOME, or have none."""
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+
+
+def make_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run on as a user that the system doesn't know, as containers under an arbitrary uid do."""
+
+    def find_nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", find_nobody)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory for temporary files."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_home_and_cache_that_can_be_written_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual places, the cache directory that is set before the home's; neither is made yet."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_clones_dir() == tmp_path / ".cache/greenroom/clones"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a/b"))
+    assert default_clones_dir() == tmp_path / "a/b/greenroom/clones"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cache", ["", "cache", "./x", "~/.cache", " "])
+def test_cache_that_is_relative_or_empty_is_passed_over(
+    cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The standard has it that a relative XDG_CACHE_HOME is ignored."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    assert default_clones_dir() == tmp_path / ".cache/greenroom/clones"
+
+
+@pytest.mark.parametrize("home", [None, "", "/", "relative", "/nonexistent", "/dev/null"])
+def test_home_that_is_none_gives_way_to_the_one_that_the_system_knows(
+    home: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What HOME says counts only where it is a directory that can be written to."""
+    set_home(monkeypatch, home)
+    assert default_clones_dir() == HOME / ".cache/greenroom/clones"
+
+
+@pytest.mark.parametrize("home", [None, "", "/", "/nonexistent"])
+def test_user_without_any_home_keeps_clones_among_temporary_files(
+    home: str | None, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory of its own, under the same name each time: the next daemon finds what was left."""
+    set_home(monkeypatch, home)
+    make_unknown(monkeypatch)
+    own = temporary / f"greenroom-{os.getuid()}"
+    before = os.umask(0)
+    try:
+        assert default_clones_dir() == own / "clones"
+    finally:
+        os.umask(before)
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert SupervisorConfig().clones_dir == own / "clones"
+
+
+@pytest.mark.parametrize("kind", ["open to others", "a link", "a file"])
+def test_directory_that_others_may_look_into_is_refused(
+    kind: str, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made that name first, in a directory for all, must not get the cookies."""
+    monkeypatch.setenv("HOME", "/")
+    make_unknown(monkeypatch)
+    own = temporary / f"greenroom-{os.getuid()}"
+    if kind == "open to others":
+        own.mkdir()
+        own.chmod(0o755)
+    elif kind == "a link":
+        own.symlink_to(tmp_path)
+    else:
+        own.touch()
+    with pytest.raises(InvalidSetting) as caught:
+        SupervisorConfig()
+    assert str(caught.value) == (
+        "clones_dir is not set, must be set here, such as by GREENROOM_CLONES_DIR: HOME can't be written to, "
+        f"and {own} is not this user's alone"
+    )
+
+
+def test_nowhere_to_write_is_told_with_what_to_set(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a home and a place for temporary files, the setting has to be given; then all is well."""
+    monkeypatch.setenv("HOME", "/")
+    make_unknown(monkeypatch)
+    temporary.rmdir()
+    with pytest.raises(
+        InvalidSetting, match=r"clones_dir is not set, .* GREENROOM_CLONES_DIR: neither HOME nor"
+    ):
+        SupervisorConfig()
+    assert SupervisorConfig(clones_dir="/c").clones_dir == Path("/c")

@@ -1,0 +1,44 @@
+"""Signals to a command whose cleaning up does not end."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import trio
+from web.signals import open_stop_signals
+
+async def main():
+    with open_stop_signals() as signals:
+        with trio.CancelScope(shield=True):  # as a cleanup on a disk that hangs
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                print("ready", flush=True)
+                async for number in signals:
+                    print(number.name, flush=True)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name
+)
+def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -> None:
+    """Two are told; the third ends the process at once, with a word in the log, and as shells expect it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+            for _ in range(2):
+                process.send_signal(number)
+                assert process.stdout.readline() == f"{number.name}\n"
+            process.send_signal(number)
+            assert process.wait(20) == 128 + number
+            assert "ended without cleaning up" in process.stdout.read()
+        finally:
+            process.kill()

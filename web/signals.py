@@ -1,0 +1,71 @@
+"""The signals that ask a command to stop."""
+
+import contextlib
+import math
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+import structlog
+import trio
+
+from web.streams import say_last_words
+
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
+"""They mean nothing here, and would otherwise kill: a log rotation may send one to every daemon."""
+
+PATIENCE: Final = 3
+EXIT_SIGNALLED: Final = 128  # plus the signal's number, as shells have it
+
+_log = structlog.get_logger("greenroom.signals")
+
+
+@contextlib.contextmanager
+def open_stop_signals() -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
+    """Yield a channel of the signals that ask this process to stop, for the length of the block.
+
+    The third ends the process at once, whatever it is doing, without any cleaning up. SIGHUP stays ignored
+    where it was, as `nohup` has it. To be entered in a Trio task of the main thread.
+    """
+    token = trio.lowlevel.current_trio_token()
+    send, receive = trio.open_memory_channel[signal.Signals](math.inf)
+    count = 0
+
+    def heed(number: int, _frame: FrameType | None) -> None:
+        nonlocal count
+        if number in IGNORED:
+            return
+        count += 1
+        if count >= PATIENCE:
+            _give_up(number)
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(_pass_on, send, signal.Signals(number))
+
+    before = {number: signal.getsignal(number) for number in (*STOPPING, *IGNORED)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    with send, receive:
+        try:
+            for number in before:
+                signal.signal(number, heed)
+            yield receive
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _pass_on(send: trio.MemorySendChannel[signal.Signals], number: signal.Signals) -> None:
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the block has been left
+        send.send_nowait(number)
+
+
+def _give_up(number: int) -> None:
+    _log.warning(
+        "ended without cleaning up: the next daemon on the same clones_dir will",
+        signal=signal.Signals(number).name,
+    )
+    say_last_words()
+    os._exit(EXIT_SIGNALLED + number)

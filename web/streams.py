@@ -1,0 +1,164 @@
+"""Standard output and error that never make the daemon wait, whatever becomes of whoever reads them."""
+
+import atexit
+import io
+import os
+import queue
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+MAX_PENDING_BYTES: Final = 1 << 20
+LAST_WORDS_S: Final = 2.0
+
+
+class PatientStream(io.TextIOBase):
+    """A text stream onto a descriptor, which a thread of its own writes: `write` returns at once.
+
+    What finds more than `max_pending` bytes still unwritten, or can't be written at all (nobody reads any
+    more, the disk is full, the descriptor is closed), is dropped and counted, one for each call of `write`.
+    `describe_loss` makes the line that tells their number where they are missing, or as soon as writing works
+    again; without it they are dropped silently.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        describe_loss: Callable[[int], str] | None = None,
+        max_pending: int = MAX_PENDING_BYTES,
+    ) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self.describe_loss = describe_loss
+        self._max_pending = max_pending
+        # Bytes to write and how many dropped texts they tell of, or an event to set on reaching it. Whoever
+        # writes may be interrupted by a signal handler or the garbage collector, which write too: both the
+        # queue and the lock can be entered again.
+        self._queue: queue.SimpleQueue[tuple[bytes, int] | threading.Event] = queue.SimpleQueue()
+        self._lock = threading.RLock()
+        self._accepted_bytes = 0
+        self._handled_bytes = 0
+        self._dropped = 0
+        self._is_torn = False  # only a part of the last text was written
+        threading.Thread(target=self._run, name=f"writer of {descriptor}", daemon=True).start()
+
+    def write(self, text: str, /) -> int:
+        """Take `text`, to be written soon."""
+        data = text.encode(errors="backslashreplace")
+        with self._lock:
+            pending = self._accepted_bytes - self._handled_bytes
+            # Once something was dropped, half must be free again: else every other line would tell of a loss.
+            allowed = self._max_pending // 2 if self._dropped else self._max_pending
+            if pending and pending + len(data) > allowed:
+                self._dropped += 1
+            else:
+                self._tell_loss()
+                self._accept(data, 0)
+        return len(text)
+
+    def drain(self, within_s: float) -> bool:
+        """Wait until all that was taken is written or dropped, `within_s` at most; return whether it is."""
+        reached = threading.Event()
+        self._queue.put(reached)
+        return reached.wait(within_s)
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Tell whether a terminal shows what is written."""
+        try:
+            return os.isatty(self._descriptor)
+        except OSError:
+            return False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute
+        """Return the name of the encoding."""
+        return "utf-8"
+
+    def _tell_loss(self) -> None:
+        """Queue the line about what was dropped, if anything was. To be called with the lock held."""
+        lost, self._dropped = self._dropped, 0
+        if lost and self.describe_loss is not None:
+            self._accept(self.describe_loss(lost).encode(errors="backslashreplace"), lost)
+
+    def _accept(self, data: bytes, tells_of: int) -> None:
+        self._accepted_bytes += len(data)
+        self._queue.put((data, tells_of))
+
+    def _run(self) -> None:
+        is_written = True
+        while True:
+            item = self._queue.get()
+            if isinstance(item, threading.Event):
+                item.set()
+            else:
+                data, tells_of = item
+                is_written = self._write_all(data)
+                self._handled_bytes += len(data)
+                if not is_written:
+                    with self._lock:
+                        self._dropped += tells_of or 1
+            if is_written and self._queue.empty():
+                with self._lock:
+                    self._tell_loss()
+
+    def _write_all(self, data: bytes) -> bool:
+        rest = memoryview(b"\n" + data if self._is_torn else data)
+        whole = len(rest)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:  # somebody else has made our end of it non-blocking
+                with suppress(OSError):
+                    select.select([], [self._descriptor], [])
+            except OSError:
+                self._is_torn = self._is_torn or len(rest) < whole
+                return False
+        self._is_torn = False
+        return True
+
+
+def open_missing_streams() -> None:
+    """Put the null device where this process was started without standard input, output, or error.
+
+    Otherwise the next file or socket would get that number, and whatever is printed.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    # Python has none where there was no descriptor.
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # a descriptor, for good
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def be_patient() -> None:
+    """Make standard output and error patient for good; the process's end waits for them a moment only."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    sys.stdout, sys.stderr = PatientStream(1), PatientStream(2)
+    atexit.register(say_last_words)
+
+
+def say_last_words() -> None:
+    """Wait, for a moment at most, until what was printed and logged is written."""
+    deadline = time.monotonic() + LAST_WORDS_S
+    for stream in (sys.stderr, sys.stdout):
+        if isinstance(stream, PatientStream):
+            stream.drain(max(0.0, deadline - time.monotonic()))
