@@ -4,42 +4,29 @@ import math
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
-import trio
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from actors.errors import GreenroomError
-from actors.resources import collect_rarely, keep_one_arena
-from supervisor.config import EngineChoice
-from supervisor.world import open_hosts
-from web.daemon import serve as serve_daemon
-from web.demo import run_demo
-from web.doctor import Finding, Level, examine
-from web.install_browser import install_browser
-from web.leaks import DaemonUnreachable, show_leaks
-from web.login import log_in
-from web.logs import configure_logging
-from web.practice import open_practice_site
-from web.serving import BindFailed, sole_error_bare
-from web.settings import DaemonSettings, SettingsError, load_settings
-from web.verdict import show_verdicts
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Each command imports what it needs when it runs: all of it together takes half a second.
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_VERDICT_USAGE = 4  # 2 is a verdict there
 EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
 
+ENGINES = ("auto", "camoufox", "firefox")
+
 T = TypeVar("T")
 
 _engine = click.option(
     "--engine",
-    type=click.Choice([choice.value for choice in EngineChoice]),
+    type=click.Choice(ENGINES),
     help="The browser to launch; auto takes Camoufox, or Firefox where Camoufox is not installed.",
 )
 _config = click.option(
@@ -78,10 +65,17 @@ def main() -> None:
 @_verbose
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
+    from actors.resources import collect_rarely, keep_one_arena
+
     keep_one_arena()
     collect_rarely()
-    configure_logging(verbose=verbose)
+    _configure_logging(verbose=verbose)
     with _explaining():
+        import trio
+
+        from web.daemon import serve as serve_daemon
+        from web.settings import load_settings
+
         settings = load_settings(config_file, overrides)
         trio.run(serve_daemon, settings, click.echo)
 
@@ -95,6 +89,9 @@ def practice(bind: str) -> None:
 
     It runs until SIGTERM or Ctrl-C.
     """
+    import trio
+
+    from web.practice import open_practice_site
 
     async def run() -> None:
         async with open_practice_site(bind) as url:
@@ -117,8 +114,12 @@ def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: 
 
     Opens a visible browser on it until the login is seen.
     """
-    configure_logging(verbose=verbose)
+    _configure_logging(verbose=verbose)
     with _explaining():
+        from supervisor.world import open_hosts
+        from web.login import log_in
+        from web.settings import load_settings
+
         settings = load_settings(config_file, overrides)
 
         async def run() -> bool:
@@ -140,12 +141,14 @@ def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: o
 
     Exit code 1 if sessions can't run.
     """
-    configure_logging(verbose=verbose)
+    _configure_logging(verbose=verbose)
     with _explaining():
+        from web.doctor import show_examination
+        from web.settings import load_settings
+
         settings = load_settings(config_file, overrides)
-        findings = _run(_examine, settings, launch)
-    if any(finding.level is Level.FAIL for finding in findings):
-        sys.exit(EXIT_FAILED)
+        if not _run(show_examination, settings, _console(), launch):
+            sys.exit(EXIT_FAILED)
 
 
 @main.command()
@@ -156,9 +159,11 @@ def demo(engine: str | None, verbose: bool) -> None:
 
     Exit code 0 only if all of it held.
     """
-    configure_logging(verbose=verbose, quiet=not verbose)
+    _configure_logging(verbose=verbose, quiet=not verbose)
     with _explaining():
-        if not _run(run_demo, engine or EngineChoice.AUTO.value, Console()):
+        from web.demo import run_demo
+
+        if not _run(run_demo, engine or ENGINES[0], _console()):
             sys.exit(EXIT_FAILED)
 
 
@@ -171,8 +176,11 @@ def leaks(config_file: Path | None, url: str | None) -> None:
     Exit code 1 if anything that it owns belongs to no session.
     """
     with _explaining():
+        from web.leaks import show_leaks
+        from web.settings import load_settings
+
         settings = load_settings(config_file)
-        if not show_leaks(url or f"http://{settings.bind}", settings.token, Console()):
+        if not show_leaks(url or f"http://{settings.bind}", settings.token, _console()):
             sys.exit(EXIT_FAILED)
 
 
@@ -200,8 +208,10 @@ def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
     Exit code 0 if logged in, 1 if logged out, 2 if uncertain, 3 if there is no page to read, and 4 for wrong
     usage. Of several pages, the highest.
     """
+    from web.verdict import show_verdicts
+
     try:
-        code = show_verdicts(sources, Console(), _complain, as_json=as_json, show_viewer=show_viewer)
+        code = show_verdicts(sources, _console(), _complain, as_json=as_json, show_viewer=show_viewer)
     except KeyboardInterrupt:  # click's exit code for it would be a verdict
         _stop("stopped", EXIT_SIGNALLED + signal.SIGINT)
     sys.exit(code)
@@ -210,26 +220,22 @@ def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
 @main.command("install-browser")
 def install_browser_command() -> None:
     """Get a browser: Camoufox where possible, else Firefox."""
+    from web.install_browser import install_browser
+
     if not install_browser(say=click.echo):
         sys.exit(EXIT_FAILED)
 
 
-async def _examine(settings: DaemonSettings, launch: bool) -> list[Finding]:
-    """Examine this machine, with a sign of life meanwhile, and print what was found."""
-    console = Console()
-    findings = []
-    with console.status("Looking ...") as status:
-        async with aclosing(examine(settings, launch=launch)) as looking:
-            async for finding in looking:
-                findings.append(finding)
-                status.update(f"{finding.subject} done ...")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-    for finding in findings:
-        found = escape(finding.found) + (f"\n[bold]-> {escape(finding.mend)}[/]" if finding.mend else "")
-        table.add_row(f"[{styles[finding.level]}]{finding.level.value}[/]", finding.subject, found)
-    console.print(table)
-    return findings
+def _console() -> "Console":
+    from web.console import make_console
+
+    return make_console(sys.stdout)
+
+
+def _configure_logging(**how: bool) -> None:
+    from web.logs import configure_logging
+
+    configure_logging(**how)
 
 
 class _Signalled(Exception):
@@ -242,6 +248,9 @@ class _Signalled(Exception):
 
 def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
     """Run `command` to its end and return its result. SIGTERM and Ctrl-C cancel it: raises `_Signalled`."""
+    import trio
+
+    from web.serving import sole_error_bare
 
     async def run() -> T:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -265,6 +274,11 @@ async def _heed_signals(signals: AsyncIterator[int]) -> NoReturn:
 @contextmanager
 def _explaining() -> Iterator[None]:
     """Turn errors into one readable message on standard error, and an exit code."""
+    from actors.errors import GreenroomError
+    from web.leaks import DaemonUnreachable
+    from web.serving import BindFailed
+    from web.settings import SettingsError
+
     try:
         yield
     except SettingsError as exc:

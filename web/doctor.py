@@ -8,11 +8,15 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import attrs
 import psutil
 import trio
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from actors.browser import BrowserHosts, EngineName, bubblewrap_problem, find_engine
 from actors.errors import GreenroomError
@@ -42,6 +46,9 @@ class Level(enum.Enum):
     FAIL = "fails"
 
 
+_STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+
+
 @attrs.frozen
 class Finding:
     """One thing that was looked at, and the command or step that mends it where it needs mending."""
@@ -50,6 +57,25 @@ class Finding:
     level: Level
     found: str
     mend: str = ""
+
+
+async def show_examination(settings: DaemonSettings, console: Console, launch: bool) -> bool:
+    """Examine this machine, with a sign of life meanwhile, and print what was found.
+
+    Returns whether sessions can run: nothing fails.
+    """
+    findings = []
+    with console.status("Looking ...") as status:
+        async with aclosing(examine(settings, launch=launch)) as looking:
+            async for finding in looking:
+                findings.append(finding)
+                status.update(f"{finding.subject} done ...")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for finding in findings:
+        found = escape(finding.found) + (f"\n[bold]-> {escape(finding.mend)}[/]" if finding.mend else "")
+        table.add_row(f"[{_STYLES[finding.level]}]{finding.level.value}[/]", finding.subject, found)
+    console.print(table)
+    return all(finding.level is not Level.FAIL for finding in findings)
 
 
 async def examine(settings: DaemonSettings, *, launch: bool) -> AsyncGenerator[Finding, None]:
