@@ -74,9 +74,11 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
         import trio
 
         from web.daemon import serve as serve_daemon
+        from web.login import finish_interrupted_login
         from web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
+        finish_interrupted_login(settings.user_data_master_dir)
         trio.run(serve_daemon, settings, click.echo)
 
 
@@ -108,11 +110,25 @@ def practice(bind: str) -> None:
 @_engine
 @_config
 @click.option("--headless", is_flag=True, help="Show no window: for sites that log in by themselves.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    metavar="SECONDS",
+    type=click.IntRange(1, 86_400),
+    default=600,
+    show_default=True,
+    help="Give up when no login was seen for so long.",
+)
 @_verbose
-def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: object) -> None:
+def login(
+    config_file: Path | None, headless: bool, timeout_s: int, verbose: bool, **overrides: object
+) -> None:
     """Log the master profile in, by hand, in a browser.
 
-    Opens a visible browser on it until the login is seen.
+    Opens a visible browser on it until the login is seen, and reads the profile afterwards. Your own settings
+    in it stay as they are.
+
+    Exit code 1 if no login was saved.
     """
     _configure_logging(verbose=verbose)
     with _explaining():
@@ -124,7 +140,7 @@ def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: 
 
         async def run() -> bool:
             async with open_hosts(settings) as hosts:
-                return await log_in(settings, hosts, click.echo, headless=headless)
+                return await log_in(settings, hosts, click.echo, headless=headless, timeout_s=timeout_s)
 
         if not _run(run):
             sys.exit(EXIT_FAILED)
@@ -247,13 +263,13 @@ class _Signalled(Exception):
 
 
 def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
-    """Run `command` to its end and return its result. SIGTERM and Ctrl-C cancel it: raises `_Signalled`."""
+    """Run `command` to its end and return its result. A signal to stop cancels it: raises `_Signalled`."""
     import trio
 
     from web.serving import sole_error_bare
 
     async def run() -> T:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(*_stop_signals()) as signals:
             with sole_error_bare(layers=math.inf):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_heed_signals, signals)
@@ -262,6 +278,12 @@ def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
             return result
 
     return trio.run(run)
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """Return what asks a command to stop: SIGTERM, Ctrl-C, and a terminal that closes, unless under nohup."""
+    hears_hangup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hears_hangup else [])]
 
 
 async def _heed_signals(signals: AsyncIterator[int]) -> NoReturn:
