@@ -117,7 +117,7 @@ def killed_at(step: int) -> Iterator[None]:
 def cut_off(profile: Path, step: int) -> bool:
     """Visit `profile` and be killed at a step on the way in or out; tell whether there were so many."""
     try:
-        with killed_at(step), visiting(profile), killed_at(1000):
+        with killed_at(step), visiting(profile):
             automate(profile)
     except _Killed:
         return True

@@ -309,6 +309,34 @@ def test_login_stopped_by_a_signal_cleans_up_and_exits_as_a_shell_expects(
     with running(*args, last="Opening firefox on the master profile ...") as (process, _said):
         assert stop(process, number) == (128 + number, "greenroom: stopped\n")
     assert list(scratch.iterdir()) == []
+    assert not (tmp_path / "user_data").exists()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("command", ["doctor", "serve"])
+def test_login_that_is_killed_is_made_good_by_the_next_command(tmp_path: Path, command: str) -> None:
+    """SIGKILL leaves no time to put the user's settings back: whoever comes next does."""
+    profile = tmp_path / "user_data"
+    profile.mkdir()
+    own = {"user.js": b'user_pref("own.setting", "kept");\n', "prefs.js": b'user_pref("own.pref", 1);\n'}
+    for name, content in own.items():
+        (profile / name).write_bytes(content)
+    before = {name: content for name, content in snapshot(profile).items() if name in own}
+    with running("practice", *FREE, last="all its pages") as (_site, where):
+        args = ("login", "--headless", "--engine", "firefox", "--url", where["practice site"])
+        with running(*args, last="Waiting until the page shows a login.") as (process, _said):
+            process.kill()
+            process.wait()
+    assert (profile / "user.js").read_bytes() != own["user.js"]
+    if command == "serve":
+        with running("serve", *FREE, "--engine", "firefox", last="address") as (process, _said):
+            _code, err = stop(process, signal.SIGTERM, signal.SIGTERM)
+        assert "the master profile has its own settings back" in err
+    else:
+        assert "has its own settings back" in greenroom("doctor", "--no-launch").stdout
+    after = snapshot(profile)
+    assert {name: after[name] for name in own} == before
+    assert not [name for name in after if name.startswith(".greenroom")]
 
 
 # The demo's table.
