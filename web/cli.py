@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -151,9 +152,13 @@ def login(
 @_engine
 @_config
 @click.option("--launch/--no-launch", default=True, help="Launch the browser for real.  [default: launch]")
+@click.option("--json", "as_json", is_flag=True, help="One document of JSON: ok, and a list of findings.")
 @_verbose
-def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: object) -> None:
+def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool, **overrides: object) -> None:
     """Tell what is here, what would fail, and what mends it.
+
+    Looks at what `serve` would run with, on its directories, and launches a browser on a clone of the master
+    profile as a session does. The site is asked for one page, without cookies.
 
     Exit code 1 if sessions can't run.
     """
@@ -163,7 +168,8 @@ def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: o
         from web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
-        if not _run(show_examination, settings, _console(), launch):
+        show = partial(show_examination, settings, _console(), launch=launch, as_json=as_json)
+        if not _run(show):
             sys.exit(EXIT_FAILED)
 
 

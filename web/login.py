@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ import trio
 
 from actors.browser import BrowserHosts, ScraplingFetcherAdapter
 from actors.browser.words import plain_reason
-from actors.errors import BrowserLost, CloneFailed, EngineUnavailable, ProfileLocked, ProfileUnusable
-from actors.profile import is_locked, remove_clone
+from actors.errors import BrowserLost, EngineUnavailable, ProfileLocked, ProfileUnusable
+from actors.profile import is_locked
 from actors.profile.cookies import TOKENS, SavedLogin, read_login
 from actors.profile.copy import LOCK_NAMES
 from actors.profile.visit import recover, visiting
@@ -112,10 +113,10 @@ def _open_master(directory: Path) -> Iterator[_Master]:
 
 
 def _empty(path: Path) -> None:
-    with contextlib.suppress(OSError, CloneFailed):  # it is the outcome of the login that is to be told
+    with contextlib.suppress(OSError):  # it is the outcome of the login that is to be told
         if not is_locked(path):
             for entry in path.iterdir():
-                remove_clone(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def _remove(made: list[Path]) -> None:
