@@ -148,6 +148,7 @@ def login(
 
 
 @main.command()
+@_url
 @_user_data_dir
 @_engine
 @_config

@@ -1,6 +1,7 @@
 """The `greenroom` command as a program: what it prints, where, and its exit codes."""
 
 import importlib.metadata
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,7 @@ import pytest
 import trio
 
 from supervisor.config import EngineChoice
+from tests.actors.logins import keep_login
 from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
 from web.cli import ENGINES
 from web.demo import Report
@@ -28,8 +31,8 @@ FREE = ("--bind", "127.0.0.1:0")
 OPTIONS = {
     "serve": ["--bind", "--url", "--user-data-dir", "--engine", "--headless / --no-headless", "--config"],
     "practice": ["--bind"],
-    "login": ["--url", "--user-data-dir", "--engine", "--config", "--headless"],
-    "doctor": ["--user-data-dir", "--engine", "--config", "--launch / --no-launch"],
+    "login": ["--url", "--user-data-dir", "--engine", "--config", "--headless", "--timeout"],
+    "doctor": ["--url", "--user-data-dir", "--engine", "--config", "--launch / --no-launch", "--json"],
     "demo": ["--engine"],
     "install-browser": [],
     "leaks": ["--url", "--config"],
@@ -264,14 +267,22 @@ def test_doctor_with_a_missing_profile_exits_1_and_names_login() -> None:
 
 
 def test_doctor_with_all_there_exits_0(tmp_path: Path) -> None:
-    """Warnings are no failure."""
-    make_profile(tmp_path / "user_data")
-    done = greenroom("doctor", "--no-launch")
-    assert (done.returncode, done.stderr) == (0, "")
-    names = "python|engine|sandbox|master profile|clones|memory"
-    subjects = re.findall(rf"^(?:ok|warning) +({names}) ", done.stdout, re.MULTILINE)
-    assert subjects == names.split("|")
-    assert "fails" not in done.stdout
+    """Warnings are no failure; for other programs there is JSON."""
+    expires_at = datetime.now(UTC) + timedelta(days=30)
+    keep_login(make_profile(tmp_path / "user_data"), host="127.0.0.1", expires_at=expires_at)
+    with running("practice", *FREE, last="all its pages") as (_site, where):
+        args = ("doctor", "--no-launch", "--url", where["practice site"])
+        done = greenroom(*args, GREENROOM_BIND="127.0.0.1:0")
+        assert (done.returncode, done.stderr) == (0, "")
+        names = "python|engine|sandbox|master profile|clones|memory|pids|port|site"
+        subjects = re.findall(rf"^(?:ok|warning) +({names}) ", done.stdout, re.MULTILINE)
+        assert subjects == names.split("|")
+        assert "fails" not in done.stdout
+        as_json = json.loads(greenroom(*args, "--json", GREENROOM_BIND="127.0.0.1:0").stdout)
+    assert as_json["ok"] is True
+    assert [finding["found"] for finding in as_json["findings"] if finding["subject"] == "site"] == [
+        f"{where['practice site']} answers with HTTP 200"
+    ]
 
 
 # login.
