@@ -52,7 +52,11 @@ _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers 
 def main() -> None:
     """Logged-in TikTok browser sessions on call.
 
-    Every setting can also come from a TOML file (--config) or the environment (GREENROOM_MAX_SESSIONS=4).
+    To start: `install-browser` gets a browser, `login` logs your profile in, `doctor` tells what would fail,
+    `serve` runs the daemon. `demo` shows it all on a practice site.
+
+    Every setting can also come from a TOML file (--config, or GREENROOM_CONFIG) or from the environment
+    (GREENROOM_MAX_SESSIONS=4).
     """
 
 
@@ -65,7 +69,11 @@ def main() -> None:
 @_config
 @_verbose
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C."""
+    """Run the daemon until SIGTERM or Ctrl-C.
+
+    POST /tiktok/session on its address makes a session, GET /openapi.json describes the rest. Told to stop,
+    it gives live sessions `drain_grace` seconds; told twice, none.
+    """
     from actors.resources import collect_rarely, keep_one_arena
 
     keep_one_arena()
@@ -90,7 +98,8 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
 def practice(bind: str) -> None:
     """Serve the practice site, a stand-in for tiktok.com.
 
-    It runs until SIGTERM or Ctrl-C.
+    Its page /login?as=NAME logs in by itself: `greenroom login --headless --url` with that address makes a
+    profile to try things with. It runs until SIGTERM or Ctrl-C.
     """
     import trio
 
@@ -180,6 +189,9 @@ def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool,
 def demo(engine: str | None, verbose: bool) -> None:
     """Run the main job on the practice site, for real.
 
+    Logs a profile of its own in, serves sessions of it, and shows what was expected and what came. Yours is
+    not touched.
+
     Exit code 0 only if all of it held.
     """
     _configure_logging(verbose=verbose, quiet=not verbose)
@@ -242,7 +254,13 @@ def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
 
 @main.command("install-browser")
 def install_browser_command() -> None:
-    """Get a browser: Camoufox where possible, else Firefox."""
+    """Get a browser: Camoufox where possible, else Firefox.
+
+    As root, and with apt-get, it also installs what is missing: Firefox, bubblewrap, libraries. Otherwise it
+    says what to install.
+
+    Exit code 1 if there is no browser that can start.
+    """
     from web.install_browser import install_browser
 
     if not install_browser(say=click.echo):
