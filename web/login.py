@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import attrs
 import structlog
 import trio
 
 from actors.browser import BrowserHosts, ScraplingFetcherAdapter
 from actors.browser.words import plain_reason
 from actors.errors import BrowserLost, EngineUnavailable, ProfileLocked, ProfileUnusable
-from actors.profile import is_locked
+from actors.profile import ProfileCloner, is_locked
 from actors.profile.cookies import TOKENS, SavedLogin, read_login
 from actors.profile.copy import LOCK_NAMES
 from actors.profile.visit import recover, visiting
@@ -63,34 +62,27 @@ async def log_in(
     False when the window was closed before or `timeout_s` has passed, and when the login ended with the
     browser. A profile that was not there before stays only if it has a login.
 
-    Raises `ProfileLocked` when the profile is in use, `ProfileUnusable` when its directory can't be made or
-    read, `EngineUnavailable`, also where there is no display for a window, or `UpstreamUnreachable`.
+    Raises `ProfileLocked` when the profile is in use, `ProfileUnusable` when its directory can't be made, or
+    read as sessions do, `EngineUnavailable`, also where no display can show a window, `UpstreamUnreachable`.
     """
     if not headless and (problem := await trio.to_thread.run_sync(display_problem)):
         raise EngineUnavailable(problem, detail=_NO_DISPLAY_HINT)
     host = urlsplit(config.tiktok_url).hostname or ""
-    with _open_master(config.user_data_master_dir) as master:
-        before = _read_login_before(master, host)
-        with visiting(master.path), sole_error_bare(layers=1):  # the host's nursery
-            was_seen = await _run_browser(config, browsers, say, master.path, headless, timeout_s)
-        saved = read_login(master.path, host)
-        master.is_kept = saved.holds_at(datetime.now(UTC))
-        return _conclude(was_seen, before, saved, say)
-
-
-@attrs.define(eq=False)
-class _Master:
-    """The master profile's directory, and whether it is to stay if nothing was in it before."""
-
-    path: Path
-    has_content: bool
-    is_kept: bool = False
+    with _open_master(config, host) as master:
+        before = _read_login(master, host)
+        with visiting(master), sole_error_bare(layers=1):  # the host's nursery
+            was_seen = await _run_browser(config, browsers, say, master, headless, timeout_s)
+        return _conclude(was_seen, before, read_login(master, host), say)
 
 
 @contextlib.contextmanager
-def _open_master(directory: Path) -> Iterator[_Master]:
-    """Make what is missing of the profile's directory; remove that again where nothing came of it."""
-    path = Path(os.path.realpath(directory))
+def _open_master(config: SupervisorConfig, host: str) -> Iterator[Path]:
+    """Make what is missing of the profile's directory; remove that again if no login at `host` is in it then.
+
+    An empty directory is emptied again. What sessions could not use is refused as they would refuse it.
+    """
+    path = Path(os.path.realpath(config.user_data_master_dir))
+    cloner = ProfileCloner(master=path, clones_dir=config.clones_dir)
     made: list[Path] = []
     try:
         if is_locked(path):
@@ -99,15 +91,17 @@ def _open_master(directory: Path) -> Iterator[_Master]:
             if not folder.exists():
                 folder.mkdir(mode=0o700)
                 made.append(folder)
-        has_content = any(entry.name not in LOCK_NAMES for entry in path.iterdir())
+        had_content = any(entry.name not in LOCK_NAMES for entry in path.iterdir())
     except OSError as exc:
         _remove(made)
         raise ProfileUnusable("The master profile can't be opened", detail=str(exc)) from exc
-    master = _Master(path, has_content)
+    if had_content:
+        cloner.look_at_version()
     try:
-        yield master
+        yield path
     finally:
-        if not (master.is_kept or has_content):
+        saved = _read_login(path, host)
+        if not (had_content or (saved and saved.holds_at(datetime.now(UTC)))):
             _empty(path)
             _remove(made)
 
@@ -125,11 +119,9 @@ def _remove(made: list[Path]) -> None:
             folder.rmdir()
 
 
-def _read_login_before(master: _Master, host: str) -> SavedLogin | None:
-    if not master.has_content:
-        return None
+def _read_login(master: Path, host: str) -> SavedLogin | None:
     try:
-        return read_login(master.path, host)
+        return read_login(master, host)
     except ProfileUnusable:  # the browser starts a new file where it can't read the old one
         return None
 

@@ -28,6 +28,7 @@ AUTOMATION = {
     "WebDriverBiDiServer.json",
     "MarionetteActivePort",
 }
+HOST = "127.0.0.1"
 NOWHERE = "http://127.0.0.1:9/"  # never asked for where this stands
 
 
@@ -69,7 +70,7 @@ async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path
     in_30_days = datetime.now(UTC) + timedelta(days=30)
     assert saved.startswith(f"Saved: sessionid, until {in_30_days:%Y-%m-%d} ")
     master = tmp_path / "master"
-    assert read_login(master, "127.0.0.1").names == ("sessionid",)
+    assert read_login(master, HOST).names == ("sessionid",)
     assert master.stat().st_mode & 0o777 == 0o700
     assert AUTOMATION.isdisjoint(names_in(master))
     assert own_processes() == []
@@ -93,7 +94,7 @@ async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> No
     after = snapshot(master)
     assert {name: after[name] for name in own} == before
     assert (AUTOMATION - own.keys()).isdisjoint(after)
-    assert read_login(master, "127.0.0.1").names == ("sessionid",)
+    assert read_login(master, HOST).names == ("sessionid",)
 
 
 @pytest.mark.browser
@@ -107,6 +108,23 @@ async def test_login_that_ends_with_the_browser_is_told_and_nothing_is_left(
     assert not await log_in(settings, await launchers(settings), said.append, headless=True)
     assert said[-1].startswith("Nothing was saved: with the browser, all of sessionid, sessionid_ss, sid_tt")
     assert names_in(tmp_path) == set()
+
+
+@pytest.mark.browser
+async def test_login_that_is_cancelled_once_it_is_there_is_kept(tmp_path: Path, site: str) -> None:
+    """Ctrl-C a moment too late, or too early, does not throw a login away; the settings are as they were."""
+    settings = settings_for(tmp_path, f"{site}/login?as=maker")
+    browsers = await launchers(settings)
+    with trio.CancelScope() as scope:
+
+        def say(line: str) -> None:
+            if line.startswith("Logged in."):
+                scope.cancel()
+
+        await log_in(settings, browsers, say, headless=True)
+    assert scope.cancelled_caught
+    assert read_login(settings.user_data_master_dir, HOST).names == ("sessionid",)
+    assert AUTOMATION.isdisjoint(names_in(settings.user_data_master_dir))
 
 
 @pytest.mark.browser
@@ -198,7 +216,7 @@ async def test_profile_that_can_not_be_opened_is_told_as_such(tmp_path: Path, ki
     else:
         master.mkdir()
         (master / ".parentlock").symlink_to(".parentlock")
-    with pytest.raises(ProfileUnusable, match=r"^The master profile can't be opened$") as caught:
+    with pytest.raises(ProfileUnusable, match=r"^The master profile can't be (opened|read)") as caught:
         await log_in(settings, await launchers(settings), _ignore, headless=True)
     assert str(tmp_path) in (caught.value.detail or "")
 
