@@ -17,12 +17,12 @@ from web.checks.machine import (
     check_display,
     check_engine,
     check_python,
-    check_room,
     check_sandbox,
     check_user,
 )
 from web.checks.network import check_network, check_port
 from web.checks.places import check_clones, check_master
+from web.checks.room import check_room
 from web.settings import DaemonSettings
 
 _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}

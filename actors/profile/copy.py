@@ -21,16 +21,13 @@ LOCK_NAMES = frozenset({"lock", ".parentlock", "parent.lock"})
 
 # What a clone does without, at the profile's top level: marks of whoever has the master open, and what takes
 # time to copy and gives nothing back. `startupCache` is no such thing: with it a launch takes 1 s less.
-NOT_CLONED = (
-    LOCK_NAMES
-    | KEPT_NAMES
-    | {
-        "cache2",  # the HTTP cache: large, and refilled on demand
-        "minidumps",  # crash dumps, like the next two: what was in memory, and of no use to a session
-        "crashes",
-        "Crash Reports",
-    }
-)
+NOT_CLONED = LOCK_NAMES | {
+    *KEPT_NAMES,  # what a login has set aside
+    "cache2",  # the HTTP cache: large, and refilled on demand
+    "minidumps",  # crash dumps, like the next two: what was in memory, and of no use to a session
+    "crashes",
+    "Crash Reports",
+}
 
 # Cancellation is looked for between chunks. 1 MiB takes under 1 ms in memory and 50 ms on a disk that writes
 # 20 MB/s; larger chunks were measured to be no faster.

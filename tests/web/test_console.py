@@ -43,6 +43,10 @@ def test_environment_for_terminals_changes_nothing_in_a_pipe(
     """What CI systems set to be shown colours puts none into files, nor does a terminal's width count."""
     monkeypatch.setenv(name, "20")
     assert piped(table_of(("ok", LONG))) == f"ok  {LONG}\n"
+    out = io.StringIO()
+    with make_console(out).status("a sign of life"):
+        pass
+    assert out.getvalue() == ""
 
 
 def test_spaces_at_the_end_are_left_out_however_a_line_is_printed() -> None:

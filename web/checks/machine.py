@@ -1,17 +1,12 @@
 """What the machine has: the interpreter, a user, a browser, a sandbox, a display, room for a session."""
 
-import contextlib
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
-
-import attrs
 
 from actors.browser import EngineName, bubblewrap_problem, find_engine
 from actors.errors import GreenroomError
-from actors.resources import Needs, disk_usage, shortage
 from supervisor.config import SandboxChoice
 from web.checks.finding import INSTALL, Finding, Level
 from web.display import display_problem
@@ -25,7 +20,6 @@ _RESOURCES = {
     "file_descriptors": ("descriptors", "raise the limit: ulimit -n 4096, or a service's LimitNOFILE="),
     "pids": ("pids", "raise the limit: ulimit -u, a container's pids.max, or a service's TasksMax="),
 }
-_NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
 
 
 def check_python(_settings: DaemonSettings) -> Finding:
@@ -79,30 +73,3 @@ def check_display(settings: DaemonSettings) -> Finding | None:
             "display", Level.FAIL, problem, "set headless to true, or DISPLAY to a display that runs"
         )
     return Finding("display", Level.OK, "answers")
-
-
-def check_room(settings: DaemonSettings) -> Iterator[Finding]:
-    """Ask what the daemon asks before each session, of each resource by itself."""
-    needs = Needs()
-    with contextlib.suppress(OSError):  # which the master profile's own check tells
-        needs = attrs.evolve(needs, disk_bytes=needs.disk_bytes + disk_usage(settings.user_data_master_dir))
-    steps = {
-        "disk_bytes": ("disk space", "free some disk space, or set clones_dir to another disk"),
-        "inodes": ("inodes", "remove files on that disk, or set clones_dir to another disk"),
-        "memory_bytes": ("memory", "end other programs, or raise the container's memory limit"),
-        "file_descriptors": (
-            "descriptors",
-            "raise the limit: ulimit -n 4096, or LimitNOFILE= in the service",
-        ),
-        "pids": (
-            "pids",
-            "raise the limit: ulimit -u, pids.max of the container, or TasksMax= in the service",
-        ),
-    }
-    for name, (subject, mend) in steps.items():
-        alone = attrs.evolve(_NOTHING, **{name: getattr(needs, name)})
-        lacking = shortage(settings.clones_dir, alone)
-        if lacking:
-            yield Finding(subject, Level.FAIL, lacking, mend)
-        else:
-            yield Finding(subject, Level.OK, "enough for one more session")

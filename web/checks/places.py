@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from actors.profile.cookies import read_login
 from actors.profile.lock import LOCK_FILE
 from actors.profile.visit import recover
 from web.checks.finding import Finding, Level
+from web.checks.room import check_disk
 from web.login import describe_login
 from web.settings import DaemonSettings
 
@@ -71,8 +73,15 @@ def _look_at_login(settings: DaemonSettings) -> Finding:
     return Finding(_MASTER, Level.OK, f"{master}, with a login at {host}: {describe_login(saved)}")
 
 
-def check_clones(settings: DaemonSettings) -> Finding:
-    """Look whether clones can be made where they are to be; leaves nothing there."""
+def check_clones(settings: DaemonSettings) -> Iterator[Finding]:
+    """Look whether clones can be made where they are to be, and whether they fit; leaves nothing there."""
+    place = _check_place(settings)
+    yield place
+    if place.level is not Level.FAIL:
+        yield from check_disk(settings)
+
+
+def _check_place(settings: DaemonSettings) -> Finding:
     clones = settings.clones_dir
     folder = _first_existing(clones)
     if not folder.is_dir():
