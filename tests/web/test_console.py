@@ -3,6 +3,8 @@
 import io
 import os
 import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,27 @@ def test_spaces_at_the_end_are_left_out_however_a_line_is_printed() -> None:
     for piece in ("a  ", "b  ", "\n", "  c", "  \n"):
         console.print(piece, end="")
     assert out.getvalue() == "a  b\n  c\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "says"),
+    [("pipe", 141, ""), ("/dev/full", 74, "greenroom: Can't print: No space left on device\n")],
+)
+def test_output_that_nobody_takes_ends_the_command_with_a_code_that_is_no_verdict(
+    tmp_path: Path, output: str, code: int, says: str
+) -> None:
+    """A reader that has left, and a full disk: no traceback, and not the 1 that says logged out."""
+    page = tmp_path / "page.html"
+    page.write_text("<html>")
+    command = [str(Path(sys.executable).with_name("greenroom")), "verdict", str(page)]
+    if output == "pipe":
+        ours, theirs = os.pipe()
+        os.close(ours)
+    else:
+        theirs = os.open(output, os.O_WRONLY)
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (code, says)
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
