@@ -77,7 +77,6 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     from actors.resources import collect_rarely, keep_one_arena
 
     keep_one_arena()
-    collect_rarely()
     _configure_logging(verbose=verbose)
     with _explaining():
         import trio
@@ -86,6 +85,7 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
         from web.login import finish_interrupted_login
         from web.settings import load_settings
 
+        collect_rarely()
         settings = load_settings(config_file, overrides)
         finish_interrupted_login(settings.user_data_master_dir)
         trio.run(serve_daemon, settings, click.echo)
