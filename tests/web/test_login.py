@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import attrs
 import psutil
 import pytest
 import trio
@@ -209,7 +210,9 @@ async def test_browser_that_does_not_start_is_told_in_a_line_and_nothing_is_left
     firefox.write_text("#!/bin/sh\necho 'Error: no luck today' >&2\nexit 1\n")
     firefox.chmod(0o755)
     monkeypatch.setenv("PATH", str(firefox.parent))
-    settings = settings_for(tmp_path / "made", NOWHERE)
+    settings = attrs.evolve(
+        settings_for(tmp_path / "made", NOWHERE), sandbox="none"
+    )  # whose program is hidden
     with pytest.raises(EngineUnavailable, match=r"^The browser does not start$") as caught:
         await log_in(settings, await launchers(settings), _ignore, headless=True)
     assert caught.value.detail == "Error: no luck today"
