@@ -41,8 +41,9 @@ def visiting(profile: Path) -> Iterator[None]:
             raise ProfileLocked
         with _telling(profile):
             _put_back(profile)
-            _set_aside(profile)
         try:
+            with _telling(profile):
+                _set_aside(profile)
             yield
         finally:
             with _telling(profile):

@@ -159,6 +159,18 @@ def test_recovery_that_is_killed_too_is_made_good(tmp_path: Path, first: int) ->
         assert state(profile) == before, second
 
 
+def test_visit_that_can_not_begin_leaves_all_as_it_was(tmp_path: Path) -> None:
+    """A full disk, or here preferences that can't be copied: what was set aside by then is put back."""
+    profile = tmp_path / "profile"
+    make(profile, "user.js")
+    (profile / "prefs.js").symlink_to(tmp_path)
+    with pytest.raises(ProfileUnusable), visiting(profile):
+        raise AssertionError
+    assert (profile / "user.js").read_text() == "own user.js"
+    assert (profile / "prefs.js").readlink() == tmp_path
+    assert not [path for path in profile.iterdir() if path.name in KEPT_NAMES]
+
+
 def test_files_set_aside_are_not_cloned() -> None:
     """A session of a profile whose login was killed gets no copy of them."""
     assert KEPT_NAMES <= NOT_CLONED
