@@ -326,6 +326,18 @@ async def test_directories_without_permission_fail() -> None:
     assert found["clones"].found == f"{clones}: nothing can be made in {clones}: Permission denied"
 
 
+async def test_cookies_that_may_not_be_read_are_not_called_missing() -> None:
+    """A login is there, and another user's: logging in once more would not mend it."""
+    with unprivileged_directory() as folder:
+        cookies = make_master(folder / "master") / "cookies.sqlite"
+        cookies.chmod(0)
+        found = (await findings(folder, engine="firefox"))["master profile"]
+    assert found.level is Level.FAIL
+    assert "cookies can't be read" in found.found
+    assert found.mend.startswith("let this user (uid ")
+    assert found.mend.endswith(f") read {cookies}")
+
+
 async def test_place_that_keeps_no_files_is_not_called_full(tmp_path: Path) -> None:
     """Where nothing can be made, freeing disk space does not help."""
     found = await findings(tmp_path, clones_dir=Path("/proc/greenroom"))

@@ -64,7 +64,10 @@ def _look_at_login(settings: DaemonSettings) -> Finding:
     try:
         saved = read_login(master, host)
     except ProfileUnusable as exc:
-        return Finding(_MASTER, Level.WARN, f"{master}: {exc} ({exc.detail})", _LOGIN)
+        found = f"{master}: {exc} ({exc.detail})"
+        if isinstance(exc.__cause__, OSError):  # then it can't be cloned either
+            return Finding(_MASTER, Level.FAIL, found, _mend_profile(master, exc))
+        return Finding(_MASTER, Level.WARN, found, _LOGIN)
     if saved.expires_at is None:
         return Finding(_MASTER, Level.FAIL, f"{master} has no login at {host}", _LOGIN)
     if not saved.holds_at(datetime.now(UTC)):
