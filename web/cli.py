@@ -4,43 +4,31 @@ import math
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
-import trio
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from actors.errors import GreenroomError
-from actors.resources import collect_rarely, keep_one_arena
-from supervisor.config import EngineChoice
-from supervisor.world import open_hosts
-from web.daemon import serve as serve_daemon
-from web.demo import run_demo
-from web.doctor import Finding, Level, examine
-from web.install_browser import install_browser
-from web.leaks import DaemonUnreachable, show_leaks
-from web.login import log_in
-from web.logs import configure_logging, unframe
-from web.practice import open_practice_site
-from web.serving import BindFailed, sole_error_bare
-from web.settings import DaemonSettings, SettingsError, load_settings
-from web.signals import EXIT_SIGNALLED, open_stop_signals
 from web.streams import be_patient, open_missing_streams
-from web.verdict import show_verdicts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Each command imports what it needs when it runs: all of it together takes half a second.
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_VERDICT_USAGE = 4  # 2 is a verdict there
 
+ENGINES = ("auto", "camoufox", "firefox")
+
 T = TypeVar("T")
 
 _engine = click.option(
     "--engine",
-    type=click.Choice([choice.value for choice in EngineChoice]),
+    type=click.Choice(ENGINES),
     help="The browser to launch; auto takes Camoufox, or Firefox where Camoufox is not installed.",
 )
 _config = click.option(
@@ -65,6 +53,9 @@ _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers 
 def main() -> None:
     """Logged-in TikTok browser sessions on call.
 
+    To start: `install-browser` gets a browser, `login` logs your profile in, `doctor` tells what would fail,
+    `serve` runs the daemon. `demo` shows it all on a practice site.
+
     Every setting can also come from a TOML file (--config FILE, else the one that GREENROOM_CONFIG names) or
     the environment (GREENROOM_MAX_SESSIONS=4). An empty variable counts as not set.
     """
@@ -82,18 +73,28 @@ def main() -> None:
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     """Run the daemon until SIGTERM, SIGHUP or Ctrl-C.
 
-    It then takes no more sessions and lets the live ones go on for drain_grace seconds; a second signal ends
-    them at once, and a third ends the daemon itself, without cleaning up.
+    POST /tiktok/session on its address makes a session, GET /openapi.json describes the rest. Told to stop,
+    it takes no more sessions and lets the live ones go on for drain_grace seconds; a second signal ends them
+    at once, and a third ends the daemon itself, without cleaning up.
 
     Exit code 0 after such an end, 1 if it can't run here, 2 if a setting is not allowed, and 128 plus the
     signal's number after a third signal.
     """
+    from actors.resources import collect_rarely, keep_one_arena
+
     be_patient()
     keep_one_arena()
-    collect_rarely()
-    configure_logging(verbose=verbose)
+    _configure_logging(verbose=verbose)
     with _explaining():
+        import trio
+
+        from web.daemon import serve as serve_daemon
+        from web.login import finish_interrupted_login
+        from web.settings import load_settings
+
+        collect_rarely()
         settings = load_settings(config_file, overrides)
+        finish_interrupted_login(settings.user_data_master_dir)
         trio.run(serve_daemon, settings, click.echo)
 
 
@@ -104,8 +105,12 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
 def practice(bind: str) -> None:
     """Serve the practice site, a stand-in for tiktok.com.
 
-    It runs until SIGTERM or Ctrl-C.
+    Its page /login?as=NAME logs in by itself: `greenroom login --headless --url` with that address makes a
+    profile to try things with. It runs until SIGTERM or Ctrl-C.
     """
+    import trio
+
+    from web.practice import open_practice_site
 
     async def run() -> None:
         async with open_practice_site(bind) as url:
@@ -122,41 +127,67 @@ def practice(bind: str) -> None:
 @_engine
 @_config
 @click.option("--headless", is_flag=True, help="Show no window: for sites that log in by themselves.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    metavar="SECONDS",
+    type=click.IntRange(1, 86_400),
+    default=600,
+    show_default=True,
+    help="Give up when no login was seen for so long.",
+)
 @_verbose
-def login(config_file: Path | None, headless: bool, verbose: bool, **overrides: object) -> None:
+def login(
+    config_file: Path | None, headless: bool, timeout_s: int, verbose: bool, **overrides: object
+) -> None:
     """Log the master profile in, by hand, in a browser.
 
-    Opens a visible browser on it until the login is seen.
+    Opens a visible browser on it until the login is seen, and reads the profile afterwards. Your own settings
+    in it stay as they are.
+
+    Exit code 1 if no login was saved.
     """
-    configure_logging(verbose=verbose)
+    _configure_logging(verbose=verbose)
     with _explaining():
+        from supervisor.world import open_hosts
+        from web.login import log_in
+        from web.settings import load_settings
+
         settings = load_settings(config_file, overrides)
 
         async def run() -> bool:
             async with open_hosts(settings) as hosts:
-                return await log_in(settings, hosts, click.echo, headless=headless)
+                return await log_in(settings, hosts, click.echo, headless=headless, timeout_s=timeout_s)
 
         if not _run(run):
             sys.exit(EXIT_FAILED)
 
 
 @main.command()
+@_url
 @_user_data_dir
 @_engine
 @_config
 @click.option("--launch/--no-launch", default=True, help="Launch the browser for real.  [default: launch]")
+@click.option("--json", "as_json", is_flag=True, help="One document of JSON: ok, and a list of findings.")
 @_verbose
-def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: object) -> None:
+def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool, **overrides: object) -> None:
     """Tell what is here, what would fail, and what mends it.
+
+    Looks at what `serve` would run with, on its directories, and launches a browser on a clone of the master
+    profile as a session does. The site is asked for one page, without cookies.
 
     Exit code 1 if sessions can't run.
     """
-    configure_logging(verbose=verbose)
+    _configure_logging(verbose=verbose)
     with _explaining():
+        from web.doctor import show_examination
+        from web.settings import load_settings
+
         settings = load_settings(config_file, overrides)
-        findings = _run(_examine, settings, launch)
-    if any(finding.level is Level.FAIL for finding in findings):
-        sys.exit(EXIT_FAILED)
+        show = partial(show_examination, settings, _console(), launch=launch, as_json=as_json)
+        if not _run(show):
+            sys.exit(EXIT_FAILED)
 
 
 @main.command()
@@ -165,11 +196,16 @@ def doctor(config_file: Path | None, launch: bool, verbose: bool, **overrides: o
 def demo(engine: str | None, verbose: bool) -> None:
     """Run the main job on the practice site, for real.
 
+    Logs a profile of its own in, serves sessions of it, and shows what was expected and what came. Yours is
+    not touched.
+
     Exit code 0 only if all of it held.
     """
-    configure_logging(verbose=verbose, quiet=not verbose)
+    _configure_logging(verbose=verbose, quiet=not verbose)
     with _explaining():
-        if not _run(run_demo, engine or EngineChoice.AUTO.value, Console()):
+        from web.demo import run_demo
+
+        if not _run(run_demo, engine or ENGINES[0], _console()):
             sys.exit(EXIT_FAILED)
 
 
@@ -182,9 +218,12 @@ def leaks(config_file: Path | None, url: str | None) -> None:
     Exit code 1 if anything that it owns belongs to no session.
     """
     with _explaining():
+        from web.leaks import show_leaks
+        from web.settings import load_settings
+
         settings = load_settings(config_file)
         token = settings.token.reveal() if settings.token else None
-        if not show_leaks(url or f"http://{settings.bind}", token, Console()):
+        if not show_leaks(url or f"http://{settings.bind}", token, _console()):
             sys.exit(EXIT_FAILED)
 
 
@@ -212,36 +251,42 @@ def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
     Exit code 0 if logged in, 1 if logged out, 2 if uncertain, 3 if there is no page to read, and 4 for wrong
     usage. Of several pages, the highest.
     """
+    from web.verdict import show_verdicts
+
     try:
-        code = show_verdicts(sources, Console(), _complain, as_json=as_json, show_viewer=show_viewer)
+        code = show_verdicts(sources, _console(), _complain, as_json=as_json, show_viewer=show_viewer)
     except KeyboardInterrupt:  # click's exit code for it would be a verdict
+        from web.signals import EXIT_SIGNALLED
+
         _stop("stopped", EXIT_SIGNALLED + signal.SIGINT)
     sys.exit(code)
 
 
 @main.command("install-browser")
 def install_browser_command() -> None:
-    """Get a browser: Camoufox where possible, else Firefox."""
+    """Get a browser: Camoufox where possible, else Firefox.
+
+    As root, and with apt-get, it also installs what is missing: Firefox, bubblewrap, libraries. Otherwise it
+    says what to install.
+
+    Exit code 1 if there is no browser that can start.
+    """
+    from web.install_browser import install_browser
+
     if not install_browser(say=click.echo):
         sys.exit(EXIT_FAILED)
 
 
-async def _examine(settings: DaemonSettings, launch: bool) -> list[Finding]:
-    """Examine this machine, with a sign of life meanwhile, and print what was found."""
-    console = Console()
-    findings = []
-    with console.status("Looking ...") as status:
-        async with aclosing(examine(settings, launch=launch)) as looking:
-            async for finding in looking:
-                findings.append(finding)
-                status.update(f"{finding.subject} done ...")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-    for finding in findings:
-        found = escape(finding.found) + (f"\n[bold]-> {escape(finding.mend)}[/]" if finding.mend else "")
-        table.add_row(f"[{styles[finding.level]}]{finding.level.value}[/]", finding.subject, found)
-    console.print(table)
-    return findings
+def _console() -> "Console":
+    from web.console import make_console
+
+    return make_console(sys.stdout)
+
+
+def _configure_logging(**how: bool) -> None:
+    from web.logs import configure_logging
+
+    configure_logging(**how)
 
 
 class _Signalled(Exception):
@@ -254,6 +299,10 @@ class _Signalled(Exception):
 
 def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
     """Run `command` to its end and return its result. A signal to stop cancels it: raises `_Signalled`."""
+    import trio
+
+    from web.serving import sole_error_bare
+    from web.signals import open_stop_signals
 
     async def run() -> T:
         with open_stop_signals() as signals:
@@ -277,6 +326,11 @@ async def _heed_signals(signals: AsyncIterator[signal.Signals]) -> NoReturn:
 @contextmanager
 def _explaining() -> Iterator[None]:
     """Turn errors into one readable message on standard error, and an exit code."""
+    from actors.errors import GreenroomError
+    from web.leaks import DaemonUnreachable
+    from web.serving import BindFailed
+    from web.settings import SettingsError
+
     try:
         yield
     except SettingsError as exc:
@@ -285,6 +339,8 @@ def _explaining() -> Iterator[None]:
         detail = getattr(exc, "detail", None)
         _stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
     except _Signalled as exc:
+        from web.signals import EXIT_SIGNALLED
+
         _stop("stopped", EXIT_SIGNALLED + exc.number)
 
 
@@ -294,5 +350,7 @@ def _stop(message: str, code: int) -> NoReturn:
 
 
 def _complain(message: str) -> None:
+    from web.logs import unframe
+
     for line in unframe(message).splitlines():
         click.echo(f"greenroom: {line}", err=True)

@@ -121,7 +121,7 @@ def install_browser(machine: Machine | None = None, say: Callable[[str], None] |
         firefox = None if camoufox else _find_firefox(machine)
         lacking = _lacking_libraries(machine, camoufox)
 
-    by_hand = f"as root: apt-get install {' '.join(wanted)}"
+    by_hand = _by_hand(wanted, machine)
     if lacking:
         say(f"Camoufox can't start, libraries are missing: {', '.join(lacking)}. Install them, {by_hand}")
         return False
@@ -143,7 +143,10 @@ def _get_camoufox(machine: Machine, say: Callable[[str], None]) -> str | None:
         fetch = machine.run([sys.executable, "-m", "camoufox", "fetch"], show=True)
         sight = _look(machine)
         if sight.state is not Camoufox.INSTALLED:
-            say(f"Camoufox could not be fetched (exit code {fetch.code})")
+            say(
+                f"Camoufox could not be fetched (exit code {fetch.code}): see above why. "
+                "It comes from github.com; run this again to try again"
+            )
     elif sight.state is Camoufox.FOREIGN:
         say(
             f"{sight.detail} holds an older version's files, which fetching Camoufox would delete. "
@@ -222,6 +225,14 @@ def _apt_install(packages: Sequence[str], machine: Machine, say: Callable[[str],
         if update.code != 0:
             say(f"apt-get update failed: {_last_line(update.output)}")
         say(f"apt-get install failed: {_last_line(install.output)}")
+        say("Check the network, the proxy and the package sources that apt-get uses")
+
+
+def _by_hand(packages: Sequence[str], machine: Machine) -> str:
+    """Return what a person is to do to have Debian packages, or what another system has for them."""
+    if machine.find("apt-get") is None:
+        return f"with this system's package manager: what Debian calls {' and '.join(packages)}"
+    return f"as root: apt-get install {' '.join(packages)}"
 
 
 def _last_line(output: str) -> str:

@@ -16,12 +16,14 @@ import trio
 
 from actors.errors import ProfileUnusable
 from actors.profile.translate import reading_master, writing_clone
+from actors.profile.visit import KEPT_NAMES
 
 LOCK_NAMES = frozenset({"lock", ".parentlock", "parent.lock"})
 
 # What a clone does without, at the profile's top level: marks of whoever has the master open, and what takes
 # time to copy and gives nothing back. `startupCache` is no such thing: with it a launch takes 1 s less.
 NOT_CLONED = LOCK_NAMES | {
+    *KEPT_NAMES,  # what a login has set aside
     "cache2",  # the HTTP cache: large, and refilled on demand
     "minidumps",  # crash dumps, like the next two: what was in memory, and of no use to a session
     "crashes",

@@ -1,6 +1,7 @@
 """The `greenroom` command as a program: what it prints, where, and its exit codes."""
 
 import importlib.metadata
+import json
 import os
 import re
 import signal
@@ -10,13 +11,17 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import trio
 
+from supervisor.config import EngineChoice
+from tests.actors.logins import keep_login
 from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
+from web.cli import ENGINES
 from web.demo import Report
 
 GREENROOM = str(Path(sys.executable).with_name("greenroom"))
@@ -27,8 +32,8 @@ FREE = ("--bind", "127.0.0.1:0")
 OPTIONS = {
     "serve": ["--bind", "--url", "--user-data-dir", "--engine", "--headless / --no-headless", "--config"],
     "practice": ["--bind"],
-    "login": ["--url", "--user-data-dir", "--engine", "--config", "--headless"],
-    "doctor": ["--user-data-dir", "--engine", "--config", "--launch / --no-launch"],
+    "login": ["--url", "--user-data-dir", "--engine", "--config", "--headless", "--timeout"],
+    "doctor": ["--url", "--user-data-dir", "--engine", "--config", "--launch / --no-launch", "--json"],
     "demo": ["--engine"],
     "install-browser": [],
     "leaks": ["--url", "--config"],
@@ -155,6 +160,28 @@ def test_version_is_the_packages() -> None:
         0,
         f"greenroom, version {importlib.metadata.version('greenroom')}\n",
     )
+
+
+def test_verdict_starts_without_the_daemons_modules(tmp_path: Path) -> None:
+    """What takes half a second to import is imported by the commands that need it."""
+    page = tmp_path / "page.html"
+    page.write_text("<html>")
+    program = (
+        "import sys, web.cli\n"
+        "try: web.cli.main(['verdict', 'page.html'])\n"
+        "except SystemExit: pass\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("UNCERTAIN")
+    modules = set(done.stdout.split())
+    assert "actors.verdict" in modules
+    assert modules.isdisjoint({"trio", "quart", "hypercorn", "structlog", "supervisor", "playwright"})
+
+
+def test_engines_are_those_that_the_settings_know() -> None:
+    """The command line lists them without importing the settings."""
+    assert [choice.value for choice in EngineChoice] == list(ENGINES)
 
 
 # Settings that are not allowed.
@@ -333,24 +360,32 @@ def test_practice_serves_until_a_signal_ends_it_with_0(number: signal.Signals) -
 
 
 def test_doctor_with_a_missing_profile_exits_1_and_names_login() -> None:
-    """What fails is told with the command that mends it, on lines that fit a terminal."""
+    """What fails is told with the command that mends it, on whole lines."""
     done = greenroom("doctor", "--no-launch", "--user-data-dir", "[bold]none[/nope]")
     assert (done.returncode, done.stderr) == (1, "")
-    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    lines = done.stdout.splitlines()
+    assert lines == [line.rstrip() for line in lines]
     failing = lines.index("fails    master profile  [bold]none[/nope] does not exist")
     assert lines[failing + 1].split() == ["->", "greenroom", "login"]
-    assert max(map(len, lines)) <= 80
 
 
 def test_doctor_with_all_there_exits_0(tmp_path: Path) -> None:
-    """Warnings are no failure."""
-    make_profile(tmp_path / "user_data")
-    done = greenroom("doctor", "--no-launch")
-    assert (done.returncode, done.stderr) == (0, "")
-    names = "python|engine|sandbox|master profile|clones|memory"
-    subjects = re.findall(rf"^(?:ok|warning) +({names}) ", done.stdout, re.MULTILINE)
-    assert subjects == names.split("|")
-    assert "fails" not in done.stdout
+    """Warnings are no failure; for other programs there is JSON."""
+    expires_at = datetime.now(UTC) + timedelta(days=30)
+    keep_login(make_profile(tmp_path / "user_data"), host="127.0.0.1", expires_at=expires_at)
+    with running("practice", *FREE, last="all its pages") as (_site, where):
+        args = ("doctor", "--no-launch", "--url", where["practice site"])
+        done = greenroom(*args, GREENROOM_BIND="127.0.0.1:0")
+        assert (done.returncode, done.stderr) == (0, "")
+        names = "python|engine|sandbox|master profile|clones|memory|pids|port|site"
+        subjects = re.findall(rf"^(?:ok|warning) +({names}) ", done.stdout, re.MULTILINE)
+        assert subjects == names.split("|")
+        assert "fails" not in done.stdout
+        as_json = json.loads(greenroom(*args, "--json", GREENROOM_BIND="127.0.0.1:0").stdout)
+    assert as_json["ok"] is True
+    assert [finding["found"] for finding in as_json["findings"] if finding["subject"] == "site"] == [
+        f"{where['practice site']} answers with HTTP 200"
+    ]
 
 
 # login.
@@ -388,6 +423,34 @@ def test_login_stopped_by_a_signal_cleans_up_and_exits_as_a_shell_expects(
     with running(*args, last="Opening firefox on the master profile ...") as (process, _said):
         assert stop(process, number) == (128 + number, "greenroom: stopped\n")
     assert list(scratch.iterdir()) == []
+    assert not (tmp_path / "user_data").exists()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("command", ["doctor", "serve"])
+def test_login_that_is_killed_is_made_good_by_the_next_command(tmp_path: Path, command: str) -> None:
+    """SIGKILL leaves no time to put the user's settings back: whoever comes next does."""
+    profile = tmp_path / "user_data"
+    profile.mkdir()
+    own = {"user.js": b'user_pref("own.setting", "kept");\n', "prefs.js": b'user_pref("own.pref", 1);\n'}
+    for name, content in own.items():
+        (profile / name).write_bytes(content)
+    before = {name: content for name, content in snapshot(profile).items() if name in own}
+    with running("practice", *FREE, last="all its pages") as (_site, where):
+        args = ("login", "--headless", "--engine", "firefox", "--url", where["practice site"])
+        with running(*args, last="Waiting until the page shows a login.") as (process, _said):
+            process.kill()
+            process.wait()
+    assert (profile / "user.js").read_bytes() != own["user.js"]
+    if command == "serve":
+        with running("serve", *FREE, "--engine", "firefox", last="address") as (process, _said):
+            _code, err = stop(process, signal.SIGTERM, signal.SIGTERM)
+        assert "the master profile has its own settings back" in err
+    else:
+        assert "has its own settings back" in greenroom("doctor", "--no-launch").stdout
+    after = snapshot(profile)
+    assert {name: after[name] for name in own} == before
+    assert not [name for name in after if name.startswith(".greenroom")]
 
 
 # The demo's table.

@@ -1,15 +1,22 @@
 """The doctor's findings: how bad each is, and what it says to do, under conditions changed one at a time."""
 
+import errno
+import io
+import json
+import os
 from collections.abc import Iterator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
+import attrs
 import pytest
 import trio
 
-from actors.browser import bubblewrap_problem
+from actors.browser import bubblewrap_problem, own_processes
+from actors.resources import Needs, shortage
+from tests.actors.logins import keep_login
 from tests.actors.profile_trees import (
     locked_by_other_process,
     make_profile,
@@ -18,9 +25,29 @@ from tests.actors.profile_trees import (
 )
 from tests.web.front import PATIENCE_S, make_settings
 from web import doctor
-from web.doctor import Finding, Level, examine
+from web.checks import Finding, Level, launch, machine, room
+from web.console import make_console
+from web.doctor import examine, show_examination
+from web.practice import open_practice_site
 
 INSTALL = "greenroom install-browser"
+HOST = "127.0.0.1"
+SUBJECTS = (
+    "python",
+    "user",
+    "engine",
+    "sandbox",
+    "master profile",
+    "clones",
+    "disk space",
+    "inodes",
+    "memory",
+    "descriptors",
+    "pids",
+    "port",
+    "site",
+)
+NOWHERE = f"http://{HOST}:9/"  # which nobody serves
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +75,18 @@ def program(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
+def make_master(path: Path) -> Path:
+    """Make a profile with a login at the site that these tests are set to."""
+    return keep_login(make_profile(path), host=HOST, expires_at=datetime.now(UTC) + timedelta(days=30))
+
+
 async def findings(tmp_path: Path, *, launch: bool = False, **settings: Any) -> dict[str, Finding]:
     """Examine a machine whose master profile and clones are in `tmp_path`, and return what was found."""
     master = settings.setdefault("user_data_master_dir", tmp_path / "master")
     settings.setdefault("clones_dir", tmp_path / "clones")
+    settings.setdefault("tiktok_url", NOWHERE)
     if master == tmp_path / "master" and not master.exists():
-        make_profile(master)
+        make_master(master)
     async with aclosing(examine(make_settings(**settings), launch=launch)) as looking:
         found = [finding async for finding in looking]
     assert all(finding.mend for finding in found if finding.level is not Level.OK)
@@ -61,17 +94,48 @@ async def findings(tmp_path: Path, *, launch: bool = False, **settings: Any) -> 
 
 
 async def test_fine_machine_fails_in_nothing(tmp_path: Path, programs: Path) -> None:
-    """With a browser, a sandbox and a profile that has cookies, sessions can run."""
+    """With a browser, a sandbox, a profile that has a login and a site that answers, sessions can run."""
     program(programs / "firefox", "exit 0")
     program(programs / "bwrap", "exit 0")
-    found = await findings(tmp_path)
-    assert list(found) == ["python", "engine", "sandbox", "master profile", "clones", "memory"]
+    async with open_practice_site() as site:
+        found = await findings(tmp_path, tiktok_url=f"{site}/")
+    assert list(found) == [*SUBJECTS]
     assert Level.FAIL not in {finding.level for finding in found.values()}
     assert found["sandbox"] == Finding("sandbox", Level.OK, "bubblewrap")
-    assert found["master profile"].level is Level.OK
-    assert str(tmp_path / "master") in found["master profile"].found
     assert found["clones"].level is Level.OK
+    assert found["site"] == Finding("site", Level.OK, f"{site}/ answers with HTTP 200")
     assert not (tmp_path / "clones").exists()  # looking makes nothing
+
+
+def test_root_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gets out of a browser has what its user has."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert machine.check_user(make_settings()).level is Level.WARN
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert machine.check_user(make_settings()) == Finding("user", Level.OK, "uid 1000")
+
+
+def test_display_is_asked_only_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser that is not shown needs none; one that is fails without."""
+    monkeypatch.setenv("DISPLAY", ":59999")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert machine.check_display(make_settings()) is None
+    finding = machine.check_display(make_settings(headless=False))
+    assert finding is not None
+    assert (finding.level, finding.found) == (Level.FAIL, "The display does not answer: DISPLAY=:59999")
+
+
+async def test_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be looked at keeps nothing else from being looked at."""
+
+    def broken(_settings: object) -> Finding:
+        raise PermissionError(errno.EACCES, "Permission denied", "/somewhere")
+
+    monkeypatch.setattr(doctor, "CHECKS", (("broken", broken), ("python", machine.check_python)))
+    found = await findings(tmp_path)
+    assert found["broken"].level is Level.FAIL
+    assert "Permission denied" in found["broken"].found
+    assert found["python"].level is Level.OK
 
 
 # The engine.
@@ -144,12 +208,58 @@ async def test_missing_master_fails_and_names_login(tmp_path: Path) -> None:
     assert master.found == f"{tmp_path / 'none'} does not exist"
 
 
-async def test_master_without_cookies_fails_and_names_login(tmp_path: Path) -> None:
-    """A profile that was never logged in anywhere can't make a session."""
-    (make_profile(tmp_path / "master") / "cookies.sqlite").unlink()
+async def test_master_with_a_login_tells_until_when(tmp_path: Path) -> None:
+    """What a session will find there is told: which cookies, and how long they hold at most."""
+    expires_at = datetime(2099, 1, 2, 3, 4, tzinfo=UTC)
+    master = keep_login(make_profile(tmp_path / "master"), host=HOST, expires_at=expires_at)
+    found = (await findings(tmp_path))["master profile"]
+    assert found.level is Level.OK
+    assert found.found == f"{master}, with a login at {HOST}: sessionid, until 2099-01-02 03:04 UTC at most"
+
+
+@pytest.mark.parametrize("kind", ["no cookies", "a visitor's", "elsewhere", "expired", "unreadable"])
+async def test_master_without_a_login_names_login(tmp_path: Path, kind: str) -> None:
+    """Never logged in, logged in at another site, or too long ago: a session would be refused."""
+    profile, later = make_profile(tmp_path / "master"), datetime.now(UTC) + timedelta(days=30)
+    level, says = Level.FAIL, f"{profile} has no login at {HOST}"
+    if kind == "no cookies":
+        (profile / "cookies.sqlite").unlink()
+    elif kind == "a visitor's":
+        keep_login(profile, host=HOST, expires_at=later, name="ttwid")
+    elif kind == "elsewhere":
+        keep_login(profile, host=".example.com", expires_at=later)
+    elif kind == "expired":
+        keep_login(profile, host=HOST, expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+        says = f"{profile}: the login at {HOST} has expired, 2026-01-02 00:00 UTC"
+    else:  # what `make_profile` has is no database
+        level, says = Level.WARN, f"{profile}: The profile's cookies can't be read ("
+    master = (await findings(tmp_path))["master profile"]
+    assert (master.level, master.mend) == (level, "greenroom login")
+    assert master.found.startswith(says)
+
+
+async def test_empty_master_fails_and_names_login(tmp_path: Path) -> None:
+    """A directory without anything in it is not called missing."""
+    (tmp_path / "master").mkdir()
     master = (await findings(tmp_path))["master profile"]
     assert (master.level, master.mend) == (Level.FAIL, "greenroom login")
-    assert "no cookies" in master.found
+    assert master.found == f"{tmp_path / 'master'} is empty"
+
+
+async def test_interrupted_login_is_made_good_and_told(tmp_path: Path) -> None:
+    """The settings that a killed login has set aside are put back."""
+    master = make_master(tmp_path / "master")
+    away = master / ".greenroom-login"
+    away.mkdir()
+    (master / "prefs.js").replace(away / "prefs.js")
+    (away / "user.js").write_text("own")
+    (master / "user.js").write_text("automation")
+    found = (await findings(tmp_path))["master profile"]
+    assert found.level is Level.OK
+    assert found.found.endswith("a login was cut off here, and the profile has its own settings back")
+    assert (master / "user.js").read_text() == "own"
+    assert (master / "prefs.js").exists()
+    assert not away.exists()
 
 
 async def test_master_in_use_fails_and_is_left_alone(tmp_path: Path) -> None:
@@ -159,20 +269,21 @@ async def test_master_in_use_fails_and_is_left_alone(tmp_path: Path) -> None:
         before = snapshot(profile)
         master = (await findings(tmp_path))["master profile"]
         assert snapshot(profile) == before
-    assert (master.level, master.mend) == (Level.FAIL, "close that browser")
-    assert "is open in a browser" in master.found
+    assert (master.level, master.mend) == (Level.FAIL, "close the browser that has it open")
+    assert "is locked by another process" in master.found
 
 
-@pytest.mark.parametrize("kind", ["file", "loop", "dangling"])
-async def test_master_that_is_no_directory_fails(tmp_path: Path, kind: str) -> None:
-    """A file, a loop of symlinks and one to nowhere are no profiles."""
+@pytest.mark.parametrize(("kind", "why"), [("file", "Not a directory"), ("loop", "Too many levels")])
+async def test_master_that_is_no_directory_fails(tmp_path: Path, kind: str, why: str) -> None:
+    """A file and a loop of symlinks are no profiles, and each is called what it is."""
     path = tmp_path / "odd"
     if kind == "file":
         path.touch()
     else:
-        path.symlink_to(path if kind == "loop" else tmp_path / "nowhere")
+        path.symlink_to(path)
     master = (await findings(tmp_path, user_data_master_dir=path))["master profile"]
-    assert (master.level, master.found) == (Level.FAIL, f"{path} is not a readable directory")
+    assert master.level is Level.FAIL
+    assert master.found.startswith(f"{path}: The master profile can't be read: {why}")
     assert "--user-data-dir" in master.mend
 
 
@@ -183,7 +294,7 @@ async def test_lock_file_that_can_not_be_opened_fails(tmp_path: Path) -> None:
     lock.symlink_to(lock)
     master = (await findings(tmp_path))["master profile"]
     assert master.level is Level.FAIL
-    assert str(lock) in master.mend
+    assert master.mend == f"remove {lock} while no browser runs"
 
 
 # Where clones go, and memory.
@@ -199,63 +310,160 @@ async def test_file_where_clones_go_fails(tmp_path: Path) -> None:
 
 
 async def test_directories_without_permission_fail() -> None:
-    """A profile that may not be read, and a place for clones that may not be written to, are named."""
+    """What may not be read, or written to, is named, and is not called missing."""
     with unprivileged_directory() as folder:
-        master, clones = folder / "master", folder / "clones"
-        make_profile(master).chmod(0o300)
+        master, clones = folder / "hidden" / "master", folder / "clones"
+        make_master(master)
+        master.parent.chmod(0)
         clones.mkdir(mode=0o500)
-        found = await findings(folder, engine="firefox")
-        master.chmod(0o700)
+        found = await findings(folder, engine="firefox", user_data_master_dir=master)
+        master.parent.chmod(0o700)
     assert found["master profile"].level is Level.FAIL
-    assert found["master profile"].found == f"{master} is not a readable directory"
-    assert (found["clones"].level, found["clones"].mend) == (Level.FAIL, f"chmod u+wx {clones}")
-    assert found["clones"].found.endswith("not writable")
+    assert found["master profile"].found == f"{master}: The master profile can't be read: Permission denied"
+    assert found["master profile"].mend.startswith("let this user (uid ")
+    assert found["master profile"].mend.endswith(f") read {master}")
+    assert (found["clones"].level, found["clones"].mend) == (Level.FAIL, f"chmod u+rwx {clones}")
+    assert found["clones"].found == f"{clones}: nothing can be made in {clones}: Permission denied"
 
 
-async def test_little_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk on which no clone fits is found before a session finds it."""
-    free = psutil.disk_usage(str(tmp_path)).free
-    monkeypatch.setattr(doctor, "DISK_NEEDED", free * 2)
-    found = (await findings(tmp_path))["clones"]
+async def test_cookies_that_may_not_be_read_are_not_called_missing() -> None:
+    """A login is there, and another user's: logging in once more would not mend it."""
+    with unprivileged_directory() as folder:
+        cookies = make_master(folder / "master") / "cookies.sqlite"
+        cookies.chmod(0)
+        found = (await findings(folder, engine="firefox"))["master profile"]
     assert found.level is Level.FAIL
-    assert "GB free" in found.found
+    assert "cookies can't be read" in found.found
+    assert found.mend.startswith("let this user (uid ")
+    assert found.mend.endswith(f") read {cookies}")
 
 
-async def test_little_memory_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory that no browser fits in is found before the kernel finds it."""
-    monkeypatch.setattr(doctor, "MEMORY_NEEDED", psutil.virtual_memory().total * 2)
-    found = (await findings(tmp_path))["memory"]
-    assert found.level is Level.FAIL
-    assert "GB available" in found.found
+async def test_place_that_keeps_no_files_is_not_called_full(tmp_path: Path) -> None:
+    """Where nothing can be made, freeing disk space does not help."""
+    found = await findings(tmp_path, clones_dir=Path("/proc/greenroom"))
+    clones = found["clones"]
+    assert clones.level is Level.FAIL
+    assert clones.found.startswith("/proc/greenroom: nothing can be made in /proc: ")
+    assert clones.mend.startswith("set clones_dir")
+    assert "disk space" not in found
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o777, Level.WARN), (0o1777, Level.OK), (0o755, Level.OK)])
+async def test_place_that_others_can_write_to_is_warned_of(tmp_path: Path, mode: int, level: Level) -> None:
+    """Whoever can rename a session's directory can put another in its place."""
+    clones = tmp_path / "clones"
+    clones.mkdir()
+    clones.chmod(mode)
+    assert (await findings(tmp_path))["clones"].level is level
+    assert list(clones.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("need", "subject"),
+    [
+        ("disk_bytes", "disk space"),
+        ("inodes", "inodes"),
+        ("memory_bytes", "memory"),
+        ("file_descriptors", "descriptors"),
+        ("pids", "pids"),
+    ],
+)
+async def test_what_is_scarce_fails_in_the_daemons_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, need: str, subject: str
+) -> None:
+    """Asked is what a session is refused by, of each resource by itself."""
+    needs = attrs.evolve(Needs(), **{need: 1 << 60})
+    if shortage(tmp_path, needs) is None:
+        pytest.skip("nothing limits that here")
+    monkeypatch.setattr(room, "Needs", lambda: needs)
+    found = await findings(tmp_path)
+    assert found[subject].level is Level.FAIL
+    assert found[subject].found.startswith("There ")
+    others = [name for name in ("disk space", "inodes", "memory", "descriptors", "pids") if name != subject]
+    assert Level.FAIL not in {found[name].level for name in others}
 
 
 # Launching.
 
 
-async def test_browser_that_does_not_start_fails(tmp_path: Path, programs: Path) -> None:
-    """An engine that is there and ends at once is a finding with a way to more."""
-    program(programs / "firefox", "exit 1")
-    launch = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
-    assert (launch.level, launch.mend) == (Level.FAIL, f"{INSTALL}, or see --verbose")
-    assert launch.found.startswith("The browser does not start")
+async def test_browser_that_does_not_start_fails_with_its_own_words(tmp_path: Path, programs: Path) -> None:
+    """An engine that is there and ends at once: installing it once more mends nothing."""
+    program(programs / "firefox", "echo 'Error: no luck today' >&2; exit 1")
+    finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert finding.level is Level.FAIL
+    assert finding.found == "The browser does not start: Error: no luck today"
+    assert "--verbose" in finding.mend
+
+
+async def test_missing_library_is_to_be_installed(tmp_path: Path, programs: Path) -> None:
+    """That is the one failure of a launch that installing mends."""
+    program(programs / "firefox", "echo 'error while loading shared libraries: libgtk-3.so.0' >&2; exit 127")
+    finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert (finding.level, finding.mend) == (Level.FAIL, INSTALL)
+    assert "libgtk-3.so.0" in finding.found
 
 
 async def test_browser_that_hangs_fails_in_time(
     tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An engine that never answers is given up."""
-    monkeypatch.setattr(doctor, "LAUNCH_S", 0.5)
+    monkeypatch.setattr(launch, "LAUNCH_S", 0.5)
     program(programs / "firefox", "exec /bin/sleep 60")
     with trio.fail_after(PATIENCE_S):
-        launch = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
-    assert (launch.level, launch.found) == (Level.FAIL, "it took over 0.5 s")
+        finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert (finding.level, finding.found) == (Level.FAIL, "it took over 0.5 s")
+
+
+async def test_master_that_can_not_be_cloned_fails_as_at_a_session(tmp_path: Path, programs: Path) -> None:
+    """What only copying shows is found by the copy that a launch begins with."""
+    program(programs / "firefox", "exit 0")
+    os.mkfifo(make_master(tmp_path / "master") / "pipe")
+    found = await findings(tmp_path, launch=True, sandbox="none")
+    assert found["master profile"].level is Level.OK
+    assert found["launch"].level is Level.FAIL
+    assert found["launch"].found.startswith("The master profile contains a FIFO")
 
 
 @pytest.mark.browser
-async def test_browser_that_works_is_launched_for_real(tmp_path: Path) -> None:
-    """The installed browser loads a page and is judged, without the master profile."""
-    before = snapshot(make_profile(tmp_path / "master"))
-    launch = (await findings(tmp_path, launch=True, engine="firefox"))["launch"]
-    assert launch.level is Level.OK
-    assert launch.found.startswith("launched, loaded a page and judged it in ")
+@pytest.mark.parametrize("master", ["there", "missing"])
+async def test_browser_that_works_is_launched_in_the_daemons_directories(tmp_path: Path, master: str) -> None:
+    """On a clone, in `clones_dir`; the master profile stays as it is, and of the trial nothing is left."""
+    path = make_profile(tmp_path / "master")
+    (path / "cookies.sqlite").unlink()
+    before = snapshot(path)
+    if master == "missing":
+        path = tmp_path / "none"
+    finding = (await findings(tmp_path, launch=True, engine="firefox", user_data_master_dir=path))["launch"]
+    assert finding.level is Level.OK
+    assert finding.found.startswith("launched, loaded a page and looked at it in ")
     assert snapshot(tmp_path / "master") == before
+    assert names_in(tmp_path / "clones") == set()
+    assert own_processes() == []
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a directory."""
+    return {path.name for path in folder.iterdir()}
+
+
+# What is printed.
+
+
+async def test_json_is_one_document_with_every_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs get what people see: whether sessions can run, and each finding with its fields."""
+    found = [Finding("a", Level.OK, "fine"), Finding("b", Level.FAIL, "[bold]not", "do this")]
+    monkeypatch.setattr(doctor, "CHECKS", [("all", lambda _settings: iter(found))])
+    out = io.StringIO()
+    settings = make_settings(user_data_master_dir=tmp_path / "master")
+    assert not await show_examination(settings, make_console(out), launch=False, as_json=True)
+    assert json.loads(out.getvalue()) == {
+        "ok": False,
+        "findings": [
+            {"subject": "a", "level": "ok", "found": "fine", "mend": ""},
+            {"subject": "b", "level": "fails", "found": "[bold]not", "mend": "do this"},
+        ],
+    }
+    found.pop()
+    assert await show_examination(settings, make_console(io.StringIO()), launch=False)

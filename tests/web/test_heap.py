@@ -7,22 +7,24 @@ import trio
 from click.testing import CliRunner
 from trio.testing import MockClock
 
-from web import cli, daemon
+from actors import resources
+from web import cli, daemon, logs
 from web.settings import DaemonSettings
 
 
 def test_serve_keeps_one_arena_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is set before anything runs that could have threads."""
+    """It is set before anything runs that could have threads; garbage is seen to when all is imported."""
     done: list[str] = []
 
     async def serve(*_: object) -> None:
         done.append("serve")
 
-    monkeypatch.setattr(cli, "keep_one_arena", lambda: done.append("keep_one_arena"))
-    monkeypatch.setattr(cli, "configure_logging", lambda **_: done.append("logging"))
-    monkeypatch.setattr(cli, "serve_daemon", serve)
+    monkeypatch.setattr(resources, "keep_one_arena", lambda: done.append("keep_one_arena"))
+    monkeypatch.setattr(resources, "collect_rarely", lambda: done.append("collect_rarely"))
+    monkeypatch.setattr(logs, "configure_logging", lambda **_: done.append("logging"))
+    monkeypatch.setattr(daemon, "serve", serve)
     assert CliRunner().invoke(cli.main, ["serve"]).exit_code == 0
-    assert done == ["keep_one_arena", "logging", "serve"]
+    assert done == ["keep_one_arena", "logging", "collect_rarely", "serve"]
 
 
 async def test_daemon_gives_memory_back_every_minute(

@@ -1,0 +1,141 @@
+"""Is a login kept in this profile, and until when? Read from its cookies without writing or running anything.
+
+Firefox keeps cookies in SQLite with a write-ahead log, which a browser that was killed leaves behind: what
+it holds counts. To read a database with such a log SQLite itself would write to it, and it opens no path of
+over 512 bytes. So both files are read as they are and the log is applied in memory: no value of a cookie
+reaches a disk, a caller, or a text.
+"""
+
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from actors.errors import ProfileUnusable
+
+TOKENS: Final = ("sessionid", "sessionid_ss", "sid_tt")
+"""The cookies of which each is TikTok's proof of a login."""
+
+LOGIN_COOKIES: Final = (*TOKENS, "sid_guard", "uid_tt")
+"""All that belong to a login."""
+
+COOKIES_FILE: Final = "cookies.sqlite"
+
+# SQLite's file formats: https://sqlite.org/fileformat2.html and its section on the write-ahead log.
+_PAGE_SIZE_AT, _VERSIONS_AT, _ROLLBACK_VERSIONS = 16, slice(18, 20), b"\1\1"
+_HEADER_BYTES = 100
+_MAX_BYTES = 1 << 30  # Firefox keeps a few thousand cookies at most: some MB
+_LOG_HEADER = struct.Struct(">8x I 4x 8s 8x")  # page size, salt
+_FRAME_HEADER = struct.Struct(">I I 8s 8x")  # page number, pages after a commit or 0, salt
+# Firefox counted seconds until 2025, and milliseconds since; so many seconds are the year 5138.
+_SURELY_MILLISECONDS = 10**11
+_LAST_SECOND = 253_402_300_799  # of the year 9999
+
+
+@attrs.frozen(kw_only=True)
+class SavedLogin:
+    """The login that a profile keeps: the names of its cookies, and when the last proof among them expires.
+
+    Without a proof there is no login, and `expires_at` is None. It may lie in the past.
+    """
+
+    names: tuple[str, ...]
+    expires_at: datetime | None
+
+    def holds_at(self, moment: datetime) -> bool:
+        """Tell whether, as far as the profile knows, somebody is logged in then."""
+        return self.expires_at is not None and self.expires_at > moment
+
+
+def read_login(profile: Path, host: str) -> SavedLogin:
+    """Return what `profile` keeps of a login at `host`. Blocks.
+
+    Cookies that end with the browser are in no file, and of a container's none counts: sessions don't use
+    them. Raises `ProfileUnusable` when the cookies can't be read. No browser may have the profile open.
+    """
+    try:
+        database = _with_log(profile / COOKIES_FILE)
+        rows = [] if database is None else _rows(database)
+    except (OSError, ValueError, struct.error, sqlite3.Error, OverflowError) as exc:
+        raise ProfileUnusable("The profile's cookies can't be read", detail=str(exc)) from exc
+    expiries: dict[str, float] = {}
+    for name, domain, expiry in rows:
+        if is_sent_to(host, domain):
+            expiries[name] = max(_seconds(expiry), expiries.get(name, 0))
+    last = max((expiries[name] for name in TOKENS if name in expiries), default=None)
+    return SavedLogin(
+        names=tuple(name for name in LOGIN_COOKIES if name in expiries),
+        expires_at=None if last is None else datetime.fromtimestamp(last, UTC),
+    )
+
+
+def is_sent_to(host: str, domain: str) -> bool:
+    """Tell whether a cookie of `domain`, as Firefox stores it, is sent to `host`."""
+    host, domain = host.lower(), domain.lower()
+    return domain == host or (domain.startswith(".") and f".{host}".endswith(domain))
+
+
+def _rows(database: bytes) -> list[tuple[str, str, int]]:
+    places = ",".join("?" * len(LOGIN_COOKIES))
+    query = f"SELECT name, host, expiry FROM moz_cookies WHERE originAttributes = '' AND name IN ({places})"  # noqa: S608
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(database)
+        found = connection.execute(query, LOGIN_COOKIES).fetchall()
+    return [(str(name), str(domain), int(expiry)) for name, domain, expiry in found]
+
+
+def _seconds(expiry: int) -> float:
+    seconds = expiry / 1000 if expiry > _SURELY_MILLISECONDS else expiry
+    return min(max(seconds, 0), _LAST_SECOND)
+
+
+def _with_log(path: Path) -> bytes | None:
+    """Return the database as of its last commit, in the form that needs no log; None where there is none."""
+    try:
+        database = bytearray(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    if len(database) < _HEADER_BYTES:
+        return None  # made, and nothing written yet
+    (page_size,) = struct.unpack_from(">H", database, _PAGE_SIZE_AT)
+    page_size = 65536 if page_size == 1 else page_size
+    for number, page in _committed_pages(path, page_size):
+        end = number * page_size
+        if end > _MAX_BYTES:
+            raise ValueError(f"page {number} of {page_size} bytes")
+        database.extend(bytes(max(0, end - len(database))))
+        database[end - page_size : end] = page
+    database[_VERSIONS_AT] = _ROLLBACK_VERSIONS
+    return bytes(database)
+
+
+def _committed_pages(path: Path, page_size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the pages in the database's log, each with its number, up to the last commit.
+
+    Frames of an earlier use of the file have another salt. Their checksums, which only a loss of power
+    makes necessary, are not looked at: a database that is torn can't be read, or shows.
+    """
+    try:
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+    except FileNotFoundError:
+        return
+    if len(log) < _LOG_HEADER.size:
+        return
+    log_page_size, salt = _LOG_HEADER.unpack_from(log)
+    if log_page_size != page_size:
+        return
+    pending: list[tuple[int, bytes]] = []
+    step = _FRAME_HEADER.size + page_size
+    for start in range(_LOG_HEADER.size, len(log) - step + 1, step):
+        number, pages_if_commit, frame_salt = _FRAME_HEADER.unpack_from(log, start)
+        if frame_salt != salt or number == 0:
+            break
+        pending.append((number, log[start + _FRAME_HEADER.size : start + step]))
+        if pages_if_commit:
+            yield from pending
+            pending.clear()

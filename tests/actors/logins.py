@@ -1,0 +1,25 @@
+"""Profiles with a login, as Firefox keeps it."""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+_SCHEMA = (
+    "CREATE TABLE moz_cookies (id INTEGER PRIMARY KEY, originAttributes TEXT NOT NULL DEFAULT '', name TEXT, "
+    "value TEXT, host TEXT, path TEXT, expiry INTEGER)"
+)
+
+
+def keep_login(profile: Path, *, host: str, expires_at: datetime, name: str = "sessionid") -> Path:
+    """Put one cookie into the profile, in the place of all that it has, and return the profile."""
+    path = profile / "cookies.sqlite"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(_SCHEMA)
+        database.execute(
+            "INSERT INTO moz_cookies (name, value, host, path, expiry) VALUES (?, 'secret', ?, '/', ?)",
+            (name, host, int(expires_at.timestamp() * 1000)),
+        )
+        database.commit()
+    return profile

@@ -1,0 +1,95 @@
+"""A launch as the daemon does it: its sandbox, directories, ledger and engine, and a clone of its master."""
+
+import contextlib
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.browser.words import plain_reason
+from actors.errors import (
+    BrowserLost,
+    CloneFailed,
+    EngineUnavailable,
+    GreenroomError,
+    NotLoggedIn,
+    ProfileLocked,
+    ProfileUnusable,
+    ResourcesExhausted,
+)
+from actors.verdict import Method
+from supervisor.world import open_world
+from web.checks.finding import INSTALL, Finding, Level
+from web.serving import sole_error_bare
+from web.settings import DaemonSettings
+
+LAUNCH_S = 60.0
+
+_SEE_MORE = "greenroom doctor --verbose shows what the browser prints"
+_PAGE = "data:text/html;base64," + b64encode(b"<!doctype html><title>Doctor</title><p>.</p>").decode()
+_MENDS: dict[type[GreenroomError], str] = {
+    BrowserLost: _SEE_MORE,
+    CloneFailed: "see what is said of clones, or set clones_dir",
+    ProfileUnusable: "take that out of the master profile, or name another: --user-data-dir DIR",
+    ResourcesExhausted: "end other programs, or raise that limit",
+}
+
+
+async def check_launch(settings: DaemonSettings) -> Finding:
+    """Launch the browser on a clone of the master profile, show it a page and look at that.
+
+    Where the master is missing, empty or in use, which another check tells, the clone has nothing in it. No
+    site is asked for anything. Of it all, nothing is left.
+    """
+    started = time.monotonic()
+    with trio.move_on_after(LAUNCH_S):
+        try:
+            try:
+                await _try_out(settings)
+            except (NotLoggedIn, ProfileLocked):
+                with _without_master(settings) as bare:
+                    await _try_out(bare)
+        except GreenroomError as exc:
+            return _failure(exc)
+        took = time.monotonic() - started
+        found = f"launched, loaded a page and looked at it in {took:.1f} s"
+        if took > settings.session_creation_timeout:
+            mend = "raise session_creation_timeout, or end other programs"
+            late = f"{found}: a session has {settings.session_creation_timeout:g} s"
+            return Finding("launch", Level.FAIL, late, mend)
+        return Finding("launch", Level.OK, found)
+    return Finding("launch", Level.FAIL, f"it took over {LAUNCH_S:g} s", _SEE_MORE)
+
+
+@contextlib.contextmanager
+def _without_master(settings: DaemonSettings) -> Iterator[DaemonSettings]:
+    """Return the settings with a master profile that has nothing in it."""
+    with tempfile.TemporaryDirectory(prefix="greenroom-doctor-") as name:
+        Path(name, "prefs.js").touch()
+        yield attrs.evolve(settings, user_data_master_dir=Path(name))
+
+
+async def _try_out(settings: DaemonSettings) -> None:
+    with sole_error_bare(layers=2):  # the pool's nursery, and the host's
+        async with (
+            open_world(settings) as world,
+            world.profiles.open_clone("doctor") as clone,
+            world.browsers.open_browser("doctor") as browser,
+        ):
+            await browser.launch(clone.path, headless=settings.headless)
+            await browser.navigate(_PAGE)
+            await browser.inspect(Method.HTML, {})
+
+
+def _failure(error: GreenroomError) -> Finding:
+    reason = plain_reason(error.detail or "")
+    found = f"{error}: {reason}" if reason else str(error)
+    mend = next((mend for kind, mend in _MENDS.items() if isinstance(error, kind)), _SEE_MORE)
+    if isinstance(error, EngineUnavailable):
+        # A shared library that is missing is what installing brings.
+        mend = INSTALL if "shared librar" in found or "not installed" in found else _SEE_MORE
+    return Finding("launch", Level.FAIL, found[:300], mend)

@@ -1,0 +1,75 @@
+"""What the machine has: the interpreter, a user, a browser, a sandbox, a display, room for a session."""
+
+import os
+import platform
+import shutil
+import sys
+
+from actors.browser import EngineName, bubblewrap_problem, find_engine
+from actors.errors import GreenroomError
+from supervisor.config import SandboxChoice
+from web.checks.finding import INSTALL, Finding, Level
+from web.display import display_problem
+from web.settings import DaemonSettings
+
+# What a session needs, each with what to do where it is scarce.
+_RESOURCES = {
+    "disk_bytes": ("disk space", "free some disk space, or set clones_dir to another disk"),
+    "inodes": ("inodes", "remove files on that disk, or set clones_dir to another disk"),
+    "memory_bytes": ("memory", "end other programs, or raise the container's memory limit"),
+    "file_descriptors": ("descriptors", "raise the limit: ulimit -n 4096, or a service's LimitNOFILE="),
+    "pids": ("pids", "raise the limit: ulimit -u, a container's pids.max, or a service's TasksMax="),
+}
+
+
+def check_python(_settings: DaemonSettings) -> Finding:
+    """Tell which interpreter runs Greenroom."""
+    return Finding("python", Level.OK, f"{platform.python_version()} at {sys.executable}")
+
+
+def check_user(_settings: DaemonSettings) -> Finding:
+    """Warn of root: what gets out of a browser would have the machine."""
+    if os.geteuid() != 0:
+        return Finding("user", Level.OK, f"uid {os.geteuid()}")
+    found = "root: whatever breaks out of a browser has the whole machine"
+    return Finding("user", Level.WARN, found, "run Greenroom as a user of its own")
+
+
+def check_engine(settings: DaemonSettings) -> Finding:
+    """Look for the browser that sessions would launch."""
+    try:
+        engine = find_engine(settings.engine.value)
+    except GreenroomError as exc:
+        return Finding("engine", Level.FAIL, str(exc), INSTALL)
+    found = f"{engine.name.value} {engine.version} at {engine.executable}"
+    if engine.name is EngineName.FIREFOX:
+        why = (
+            "stock Firefox stands in for Camoufox: stealth is off, and while a browser runs, other users of "
+            "this machine can reach its debugging port on loopback"
+        )
+        return Finding("engine", Level.WARN, f"{found}; {why}", INSTALL)
+    return Finding("engine", Level.OK, found)
+
+
+def check_sandbox(settings: DaemonSettings) -> Finding:
+    """Look whether browsers get the sandbox that is set."""
+    if settings.sandbox is SandboxChoice.NONE:
+        return Finding("sandbox", Level.WARN, "none, as set", "set sandbox to auto")
+    problem = bubblewrap_problem()
+    if problem is None:
+        return Finding("sandbox", Level.OK, "bubblewrap")
+    level = Level.WARN if settings.sandbox is SandboxChoice.AUTO else Level.FAIL
+    installed = shutil.which("bwrap") is not None
+    mend = "allow user namespaces on this machine, or to this container" if installed else INSTALL
+    return Finding("sandbox", level, f"none: {problem}", mend)
+
+
+def check_display(settings: DaemonSettings) -> Finding | None:
+    """Look whether windows can be shown, if they are to be."""
+    if settings.headless:
+        return None
+    if problem := display_problem():
+        return Finding(
+            "display", Level.FAIL, problem, "set headless to true, or DISPLAY to a display that runs"
+        )
+    return Finding("display", Level.OK, "answers")

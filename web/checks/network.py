@@ -1,0 +1,141 @@
+"""What a session and its clients reach: the daemon's own address, the proxy, the site."""
+
+import errno
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import httpx
+
+from supervisor.world import parse_proxy
+from web.checks.finding import Finding, Level
+from web.serving import WILDCARDS
+from web.settings import DaemonSettings
+
+ANSWER_S = 10.0
+_CONNECT_S = 5.0
+
+
+def check_port(settings: DaemonSettings) -> Finding:
+    """Look whether the daemon could listen on its address."""
+    bind = settings.bind
+    host, port = settings.address
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(1)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE and _is_ours(host, port):
+            found = f"{bind}: a Greenroom daemon serves there already"
+            return Finding("port", Level.WARN, found, "use that one, or set bind to start another")
+        found = f"{bind} can't be listened on: {exc.strerror or exc}"
+        return Finding("port", Level.FAIL, found, "set bind to another address, or end what has this one")
+    return Finding("port", Level.OK, f"{bind} is free")
+
+
+def _is_ours(host: str, port: int) -> bool:
+    host = WILDCARDS.get(host, host)
+    address = f"[{host}]" if ":" in host else host
+    try:
+        answer = httpx.get(f"http://{address}:{port}/health", timeout=_CONNECT_S, trust_env=False)
+        return isinstance(answer.json(), dict) and "status" in answer.json()
+    except (httpx.HTTPError, json.JSONDecodeError, UnicodeDecodeError):
+        return False
+
+
+def check_network(settings: DaemonSettings) -> Iterator[Finding]:
+    """Look whether the proxy, if there is one, takes connections, and what the site answers to nobody."""
+    if settings.proxy is not None:
+        proxy = _check_proxy(settings)
+        yield proxy
+        if proxy.level is not Level.OK:
+            return
+    yield _check_site(settings)
+
+
+def _check_proxy(settings: DaemonSettings) -> Finding:
+    shown = settings.redacted_proxy
+    parts = urlsplit(_server(settings))
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), _CONNECT_S).close()
+    except (OSError, UnicodeError) as exc:
+        found = f"{shown} can't be reached: {_words(exc)}"
+        return Finding("proxy", Level.FAIL, found, "start the proxy, or correct the setting proxy")
+    return Finding("proxy", Level.OK, f"{shown} takes connections")
+
+
+def _check_site(settings: DaemonSettings) -> Finding:
+    url = settings.tiktok_url
+    through = "" if settings.proxy is None else " through the proxy"
+    if urlsplit(_server(settings)).scheme.startswith("socks"):
+        return Finding("site", Level.OK, f"{url} was not asked: only browsers use a SOCKS proxy")
+    try:
+        status = _ask(settings)
+    except httpx.ProxyError as exc:
+        found = f"{url} can't be reached: the proxy refuses: {_words(exc)}"
+        return Finding(
+            "site", Level.FAIL, found, "check the proxy's user and password, and what it lets through"
+        )
+    except (httpx.HTTPError, OSError, ValueError) as exc:
+        found = f"{url} can't be reached{through}: {_words(exc)}"
+        return Finding(
+            "site", Level.FAIL, found, "check this machine's network and DNS, or the setting tiktok_url"
+        )
+    found = f"{url} answers{through} with HTTP {status}"
+    if status >= 500:
+        return Finding("site", Level.FAIL, found, "wait until the site is up again")
+    if status >= 400:
+        mend = (
+            "open it in a browser on this machine: the site may refuse its address, or plain requests alone"
+        )
+        return Finding("site", Level.WARN, found, mend)
+    return Finding("site", Level.OK, found)
+
+
+def _ask(settings: DaemonSettings) -> int:
+    """Return the status with which the site answers to somebody without cookies."""
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    with (
+        httpx.Client(
+            proxy=_proxy(settings),
+            follow_redirects=True,
+            timeout=ANSWER_S,
+            cookies=no_cookies,
+            trust_env=False,  # as browsers do, that heed no variable of this shell
+        ) as client,
+        client.stream("GET", settings.tiktok_url) as answer,
+    ):
+        return answer.status_code
+
+
+def _server(settings: DaemonSettings) -> str:
+    return "" if settings.proxy is None else parse_proxy(settings.proxy.reveal()).server
+
+
+def _proxy(settings: DaemonSettings) -> httpx.Proxy | None:
+    if settings.proxy is None:
+        return None
+    proxy = parse_proxy(settings.proxy.reveal())
+    return httpx.Proxy(proxy.server, auth=(proxy.username, proxy.password) if proxy.username else None)
+
+
+def _words(error: Exception) -> str:
+    """Return why something could not be reached, in words for people."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return "its name does not resolve"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not good: {cause.verify_message}"
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return f"no answer within {ANSWER_S:g} s" if isinstance(error, httpx.HTTPError) else "no answer"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

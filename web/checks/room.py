@@ -1,0 +1,46 @@
+"""Room for one more session: what the daemon asks before it begins one, of each resource by itself."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from actors.resources import Needs, disk_usage, shortage
+from web.checks.finding import Finding, Level
+from web.settings import DaemonSettings
+
+_NOTHING: Final = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
+_ON_DISK: Final = {
+    "disk_bytes": ("disk space", "free some disk space, or set clones_dir to another disk"),
+    "inodes": ("inodes", "remove files on that disk, or set clones_dir to another disk"),
+}
+_ELSEWHERE: Final = {
+    "memory_bytes": ("memory", "end other programs, or raise the container's memory limit"),
+    "file_descriptors": ("descriptors", "raise the limit: ulimit -n 4096, or a service's LimitNOFILE="),
+    "pids": ("pids", "raise the limit: ulimit -u, a container's pids.max, or a service's TasksMax="),
+}
+
+
+def check_disk(settings: DaemonSettings) -> Iterator[Finding]:
+    """Look whether a clone of the master profile fits where clones are made."""
+    needs = Needs()
+    with contextlib.suppress(OSError):  # which the master profile's own check tells
+        size = disk_usage(settings.user_data_master_dir)
+        needs = attrs.evolve(needs, disk_bytes=needs.disk_bytes + size)
+    return _check(settings, needs, _ON_DISK)
+
+
+def check_room(settings: DaemonSettings) -> Iterator[Finding]:
+    """Look whether there are memory, descriptors and pids for one more session."""
+    return _check(settings, Needs(), _ELSEWHERE)
+
+
+def _check(settings: DaemonSettings, needs: Needs, wanted: dict[str, tuple[str, str]]) -> Iterator[Finding]:
+    for name, (subject, mend) in wanted.items():
+        alone = attrs.evolve(_NOTHING, **{name: getattr(needs, name)})
+        lacking = shortage(settings.clones_dir, alone)
+        if lacking:
+            yield Finding(subject, Level.FAIL, lacking, mend)
+        else:
+            yield Finding(subject, Level.OK, "enough for one more session")
