@@ -113,6 +113,8 @@ async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         await nursery.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()
+        if lifespan.supported and lifespan.shutdown.is_set():
+            await trio.sleep_forever()  # the app has failed to start, which is raised in a moment
         yield
         await lifespan.wait_for_shutdown()
         nursery.cancel_scope.cancel(reason="the app has shut down")

@@ -40,6 +40,6 @@ async def test_reprs_of_all_that_lives_in_a_daemon_are_short_and_without_secrets
         "SessionEvent",
         "DaemonSettings",
         "SessionActor",
-        "_Registry",
+        "Registry",
         "EventStream",
     }

@@ -122,7 +122,8 @@ def test_display_is_asked_only_for_windows(monkeypatch: pytest.MonkeyPatch) -> N
     assert machine.check_display(make_settings()) is None
     finding = machine.check_display(make_settings(headless=False))
     assert finding is not None
-    assert (finding.level, finding.found) == (Level.FAIL, "The display does not answer: DISPLAY=:59999")
+    nobody = "There is no display to show a browser on: nothing answers at DISPLAY=':59999'"
+    assert (finding.level, finding.found) == (Level.FAIL, nobody)
 
 
 async def test_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
