@@ -23,7 +23,7 @@ demo: setup ## Run the main job on the practice site with a real browser
 	@$(BIN)/greenroom demo $(ARGS)
 
 test: setup ## Run the tests; ARGS="-k name" chooses
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
 
 soak: setup ## Create and end sessions by the thousand with random faults; ARGS="--browserless N --browser N"
 	@$(BIN)/python -m tests.soak $(ARGS)
