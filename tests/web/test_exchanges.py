@@ -164,6 +164,24 @@ async def test_caller_gone_with_a_key_finds_its_session(autojump_clock: MockCloc
     assert len(sessions) == 1
 
 
+async def test_caller_who_closes_on_seeing_its_answer_keeps_its_session(autojump_clock: MockClock) -> None:
+    """It has been told, even if it is gone before its answer's writer is scheduled again."""
+    settings = make_settings()
+    async with open_supervisor(settings, world=FakeWorld().world) as supervisor:
+        client, server = memory_stream_pair()
+
+        async def leave_before_the_writer_goes_on() -> None:
+            client.send_stream.close()
+            for _ in range(3):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+
+        server.send_stream.send_all_hook = leave_before_the_writer_goes_on
+        await client.send_all(POST + b"\r\n")
+        await Connection(app=create_app(supervisor, settings), stream=server, limits=Limits()).run()
+        await trio.sleep(10)
+        assert len(await supervisor.list_sessions()) == 1
+
+
 async def create_and_leave(world: FakeWorld, request: bytes, *, half: bool, warm: int = 0) -> list[Any]:
     """Ask for a session, leave at the very moment at which it is live, and return what is left then."""
     settings = make_settings(warm_sessions=warm)
