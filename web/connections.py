@@ -228,6 +228,7 @@ class Connection:
         call_soon: object,  # noqa: ARG002
     ) -> None:
         """Have the app answer a request. What it raises ends the connection, with a 500 if there is time."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # what followed the headers may be refused already
         try:
             await self.app(scope, receive, send)
         except* Exception as failed:

@@ -54,15 +54,14 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
 class HostGuard:
     """Says which Host headers are for this daemon; the port does not matter, since ports get forwarded.
 
-    On a loopback address these are the address, localhost and `allowed_hosts`. An address that others can
-    reach has a token, which no page knows: there every host is let in, or if there are `allowed_hosts`, these
-    and the address; on a wildcard address, any address.
+    These are the address, localhost and `allowed_hosts`; on a wildcard address, any address too. An address
+    that others can reach has a token, which no page knows: there, without `allowed_hosts`, every host is let
+    in.
     """
 
     def __init__(self, settings: DaemonSettings) -> None:
         bound, _port = settings.address
-        own = _LOOPBACK | {bound} if settings.is_loopback else {bound}
-        self._hosts = frozenset(_plain(host) for host in {*own, *settings.allowed_hosts})
+        self._hosts = frozenset(_plain(host) for host in {bound, *_LOOPBACK, *settings.allowed_hosts})
         self._is_open = not settings.is_loopback and not settings.allowed_hosts
         self._takes_addresses = _is_address(bound) and ipaddress.ip_address(bound).is_unspecified
 

@@ -14,7 +14,7 @@ _REQUEST_ID: Json = {
     "schema": {"type": "string"},
 }
 _RETRY_AFTER: Json = {
-    "description": "After how many seconds there may be room, if that is known.",
+    "description": "After how many seconds to ask again, if that is known.",
     "schema": {"type": "integer", "minimum": 1},
 }
 _KEY: Json = {
@@ -40,15 +40,18 @@ _REFUSALS: Mapping[int, str] = {
     431: "The headers are too large.",
     500: "Anything unforeseen; `id` is also in the log.",
     502: "The page can't be loaded.",
+    501: "Chunked is the only transfer encoding that is understood.",
     503: "There is no room, or the daemon is stopping.",
     504: "Creating the session took too long.",
+    505: "Only HTTP/1.1 and HTTP/1.0 are spoken.",
 }
-_EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500)
+_EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
 _ALLOW: Json = {"description": "The path's methods.", "schema": {"type": "string"}}
 _HEADERS: Mapping[int, Json] = {
     401: {"WWW-Authenticate": _CHALLENGE},
     405: {"Allow": _ALLOW},
+    409: {"Retry-After": _RETRY_AFTER},
     503: {"Retry-After": _RETRY_AFTER},
 }
 

@@ -156,6 +156,9 @@ class _Server:
             await connection.stop()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
+        if self._accepting.cancel_called:  # `stop` did not see this one
+            await trio.aclose_forcefully(stream)
+            return
         try:
             server, client = stream.socket.getsockname()[:2], stream.socket.getpeername()[:2]
         except OSError:  # reset already

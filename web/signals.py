@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import signal
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Final
@@ -18,6 +19,9 @@ IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
 """They mean nothing here, and would otherwise kill: a log rotation may send one to every daemon."""
 
 PATIENCE: Final = 3
+TWIN_S: Final = 0.05
+"""Signals that come so close together were asked for once. A stop of a whole process group reaches `timeout`,
+`sudo` or `runuser` too, which pass it on; systemd's SendSIGHUP sends two; nobody presses Ctrl-C so fast."""
 EXIT_SIGNALLED: Final = 128  # plus the signal's number, as shells have it
 
 _log = structlog.get_logger("greenroom.signals")
@@ -27,18 +31,24 @@ _log = structlog.get_logger("greenroom.signals")
 def open_stop_signals() -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
     """Yield a channel of the signals that ask this process to stop, for the length of the block.
 
-    The third ends the process at once, whatever it is doing, without any cleaning up. SIGHUP stays ignored
-    where it was, as `nohup` has it. To be entered in a Trio task of the main thread.
+    The third ends the process at once, whatever it is doing, without any cleaning up. What follows a signal
+    within `TWIN_S` belongs to it. SIGHUP stays ignored where it was, as `nohup` has it. To be entered in a
+    Trio task of the main thread.
     """
     token = trio.lowlevel.current_trio_token()
     send, receive = trio.open_memory_channel[signal.Signals](math.inf)
-    count = 0
+    count, last = 0, -math.inf
 
     def heed(number: int, _frame: FrameType | None) -> None:
-        nonlocal count
+        nonlocal count, last
         if number in IGNORED:
             return
-        count += 1
+        now = time.monotonic()
+        if now - last < TWIN_S:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(_tell_twin, signal.Signals(number))
+            return
+        count, last = count + 1, now
         if count >= PATIENCE:
             _give_up(number)
         with contextlib.suppress(trio.RunFinishedError):
@@ -60,6 +70,10 @@ def open_stop_signals() -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
 def _pass_on(send: trio.MemorySendChannel[signal.Signals], number: signal.Signals) -> None:
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the block has been left
         send.send_nowait(number)
+
+
+def _tell_twin(number: signal.Signals) -> None:
+    _log.info("counted as one with the signal just before", signal=number.name)
 
 
 def _give_up(number: int) -> None:

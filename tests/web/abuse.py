@@ -72,6 +72,9 @@ MALFORMED: Mapping[str, bytes] = {
     "length and chunks": _POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "another encoding": _POST + b"Transfer-Encoding: gzip\r\n\r\n",
     "a chunk of no length": _POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a chunk of no length, where the headers alone are refused": b"PUT /health HTTP/1.1\r\n"
+    + _HOST
+    + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     "large headers": _GET + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
     "many headers": _GET + b"a: b\r\n" * 20_000 + b"\r\n",
     "a header without an end": _GET + b"X: " + b"y" * 200_000,

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import resource
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 import trio
 from structlog.testing import capture_logs
+from trio.testing import wait_all_tasks_blocked
 
 import web.serving
 from actors.lifecycle import EndReason, SessionState
@@ -244,6 +246,19 @@ async def test_abusers_do_not_hold_up_the_end() -> None:
         for stream in stuck:
             await read_all(stream)
             await stream.aclose()
+
+
+@pytest.mark.parametrize("ticks", range(6))
+async def test_client_that_has_just_connected_does_not_hold_up_the_end(ticks: int) -> None:
+    """However far the server is with taking it in."""
+    with trio.fail_after(PATIENCE_S):
+        async with open_server(hello, "127.0.0.1:0", graceful_timeout_s=math.inf) as url:
+            await wait_all_tasks_blocked()
+            clients = [socket.create_connection(address_of(url)) for _ in range(3)]
+            for _ in range(ticks):
+                await trio.lowlevel.checkpoint()
+    for client in clients:
+        client.close()
 
 
 async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(

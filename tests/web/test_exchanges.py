@@ -1,6 +1,8 @@
 """Requests and their answers: ids on both, a line for each refusal, and nothing for callers who are gone."""
 
-from collections.abc import AsyncIterator
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -162,6 +164,77 @@ async def test_caller_gone_with_a_key_finds_its_session(autojump_clock: MockCloc
     """Whoever sends a key says that they may ask again: the session is theirs."""
     sessions = await create_and_leave(FakeWorld(launch_s=2), POST + b"Idempotency-Key: k\r\n\r\n", half=False)
     assert len(sessions) == 1
+
+
+async def test_caller_who_closes_on_seeing_its_answer_keeps_its_session(autojump_clock: MockClock) -> None:
+    """It has been told, even if it is gone before its answer's writer is scheduled again."""
+    settings = make_settings()
+    async with open_supervisor(settings, world=FakeWorld().world) as supervisor:
+        client, server = memory_stream_pair()
+
+        async def leave_before_the_writer_goes_on() -> None:
+            client.send_stream.close()
+            for _ in range(3):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+
+        server.send_stream.send_all_hook = leave_before_the_writer_goes_on
+        await client.send_all(POST + b"\r\n")
+        await Connection(app=create_app(supervisor, settings), stream=server, limits=Limits()).run()
+        await trio.sleep(10)
+        assert len(await supervisor.list_sessions()) == 1
+
+
+@pytest.mark.parametrize("warm", [0, 1])
+async def test_caller_who_leaves_at_any_step_has_its_answer_or_leaves_no_session(
+    autojump_clock: MockClock, warm: int
+) -> None:
+    """There is no step of the scheduler in between at which a session could lose its owner."""
+    settings = make_settings(warm_sessions=warm)
+    leaving = Leaving()
+    while not leaving.is_too_late:
+        async with open_supervisor(settings, world=FakeWorld(launch_s=1).world) as supervisor:
+            await trio.sleep(5)
+            client, server = memory_stream_pair()
+            answers: list[float] = []
+            server.send_stream.send_all_hook = functools.partial(note_answer, answers)
+            await client.send_all(POST + b"\r\n")
+            with leaving.at_next_step(client), capture_logs() as logs, trio.move_on_after(30):
+                await Connection(app=create_app(supervisor, settings), stream=server, limits=Limits()).run()
+            assert [entry for entry in logs if entry["log_level"] in {"warning", "error"}] == []
+            await trio.sleep(10)
+            assert len(await supervisor.list_sessions()) == len(answers)
+            await client.aclose()
+    assert leaving.step > 30
+
+
+class Leaving(trio.abc.Instrument):
+    """A client that leaves before the next step of the scheduler each time that there is a client."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.is_too_late = False
+
+    @contextlib.contextmanager
+    def at_next_step(self, client: trio.StapledStream[Any, Any]) -> Iterator[None]:
+        """Have `client` leave within the block, a step later than the one before."""
+        self.client, self.steps_left = client, self.step
+        self.step += 1
+        trio.lowlevel.add_instrument(self)
+        yield
+        trio.lowlevel.remove_instrument(self)
+        self.is_too_late = self.steps_left >= 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+        """Count down."""
+        if self.steps_left == 0:
+            self.client.send_stream.close()
+            self.client.receive_stream.close()
+        self.steps_left -= 1
+
+
+async def note_answer(answers: list[float]) -> None:
+    """Note that the server has sent something."""
+    answers.append(trio.current_time())
 
 
 async def create_and_leave(world: FakeWorld, request: bytes, *, half: bool, warm: int = 0) -> list[Any]:

@@ -209,18 +209,18 @@ async def test_own_host_is_answered(front: Front, host: str) -> None:
         ({"bind": "10.0.0.7:1", "token": TOKEN}, ["10.0.0.7", "any.example"], []),
         (
             {"bind": "0.0.0.0:1", "token": TOKEN, "allowed_hosts": ["greenroom"]},
-            ["greenroom:8700", "10.0.0.7", "[::1]"],
-            ["evil.example"],
+            ["greenroom:8700", "10.0.0.7", "[::1]", "localhost:8700"],
+            ["evil.example", "localhost.evil.example"],
         ),
         (
             {"bind": "[::]:1", "token": TOKEN, "allowed_hosts": ["greenroom"]},
-            ["greenroom:8700", "10.0.0.7"],
-            ["evil.example", "localhost"],
+            ["greenroom:8700", "10.0.0.7", "localhost"],
+            ["evil.example"],
         ),
         (
             {"bind": "10.0.0.7:1", "token": TOKEN, "allowed_hosts": ["greenroom"]},
-            ["greenroom", "10.0.0.7"],
-            ["evil.example", "10.0.0.8", "localhost"],
+            ["greenroom", "10.0.0.7", "localhost"],
+            ["evil.example", "10.0.0.8"],
         ),
     ],
     ids=lambda value: str(value)[:40],
@@ -228,7 +228,7 @@ async def test_own_host_is_answered(front: Front, host: str) -> None:
 def test_hosts_follow_from_the_settings(
     settings: dict[str, Any], allowed: list[str], refused: list[str]
 ) -> None:
-    """The address, localhost where that is it, and what is configured; behind a token alone, any."""
+    """The address, localhost, and what is configured; behind a token alone, any."""
     guard = HostGuard(DaemonSettings(**settings))
     assert [host for host in allowed if not guard.allows(host)] == []
     assert [host for host in refused if guard.allows(host)] == []

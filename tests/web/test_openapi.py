@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from actors.errors import SessionNotFound
 from tests.web.front import Front, make_settings, open_front
+from tests.web.test_errors import TABLE
 from web.app import create_app
 from web.openapi import describe_api
 from web.schemas import CreateSessionRequest
@@ -89,6 +91,16 @@ async def test_answers_are_described_with_their_headers(front: Front) -> None:
             schema = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             properties = description["components"]["schemas"][schema]["properties"]
             assert set(answer.json()) == set(properties)
+
+
+def test_every_refusal_is_described() -> None:
+    """Those of the app, those of requests that never get to it, and when to come again."""
+    description = describe_api(with_token=False)
+    described = description["paths"]["/tiktok/session"]["post"]["responses"]
+    of_the_app = {str(status) for error, (status, *_) in TABLE if not isinstance(error, SessionNotFound)}
+    assert of_the_app | {"400", "405", "408", "413", "431", "501", "505"} <= set(described)
+    for status in ("409", "503"):
+        assert "Retry-After" in description["components"]["responses"][status]["headers"]
 
 
 @pytest.fixture

@@ -3,8 +3,12 @@
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import trio
+
+from web.signals import TWIN_S, open_stop_signals
 
 PROGRAM = """
 import trio
@@ -37,8 +41,22 @@ def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -
             for _ in range(2):
                 process.send_signal(number)
                 assert process.stdout.readline() == f"{number.name}\n"
+                time.sleep(2 * TWIN_S)
             process.send_signal(number)
             assert process.wait(20) == 128 + number
             assert "ended without cleaning up" in process.stdout.read()
         finally:
             process.kill()
+
+
+async def test_signals_that_come_together_count_as_one() -> None:
+    """A stop that a wrapper passes on too, or systemd's SIGHUP right after its SIGTERM, is one."""
+    with open_stop_signals() as signals:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM):
+            signal.raise_signal(number)
+        assert await signals.receive() is signal.SIGTERM
+        await trio.sleep(2 * TWIN_S)
+        with pytest.raises(trio.WouldBlock):
+            signals.receive_nowait()
+        signal.raise_signal(signal.SIGINT)
+        assert await signals.receive() is signal.SIGINT
