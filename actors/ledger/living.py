@@ -24,7 +24,7 @@ from actors.ledger.entries import (
     strike_entry,
     write_entry,
 )
-from actors.ledger.folder import FolderLock, lock_folder, remove_folder, session_directories
+from actors.ledger.folder import FolderLock, lock_folder, own_paths, remove_folder, session_directories
 from actors.ledger.sweep import KillMarked, sweep
 from actors.owner import OWNER
 from actors.profile import make_private, path_problem
@@ -69,6 +69,10 @@ class Ledger:
             return session_directories(self.folder)
         except FileNotFoundError:  # somebody has removed it all
             return []
+
+    def own_paths(self) -> list[Path]:
+        """Return the paths of the ledger's own in its folder, which are no session's. Blocks."""
+        return own_paths(self.folder)
 
     @contextlib.asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[Entry]:

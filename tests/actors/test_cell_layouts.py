@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -341,3 +342,29 @@ def test_home_that_is_none_hides_nothing(home: str) -> None:
     """Containers and services are given homes that are no one's, or the system's."""
     assert find_home({"HOME": home}) is None
     assert find_home({}) is None
+
+
+async def test_sessions_that_come_and_go_are_not_hidden_from_a_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bubblewrap hides where nothing is any more, it makes: an ended session would leave a file."""
+    monkeypatch.setattr("actors.browser.hosts.host_view", lambda **view: sorted(map(str, view["hidden"])))
+    engine = Engine(name=EngineName.FIREFOX, executable=SHELL, version="none")
+    async with open_ledger(tmp_path / "clones", end_marked) as ledger:
+        hosts = BrowserHosts(engine=engine, sandbox=Sandbox.BUBBLEWRAP, ledger=ledger)
+        always = [str(ledger.folder / name) for name in ("ledger", "owner.lock")]
+        is_over = threading.Event()
+
+        def come_and_go() -> None:
+            while not is_over.is_set():
+                (ledger.folder / "session").mkdir()
+                (ledger.folder / "session").rmdir()
+
+        sessions = threading.Thread(target=come_and_go)
+        sessions.start()
+        try:
+            seen = [hosts.look() for _ in range(500)]
+        finally:
+            is_over.set()
+            sessions.join()
+        assert seen == [always] * len(seen)
