@@ -48,10 +48,13 @@ class Ledger:
     """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
 
     Beside what sessions own, it has in `promises` what they are about to take; those die with the daemon.
+    `times_replaced` counts how often `folder` was made anew: who has the former one open, or mounted, has not
+    this one.
     """
 
     owner: str
     folder: Path
+    times_replaced: int = attrs.field(default=0, init=False)
     promises: Promises = attrs.field(factory=Promises, init=False)
     _lock: FolderLock
     _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
@@ -159,6 +162,7 @@ class Ledger:
                 return
             if not self._lock.is_in_place():
                 self._lock.restore()
+                self.times_replaced += 1
             entries.mkdir(0o700, exist_ok=True)
             for entry in self.entries:
                 write_entry(self.folder, entry)
