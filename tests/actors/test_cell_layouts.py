@@ -1,5 +1,6 @@
 """Wherever Greenroom's files and the browser are: a cell shows its own clone, and nothing private."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -71,7 +72,10 @@ class Layout:
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Return what makes a directory in one of the system's, removed in the end."""
+    """Return what makes a directory in one of the system's, removed in the end; for one test at a time.
+
+    Of those that run beside each other, a cell would see the other's, where nothing is private for it.
+    """
     made: list[str] = []
 
     def make(parent: str) -> Path:
@@ -80,9 +84,11 @@ def temporary(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         made.append(tempfile.mkdtemp(prefix="greenroom-test-", dir=parent))
         return Path(made[-1])
 
-    yield make
-    for folder in made:
-        shutil.rmtree(folder)
+    with Path(__file__).open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield make
+        for folder in made:
+            shutil.rmtree(folder)
 
 
 Make = Callable[[str], Path]
