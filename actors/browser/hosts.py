@@ -92,11 +92,10 @@ class BrowserHosts:
 
     def look(self) -> list[str]:
         """Return what a sandboxed host sees; see `host_view`. Blocks. Raises `SandboxUnavailable`."""
-        folders, hidden = [], set[Path]()
+        folders, hidden = list[Path](), list[Path]()
         if self.ledger is not None:
-            folders = [self.ledger.folder]
-            with contextlib.suppress(OSError):  # a folder that has gone is noticed by who writes to it
-                hidden = set(self.ledger.folder.iterdir()) - set(self.ledger.session_directories())
+            # Only what stays: where a session's directory went meanwhile, hiding it would make a file.
+            folders, hidden = [self.ledger.folder], self.ledger.own_paths()
         return host_view(
             command=self.host_command,
             executable=self.engine.executable,

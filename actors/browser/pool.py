@@ -26,8 +26,12 @@ _log = structlog.get_logger("greenroom.pool")
 
 @attrs.define(eq=False)
 class _Member:
-    """A host of the pool, from before its start until nothing is left of it."""
+    """A host of the pool, from before its start until nothing is left of it.
 
+    `folder` is which of the ledger's folders it sees, of those that were made one after the other.
+    """
+
+    folder: int
     id: str = attrs.field(factory=new_host_id, init=False)
     host: BrowserHost | None = attrs.field(default=None, init=False)
     started: float = attrs.field(factory=trio.current_time, init=False)
@@ -102,12 +106,19 @@ class HostPool:
 
     def start(self) -> _Member:
         """Start one more host."""
-        member = _Member()
+        member = _Member(folder=self._folder)
         self._members.append(member)
         self._nursery.start_soon(self._run, member)
         return member
 
+    @property
+    def _folder(self) -> int:
+        return self.hosts.ledger.times_replaced if self.hosts.ledger else 0
+
     def _find_place(self) -> _Member:
+        for member in self._members:
+            if not member.sessions and member.folder != self._folder:
+                member.serving.cancel(reason="the folder that the host sees is gone")
         free = filter(self._has_place, self._members)
         return max(free, key=lambda member: len(member.sessions), default=None) or self.start()
 
@@ -126,7 +137,8 @@ class HostPool:
 
     def _has_place(self, member: _Member) -> bool:
         has_room = len(member.sessions) < self.sessions_per_host and member.served < MAX_SERVED
-        return has_room and not member.is_over
+        # In a sandbox, a host goes on seeing a folder that was removed, and not the one made in its place.
+        return has_room and not member.is_over and member.folder == self._folder
 
     async def _run(self, member: _Member) -> None:
         """Own a host until it is lost, or not needed any more.

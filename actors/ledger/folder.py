@@ -105,6 +105,11 @@ def session_directories(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name not in {LOCK_NAME, ENTRIES_NAME}]
 
 
+def own_paths(folder: Path) -> list[Path]:
+    """Return what of a daemon's directory is no session's, and there. Blocks."""
+    return [path for name in (LOCK_NAME, ENTRIES_NAME) if (path := folder / name).exists()]
+
+
 def session_of(directory: Path) -> str:
     """Return the session that a directory is of."""
     return directory.name.removesuffix(".tmp")

@@ -24,7 +24,7 @@ from actors.ledger.entries import (
     strike_entry,
     write_entry,
 )
-from actors.ledger.folder import FolderLock, lock_folder, remove_folder, session_directories
+from actors.ledger.folder import FolderLock, lock_folder, own_paths, remove_folder, session_directories
 from actors.ledger.sweep import KillMarked, sweep
 from actors.owner import OWNER
 from actors.profile import make_private, path_problem
@@ -48,10 +48,13 @@ class Ledger:
     """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
 
     Beside what sessions own, it has in `promises` what they are about to take; those die with the daemon.
+    `times_replaced` counts how often `folder` was made anew: who has the former one open, or mounted, has not
+    this one.
     """
 
     owner: str
     folder: Path
+    times_replaced: int = attrs.field(default=0, init=False)
     promises: Promises = attrs.field(factory=Promises, init=False)
     _lock: FolderLock
     _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
@@ -69,6 +72,10 @@ class Ledger:
             return session_directories(self.folder)
         except FileNotFoundError:  # somebody has removed it all
             return []
+
+    def own_paths(self) -> list[Path]:
+        """Return the paths of the ledger's own in its folder, which are no session's. Blocks."""
+        return own_paths(self.folder)
 
     @contextlib.asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[Entry]:
@@ -155,6 +162,7 @@ class Ledger:
                 return
             if not self._lock.is_in_place():
                 self._lock.restore()
+                self.times_replaced += 1
             entries.mkdir(0o700, exist_ok=True)
             for entry in self.entries:
                 write_entry(self.folder, entry)

@@ -1,9 +1,11 @@
 """Wherever Greenroom's files and the browser are: a cell shows its own clone, and nothing private."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,7 +72,10 @@ class Layout:
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Return what makes a directory in one of the system's, removed in the end."""
+    """Return what makes a directory in one of the system's, removed in the end; for one test at a time.
+
+    Of those that run beside each other, a cell would see the other's, where nothing is private for it.
+    """
     made: list[str] = []
 
     def make(parent: str) -> Path:
@@ -79,9 +84,11 @@ def temporary(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         made.append(tempfile.mkdtemp(prefix="greenroom-test-", dir=parent))
         return Path(made[-1])
 
-    yield make
-    for folder in made:
-        shutil.rmtree(folder)
+    with Path(__file__).open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield make
+        for folder in made:
+            shutil.rmtree(folder)
 
 
 Make = Callable[[str], Path]
@@ -341,3 +348,29 @@ def test_home_that_is_none_hides_nothing(home: str) -> None:
     """Containers and services are given homes that are no one's, or the system's."""
     assert find_home({"HOME": home}) is None
     assert find_home({}) is None
+
+
+async def test_sessions_that_come_and_go_are_not_hidden_from_a_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bubblewrap hides where nothing is any more, it makes: an ended session would leave a file."""
+    monkeypatch.setattr("actors.browser.hosts.host_view", lambda **view: sorted(map(str, view["hidden"])))
+    engine = Engine(name=EngineName.FIREFOX, executable=SHELL, version="none")
+    async with open_ledger(tmp_path / "clones", end_marked) as ledger:
+        hosts = BrowserHosts(engine=engine, sandbox=Sandbox.BUBBLEWRAP, ledger=ledger)
+        always = [str(ledger.folder / name) for name in ("ledger", "owner.lock")]
+        is_over = threading.Event()
+
+        def come_and_go() -> None:
+            while not is_over.is_set():
+                (ledger.folder / "session").mkdir()
+                (ledger.folder / "session").rmdir()
+
+        sessions = threading.Thread(target=come_and_go)
+        sessions.start()
+        try:
+            seen = [hosts.look() for _ in range(500)]
+        finally:
+            is_over.set()
+            sessions.join()
+        assert seen == [always] * len(seen)

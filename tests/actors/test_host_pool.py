@@ -405,3 +405,25 @@ async def test_failure_to_start_that_nobody_foresaw_ends_one_host_alone(tmp_path
                     pass
     assert ("a browser host failed", "error") in [(entry["event"], entry["log_level"]) for entry in logs]
     assert "null byte" in str(caught.value.detail)
+
+
+@pytest.mark.parametrize("sandbox", SANDBOXES)
+async def test_sessions_in_a_ledger_that_was_made_anew_come_to_hosts_that_see_it(
+    tmp_path: Path, sandbox: str
+) -> None:
+    """A host in a sandbox has the folder mounted that was removed; nobody comes to it any more."""
+    async with open_ledger(tmp_path / "state", end_marked) as ledger:
+        hosts = attrs.evolve(script_hosts(tmp_path, PUPPET, sandbox=sandbox), ledger=ledger)
+        with trio.fail_after(20):
+            async with open_pool(hosts, sessions_per_host=2, budget=AMPLE) as opened:
+                await (await only_host(opened)).link.wait_ready()
+                before = opened.ids
+                shutil.rmtree(tmp_path / "state")
+                async with ledger.hold("a") as entry, opened.open_browser("a") as browser:
+                    profile = Path(entry.clone)
+                    await trio.Path(profile).mkdir()
+                    await browser.launch(profile, headless=True)
+                    assert browser._link.host not in before
+                    shutil.rmtree(profile)
+                assert (await until_only(opened)).isdisjoint(before)
+    assert own_processes() == []

@@ -96,9 +96,12 @@ class Cycle:
         late |= self.fault in OF_HOST and self.moment is SessionState.LAUNCHING
         # A page that can't be looked at in time is uncertain, which counts as logged out.
         unseen = self.fault in {Fault.UNANSWERED, Fault.STOPPED} and self.moment is SessionState.JUDGING
+        # A host that is silent twice takes more time than there is.
+        too_long = self.fault is Fault.STOPPED and self.moment is SessionState.LAUNCHING
         allowed = REASONS[self.fault]
         allowed |= {EndReason.EXPIRED} if late else set()
         allowed |= {EndReason.NOT_LOGGED_IN} if unseen else set()
+        allowed |= {EndReason.CREATION_TIMEOUT} if too_long else set()
         return self.reason in allowed
 
     def explained_by(self, strikes: Collection[Fault]) -> bool:

@@ -57,7 +57,10 @@ class Session:
         command = [*cell, message["executable"], DURATION_S]
         environ = {**os.environ, marker: message["marker"], "TMPDIR": message["scratch"]}
         no_input = (os.POSIX_SPAWN_OPEN, CONNECTION, os.devnull, os.O_RDONLY, 0)
-        self.browser = os.posix_spawn(command[0], command, environ, file_actions=[no_input])
+        # A host ignores signals to the whole service, and hands that down; a browser heeds its driver's.
+        self.browser = os.posix_spawn(
+            command[0], command, environ, file_actions=[no_input], setsigdef=[signal.SIGTERM]
+        )
 
     def end_browser(self, number: signal.Signals) -> None:
         """Send the browser a signal, and reap it, unless that is done."""

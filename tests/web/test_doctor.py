@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from actors.browser import bubblewrap_problem, own_processes
+from actors.errors import ResourcesExhausted
 from actors.resources import Needs, shortage
 from tests.actors.logins import keep_login
 from tests.actors.profile_trees import (
@@ -423,6 +424,32 @@ async def test_master_that_can_not_be_cloned_fails_as_at_a_session(tmp_path: Pat
     assert found["master profile"].level is Level.OK
     assert found["launch"].level is Level.FAIL
     assert found["launch"].found.startswith("The master profile contains a FIFO")
+
+
+async def test_master_that_is_no_profile_does_not_hide_how_a_launch_goes(
+    tmp_path: Path, programs: Path
+) -> None:
+    """What is wrong with it is said once, by its own check."""
+    program(programs / "firefox", "echo 'Error: no luck today' >&2; exit 1")
+    (tmp_path / "master" / "Default").mkdir(parents=True)
+    (tmp_path / "master" / "Local State").write_text("{}")
+    found = await findings(tmp_path, launch=True, sandbox="none")
+    assert "Chromium" in found["master profile"].found
+    assert found["launch"].found == "The browser does not start: Error: no luck today"
+
+
+async def test_launch_without_room_sends_to_what_is_said_of_that(
+    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ending other programs frees no disk."""
+
+    async def fail(_: object) -> None:
+        raise ResourcesExhausted("There is too little disk space for one more session")
+
+    program(programs / "firefox", "exit 0")
+    monkeypatch.setattr(launch, "_try_out", fail)
+    finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert finding.mend.startswith("see what is said of disk space")
 
 
 @pytest.mark.browser

@@ -16,6 +16,7 @@ from actors.errors import (
     CloneFailed,
     EngineUnavailable,
     GreenroomError,
+    NotAProfile,
     NotLoggedIn,
     ProfileLocked,
     ProfileUnusable,
@@ -34,23 +35,23 @@ _PAGE = "data:text/html;base64," + b64encode(b"<!doctype html><title>Doctor</tit
 _MENDS: dict[type[GreenroomError], str] = {
     BrowserLost: _SEE_MORE,
     CloneFailed: "see what is said of clones, or set clones_dir",
-    ProfileUnusable: "take that out of the master profile, or name another: --user-data-dir DIR",
-    ResourcesExhausted: "end other programs, or raise that limit",
+    ProfileUnusable: "see what is said of the master profile, or take that out of it",
+    ResourcesExhausted: "see what is said of disk space, inodes, memory, descriptors and pids",
 }
 
 
 async def check_launch(settings: DaemonSettings) -> Finding:
     """Launch the browser on a clone of the master profile, show it a page and look at that.
 
-    Where the master is missing, empty or in use, which another check tells, the clone has nothing in it. No
-    site is asked for anything. Of it all, nothing is left.
+    Where the master is missing, empty, in use or no profile, which another check tells, the clone has nothing
+    in it. No site is asked for anything. Of it all, nothing is left.
     """
     started = time.monotonic()
     with trio.move_on_after(LAUNCH_S):
         try:
             try:
                 await _try_out(settings)
-            except (NotLoggedIn, ProfileLocked):
+            except (NotAProfile, NotLoggedIn, ProfileLocked):
                 with _without_master(settings) as bare:
                     await _try_out(bare)
         except GreenroomError as exc:
