@@ -44,7 +44,7 @@ def check_engine(settings: DaemonSettings) -> Finding:
     found = f"{engine.name.value} {engine.version} at {engine.executable}"
     if engine.name is EngineName.FIREFOX:
         why = (
-            "stock Firefox stands in for Camoufox: stealth is off, and while a browser runs, other users of "
+            "stock Firefox stands in for Camoufox: stealth is off, and while one is launched, other users of "
             "this machine can reach its debugging port on loopback"
         )
         return Finding("engine", Level.WARN, f"{found}; {why}", INSTALL)
