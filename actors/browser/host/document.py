@@ -6,7 +6,7 @@ import re
 import attrs
 from playwright.async_api import Error, Page, Response
 
-from actors.verdict.arrival import Arrival, Shown, path_of, stop
+from actors.verdict.arrival import Arrival, Shown, path_of, seconds_to_wait, stop
 from actors.verdict.dom import KNOWN_SELECTORS
 from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES
 from actors.verdict.site import is_same_site
@@ -16,7 +16,6 @@ from actors.verdict.verdict import Finding, LoginReason, Method
 MAX_HTML_CHARS = 8_000_000
 _PAGE_TYPES = {"", "text/html", "application/xhtml+xml"}
 _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}", re.ASCII)
-_MAX_RETRY_AFTER_S = 24 * 60 * 60
 _REFUSED, _SERVER_ERROR = 400, 500
 _MAX_BEGAN_CHARS = 40
 # Playwright's words for a page that has gone on to another document meanwhile.
@@ -94,7 +93,7 @@ class Answers:
             request = response.request
             if request.is_navigation_request() and request.frame == self._page.main_frame:
                 self.status = response.status
-                self.retry_after_s = _seconds(response.headers.get("retry-after", ""))
+                self.retry_after_s = seconds_to_wait(response.headers.get("retry-after", ""))
 
 
 @attrs.frozen
@@ -171,10 +170,3 @@ def _shown(seen: object) -> Shown:
             return Shown(bool(captcha), *texts)
         case _:
             return Shown()
-
-
-def _seconds(text: str) -> int | None:
-    """Return the seconds of a Retry-After; a date is left out."""
-    return (
-        min(int(text), _MAX_RETRY_AFTER_S) if text.isascii() and text.isdigit() and len(text) < 10 else None
-    )
