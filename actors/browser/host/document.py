@@ -18,6 +18,7 @@ _PAGE_TYPES = {"", "text/html", "application/xhtml+xml"}
 _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}", re.ASCII)
 _REFUSED, _SERVER_ERROR = 400, 500
 _MAX_BEGAN_CHARS = 40
+_ERROR_PAGE = re.compile(r"about:(?:net|cert)error\?(?:.*&)?e=(\w{1,60})", re.ASCII)
 # Playwright's words for a page that has gone on to another document meanwhile.
 _GONE_ON = re.compile(
     r"context was destroyed|navigat|frame (?:was|got) detached|no such frame", re.IGNORECASE
@@ -60,7 +61,9 @@ _LOOK = """
         const all = document.documentElement ? document.documentElement.outerHTML : "";
         html = typeof all === "string" && all.length <= limit ? all : null;
     } catch {}
-    return [location.href, String(began), Number(status) || 0, document.contentType, seen, html];
+    // A browser shows its own page of an error under the address of what could not be shown.
+    const place = document.documentURI.startsWith("about:") ? document.documentURI : location.href;
+    return [place, String(began), Number(status) || 0, document.contentType, seen, html];
 }
 """
 _WHERE = """
@@ -118,9 +121,14 @@ def _check_type(declared: str, status: int) -> None:
 
 
 async def look(page: Page, asked: str, answers: Answers) -> Sight:
-    """Return what the page shows now. Raises `PageUnreachable` for a server's error, Playwright's `Error`."""
+    """Return what the page shows now.
+
+    Raises `PageUnreachable` for a server's error or the browser's own page of one, Playwright's `Error`.
+    """
     bounds = [MAX_HTML_CHARS, KNOWN_SELECTORS["challenge"], GATE_NAME, MAX_HEADLINES, MAX_HEADLINE_CHARS]
     href, began, told, type_, seen, html = await page.evaluate(_LOOK, bounds)
+    if failed := _ERROR_PAGE.match(str(href)):
+        raise PageUnreachable(failed[1])
     # A page may have put something of its own in the place of what was asked.
     status = (int(told) if isinstance(told, int | float) else 0) or answers.status
     if status >= _SERVER_ERROR:
@@ -147,9 +155,20 @@ def elsewhere(place: Arrival, method: Method) -> Finding:
     return Finding(method=method, evidence=(stopped,), document=place.document)
 
 
+def unreadable(method: Method) -> Finding:
+    """Return what a method finds on a page that does not let it look."""
+    hidden = stop("page can't be looked at", "page", LoginReason.UNREADABLE)
+    return Finding(method=method, evidence=(hidden,))
+
+
 def has_gone_on(error: Error) -> bool:
     """Return whether a look failed because the page went on to another document meanwhile."""
     return bool(_GONE_ON.search(error.message))
+
+
+def has_crashed(error: Error) -> bool:
+    """Return whether a look failed because nothing is there any more that shows the page."""
+    return "crash" in error.message.lower()
 
 
 def _arrival(href: str, began: str, asked: str) -> Arrival:
