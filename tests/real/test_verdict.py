@@ -114,7 +114,8 @@ ODD_PAGES = {
     "/dialogs": "<script>setInterval(() => alert(1), 10)</script>",
     "/prints": "<script>print()</script>",
     "/waits": "<script defer src=/never.js></script>",
-    "/throws": "<script>Array.prototype.map = Array.prototype.filter = () => { throw 2 }</script>",
+    "/throws": "<script>JSON.stringify = Array.prototype.map = Array.prototype.filter = () => { throw 2 };"
+    "Object.defineProperty(Document.prototype, 'documentElement', {get() { throw 1 }})</script>",
     "/": "",
 }
 

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from actors.browser import frames
 
-# What no page can see. A page's `print()` would hold it until somebody answers the dialog. Processes are started when a page needs them: the three that Firefox keeps ready for
-# the next sites cost 20 MB. Pages are put together on smaller surfaces, which are less often half empty; what
-# is larger than the limit gets one of its own.
+# What no page can see. A page that prints would stand still until somebody answers the dialog. Processes
+# are started when a page needs them: the three that Firefox keeps ready for the next sites cost 20 MB.
+# Pages are put together on smaller surfaces, which are less often half empty; what is larger than the limit
+# gets one of its own.
 PREFERENCES: Final[Mapping[str, bool | int]] = {
     "print.enabled": False,
     "dom.ipc.processPrelaunch.enabled": False,

@@ -165,6 +165,12 @@ class CamoufoxSession(AsyncStealthySession):
                     raise
                 await self._wait_for_next(exc)
 
+    async def document(self, asked: str) -> str:
+        """Return which document the page shows, "" where it does not tell."""
+        with contextlib.suppress(Error):
+            return (await whereabouts(self.page, asked)).document
+        return ""
+
     async def _wait_for_next(self, error: Error) -> None:
         """Wait for the document to which the page has gone on. Raises `error` where it is closed."""
         if self.page.is_closed():
@@ -318,7 +324,7 @@ class BrowserSession:
                 raise
             await self._scrapling.probe()
             print(f"a page can't be looked at: {exc.message}", file=sys.stderr)
-            return unreadable(method)
+            return attrs.evolve(unreadable(method), document=await self._scrapling.document(self._asked))
 
     async def _inspect_html(self) -> Finding:
         sight = await self._scrapling.look(self._asked)
