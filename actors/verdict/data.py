@@ -33,11 +33,9 @@ _BEFORE_KEY_CHARS = 200
 _TOKENS, _CHARS_PER_TOKEN = 2_000, 40
 # What may follow the object, or else it is but a part of what is assigned. A line needs no semicolon.
 _ENDS = re.compile(r"\s*(?:[;,]|\Z)|\s*[\n\r]\s*[\w$]")
-# What takes it back, or changes it.
-_REWRITTEN = (
-    r"(?<![\w$])%s(?![\w$])['\"]?\]?(?:\s*[.\[][^=;(]{0,200})?\s*=(?!=)"
-    r"|\bdelete\b[^;]{0,100}(?<![\w$])%s(?![\w$])"
-)
+# What changes it, or takes it back. Each begins with a plain word, so that the search for it is fast.
+_CHANGES = (r"%s(?![\w$])['\"]?\]?(?:\s*[.\[][^=;(]{0,100}+)?\s*=(?!=)", r"delete\b[^;]{0,40}%s")
+_MANY_TIMES = 50
 # Names that are no text but stand for one: what their values are is not known.
 _NAME = re.compile(rf"{_TEXT}|[:,\[]\s*+(?P<name>[A-Za-z_$][\w$]*+)(?!\s*:)", re.DOTALL)
 _KNOWN_NAMES = {None, "null", "undefined", "true", "false", "NaN", "Infinity", "void"}
@@ -91,7 +89,7 @@ class DataReader:
         text = _without_surrogates(text)
         if assigned and (start := assigned_at(assigned, text)) is not None:
             found, rest = self._assigned(text[start:], key)
-            return None if re.search(_REWRITTEN % (assigned, assigned), rest) else found
+            return None if _is_changed(assigned, rest) else found
         if _ESCAPED.match(text):
             for escape, character in _ESCAPES:
                 text = text.replace(escape, character)
@@ -117,6 +115,14 @@ class DataReader:
         self._has_read_literal = True
         literal = literal.replace("\\x", "\\u00")
         return b'{"%s":%s}' % (key.encode(), chompjs.parse_js_object(literal, loader=_raw.decode))
+
+
+def _is_changed(name: str, code: str) -> bool:
+    """Return whether code, after it has assigned something to this name, seems to change that."""
+    times = code.count(name)
+    return times > _MANY_TIMES or (
+        times > 0 and any(re.search(change % name, code) is not None for change in _CHANGES)
+    )
 
 
 def _first_json(text: str) -> tuple[bytes, str] | None:
