@@ -86,12 +86,15 @@ class SelfCheck:
         state = event.session.state
         if state is SessionState.LIVE:
             self._note_login(None)
+            self._turn(Subject.PROFILE, None)
         if state is SessionState.JUDGING:
             self._note_page(None)
         if state is SessionState.ENDED:
             match event.error:
                 case UpstreamUnreachable():
                     self._note_page(event.error)
+                case NotLoggedIn() if event.error.verdict.reason is LoginReason.NO_PROFILE:
+                    self._turn(Subject.PROFILE, event.error.hint)
                 case NotLoggedIn() if _is_logged_out(event.error):
                     self._note_login(event.session.profile_version)
 
@@ -146,6 +149,5 @@ class SelfCheck:
 
 
 def _is_logged_out(error: NotLoggedIn) -> bool:
-    """Tell whether a page said so: not a captcha or a slow one, nor a profile that is missing."""
-    verdict = error.verdict
-    return verdict.state is LoginState.LOGGED_OUT and verdict.reason is not LoginReason.NO_PROFILE
+    """Tell whether a page said so: not a captcha or a slow one."""
+    return error.verdict.state is LoginState.LOGGED_OUT

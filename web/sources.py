@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 
-from actors.verdict.arrival import Arrival, path_of
-from actors.verdict.site import is_same_site, is_tiktok_address
+from actors.verdict.arrival import Arrival, path_of, seconds_to_wait
+from actors.verdict.site import is_address, is_same_site, is_tiktok_address
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -21,13 +22,11 @@ MAX_PAGE_BYTES = 64 * 1024 * 1024
 HTTP_TIMEOUT_S = 20.0
 FETCH_TIMEOUT_S = 60.0
 STDIN = "-"
-_SERVER_ERROR = 500
-_MHTML_HEADERS = (
-    b"from:",
-    b"mime-version:",
-    b"snapshot-content-location:",
-    b"content-type: multipart/related",
-)
+_REDIRECTS, _SERVER_ERROR = range(300, 400), 500
+_MESSAGE = re.compile(rb"[\w-]+:[ \t]")
+_MESSAGE_HEADERS = re.compile(rb"^(?:mime-version|content-type):", re.MULTILINE)
+# What may come before text in UTF-16, blanks apart.
+_UTF_16 = b"\xff\xfe\0"
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 # How other files begin that are no pages.
 _OTHERS = {
@@ -37,6 +36,10 @@ _OTHERS = {
     b"GIF8": "a GIF image",
     b"RIFF": "a WebP image or a recording",
     b"PK\x03\x04": "a zip archive",
+    b"PK\x05\x06": "a zip archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"WARC/": "a web archive",
+    b"HTTP/": "an HTTP answer as it was sent",
     b"\x1f\x8b": "compressed with gzip",
     b"BZh": "compressed with bzip2",
     b"\xfd7zXZ": "compressed with xz",
@@ -72,7 +75,7 @@ def read_source(source: str) -> Source:
     for start, name in _OTHERS.items():
         if head.startswith(start):
             raise PageUnreadable(f"{printable(source)}: no page but {name}")
-    if head[:1] in (b"{", b"["):
+    if head.lstrip(_UTF_16)[:1] in (b"{", b"["):
         return _from_har(source, page)
     return _from_mhtml(source, page) if _is_mhtml(head) else Source(page=page)
 
@@ -84,7 +87,7 @@ def printable(text: str) -> str:
 
 def _is_mhtml(head: bytes) -> bool:
     headers = head.partition(b"\r\n\r\n")[0].partition(b"\n\n")[0].lower()
-    return b"multipart/related" in headers and headers.startswith(_MHTML_HEADERS)
+    return bool(_MESSAGE.match(head) and _MESSAGE_HEADERS.search(headers))
 
 
 def _from_mhtml(source: str, page: bytes) -> Source:
@@ -99,9 +102,9 @@ def _from_mhtml(source: str, page: bytes) -> Source:
     for part in (*named, *parts):
         content = part.get_payload(decode=True)
         if isinstance(content, bytes):
-            charset = part.get_content_charset() or "utf-8"
+            charset = part.get_content_charset()
             address = str(part.get("Content-Location", "") or location).strip()
-            return Source(page=_in_utf8(content, charset), arrival=arrived(address, address))
+            return Source(page=_in_utf8(content, charset) if charset else content, arrival=recorded(address))
     raise PageUnreadable(f"{printable(source)}: an MHTML file without a page in it")
 
 
@@ -123,18 +126,19 @@ def _in_utf8(content: bytes, charset: str) -> bytes:
 def _from_har(source: str, text: bytes) -> Source:
     """Return the last document of the main page that the recorded browser was given."""
     try:
-        recorded = json.loads(text)
-        documents = list(_documents(recorded["log"]["entries"]))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        documents = list(_documents(json.loads(text)["log"]["entries"]))
+    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise PageUnreadable(f"{printable(source)}: JSON, but no page and no HAR file") from None
     if not documents:
         raise PageUnreadable(f"{printable(source)}: a HAR file without a document in it, or without its text")
-    first = documents[0][0]
-    return [page for address, page in documents if is_same_site(first, address)][-1]
+    given = [page for page in documents if page.arrival.is_proven] or documents
+    if (status := given[-1].arrival.status or 0) >= _SERVER_ERROR:
+        raise PageUnreadable(f"{printable(source)}: HTTP {status}")
+    return given[-1]
 
 
-def _documents(entries: list[dict[str, Any]]) -> Iterator[tuple[str, Source]]:
-    """Yield the documents with their addresses, but for those in frames where the requests tell."""
+def _documents(entries: list[dict[str, Any]]) -> Iterator[Source]:
+    """Yield the documents, but for those in frames where the requests tell, and for redirects."""
     for entry in entries:
         answer, asked = entry["response"], str(entry["request"]["url"])
         content = answer.get("content") or {}
@@ -144,11 +148,10 @@ def _documents(entries: list[dict[str, Any]]) -> Iterator[tuple[str, Source]]:
         is_framed = sent.get("sec-fetch-dest", "document") != "document"
         if not is_document or is_framed or type_ not in _PAGE_TYPES or not content.get("text"):
             continue
-        status, retry_after = int(answer.get("status") or 0), _headers(answer).get("retry-after", "")
-        yield (
-            asked,
-            Source(page=_har_text(content), arrival=arrived(asked, asked, status or None, retry_after)),
-        )
+        status = int(answer.get("status") or 0)
+        if status not in _REDIRECTS:
+            arrival = recorded(asked, status or None, _headers(answer).get("retry-after", ""))
+            yield Source(page=_har_text(content), arrival=arrival)
 
 
 def _headers(message: Mapping[str, Any]) -> dict[str, str]:
@@ -165,15 +168,26 @@ def _har_text(content: Mapping[str, Any]) -> bytes:
     return text.encode(errors="replace")
 
 
-def arrived(asked: str, address: str, status: int | None = None, retry_after: str = "") -> Arrival:
-    """Return how a page came that answered, from `address`, when `asked` was asked for."""
-    is_number = retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10
+def recorded(address: str, status: int | None = None, retry_after: str = "") -> Arrival:
+    """Return how a page came that a file says is from `address`. A Retry-After that is a date is over."""
+    is_own = is_tiktok_address(address)
     return Arrival(
-        is_elsewhere=not is_same_site(asked, address) if asked and address else False,
+        is_elsewhere=is_address(address) and not is_own,
+        is_proven=is_own,
+        path=path_of(address),
+        status=status,
+        retry_after_s=seconds_to_wait(retry_after) if retry_after.isdigit() else None,
+    )
+
+
+def arrived(asked: str, address: str, status: int, retry_after: str) -> Arrival:
+    """Return how a page came that answered just now, from `address`, when `asked` was asked for."""
+    return Arrival(
+        is_elsewhere=not is_same_site(asked, address),
         is_proven=is_tiktok_address(address),
         path=path_of(address),
         status=status,
-        retry_after_s=int(retry_after) if is_number else None,
+        retry_after_s=seconds_to_wait(retry_after),
     )
 
 

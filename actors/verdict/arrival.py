@@ -1,6 +1,8 @@
 """What is known of a page beside its HTML: how it came, and what of it is shown."""
 
+import math
 import re
+import time
 from urllib.parse import urlsplit
 
 import attrs
@@ -9,6 +11,7 @@ from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
 _REGION_PATH = re.compile(r"/[a-z]{2}/notfound/?", re.ASCII)
 _TOO_MANY, _LEGAL, _REFUSED = 429, 451, 400
+_MAX_RETRY_AFTER_S, _MAX_DIGITS = 24 * 60 * 60, 9
 
 
 @attrs.frozen
@@ -46,6 +49,19 @@ def path_of(address: str) -> str:
         return urlsplit(address).path
     except ValueError:
         return ""
+
+
+def seconds_to_wait(retry_after: str) -> int | None:
+    """Return the seconds of a Retry-After header, which may be a date; None if it says nothing."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(int(retry_after[:_MAX_DIGITS]), _MAX_RETRY_AFTER_S)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # hardly ever needed
+
+    try:
+        seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+    except (ValueError, TypeError, ArithmeticError):
+        return None
+    return min(max(math.ceil(seconds), 0), _MAX_RETRY_AFTER_S)
 
 
 def is_region_path(path: str) -> bool:

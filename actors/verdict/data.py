@@ -16,11 +16,12 @@ _MANY_QUOTES = 10_000
 # How far into a script the assignment may stand, what may stand before the name, and what has to follow it.
 _ASSIGNMENT_CHARS = 200
 _BEFORE_NAME = re.compile(
-    r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|//[^\n\r]*[\n\r]|['\"]use strict['\"];)*+[\w\s.;,$\[]*+['\"]?(?<![\w$])"
+    r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|//[^\n\r]*[\n\r]|['\"]use strict['\"];)*+(?:[\w\s.;,$]*[;,\s])??"
+    r"(?:(?:window|self|globalThis)\s*(?:\.\s*|\[\s*['\"]))?"
 )
 _ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}(?=\{)")
 # Strings, comments, and what else may stand in a literal that holds data. A slash or an angle bracket may
-# not: it would begin a regular expression or another comment.
+# not: it would begin a regular expression or another comment; nor may a spread, whose members are elsewhere.
 _TEXT = (
     r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\$]++|\\.|\$(?!\{))*+`"""
     r"""|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\n\r\u2028\u2029]*+[\n\r\u2028\u2029]"""
@@ -30,6 +31,14 @@ _IS_KEY = re.compile(r"(?:[{,]|\*/|//[^\n\r\u2028\u2029]*[\n\r\u2028\u2029])\s*\
 _BEFORE_KEY_CHARS = 200
 # So many brackets may stand in a literal: no page's data has half as many.
 _TOKENS, _CHARS_PER_TOKEN = 2_000, 40
+# What may follow the object, or else it is but a part of what is assigned. A line needs no semicolon.
+_ENDS = re.compile(r"\s*(?:[;,]|\Z)|\s*[\n\r]\s*[\w$]")
+# What changes it, or takes it back. Each begins with a plain word, so that the search for it is fast.
+_CHANGES = (r"%s(?![\w$])['\"]?\]?(?:\s*[.\[][^=;(]{0,100}+)?\s*=(?!=)", r"delete\b[^;]{0,40}%s")
+_MANY_TIMES = 50
+# Names that are no text but stand for one: what their values are is not known.
+_NAME = re.compile(rf"{_TEXT}|[:,\[]\s*+(?P<name>[A-Za-z_$][\w$]*+)(?!\s*:)", re.DOTALL)
+_KNOWN_NAMES = {None, "null", "undefined", "true", "false", "NaN", "Infinity", "void"}
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 # What the decoders raise: msgspec's own errors and bad text are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
@@ -79,53 +88,67 @@ class DataReader:
             return found
         text = _without_surrogates(text)
         if assigned and (start := assigned_at(assigned, text)) is not None:
-            code = text[start:]
-            found = _first_json(code)
-            return self._literal(code, key) if found is None else found
+            found, rest = self._assigned(text[start:], key)
+            return None if _is_changed(assigned, rest) else found
         if _ESCAPED.match(text):
             for escape, character in _ESCAPES:
                 text = text.replace(escape, character)
         return _json(text)
 
-    def _literal(self, text: str, key: str) -> bytes | None:
-        if sum(map(text.count, "'\"`\\/")) > _MANY_QUOTES + len(text) // 4:  # no page's data
-            return None
+    def _assigned(self, code: str, key: str) -> tuple[bytes | None, str]:
+        """Return what the object that code begins with tells, None if it can't be read; and what follows."""
+        if (parts := _first_json(code)) is not None:
+            return parts
+        if sum(map(code.count, "'\"`\\/")) > _MANY_QUOTES + len(code) // 4:  # no page's data
+            return None, ""
         try:
-            start = _find_object(key, text)
+            where, end = _find_object(key, code)
+            return self._literal(code[where], key) if where else b"{}", code[end:]
         except UNREADABLE:
-            return None
-        if start is None:
-            return b"{}" if text.rstrip().endswith((";", "}")) else None
-        if self._has_read_literal:
+            return None, ""
+
+    def _literal(self, literal: str, key: str) -> bytes | None:
+        """Return what is written there in JavaScript, under `key`. Raises one of `UNREADABLE`."""
+        is_known = _KNOWN_NAMES.issuperset(found["name"] for found in _NAME.finditer(literal))
+        if self._has_read_literal or len(literal) > MAX_LITERAL_CHARS or not is_known:
             return None
         self._has_read_literal = True
-        literal = text[start : start + MAX_LITERAL_CHARS].replace("\\x", "\\u00")
-        try:
-            return b'{"%s":%s}' % (key.encode(), chompjs.parse_js_object(literal, loader=_raw.decode))
-        except UNREADABLE:
-            return None
+        literal = literal.replace("\\x", "\\u00")
+        return b'{"%s":%s}' % (key.encode(), chompjs.parse_js_object(literal, loader=_raw.decode))
 
 
-def _first_json(text: str) -> bytes | None:
-    """Return the object that code begins with if it is JSON, None if it is not."""
+def _is_changed(name: str, code: str) -> bool:
+    """Return whether code, after it has assigned something to this name, seems to change that."""
+    times = code.count(name)
+    return times > _MANY_TIMES or (
+        times > 0 and any(re.search(change % name, code) is not None for change in _CHANGES)
+    )
+
+
+def _first_json(text: str) -> tuple[bytes, str] | None:
+    """Return the object that code begins with, and what follows, if it is JSON; None if it is not."""
     code = text.encode(errors="replace")
     try:
-        return bytes(_raw.decode(code))
+        return bytes(_raw.decode(code)), ""
     except UNREADABLE as exc:
         trailing = _TRAILING.search(str(exc))  # which is how msgspec says where the object has ended
     if trailing is None:
         return None
     end = int(trailing[1]) - 1
-    return _json(code[:end]) if code[end : end + 1] in {b";", b","} else None
+    rest = code[end:].decode()
+    found = _json(code[:end]) if _ENDS.match(rest) else None
+    return None if found is None else (found, rest)
 
 
-def _find_object(key: str, text: str) -> int | None:
-    """Return where the object under a key begins that is a member of the object that code begins with.
+def _find_object(key: str, text: str) -> tuple[slice | None, int]:
+    """Return where, in the object that code begins with, the object under a key is; and where all of it ends.
 
     The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not. Raises
-    ValueError at a literal of hardly anything but brackets.
+    ValueError at a literal that can't be read to its end, is part of something else, or is hardly anything
+    but brackets.
     """
     found: int | None = None
+    where: slice | None = None
     depth = position = 0
     left = _TOKENS + len(text) // _CHARS_PER_TOKEN
     tokens = _tokens_of(key)
@@ -139,14 +162,18 @@ def _find_object(key: str, text: str) -> int | None:
                 depth += 1
             case "closes":
                 depth -= 1
+                if depth == 1 and found is not None:
+                    where, found = slice(found, position), None
                 if not depth:
-                    break
+                    if not _ENDS.match(text, position):
+                        raise ValueError("more than a literal")
+                    return where, position
             case "key" if depth == 1:
                 start = token.start("key")
                 before = text[max(start - _BEFORE_KEY_CHARS, 0) : start]
                 if before.endswith(("{", ",")) or _IS_KEY.search(before):
                     found = position
-    return found
+    raise ValueError("no end")
 
 
 @functools.cache
@@ -154,7 +181,7 @@ def _tokens_of(key: str) -> re.Pattern[str]:
     """Return what matches code up to its next bracket or object under the key, but not what is no data."""
     first, rest = key[0], key[1:]
     keys = rf"""(?:'{key}'|"{key}"|(?<![\w$]){key})"""
-    plain = rf"""[^'"`/<>{{}}\[\](){first}]++|{first}(?!{rest})|(?!{keys}\s*:\s*\{{)(?:{_TEXT})"""
+    plain = rf"""[^'"`/<>{{}}\[\](){first}.]++|\.(?!\.)|{first}(?!{rest})|(?!{keys}\s*:\s*\{{)(?:{_TEXT})"""
     token = rf"(?P<opens>[{{\[(])|(?P<closes>[}}\])])|(?P<key>{keys})\s*+:\s*+(?=\{{)"
     return re.compile(rf"(?:{plain})*+(?:{token})", re.DOTALL)
 

@@ -14,7 +14,11 @@ from actors.verdict.data import UNREADABLE, DataReader, assigned_at, member, mem
 from actors.verdict.reading import Script
 from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
-_ID = re.compile(r"[\w.][\w.-]{0,63}", re.ASCII)
+# Somebody's id, which is neither a zero in any form nor a word for nobody in any language.
+_ID = re.compile(
+    r"(?!(?:[0.]*|undefined|null|nil|none|nan|false|true|guest|anonymous)\Z)[\w.][\w.-]{0,63}",
+    re.ASCII | re.IGNORECASE,
+)
 _HANDLE = re.compile(r"[\w.]{1,64}", re.ASCII)
 # How JavaScript writes that there is nothing, once it is text.
 _NOBODY = {"0", "undefined", "void 0", "null", "NaN", "false", ""}
@@ -109,7 +113,7 @@ def data_name(script: Script) -> str | None:
 def read_viewer(user: bytes) -> str | None:
     """Return the handle in a viewer object, given as JSON: "" where it has none, None if nobody is there."""
     uid = _text(member(user, "uid"))
-    if not _ID.fullmatch(uid) or uid in _NOBODY:
+    if not _ID.fullmatch(uid):
         return None
     handle = _text(member(user, "uniqueId"))
     return handle if _HANDLE.fullmatch(handle) else ""

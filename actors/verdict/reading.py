@@ -47,10 +47,11 @@ _HOSTS = ("tiktok", "ttwstatic")
 _OWN_SOURCE = re.compile(
     r"(?:https?:)?//[\w.-]+\.(?:ttwstatic|tiktokcdn|tiktokcdn-(?:us|eu))\.com/(?!.*embed)", re.ASCII
 )
+# What a page loads ahead that is code: anybody may show TikTok's images.
+_CODE = frozenset({"script", "style", "fetch"})
 _SITE_NAMES = frozenset({"og:site_name", "application-name", "apple-mobile-web-app-title"})
-# A browser notes at the top of a page that it saves where it had it from, as SingleFile does.
-_SAVED_FROM = re.compile(r"<!--\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(\S+)")
-_SAVED_FROM_CHARS = 2_000
+# A browser notes in a comment at the top of a page that it saves where it had it from, as SingleFile does.
+_SAVED_FROM = re.compile(r"\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(\S+)")
 # Elements in this are not on the page.
 _INERT = frozenset({"template"})
 # TikTok's pages are seen with scripts on, where what is in a noscript is text, as it is in a noframes.
@@ -134,8 +135,6 @@ def read_page(page: str | bytes) -> Reading:
     text = (page if isinstance(page, str) else _decode(page)).replace("\0", "?")
     reading = Reading(text)
     reader = _Reader(reading)
-    if saved := _SAVED_FROM.search(text, 0, _SAVED_FROM_CHARS):
-        reader.note_address(saved[1])
     parser = etree.HTMLParser(
         encoding="utf-8",
         huge_tree=True,
@@ -283,6 +282,8 @@ class _Reader:
 
     def comment(self, text: str) -> None:
         self._extra_cost += _TEXT_COST
+        if saved := _SAVED_FROM.match(text):
+            self.note_address(saved[1])
         if text.startswith("[CDATA[") and not text.endswith("]]"):
             # In a drawing a browser would go on to its end; elsewhere it ends it as the parser did.
             self._reading.is_whole = False
@@ -434,7 +435,8 @@ class _Reader:
         id_ = attributes.get("id", "")
         if id_ in self._ids:
             id_ = ""
-        is_code = "src" not in attributes and attributes.get("type", "").strip().lower() in _CODE_TYPES
+        type_ = attributes.get("type", "").strip().lower()
+        is_code = type_ in _CODE_TYPES and attributes.keys().isdisjoint({"src", "nomodule"})
         if id_ or is_code:
             self._collect("script", id_, is_code=is_code)
 
@@ -447,7 +449,7 @@ class _Reader:
         relation = attributes.get("rel", "").lower().split()
         if "canonical" in relation:
             self.note_address(address)
-        elif "stylesheet" in relation or "preload" in relation:
+        elif "stylesheet" in relation or ("preload" in relation and attributes.get("as", "script") in _CODE):
             self._note_source(address)
         else:
             self._reading.is_tiktok |= any(name in address for name in _HOSTS)

@@ -25,7 +25,7 @@ def is_address(url: str) -> bool:
 
 def _domain(url: str) -> str:
     try:
-        host = urlsplit(url).hostname or ""
+        host = urlsplit(url.replace("\\", "/")).hostname or ""  # as browsers read it
     except ValueError:
         return ""
     try:

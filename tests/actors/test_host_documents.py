@@ -71,6 +71,8 @@ def test_page_may_say_anything_of_itself(seen: object, junk: object) -> None:
         ([ASKED, "1", 200, "application/pdf", SEEN, ""], "application/pdf came"),
         ([ASKED, "1", 200, "Image/PNG", SEEN, ""], "image/png came"),
         ([ASKED, "1", 200, "<b>/x", SEEN, ""], "something else came"),
+        (["about:neterror?e=netReset&u=https%3A//x/", "1", 200, "text/html", SEEN, ""], "^netReset$"),
+        (["about:certerror?s=expert&e=nssBadCert", "1", 0, "text/html", SEEN, ""], "^nssBadCert$"),
     ],
 )
 def test_page_that_went_on_to_what_is_none_is_unreachable(told: list[object], why: str) -> None:

@@ -1,14 +1,19 @@
 """The verdict on the real browser: all pages of the practice site, and a login only the endpoints show."""
 
+import gzip
+import http.server
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from actors.browser import ScraplingFetcherAdapter
-from actors.errors import UpstreamUnreachable
+from actors.errors import PageGone, UpstreamUnreachable
 from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from actors.verdict.detector import LoginDetector
 from supervisor.world import real_browsers
+from tests.actors.verdict.builders import IN_FILE
 from tests.real.conftest import open_client
 from web.practice.pages import Page, State, all_pages
 from web.settings import DaemonSettings
@@ -103,3 +108,58 @@ async def test_what_comes_instead_of_the_page_is_told(
             assert (verdict.state, verdict.reason) == (LoginState.UNCERTAIN, reason)
             assert str(verdict.status) in query
         assert verdict.retry_after_s == 17
+
+
+ODD_PAGES = {
+    "/dialogs": "<script>setInterval(() => alert(1), 10)</script>",
+    "/prints": "<script>print()</script>",
+    "/waits": "<script defer src=/never.js></script>",
+    "/throws": "<script>JSON.stringify = Array.prototype.map = Array.prototype.filter = () => { throw 2 };"
+    "Object.defineProperty(Document.prototype, 'documentElement', {get() { throw 1 }})</script>",
+    "/": "",
+}
+
+
+class OddPages(http.server.BaseHTTPRequestHandler):
+    """Serves a viewer's page with something odd on it; for a script, nothing ever comes."""
+
+    ended = threading.Event()
+
+    def do_GET(self) -> None:  # the base class's name
+        if self.path.endswith(".js"):
+            self.ended.wait(60)
+            return
+        page = (IN_FILE + ODD_PAGES.get(self.path, "")).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        if self.path == "/garbled":
+            page = gzip.compress(page)[:10] + b"no more of it"
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def odd_pages() -> Iterator[str]:
+    """The base URL of a site with odd pages."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OddPages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        OddPages.ended.set()
+        server.shutdown()
+
+
+async def test_odd_pages_cost_a_verdict_at_most(
+    settings: DaemonSettings, logged_out_master: Path, odd_pages: str
+) -> None:
+    """Dialogs end neither the browser nor the driver, which others use; a late script is not waited for."""
+    async with real_browsers(settings).open_browser("a") as browser:
+        await browser.launch(logged_out_master, headless=True)
+        for path in ("dialogs", "", "dialogs", "prints", "", "waits"):
+            assert (await load_and_judge(browser, f"{odd_pages}/{path}")).state is LoginState.LOGGED_IN
+        assert (await load_and_judge(browser, f"{odd_pages}/throws")).reason is LoginReason.UNREADABLE
+        with pytest.raises((UpstreamUnreachable, PageGone), match=r"\w+Error|NS_ERROR"):
+            await load_and_judge(browser, f"{odd_pages}/garbled")

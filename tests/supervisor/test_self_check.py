@@ -130,6 +130,21 @@ async def test_locked_profile_is_no_problem(autojump_clock: MockClock) -> None:
         assert problems(supervisor) == {}
 
 
+async def test_missing_profile_is_noticed_when_a_session_meets_it(autojump_clock: MockClock) -> None:
+    """Not a minute later; and over as soon as a session is live."""
+    world = FakeWorld()
+    async with supervised(world) as (supervisor, logs):
+        world.clone_error = NOBODY
+        for _ in range(2):
+            with pytest.raises(NotLoggedIn):
+                await supervisor.create_session()
+            assert problems(supervisor) == {"profile": NOBODY.hint}
+        world.clone_error = None
+        await supervisor.create_session()
+        assert problems(supervisor) == {}
+        assert [check for _, check in lines(logs)] == ["profile", "profile"]
+
+
 async def test_page_that_does_not_come_is_a_problem_until_one_does(autojump_clock: MockClock) -> None:
     """A site that takes connections and answers 500 is not well."""
     world = FakeWorld(navigate_error=UpstreamUnreachable("HTTP 500"))

@@ -82,8 +82,38 @@ def test_mhtml_of_another_site_is_not_judged(tmp_path: Path) -> None:
     controls = '<i data-e2e="profile-icon"></i>'
     assert judged(tmp_path, mhtml(("text/html", TIKTOK, controls)))[0] is LoginState.LOGGED_IN
     elsewhere = "https://blog.example/"
-    found = judged(tmp_path, mhtml(("text/html", elsewhere, controls), location=elsewhere))
+    for page in (controls, IN):
+        found = judged(tmp_path, mhtml(("text/html", elsewhere, page), location=elsewhere))
+        assert found == (LoginState.UNCERTAIN, LoginReason.NOT_TIKTOK)
+        assert judged(tmp_path, har(entry(elsewhere, page))) == found
+
+
+@pytest.mark.parametrize("first", ["Date: Thu, 1 Jan 2026 00:00:00 -0000", "Subject: x", "X-MimeOLE: 6"])
+def test_mhtml_may_begin_with_any_header(tmp_path: Path, first: str) -> None:
+    """Browsers and mail programs begin with different ones."""
+    page = mhtml(("text/html", TIKTOK, IN))
+    assert judged(tmp_path, first.encode() + b"\r\n" + page)[0] is LoginState.LOGGED_IN
+    mixed = page.replace(b"multipart/related", b"multipart/mixed")
+    assert judged(tmp_path, mixed)[0] is LoginState.LOGGED_IN
+
+
+def test_part_without_a_charset_is_read_by_its_own_marks(tmp_path: Path) -> None:
+    """As any other file is."""
+    page = mhtml(STYLE, ("text/html", TIKTOK, "<here>")).replace(b"; charset=utf-8", b"")
+    content = base64.encodebytes(IN.encode("utf-16"))
+    page = page.replace(base64.encodebytes(b"<here>"), content)
+    assert judged(tmp_path, page)[0] is LoginState.LOGGED_IN
+
+
+def test_har_begun_elsewhere_is_read(tmp_path: Path) -> None:
+    """TikTok's last document counts, wherever the recording began, and no redirect to another site."""
+    search = entry("https://search.example/", "<p>results</p>")
+    assert judged(tmp_path, har(search, entry(TIKTOK, IN)))[0] is LoginState.LOGGED_IN
+    sent_away = entry(TIKTOK, "<p>moved</p>", status=302)
+    found = judged(tmp_path, har(sent_away, entry("https://portal.example/", IN)))
     assert found == (LoginState.UNCERTAIN, LoginReason.NOT_TIKTOK)
+    assert judged(tmp_path, har(entry("no address", IN)))[0] is LoginState.LOGGED_IN
+    assert judged(tmp_path, har(entry(TIKTOK, IN)).decode().encode("utf-16"))[0] is LoginState.LOGGED_IN
 
 
 def test_last_document_of_har_is_read(tmp_path: Path) -> None:
@@ -117,6 +147,14 @@ def test_last_document_of_har_is_read(tmp_path: Path) -> None:
         (b'{"log":{"entries":[{"request":{"url":"x"}}]}}', "no HAR"),
         (b"[1]", "no HAR"),
         (b"{" * 100_000, "no HAR"),
+        (
+            b'{"log":{"entries":[%s]}}'
+            % json.dumps(entry(TIKTOK, IN, status=7)).encode().replace(b"7", b"1e999"),
+            "no HAR",
+        ),
+        (har(entry(TIKTOK, IN, status=503)), "HTTP 503"),
+        (b"PK\x05\x06", "zip"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<p>", "HTTP answer"),
         (har(), "without a document"),
         (har(entry(TIKTOK, "{}", "application/json")), "without a document"),
         (mhtml(STYLE), "without a page"),

@@ -6,7 +6,7 @@ import re
 import attrs
 from playwright.async_api import Error, Page, Response
 
-from actors.verdict.arrival import Arrival, Shown, path_of, stop
+from actors.verdict.arrival import Arrival, Shown, path_of, seconds_to_wait, stop
 from actors.verdict.dom import KNOWN_SELECTORS
 from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES
 from actors.verdict.site import is_same_site
@@ -16,9 +16,9 @@ from actors.verdict.verdict import Finding, LoginReason, Method
 MAX_HTML_CHARS = 8_000_000
 _PAGE_TYPES = {"", "text/html", "application/xhtml+xml"}
 _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}", re.ASCII)
-_MAX_RETRY_AFTER_S = 24 * 60 * 60
 _REFUSED, _SERVER_ERROR = 400, 500
 _MAX_BEGAN_CHARS = 40
+_ERROR_PAGE = re.compile(r"about:(?:net|cert)error\?(?:.*&)?e=(\w{1,60})", re.ASCII)
 # Playwright's words for a page that has gone on to another document meanwhile.
 _GONE_ON = re.compile(
     r"context was destroyed|navigat|frame (?:was|got) detached|no such frame", re.IGNORECASE
@@ -61,7 +61,9 @@ _LOOK = """
         const all = document.documentElement ? document.documentElement.outerHTML : "";
         html = typeof all === "string" && all.length <= limit ? all : null;
     } catch {}
-    return [location.href, String(began), Number(status) || 0, document.contentType, seen, html];
+    // A browser shows its own page of an error under the address of what could not be shown.
+    const place = document.documentURI.startsWith("about:") ? document.documentURI : location.href;
+    return [place, String(began), Number(status) || 0, document.contentType, seen, html];
 }
 """
 _WHERE = """
@@ -94,7 +96,7 @@ class Answers:
             request = response.request
             if request.is_navigation_request() and request.frame == self._page.main_frame:
                 self.status = response.status
-                self.retry_after_s = _seconds(response.headers.get("retry-after", ""))
+                self.retry_after_s = seconds_to_wait(response.headers.get("retry-after", ""))
 
 
 @attrs.frozen
@@ -119,9 +121,14 @@ def _check_type(declared: str, status: int) -> None:
 
 
 async def look(page: Page, asked: str, answers: Answers) -> Sight:
-    """Return what the page shows now. Raises `PageUnreachable` for a server's error, Playwright's `Error`."""
+    """Return what the page shows now.
+
+    Raises `PageUnreachable` for a server's error or the browser's own page of one, Playwright's `Error`.
+    """
     bounds = [MAX_HTML_CHARS, KNOWN_SELECTORS["challenge"], GATE_NAME, MAX_HEADLINES, MAX_HEADLINE_CHARS]
     href, began, told, type_, seen, html = await page.evaluate(_LOOK, bounds)
+    if failed := _ERROR_PAGE.match(str(href)):
+        raise PageUnreachable(failed[1])
     # A page may have put something of its own in the place of what was asked.
     status = (int(told) if isinstance(told, int | float) else 0) or answers.status
     if status >= _SERVER_ERROR:
@@ -148,9 +155,20 @@ def elsewhere(place: Arrival, method: Method) -> Finding:
     return Finding(method=method, evidence=(stopped,), document=place.document)
 
 
+def unreadable(method: Method) -> Finding:
+    """Return what a method finds on a page that does not let it look."""
+    hidden = stop("page can't be looked at", "page", LoginReason.UNREADABLE)
+    return Finding(method=method, evidence=(hidden,))
+
+
 def has_gone_on(error: Error) -> bool:
     """Return whether a look failed because the page went on to another document meanwhile."""
     return bool(_GONE_ON.search(error.message))
+
+
+def has_crashed(error: Error) -> bool:
+    """Return whether a look failed because nothing is there any more that shows the page."""
+    return "crash" in error.message.lower()
 
 
 def _arrival(href: str, began: str, asked: str) -> Arrival:
@@ -171,10 +189,3 @@ def _shown(seen: object) -> Shown:
             return Shown(bool(captcha), *texts)
         case _:
             return Shown()
-
-
-def _seconds(text: str) -> int | None:
-    """Return the seconds of a Retry-After; a date is left out."""
-    return (
-        min(int(text), _MAX_RETRY_AFTER_S) if text.isascii() and text.isdigit() and len(text) < 10 else None
-    )

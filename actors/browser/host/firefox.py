@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from actors.browser import frames
 
-# What no page can see. Processes are started when a page needs them: the three that Firefox keeps ready for
-# the next sites cost 20 MB. Pages are put together on smaller surfaces, which are less often half empty; what
-# is larger than the limit gets one of its own.
+# What no page can see. A page that prints would stand still until somebody answers the dialog. Processes
+# are started when a page needs them: the three that Firefox keeps ready for the next sites cost 20 MB.
+# Pages are put together on smaller surfaces, which are less often half empty; what is larger than the limit
+# gets one of its own.
 PREFERENCES: Final[Mapping[str, bool | int]] = {
+    "print.enabled": False,
     "dom.ipc.processPrelaunch.enabled": False,
     "gfx.webrender.max-shared-surface-size": 512,
     "gfx.webrender.picture-tile-width": 512,

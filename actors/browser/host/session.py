@@ -25,8 +25,10 @@ from actors.browser.host.document import (
     Sight,
     check_type,
     elsewhere,
+    has_crashed,
     has_gone_on,
     look,
+    unreadable,
     whereabouts,
 )
 from actors.browser.host.driver import Driver
@@ -56,6 +58,10 @@ _DOWNLOAD = "Download is starting"
 _WITHOUT_PAGE = {204, 205}
 # How long to wait before a page that could not be looked at is again.
 _AGAIN_S = 0.05
+# How long a document that was read to its end may wait for scripts, which may never come, and how often to
+# look then whether it was.
+_DOM_S = 3.0
+_POLL_S = 0.2
 
 
 class CamoufoxSession(AsyncStealthySession):
@@ -117,7 +123,7 @@ class CamoufoxSession(AsyncStealthySession):
             else:
                 response = await self.page.goto(url, wait_until="commit")
             check_type(response)
-            await self.page.wait_for_load_state("domcontentloaded")
+            await self._wait_for_dom()
         except Error:
             self._given_up = False
             raise
@@ -159,12 +165,25 @@ class CamoufoxSession(AsyncStealthySession):
                     raise
                 await self._wait_for_next(exc)
 
+    async def document(self, asked: str) -> str:
+        """Return which document the page shows, "" where it does not tell."""
+        with contextlib.suppress(Error):
+            return (await whereabouts(self.page, asked)).document
+        return ""
+
     async def _wait_for_next(self, error: Error) -> None:
         """Wait for the document to which the page has gone on. Raises `error` where it is closed."""
         if self.page.is_closed():
             raise error
         await asyncio.sleep(_AGAIN_S)
-        await self.page.wait_for_load_state("domcontentloaded")
+        await self._wait_for_dom()
+
+    async def _wait_for_dom(self) -> None:
+        """Wait until the document was read to its end, and a little for scripts that are to come after it."""
+        with contextlib.suppress(TimedOut):
+            await self.page.wait_for_load_state("domcontentloaded", timeout=_DOM_S * 1000)
+            return
+        await self.page.wait_for_function("document.readyState !== 'loading'", polling=_POLL_S * 1000)
 
     async def wait_rendered(self, selectors: Iterable[str]) -> None:
         """Wait until one of the selectors matches, but not for long: a page may well have none of them."""
@@ -301,7 +320,11 @@ class BrowserSession:
             return await self._scrapling.of_one_document(self._asked, method, ask)
         except Error as exc:
             await self._check_closed(exc)
-            raise
+            if self._scrapling.page.is_closed() or has_crashed(exc):
+                raise
+            await self._scrapling.probe()
+            print(f"a page can't be looked at: {exc.message}", file=sys.stderr)
+            return attrs.evolve(unreadable(method), document=await self._scrapling.document(self._asked))
 
     async def _inspect_html(self) -> Finding:
         sight = await self._scrapling.look(self._asked)

@@ -209,6 +209,48 @@ def test_context_that_code_would_find_is_one(text: str) -> None:
     assert judge(code(text))[0] is LOGGED_IN
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"window.SIGI_STATE={LITERAL};window.SIGI_STATE={{}};",
+        f"window.SIGI_STATE={LITERAL};SIGI_STATE.AppContext={{}};",
+        f"window.SIGI_STATE={LITERAL};window['SIGI_STATE']['AppContext'] = null",
+        f"window.SIGI_STATE={LITERAL};delete window.SIGI_STATE",
+        f"window.SIGI_STATE={SIGI % ('', VIEWER)};SIGI_STATE.AppContext={{}};",
+        f"window.SIGI_STATE={SIGI % ('', VIEWER)},window.SIGI_STATE={{}};",
+        f"window.SIGI_STATE={SIGI % ('', VIEWER)}&&{{}};",
+        f"window.SIGI_STATE={SIGI % ('', VIEWER)}['x'];",
+        f"window.SIGI_STATE={LITERAL}\n&&{{}};",
+        f"window.SIGI_STATE={LITERAL}.x;",
+        "window.SIGI_STATE={AppContext:{appContext:{user:{uid:'1'}}},...other};",
+        "window.SIGI_STATE={AppContext:{appContext:{user:{uid:'1'}}},a:/x/,AppContext:{}};",
+        "window.SIGI_STATE={AppContext:{appContext:{user:{uid:'1'}}},a:[",
+        "window.SIGI_STATE={AppContext:{appContext:{user:{uid:whoever1}}}};",
+        "window.SIGI_STATE={AppContext:{appContext:{user:{uid:a.id}}}};",
+        f"other.SIGI_STATE={LITERAL};",
+        f"a.b[SIGI_STATE]={LITERAL};",
+    ],
+)
+def test_assignment_that_is_not_all_there_is_to_it_proves_nothing(text: str) -> None:
+    """What is taken back, changed, cut off, a part of something else, or not written there."""
+    assert judge(code(text))[0] is UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"window['SIGI_STATE']={SIGI % ('', VIEWER)};window['SIGI_RETRY']={{a:1}};",
+        f"window['SIGI_STATE']={LITERAL};window['SIGI_RETRY']={{a:1}}",
+        f"var SIGI_STATE={LITERAL}\nvar other=SIGI_STATE.a",
+        f"self.SIGI_STATE={LITERAL};if(SIGI_STATE.a==1)run()",
+        "SIGI_STATE={a:!0,b:.5,c:'SIGI_STATE={}',AppContext:{appContext:{user:{uid:'1',x:void 0,y:!1}}}};",
+    ],
+)
+def test_code_after_an_assignment_may_be_anything_else(text: str) -> None:
+    """Other names are assigned, and this one is read."""
+    assert judge(code(text))[0] is LOGGED_IN
+
+
 def scripts(*texts: str, name: str = UNIVERSAL) -> str:
     return "".join(script(name, text) for text in texts)
 
@@ -230,6 +272,7 @@ def scripts(*texts: str, name: str = UNIVERSAL) -> str:
         (f"<script type=text/plain>SIGI_STATE={LITERAL}</script>", UNCERTAIN),
         (f"<script type='text/x-template'>SIGI_STATE={LITERAL}</script>", UNCERTAIN),
         (f"<script src=a.js>SIGI_STATE={LITERAL}</script>", UNCERTAIN),
+        (f"<script nomodule>SIGI_STATE={LITERAL}</script>", UNCERTAIN),
         (f"<script id=sigi-persisted-data type=text/plain>SIGI_STATE={LITERAL}</script>", UNCERTAIN),
     ],
 )
@@ -269,6 +312,7 @@ def test_data_that_is_no_part_of_the_document_says_nothing(around: str) -> None:
         '{"uid":{"low":1,"high":2}}',
         '{"uid":["6812"]}',
         '{"uid":"6 812"}',
+        *('{"uid":"00"}', '{"uid":"0.0"}', '{"uid":"None"}', '{"uid":"NULL"}', '{"uid":"Guest"}'),
         '{"accountId":"6812"}',
         '{"uid":"","secUid":"MS4w"}',
         '"quiet.heron"',

@@ -53,6 +53,7 @@ tags = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(bases, texts, st.booleans())
 def test_text_outside_of_the_places_changes_no_verdict(base: str, text: str, is_first: bool) -> None:
     """Text nodes, comments, other attributes, strings in other data: not what TikTok says of the viewer."""

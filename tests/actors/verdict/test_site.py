@@ -20,6 +20,8 @@ from actors.verdict.site import is_same_site
         ("https://www.tiktok.com/", "https://tiktok.com.example.com/", False),
         ("https://www.tiktok.com/", "https://nottiktok.com/", False),
         ("https://www.tiktok.com/", "https://www.tiktok.com@example.com/", False),
+        ("https://www.tiktok.com/", "https://example.com\\@www.tiktok.com/", False),
+        ("https://www.tiktok.com/", "https:\\\\www.tiktok.com\\foryou", True),
         ("http://127.0.0.1/", "http://10.0.0.1/", False),
         ("https://www.tiktok.com/", "about:blank", False),
         ("about:blank", "about:blank", False),

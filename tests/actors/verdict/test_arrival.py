@@ -1,0 +1,26 @@
+"""What answers say of how a page came."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from actors.verdict.arrival import seconds_to_wait
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *(("0", 0), ("17", 17), ("99999999999999999999", 86_400), ("", None), ("soon", None)),
+        *(("-5", None), ("1.5", None), ("Wed, 99 Foo 2026", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)),
+        *(("Wed, 21 Oct 9999 07:28:00 GMT", 86_400), ("\ud800", None), ("\u0663", None)),
+    ],
+)
+def test_retry_after_is_told_in_seconds(header: str, seconds: int | None) -> None:
+    """As a number or a date, a day at most."""
+    assert seconds_to_wait(header) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    """The seconds are those from now on."""
+    assert seconds_to_wait(formatdate(time.time() + 600, usegmt=True)) in {599, 600, 601}
