@@ -277,6 +277,7 @@ class Registry:
         """Return once another session may be launched ahead."""
         while (
             self.self_check.logged_out_version is not None
+            or not self._has_room
             or self._requested + len(self._shelf.kept) >= self.config.max_sessions
         ):
             await self._change.wait()

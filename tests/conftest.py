@@ -16,6 +16,7 @@ from actors.browser import own_processes
 RUN = "PYTEST_RUN_OF_GREENROOM"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own takes the groups as they are
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests on real browsers last: what is cheap fails first.
 

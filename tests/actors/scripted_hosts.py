@@ -77,8 +77,14 @@ def start(marker):
     return subprocess.Popen(["sleep", "99"], env=environ, stdin=nothing, stdout=nothing, stderr=nothing)
 
 def spawn(marker):
-    process = start(marker)  # which shows no environment while it execs
-    while process.poll() is None and marker not in open(f"/proc/{process.pid}/environ").read(): pass
+    process = start(marker)  # which shows no environment while it execs, or once it is killed
+    while process.poll() is None and marker not in environ_of(process): pass
+
+def environ_of(process):
+    try:
+        return open(f"/proc/{process.pid}/environ").read()
+    except OSError:
+        return ""
 
 def launch(message):
     markers[message.session] = message.marker

@@ -468,3 +468,19 @@ async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
                 its.supervisor._self_check.on_turn()
         assert its.ends() == [EndReason.SHUTDOWN]
         await its.until_warm()
+
+
+async def test_one_that_was_taken_and_still_ends_takes_a_place(autojump_clock: MockClock) -> None:
+    """Of the two that were unfit one takes long to go: no third is launched until it has gone."""
+    world = FakeWorld(launch_s=LAUNCH_S, remove_s=5)
+    most = 0
+    async with warmed(world, max_sessions=2, warm_sessions=2) as its, trio.open_nursery() as nursery:
+        await its.until_warm(2)
+        world.probe_s = 5
+        nursery.start_soon(its.supervisor.create_session)
+        await trio.sleep(1.5)  # the first was found unfit, the second is looked at
+        world.remove_s = 60
+        for _ in range(100):
+            most = max(most, len(world.clones))
+            await trio.sleep(0.5)
+    assert most == 2

@@ -97,8 +97,11 @@ class RefusalPages:
         return "", 204
 
     async def closing(self) -> ResponseReturnValue:
-        """Answer with a page that is gone at once, where the browser lets it."""
-        return "<!doctype html><title>Closing</title><p>Bye.</p><script>window.close();</script>"
+        """Answer with a page that is gone at once, where the browser lets it.
+
+        By its status it is a page that is looked at more than once: it goes while it is looked at.
+        """
+        return "<!doctype html><title>Closing</title><p>Bye.</p><script>window.close();</script>", 403
 
     async def gate(self) -> ResponseReturnValue:
         """Answer with the feed behind a dialog; 400 if there is none of that `kind`."""
