@@ -16,20 +16,9 @@ from actors.browser import own_processes
 RUN = "PYTEST_RUN_OF_GREENROOM"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist's own takes the groups as they are
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests on real browsers last: what is cheap fails first.
-
-    With several workers, one of them runs all of these while the others run the rest: a browser keeps more
-    than one core busy, and a browser test that shares them with another tests patience.
-    """
-    items.sort(key=_needs_browser)
-    for item in filter(_needs_browser, items):
-        item.add_marker(pytest.mark.xdist_group("browser"))
-
-
-def _needs_browser(item: pytest.Item) -> bool:
-    return item.get_closest_marker("browser") is not None
+    """Run the tests on real browsers last: what is cheap fails first."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 @pytest.fixture(scope="session", autouse=True)
