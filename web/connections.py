@@ -65,7 +65,7 @@ class Connection:
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _conversing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    _reading: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _deadline: float = attrs.field(default=math.inf, init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _writing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _is_free: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -103,11 +103,11 @@ class Connection:
     @property
     def stage(self) -> Stage:
         """How far the current request is."""
-        if self._protocol.stream is None:
-            return Stage.HEAD
         if self._protocol.is_websocket:
             return Stage.WEBSOCKET
-        return Stage.BODY if self._protocol.expects_body else Stage.ANSWER
+        if self._protocol.stream is not None:
+            return Stage.ANSWER
+        return Stage.HEAD if self._protocol.request is None else Stage.BODY
 
     async def stop(self) -> None:
         """Answer the request that is here, if there is one, and no other; its client has to be quick now."""
@@ -138,9 +138,7 @@ class Connection:
     async def _converse(self) -> None:
         """Read and answer until `_end`."""
         with self._conversing:
-            async with trio.open_nursery() as nursery, self._apps:
-                nursery.start_soon(self._keep_time)
-                nursery.start_soon(self._handle_kept)
+            async with self._apps:
                 await self._read()
 
     def _end(self, refusal: Refused | None = None) -> None:
@@ -151,33 +149,63 @@ class Connection:
 
     # Reading
 
+    # One task waits for the client, and that only: five hundred of them may come at once, and whoever asks for
+    # `/health` among them waits until all have been taken in.
+
     async def _read(self) -> None:
-        while data := bytes(await self.stream.receive_some(PIECE_BYTES)):
-            if self.stage is Stage.ANSWER:
-                self._protocol.keep(data)
-                if len(self._protocol.http.trailing_data[0]) > self.limits.ahead_bytes:
-                    break  # what can't be kept would hide that the client leaves
+        self._wait_at_most(self.limits.head_s)
+        while True:
+            data = await self._receive()
+            if data:
+                await self._take(data)
+            elif data is not None:
+                await self._part()
+            elif self._is_free.is_set():
+                await self._handle_kept()
             else:
-                async with self._reading:
-                    self._note_begin(data)
-                    await self._handle(data)
-        else:
-            await self._part()
-        self.abort()
+                self._stop_waiting()
+
+    async def _receive(self) -> bytes | None:
+        """Return what the client sends, b"" if it has ended.
+
+        Returns None once its time is over, or a request has been answered: the next one may be here already.
+        """
+        with trio.CancelScope(deadline=self._deadline) as self._patience:
+            if not self._is_free.is_set():
+                return bytes(await self.stream.receive_some(PIECE_BYTES))
+        return None
+
+    async def _take(self, data: bytes) -> None:
+        if self.stage is not Stage.ANSWER:
+            if self.stage is Stage.HEAD and not self._has_begun and data.strip(b"\r\n"):
+                self._has_begun = True
+                self._wait_at_most(self.limits.head_s, self._deadline)
+            await self._handle(data)
+            return
+        self._protocol.keep(data)
+        if len(self._protocol.http.trailing_data[0]) > self.limits.ahead_bytes:
+            self.abort()  # what can't be kept would hide that the client leaves
 
     async def _part(self) -> None:
         """End with a client that sends no more: at once, unless it may still wait for an answer."""
-        request = self._protocol.request
-        if self.stage is Stage.ANSWER and request and request.method in SAFE_METHODS:
-            await trio.sleep(self.limits.half_closed_s)
+        with trio.move_on_after(self.limits.half_closed_s):
+            while self.stage is Stage.ANSWER and self._is_safe:
+                await self._is_free.wait()
+                await self._handle_kept()
         if self.stage is Stage.HEAD:
             self._end()
-            await trio.sleep_forever()
+        else:
+            self.abort()
 
-    def _note_begin(self, data: bytes) -> None:
-        if self.stage is Stage.HEAD and not self._has_begun and data.strip(b"\r\n"):
-            self._has_begun = True
-            self._wait_at_most(self.limits.head_s, self._patience.deadline)
+    @property
+    def _is_safe(self) -> bool:
+        request = self._protocol.request
+        return request is not None and request.method in SAFE_METHODS
+
+    async def _handle_kept(self) -> None:
+        """Go on with what was sent before its turn, which comes when a request has been answered."""
+        self._is_free = trio.Event()
+        await self._handle()
 
     async def _handle(self, data: bytes = b"") -> None:
         try:
@@ -189,33 +217,21 @@ class Connection:
             defect = Refused(400, "The request can't be understood")
             defect.__cause__ = exc
             self._end(defect)
-
-    async def _handle_kept(self) -> None:
-        """Go on with what was sent before its turn, each time that a request has been answered."""
-        while True:
-            await self._is_free.wait()
-            self._is_free = trio.Event()
-            async with self._reading:
-                await self._handle()
+        if self.stage in {Stage.ANSWER, Stage.WEBSOCKET}:
+            self._deadline = math.inf
 
     def _wait_at_most(self, seconds: float, latest: float = math.inf) -> None:
-        """Have `_keep_time` wait for the client so long, and until `latest` on Trio's clock at most."""
-        self._patience.deadline = min(latest, trio.current_time() + self.limits.spread_out(seconds))
+        """Wait for the client so long, and until `latest` on Trio's clock at most."""
+        self._deadline = min(latest, trio.current_time() + self.limits.spread_out(seconds))
 
-    async def _keep_time(self) -> None:
-        """End with a client that takes too long. What is answered, or a WebSocket, has time."""
-        self._wait_at_most(self.limits.head_s)
-        while True:
-            with self._patience:
-                await trio.sleep_forever()
-            self._patience = trio.CancelScope()
-            if self.stage is Stage.BODY:
-                self._end(Refused(408, f"The request's body took longer than {self.limits.body_s:g} seconds"))
-            elif self.stage is Stage.HEAD and self._has_begun:
-                why = f"The request's headers took longer than {self.limits.head_s:g} seconds"
-                self._end(Refused(408, why))
-            elif self.stage is Stage.HEAD:
-                self._end()
+    def _stop_waiting(self) -> None:
+        """End with a client that has taken too long."""
+        if self.stage is Stage.BODY:
+            self._end(Refused(408, f"The request's body took longer than {self.limits.body_s:g} seconds"))
+        elif self._has_begun:
+            self._end(Refused(408, f"The request's headers took longer than {self.limits.head_s:g} seconds"))
+        else:
+            self._end()
 
     # Answering
 
@@ -247,6 +263,7 @@ class Connection:
                 self._has_begun = bool(self._protocol.http.trailing_data[0])
                 self._wait_at_most(self.limits.head_s if self._has_begun else self.limits.idle_s)
                 self._is_free.set()
+                self._patience.cancel(reason="the next request has its turn")
             case Updated():
                 self._wait_at_most(self.limits.body_s)
 

@@ -11,18 +11,19 @@ import h11
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import H11SendableEvent
 
-from web.requests import TOO_EARLY, Refused, check, explain, to_origin_form
+from web.requests import TOO_EARLY, TOO_LARGE, Refused, check, explain, to_origin_form
 
 
 class Protocol(H11Protocol):
     """One connection's requests, one after the other.
 
-    What comes goes to `keep`, and `handle_kept` gives it to the app: at once, or after the answer if a
-    request is being answered. It raises `Refused` for what the app can't be given; the connection is then of
-    no more use.
+    What comes goes to `keep`, and `handle_kept` gives it to the app, a request at a time, once all of it is
+    here and the one before has been answered: a client that sends slowly costs the app nothing. It raises
+    `Refused` for what the app can't be given; the connection is then of no more use.
     """
 
     request: h11.Request | None = None
@@ -31,6 +32,7 @@ class Protocol(H11Protocol):
         super().__init__(*args)
         self._max_body_bytes = max_body_bytes
         self._head = b""
+        self._body = bytearray()
 
     @property
     def http(self) -> h11.Connection:
@@ -45,18 +47,13 @@ class Protocol(H11Protocol):
         return isinstance(self.connection, H11WSConnection)
 
     @property
-    def expects_body(self) -> bool:
-        """Whether a part of the request is still to come."""
-        return not self.is_websocket and self.http.their_state is h11.SEND_BODY
-
-    @property
     def can_refuse(self) -> bool:
         """Whether nothing of an answer has been sent yet."""
         return self.http.our_state in {h11.IDLE, h11.SEND_RESPONSE}
 
     def keep(self, data: bytes) -> None:
         """Keep what was sent before its turn."""
-        if self.stream is None and not self.http.trailing_data[0]:
+        if self.request is None and not self.http.trailing_data[0]:
             data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: some clients end a body with a line break
         if data:
             self.connection.receive_data(data)
@@ -102,14 +99,13 @@ class Protocol(H11Protocol):
             is_followed = bool(self.http.trailing_data[0])
             check(event, max_body_bytes=self._max_body_bytes, is_followed=is_followed)
             await self.send(Updated(idle=False))
-            await self._create_stream(to_origin_form(event))
-        elif self.stream is None:
-            return False
         elif isinstance(event, h11.Data):
-            await self.stream.handle(Body(stream_id=STREAM_ID, data=bytes(event.data)))
-        elif isinstance(event, h11.EndOfMessage):
-            await self.stream.handle(EndBody(stream_id=STREAM_ID))
-            return False
+            self._body += event.data
+            if len(self._body) > self._max_body_bytes:
+                raise Refused(413, TOO_LARGE.format(self._max_body_bytes))
+        elif isinstance(event, h11.EndOfMessage) and self.request is not None:
+            await self._give(self.request, bytes(self._body))
+            return self.is_websocket
         elif isinstance(event, Data) and isinstance(self.stream, WSStream):
             if not self.stream.handshake.accepted:
                 raise Refused(400, TOO_EARLY)
@@ -117,6 +113,14 @@ class Protocol(H11Protocol):
         else:
             return False
         return True
+
+    async def _give(self, request: h11.Request, body: bytes) -> None:
+        """Give the app a request that is here as a whole."""
+        await self._create_stream(to_origin_form(request))
+        if isinstance(self.stream, HTTPStream):
+            if body:
+                await self.stream.handle(Body(stream_id=STREAM_ID, data=body))
+            await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
     async def _maybe_recycle(self) -> None:
         """Be ready for another request, of which something may be here already, or close."""
@@ -129,6 +133,6 @@ class Protocol(H11Protocol):
         self.connection = h11.Connection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
-        self.request = None
+        self.request, self._body = None, bytearray()
         self.keep(ahead)
         await self.send(Updated(idle=True))

@@ -17,6 +17,7 @@ _ABSOLUTE = re.compile(
 # What clients may call their requests: it goes to the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SETTING_BYTES = 6
+TOO_LARGE = "The request's body is larger than {} bytes"
 TOO_EARLY = "A WebSocket client has to wait for the answer to its handshake"
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
@@ -41,7 +42,7 @@ def check(request: h11.Request, *, max_body_bytes: int, is_followed: bool) -> No
         raise Refused(400, "Both Content-Length and Transfer-Encoding tell where the body ends")
     announced = [int(value) for name, value in request.headers if name == b"content-length"]
     if max(announced, default=0) > max_body_bytes:
-        raise Refused(413, f"The request's body is larger than {max_body_bytes} bytes")
+        raise Refused(413, TOO_LARGE.format(max_body_bytes))
     _check_upgrade(request, is_followed=is_followed)
     is_path = request.target.startswith(b"/") or (request.method, request.target) == (b"OPTIONS", b"*")
     if not is_path and not _ABSOLUTE.fullmatch(request.target):

@@ -266,6 +266,39 @@ async def test_body_announced_too_long_is_refused_unread(autojump_clock: MockClo
     assert app.told == []
 
 
+async def test_request_reaches_the_app_when_all_of_it_is_here(autojump_clock: MockClock) -> None:
+    """Clients that send slowly cost the app nothing, however many they are."""
+    scopes: list[Scope] = []
+    app = App()
+
+    async def noting(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        scopes.append(scope)
+        await app(scope, receive, send)
+
+    async with connect(noting) as (client, _):
+        await client.send_all(POST[:-1])
+        await trio.sleep(1)
+        assert scopes == []
+        await client.send_all(POST[-1:])
+        await trio.sleep(1)
+        await client.send_eof()
+        assert statuses(await read_all(client)) == [200]
+    assert app.told == ["POST / {}"]
+
+
+@pytest.mark.parametrize(("size", "answers"), [(LIMITS.body_bytes, [200]), (LIMITS.body_bytes + 1, [413])])
+async def test_body_in_chunks_is_kept_up_to_its_limit(
+    autojump_clock: MockClock, size: int, answers: list[int]
+) -> None:
+    """One whose length is not announced is refused when it has become too long."""
+    app = App()
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with connect(app) as (client, _):
+        await client.send_all(head + b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n")
+        assert statuses(await read_all(client)) == answers
+    assert len(app.told) == answers.count(200)
+
+
 @pytest.mark.parametrize(
     ("target", "host", "path"),
     [
