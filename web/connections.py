@@ -149,8 +149,8 @@ class Connection:
 
     # Reading
 
-    # One task waits for the client, and that only: five hundred of them may come at once, and whoever asks for
-    # `/health` among them waits until all have been taken in.
+    # A client that is waited for costs this one task: hundreds may come at once, and whoever asks for
+    # something among them waits until all have been taken in.
 
     async def _read(self) -> None:
         self._wait_at_most(self.limits.head_s)
@@ -212,7 +212,7 @@ class Connection:
             self._protocol.keep(data)
             await self._protocol.handle_kept()
         except Refused as refused:
-            self._end(refused)
+            self._end(refused.with_traceback(None))  # its frames would keep this connection alive
         except Exception as exc:  # Hypercorn's own: one client's bytes are to end one connection
             defect = Refused(400, "The request can't be understood")
             defect.__cause__ = exc

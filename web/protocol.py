@@ -69,7 +69,10 @@ class Protocol(H11Protocol):
             while await self._handle_event():
                 pass
         except h11.RemoteProtocolError as exc:
-            raise explain(exc) from None
+            refused = explain(exc)
+        else:
+            return
+        raise refused  # without `exc`, which keeps alive all that the client sent
 
     async def stream_send(self, event: Event) -> None:
         """Send a part of an answer; the last answer that this connection gives says so."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
@@ -29,13 +30,17 @@ _SANDBOXES = ("bubblewrap", "none")
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """A cell to be run: in a lane that it shares, if it has `in_lane`, else in one of its own."""
+    """A cell to be run: in a lane that it shares, if it has `in_lane`, else in one of its own.
+
+    One that `is_timed` in milliseconds runs when all others are done: beside them it would time them, too.
+    """
 
     number: int
     sandbox: str
     name: str
     in_lane: Callable[[Lane], Result] | None = None
     alone: Callable[[Base], Result] | None = None
+    is_timed: bool = False
 
 
 Waiting = queue.SimpleQueue[Job]
@@ -45,7 +50,7 @@ def jobs_for(sandboxes: tuple[str, ...], only: str, *, quick: bool) -> list[Job]
     """Return what is to be run, in the order of the published table."""
     jobs: list[Job] = []
 
-    def add(sandbox: str, name: str, **how: Callable[..., Result]) -> None:
+    def add(sandbox: str, name: str, **how: Any) -> None:
         if only.lower() in f"{sandbox} x {name}".lower():
             jobs.append(Job(number=len(jobs), sandbox=sandbox, name=name, **how))
 
@@ -55,7 +60,8 @@ def jobs_for(sandboxes: tuple[str, ...], only: str, *, quick: bool) -> list[Job]
         for cell in () if quick else daemon_strikes():
             add(sandbox, cell.name, alone=functools.partial(strike_daemon, sandbox=sandbox, cell=cell))
         for single in () if quick else singles():
-            add(sandbox, single.name, alone=functools.partial(single.carry_out, sandbox=sandbox))
+            run = functools.partial(single.carry_out, sandbox=sandbox)
+            add(sandbox, single.name, alone=run, is_timed=single.is_timed)
     return jobs
 
 
@@ -78,7 +84,7 @@ class Play:
             shared: Waiting = queue.SimpleQueue()
             alone: Waiting = queue.SimpleQueue()
             for job in jobs:
-                if job.sandbox == sandbox:
+                if job.sandbox == sandbox and not job.is_timed:
                     (alone if job.in_lane is None else shared).put(job)
             # One begins with the cells that need a lane of their own, and helps the others afterwards.
             threads += [
@@ -90,6 +96,11 @@ class Play:
         try:
             for thread in threads:
                 thread.join(max(0, stop_at - time.monotonic()))
+            timed: Waiting = queue.SimpleQueue()
+            for job in jobs:
+                if job.is_timed:
+                    timed.put(job)
+            self._run_alone(timed)
         finally:
             self.stopping.set()
             for thread in threads:

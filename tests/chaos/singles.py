@@ -37,12 +37,13 @@ _ABUSE_S = 15
 
 @attrs.frozen(kw_only=True)
 class Single:
-    """A case of its own; `run` fills in the result."""
+    """A case of its own; `run` fills in the result. One that `is_timed` needs the machine for itself."""
 
     moment: str
     victim: str
     means: str
     run: Callable[[Base, str, Result], None]
+    is_timed: bool = False
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ def singles() -> list[Single]:
             moment="host stopped", victim="daemon", means="SIGKILL", run=_four_and_stopped_host_lose_daemon
         ),
         Single(moment="sweep", victim="next daemons", means="SIGKILL", run=_sweep_killed),
-        Single(moment="live", victim="connections", means="abuse", run=_connections_abused),
+        Single(moment="live", victim="connections", means="abuse", run=_connections_abused, is_timed=True),
     ]
 
 
