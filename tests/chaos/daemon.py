@@ -55,9 +55,16 @@ class Daemon:
     log: Path
 
     def send(self, method: str, path: str) -> Request:
-        """Send a request and return without waiting for the answer."""
+        """Send a request and return without waiting for the answer.
+
+        Raises `ConnectionRefusedError`, with the daemon's last words, when it does not listen any more.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_HTTP_S)
-        connection.request(method, path, headers={"Connection": "close"})
+        try:
+            connection.request(method, path, headers={"Connection": "close"})
+        except ConnectionRefusedError as exc:
+            state = f"exit code {self.process.poll()}, port {self.port}"
+            raise ConnectionRefusedError(f"{exc} ({state}): {self.log.read_text()[-500:]}") from exc
         return Request(connection)
 
     def get(self, path: str) -> dict[str, Any]:
