@@ -32,12 +32,12 @@ compares a hash of the whole master profile.
 A browser host serves several sessions. *Same host* is about a second session in the row's host; *other
 host* is about two more in another host of the same daemon. *Live* means that these sessions still have the
 same browser, driver and host processes. Striking a host, or the driver in it, ends all sessions in it and
-no others: "browser_lost" then gives the seconds from the signal until nothing was left of either session,
-and the second session and the host count towards what is left. If a host or its driver is stopped, an end
-takes up to {let_go_s:g} s more: the host gets that long to release a session before it is killed. A host
-whose sandbox was stopped goes on; at the end of the row its driver is killed while the sandbox is still
-stopped, and nothing may be left of it. The one idle host that a daemon keeps ready is not counted; a second
-one would be.
+no others: "browser_lost" is then followed by the seconds from the signal until nothing was left of either
+session, and the second session and the host count towards what is left. If a host or its driver is stopped,
+an end takes up to {let_go_s:g} s more: the host gets that long to release a session before it is killed. A
+host whose sandbox was stopped goes on; at the end of the row its driver is killed while the sandbox is
+still stopped, and nothing may be left of it. The one idle host that a daemon keeps ready is not counted; a
+second one would be.
 
 If the daemon is killed, *seconds* runs until its last process is gone without help, and the other columns
 are what the next daemon leaves after its start and its end. A stopped daemon continues after 3 s. In the

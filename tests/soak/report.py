@@ -34,11 +34,11 @@ host to themselves.
 After each cycle, the soak looks for its clone, its temporary directory and its ledger entry. After each
 tenth of the cycles, when no session exists, it looks at all processes of the machine and at the daemon's
 directory; the pool may keep one host ready at that point. At the end, it looks at all processes once more
-and at the clones directory. *Hosts* left behind are those beyond that one. At the end of any cycle, hosts
-that can still take sessions also count, if there are more of them than the concurrent sessions need, plus
-one. Memory is that of the process in which the supervisor runs, including the soak itself. To fit many
-cycles into a few minutes, a host counts as stalled early, sessions last a second or two at most, and a
-tenth of the cycles is remembered as ended (the daemon remembers 10,000, or 15 minutes).
+and at the clones directory. *Hosts* left behind are those beyond that one. At the end of each cycle, hosts
+with room for more sessions count too if there are more of them than the concurrent sessions need plus one.
+Memory is that of the process in which the supervisor runs, including the soak itself. To fit many cycles
+into a few minutes, a host counts as stalled early, sessions last a second or two at most, and a tenth of
+the cycles is remembered as ended (the daemon remembers 10,000, or 15 minutes).
 """
 _LEAKABLE = (
     "processes",
