@@ -7,18 +7,18 @@ from benchmarks.peers import SCRAPLING
 
 _PREFACE = f"""# Benchmarks
 
-Greenroom's figures, each beside that of what people would use without it, from one run on one machine. All
-of it is on the local practice site; nothing leaves the machine. `make bench` measures everything anew and
-writes this page; `make bench ARGS=--quick` takes under three minutes and shows less certain figures.
+Greenroom's figures next to those of what people would use without it, from one run on one machine.
+Everything uses the local practice site; nothing leaves the machine. `make bench` measures everything again
+and writes this page. `make bench ARGS=--quick` takes under three minutes; its figures are less certain.
 
-Greenroom is the real daemon, `greenroom serve`, asked over HTTP. **{SCRAPLING}** is
+Greenroom is the real daemon, `greenroom serve`, called over HTTP. **{SCRAPLING}** is
 [benchmarks/bare_scrapling.py](../benchmarks/bare_scrapling.py), the same job written with Scrapling alone:
 one long-lived Python process copies the profile with `shutil`, launches the same browser with the same
-options on the copy, fetches the page, takes its content. Importing Scrapling is paid for before anything is
-timed; starting a Playwright driver is part of each session. Greenroom and the baseline take turns, A B A B,
-in the same run. Every run's figures are in [benchmarks/figures.json](benchmarks/figures.json).
+options on the copy, fetches the page, and takes its content. Importing Scrapling is not timed; starting a
+Playwright driver is part of each session. Greenroom and the baseline alternate, A B A B, in the same run.
+The figures of every run are in [benchmarks/figures.json](benchmarks/figures.json).
 
-A row shows medians (p50) unless it says otherwise. A bar that is missed is shown as missed."""
+A row shows medians (p50) unless it says otherwise. Missed bars are shown as missed."""
 
 _HEADINGS = ("", "Greenroom", "baseline", "ratio", "bar", "", "runs")
 _VERDICTS = {

@@ -169,10 +169,10 @@ def _report(
     )
     yield ""
     yield (
-        "`python -m benchmarks.verdict`: milliseconds of CPU, the best of five looks; a page under 1 MB "
+        "`python -m benchmarks.verdict`: milliseconds of CPU, best of five runs; a page under 1 MB "
         "counts as 1 MB, except for the patterns' hostile pages. "
         f"{describe_machine(Path())}. Slowest for the evidence: `{ours.hostile_name}`, "
-        f"for the patterns: `{theirs.hostile_name}`, again and again."
+        f"for the patterns: `{theirs.hostile_name}`, repeated."
     )
     yield ""
     low, high = growth[0], growth[-1]

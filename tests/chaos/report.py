@@ -21,28 +21,27 @@ _HEADINGS = (
     "file descriptors", "same host", "other host", "master",
 )  # fmt: skip
 _NOTES = """\
-Each row is one session of a real daemon and a real Firefox. *Seconds* counts from the signal to the
-moment at which the session has ended and nothing of it is left; where the session does without the victim
-("lived on"), it is deleted after 3 s, and the seconds count from then. A process that is stopped, not
-killed, is noticed by the creation's deadline ({creation_s:g} s here), by the heartbeat (15 s), or by the
-grace of a polite close (5 s). *Processes*, *directories* and *ledger entries* are what is left then;
-*file descriptors* is the daemon's growth against before, none if it has fewer. *Master* is a hash of the
-whole master profile.
+Each row is one session of a real daemon with a real Firefox. *Seconds* runs from the signal until the
+session has ended and nothing of it is left. If the session survives the loss of the victim ("lived on"), it
+is deleted after 3 s, and the seconds run from the deletion. A process that is stopped, not killed, is
+noticed by the creation's deadline ({creation_s:g} s here), by the heartbeat (15 s), or when the grace of a
+polite close (5 s) runs out. *Processes*, *directories* and *ledger entries* are what is left at that
+moment. *File descriptors* is how many more the daemon has than before; fewer count as none. *Master*
+compares a hash of the whole master profile.
 
-A browser host serves several sessions. *Same host* tells of a second session, in the same host as that of
-the row; *other host* of two more, in another host of the same daemon. *Live* are sessions whose browser,
-driver and host are the very processes that they were. What strikes a host, or the driver in it, ends all
-sessions in it and no others: where that is "browser_lost", the second session and the host count too for
-what is left, and beside it are the seconds from the signal until nothing was left of both. Where a host or
-its driver is stopped, an end takes up to {let_go_s:g} s more: so long it may take to let go of a session,
-before it is killed. A host whose sandbox was stopped goes on; its driver is killed at the end of the row,
-with the sandbox stopped still, and nothing may be left of that either. The one idle host that a daemon keeps
-ready is not counted; a second one would be.
+A browser host serves several sessions. *Same host* is about a second session in the row's host; *other
+host* is about two more in another host of the same daemon. *Live* means that these sessions still have the
+same browser, driver and host processes. Striking a host, or the driver in it, ends all sessions in it and
+no others: "browser_lost" is then followed by the seconds from the signal until nothing was left of either
+session, and the second session and the host count towards what is left. If a host or its driver is stopped,
+an end takes up to {let_go_s:g} s more: the host gets that long to release a session before it is killed. A
+host whose sandbox was stopped goes on; at the end of the row its driver is killed while the sandbox is
+still stopped, and nothing may be left of it. The one idle host that a daemon keeps ready is not counted; a
+second one would be.
 
-Where the daemon is killed, *seconds* counts until its last process is gone
-without help, and the rest is what the next daemon left after its start and its end. A daemon that is stopped
-goes on after 3 s. When the session is ending, its browser has been stopped before, so that the close takes
-its grace.
+If the daemon is killed, *seconds* runs until its last process is gone without help, and the other columns
+are what the next daemon leaves after its start and its end. A stopped daemon continues after 3 s. In the
+"ending" rows, the browser was stopped beforehand, so that the close takes its full grace.
 """
 
 
@@ -87,13 +86,13 @@ def write_page(
     """Write the page; `kept` of the results are those of the page before."""
     failing = [result for result in results if result.problems]
     verdict = (
-        f"**{len(failing)} of {len(results)} cells fail.**" if failing else f"All {len(results)} cells hold."
+        f"**{len(failing)} of {len(results)} rows fail.**" if failing else f"All {len(results)} rows hold."
     )
     lines = [
         "# Nothing left behind, whatever dies",
         "",
         f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}, in {took_s / 60:.0f} minutes. {verdict}",
-        f"{kept} of them held in the run before this one, which ran the others again." if kept else "",
+        f"{kept} of them held in the previous run; this run repeated the others." if kept else "",
         "",
         f"Machine: {_machine()}.",
         "",

@@ -1,4 +1,4 @@
-"""The published result: one section a kind of soak, each written by the run that it tells of."""
+"""The published page: one section per kind of soak, each written by the run that it shows."""
 
 import importlib.metadata
 import os
@@ -20,24 +20,25 @@ from tests.soak.running import MAX_SERVED, SESSIONS_PER_HOST, Plan, Tally
 
 _PREFACE = f"""# Soak
 
-Sessions created and ended by the thousand through `open_supervisor`, each with a fault drawn at random, and a
-count of what is left. `make soak` runs it and writes this page; each section tells of one run, the last of
-its kind. Real in all of them: the supervisor, the ledger, the clones of a master profile, the cells, the
-host processes, the pool that shares them, and the protocol with them. Without a browser, the host is a small
-script that speaks the protocol and starts `sleep` in the browser's cell.
+The soak creates and ends thousands of sessions through `open_supervisor`, each with a random fault, and
+counts what is left. `make soak` runs it and writes this page; each section shows the last run of its kind.
+The supervisor, the ledger, the clones of a master profile, the cells, the host processes, the pool that
+shares them, and the protocol with them are real in every run. Without a browser, the host is a small script
+that speaks the protocol and starts `sleep` in the browser's cell.
 
-Sessions share hosts, up to {SESSIONS_PER_HOST} at once in each; a host is replaced after {MAX_SERVED}. What
-strikes a host ends all sessions in it: "with its host" in the table are those that ended by a fault that was
-meant for another. Without a browser, most sessions whose fault strikes a whole host have one for themselves.
+Up to {SESSIONS_PER_HOST} sessions share a host at once, and a host is replaced after {MAX_SERVED}. A fault
+that strikes a host ends all sessions in it. In the table, "with its host" counts sessions that ended by a
+fault meant for another session. Without a browser, most sessions whose fault strikes a whole host have a
+host to themselves.
 
-After each cycle its clone, its temporary directory and its ledger entry are looked for; after each tenth of
-the cycles, when no session exists, all processes of the machine and the daemon's directory, in which there
-may then be one host that the pool keeps ready; at the end, all processes once more and the clones directory.
-*Hosts* that are left behind are those beyond that one, and at any cycle's end those that could take sessions
-beyond what sessions at once need, and one. Memory is that of the process in which the supervisor runs, the
-soak's own included. So that few minutes do for many cycles, a host counts as stalled early, sessions last a
-second or two at most, and a tenth of the cycles is remembered as ended (the daemon remembers 10,000, or
-15 minutes).
+After each cycle, the soak looks for its clone, its temporary directory and its ledger entry. After each
+tenth of the cycles, when no session exists, it looks at all processes of the machine and at the daemon's
+directory; the pool may keep one host ready at that point. At the end, it looks at all processes once more
+and at the clones directory. *Hosts* left behind are those beyond that one. At the end of each cycle, hosts
+with room for more sessions count too if there are more of them than the concurrent sessions need plus one.
+Memory is that of the process in which the supervisor runs, including the soak itself. To fit many cycles
+into a few minutes, a host counts as stalled early, sessions last a second or two at most, and a tenth of
+the cycles is remembered as ended (the daemon remembers 10,000, or 15 minutes).
 """
 _LEAKABLE = (
     "processes",
@@ -135,7 +136,7 @@ def hosts(tally: Tally) -> str:
     """Return how many hosts the pool had, and for how many sessions."""
     return (
         f"{tally.in_hosts:,} sessions shared {tally.hosts:,} hosts of the pool, "
-        f"of which at most {tally.most_hosts} could take sessions at once"
+        f"at most {tally.most_hosts} of which could take sessions at once"
     )
 
 
