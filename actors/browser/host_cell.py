@@ -13,6 +13,9 @@ from actors.browser.sandbox import Sandbox, cell_rights, find_bubblewrap, host_d
 EVERYTHING: Final = ("--bind", "/", "/", *host_devices())
 """The view of a host of which nobody knows where its profiles will be."""
 
+# bubblewrap builds a cell's root over its own /tmp: without one in the host's cell, no browser's can be made.
+_MOUNT_POINT: Final = ("--dir", "/tmp")  # noqa: S108  # in the cell, where nobody writes to it
+
 
 def host_view(
     *,
@@ -39,7 +42,7 @@ def host_view(
         binds.own(Path(os.path.realpath(profile)))
     for path in hidden:
         binds.hide(path)
-    return [*binds.arguments, *host_devices(), "--remount-ro", "/"]
+    return [*_MOUNT_POINT, *binds.arguments, *host_devices(), "--remount-ro", "/"]
 
 
 def host_cell(sandbox: Sandbox, view: Sequence[str], info_fd: int) -> list[str]:

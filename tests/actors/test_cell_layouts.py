@@ -255,6 +255,17 @@ def test_cell_shows_its_clone_and_nothing_private(
 
 
 @needs_bubblewrap
+def test_browser_runs_where_nothing_that_its_host_needs_lies_below_tmp(
+    temporary: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bubblewrap mounts a cell's root over /tmp, which the host's cell has in any case."""
+    monkeypatch.setattr("actors.browser.host_cell._python", lambda: ())
+    shell = under_opt(temporary, Path()).make()
+    assert shell.says('cat "$1/cookies.sqlite"', str(shell.clone)) == "own"
+    assert shell.run_in_host("touch /tmp/written").returncode != 0
+
+
+@needs_bubblewrap
 def test_what_comes_in_the_place_of_something_private_is_not_seen(tmp_path: Path) -> None:
     """A master that is replaced while a browser runs stays out of its sight."""
     layout = Layout.below(tmp_path)
