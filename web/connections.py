@@ -70,6 +70,8 @@ class Connection:
     _writing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _is_free: trio.Event = attrs.field(factory=trio.Event, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
+    _has_parted: bool = attrs.field(default=False, init=False)
+    _has_left: bool = attrs.field(default=False, init=False)
     _refusal: Refused | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -128,7 +130,8 @@ class Connection:
                 await self._converse()
                 if self._refusal is not None:
                     await self._refuse(self._refusal)
-                await self._let_read_the_end()
+                if not self._has_parted:
+                    await self._let_read_the_end()
                 is_over = True
         finally:
             if not is_over:
@@ -154,7 +157,7 @@ class Connection:
 
     async def _read(self) -> None:
         self._wait_at_most(self.limits.head_s)
-        while True:
+        while not self._has_parted:
             data = await self._receive()
             if data:
                 await self._take(data)
@@ -171,9 +174,23 @@ class Connection:
         Returns None once its time is over, or a request has been answered: the next one may be here already.
         """
         with trio.CancelScope(deadline=self._deadline) as self._patience:
-            if not self._is_free.is_set():
-                return bytes(await self.stream.receive_some(PIECE_BYTES))
+            while not self._is_free.is_set():
+                try:
+                    data = bytes(await self.stream.receive_some(PIECE_BYTES))
+                except trio.BrokenResourceError:
+                    self._has_left = True
+                    return b""
+                if not self._is_within_headers(data):
+                    return data
+                self._protocol.keep(data)
         return None
+
+    def _is_within_headers(self, data: bytes) -> bool:
+        """Tell whether the headers neither begin nor end nor get too long with `data`."""
+        if not data or b"\n" in data or not self._has_begun or self.stage is not Stage.HEAD:
+            return False
+        kept, _is_closed = self._protocol.http.trailing_data
+        return len(kept) + len(data) <= self.limits.head_bytes
 
     async def _take(self, data: bytes) -> None:
         if self.stage is not Stage.ANSWER:
@@ -189,13 +206,12 @@ class Connection:
     async def _part(self) -> None:
         """End with a client that sends no more: at once, unless it may still wait for an answer."""
         with trio.move_on_after(self.limits.half_closed_s):
-            while self.stage is Stage.ANSWER and self._is_safe:
+            while self.stage is Stage.ANSWER and self._is_safe and not self._has_left:
                 await self._is_free.wait()
                 await self._handle_kept()
-        if self.stage is Stage.HEAD:
-            self._end()
-        else:
+        if self.stage is not Stage.HEAD:
             self.abort()
+        self._has_parted = True
 
     @property
     def _is_safe(self) -> bool:

@@ -1,41 +1,31 @@
 """Serve an ASGI app on an address for as long as a block lasts.
 
-Each client has a `Connection` of its own, out of which no error gets. Added here is where they come from,
-how many there may be, and an end that no client can hold up.
+Each client has a `Connection` of its own, out of which no error gets; `Acceptor` says who has one. Added here
+is where they come from, and an end that no client can hold up.
 """
 
 import contextlib
 import ctypes
-import math
 import os
 import re
-import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import attrs
-import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
-from web.connections import Connection, Stage
+from web.accepting import Acceptor
 from web.limits import Limits
 
 GRACEFUL_TIMEOUT_S = 5.0
 LIFESPAN_TIMEOUT_S = 10.0
 BACKLOG = 1024
-MAX_CONNECTIONS = 1000
-DESCRIPTORS_SHARE = 2  # connections take at most one in so many of the file descriptors there may be
-ACCEPT_AGAIN_S = 0.1
-TELL_AGAIN_S = 60.0
 ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Za-z:.%]+)\]|(?P<host>[^\s\[\]:/\0]+)):(?P<port>[0-9]{1,5})")
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
-
-_log = structlog.get_logger("greenroom.web")
 
 
 class BindFailed(OSError):
@@ -73,19 +63,11 @@ async def open_server(
     listening = await _listen(bind)
     with listening, sole_error_bare(layers=2):
         async with _open_lifespan(app), trio.open_nursery() as connections:
-            server = _Server(app=app, limits=limits, nursery=connections)
-            connections.start_soon(server.accept, listening)
+            acceptor = Acceptor(app=app, limits=limits, nursery=connections)
+            connections.start_soon(acceptor.run, listening)
             yield _base_url(listening.getsockname())
-            await server.stop()
+            await acceptor.stop()
             connections.cancel_scope.deadline = trio.current_time() + graceful_timeout_s
-
-
-def max_connections() -> int:
-    """Return how many connections there may be, as the limit of file descriptors is now."""
-    descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
-    return min(MAX_CONNECTIONS, descriptors // DESCRIPTORS_SHARE)
 
 
 def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = None) -> int:
@@ -118,81 +100,6 @@ async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
         yield
         await lifespan.wait_for_shutdown()
         nursery.cancel_scope.cancel(reason="the app has shut down")
-
-
-@attrs.define(eq=False, kw_only=True)
-class _Server:
-    """Accepts connections and serves each in a task of `nursery`, none of which ever fails."""
-
-    app: ASGIFramework
-    limits: Limits
-    nursery: trio.Nursery
-    _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    _connections: dict[Connection, None] = attrs.field(factory=dict, init=False)
-    _shortages: int = attrs.field(default=0, init=False)
-    _told_at: float = attrs.field(default=-math.inf, init=False)
-
-    async def accept(self, listening: socket.socket) -> None:
-        """Accept connections until `stop`, which closes the socket."""
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-        most = max_connections()
-        with listening, self._accepting:
-            while True:
-                try:
-                    stream = await listener.accept()
-                except OSError as exc:  # no file descriptor or no memory left
-                    self._make_room(str(exc))
-                    await trio.sleep(ACCEPT_AGAIN_S)
-                    continue
-                if len(self._connections) < most or self._make_room(f"there are {most}"):
-                    self.nursery.start_soon(self._serve, stream)
-                else:
-                    await trio.aclose_forcefully(stream)
-
-    async def stop(self) -> None:
-        """Accept no more connections, and end each as soon as its request under way is answered."""
-        self._accepting.cancel(reason="the server stops")
-        for connection in tuple(self._connections):
-            await connection.stop()
-
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        if self._accepting.cancel_called:  # `stop` did not see this one
-            await trio.aclose_forcefully(stream)
-            return
-        try:
-            server, client = stream.socket.getsockname()[:2], stream.socket.getpeername()[:2]
-        except OSError:  # reset already
-            await trio.aclose_forcefully(stream)
-            return
-        connection = Connection(app=self.app, stream=stream, limits=self.limits, server=server, client=client)
-        self._connections[connection] = None
-        try:
-            await connection.run()
-        finally:
-            self._connections.pop(connection, None)
-
-    def _make_room(self, why: str) -> bool:
-        """Reset the oldest connection that waits for its client, and return whether there is one.
-
-        So whoever opens connections and asks for nothing, or takes no answer, keeps nobody out. Logged once a
-        minute at most.
-        """
-        self._shortages += 1
-        if trio.current_time() - self._told_at >= TELL_AGAIN_S:
-            _log.warning(
-                "too many connections: those that wait for their clients are reset",
-                why=why,
-                times=self._shortages,
-            )
-            self._told_at, self._shortages = trio.current_time(), 0
-        asking = (connection for connection in self._connections if connection.stage is not Stage.ANSWER)
-        taking = (connection for connection in self._connections if connection.is_writing)
-        oldest = next(asking, None) or next(taking, None)
-        if oldest is None:
-            return False
-        oldest.abort()
-        del self._connections[oldest]
-        return True
 
 
 async def _listen(bind: str) -> socket.socket:

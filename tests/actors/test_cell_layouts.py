@@ -258,7 +258,7 @@ def test_cell_shows_its_clone_and_nothing_private(
 def test_browser_runs_where_nothing_that_its_host_needs_lies_below_tmp(
     temporary: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """bubblewrap mounts a cell's root over /tmp, which the host's cell has in any case."""
+    """Bubblewrap mounts a cell's root over /tmp, which the host's cell has in any case."""
     monkeypatch.setattr("actors.browser.host_cell._python", lambda: ())
     shell = under_opt(temporary, Path()).make()
     assert shell.says('cat "$1/cookies.sqlite"', str(shell.clone)) == "own"

@@ -16,7 +16,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
-import web.serving
+import web.accepting
 from actors.lifecycle import EndReason, SessionState
 from actors.testing import FakeWorld
 from tests.web.abuse import (
@@ -75,6 +75,20 @@ async def front() -> AsyncIterator[Front]:
     """Return a front on which sessions succeed at once."""
     async with open_front() as opened:
         yield opened
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """Return the connections that have been taken in, also later ones."""
+    connections: list[Connection] = []
+    run = Connection.run
+
+    async def noted(connection: Connection) -> None:
+        connections.append(connection)
+        await run(connection)
+
+    monkeypatch.setattr(Connection, "run", noted)
+    return connections
 
 
 def address_of(url: str) -> Address:
@@ -265,7 +279,7 @@ async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever opens connections and asks for nothing keeps nobody out; it is logged once."""
-    monkeypatch.setattr(web.serving, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(web.accepting, "MAX_CONNECTIONS", 3)
     async with open_front(FakeWorld(launch_s=math.inf)) as front:
         address = address_of(front.url)
         async with await connect(address) as busy:
@@ -294,20 +308,33 @@ def test_connections_leave_descriptors_for_the_rest(
 ) -> None:
     """Sessions need some too, however few there are."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
-    assert web.serving.max_connections() == connections
+    assert web.accepting.max_connections() == connections
 
 
-async def test_clients_that_take_no_answer_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_comes_before_hundreds_that_have_only_connected(
+    served: list[Connection],
+) -> None:
+    """It came last, and is answered when few of the others have been taken in; then these are."""
+    async with open_server(hello, "127.0.0.1:0") as url:
+        await wait_all_tasks_blocked()
+        with contextlib.ExitStack() as clients:
+            for _ in range(300):
+                clients.enter_context(socket.create_connection(address_of(url))).sendall(DRIPS["headers"])
+            asker = clients.enter_context(socket.create_connection(address_of(url)))
+            asker.sendall(GET)
+            asker.setblocking(False)
+            with trio.fail_after(PATIENCE_S):
+                await trio.lowlevel.wait_readable(asker)
+            assert asker.recv(100).startswith(b"HTTP/1.1 200")
+            assert len(served) < 200
+            await until(lambda: len(served) == 301)
+
+
+async def test_clients_that_take_no_answer_keep_nobody_out(
+    served: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are as many as there may be, and yet the next one is served at once."""
-    monkeypatch.setattr(web.serving, "MAX_CONNECTIONS", 3)
-    served: list[Connection] = []
-    run = Connection.run
-
-    async def noted(connection: Connection) -> None:
-        served.append(connection)
-        await run(connection)
-
-    monkeypatch.setattr(Connection, "run", noted)
+    monkeypatch.setattr(web.accepting, "MAX_CONNECTIONS", 3)
     async with open_server(hello, "127.0.0.1:0", limits=Limits(write_s=math.inf)) as url:
         stuck = [await connect(address_of(url), receive_bytes=4096) for _ in range(3)]
         for stream in stuck:
@@ -335,7 +362,7 @@ async def test_no_descriptor_left_is_waited_for_and_logged_once() -> None:
                         fillers.append(os.dup(client.fileno()))
                 await client.connect(address_of(url))
                 await until(lambda: bool(logs))
-                await trio.sleep(3 * web.serving.ACCEPT_AGAIN_S)
+                await trio.sleep(3 * web.accepting.ACCEPT_AGAIN_S)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
                 for filler in fillers:
