@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import math
 import os
-import re
 import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +21,7 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
+from web.address import BIND_SYNTAX, split_bind
 from web.connections import Connection, Stage
 from web.limits import Limits
 
@@ -32,7 +32,6 @@ MAX_CONNECTIONS = 1000
 DESCRIPTORS_SHARE = 2  # connections take at most one in so many of the file descriptors there may be
 ACCEPT_AGAIN_S = 0.1
 TELL_AGAIN_S = 60.0
-ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Za-z:.%]+)\]|(?P<host>[^\s\[\]:/\0]+)):(?P<port>[0-9]{1,5})")
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
 
 _log = structlog.get_logger("greenroom.web")
@@ -196,11 +195,11 @@ class _Server:
 
 
 async def _listen(bind: str) -> socket.socket:
-    parts = ADDRESS.fullmatch(bind)
-    if parts is None or int(parts["port"]) > 65535:
-        raise BindFailed(bind, "not HOST:PORT or [IPV6]:PORT")
-    family = socket.AF_INET6 if parts["ipv6"] else socket.AF_INET
-    host, port = parts["ipv6"] or parts["host"], int(parts["port"])
+    try:
+        host, port = split_bind(bind)
+    except ValueError:
+        raise BindFailed(bind, f"not {BIND_SYNTAX}") from None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         found = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         listening = socket.socket(family, socket.SOCK_STREAM)
