@@ -55,7 +55,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def lint(checkout: Path) -> subprocess.CompletedProcess[str]:
     """Check the contracts."""
-    command = [LINT_IMPORTS, "--no-cache"]
+    command = [str(LINT_IMPORTS), "--no-cache"]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False, timeout=60)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from supervisor.config import DEFAULT_SELECTORS, EngineChoice, InvalidSetting
+from actors.browser import EngineChoice
+from supervisor.config import DEFAULT_SELECTORS, InvalidSetting
 from supervisor.secret import HIDDEN, Secret
 from tests.web.front import open_front
 from web.settings import DaemonSettings, SettingsError, load_settings
