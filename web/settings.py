@@ -80,7 +80,12 @@ def _is_grace(value: object) -> bool:
 
 
 def _to_grace(value: object) -> object:
-    return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else value
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _is_origins(value: object) -> bool:

@@ -295,6 +295,14 @@ def test_values_not_allowed_are_all_told_with_their_source(
     )
 
 
+@pytest.mark.parametrize("grace", ["soon", "nan", "-1", "inf"])
+def test_grace_not_allowed_is_told_as_such(monkeypatch: pytest.MonkeyPatch, grace: str) -> None:
+    """A text that is no number is a problem to tell, as a wrong number is."""
+    monkeypatch.setenv("GREENROOM_DRAIN_GRACE", grace)
+    (problem,) = problems_of()
+    assert problem.endswith("(from GREENROOM_DRAIN_GRACE), must be a number of seconds, 0 or more")
+
+
 def test_value_overridden_by_a_good_one_is_no_problem(tmp_path: Path) -> None:
     """Only the value that wins has to be allowed."""
     config = write(tmp_path / "c.toml", "[greenroom]\nmax_sessions = 0\n")
