@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from actors.browser import find_engine
+from actors.browser import EngineChoice, find_engine
 from benchmarks.alone import measure_alone
 from benchmarks.clones import measure_clones
 from benchmarks.figures import Growth, Report, Row, Verdict
@@ -82,7 +82,7 @@ def main(*, quick: bool, only: tuple[str, ...], page: Path, render: bool) -> Non
 
 def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[str], None]) -> Report:
     """Measure these parts. Takes three minutes if `quick`, else most of an hour."""
-    engine = find_engine("auto")
+    engine = find_engine(EngineChoice.AUTO)
     missing = missing_peers()
     report = Report(
         command=f"python -m benchmarks {shlex.join(sys.argv[1:])}".strip(),

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import attrs
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
-from actors.browser.engines import find_engine
+from actors.browser.engines import EngineChoice, find_engine
 from benchmarks.bare_scrapling import BareScrapling
 
 SCRAPLING = "bare Scrapling"
@@ -82,7 +82,9 @@ def make_peer(name: str, *, engine: str, url: str, profile: Path, clones: Path) 
         case "selenium":
             return SeleniumOnChromium(url=url, clones=clones)
         case _:
-            return BareScrapling(engine=find_engine(engine), url=url, profile=profile, clones=clones)
+            return BareScrapling(
+                engine=find_engine(EngineChoice(engine)), url=url, profile=profile, clones=clones
+            )
 
 
 def missing_peers() -> dict[str, str]:

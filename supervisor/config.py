@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from actors.browser import EngineChoice, SandboxChoice
 from actors.resources import Budget
 from supervisor.places import NoPlace, default_clones_dir
 from supervisor.secret import HIDDEN, Secret
@@ -48,22 +49,6 @@ class InvalidSetting(ValueError):
         """Return the problem as one line, with the `source` of the value where it is known."""
         came_from = f" (from {source})" if source else ""
         return f"{self.name} is {self.shown}{came_from}, must be {self.allowed}"
-
-
-class EngineChoice(enum.Enum):
-    """Which browser engine to launch; AUTO takes Camoufox, or Firefox where Camoufox is not installed."""
-
-    AUTO = "auto"
-    CAMOUFOX = "camoufox"
-    FIREFOX = "firefox"
-
-
-class SandboxChoice(enum.Enum):
-    """What keeps a browser's processes together; AUTO takes bubblewrap where it runs."""
-
-    AUTO = "auto"
-    BUBBLEWRAP = "bubblewrap"
-    NONE = "none"
 
 
 # Validators: attrs calls them with the instance, the attribute and the value.

@@ -86,8 +86,8 @@ def real_browsers(config: SupervisorConfig) -> BrowserHosts:
     Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run.
     """
     hosts = BrowserHosts(
-        engine=find_engine(config.engine.value),
-        sandbox=choose_sandbox(config.sandbox.value),
+        engine=find_engine(config.engine),
+        sandbox=choose_sandbox(config.sandbox),
         proxy=parse_proxy(config.proxy.reveal()) if config.proxy else None,
         private=Private(
             paths=(config.user_data_master_dir, config.clones_dir, *config.private_paths),

@@ -28,15 +28,14 @@ from web.limits import Limits
 from web.openapi import describe_api
 from web.schemas import (
     AllSessions,
-    CreateSessionRequest,
-    Failure,
     Health,
     Leaks,
     OneSession,
     Owned,
     Session,
-    Success,
-    checks_of,
+    TikTokSessionErrorResponse,
+    TikTokSessionRequest,
+    TikTokSessionResponse,
 )
 from web.settings import DaemonSettings
 
@@ -90,7 +89,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         if key is None:  # with a key, whoever was not told may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
-        return _json(Success(message="TikTok session established successfully"), 200, headers)
+        return _json(TikTokSessionResponse(message="TikTok session established successfully"), 200, headers)
 
     @app.get("/tiktok/session")
     async def list_sessions() -> Response:
@@ -98,7 +97,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
         warm = (await supervisor.take_census()).warm
         return _json(
-            AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=checks_of(supervisor))
+            AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=supervisor.checks)
         )
 
     @app.get("/tiktok/session/<session_id>")
@@ -128,7 +127,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     @app.get("/health")
     async def health() -> Response:
         """Tell that the daemon answers."""
-        return _json(Health(checks=checks_of(supervisor)))
+        return _json(Health(checks=supervisor.checks))
 
     description = describe_api(with_token=settings.token is not None)
 
@@ -171,7 +170,7 @@ def _check_body(body: bytes) -> None:
     if not body.strip():
         return
     try:
-        msgspec.json.decode(body, type=CreateSessionRequest)
+        msgspec.json.decode(body, type=TikTokSessionRequest)
     except msgspec.MsgspecError as exc:
         raise InvalidRequest(str(exc)) from exc
     except UnicodeDecodeError as exc:  # msgspec lets it through
@@ -192,7 +191,7 @@ def _count(sessions: list[Session]) -> str:
     return "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions"
 
 
-def _refusal(status: int, headers: dict[str, str], body: Failure) -> Response:
+def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorResponse) -> Response:
     """Return the answer that says no, with the request's id, and write the one line about it."""
     details = body.error_details
     details.request_id = Exchange.current().id

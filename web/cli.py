@@ -350,7 +350,7 @@ def _stop(message: str, code: int) -> NoReturn:
 
 
 def _complain(message: str) -> None:
-    from web.logs import unframe
+    from actors.browser.words import unframe
 
     for line in unframe(message).splitlines():
         click.echo(f"greenroom: {line}", err=True)

@@ -26,7 +26,7 @@ from actors.errors import (
     UpstreamUnreachable,
 )
 from actors.verdict import LoginReason
-from web.schemas import ErrorDetails, Failure
+from web.schemas import ErrorDetails, TikTokSessionErrorResponse
 
 
 class InvalidRequest(GreenroomError):
@@ -76,7 +76,7 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     HostNotAllowed: _Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
 }
 
-HttpAnswer = tuple[int, dict[str, str], Failure]
+HttpAnswer = tuple[int, dict[str, str], TikTokSessionErrorResponse]
 
 
 def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
@@ -107,23 +107,23 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
             headers["WWW-Authenticate"] = "Bearer"
     if answer is _INTERNAL:
         details = msgspec.structs.replace(details, id=error.id)
-    return answer.status, headers, Failure(message=answer.message, error_details=details)
+    return answer.status, headers, TikTokSessionErrorResponse(message=answer.message, error_details=details)
 
 
-def describe_http_error(status: int, name: str) -> Failure:
+def describe_http_error(status: int, name: str) -> TikTokSessionErrorResponse:
     """Return the body for an answer that HTTP itself demands: no such path, no such method.
 
     `name` is the status's name; Python's own differ from version to version.
     """
     details = ErrorDetails(code=_code(name), details=http.HTTPStatus(status).description or name)
-    return Failure(message=name, error_details=details)
+    return TikTokSessionErrorResponse(message=name, error_details=details)
 
 
-def describe_malformed(status: int, why: str) -> Failure:
+def describe_malformed(status: int, why: str) -> TikTokSessionErrorResponse:
     """Return the body for a request that never got as far as a route."""
     name = default_exceptions[status]().name
     code = _INTERNAL.code if status == _INTERNAL.status else _code(name)
-    return Failure(message=name, error_details=ErrorDetails(code=code, details=why))
+    return TikTokSessionErrorResponse(message=name, error_details=ErrorDetails(code=code, details=why))
 
 
 def _code(name: str) -> str:

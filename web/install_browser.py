@@ -18,10 +18,10 @@ from typing import Final, Protocol
 
 import attrs
 
+from actors.browser.engines import FIREFOX_NAMES
+
 LOOK_LIMIT_S: Final = 15.0
 """The time to list Camoufox's releases: seconds on an open network, while a closed one may never answer."""
-
-FIREFOX_NAMES: Final = ("firefox-esr", "firefox")
 
 MODULE: Final = "web.install_browser"
 
@@ -113,7 +113,7 @@ def install_browser(machine: Machine | None = None, say: Callable[[str], None] |
     firefox = None if camoufox else _find_firefox(machine)
     lacking = _lacking_libraries(machine, camoufox)
 
-    wanted = ["firefox-esr"] if lacking or not (camoufox or firefox) else []
+    wanted = [FIREFOX_NAMES[0]] if lacking or not (camoufox or firefox) else []
     if machine.find("bwrap") is None:
         wanted.append("bubblewrap")
     if wanted and machine.is_root and machine.find("apt-get"):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from web.schemas import Failure, Leaks
+from web.schemas import Leaks, TikTokSessionErrorResponse
 
 HTTP_TIMEOUT_S = 10.0
 """For the whole answer: a survey takes a second or so."""
@@ -28,7 +28,7 @@ def show_leaks(url: str, token: str | None, console: Console) -> bool:
     status, body = trio.run(_ask, url, token)
     try:
         if status != httpx.codes.OK:
-            failure = msgspec.json.decode(body, type=Failure)
+            failure = msgspec.json.decode(body, type=TikTokSessionErrorResponse)
             raise DaemonUnreachable(f"The daemon at {url} refuses: {_line(failure.message)}")
         answer = msgspec.json.decode(body, type=Leaks)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:

@@ -2,12 +2,12 @@
 
 import functools
 import logging
-import re
 import sys
 import time
 
 import structlog
 
+from actors.browser.words import unframe
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionState
 from web.repeats import RepeatFilter
@@ -17,9 +17,6 @@ _log = structlog.get_logger("greenroom.session")
 
 # What an operator may have to act on; the other ends are business as usual.
 _TROUBLE = {EndReason.BROWSER_LOST, EndReason.CREATION_TIMEOUT, EndReason.FAILED}
-
-# Box-drawing characters.
-_FRAME = re.compile("[\u2500-\u259f]+")
 
 
 def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
@@ -66,14 +63,6 @@ def tell_repeats(*, at_once: bool = False) -> None:
         for repeats in handler.filters:
             if isinstance(repeats, RepeatFilter):
                 repeats.tell(at_once=at_once)
-
-
-def unframe(text: str) -> str:
-    """Return `text` without the frames that Playwright draws around what it says."""
-    if not _FRAME.search(text):
-        return text
-    lines = (_FRAME.sub("", line).strip() for line in text.splitlines())
-    return "\n".join(filter(None, lines))
 
 
 def log_session_event(event: SessionEvent) -> None:

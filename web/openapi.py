@@ -5,7 +5,16 @@ from typing import Any
 
 import msgspec
 
-from web.schemas import AllSessions, CreateSessionRequest, Failure, Health, Leaks, OneSession, Success
+from web.schemas import (
+    AllSessions,
+    ErrorDetails,
+    Health,
+    Leaks,
+    OneSession,
+    TikTokSessionErrorResponse,
+    TikTokSessionRequest,
+    TikTokSessionResponse,
+)
 
 Json = dict[str, Any]
 
@@ -45,6 +54,8 @@ _REFUSALS: Mapping[int, str] = {
     504: "Creating the session took too long.",
     505: "Only HTTP/1.1 and HTTP/1.0 are spoken.",
 }
+# Every other body is sent whole: a field's default in the code is none for clients.
+_WITH_OPTIONAL_FIELDS = {TikTokSessionRequest.__name__, ErrorDetails.__name__}
 _EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
 _ALLOW: Json = {"description": "The path's methods.", "schema": {"type": "string"}}
@@ -58,8 +69,21 @@ _HEADERS: Mapping[int, Json] = {
 
 def describe_api(*, with_token: bool) -> Json:
     """Return the description as OpenAPI 3.1; `with_token` if clients must send one."""
-    bodies = (AllSessions, CreateSessionRequest, Failure, Health, Leaks, OneSession, Success)
+    bodies = (
+        AllSessions,
+        TikTokSessionRequest,
+        TikTokSessionErrorResponse,
+        Health,
+        Leaks,
+        OneSession,
+        TikTokSessionResponse,
+    )
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    for name, schema in schemas.items():
+        if name not in _WITH_OPTIONAL_FIELDS and "properties" in schema:
+            schema["required"] = list(schema["properties"])
+            for described in schema["properties"].values():
+                described.pop("default", None)
     components: Json = {
         "schemas": schemas,
         "responses": {str(status): _refusal(status, why) for status, why in _REFUSALS.items()},
@@ -85,11 +109,11 @@ def _paths() -> Json:
     create = _operation(
         "create_session",
         "Create a session: a browser on a clone of the master profile, checked to be logged in.",
-        {200: _answer("The session is live.", Success, where)},
+        {200: _answer("The session is live.", TikTokSessionResponse, where)},
         refusals=(409, 422, 423, 502, 503, 504),
         parameters=[_KEY],
     )
-    create["requestBody"] = {"required": False, "content": _content(CreateSessionRequest)}
+    create["requestBody"] = {"required": False, "content": _content(TikTokSessionRequest)}
     return {
         "/tiktok/session": {
             "get": _operation(
@@ -161,7 +185,7 @@ def _answer(description: str, body: type, headers: Json | None = None) -> Json:
 
 
 def _refusal(status: int, why: str) -> Json:
-    return _answer(why, Failure, _HEADERS.get(status))
+    return _answer(why, TikTokSessionErrorResponse, _HEADERS.get(status))
 
 
 def _content(body: type) -> Json:

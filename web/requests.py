@@ -8,7 +8,7 @@ from email.utils import formatdate
 import h11
 import msgspec
 
-from web.schemas import Failure
+from web.schemas import TikTokSessionErrorResponse
 
 _ABSOLUTE = re.compile(
     rb"https?://(?P<host>(?:\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::[0-9]*)?)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?",
@@ -131,7 +131,9 @@ def request_id_of(given: list[str]) -> str:
     return uuid.uuid4().hex[:12]
 
 
-def make_refusal(status: int, failure: Failure, request_id: str) -> tuple[h11.Response, h11.Data]:
+def make_refusal(
+    status: int, failure: TikTokSessionErrorResponse, request_id: str
+) -> tuple[h11.Response, h11.Data]:
     """Return the answer to a request that the app does not see; the connection ends with it."""
     failure.error_details.request_id = request_id
     body = msgspec.json.encode(failure)

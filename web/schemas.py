@@ -1,18 +1,21 @@
-"""The shapes of request and response bodies."""
+"""The shapes of request and response bodies.
 
+What the supervisor knows goes out as it is where clients are told all of it: msgspec encodes attrs classes.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-import attrs
 import msgspec
 
-import supervisor
-from actors import ports
-from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors import ports, resources
+from actors.lifecycle import EndReason, Receipt, SessionInfo, SessionState
 from actors.verdict import Gate, LoginReason, LoginState, Method
+from supervisor import Check, Subject
 
 
-class CreateSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
+class TikTokSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /tiktok/session`: an object without fields, or nothing at all."""
 
 
@@ -23,25 +26,10 @@ class Usage(msgspec.Struct, kw_only=True):
     processes: int
     disk_bytes: int
 
-
-class Processes(msgspec.Struct, kw_only=True):
-    """How many processes ended when they were asked to, and how many were killed."""
-
-    politely: int
-    by_force: int
-
-
-class Receipt(msgspec.Struct, kw_only=True):
-    """What the end of a session did; `bytes_freed` is the disk space of its clone.
-
-    `left` names the kinds of what could not be cleaned up, normally none.
-    """
-
-    reason: EndReason
-    phase_ms: dict[str, int]
-    processes: Processes
-    bytes_freed: int
-    left: list[str]
+    @classmethod
+    def of(cls, usage: resources.Usage) -> "Usage":
+        """Return the part of what is known of a session's use that clients are told."""
+        return cls(memory_bytes=usage.memory_bytes, processes=usage.processes, disk_bytes=usage.disk_bytes)
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -76,19 +64,19 @@ class Session(msgspec.Struct, kw_only=True):
             login_method=info.verdict.method if info.verdict else None,
             phase_ms=dict(info.phase_ms),
             end_reason=info.reason,
-            usage=_usage(info),
-            receipt=_receipt(info),
+            usage=Usage.of(info.usage) if info.usage else None,
+            receipt=info.receipt,
         )
 
 
-class Success(msgspec.Struct, kw_only=True):
+class TikTokSessionResponse(msgspec.Struct, kw_only=True):
     """A request that was carried out."""
 
     status: Literal["success"] = "success"
     message: str
 
 
-class OneSession(Success, kw_only=True):
+class OneSession(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /tiktok/session/{id}`.
 
     `viewer` is the handle of whoever is logged in, null where the page did not name it: only this has it.
@@ -98,23 +86,7 @@ class OneSession(Success, kw_only=True):
     viewer: str | None
 
 
-class Check(msgspec.Struct, kw_only=True):
-    """How something is without which no session goes live, and since when; `problem` says what is wrong."""
-
-    health: supervisor.Condition
-    since: datetime
-    problem: str | None
-
-
-Checks = dict[str, Check]
-
-
-def checks_of(supervisor_: supervisor.Supervisor) -> Checks:
-    """Return the shape of what a supervisor knows of itself, by subject."""
-    return {subject.value: Check(**attrs.asdict(check)) for subject, check in supervisor_.checks.items()}
-
-
-class AllSessions(Success, kw_only=True):
+class AllSessions(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first.
 
     `warm` counts those that nobody asked for yet: launched ahead, they wait for a request. `checks` has what
@@ -123,40 +95,24 @@ class AllSessions(Success, kw_only=True):
 
     sessions: list[Session]
     warm: int
-    checks: Checks
-
-
-class OwnedProcess(msgspec.Struct, kw_only=True):
-    """A process of a session, or of a browser host, whose id `session` is then."""
-
-    pid: int
-    name: str
-    session: str
-
-
-class OwnedDirectory(msgspec.Struct, kw_only=True):
-    """A directory of a session or browser host, and the disk space that it takes."""
-
-    name: str
-    session: str
-    bytes: int
+    checks: Mapping[Subject, Check]
 
 
 class Owned(msgspec.Struct, kw_only=True):
     """What there is of processes, directories and ledger entries; `bytes` is all directories' disk space."""
 
-    processes: list[OwnedProcess]
-    directories: list[OwnedDirectory]
-    entries: list[str]
+    processes: tuple[ports.OwnedProcess, ...]
+    directories: tuple[ports.OwnedDirectory, ...]
+    entries: tuple[str, ...]
     bytes: int
 
     @classmethod
     def of(cls, owned: ports.Owned) -> "Owned":
         """Return the shape of what the supervisor owns."""
         return cls(
-            processes=[OwnedProcess(**attrs.asdict(process)) for process in owned.processes],
-            directories=[OwnedDirectory(**attrs.asdict(directory)) for directory in owned.directories],
-            entries=list(owned.entries),
+            processes=owned.processes,
+            directories=owned.directories,
+            entries=owned.entries,
             bytes=sum(directory.bytes for directory in owned.directories),
         )
 
@@ -166,7 +122,7 @@ class Owned(msgspec.Struct, kw_only=True):
         return not (self.processes or self.directories or self.entries)
 
 
-class Leaks(Success, kw_only=True):
+class Leaks(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /leaks`: all that is owned now, and what of it belongs to no session."""
 
     owned: Owned
@@ -177,7 +133,7 @@ class Health(msgspec.Struct, kw_only=True):
     """The answer to `GET /health`: the daemon is well. What else a session needs is in `checks`."""
 
     status: Literal["ok"] = "ok"
-    checks: Checks
+    checks: Mapping[Subject, Check]
 
 
 class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -206,31 +162,9 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     phase: str | None = None
 
 
-class Failure(msgspec.Struct, kw_only=True):
+class TikTokSessionErrorResponse(msgspec.Struct, kw_only=True):
     """A request that was refused or failed."""
 
     status: Literal["error"] = "error"
     message: str
     error_details: ErrorDetails
-
-
-def _usage(info: SessionInfo) -> Usage | None:
-    if info.usage is None:
-        return None
-    return Usage(
-        memory_bytes=info.usage.memory_bytes,
-        processes=info.usage.processes,
-        disk_bytes=info.usage.disk_bytes,
-    )
-
-
-def _receipt(info: SessionInfo) -> Receipt | None:
-    if info.receipt is None:
-        return None
-    return Receipt(
-        reason=info.receipt.reason,
-        phase_ms=dict(info.receipt.phase_ms),
-        processes=Processes(**attrs.asdict(info.receipt.processes)),
-        bytes_freed=info.receipt.bytes_freed,
-        left=list(info.receipt.left),
-    )

@@ -7,7 +7,6 @@ is where they come from, and an end that no client can hold up.
 import contextlib
 import ctypes
 import os
-import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,12 +18,12 @@ from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
 from web.accepting import Acceptor
+from web.address import BIND_SYNTAX, split_bind
 from web.limits import Limits
 
 GRACEFUL_TIMEOUT_S = 5.0
 LIFESPAN_TIMEOUT_S = 10.0
 BACKLOG = 1024
-ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Za-z:.%]+)\]|(?P<host>[^\s\[\]:/\0]+)):(?P<port>[0-9]{1,5})")
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
 
 
@@ -103,11 +102,11 @@ async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
 
 
 async def _listen(bind: str) -> socket.socket:
-    parts = ADDRESS.fullmatch(bind)
-    if parts is None or int(parts["port"]) > 65535:
-        raise BindFailed(bind, "not HOST:PORT or [IPV6]:PORT")
-    family = socket.AF_INET6 if parts["ipv6"] else socket.AF_INET
-    host, port = parts["ipv6"] or parts["host"], int(parts["port"])
+    try:
+        host, port = split_bind(bind)
+    except ValueError:
+        raise BindFailed(bind, f"not {BIND_SYNTAX}") from None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         found = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         listening = socket.socket(family, socket.SOCK_STREAM)

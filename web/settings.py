@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,14 +22,10 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import attrs
-import typed_settings as ts
-from typed_settings.converters import TSConverter, to_bool
-from typed_settings.exceptions import TsError
-from typed_settings.loaders import DictLoader, Loader
-from typed_settings.types import LoadedSettings, LoaderMeta, OptionList, SettingsDict
 
 from supervisor.config import InvalidSetting, SupervisorConfig, Validator, is_plain, must, show, to_secret
 from supervisor.secret import Secret
+from web.address import BIND_SYNTAX, split_bind
 
 _log = logging.getLogger("greenroom.settings")
 
@@ -50,6 +47,11 @@ _SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S+")
 # What others call it.
 _MEANT: Final = {f"{ENV_PREFIX}{word}": [f"{ENV_PREFIX}BIND"] for word in ("PORT", "HOST", "ADDRESS")}
 
+_SWITCHES: Final = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True) | dict.fromkeys(
+    ("false", "f", "no", "n", "off", "0"), False
+)
+"""How a switch may be written as text, in any case."""
+
 TOKEN_MIN_LENGTH: Final = 16
 
 
@@ -59,21 +61,6 @@ class SettingsError(Exception):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
-
-
-def split_bind(bind: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT` or `[IPv6]:PORT`. Raises ValueError for anything else."""
-    match = re.fullmatch(
-        r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[0-9A-Za-z._-]+)):(?P<port>[0-9]{1,5})", bind
-    )
-    if match is None or (port := int(match["port"])) > 65_535:
-        raise ValueError(bind)
-    if ipv6 := match["ipv6"]:
-        return str(ipaddress.IPv6Address(ipv6)), port
-    host = match["host"]
-    if re.fullmatch(r"[0-9.]+", host):
-        ipaddress.IPv4Address(host)
-    return host, port
 
 
 def _is_bind(value: object) -> bool:
@@ -93,7 +80,12 @@ def _is_grace(value: object) -> bool:
 
 
 def _to_grace(value: object) -> object:
-    return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else value
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _is_origins(value: object) -> bool:
@@ -135,7 +127,7 @@ class DaemonSettings(SupervisorConfig):
 
     bind: str = attrs.field(
         default="127.0.0.1:8700",
-        validator=must("HOST:PORT or [IPv6]:PORT, the port from 0 to 65535", _is_bind),
+        validator=must(BIND_SYNTAX, _is_bind),
     )
     """The address to serve on; port 0 takes a free one."""
 
@@ -203,150 +195,114 @@ def load_settings(
     problem that was found, when the file can't be read, when a source names a setting that does not exist,
     or when a value that wins over the others is not allowed.
     """
-    loading = _Loading()
-    loaders: list[Loader] = []
+    environment = {name: text for name, text in os.environ.items() if text.strip()}
+    asked_by = "the command line"
+    if config_file is None and CONFIG_VARIABLE in environment:
+        config_file, asked_by = Path(environment[CONFIG_VARIABLE]), CONFIG_VARIABLE
+
+    sources = _Sources()
     if config_file is not None:
-        loaders.append(loading.file(config_file, asked_by="the command line"))
-    elif named := _environment().get(CONFIG_VARIABLE):
-        loaders.append(loading.file(Path(named), asked_by=CONFIG_VARIABLE))
-    if profile := _environment().get(PROFILE_VARIABLE):
-        loaders.append(loading.values({"user_data_master_dir": profile}, origin=PROFILE_VARIABLE))
-    loaders.append(loading.environment())
-    given = {name: value for name, value in (overrides or {}).items() if value is not None}
-    loaders.append(loading.values(given, origin="the command line"))
-    loaded = ts.load_settings(
-        DaemonSettings,
-        loaders,
-        processors=[loading.check],
-        # Not the default one: that is another where cattrs happens to be installed.
-        converter=TSConverter(resolve_paths=False),
-    )
-    return attrs.evolve(loaded, private_paths=(*loaded.private_paths, *loading.files))
+        with suppress(RuntimeError):  # the ~ of a user that does not exist: opening the file will tell
+            config_file = config_file.expanduser()
+        sources.add_file(config_file, asked_by=asked_by)
+    if profile := environment.get(PROFILE_VARIABLE):
+        sources.add("user_data_master_dir", profile, origin=PROFILE_VARIABLE)
+    sources.add_environment(environment)
+    sources.add_command_line(overrides or {})
+
+    settings = sources.build()
+    if config_file is None:
+        return settings
+    return attrs.evolve(settings, private_paths=(*settings.private_paths, config_file.absolute()))
 
 
-# What attrs fields declare here: a plain function or nothing, of the types that attrs allows.
-_Hooks = tuple[Callable[[Any], Any] | None, Validator | None]
-
-
-class _Loading:
-    """One run through the sources: makes the loaders, and notes on the way what an error has to say."""
+class _Sources:
+    """What the sources say, added from the weakest to the strongest, and what is wrong with it."""
 
     def __init__(self) -> None:
         self._fields = {field.name: field for field in attrs.fields(DaemonSettings)}
+        self._values: dict[str, Any] = {}
         self._origins: dict[str, str] = {}
         self._problems: list[str] = []
-        self.files: list[Path] = []
 
-    def file(self, path: Path, *, asked_by: str) -> Loader:
-        """Return a loader for the section of a TOML file; it raises SettingsError when it can't be read."""
-        with suppress(RuntimeError):  # the ~ of a user that does not exist: opening the file will tell
-            path = path.expanduser()
-        self.files.append(path.absolute())
+    def add(self, name: str, value: object, *, origin: str) -> None:
+        """Take a setting's value in place of what a weaker source says."""
+        self._values[name] = _from_text(value, self._fields[name]) if isinstance(value, str) else value
+        self._origins[name] = origin
 
-        def load(settings_cls: type, options: OptionList) -> LoadedSettings:
-            try:
-                whole = ts.TomlFormat(None)(path, settings_cls, options)
-            except (OSError, UnicodeDecodeError, TsError) as exc:
-                # typed-settings wraps some of the reasons in an exception of its own.
-                reason = exc if exc.__cause__ is None else exc.__cause__
-                text = reason.strerror if isinstance(reason, OSError) else f"this is not TOML: {reason}"
-                raise SettingsError(
-                    [f"can't read the file {str(path)!r} (named by {asked_by}): {text}"]
-                ) from None
-            section = whole.pop(SECTION, None)
-            self._problems.extend(f"{key} is outside of [{SECTION}] in {path}" for key in whole)
-            if not isinstance(section, dict):
-                self._problems.append(f"{path} has no section [{SECTION}]")
-                section = {}
-            values = self._known(section, where=f"in {path}")
-            for name, value in values.items():
-                if self._fields[name].type is Path:
-                    values[name] = _beside(path, value)
-                elif name == "private_paths" and isinstance(value, list):
-                    values[name] = [_beside(path, item) for item in value]
-            return self._loaded(values, lambda _name: str(path))
+    def add_file(self, path: Path, *, asked_by: str) -> None:
+        """Take the section of a TOML file. Raises SettingsError when the file can't be read."""
+        try:
+            with path.open("rb") as file:
+                whole = tomllib.load(file)
+        except (OSError, ValueError) as exc:  # ValueError: malformed, or not UTF-8
+            text = exc.strerror if isinstance(exc, OSError) else f"this is not TOML: {exc}"
+            raise SettingsError(
+                [f"can't read the file {str(path)!r} (named by {asked_by}): {text}"]
+            ) from None
+        section = whole.pop(SECTION, None)
+        self._problems.extend(f"{key} is outside of [{SECTION}] in {path}" for key in whole)
+        if not isinstance(section, dict):
+            self._problems.append(f"{path} has no section [{SECTION}]")
+            return
+        for name, value in section.items():
+            if name not in self._fields:
+                self._problems.append(_unknown(name, self._fields, where=f"in {path}"))
+            elif self._fields[name].type is Path:
+                self.add(name, _beside(path, value), origin=str(path))
+            elif name == "private_paths" and isinstance(value, list):
+                self.add(name, [_beside(path, item) for item in value], origin=str(path))
+            else:
+                self.add(name, value, origin=str(path))
 
-        return load
+    def add_environment(self, environment: Mapping[str, str]) -> None:
+        """Take the variables with our prefix."""
+        known = {f"{ENV_PREFIX}{name.upper()}": name for name in self._fields}
+        foreign = []
+        for variable, text in sorted(environment.items()):
+            if variable in known:
+                self.add(known[variable], text, origin=variable)
+            elif _is_service_variable(variable, text):
+                foreign.append(variable)
+            elif variable.startswith(ENV_PREFIX) and variable not in OTHER_VARIABLES:
+                near = [*known, CONFIG_VARIABLE]
+                self._problems.append(_unknown(variable, near, where="in the environment"))
+        if foreign:
+            _log.info("variables of a service that is called greenroom, ignored: %s", ", ".join(foreign))
 
-    def environment(self) -> Loader:
-        """Return a loader for the variables with our prefix."""
+    def add_command_line(self, overrides: Mapping[str, object]) -> None:
+        """Take what the command line gives."""
+        for name, value in overrides.items():
+            if value is None:
+                continue
+            if name in self._fields:
+                self.add(name, value, origin="the command line")
+            else:
+                self._problems.append(_unknown(name, self._fields, where="from the command line"))
 
-        def load(settings_cls: type, options: OptionList) -> LoadedSettings:  # noqa: ARG001 -- as in `check`
-            known = {f"{ENV_PREFIX}{option.path.upper()}": option.path for option in options}
-            values: SettingsDict = {}
-            foreign = []
-            for name, text in sorted(_environment().items()):
-                if name in known:
-                    values[known[name]] = text
-                elif _is_service_variable(name, text):
-                    foreign.append(name)
-                elif name.startswith(ENV_PREFIX) and name not in OTHER_VARIABLES:
-                    self._problems.append(
-                        _unknown(name, [*known, CONFIG_VARIABLE], where="in the environment")
-                    )
-            if foreign:
-                _log.info("variables of a service that is called greenroom, ignored: %s", ", ".join(foreign))
-            return self._loaded(values, lambda name: f"{ENV_PREFIX}{name.upper()}")
-
-        return load
-
-    def values(self, values: Mapping[str, object], *, origin: str) -> Loader:
-        """Return a loader for what is already at hand."""
-
-        def load(settings_cls: type, options: OptionList) -> LoadedSettings:
-            known = DictLoader(self._known(values, where=f"from {origin}"))
-            return self._loaded(known(settings_cls, options).settings, lambda _name: origin)
-
-        return load
-
-    def check(
-        self,
-        settings_dict: SettingsDict,
-        settings_cls: type,  # noqa: ARG002 -- typed-settings passes this and the next by position or name
-        options: OptionList,  # noqa: ARG002
-    ) -> SettingsDict:
-        """Return the merged settings converted, or raise SettingsError. A processor of typed-settings.
-
-        This comes before typed-settings' own conversion since that stops at the first value that the class
-        refuses, and quotes values that must not be shown.
-        """
-        converted: dict[str, Any] = {}
-        for name, raw in settings_dict.items():
+    def build(self) -> DaemonSettings:
+        """Return the settings. Raises SettingsError with all problems: the class alone stops at the first."""
+        for name, value in self._values.items():
             field = self._fields[name]
-            value = _from_text(raw, field) if isinstance(raw, str) else raw
             convert, validate = cast("_Hooks", (field.converter, field.validator))
-            converted[name] = convert(value) if convert else value
-            if validate:
-                with self._noting():
-                    validate(None, field, converted[name])
+            with self._noting_problems():
+                if validate:
+                    validate(None, field, convert(value) if convert else value)
         if not self._problems:
-            with self._noting():
-                DaemonSettings(**converted)
-        if self._problems:
-            raise SettingsError(self._problems)
-        return converted
+            with self._noting_problems():
+                return DaemonSettings(**self._values)
+        raise SettingsError(self._problems)
 
     @contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _noting_problems(self) -> Iterator[None]:
         try:
             yield
         except InvalidSetting as exc:
             self._problems.append(exc.describe(self._origins.get(exc.name.partition(".")[0])))
 
-    def _known(self, values: Mapping[str, object], *, where: str) -> SettingsDict:
-        self._problems.extend(
-            _unknown(name, self._fields, where=where) for name in values if name not in self._fields
-        )
-        return {name: value for name, value in values.items() if name in self._fields}
 
-    def _loaded(self, values: SettingsDict, origin: Callable[[str], str]) -> LoadedSettings:
-        self._origins.update((name, origin(name)) for name in values)
-        return LoadedSettings(values, LoaderMeta(type(self).__name__))
-
-
-def _environment() -> dict[str, str]:
-    """Return the variables that are set to something."""
-    return {name: text for name, text in os.environ.items() if text.strip()}
+# What attrs fields declare here: a plain function or nothing, of the types that attrs allows.
+_Hooks = tuple[Callable[[Any], Any] | None, Validator | None]
 
 
 def _is_service_variable(name: str, text: str) -> bool:
@@ -358,10 +314,10 @@ def _is_service_variable(name: str, text: str) -> bool:
 
 def _from_text(text: str, field: "attrs.Attribute[Any]") -> object:
     """Return what the text stands for where the class does not read text itself, else the text."""
-    with suppress(ValueError):
-        if field.type is bool:
-            return to_bool(text)
-        if field.name == "selectors":
+    if field.type is bool:
+        return _SWITCHES.get(text.lower(), text)
+    if field.name == "selectors":
+        with suppress(ValueError):
             return json.loads(text)
     return text
 

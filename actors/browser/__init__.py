@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actors.browser.adapter import ScraplingFetcherAdapter
     from actors.browser.binds import Private, find_home
-    from actors.browser.engines import Engine, EngineName, find_engine
+    from actors.browser.engines import Engine, EngineChoice, EngineName, find_engine
     from actors.browser.frames import Proxy
     from actors.browser.hosts import BrowserHosts
     from actors.browser.marks import end_marked, marked_processes, own_processes
     from actors.browser.pool import HostPool, open_pool
-    from actors.browser.sandbox import Sandbox, bubblewrap_problem, choose_sandbox
+    from actors.browser.sandbox import Sandbox, SandboxChoice, bubblewrap_problem, choose_sandbox
 
 __all__ = [
     "BrowserHosts",
     "Engine",
+    "EngineChoice",
     "EngineName",
     "HostPool",
     "Private",
     "Proxy",
     "Sandbox",
+    "SandboxChoice",
     "ScraplingFetcherAdapter",
     "bubblewrap_problem",
     "choose_sandbox",
@@ -38,9 +40,9 @@ __all__ = [
 
 _MODULES = {
     "binds": ("Private", "find_home"),
-    "sandbox": ("Sandbox", "bubblewrap_problem", "choose_sandbox"),
+    "sandbox": ("Sandbox", "SandboxChoice", "bubblewrap_problem", "choose_sandbox"),
     "adapter": ("ScraplingFetcherAdapter",),
-    "engines": ("Engine", "EngineName", "find_engine"),
+    "engines": ("Engine", "EngineChoice", "EngineName", "find_engine"),
     "frames": ("Proxy",),
     "hosts": ("BrowserHosts",),
     "marks": ("end_marked", "marked_processes", "own_processes"),

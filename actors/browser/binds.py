@@ -6,6 +6,7 @@ from pathlib import Path
 
 import attrs
 
+from actors.browser.engines import FIREFOX_NAMES
 from actors.errors import SandboxUnavailable
 
 # Where programs, libraries and fonts are. A path that is not there is left out, here and below.
@@ -16,8 +17,7 @@ _ETC = (
         "alternatives",
         "ca-certificates",
         "crypto-policies",
-        "firefox",
-        "firefox-esr",
+        *FIREFOX_NAMES,
         "fonts",
         "glvnd",
         "gtk-3.0",

@@ -13,7 +13,9 @@ import platformdirs
 from actors.browser.environment import python_command, search_environment
 from actors.errors import EngineUnavailable
 
-_FIREFOX_NAMES = ("firefox-esr", "firefox")
+FIREFOX_NAMES = ("firefox-esr", "firefox")
+"""Firefox as a program, a package and a folder in /etc; the one that changes less often comes first."""
+
 _PROBE_COMMAND = python_command("actors.browser.host.camoufox")
 _PROBE_S = 20.0
 
@@ -25,6 +27,14 @@ class EngineName(enum.Enum):
     FIREFOX = "firefox"
 
 
+class EngineChoice(enum.Enum):
+    """Which browser engine to launch; AUTO takes Camoufox, or Firefox where Camoufox is not installed."""
+
+    AUTO = "auto"
+    CAMOUFOX = EngineName.CAMOUFOX.value
+    FIREFOX = EngineName.FIREFOX.value
+
+
 @attrs.frozen(kw_only=True)
 class Engine:
     """An installed browser."""
@@ -34,18 +44,18 @@ class Engine:
     version: str
 
 
-def find_engine(choice: str) -> Engine:
-    """Return the engine for a setting: `camoufox`, `firefox`, or `auto` for the first of these that is there.
+def find_engine(choice: EngineChoice) -> Engine:
+    """Return the engine for a setting.
 
     Blocks for up to some seconds where Camoufox is installed. Raises `EngineUnavailable`, saying what to do.
     """
     engine = None
-    if choice in {"auto", EngineName.CAMOUFOX.value}:
+    if choice is not EngineChoice.FIREFOX:
         engine = find_camoufox()
-    if engine is None and choice in {"auto", EngineName.FIREFOX.value}:
+    if engine is None and choice is not EngineChoice.CAMOUFOX:
         engine = find_firefox()
     if engine is None:
-        wanted = "Camoufox or Firefox" if choice == "auto" else choice.capitalize()
+        wanted = "Camoufox or Firefox" if choice is EngineChoice.AUTO else choice.value.capitalize()
         raise EngineUnavailable(f"{wanted} is not installed: run `greenroom install-browser`")
     return engine
 
@@ -79,7 +89,7 @@ def _has_camoufox_data() -> bool:
 
 def find_firefox() -> Engine | None:
     """Return the first Firefox on PATH, or None."""
-    for name in _FIREFOX_NAMES:
+    for name in FIREFOX_NAMES:
         found = shutil.which(name)
         if found:
             executable = Path(found)

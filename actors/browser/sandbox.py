@@ -24,6 +24,14 @@ class Sandbox(enum.Enum):
     NONE = "none"
 
 
+class SandboxChoice(enum.Enum):
+    """What is to hold a cell together; AUTO takes bubblewrap where it runs."""
+
+    AUTO = "auto"
+    BUBBLEWRAP = Sandbox.BUBBLEWRAP.value
+    NONE = Sandbox.NONE.value
+
+
 class Rights(enum.Enum):
     """How a cell is kept from using the rights of who runs it.
 
@@ -42,17 +50,17 @@ def bubblewrap_problem() -> str | None:
     return found if isinstance(found, str) else None
 
 
-def choose_sandbox(choice: str) -> Sandbox:
-    """Return the sandbox for a setting: `auto` takes bubblewrap where it runs.
+def choose_sandbox(choice: SandboxChoice) -> Sandbox:
+    """Return the sandbox for a setting.
 
-    Raises `SandboxUnavailable` when `bubblewrap` is demanded and does not run.
+    Raises `SandboxUnavailable` when bubblewrap is demanded and does not run.
     """
-    if choice == "none":
+    if choice is SandboxChoice.NONE:
         return Sandbox.NONE
     problem = bubblewrap_problem()
     if problem is None:
         return Sandbox.BUBBLEWRAP
-    if choice == "auto":
+    if choice is SandboxChoice.AUTO:
         return Sandbox.NONE
     raise SandboxUnavailable(problem)
 

@@ -2,10 +2,18 @@
 
 import re
 
-# What the browser itself wrote, and the frames in which Playwright draws advice.
+# What the browser itself wrote, and the box-drawing characters in which Playwright frames its advice.
 _WRITTEN = re.compile(r"\[pid=\d+\]\[err\] (?P<words>.*\S)")
-_DRAWN = re.compile(r"[\u2500-\u257f]")
+_FRAME = re.compile("[\u2500-\u259f]+")
 _MAX_LINES = 3
+
+
+def unframe(text: str) -> str:
+    """Return `text` without the frames that Playwright draws around what it says."""
+    if not _FRAME.search(text):
+        return text
+    lines = (_FRAME.sub("", line).strip() for line in text.splitlines())
+    return "\n".join(filter(None, lines))
 
 
 def plain_reason(detail: str) -> str:
@@ -13,5 +21,4 @@ def plain_reason(detail: str) -> str:
     written = list(dict.fromkeys(match["words"] for match in _WRITTEN.finditer(detail)))
     if written:
         return "; ".join(written[-_MAX_LINES:])
-    lines = (_DRAWN.sub("", line).strip() for line in detail.splitlines())
-    return next((line for line in lines if line), "")
+    return next((line.strip() for line in unframe(detail).splitlines() if line.strip()), "")

@@ -12,6 +12,7 @@ from actors.browser import (
     Engine,
     EngineName,
     Proxy,
+    SandboxChoice,
     ScraplingFetcherAdapter,
     choose_sandbox,
     link,
@@ -125,7 +126,7 @@ def script_hosts(
     path.write_text(script)
     return BrowserHosts(
         engine=ENGINE,
-        sandbox=choose_sandbox(sandbox),
+        sandbox=choose_sandbox(SandboxChoice(sandbox)),
         proxy=proxy,
         ledger=ledger,
         host_command=(sys.executable, "-S", str(path)),

@@ -22,7 +22,7 @@ import trio
 from actors.browser import cells, end_marked, marked_processes, marks, own_processes
 from actors.browser.cells import Cell, open_cell
 from actors.browser.lease import open_lease
-from actors.browser.sandbox import Sandbox, bubblewrap_problem, choose_sandbox
+from actors.browser.sandbox import Sandbox, SandboxChoice, bubblewrap_problem, choose_sandbox
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
 from actors.owner import MARKER, OWNER
@@ -567,7 +567,7 @@ def test_lease_holds_nothing_of_the_daemons_open(tmp_path: Path) -> None:
 )
 def test_sandbox_is_taken_where_it_runs(choice: str, expected: Sandbox) -> None:
     """With bubblewrap `auto` uses it."""
-    assert choose_sandbox(choice) is expected
+    assert choose_sandbox(SandboxChoice(choice)) is expected
 
 
 @pytest.fixture
@@ -595,6 +595,6 @@ def test_sandbox_that_does_not_run_is_refused_or_done_without(
         (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert choose_sandbox("auto") is Sandbox.NONE
+    assert choose_sandbox(SandboxChoice.AUTO) is Sandbox.NONE
     with pytest.raises(SandboxUnavailable, match=why):
-        choose_sandbox("bubblewrap")
+        choose_sandbox(SandboxChoice.BUBBLEWRAP)

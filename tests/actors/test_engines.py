@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.browser.engines import Engine, EngineName, find_camoufox, find_engine, read_version
+from actors.browser.engines import Engine, EngineChoice, EngineName, find_camoufox, find_engine, read_version
 from actors.errors import EngineUnavailable
 
 
@@ -43,21 +43,23 @@ def install_firefox(tmp_path: Path, name: str, version: str) -> Path:
 def test_firefox_on_path_is_found_with_its_version(tmp_path: Path, choice: str, name: str) -> None:
     """The version stands beside the binary that a symlink on PATH leads to."""
     link = install_firefox(tmp_path, name, "153.0.1")
-    assert find_engine(choice) == Engine(name=EngineName.FIREFOX, executable=link, version="153.0.1")
+    assert find_engine(EngineChoice(choice)) == Engine(
+        name=EngineName.FIREFOX, executable=link, version="153.0.1"
+    )
 
 
 def test_both_firefoxes_on_path_gives_the_esr(tmp_path: Path) -> None:
     """Of two, the one that changes less often is taken."""
     install_firefox(tmp_path, "firefox", "160.0")
     esr = install_firefox(tmp_path, "firefox-esr", "153.0")
-    assert find_engine("firefox").executable == esr
+    assert find_engine(EngineChoice.FIREFOX).executable == esr
 
 
 def test_firefox_without_application_ini_has_an_unknown_version(tmp_path: Path) -> None:
     """A launcher script instead of Firefox is taken all the same."""
     install_firefox(tmp_path, "firefox", "160.0")
     (tmp_path / "lib" / "firefox" / "application.ini").unlink()
-    assert find_engine("firefox").version == "unknown"
+    assert find_engine(EngineChoice.FIREFOX).version == "unknown"
 
 
 def test_application_ini_without_version_has_none(tmp_path: Path) -> None:
@@ -71,14 +73,14 @@ def test_application_ini_without_version_has_none(tmp_path: Path) -> None:
 def test_nothing_installed_says_what_mends_it(choice: str) -> None:
     """The error names the command that installs a browser."""
     with pytest.raises(EngineUnavailable, match="run `greenroom install-browser`"):
-        find_engine(choice)
+        find_engine(EngineChoice(choice))
 
 
 def test_firefox_alone_is_no_camoufox(tmp_path: Path) -> None:
     """Who demands Camoufox does not get Firefox."""
     install_firefox(tmp_path, "firefox", "160.0")
     with pytest.raises(EngineUnavailable, match="Camoufox is not installed"):
-        find_engine("camoufox")
+        find_engine(EngineChoice.CAMOUFOX)
 
 
 @pytest.mark.parametrize("choice", ["auto", "camoufox"])
@@ -92,7 +94,7 @@ def test_named_camoufox_is_found_with_its_version(
     bundle.unlink()
     bundle.symlink_to(firefox)
     monkeypatch.setenv("CAMOUFOX_EXECUTABLE_PATH", str(bundle))
-    assert find_engine(choice) == Engine(
+    assert find_engine(EngineChoice(choice)) == Engine(
         name=EngineName.CAMOUFOX, executable=bundle, version="150.0.2-beta.30"
     )
 
@@ -103,7 +105,7 @@ def test_named_camoufox_that_is_not_there_is_not_found(
     """A wrong path is noticed when the engine is looked for, not when a client waits."""
     monkeypatch.setenv("CAMOUFOX_EXECUTABLE_PATH", str(tmp_path / "missing"))
     with pytest.raises(EngineUnavailable, match="Camoufox is not installed"):
-        find_engine("camoufox")
+        find_engine(EngineChoice.CAMOUFOX)
 
 
 def test_old_data_directory_survives_being_looked_at(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_old_data_directory_survives_being_looked_at(tmp_path: Path) -> None:
     old.mkdir(parents=True)
     (old / "version.json").write_text('{"version": "135.0"}')
     firefox = install_firefox(tmp_path, "firefox", "160.0")
-    assert find_engine("auto").executable == firefox
+    assert find_engine(EngineChoice.AUTO).executable == firefox
     assert (old / "version.json").read_text() == '{"version": "135.0"}'
     assert list((tmp_path / "cache" / "camoufox").iterdir()) == [old]
 

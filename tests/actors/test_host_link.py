@@ -14,8 +14,10 @@ import trio
 from actors.browser import (
     BrowserHosts,
     Engine,
+    EngineChoice,
     EngineName,
     Proxy,
+    SandboxChoice,
     ScraplingFetcherAdapter,
     choose_sandbox,
     end_marked,
@@ -415,7 +417,9 @@ for request in requests():
 @pytest.mark.browser
 async def test_real_browser_behind_a_proxy_shows_no_credentials(tmp_path: Path) -> None:
     """Neither Playwright's driver nor Firefox gets the credentials as an argument or in its environment."""
-    hosts = BrowserHosts(engine=find_engine("firefox"), sandbox=choose_sandbox("auto"), proxy=PROXY)
+    hosts = BrowserHosts(
+        engine=find_engine(EngineChoice.FIREFOX), sandbox=choose_sandbox(SandboxChoice.AUTO), proxy=PROXY
+    )
     with trio.fail_after(40):
         async with hosts.open_browser("a") as browser:
             await browser.launch(tmp_path / "profile", headless=True)
@@ -429,7 +433,7 @@ async def test_real_browser_behind_a_proxy_shows_no_credentials(tmp_path: Path) 
 async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_path: Path) -> None:
     """A browser that ends at once is told from a lost host."""
     engine = Engine(name=EngineName.FIREFOX, executable=Path("/bin/true"), version="1")
-    hosts = BrowserHosts(engine=engine, sandbox=choose_sandbox("auto"))
+    hosts = BrowserHosts(engine=engine, sandbox=choose_sandbox(SandboxChoice.AUTO))
     with trio.fail_after(20):
         async with hosts.open_browser("a") as browser:
             with pytest.raises(EngineUnavailable) as caught:
@@ -440,7 +444,7 @@ async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_
 async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None:
     """A broken installation is noticed at once, by the first request at the latest."""
     hosts = BrowserHosts(
-        engine=ENGINE, sandbox=choose_sandbox("auto"), host_command=(str(tmp_path / "missing"),)
+        engine=ENGINE, sandbox=choose_sandbox(SandboxChoice.AUTO), host_command=(str(tmp_path / "missing"),)
     )
     with trio.fail_after(5), pytest.RaisesGroup(BrowserLost, allow_unwrapped=True, flatten_subgroups=True):
         async with hosts.open_browser("a") as browser:

@@ -17,7 +17,7 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from actors.browser import choose_sandbox, find_engine
+from actors.browser import EngineChoice, SandboxChoice, choose_sandbox, find_engine
 from actors.resources import keep_one_arena
 from supervisor import SupervisorConfig
 from tests.actors.profile_trees import make_profile
@@ -75,10 +75,10 @@ def _soak(plan: Plan, folder: Path, sandbox: str, url: str, report: Path) -> boo
     with _shown(plan) as soak, hurried(plan):
         tally = trio.run(_run, soak, config, folder)
     tally.leaks["changes to the master profile"] += fingerprint(config.user_data_master_dir) != before
-    engine = find_engine("firefox") if not plan.browserless else None
+    engine = find_engine(EngineChoice.FIREFOX) if not plan.browserless else None
     setting = Setting(
         plan=plan,
-        sandbox=choose_sandbox(sandbox),
+        sandbox=choose_sandbox(SandboxChoice(sandbox)),
         command=_command(plan, sandbox),
         engine=f"Firefox {engine.version}" if engine else "no browser",
     )

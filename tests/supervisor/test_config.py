@@ -6,11 +6,10 @@ from typing import Any
 import attrs
 import pytest
 
+from actors.browser import EngineChoice, SandboxChoice
 from supervisor.config import (
     DEFAULT_SELECTORS,
-    EngineChoice,
     InvalidSetting,
-    SandboxChoice,
     SupervisorConfig,
     TikTokSessionConfig,
     show,

@@ -38,7 +38,7 @@ from tests.web.abuse import (
 from tests.web.front import PATIENCE_S, Front, open_front, until
 from web.connections import Connection
 from web.limits import Limits
-from web.schemas import Failure
+from web.schemas import TikTokSessionErrorResponse
 from web.serving import open_server
 
 POST = b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
@@ -125,7 +125,7 @@ async def test_malformed_request_is_refused_in_the_one_shape_and_hurts_nobody(
     status = int(head.split()[1])
     assert status in {400, 431, 501, 505}
     assert b"connection: close" in head.lower() or b"HTTP/1.0" in MALFORMED[name]
-    failure = msgspec.json.decode(body, type=Failure)
+    failure = msgspec.json.decode(body, type=TikTokSessionErrorResponse)
     assert failure.error_details.code != "INTERNAL_ERROR"
     [entry] = logs
     assert (entry["event"], entry["log_level"], entry["status"]) == ("request refused", "info", status)
@@ -150,7 +150,7 @@ async def test_websocket_where_there_is_none_answers_404(front: Front) -> None:
     with capture_logs() as logs:
         answer = await ask(address_of(front.url), WEBSOCKET.replace(b"/health", b"/nothing"))
     head, _, body = answer.partition(b"\r\n\r\n")
-    details = msgspec.json.decode(body, type=Failure).error_details
+    details = msgspec.json.decode(body, type=TikTokSessionErrorResponse).error_details
     assert (head.split()[1], details.code) == (b"404", "NOT_FOUND")
     [entry] = logs
     assert entry["request_id"] == details.request_id

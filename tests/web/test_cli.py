@@ -18,7 +18,7 @@ import httpx
 import pytest
 import trio
 
-from supervisor.config import EngineChoice
+from actors.browser import EngineChoice
 from tests.actors.logins import keep_login
 from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
 from web.cli import ENGINES

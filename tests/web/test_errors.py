@@ -41,7 +41,7 @@ from web.errors import (
     describe_http_error,
     whole,
 )
-from web.schemas import Failure
+from web.schemas import TikTokSessionErrorResponse
 
 DETAIL = "/home/alice/profile: No space left on device"
 INTERNAL = (500, "INTERNAL_ERROR", "Internal server error")
@@ -101,7 +101,7 @@ def test_error_gives_its_answer(error: GreenroomError, answer: tuple[int, str, s
     status, headers, body = describe_error(error, login_detection_timeout_s=8.0)
     assert (status, body.error_details.code, body.message) == answer
     encoded = msgspec.json.encode(body)
-    assert msgspec.json.decode(encoded, type=Failure) == body
+    assert msgspec.json.decode(encoded, type=TikTokSessionErrorResponse) == body
     assert DETAIL.encode() not in encoded
     assert body.error_details.details == str(error)
     assert body.error_details.id == (error.id if answer is INTERNAL else None)

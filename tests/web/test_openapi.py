@@ -10,7 +10,7 @@ from tests.web.front import Front, make_settings, open_front
 from tests.web.test_errors import TABLE
 from web.app import create_app
 from web.openapi import describe_api
-from web.schemas import CreateSessionRequest
+from web.schemas import TikTokSessionRequest
 
 TOKEN = "correct-horse-battery"
 
@@ -116,5 +116,5 @@ def test_creation_is_described_with_key_and_body() -> None:
     [key] = create["parameters"]
     assert (key["name"], key["in"], key.get("required", False)) == ("Idempotency-Key", "header", False)
     assert create["requestBody"]["required"] is False
-    assert CreateSessionRequest.__name__ in str(create["requestBody"])
+    assert TikTokSessionRequest.__name__ in str(create["requestBody"])
     assert {"401", "403", "404", "405", "413"} - set(create["responses"]) == {"404"}

@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from supervisor.config import DEFAULT_SELECTORS, EngineChoice, InvalidSetting
+from actors.browser import EngineChoice
+from supervisor.config import DEFAULT_SELECTORS, InvalidSetting
 from supervisor.secret import HIDDEN, Secret
 from tests.web.front import open_front
 from web.settings import DaemonSettings, SettingsError, load_settings
@@ -292,6 +293,14 @@ def test_values_not_allowed_are_all_told_with_their_source(
             "max_session_duration is -1.0 (from the command line), must be a number of seconds above 0",
         ]
     )
+
+
+@pytest.mark.parametrize("grace", ["soon", "nan", "-1", "inf"])
+def test_grace_not_allowed_is_told_as_such(monkeypatch: pytest.MonkeyPatch, grace: str) -> None:
+    """A text that is no number is a problem to tell, as a wrong number is."""
+    monkeypatch.setenv("GREENROOM_DRAIN_GRACE", grace)
+    (problem,) = problems_of()
+    assert problem.endswith("(from GREENROOM_DRAIN_GRACE), must be a number of seconds, 0 or more")
 
 
 def test_value_overridden_by_a_good_one_is_no_problem(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ import platform
 import shutil
 import sys
 
-from actors.browser import EngineName, bubblewrap_problem, find_engine
+from actors.browser import EngineName, SandboxChoice, bubblewrap_problem, find_engine
 from actors.errors import GreenroomError
-from supervisor.config import SandboxChoice
 from web.checks.finding import INSTALL, Finding, Level
 from web.display import display_problem
 from web.settings import DaemonSettings
@@ -38,7 +37,7 @@ def check_user(_settings: DaemonSettings) -> Finding:
 def check_engine(settings: DaemonSettings) -> Finding:
     """Look for the browser that sessions would launch."""
     try:
-        engine = find_engine(settings.engine.value)
+        engine = find_engine(settings.engine)
     except GreenroomError as exc:
         return Finding("engine", Level.FAIL, str(exc), INSTALL)
     found = f"{engine.name.value} {engine.version} at {engine.executable}"

@@ -1,9 +1,11 @@
 """What the site's pages share: the home feed, and how a page is put on its path."""
 
+import math
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 import attrs
-from quart import request
+from quart import abort, request
 from quart.typing import ResponseReturnValue
 
 from web.practice.pages import Era, Kind, Page, State, Viewer, render
@@ -27,6 +29,30 @@ class Route:
     view: Callable[[], Awaitable[ResponseReturnValue]]
     methods: tuple[str, ...] = ("GET",)
     example: str = attrs.field(default=attrs.Factory(lambda self: self.path, takes_self=True), kw_only=True)
+
+
+def asked_seconds(most_s: float) -> float:
+    """Return the current request's `seconds`, 1 by default; answers 400 unless from 0 to `most_s`."""
+    seconds = _number(request.args.get("seconds", "1"))
+    if not 0 <= seconds <= most_s:
+        abort(400, f"seconds must be a number from 0 to {most_s:g}")
+    return seconds
+
+
+def asked_status(statuses: range, *, default: int) -> tuple[int, str]:
+    """Return the current request's `status` and its phrase; answers 400 unless it is one of `statuses`."""
+    status = _number(request.args.get("status", str(default)))
+    if status not in statuses:
+        abort(400, f"status must be a whole number from {statuses[0]} to {statuses[-1]}")
+    phrases = {known.value: known.phrase for known in HTTPStatus}
+    return int(status), phrases.get(int(status), "Server Error" if status >= 500 else "Refused")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def current_viewer(viewers: Viewers) -> Viewer | None:

@@ -1,13 +1,11 @@
 """Pages that stand between a visitor and the feed, and answers that are no page at all."""
 
-from http import HTTPStatus
-
 import attrs
 from markupsafe import escape
 from quart import abort, request
 from quart.typing import ResponseReturnValue
 
-from web.practice.home import Route, render_home
+from web.practice.home import Route, asked_seconds, asked_status, render_home
 from web.practice.pages import Era, Kind, Page, State, render
 from web.practice.viewers import Viewers
 
@@ -60,9 +58,7 @@ class RefusalPages:
 
     async def passing(self) -> ResponseReturnValue:
         """Answer with a page that sets a cookie after `seconds` and reloads; with the feed once it has."""
-        seconds = _number(request.args.get("seconds", "1"))
-        if not 0 <= seconds <= MAX_PASS_S:
-            abort(400, f"seconds must be a number from 0 to {MAX_PASS_S:g}")
+        seconds = asked_seconds(MAX_PASS_S)
         if request.cookies.get(PASS_COOKIE):
             return render_home(self._viewers)
         work = f'document.cookie = "{PASS_COOKIE}=1; path=/passing; max-age=3"; location.reload();'
@@ -76,13 +72,10 @@ class RefusalPages:
 
     async def refused(self) -> ResponseReturnValue:
         """Answer with `status`; 400 if that is none from 400 to 499."""
-        status = _number(request.args.get("status", "403"))
-        if status not in range(400, 500):
-            abort(400, "status must be a whole number from 400 to 499")
-        phrase = {known.value: known.phrase for known in HTTPStatus}.get(int(status), "Refused")
+        status, phrase = asked_status(range(400, 500), default=403)
         retry_after = request.args.get("retry_after")
         page = f"<!doctype html><title>{escape(phrase)}</title><h1>{escape(phrase)}</h1>"
-        return page, int(status), {"Retry-After": retry_after} if retry_after else {}
+        return page, status, {"Retry-After": retry_after} if retry_after else {}
 
     async def attachment(self) -> ResponseReturnValue:
         """Answer with a file to be kept."""
@@ -113,10 +106,3 @@ class RefusalPages:
             f"<h2>{escape(headline)}</h2><p>Practice only.</p></div>"
         )
         return render_home(self._viewers).replace("</body>", f"{dialog}</body>")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return -1.0

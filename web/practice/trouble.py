@@ -2,15 +2,14 @@
 
 import functools
 import itertools
-import math
 from collections.abc import AsyncIterator
-from http import HTTPStatus
 
+import attrs
 import trio
 from quart import abort, current_app, render_template, request
 from quart.typing import ResponseReturnValue
 
-from web.practice.home import Route, render_home
+from web.practice.home import Route, asked_seconds, asked_status, render_home
 from web.practice.pages import Era, Kind, Page, State, render, render_uncertain
 from web.practice.viewers import Viewers
 from web.serving import reset_connections
@@ -23,12 +22,16 @@ HEAVY_LINES = 5
 IMAGE_START = bytes.fromhex("89504e470d0a1a0a 0000000d 49484452 0000021c 000003c0 08 02 00 00 00 f11737cb")
 
 
+@attrs.frozen
 class TroublePages:
     """The misbehaving pages. Where a page is shown at all, it is the viewer's home feed if it can be."""
 
-    def __init__(self, viewers: Viewers) -> None:
-        self._viewers = viewers
-        self.routes: tuple[Route, ...] = (
+    _viewers: Viewers
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Return where they are."""
+        return (
             Route(
                 "/slow", "The home feed after some seconds, 0 to 60.", self.slow, example="/slow?seconds=2"
             ),
@@ -49,10 +52,7 @@ class TroublePages:
 
     async def slow(self) -> ResponseReturnValue:
         """Answer with the home feed after `seconds`; 400 if that is no number from 0 to 60."""
-        seconds = _number(request.args.get("seconds", "1"))
-        if not 0 <= seconds <= MAX_SLOW_S:
-            abort(400, f"seconds must be a number from 0 to {MAX_SLOW_S:g}")
-        await trio.sleep(seconds)
+        await trio.sleep(asked_seconds(MAX_SLOW_S))
         return render_home(self._viewers)
 
     async def hang(self) -> ResponseReturnValue:
@@ -81,11 +81,8 @@ class TroublePages:
 
     async def error(self) -> ResponseReturnValue:
         """Answer with an error page; 400 if the wanted status is none of a server's errors."""
-        status = _number(request.args.get("status", "500"))
-        if status not in range(500, 600):
-            abort(400, "status must be a whole number from 500 to 599")
-        phrase = {known.value: known.phrase for known in HTTPStatus}.get(int(status), "Server Error")
-        return await render_template("error.html", status=int(status), phrase=phrase), int(status)
+        status, phrase = asked_status(range(500, 600), default=500)
+        return await render_template("error.html", status=status, phrase=phrase), status
 
     async def captcha(self) -> ResponseReturnValue:
         """Answer with a security check, which shows neither a viewer nor a way to log in."""
@@ -120,10 +117,3 @@ def _ballast() -> str:
     per_line = (HEAVY_BYTES - HOME_BYTES) // HEAVY_LINES // item_bytes + 1
     lines = (",".join(itertools.islice(items, per_line)) for _ in range(HEAVY_LINES))
     return "[" + ",\n".join(lines) + "]"
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -1,0 +1,94 @@
+"""What the code imports: what is declared, downwards only, and the browsers' libraries in one place only."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ("actors", "supervisor", "web")
+PACKAGE = "greenroom"
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+
+def canonical(distribution: str) -> str:
+    """Return a distribution's name as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def imported() -> Iterator[str]:
+    """Yield the top-level names of all that the shipped code imports, wherever in a module it does so."""
+    for file in (file for folder in (PACKAGE, *LAYERS) for file in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (name.name.partition(".")[0] for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.partition(".")[0]
+
+
+def test_dependencies_declared_are_those_imported() -> None:
+    """A package that another one happens to bring along may go with its next version; an unused one costs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {canonical(re.split(r"[\[<>=!~; ]", line)[0]) for line in project["dependencies"]}
+    foreign = set(imported()) - sys.stdlib_module_names - {PACKAGE, *LAYERS}
+    distributions = packages_distributions()
+    assert {canonical(distributions[name][0]) for name in foreign} == declared
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a copy of the shipped code and of its contracts."""
+    for folder in (PACKAGE, *LAYERS):
+        if (ROOT / folder).exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / folder, tmp_path / folder, symlinks=True, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint(checkout: Path) -> subprocess.CompletedProcess[str]:
+    """Check the contracts."""
+    command = [str(LINT_IMPORTS), "--no-cache"]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_contracts_hold(checkout: Path) -> None:
+    """A copy of the code is what the next test changes."""
+    done = lint(checkout)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("actors/ledger/__init__.py", "import playwright.async_api", "stays free of asyncio"),
+        ("actors/errors.py", "from scrapling.fetchers import StealthyFetcher", "stays free of asyncio"),
+        ("actors/browser/engines.py", "import camoufox", "stays free of asyncio"),
+        ("supervisor/config.py", "def late() -> None:\n    import patchright", "stays free of asyncio"),
+        ("web/settings.py", "import playwright.async_api", "stays free of asyncio"),
+        ("web/logs.py", "import asyncio", "stays free of asyncio"),
+        (
+            "web/practice/__init__.py",
+            "from actors.browser.host import server",
+            "a program of its own",
+        ),
+        ("actors/errors.py", "import supervisor.config", "imports only downwards"),
+    ],
+)
+def test_import_that_a_contract_forbids_is_found(
+    checkout: Path, module: str, line: str, contract: str
+) -> None:
+    """Wherever it stands, within a function too."""
+    with (checkout / module).open("a") as file:
+        file.write(f"\n\n{line}\n")
+    done = lint(checkout)
+    assert done.returncode != 0, done.stdout
+    assert re.search(rf"{contract}[^.]*? BROKEN", " ".join(done.stdout.split()))
