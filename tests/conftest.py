@@ -1,4 +1,4 @@
-"""What every test shares: the check, after the last one, that nothing is left behind."""
+"""What every test shares: how much Hypothesis tries, and the check after the last that nothing is left."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
@@ -14,6 +15,11 @@ from actors.browser import own_processes
 
 # Whatever the tests start, and whatever that starts, inherits this variable; browser hosts don't.
 RUN = "PYTEST_RUN_OF_GREENROOM"
+
+# No example has a deadline: a busy machine makes any of them slow. `make fuzz` asks for the profile "fuzz".
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

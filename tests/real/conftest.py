@@ -19,11 +19,12 @@ import trio
 
 from actors.browser import marked_processes, own_processes
 from actors.owner import HOST_PREFIX, OWNER
+from tests.patience import patience
 from web.daemon import open_daemon
 from web.settings import DaemonSettings
 
 GREENROOM = [str(Path(sys.executable).with_name("greenroom"))]
-COMMAND_S = 60
+COMMAND_S = patience(60)
 POLL_S = 0.05
 
 
@@ -136,7 +137,7 @@ async def open_client(settings: DaemonSettings, **changes: Any) -> AsyncIterator
     settings = attrs.evolve(settings, **changes)
     async with (
         open_daemon(settings) as daemon,
-        httpx.AsyncClient(base_url=daemon.url, timeout=120) as http,
+        httpx.AsyncClient(base_url=daemon.url, timeout=patience(120)) as http,
     ):
         client = Client(http, settings.clones_dir)
         yield client

@@ -17,6 +17,7 @@ from actors.errors import BrowserLost
 from actors.lifecycle import EndReason
 from actors.verdict import LoginState, Method, decide
 from supervisor.world import RealWorld, open_world
+from tests.patience import patience
 from tests.real.conftest import clones_in
 from web.settings import DaemonSettings
 
@@ -43,7 +44,7 @@ async def open_session(world: RealWorld, session_id: str) -> AsyncIterator[Scrap
 @contextlib.asynccontextmanager
 async def open_bounded_world(settings: DaemonSettings, **changes: Any) -> AsyncIterator[RealWorld]:
     """Own a world for the length of a test; nothing is left of it."""
-    with trio.fail_after(60):
+    with trio.fail_after(patience(60)):
         async with open_world(attrs.evolve(settings, **changes)) as world:
             yield world
     assert own_processes() == []
@@ -74,7 +75,7 @@ async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str)
         async with open_session(world, "a") as a:
             assert a._link is b._link
             process_of(a._marker, "--profile").kill()
-            with trio.fail_after(5), pytest.raises(BrowserLost) as caught:
+            with trio.fail_after(patience(5)), pytest.raises(BrowserLost) as caught:
                 await a.wait_lost()
             assert (caught.value.reason, caught.value.detail) == (
                 EndReason.BROWSER_LOST,
@@ -100,7 +101,7 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
                 assert a._link is b._link
                 process_of(a._link.cell._token, "actors.browser.host").kill()
                 for browser in (a, b):
-                    with trio.fail_after(5), pytest.raises(BrowserLost):
+                    with trio.fail_after(patience(5)), pytest.raises(BrowserLost):
                         await browser.wait_lost()
             assert census(a._marker) == []
         assert census(b._marker) == []

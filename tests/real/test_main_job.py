@@ -21,6 +21,7 @@ from actors.session import CLOSE_GRACE_S
 from actors.verdict import LoginState, Method, decide
 from supervisor import SessionState, open_supervisor
 from supervisor.world import real_browsers
+from tests.patience import patience
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
 from web.settings import DaemonSettings
 
@@ -282,7 +283,7 @@ async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSetting
         url = urlsplit(str(client.http.base_url))
         connection = socket.create_connection((url.hostname, url.port))
         connection.sendall(b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-        with trio.fail_after(20):
+        with trio.fail_after(patience(20)):
             while client.left()[0] == 0:
                 await trio.sleep(POLL_S)
         (session,) = (await client.http.get("/tiktok/session")).json()["sessions"]

@@ -8,12 +8,13 @@ import pytest
 import trio
 
 from tests.actors.profile_trees import make_profile, snapshot
+from tests.patience import patience
 from tests.soak.faults import Fault
 from tests.soak.plans import browserless_plan, soak_config
 from tests.soak.running import Soak, hurried
 
 CYCLES = 40
-SOAK_S = 60
+SOAK_S = patience(60)
 
 pytestmark = pytest.mark.browser  # the real world looks for one, although none is started here
 

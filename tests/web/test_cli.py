@@ -21,12 +21,13 @@ import trio
 from supervisor.config import EngineChoice
 from tests.actors.logins import keep_login
 from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
+from tests.patience import patience
 from web.cli import ENGINES
 from web.demo import Report
 
 GREENROOM = str(Path(sys.executable).with_name("greenroom"))
-PATIENCE_S = 20
-SOON_S = 3.0
+PATIENCE_S = patience(20)
+SOON_S = patience(3.0)
 FREE = ("--bind", "127.0.0.1:0")
 
 OPTIONS = {
