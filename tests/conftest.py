@@ -22,9 +22,13 @@ hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("suite")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests on real browsers last: what is cheap fails first."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the tests on real browsers last: what is cheap fails first.
+
+    Several workers begin with them, the slowest files first: what takes long then ends beside the rest.
+    """
+    is_worker = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (item.get_closest_marker("browser") is not None) is not is_worker)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -94,6 +94,8 @@ def settings(site: str, master: Path, tmp_path: Path) -> DaemonSettings:
         user_data_master_dir=master,
         clones_dir=tmp_path / "clones",
         warm_sessions=0,
+        session_creation_timeout=patience(30),
+        login_detection_timeout=patience(8),
     )
 
 
@@ -113,7 +115,7 @@ class Client:
 
     async def ended(self, location: str, *, within_s: float) -> dict[str, Any]:
         """Wait until a session has ended, and return it."""
-        with trio.fail_after(within_s):
+        with trio.fail_after(patience(within_s)):
             while (session := await self.session(location))["state"] != "ended":
                 await trio.sleep(POLL_S)
         return session

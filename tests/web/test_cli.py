@@ -1,7 +1,7 @@
 """The `greenroom` command: what it prints, where, and its exit codes.
 
-Commands that end by themselves run in this process, by `invoke`. A process of its own, which takes a second to
-start, is for what needs one: signals, limits, real streams, and `serve`, which sets up the whole process.
+Commands that end by themselves run in this process, by `invoke`. A process of its own, which takes a second
+to start, is for what needs one: signals, limits, real streams, and `serve`, which sets up the whole process.
 """
 
 import importlib.metadata
