@@ -36,10 +36,11 @@ test-under-load: setup ## Run the tests three times beside two busy loops a core
 	  for core in $$(seq $$(nproc)) $$(seq $$(nproc)); do \
 	    timeout $(LOAD_S) sh -c 'while :; do :; done' & loops="$$loops $$!"; \
 	  done; \
-	  trap 'kill $$loops' EXIT; \
+	  trap 'kill $$loops 2>/dev/null || :' EXIT; \
 	  for run in 1 2 3; do \
 	    TEST_PATIENCE=$(LOAD_PATIENCE) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS); \
-	  done
+	  done; \
+	  kill -0 $$loops || { echo "The busy loops have ended before the tests: raise LOAD_S" >&2; exit 1; }
 
 soak: setup ## Create and end sessions by the thousand with random faults; ARGS="--browserless N --browser N"
 	@$(BIN)/python -m tests.soak $(ARGS)
