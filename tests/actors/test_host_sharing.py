@@ -17,6 +17,7 @@ from tests.actors.scripted_hosts import (
     PRELUDE,
     PUPPET,
     SANDBOXES,
+    STALLED_S,
     assert_lost,
     lose_patience,
     script_hosts,
@@ -140,9 +141,9 @@ async def test_browser_that_stalls_is_lost_alone(tmp_path: Path, monkeypatch: py
     async with open_host(tmp_path) as host, host.open_browser("b") as b:
         async with host.open_browser("a") as a:
             await b.navigate("handlers['Ping'] = lambda m: m.session == 'a' or done(m)")
-            await assert_lost_by_waiting(a, "the browser did not answer for 0.5 seconds")
+            await assert_lost_by_waiting(a, f"the browser did not answer for {STALLED_S:g} seconds")
             await b.navigate("pass")
-        with trio.move_on_after(1.2):
+        with trio.move_on_after(2.4 * STALLED_S):
             await b.wait_lost()
         await b.navigate("pass")
 
@@ -175,8 +176,11 @@ async def assert_lost_by_waiting(browser: ScraplingFetcherAdapter, why: str) -> 
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        ("handlers['Ping'] = lambda m: m.session and done(m)", "^the host did not answer for 0.5 seconds$"),
-        ("os.kill(os.getpid(), 19)", "did not answer for 0.5 seconds$"),
+        (
+            "handlers['Ping'] = lambda m: m.session and done(m)",
+            f"^the host did not answer for {STALLED_S:g} seconds$",
+        ),
+        ("os.kill(os.getpid(), 19)", f"did not answer for {STALLED_S:g} seconds$"),
         ("os._exit(1)", GONE),
         ("tell('Lost', session='', detail='the browser driver died')", "^the browser driver died$"),
     ],
