@@ -1,4 +1,4 @@
-"""What every test shares: the check, after the last one, that nothing is left behind."""
+"""What every test shares: how much Hypothesis tries, and the check after the last that nothing is left."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
@@ -15,10 +16,19 @@ from actors.browser import own_processes
 # Whatever the tests start, and whatever that starts, inherits this variable; browser hosts don't.
 RUN = "PYTEST_RUN_OF_GREENROOM"
 
+# No example has a deadline: a busy machine makes any of them slow. `make fuzz` asks for the profile "fuzz".
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("suite")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests on real browsers last: what is cheap fails first."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the tests on real browsers last: what is cheap fails first.
+
+    Several workers begin with them, the slowest files first: what takes long then ends beside the rest.
+    """
+    is_worker = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (item.get_closest_marker("browser") is not None) is not is_worker)
 
 
 @pytest.fixture(scope="session", autouse=True)

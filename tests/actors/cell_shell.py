@@ -16,9 +16,10 @@ from actors.browser.browser_cell import browser_cell
 from actors.browser.host.launcher import open_launcher, path_of
 from actors.browser.host_cell import host_view
 from actors.browser.sandbox import Rights, cell_rights, host_isolation
+from tests.patience import patience
 
 SHELL = Path(shutil.which("sh") or "/bin/sh")
-RUN_S = 20
+RUN_S = patience(20)
 
 needs_bubblewrap = pytest.mark.skipif(bubblewrap_problem() is not None, reason="bubblewrap does not run here")
 

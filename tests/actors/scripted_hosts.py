@@ -20,9 +20,11 @@ from actors.browser import (
 from actors.errors import BrowserLost, UpstreamUnreachable
 from actors.ledger import Ledger
 from actors.verdict import Method
+from tests.patience import patience
 
 ENGINE = Engine(name=EngineName.FIREFOX, executable=Path("/nonexistent/firefox"), version="1")
 URL = "https://example.org/"
+STALLED_S = patience(0.5)  # for hosts that `lose_patience` is about
 # With bubblewrap, where it runs, and without.
 SANDBOXES = ["auto", "none"]
 
@@ -135,9 +137,9 @@ def script_hosts(
 
 def lose_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a host for stalled after a short time."""
-    monkeypatch.setattr(link, "_STALLED_S", 0.5)
+    monkeypatch.setattr(link, "_STALLED_S", STALLED_S)
     monkeypatch.setattr(link, "_HEARTBEAT_S", 0.05)
-    monkeypatch.setattr(link, "_SEND_S", 0.2)
+    monkeypatch.setattr(link, "_SEND_S", patience(0.2))
 
 
 async def seen_by_host(browser: ScraplingFetcherAdapter) -> list[str]:

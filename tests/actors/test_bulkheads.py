@@ -16,6 +16,7 @@ from actors.browser.link import HostLink
 from actors.errors import BrowserLost
 from actors.resources import Budget
 from tests.actors.scripted_hosts import PUPPET, script_hosts
+from tests.patience import patience
 
 AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
 
@@ -38,7 +39,7 @@ async def open_two(
     folder: Path,
 ) -> AsyncIterator[tuple[HostPool, ScraplingFetcherAdapter, ScraplingFetcherAdapter]]:
     """Own two sessions, each in a host of its own; nothing is left of them."""
-    with trio.fail_after(20):
+    with trio.fail_after(patience(20)):
         async with (
             open_pool(
                 script_hosts(folder, PUPPET, sandbox="none"), sessions_per_host=1, budget=AMPLE

@@ -17,6 +17,7 @@ from actors.browser.engines import find_firefox
 from actors.browser.environment import browser_environment
 from actors.browser.host import camoufox_args
 from actors.browser.host.firefox import PREFERENCES
+from tests.patience import patience
 
 # In a process of its own, as in a host: the package settles its directories when it is imported.
 # WebGL data is recorded from real machines and downloaded with Camoufox, so it is not there.
@@ -93,7 +94,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
         env=environment | {"HOME": str(home)},
         stdout=subprocess.PIPE,
         check=True,
-        timeout=60,
+        timeout=patience(60),
         text=True,
     )
     built = json.loads((tmp_path / "built").read_text())
@@ -192,6 +193,7 @@ def test_camoufox_session_launches_with_camoufox_arguments(camoufox: Built) -> N
 PIPE = """
 import asyncio, json, os, sys
 from playwright.async_api import Error, async_playwright
+from tests.patience import patience
 
 async def launch(profile, **args):
     async with async_playwright() as playwright:
@@ -214,7 +216,7 @@ def test_camoufox_is_driven_by_a_pipe_and_opens_no_port(
     browser.chmod(0o700)
     args = {"executable_path": str(browser), **({"channel": channel} if channel else {})}
     command = [sys.executable, "-P", "-c", PIPE, str(tmp_path / "profile"), json.dumps(args)]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    subprocess.run(command, check=True, timeout=patience(60), capture_output=True)
     arguments = (tmp_path / "arguments").read_text().split()
     assert ("-juggler-pipe" in arguments) is not has_port
     assert any("port" in argument for argument in arguments) is has_port

@@ -19,6 +19,7 @@ from actors.browser.sandbox import cell_rights, host_isolation
 from actors.errors import SandboxUnavailable
 from actors.ledger import open_ledger
 from tests.actors.cell_shell import SHELL, Shell, needs_bubblewrap
+from tests.patience import patience
 
 CANARY = "greenroom-canary"
 
@@ -283,7 +284,7 @@ def test_what_comes_in_the_place_of_something_private_is_not_seen(tmp_path: Path
         layout.master.mkdir()
         (layout.master / CANARY).write_text("secret")
         (layout.browser.parent / "new.toml").write_text("secret")
-        seen, _ = process.communicate("go\n", timeout=20)
+        seen, _ = process.communicate("go\n", timeout=patience(20))
     assert seen.split() == ["application.ini", "sh"]
 
 

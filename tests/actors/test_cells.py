@@ -28,6 +28,7 @@ from actors.ledger import open_ledger
 from actors.owner import MARKER, OWNER
 from tests.actors.daemons import sleeping
 from tests.cancelling import cancelled_at_step
+from tests.patience import patience
 
 MARK = f"{OWNER}.cells"
 # Says "up" once two grandchildren live in sessions of their own, and stays.
@@ -75,14 +76,14 @@ def commands(processes: Iterable[psutil.Process]) -> list[str]:
 
 async def wait_up(cell: Cell) -> list[psutil.Process]:
     """Return the processes of a cell that runs `FAMILY`, once it has said so."""
-    with trio.fail_after(10):
+    with trio.fail_after(patience(10)):
         assert await cell.output.receive_some() == b"up\n"
     return await up()
 
 
 async def up() -> list[psutil.Process]:
     """Return the processes of a cell that runs `FAMILY`, once it is complete."""
-    with trio.fail_after(10):
+    with trio.fail_after(patience(10)):
         while True:
             processes = own_processes()
             if commands(processes).count("sleep 300") == 3:
@@ -92,7 +93,7 @@ async def up() -> list[psutil.Process]:
 
 async def read_all(cell: Cell) -> str:
     """Return what the cell's processes print until the last of them has closed its output."""
-    with trio.fail_after(10):
+    with trio.fail_after(patience(10)):
         return b"".join([chunk async for chunk in cell.output]).decode()
 
 
@@ -128,7 +129,7 @@ async def test_killed_first_process_is_noticed_and_leaves_no_process(sandbox: Sa
     async with open_cell(FAMILY, sandbox) as cell:
         await wait_up(cell)
         os.kill(cell._process.pid, signal.SIGKILL)
-        with trio.fail_after(2):
+        with trio.fail_after(patience(2)):
             await cell.wait_first()
     assert own_processes() == []
 
@@ -141,7 +142,7 @@ async def test_killed_namespace_is_noticed_though_its_sandbox_is_stopped() -> No
         outer, init = cell.pids()
         os.kill(outer, signal.SIGSTOP)
         os.kill(init, signal.SIGKILL)
-        with trio.fail_after(2):
+        with trio.fail_after(patience(2)):
             await cell.wait_first()
 
 
@@ -156,7 +157,7 @@ async def test_want_of_threads_does_not_keep_processes_from_being_ended(
     with sleeping(f"{OWNER}.threads") as process:
         monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
         await cells.end_processes(f"{OWNER}.threads")
-        assert process.wait(5) == -signal.SIGKILL
+        assert process.wait(patience(5)) == -signal.SIGKILL
 
 
 @_NEEDS_BUBBLEWRAP
@@ -165,7 +166,7 @@ async def test_killed_first_process_takes_a_namespace_along() -> None:
     async with open_cell(FAMILY, Sandbox.BUBBLEWRAP) as cell:
         await wait_up(cell)
         os.kill(cell._process.pid, signal.SIGKILL)
-        with trio.fail_after(2):
+        with trio.fail_after(patience(2)):
             while own_processes():
                 await trio.sleep(0.01)
 
@@ -174,7 +175,7 @@ async def test_command_that_ends_is_noticed_and_leaves_no_process(sandbox: Sandb
     """A first process that ends by itself ends the cell, though a grandchild would stay."""
     command = ("sh", "-c", "setsid sleep 300 & exit 3")
     async with open_cell(command, sandbox) as cell:
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             await cell.wait_first()
     assert own_processes() == []
 
@@ -194,7 +195,7 @@ async def test_killed_cell_is_gone_before_the_block_ends(sandbox: Sandbox) -> No
     async with open_cell(FAMILY, sandbox) as cell:
         await wait_up(cell)
         cell.kill()
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             while own_processes():
                 await trio.sleep(0.01)
             cell.kill()
@@ -251,7 +252,7 @@ async def test_standard_input_is_the_socket(sandbox: Sandbox) -> None:
     async with open_cell(
         ("sh", "-c", "read line; echo got $line >&0; echo noise; echo more >&2"), sandbox
     ) as cell:
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             await cell.socket.send_all(b"it\n")
             assert await cell.socket.receive_some() == b"got it\n"
             assert await cell.socket.receive_some() == b""
@@ -269,7 +270,7 @@ async def test_hung_up_socket_is_seen_by_the_command(sandbox: Sandbox) -> None:
 async def test_command_that_cant_be_run_is_noticed_at_once(sandbox: Sandbox, command: str) -> None:
     """What runs it ends, saying why."""
     descriptors = open_descriptors()
-    with trio.fail_after(5):
+    with trio.fail_after(patience(5)):
         async with open_cell((command,), sandbox) as cell:
             assert await cell.socket.receive_some() == b""
             await cell.wait_first()
@@ -361,7 +362,7 @@ async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -
     step = 0
     while not reached:
         step += 1
-        with trio.fail_after(5), cancelled_at_step(step) as scope:
+        with trio.fail_after(patience(5)), cancelled_at_step(step) as scope:
             async with open_cell(FAMILY, sandbox) as cell:
                 reached = True
                 scope.cancel(reason="no checkpoint is left to try")
@@ -436,7 +437,7 @@ async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
     assert all(str(pid) in str(caught.value.detail) for pid in left)
     unkillable.undo()
     assert end_marked(MARK) == []
-    assert started[-1].wait(5) == -signal.SIGKILL
+    assert started[-1].wait(patience(5)) == -signal.SIGKILL
 
 
 PARENT = """
@@ -482,7 +483,7 @@ def killed_parent(
         stdout=subprocess.DEVNULL,
     )
     try:
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + patience(20)
         while not is_complete(alive()):
             assert time.monotonic() < give_up, commands(alive())
             time.sleep(0.02)
@@ -499,7 +500,7 @@ def killed_parent(
 
 def assert_gone(alive: Callable[[], list[psutil.Process]], seconds: float) -> None:
     """Fail unless nothing is left within `seconds`."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + patience(seconds)
     while left := alive():
         assert time.monotonic() < give_up, commands(left)
         time.sleep(0.02)

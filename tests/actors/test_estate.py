@@ -15,6 +15,7 @@ from actors.ledger import Ledger, open_ledger
 from actors.ports import Owned, OwnedDirectory, OwnedProcess
 from actors.resources import disk_usage
 from tests.actors.daemons import open_daemon, sleeping
+from tests.patience import patience
 
 NOTHING = Owned()
 
@@ -102,7 +103,7 @@ async def test_disk_that_hangs_ends_the_survey(ledger: Ledger, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "session_directories", lambda _: disk_recovers.wait(10))
         try:
-            with trio.fail_after(5), pytest.raises(trio.TooSlowError):
+            with trio.fail_after(patience(5)), pytest.raises(trio.TooSlowError):
                 await RealEstate(ledger).survey()
         finally:
             disk_recovers.set()

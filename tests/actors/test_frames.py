@@ -6,7 +6,7 @@ from typing import get_args
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.browser import frames
@@ -116,7 +116,6 @@ def test_text_that_is_not_unicode_is_refused(message: frames.ToHost | frames.Fro
         encode(message)
 
 
-@settings(deadline=None)
 @given(data=st.data(), chosen=st.lists(st.sampled_from(MESSAGES), max_size=8))
 def test_stream_cut_anywhere_gives_the_same_messages(
     data: st.DataObject, chosen: list[frames.ToHost | frames.FromHost]
@@ -129,7 +128,6 @@ def test_stream_cut_anywhere_gives_the_same_messages(
     assert [decode(message, body) for message, body in zip(chosen, bodies, strict=True)] == chosen
 
 
-@settings(deadline=None)
 @given(noise=st.binary(max_size=200))
 def test_noise_is_a_frame_error_or_nothing(noise: bytes) -> None:
     """No bytes whatever raise anything but `FrameError`."""

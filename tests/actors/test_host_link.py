@@ -31,8 +31,18 @@ from actors.ledger import open_ledger
 from actors.resources import Needs
 from actors.testing import find_state
 from actors.verdict import LoginState, Method
-from tests.actors.scripted_hosts import ENGINE, GONE, PRELUDE, URL, assert_lost, lose_patience, script_hosts
+from tests.actors.scripted_hosts import (
+    ENGINE,
+    GONE,
+    PRELUDE,
+    STALLED_S,
+    URL,
+    assert_lost,
+    lose_patience,
+    script_hosts,
+)
 from tests.cancelling import cancelled_at_step
+from tests.patience import patience
 
 PROXY = Proxy(server="http://127.0.0.1:9", username="proxyuser", password="proxyuser-hunter2")
 
@@ -48,7 +58,7 @@ def open_host(tmp_path: Path) -> OpenHost:
         body: str, proxy: Proxy | None = None, sandbox: str = "auto"
     ) -> AsyncIterator[ScraplingFetcherAdapter]:
         hosts = script_hosts(tmp_path, PRELUDE + body, sandbox=sandbox, proxy=proxy)
-        with trio.fail_after(20):
+        with trio.fail_after(patience(20)):
             async with hosts.open_browser("a") as browser:
                 yield browser
         assert own_processes() == []
@@ -102,14 +112,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_broken_host_is_lost(open_host: OpenHost, body: str, why: str) -> None:
     """Whatever a host does wrong ends as `BrowserLost` with the reason, at once and for everybody."""
     async with open_host(body) as browser:
-        with trio.fail_after(10):
+        with trio.fail_after(patience(10)):
             await assert_lost(browser, why)
 
 
 async def test_dead_host_whose_child_holds_the_socket_is_lost(open_host: OpenHost) -> None:
     """The host's own death counts, not the end of the conversation alone."""
     async with open_host("ready()\nif os.fork(): sys.exit()\ntime.sleep(99)", sandbox="none") as browser:
-        with trio.fail_after(10):
+        with trio.fail_after(patience(10)):
             await assert_lost(browser, "process died")
 
 
@@ -128,10 +138,10 @@ async def test_dead_host_whose_child_holds_the_socket_is_lost(open_host: OpenHos
 async def test_stalled_host_is_lost(open_host: OpenHost, body: str) -> None:
     """A host that is there but does not answer is noticed without anybody asking."""
     async with open_host(body) as browser:
-        with trio.fail_after(10), pytest.raises(BrowserLost) as caught:
+        with trio.fail_after(patience(10)), pytest.raises(BrowserLost) as caught:
             await browser.wait_lost()
-        assert str(caught.value.detail).endswith(" did not answer for 0.5 seconds")
-        with trio.fail_after(1):
+        assert str(caught.value.detail).endswith(f" did not answer for {STALLED_S:g} seconds")
+        with trio.fail_after(patience(1)):
             await assert_lost(browser, "did not answer")
 
 
@@ -139,7 +149,7 @@ async def test_stalled_host_is_lost(open_host: OpenHost, body: str) -> None:
 async def test_host_that_stops_reading_is_lost(open_host: OpenHost) -> None:
     """A request that does not get through is not waited for, with or without a cancellation."""
     async with open_host("ready(); time.sleep(99)") as browser:
-        with trio.fail_after(10), pytest.raises(BrowserLost) as caught:
+        with trio.fail_after(patience(10)), pytest.raises(BrowserLost) as caught:
             await browser.navigate(URL + "x" * 900_000)
         assert "stopped reading" in str(caught.value.detail)
 
@@ -166,9 +176,9 @@ async def test_host_that_answers_lives_on(open_host: OpenHost, monkeypatch: pyte
         await browser.navigate(URL)
         monkeypatch.setattr(link, "_STALLED_S", 0.5)
         monkeypatch.setattr(link, "_HEARTBEAT_S", 0.8)
-        with trio.move_on_after(1.2) as patience:
+        with trio.move_on_after(1.2) as limit:
             await browser.wait_lost()
-        assert patience.cancelled_caught
+        assert limit.cancelled_caught
         await browser.navigate(URL)
 
 
@@ -253,9 +263,9 @@ async def test_cancelled_request_is_given_up_and_the_link_stays_usable(open_host
     """The host learns which request nobody waits for any more; its late reply harms no other."""
     async with open_host(ANSWERS_AND_REMEMBERS) as browser:
         await browser.navigate(URL)
-        with trio.move_on_after(0.1) as patience:
+        with trio.move_on_after(0.1) as limit:
             await browser.navigate("hang")
-        assert patience.cancelled_caught
+        assert limit.cancelled_caught
         with pytest.raises(UpstreamUnreachable, match="told: True"):
             await browser.navigate("report")
 
@@ -264,9 +274,9 @@ async def test_request_cancelled_while_it_is_sent_leaves_the_link_usable(open_ho
     """A frame once begun is sent to its end, within bounds: half of one would be the end of the link."""
     body = "ready(); time.sleep(0.3)\nfor request in requests(): request.type == 'Cancel' or done(request)"
     async with open_host(body) as browser:
-        with trio.move_on_after(0.15) as patience:
+        with trio.move_on_after(0.15) as limit:
             await browser.navigate(URL + "x" * 900_000)
-        assert patience.cancelled_caught
+        assert limit.cancelled_caught
         await browser.navigate(URL)
 
 
@@ -420,7 +430,7 @@ async def test_real_browser_behind_a_proxy_shows_no_credentials(tmp_path: Path) 
     hosts = BrowserHosts(
         engine=find_engine(EngineChoice.FIREFOX), sandbox=choose_sandbox(SandboxChoice.AUTO), proxy=PROXY
     )
-    with trio.fail_after(40):
+    with trio.fail_after(patience(40)):
         async with hosts.open_browser("a") as browser:
             await browser.launch(tmp_path / "profile", headless=True)
             assert who_shows(PROXY.password) == []
@@ -434,7 +444,7 @@ async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_
     """A browser that ends at once is told from a lost host."""
     engine = Engine(name=EngineName.FIREFOX, executable=Path("/bin/true"), version="1")
     hosts = BrowserHosts(engine=engine, sandbox=choose_sandbox(SandboxChoice.AUTO))
-    with trio.fail_after(20):
+    with trio.fail_after(patience(20)):
         async with hosts.open_browser("a") as browser:
             with pytest.raises(EngineUnavailable) as caught:
                 await browser.launch(tmp_path / "profile", headless=True)
@@ -446,7 +456,10 @@ async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None
     hosts = BrowserHosts(
         engine=ENGINE, sandbox=choose_sandbox(SandboxChoice.AUTO), host_command=(str(tmp_path / "missing"),)
     )
-    with trio.fail_after(5), pytest.RaisesGroup(BrowserLost, allow_unwrapped=True, flatten_subgroups=True):
+    with (
+        trio.fail_after(patience(5)),
+        pytest.RaisesGroup(BrowserLost, allow_unwrapped=True, flatten_subgroups=True),
+    ):
         async with hosts.open_browser("a") as browser:
             await browser.navigate(URL)
 
@@ -459,7 +472,7 @@ async def test_promise_is_kept_once_the_browser_runs(tmp_path: Path) -> None:
     )
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         hosts = script_hosts(tmp_path, script, sandbox="none", ledger=ledger)
-        with ledger.promises.promise("a", Needs()), trio.fail_after(10):
+        with ledger.promises.promise("a", Needs()), trio.fail_after(patience(10)):
             async with hosts.open_browser("a") as browser:
                 with pytest.raises(EngineUnavailable):
                     await browser.launch(tmp_path, headless=True)

@@ -17,8 +17,9 @@ from actors.browser.host.driver import Driver
 from actors.browser.host.session import BrowserSession, CamoufoxSession, beside
 from actors.verdict import LoginReason, Method
 from actors.verdict.arrival import Arrival
+from tests.patience import patience
 
-ANSWERED_S = 5
+ANSWERED_S = patience(5)
 # Longer than it takes a host to answer what it can answer at once.
 A_WHILE_S = 0.1
 

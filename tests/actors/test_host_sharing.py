@@ -17,6 +17,7 @@ from tests.actors.scripted_hosts import (
     PRELUDE,
     PUPPET,
     SANDBOXES,
+    STALLED_S,
     assert_lost,
     lose_patience,
     script_hosts,
@@ -24,6 +25,7 @@ from tests.actors.scripted_hosts import (
     until_seen,
 )
 from tests.cancelling import cancelled_at_step
+from tests.patience import patience
 
 
 @contextlib.asynccontextmanager
@@ -32,7 +34,7 @@ async def open_host(
 ) -> AsyncIterator[BrowserHost]:
     """Own a host that runs a script; nothing is left of it, or of its sessions, afterwards."""
     hosts = script_hosts(folder, script, sandbox=sandbox, ledger=ledger)
-    with trio.fail_after(20):
+    with trio.fail_after(patience(20)):
         async with hosts.open_host("host-1") as host:
             yield host
     assert own_processes() == []
@@ -139,9 +141,9 @@ async def test_browser_that_stalls_is_lost_alone(tmp_path: Path, monkeypatch: py
     async with open_host(tmp_path) as host, host.open_browser("b") as b:
         async with host.open_browser("a") as a:
             await b.navigate("handlers['Ping'] = lambda m: m.session == 'a' or done(m)")
-            await assert_lost_by_waiting(a, "the browser did not answer for 0.5 seconds")
+            await assert_lost_by_waiting(a, f"the browser did not answer for {STALLED_S:g} seconds")
             await b.navigate("pass")
-        with trio.move_on_after(1.2):
+        with trio.move_on_after(2.4 * STALLED_S):
             await b.wait_lost()
         await b.navigate("pass")
 
@@ -174,8 +176,11 @@ async def assert_lost_by_waiting(browser: ScraplingFetcherAdapter, why: str) -> 
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        ("handlers['Ping'] = lambda m: m.session and done(m)", "^the host did not answer for 0.5 seconds$"),
-        ("os.kill(os.getpid(), 19)", "did not answer for 0.5 seconds$"),
+        (
+            "handlers['Ping'] = lambda m: m.session and done(m)",
+            f"^the host did not answer for {STALLED_S:g} seconds$",
+        ),
+        ("os.kill(os.getpid(), 19)", f"did not answer for {STALLED_S:g} seconds$"),
         ("os._exit(1)", GONE),
         ("tell('Lost', session='', detail='the browser driver died')", "^the browser driver died$"),
     ],
@@ -228,10 +233,10 @@ async def test_launch_given_up_before_the_host_is_ready_is_never_asked_for(tmp_p
     script = PUPPET.replace("\nready()\n", f"\nwhile not os.path.exists({str(gate)!r}): pass\nready()\n")
     assert script != PUPPET
     async with open_host(tmp_path, script) as host, host.open_browser("b") as b:
-        with trio.move_on_after(0.1) as patience:
+        with trio.move_on_after(0.1) as limit:
             async with host.open_browser("a") as a:
                 await a.launch(tmp_path, headless=True)
-        assert patience.cancelled_caught
+        assert limit.cancelled_caught
         gate.touch()
         assert await seen_by_host(b) == ["Navigate b"]
 
@@ -280,7 +285,7 @@ handlers["Discard"] = hold
     async with open_host(tmp_path, sandbox=sandbox) as host, host.open_browser("b") as b:
         await b.launch(tmp_path, headless=True)
         own = processes_of(b)
-        with trio.fail_after(3):
+        with trio.fail_after(patience(3)):
             async with host.open_browser("a") as a:
                 await a.launch(tmp_path, headless=True)
                 await b.navigate(hold)
@@ -349,7 +354,7 @@ async def test_session_that_is_cancelled_says_goodbye_and_learns_that_it_was_hea
                 everything.cancel(reason="a test")
                 await trio.lowlevel.checkpoint()
             finally:
-                with trio.fail_after(5, shield=True):
+                with trio.fail_after(patience(5), shield=True):
                     await a.close()
                     closed = "Close a" in await seen_by_host(a)
     assert closed

@@ -20,6 +20,7 @@ from actors.ledger import Entry, Ledger, OwnedProcess, living, open_ledger, swee
 from actors.profile import make_private
 from tests.actors.daemons import sleeping
 from tests.actors.profile_trees import unprivileged_directory
+from tests.patience import patience
 
 
 def nothing_to_kill(marker: str) -> NoReturn:
@@ -378,7 +379,7 @@ async def test_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(living, "_STEP_S", 0.05)
     try:
         async with open_ledger(tmp_path, nothing_to_kill) as ledger:
-            with trio.fail_after(5):
+            with trio.fail_after(patience(5)):
                 async with ledger.hold("a"):
                     monkeypatch.setattr(living, "is_gone", lambda _: recovers.wait(10))
                 assert [entry.session for entry in ledger.entries] == ["a"]

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from actors.ledger import living, sweep
 from tests.actors.killing import killed_at, step
 from tests.actors.profile_trees import make_profile
+from tests.patience import patience
 
 OWNER = f"{'0123456789abcdef' * 2}-1"
 MOST_STEPS = 300
@@ -63,7 +64,6 @@ class Machine:
 LEFT = st.builds(Left, st.booleans(), st.booleans(), st.sampled_from([None, "json", "part"]))
 
 
-@hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(
     sessions=st.dictionaries(st.sampled_from(["a", "b", "host-1"]), LEFT),
     lock=st.booleans(),
@@ -157,5 +157,5 @@ for steps in itertools.count():
 def test_sweep_that_is_really_killed_leaves_all_to_the_next(tmp_path: Path) -> None:
     """The same with SIGKILL: locks end with their process, and nothing is done on the way out."""
     command = [sys.executable, "-c", _KILLED_SWEEPS, str(tmp_path)]
-    died = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    died = subprocess.run(command, check=True, capture_output=True, text=True, timeout=patience(120))
     assert int(died.stdout.splitlines()[-1]) > 30

@@ -247,5 +247,5 @@ class LedgerMachine(RuleBasedStateMachine):
             yield from daemon.sessions.values()
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)
+LedgerMachine.TestCase.settings = settings(max_examples=settings().max_examples // 3, stateful_step_count=15)
 TestLedger = LedgerMachine.TestCase

@@ -19,6 +19,7 @@ from actors.browser import end_marked
 from actors.ledger import Entry, OwnedProcess, open_ledger, sweep
 from tests.actors.daemons import is_running, open_daemon, sleeping
 from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
+from tests.patience import patience
 
 
 def dead_ledger(clones_dir: Path, owner: str = "dead-1") -> Path:
@@ -92,7 +93,7 @@ def test_listed_process_without_its_marker_is_ended(tmp_path: Path) -> None:
         assert found is not None
         write_entry(folder, processes=(found,))
         sweep(tmp_path, end_marked)
-        assert process.wait(5) == -9
+        assert process.wait(patience(5)) == -9
     assert listing(tmp_path) == []
 
 
@@ -374,7 +375,7 @@ def test_daemons_starting_at_once_never_sweep_each_other(tmp_path: Path) -> None
     """The same, for processes: 150 starts side by side, and nothing is lost or left."""
     command = [sys.executable, "-c", _STARTS_OFTEN, str(tmp_path)]
     starters = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    errors = [starter.communicate(timeout=60)[1] for starter in starters]
+    errors = [starter.communicate(timeout=patience(60))[1] for starter in starters]
     assert errors == [""] * 3
     assert [starter.returncode for starter in starters] == [0] * 3
     assert listing(tmp_path) == []
@@ -410,7 +411,7 @@ def test_folder_without_its_lock_is_swept(tmp_path: Path, rest: str) -> None:
         make_profile(folder / "a")
     with sleeping(f"{folder.name}.a") as process:
         assert sweep(tmp_path, end_marked) == 1
-        assert process.wait(5) == -9
+        assert process.wait(patience(5)) == -9
     assert listing(tmp_path) == []
 
 

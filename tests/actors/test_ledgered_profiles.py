@@ -21,6 +21,7 @@ from actors.resources import Needs, disk_usage, preflight
 from actors.threads import Purpose, limiter
 from tests.actors.profile_trees import deep_tree, make_profile, snapshot
 from tests.cancelling import cancelled_at_step
+from tests.patience import patience
 
 NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
 TOO_MUCH = 1 << 60
@@ -153,7 +154,7 @@ async def test_memory_for_three_is_given_to_three_of_ten_at_once(
     async with trio.open_nursery() as nursery:
         for number in range(10):
             nursery.start_soon(ask, profiles, f"s{number}", answers)
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             while len(answers) < 10:
                 await trio.sleep(0.01)
         assert Counter(answer[:27] for answer in answers.values()) == {
@@ -162,7 +163,7 @@ async def test_memory_for_three_is_given_to_three_of_ten_at_once(
         }
         one = next(session for session in answers if answers[session] == "let in")
         profiles.ledger.promises.browser_runs(one)
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             await nursery.start(_let_in, profiles, "later")
         with pytest.raises(ResourcesExhausted):
             async with profiles.open_clone("too many"):
@@ -188,14 +189,14 @@ async def test_disk_space_is_promised_until_the_clone_is_made(
     answers: dict[str, str] = {}
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, profiles, "first", answers)
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             while not profiles.ledger.entries:
                 await trio.sleep(0.01)
             assert profiles.ledger.promises.outstanding.disk_bytes == size
             await ask(profiles, "second", answers)
         assert "disk space" in answers["second"]
         room.may_copy.set()
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             await nursery.start(_let_in, profiles, "third")
         assert answers["first"] == "let in"
         nursery.cancel_scope.cancel(reason="a test")
@@ -209,7 +210,7 @@ async def test_creation_given_up_at_any_checkpoint_keeps_no_promise(profiles: Le
     step = 0
     while not reached:
         step += 1
-        with trio.fail_after(5), cancelled_at_step(step) as scope:
+        with trio.fail_after(patience(5)), cancelled_at_step(step) as scope:
             async with profiles.open_clone("a"):
                 reached = True
                 scope.cancel(reason="no checkpoint is left to try")
@@ -289,11 +290,11 @@ async def test_removal_that_hangs_is_reported_and_stays_listed(
     disk_recovers = threading.Event()
 
     def hang(_: Path) -> int:
-        disk_recovers.wait(10)
+        disk_recovers.wait(patience(10))
         return 0
 
     try:
-        with monkeypatch.context() as patch, trio.fail_after(5):
+        with monkeypatch.context() as patch, trio.fail_after(patience(5)):
             patch.setattr("actors.clones._MEASURE_S", 0.05)
             patch.setattr("actors.removal._IN_TIME_S", 0.05)
             patch.setattr("actors.clones.disk_usage", hang)
@@ -334,14 +335,14 @@ async def test_forty_creations_on_a_hung_master_hold_up_no_session_that_lives(
     disk_recovers = threading.Event()
 
     def hang(_: ProfileCloner) -> None:
-        disk_recovers.wait(10)
+        disk_recovers.wait(patience(10))
 
     async def create(session: str) -> None:
         async with profiles.open_clone(session):
             pytest.fail("there is a clone")
 
     try:
-        with trio.fail_after(5):
+        with trio.fail_after(patience(5)):
             async with trio.open_nursery() as nursery:
                 async with profiles.open_clone("a"):
                     monkeypatch.setattr(ProfileCloner, "look", hang)

@@ -31,6 +31,7 @@ from actors.profile.copy import Progress, copy_profile
 from actors.resources import disk_usage
 from actors.verdict import LoginState
 from tests.actors.profile_trees import deep_tree, make_profile, snapshot, unprivileged_directory
+from tests.patience import patience
 
 ErrorT = TypeVar("ErrorT", bound=GreenroomError)
 
@@ -192,7 +193,7 @@ async def test_many_clones_at_once_are_all_made(cloner: ProfileCloner) -> None:
 
     entered: list[str] = []
     everyone = trio.Event()
-    with trio.fail_after(10):
+    with trio.fail_after(patience(10)):
         async with trio.open_nursery() as nursery:
             for number in range(5):
                 nursery.start_soon(hold, str(number))
@@ -235,7 +236,7 @@ async def test_file_that_changes_its_size_does_not_hold_up_the_copy(
     monkeypatch.setattr(os, "copy_file_range", copy_and_resize)
     target = cloner.master.with_name("copy")
     target.mkdir()
-    with large.open("rb") as watched, trio.fail_after(10):
+    with large.open("rb") as watched, trio.fail_after(patience(10)):
         await trio.to_thread.run_sync(copy_profile, cloner.master, target, Progress())
         assert (target / "large").stat().st_size == (8 << 20 if growth > 0 else 3 << 20)
         os.truncate(large, 8 << 20)
@@ -253,7 +254,7 @@ async def test_holes_stay_holes(cloner: ProfileCloner) -> None:
         file.truncate(5 << 30)
     (cloner.master / "hole").touch()
     os.truncate(cloner.master / "hole", 1 << 30)
-    with trio.fail_after(5):
+    with trio.fail_after(patience(5)):
         async with cloner.open_clone("a") as clone:
             assert (clone / "sparse").stat().st_size == 5 << 30
             assert (clone / "hole").stat().st_size == 1 << 30
@@ -418,15 +419,19 @@ async def test_master_that_hangs_is_given_up_at_once(
     disk_recovers = threading.Event()
 
     def hang(*_: object) -> None:
-        disk_recovers.wait(10)
+        disk_recovers.wait(patience(10))
 
     try:
         for module, name in ((clones, "is_locked"), (copy_module, "_copy_bytes")):
-            with monkeypatch.context() as patch, trio.fail_after(5), trio.move_on_after(0.1) as patience:
+            with (
+                monkeypatch.context() as patch,
+                trio.fail_after(patience(5)),
+                trio.move_on_after(0.1) as limit,
+            ):
                 patch.setattr(module, name, hang)
                 async with cloner.open_clone("a"):
                     pytest.fail("there is a clone")
-            assert patience.cancelled_caught
+            assert limit.cancelled_caught
             assert remains(cloner) == []
     finally:
         disk_recovers.set()
@@ -580,13 +585,16 @@ async def test_cancelling_a_copy_is_prompt_and_removes_it(
     (cloner.master / "huge").write_bytes(b"x" * (20 << 20))
     copied = cloner.clones_dir / "a" / "huge"
     copy_range: Callable[..., int] = os.copy_file_range
+    steps = 0
 
     def copy_slowly(*args: int) -> int:
+        nonlocal steps
+        steps += copied.exists()
         time.sleep(0.05)
         return copy_range(*args)
 
     monkeypatch.setattr(os, "copy_file_range", copy_slowly)
-    with trio.fail_after(20), capture_logs() as logs:
+    with trio.fail_after(patience(20)), capture_logs() as logs:
         async with trio.open_nursery() as nursery:
 
             async def clone() -> None:
@@ -594,11 +602,11 @@ async def test_cancelling_a_copy_is_prompt_and_removes_it(
                     pytest.fail("the copy was complete")
 
             nursery.start_soon(clone)
-            while not copied.exists() or copied.stat().st_size == 0:
+            while steps < 2:  # the first has been counted by then
                 await trio.sleep(0.001)
             nursery.cancel_scope.cancel()
-            began = time.perf_counter()
-    assert time.perf_counter() - began < 0.5  # it takes 0.1 s on an idle machine
+            steps_before = steps
+    assert steps - steps_before <= 1  # of 20; the one in which it was told to stop may be its last but one
     assert remains(cloner) == []
     (line,) = logs
     assert (line["session_id"], line["file"]) == ("a", str(cloner.master / "huge"))
@@ -645,7 +653,7 @@ async def test_removal_that_hangs_is_given_up(cloner: ProfileCloner, monkeypatch
     monkeypatch.setattr(removal, "_IN_TIME_S", 0.05)
     monkeypatch.setattr(removal, "remove_tree", lambda _: disk_recovers.wait(10))
     try:
-        with trio.fail_after(5), pytest.raises(CloneFailed, match="in time"):
+        with trio.fail_after(patience(5)), pytest.raises(CloneFailed, match="in time"):
             async with cloner.open_clone("a"):
                 pass
     finally:

@@ -11,6 +11,7 @@ from actors.browser.engines import find_firefox
 from actors.profile import ProfileCloner, last_version, newer_than
 from actors.profile.lock import is_locked
 from tests.actors.profile_trees import make_profile, snapshot
+from tests.patience import patience
 
 INI = "[Compatibility]\nLastVersion={}\nLastOSABI=Linux_x86_64-gcc3\nLastPlatformDir=/usr/lib/firefox\n"
 
@@ -85,12 +86,12 @@ async def test_real_firefox_starts_on_the_clone_of_a_newer_ones_profile(tmp_path
             env={**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
         )
         try:
-            with trio.fail_after(30):
+            with trio.fail_after(patience(30)):
                 while not (is_locked(clone) and (clone / "cookies.sqlite").exists()):
                     assert process.returncode is None
                     await trio.sleep(0.05)
         finally:
             process.terminate()
-            with trio.move_on_after(15, shield=True):
+            with trio.move_on_after(patience(15), shield=True):
                 await process.wait()
             process.kill()

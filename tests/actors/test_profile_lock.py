@@ -14,6 +14,7 @@ from actors.profile import ProfileCloner, clones, is_locked
 from actors.profile.copy import Progress, copy_profile
 from actors.profile.lock import last_opened_ns
 from tests.actors.profile_trees import flocked, locked_by_other_process, make_profile, snapshot
+from tests.patience import patience
 
 FIREFOX = "/usr/bin/firefox-esr"
 
@@ -67,9 +68,9 @@ def test_asking_leaves_no_trace_and_takes_no_time(master: Path) -> None:
     """A probe writes nothing, does not take the lock away, and takes far less than a millisecond."""
     with locked_by_other_process(master):
         before = snapshot(master)
-        began = time.perf_counter()
+        began = time.thread_time()
         assert all(is_locked(master) for _ in range(1000))
-        assert time.perf_counter() - began < 1
+        assert time.thread_time() - began < 1
         assert snapshot(master) == before
 
 
@@ -87,11 +88,9 @@ async def test_locked_master_is_refused_at_once(cloner: ProfileCloner) -> None:
     """A master in use is refused in milliseconds, before anything is made."""
     with locked_by_other_process(cloner.master):
         before = snapshot(cloner.master)
-        began = time.perf_counter()
-        with pytest.raises(ProfileLocked):
+        with trio.fail_after(patience(0.1)), pytest.raises(ProfileLocked):
             async with cloner.open_clone("a"):
                 pytest.fail("a locked profile was cloned")
-        assert time.perf_counter() - began < 0.1
         assert not cloner.clones_dir.exists()
         assert snapshot(cloner.master) == before
 
@@ -147,7 +146,7 @@ async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> N
         env={**os.environ, "TMPDIR": str(tmp_path)},  # where a Firefox that is killed leaves files
     )
     try:
-        with trio.fail_after(30):
+        with trio.fail_after(patience(30)):
             while not (is_locked(master) and (master / "prefs.js").exists()):
                 await trio.sleep(0.02)
         opened_ns = last_opened_ns(master)
@@ -156,9 +155,9 @@ async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> N
                 pytest.fail("a profile in use was cloned")
     finally:
         firefox.terminate()
-        with trio.move_on_after(15, shield=True) as patience:
+        with trio.move_on_after(patience(15), shield=True) as limit:
             await firefox.wait()
-        if patience.cancelled_caught:
+        if limit.cancelled_caught:
             firefox.kill()
     assert not is_locked(master)
     assert last_opened_ns(master) == opened_ns

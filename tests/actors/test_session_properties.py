@@ -152,7 +152,7 @@ class Story:
             self.confirmed += 1
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @given(fields=WORLDS, deeds=st.lists(st.tuples(MOMENTS, DEEDS), max_size=4))
 def test_any_story_ends_with_nothing_owned_one_reason_and_one_answer(
     fields: dict[str, Any], deeds: list[tuple[float, str]]

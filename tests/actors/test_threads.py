@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from actors.threads import Purpose, finish_in_thread, in_thread, limiter
+from tests.patience import patience
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading
     async def look() -> None:
         await in_thread(Purpose.MASTER, disk.wait)
 
-    with trio.fail_after(5):
+    with trio.fail_after(patience(5)):
         async with trio.open_nursery() as nursery:
             for _ in range(40):
                 nursery.start_soon(look)
@@ -39,9 +40,9 @@ async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading
 
 async def test_cancelling_leaves_a_hung_thread_to_itself(disk: threading.Event) -> None:
     """Whoever gives up, does so at once."""
-    with trio.fail_after(5), trio.move_on_after(0.01) as patience:
+    with trio.fail_after(patience(5)), trio.move_on_after(0.01) as limit:
         await in_thread(Purpose.MASTER, disk.wait)
-    assert patience.cancelled_caught
+    assert limit.cancelled_caught
 
 
 async def test_cleaning_up_is_not_cut_short_by_cancellation() -> None:
@@ -53,7 +54,7 @@ async def test_cleaning_up_is_not_cut_short_by_cancellation() -> None:
 
 async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) -> None:
     """A shield that a disk could hold for ever is none."""
-    with trio.fail_after(5), trio.CancelScope() as scope:
+    with trio.fail_after(patience(5)), trio.CancelScope() as scope:
         scope.cancel(reason="a test")
         with pytest.raises(trio.TooSlowError):
             await finish_in_thread(Purpose.REMOVAL, disk.wait, within_s=0.01)

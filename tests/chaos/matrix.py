@@ -8,9 +8,10 @@ import attrs
 from tests.chaos.stage import Page
 from tests.chaos.victims import HOST_PARTS, SANDBOXES, Victim
 from tests.chaos.world import CREATION_S
+from tests.patience import patience
 
 # The product's own limits, in seconds, with what a busy machine adds.
-NOTICE_S = 3.0  # a death is noticed at once; then the cell is killed and the clone removed
+NOTICE_S = patience(3.0)  # a death is noticed at once; then the cell is killed and the clone removed
 STALL_S = 2 + 15 + NOTICE_S  # the heartbeat's pause and its patience
 CLOSE_S = 5 + NOTICE_S  # the grace of a polite close
 LET_GO_S = 5.0  # how long a host that does not answer may take to let go of a session, before it is killed

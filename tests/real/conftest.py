@@ -19,11 +19,12 @@ import trio
 
 from actors.browser import marked_processes, own_processes
 from actors.owner import HOST_PREFIX, OWNER
+from tests.patience import patience
 from web.daemon import open_daemon
 from web.settings import DaemonSettings
 
 GREENROOM = [str(Path(sys.executable).with_name("greenroom"))]
-COMMAND_S = 60
+COMMAND_S = patience(60)
 POLL_S = 0.05
 
 
@@ -93,6 +94,8 @@ def settings(site: str, master: Path, tmp_path: Path) -> DaemonSettings:
         user_data_master_dir=master,
         clones_dir=tmp_path / "clones",
         warm_sessions=0,
+        session_creation_timeout=patience(30),
+        login_detection_timeout=patience(8),
     )
 
 
@@ -112,7 +115,7 @@ class Client:
 
     async def ended(self, location: str, *, within_s: float) -> dict[str, Any]:
         """Wait until a session has ended, and return it."""
-        with trio.fail_after(within_s):
+        with trio.fail_after(patience(within_s)):
             while (session := await self.session(location))["state"] != "ended":
                 await trio.sleep(POLL_S)
         return session
@@ -136,7 +139,7 @@ async def open_client(settings: DaemonSettings, **changes: Any) -> AsyncIterator
     settings = attrs.evolve(settings, **changes)
     async with (
         open_daemon(settings) as daemon,
-        httpx.AsyncClient(base_url=daemon.url, timeout=120) as http,
+        httpx.AsyncClient(base_url=daemon.url, timeout=patience(120)) as http,
     ):
         client = Client(http, settings.clones_dir)
         yield client

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from actors.owner import MARKER
+from tests.patience import patience
 from tests.real.conftest import GREENROOM, POLL_S, clones_in, running
 from web.settings import DaemonSettings
 
@@ -40,13 +41,13 @@ def test_leaks_command_asks_the_running_daemon(config_file: Path) -> None:
     with running("serve", "--config", str(config_file), "--engine", "firefox") as (_process, said):
         done = subprocess.run(
             [*GREENROOM, "leaks", "--url", said["address"]],
-            capture_output=True, text=True, check=False, timeout=30,
+            capture_output=True, text=True, check=False, timeout=patience(30),
         )  # fmt: skip
     assert done.returncode == 0
     assert "Nothing is leaked" in done.stdout
     refused = subprocess.run(
         [*GREENROOM, "leaks", "--url", said["address"]],
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=patience(30),
     )  # fmt: skip
     assert refused.returncode == 1
     assert "No daemon answers" in refused.stderr
@@ -60,15 +61,15 @@ def test_signal_ends_live_and_launching_sessions_and_exits_0(
     with running("serve", "--config", str(config_file), "--engine", "firefox") as (process, said):
         assert said["engine"].startswith("firefox ")
         assert said["master profile"] == str(settings.user_data_master_dir)
-        assert httpx.post(f"{said['address']}/tiktok/session", timeout=60).status_code == 200
+        assert httpx.post(f"{said['address']}/tiktok/session", timeout=patience(60)).status_code == 200
         with subprocess.Popen(
             ["curl", "-s", "-X", "POST", f"{said['address']}/tiktok/session"], stdout=subprocess.PIPE
         ) as launching:
             _wait_for(lambda: len(clones_in(settings.clones_dir)) == 2)
             process.send_signal(number)
-            answer, _ = launching.communicate(timeout=20)
+            answer, _ = launching.communicate(timeout=patience(20))
         assert json.loads(answer)["error_details"]["code"] == "DRAINING"
-        assert process.wait(20) == 0
+        assert process.wait(patience(20)) == 0
     assert clones_in(settings.clones_dir) == []
     assert _marked_by(settings) == []
 
@@ -86,18 +87,18 @@ def test_killed_daemon_leaves_no_process_and_its_successor_no_directory(
             assert [answer.status_code for answer in answers] == [200] * 4
         assert len(clones_in(settings.clones_dir)) == 4
         process.kill()
-        process.wait(5)
+        process.wait(patience(5))
         _wait_for(lambda: _marked_by(settings) == [], within_s=5)
     assert len(clones_in(settings.clones_dir)) == 4
     with running(*command, **env) as (_process, said):
         assert clones_in(settings.clones_dir) == []
-        leaks = httpx.get(f"{said['address']}/leaks", timeout=10).json()
+        leaks = httpx.get(f"{said['address']}/leaks", timeout=patience(10)).json()
         assert leaks["message"] == "Nothing is leaked"
     assert list(settings.clones_dir.iterdir()) == []
 
 
 def _create(address: str) -> httpx.Response:
-    return httpx.post(f"{address}/tiktok/session", timeout=60)
+    return httpx.post(f"{address}/tiktok/session", timeout=patience(60))
 
 
 def test_master_profile_comes_from_its_environment_variable(settings: DaemonSettings, tmp_path: Path) -> None:
@@ -111,7 +112,11 @@ def test_master_profile_comes_from_its_environment_variable(settings: DaemonSett
 def test_demo_shows_the_main_job_and_exits_0() -> None:
     """What the README shows first works, from its first line to the empty count at its end."""
     demo = subprocess.run(
-        [*GREENROOM, "demo", "--engine", "firefox"], capture_output=True, text=True, check=False, timeout=120
+        [*GREENROOM, "demo", "--engine", "firefox"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(120),
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
     for outcome in ("200", "409 NOT_LOGGED_IN", "423 USER_DATA_LOCKED", "processes left", "clones left"):
@@ -132,7 +137,7 @@ def _marked_by(settings: DaemonSettings) -> list[psutil.Process]:
 
 
 def _wait_for(condition: Callable[[], bool], within_s: float = 20) -> None:
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + patience(within_s)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(POLL_S)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,9 +15,12 @@ import trio
 from actors.browser import ScraplingFetcherAdapter, own_processes
 from actors.browser.marks import census
 from actors.errors import BrowserLost
+from actors.ledger import Entry
+from actors.ledger.entries import read_entry
 from actors.lifecycle import EndReason
 from actors.verdict import LoginState, Method, decide
 from supervisor.world import RealWorld, open_world
+from tests.patience import patience
 from tests.real.conftest import clones_in
 from web.settings import DaemonSettings
 
@@ -43,7 +47,7 @@ async def open_session(world: RealWorld, session_id: str) -> AsyncIterator[Scrap
 @contextlib.asynccontextmanager
 async def open_bounded_world(settings: DaemonSettings, **changes: Any) -> AsyncIterator[RealWorld]:
     """Own a world for the length of a test; nothing is left of it."""
-    with trio.fail_after(60):
+    with trio.fail_after(patience(60)):
         async with open_world(attrs.evolve(settings, **changes)) as world:
             yield world
     assert own_processes() == []
@@ -56,6 +60,23 @@ async def assert_logged_in(browser: ScraplingFetcherAdapter, url: str) -> None:
     await browser.navigate(url)
     found = await browser.inspect(Method.HTML, {})
     assert decide(found.evidence).state is LoginState.LOGGED_IN
+
+
+def entry_of(settings: DaemonSettings, session_id: str) -> Entry:
+    """Return what the ledger says of a session, or of a host: its marker and its directories."""
+    (folder,) = settings.clones_dir.iterdir()
+    return read_entry(folder, folder.name, session_id)
+
+
+def host_of_all(settings: DaemonSettings, world: RealWorld) -> Entry:
+    """Return what the ledger says of the one host that there is."""
+    (host_id,) = world.browsers.ids
+    return entry_of(settings, host_id)
+
+
+def left_of(entry: Entry) -> tuple[list[int], bool]:
+    """Return the processes that are left, and whether their temporary files are."""
+    return census(entry.marker), Path(entry.scratch).exists()
 
 
 def process_of(marker: str, *words: str) -> psutil.Process:
@@ -72,9 +93,9 @@ async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str)
     """The other session in its host loads pages before and after the dead one's place is left."""
     async with open_bounded_world(settings) as world, open_session(world, "b") as b:
         async with open_session(world, "a") as a:
-            assert a._link is b._link
-            process_of(a._marker, "--profile").kill()
-            with trio.fail_after(5), pytest.raises(BrowserLost) as caught:
+            entry, host = entry_of(settings, "a"), host_of_all(settings, world)
+            process_of(entry.marker, "--profile").kill()
+            with trio.fail_after(patience(5)), pytest.raises(BrowserLost) as caught:
                 await a.wait_lost()
             assert (caught.value.reason, caught.value.detail) == (
                 EndReason.BROWSER_LOST,
@@ -83,10 +104,9 @@ async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str)
             with pytest.raises(BrowserLost):
                 await a.navigate(f"{site}/")
             await assert_logged_in(b, f"{site}/")
-        assert census(a._marker) == []
-        assert not a._scratch.exists()
+        assert left_of(entry) == ([], False)
         await assert_logged_in(b, f"{site}/")
-        assert len(world.browsers.ids) == 1
+        assert world.browsers.ids == {host.session}
 
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
@@ -97,24 +117,24 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
     async with open_bounded_world(settings, sandbox=sandbox) as world:
         async with open_session(world, "b") as b:
             async with open_session(world, "a") as a:
-                assert a._link is b._link
-                process_of(a._link.cell._token, "actors.browser.host").kill()
+                host = host_of_all(settings, world)
+                sessions = [entry_of(settings, name) for name in "ab"]
+                process_of(host.marker, "actors.browser.host").kill()
                 for browser in (a, b):
-                    with trio.fail_after(5), pytest.raises(BrowserLost):
+                    with trio.fail_after(patience(5)), pytest.raises(BrowserLost):
                         await browser.wait_lost()
-            assert census(a._marker) == []
-        assert census(b._marker) == []
-        assert a._link.cell.census() == []
-        for folder in (a._scratch, b._scratch, a._link.cell.scratch):
-            assert not folder.exists()
+            assert left_of(sessions[0]) == ([], False)
+        for entry in (*sessions, host):
+            assert left_of(entry) == ([], False)
         async with world.browsers.open_browser("c") as c:
-            assert c._link is not a._link
             await c.probe()
+            assert host.session not in world.browsers.ids
 
 
 async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSettings, site: str) -> None:
     """However far it has come; the session beside it in the same host notices nothing."""
     async with open_bounded_world(settings) as world, open_session(world, "b") as b:
+        host = host_of_all(settings, world)
         for number, delay_s in enumerate(DELAYS_S):
             name = f"a{number}"
             async with (
@@ -122,15 +142,15 @@ async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSe
                 contextlib.AsyncExitStack() as stack,
             ):
                 a = await stack.enter_async_context(world.browsers.open_browser(name))
-                assert a._link is b._link
+                assert world.browsers.ids == {host.session}
+                entry = entry_of(settings, name)
                 with trio.move_on_after(delay_s):
                     await a.launch(clone.path, headless=True)
                 await stack.aclose()
-                assert census(a._marker) == [], delay_s
-                assert not a._scratch.exists()
+                assert left_of(entry) == ([], False), delay_s
             await b.navigate(f"{site}/")
         await assert_logged_in(b, f"{site}/")
-        assert world.browsers.ids == {b._link.host}
+        assert world.browsers.ids == {host.session}
 
 
 @attrs.define(eq=False)

@@ -21,6 +21,7 @@ from actors.session import CLOSE_GRACE_S
 from actors.verdict import LoginState, Method, decide
 from supervisor import SessionState, open_supervisor
 from supervisor.world import real_browsers
+from tests.patience import patience
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
 from web.settings import DaemonSettings
 
@@ -73,14 +74,14 @@ async def test_logged_out_profile_is_refused_and_cleaned_up(
     assert body["message"] == "Not logged in to TikTok"
     details = body["error_details"]
     assert details.pop("hint") == "The profile's login has expired: run greenroom login"
-    assert details.pop("elapsed_ms") < 8000
+    assert details.pop("elapsed_ms") < 1000 * settings.login_detection_timeout
     assert (
         details.items()
         >= {
             "code": "NOT_LOGGED_IN",
             "details": "User is not logged in to TikTok",
             "method": "html_content_analysis",
-            "timeout": 8,
+            "timeout": settings.login_detection_timeout,
             "state": "LOGGED_OUT",
             "reason": "login_flag",
         }.items()
@@ -98,7 +99,7 @@ async def test_profile_without_content_is_refused_without_a_browser(
     async with open_client(settings, user_data_master_dir=nobody) as client:
         started = time.monotonic()
         answer = await client.create()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < patience(1)
     assert answer.status_code == 409
     assert "greenroom login" in answer.json()["error_details"]["hint"]
 
@@ -120,7 +121,7 @@ async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, mas
                 "details": "User data directory is locked by another process",
             }.items()
         )
-        assert took_s < 0.5
+        assert took_s < patience(0.5)
         assert (master / "lock").is_symlink(), "Firefox leaves its symlink behind: it is no lock"
         assert (await client.create()).status_code == 200
 
@@ -132,7 +133,7 @@ async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> No
     ) as client:
         started = time.monotonic()
         answer = await client.create()
-        assert 5 <= time.monotonic() - started < 6
+        assert 5 <= time.monotonic() - started < 5 + patience(1)
         assert client.left() == (0, 0)
     assert answer.status_code == 504
     assert (
@@ -154,10 +155,9 @@ async def test_troublesome_page_of_a_logged_in_viewer_is_judged(
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("page", ["captcha", "uncertain"])
-async def test_page_that_shows_no_viewer_is_uncertain(settings: DaemonSettings, site: str, page: str) -> None:
-    """A captcha is no login, and is not taken for a logged-out page either."""
-    async with open_client(settings, tiktok_url=f"{site}/{page}") as client:
+async def test_page_that_shows_no_viewer_is_uncertain(settings: DaemonSettings, site: str) -> None:
+    """It is no login, and is not taken for a logged-out page either."""
+    async with open_client(settings, tiktok_url=f"{site}/uncertain") as client:
         answer = await client.create()
     assert answer.status_code == 409
     assert answer.json()["error_details"]["state"] == "UNCERTAIN"
@@ -190,7 +190,7 @@ async def test_page_whose_reloads_hang_is_uncertain(settings: DaemonSettings) ->
     async with (
         open_fickle_site() as fickle,
         open_client(
-            settings, tiktok_url=fickle, login_detection_timeout=3, login_detection_retries=3
+            settings, tiktok_url=fickle, login_detection_timeout=patience(3), login_detection_retries=3
         ) as client,
     ):
         answer = await client.create()
@@ -248,7 +248,7 @@ async def test_session_expires(settings: DaemonSettings) -> None:
         location = (await client.create()).headers["Location"]
         session = await client.ended(location, within_s=1.5 + 5 + 1)
         assert session["end_reason"] == "expired"
-        assert 1500 <= session["phase_ms"]["live"] < 2500
+        assert 1500 <= session["phase_ms"]["live"] < 1500 + patience(1000)
         assert client.left() == (0, 0)
 
 
@@ -260,7 +260,7 @@ async def test_ten_creations_at_once_all_succeed(settings: DaemonSettings) -> No
         answers.append(await client.create())
 
     # A busy machine may need more than the 30 s: what counts here is that none disturbs another.
-    async with open_client(settings, session_creation_timeout=110) as client:
+    async with open_client(settings, session_creation_timeout=patience(110)) as client:
         async with trio.open_nursery() as nursery:
             for _ in range(10):
                 nursery.start_soon(create, client)
@@ -282,7 +282,7 @@ async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSetting
         url = urlsplit(str(client.http.base_url))
         connection = socket.create_connection((url.hostname, url.port))
         connection.sendall(b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-        with trio.fail_after(20):
+        with trio.fail_after(patience(20)):
             while client.left()[0] == 0:
                 await trio.sleep(POLL_S)
         (session,) = (await client.http.get("/tiktok/session")).json()["sessions"]

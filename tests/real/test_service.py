@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.patience import patience
 from tests.real.conftest import POLL_S, running
 from web.settings import DaemonSettings
 
@@ -43,7 +44,7 @@ def test_signal_to_all_processes_drains_the_daemon_and_harms_no_browser(
     )
     with running("serve", "--config", str(file), **environ) as (daemon, said):
         address = said["address"]
-        created = [httpx.post(f"{address}/tiktok/session", timeout=60) for _ in range(2)]
+        created = [httpx.post(f"{address}/tiktok/session", timeout=patience(60)) for _ in range(2)]
         assert [answer.status_code for answer in created] == [200, 200]
         first, second = (f"{address}{answer.headers['Location']}" for answer in created)
         for process in psutil.Process(daemon.pid).children(recursive=True):
@@ -51,13 +52,13 @@ def test_signal_to_all_processes_drains_the_daemon_and_harms_no_browser(
                 assert "hunter2" not in str(process.environ())
                 process.send_signal(signal.SIGTERM)
         daemon.terminate()
-        while httpx.post(f"{address}/tiktok/session", timeout=60).status_code != 503:
+        while httpx.post(f"{address}/tiktok/session", timeout=patience(60)).status_code != 503:
             time.sleep(POLL_S)
-        assert httpx.delete(first, timeout=20).status_code == 204
-        ended = httpx.get(first, timeout=5).json()["session"]
+        assert httpx.delete(first, timeout=patience(20)).status_code == 204
+        ended = httpx.get(first, timeout=patience(5)).json()["session"]
         assert ended["receipt"]["reason"] == "deleted"
         assert ended["receipt"]["processes"]["politely"] > 0
-        assert httpx.get(second, timeout=5).json()["session"]["state"] == "live"
-        assert httpx.delete(second, timeout=20).status_code == 204
-        assert daemon.wait(20) == 0
+        assert httpx.get(second, timeout=patience(5)).json()["session"]["state"] == "live"
+        assert httpx.delete(second, timeout=patience(20)).status_code == 204
+        assert daemon.wait(patience(20)) == 0
     assert list(home.iterdir()) == []

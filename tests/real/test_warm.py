@@ -7,12 +7,13 @@ import pytest
 import trio
 
 from actors.browser import own_processes
+from tests.patience import patience
 from tests.real.conftest import POLL_S, Client, clones_in, open_client
 from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_S = 60
+PATIENCE_S = patience(60)
 
 
 async def until_warm(client: Client, *, without: AbstractSet[str] = frozenset()) -> str:

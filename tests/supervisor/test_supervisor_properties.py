@@ -142,7 +142,7 @@ def _failing_if(wrong: Counter[str], fault: str, step: Callable[..., Any]) -> Ca
     return take
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(fields=WORLDS, warm=st.integers(0, 2), deeds=st.lists(DEEDS, max_size=8))
 def test_any_story_ends_with_every_answer_given_and_every_place_free(
     fields: dict[str, float], warm: int, deeds: list[tuple[float, str, float]]

@@ -16,7 +16,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
-PATIENCE_S = 10.0
+from tests.patience import patience
+
+PATIENCE_S = patience(10.0)
 SLOW_S = 0.1
 ABUSES = "abuses"
 DRIPPERS = 500

@@ -12,13 +12,14 @@ import trio
 from actors.events import SessionEvent
 from actors.testing import FakeWorld
 from supervisor import Supervisor
+from tests.patience import patience
 from web.daemon import open_daemon
 from web.settings import DaemonSettings
 
 SESSIONS = "/tiktok/session"
-PATIENCE_S = 10.0
+PATIENCE_S = patience(10.0)
 OCCURRENCE = {"request_id", "session_id", "phase"}  # of error_details: differ each time
-SOON_S = 1.0  # what must happen at once may take this long on a busy machine
+SOON_S = patience(1.0)  # what must happen at once may take this long on a busy machine
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,7 @@ import attrs
 import pytest
 from camoufox import exceptions, multiversion, pkgman
 
+from tests.patience import patience
 from web import install_browser as module
 from web.install_browser import LOOK, LOOK_LIMIT_S, Finished, ThisMachine, install_browser
 
@@ -332,7 +333,7 @@ def test_look_with_older_files_there_keeps_them(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=patience(30),
     )
     assert looked.stdout.strip() == f"foreign:{old.parent}"
     assert old.exists()

@@ -16,6 +16,7 @@ from actors.errors import CloneFailed, ProfileLocked, ProfileUnusable, Resources
 from actors.lifecycle import EndReason, SessionState
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
+from tests.patience import patience
 from tests.web.front import SESSIONS, SOON_S, Front, error, make_settings, open_client, open_front, until
 from web.daemon import open_daemon
 from web.limits import Limits
@@ -585,7 +586,7 @@ async def test_problem_is_shown_by_health_and_the_list() -> None:
     world = FakeWorld(site_error=UpstreamUnreachable("The site can't be reached", detail="Errno 111"))
     async with open_front(world) as front:
         for path in ("/health", SESSIONS):
-            with trio.fail_after(10):
+            with trio.fail_after(patience(10)):
                 while (answer := await front.client.get(path)).json()["checks"]["site"][
                     "health"
                 ] == "unknown":

@@ -8,6 +8,7 @@ import time
 import pytest
 import trio
 
+from tests.patience import patience
 from web.signals import TWIN_S, open_stop_signals
 
 PROGRAM = """
@@ -28,7 +29,7 @@ trio.run(main)
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT], ids=lambda number: number.name
 )
 def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -> None:
     """Two are told; the third ends the process at once, with a word in the log, and as shells expect it."""
@@ -43,7 +44,7 @@ def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -
                 assert process.stdout.readline() == f"{number.name}\n"
                 time.sleep(2 * TWIN_S)
             process.send_signal(number)
-            assert process.wait(20) == 128 + number
+            assert process.wait(patience(20)) == 128 + number
             assert "ended without cleaning up" in process.stdout.read()
         finally:
             process.kill()

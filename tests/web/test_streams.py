@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patience
 from web.streams import PatientStream
 
 # What a pipe takes before its writer has to wait.
 PIPE_BYTES = 65536
-SOON_S = 20.0
+SOON_S = patience(20.0)
 
 
 def describe_loss(count: int) -> str:

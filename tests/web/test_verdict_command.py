@@ -17,6 +17,7 @@ import trio
 from click.testing import CliRunner, Result
 
 from tests.actors.verdict.builders import NOBODY, SOMEBODY, UNIVERSAL, script
+from tests.patience import patience
 from web.cli import main
 from web.practice import open_practice_site
 from web.practice.pages import INVENTED_VIEWER, Era, Kind, Page, State, render
@@ -152,12 +153,12 @@ def test_interrupted_command_is_no_verdict() -> None:
         process.stdin.write(b"x" * 200_000)  # more than a pipe holds: it is reading by then
         process.stdin.flush()
         asleep = Path(f"/proc/{process.pid}/wchan")
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + patience(5)
         while "pipe_read" not in asleep.read_text() and time.monotonic() < give_up:
             pass  # between two reads Python would notice later
         process.send_signal(signal.SIGINT)
         try:
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=patience(10))
         finally:
             process.kill()
     assert (process.returncode, said) == (130, b"greenroom: stopped\n")
@@ -242,7 +243,7 @@ def test_command_reads_standard_input() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=patience(30),
         env={**os.environ, "COLUMNS": "200"},
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -6,7 +6,7 @@ import json
 import random
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.verdict import Evidence, LoginReason, LoginState, Strength, analyse_html, decide
@@ -53,7 +53,6 @@ tags = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(bases, texts, st.booleans())
 def test_text_outside_of_the_places_changes_no_verdict(base: str, text: str, is_first: bool) -> None:
     """Text nodes, comments, other attributes, strings in other data: not what TikTok says of the viewer."""
@@ -135,7 +134,6 @@ def rendered(page: Page) -> bytes:
     return render(page).encode()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(all_pages())), st.floats(0, 1))
 def test_page_cut_anywhere_is_never_logged_in_unless_it_was(page: Page, share: float) -> None:
     """The rest of a logged-out page, or of a challenge, proves no login."""
