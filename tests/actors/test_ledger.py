@@ -296,9 +296,7 @@ async def test_ledger_removed_under_its_daemon_is_made_anew(tmp_path: Path, what
             async with ledger.hold("b") as other:
                 assert on_disk(ledger) == {"a.json": entry, "b.json": other}
                 assert await ledger.problem() is None
-        assert [line["event"] for line in logs] == [
-            "the ledger was removed under this daemon, and is made anew"
-        ]
+        assert [line["event"] for line in logs] == ["the ledger was removed under this daemon; recreated it"]
         assert sweep(tmp_path / "clones", nothing_to_kill) == 0  # it is locked again
     assert listing(tmp_path / "clones") == []
 
@@ -312,7 +310,7 @@ async def test_health_hears_of_a_ledger_that_cant_be_made_anew(tmp_path: Path) -
         assert ledger.session_directories() == []
         clones_dir.write_text("mine")
         problem = await ledger.problem()
-        assert problem == "The clones directory is gone, and can't be made: Not a directory"
+        assert problem == "The clones directory is gone, and can't be recreated: Not a directory"
         with pytest.raises(CloneFailed, match="is gone"):
             async with ledger.hold("a"):
                 pytest.fail("a session without an entry")
@@ -362,7 +360,7 @@ async def test_path_too_long_for_a_browser_is_refused_at_once(
         clones_dir /= name[: rest - 1] or "x"
     assert len(os.fsencode(clones_dir)) == allowed + longer
     if longer:
-        with pytest.raises(CloneFailed, match=r"a path of 347 bytes, and may have 346") as caught:
+        with pytest.raises(CloneFailed, match=r"a path of 347 bytes, and the limit is 346") as caught:
             async with open_ledger(clones_dir, nothing_to_kill):
                 pytest.fail("there is a ledger")
         assert "/" not in str(caught.value)

@@ -166,7 +166,7 @@ def test_marker_of_another_owner_is_not_followed(tmp_path: Path, marker: str) ->
         with capture_logs() as logs:
             sweep(tmp_path, end_marked)
         assert [process.poll() for process in (one, two, three)] == [None] * 3
-    assert "can't be read" in logs[0]["event"]
+    assert "could not read" in logs[0]["event"]
     assert listing(tmp_path) == []
 
 
@@ -464,7 +464,7 @@ def test_processes_of_a_lost_entry_that_cant_be_ended_stay_on_record(tmp_path: P
     make_profile(folder / "a")
     with capture_logs() as logs:
         assert sweep(tmp_path, lambda _: [7]) == 1
-    assert "can't be ended" in logs[-2]["event"]
+    assert "could not end" in logs[-2]["event"]
     assert sorted(path.name for path in folder.iterdir()) == ["ledger", "owner.lock"]
     markers: list[str] = []
     assert sweep(tmp_path, listing_in(markers)) == 1

@@ -42,4 +42,4 @@ async def test_place_for_clones_that_is_gone_is_a_problem(tmp_path: Path) -> Non
         problem = await profiles.place_problem()
         state.unlink()
         away.rename(state)
-    assert problem == "The clones directory is gone, and can't be made: Not a directory"
+    assert problem == "The clones directory is gone, and can't be recreated: Not a directory"

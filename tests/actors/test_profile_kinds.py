@@ -62,7 +62,7 @@ def make_something(path: Path) -> None:
         (make_damaged_list, r"is a directory of profiles: .*\(none is in it\)"),
         (make_chromium_user_data, "is a Chromium browser's profile"),
         (make_chromium_profile, "is a Chromium browser's profile"),
-        (make_something, "has nothing in it that a Firefox profile has"),
+        (make_something, "holds nothing that a Firefox profile has"),
     ],
 )
 async def test_what_is_no_firefox_profile_is_refused_as_what_it_is(
