@@ -155,7 +155,7 @@ for steps in itertools.count():
 
 
 def test_sweep_that_is_really_killed_leaves_all_to_the_next(tmp_path: Path) -> None:
-    """The same with SIGKILL: locks end with their process, and no cleanup code runs."""
+    """A sweep is killed by SIGKILL: its locks end with the process, and no cleanup code runs."""
     command = [sys.executable, "-c", _KILLED_SWEEPS, str(tmp_path)]
     died = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     assert int(died.stdout.splitlines()[-1]) > 30

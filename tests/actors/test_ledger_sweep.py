@@ -371,7 +371,7 @@ trio.run(main)
 
 
 def test_daemons_starting_at_once_never_sweep_each_other(tmp_path: Path) -> None:
-    """The same with processes: of 150 concurrent starts, none loses its ledger or leaves anything."""
+    """Of 150 concurrent daemons, none loses its ledger or leaves anything."""
     command = [sys.executable, "-c", _STARTS_OFTEN, str(tmp_path)]
     starters = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [starter.communicate(timeout=60)[1] for starter in starters]
@@ -484,7 +484,7 @@ def test_deep_and_locked_directories_of_dead_sessions_are_removed() -> None:
 
 
 def test_directory_swapped_while_it_is_swept_is_not_followed(tmp_path: Path) -> None:
-    """Otherwise anybody who can write to the clones directory could make root's sweep remove root's files."""
+    """Otherwise anybody who can write to the clones directory could make root's sweep delete root's files."""
     mine = make_profile(tmp_path / "mine")
     before = snapshot(mine)
     clones_dir = tmp_path / "state"

@@ -62,7 +62,7 @@ async def test_clone_does_not_say_that_a_newer_browser_used_it(
 
 @pytest.mark.browser
 async def test_real_firefox_starts_on_the_clone_of_a_newer_ones_profile(tmp_path: Path) -> None:
-    """On the profile itself, without a display, it would exit at once."""
+    """On the newer Firefox's own profile, without a display, ours would exit at once."""
     firefox = find_firefox()
     assert firefox is not None
     master = make_profile(tmp_path / "master")

@@ -64,7 +64,7 @@ def test_visit_leaves_the_users_files_as_they_were(tmp_path: Path, names: tuple[
 
 
 def test_visit_that_raises_leaves_the_users_files_as_they_were(tmp_path: Path) -> None:
-    """An error or cancellation in the block doesn't change that."""
+    """An error or cancellation in the block does not keep the user's files from being put back."""
     profile = tmp_path / "profile"
     make(profile, *OWN)
     before = state(profile)
@@ -187,7 +187,7 @@ def test_profile_that_needs_nothing_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_second_visit_is_refused_and_the_first_not_disturbed(tmp_path: Path) -> None:
-    """That holds even before the first visit's browser has taken the profile's own lock."""
+    """The second visit is refused even before the first one's browser takes the profile's own lock."""
     profile = tmp_path / "profile"
     make(profile, *OWN)
     before = state(profile)
