@@ -10,6 +10,7 @@ from actors.errors import GreenroomError, InternalFailure
 
 def as_error(exc: Exception) -> GreenroomError:
     """Return `exc` if it is one of our errors, alone in a group or not; else wrap it in an internal one."""
+    # A nursery wraps even a single error in a group.
     while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc if isinstance(exc, GreenroomError) else InternalFailure(exc)

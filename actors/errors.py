@@ -146,7 +146,7 @@ class CapacityExhausted(GreenroomError):
 class Overloaded(GreenroomError):
     """Too many sessions are queued for one more to launch in time.
 
-    `retry_after_s` is the time by which the first of them must have launched or given up.
+    `retry_after_s` is the time until the first of them must have launched or given up.
     """
 
     def __init__(self, *, retry_after_s: float) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
+# For each purpose. A hung call keeps its thread until the disk answers, so this also bounds the threads lost.
 _AT_ONCE = 8
 
 T = TypeVar("T")

@@ -287,11 +287,12 @@ def _start(
             stderr=output_write,
             env=host_environment(os.environ, marker=token, scratch=scratch),
             pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C in our terminal would reach the cell otherwise
         )
         on_failure.callback(_end_started, process, token)
         pidfd = os.pidfd_open(process.pid)
         on_failure.callback(os.close, pidfd)
+        # `wait_first` and `end` may wait at once, and Trio lets only one task wait for a descriptor.
         watched_pidfd = os.pidfd_open(process.pid)
         on_failure.pop_all()
     cell = Cell(
@@ -319,7 +320,7 @@ def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
 
 
 class _NotEnded(BrowserLost):
-    """Processes outlive SIGKILL."""
+    """Processes outlive SIGKILL, as those do that wait for a dead disk."""
 
     def __init__(self, token: str, pids: Sequence[int]) -> None:
         super().__init__("A browser's processes could not be ended", detail=f"cell {token}, pids {pids}")

@@ -39,7 +39,7 @@ def open_lease(marker: str) -> Iterator[None]:
         try:
             yield
         finally:
-            holder.kill()
+            holder.kill()  # before its input is closed, which would make it end everything
 
 
 def end_all(owner: str) -> None:

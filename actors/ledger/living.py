@@ -36,7 +36,8 @@ from actors.threads import Purpose, finish_in_thread, in_thread
 # takes longer is logged, and left to the next daemon.
 _STEP_S = 10.0
 
-# The bytes of a clone's path below `clones_dir`: our directory's name, and a session's id.
+# The bytes of a clone's path below `clones_dir`: our directory's name, and a session's id. The 999 is for the
+# number that tells apart the ledgers of one process.
 _BELOW = len(f"/{OWNER}-999/{uuid.UUID(int=0)}")
 
 _numbers = itertools.count(1)
@@ -59,6 +60,7 @@ class Ledger:
     _lock: FolderLock
     _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
     _holders: Counter[str] = attrs.field(factory=Counter, init=False)
+    # Worker threads of several sessions may find the ledger gone at the same time.
     _restoring: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     @property

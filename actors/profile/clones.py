@@ -144,7 +144,9 @@ class ProfileCloner:
                 self._make_openable(clone)
                 return
             remove_tree(clone)
-            time.sleep(_PAUSE_S)
+            time.sleep(
+                _PAUSE_S
+            )  # a browser that is just starting or closing changes files in quick succession
             trio.from_thread.check_cancelled()
             self._make_empty(clone)
         raise problem

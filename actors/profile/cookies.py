@@ -34,7 +34,7 @@ _LOG_HEADER = struct.Struct(">8x I 4x 8s 8x")  # page size, salt
 _FRAME_HEADER = struct.Struct(">I I 8s 8x")  # page number, pages after a commit or 0, salt
 # Firefox stored seconds until 2025 and has stored milliseconds since; as seconds, this is the year 5138.
 _SURELY_MILLISECONDS = 10**11
-_LAST_SECOND = 253_402_300_799  # of the year 9999
+_LAST_SECOND = 253_402_300_799  # of the year 9999, after which `datetime` ends
 
 
 @attrs.frozen(kw_only=True)
@@ -134,6 +134,7 @@ def _committed_pages(path: Path, page_size: int) -> Iterator[tuple[int, bytes]]:
         return
     pending: list[tuple[int, bytes]] = []
     step = _FRAME_HEADER.size + page_size
+    # Up to the first frame of an older log: SQLite reuses the file from its start without truncating it.
     for start in range(_LOG_HEADER.size, len(log) - step + 1, step):
         number, pages_if_commit, frame_salt = _FRAME_HEADER.unpack_from(log, start)
         if frame_salt != salt or number == 0:

@@ -34,6 +34,6 @@ def make_private(directory: Path) -> None:
         if not path.exists():
             with contextlib.suppress(FileExistsError):
                 path.mkdir(0o700)
-                path.chmod(0o700)
+                path.chmod(0o700)  # a umask such as 0277 takes bits from mkdir's mode
     if not directory.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))

@@ -75,6 +75,8 @@ def _set_aside(profile: Path) -> None:
 
 
 def _put_back(profile: Path) -> bool:
+    # Every step can be repeated after a kill: the browser's files are removed under one name, the user's are
+    # moved back under the other.
     moving, away = profile / _MOVING, profile / _AWAY
     if away.is_dir():
         for name in (*_OWN, *_LEFT_BEHIND):

@@ -37,7 +37,7 @@ def collect_rarely() -> None:
     5 million new objects.
     """
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # modules and classes live as long as the process: no collection need look at them
     gc.set_threshold(2_500, 2_000, 100)
 
 

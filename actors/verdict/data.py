@@ -116,7 +116,7 @@ class DataReader:
         if self._has_read_literal or len(literal) > MAX_LITERAL_CHARS or not is_known:
             return None
         self._has_read_literal = True
-        literal = literal.replace("\\x", "\\u00")
+        literal = literal.replace("\\x", "\\u00")  # JavaScript has \xHH in strings, JSON only \uHHHH
         return b'{"%s":%s}' % (key.encode(), chompjs.parse_js_object(literal, loader=_raw.decode))
 
 

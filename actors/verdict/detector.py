@@ -80,6 +80,7 @@ class LoginDetector:
             if scope.cancelled_caught and not attempt.decision.may_pass:  # the evidence is incomplete
                 attempt.decision = _NO_ANSWER
             findings += attempt.look.findings
+            # An error instead of the page may be gone after a reload, whoever is logged in.
             if attempt.decision.state is not LoginState.UNCERTAIN and attempt.decision.gate is not Gate.ERROR:
                 break
         handles = [finding.viewer for finding in attempt.look.findings if finding.viewer]

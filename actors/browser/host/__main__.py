@@ -15,6 +15,7 @@ def main() -> None:
     Tasks that are still running are not cancelled and awaited as `asyncio.run` would do: Playwright can wait
     forever for a browser that does not answer.
     """
+    # The socket must not stay standard input: the driver and the browsers would inherit it.
     connection = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # a name for a descriptor, not a path
         os.dup2(nothing.fileno(), 0)

@@ -38,6 +38,7 @@ class Driver:
         if self._starting is None:
             self.start_soon()
             assert self._starting is not None  # noqa: S101  # it was set just now
+        # Shielded: other sessions wait for the same start, and one's cancellation must not end it.
         return await asyncio.shield(self._starting)
 
     async def probe(self) -> None:
