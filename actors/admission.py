@@ -94,7 +94,7 @@ class Admission:
         sessions must have launched or given up. The duration of a launch is estimated from those that
         succeeded.
         """
-        # `ahead` launches have to end first, `max_launching` at a time; the 1 below is the caller's own launch.
+        # `ahead` launches have to end first, `max_launching` at a time; the 1 below is this session's own.
         ahead = len(self._places) - self._idle + 1 - self.max_launching
         now = trio.current_time()
         if ahead <= 0 or now + (ahead / self.max_launching + 1) * self._launch_s <= deadline:

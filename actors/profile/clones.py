@@ -144,9 +144,7 @@ class ProfileCloner:
                 self._make_openable(clone)
                 return
             remove_tree(clone)
-            time.sleep(
-                _PAUSE_S
-            )  # a browser that is just starting or closing changes files in quick succession
+            time.sleep(_PAUSE_S)
             trio.from_thread.check_cancelled()
             self._make_empty(clone)
         raise problem
