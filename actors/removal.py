@@ -130,6 +130,7 @@ class _Removal:
         """Remove everything in a directory except its subdirectories."""
         level = _Level(name, _identity(directory), [])
         with self._noting_problem():
+            # Read to the end first: readdir(3) does not say what it returns after entries are removed.
             with os.scandir(directory) as listing:
                 entries = list(listing)
             for entry in entries:

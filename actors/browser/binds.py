@@ -127,7 +127,7 @@ class Binds:
         except OSError as exc:
             raise SandboxUnavailable(_EXPOSED, detail=f"{source} can't be read: {exc.strerror}") from exc
         for child in children:
-            if child.is_symlink():
+            if child.is_symlink():  # recreated instead of followed: its target may be private
                 self.arguments += ["--symlink", str(Path(child).readlink()), str(path / child.name)]
             elif (child.is_dir() or child.is_file()) and self.private.around(Path(child)) is None:
                 self._show(Path(child), path / child.name)
@@ -135,11 +135,12 @@ class Binds:
     def _bind(self, source: Path, path: Path) -> None:
         if not source.exists():
             return
-        if len(self.arguments) > 3 * _MAX_BINDS:
+        if len(self.arguments) > 3 * _MAX_BINDS:  # each bind takes three arguments
             raise SandboxUnavailable(
                 _EXPOSED,
                 detail=f"too much is next to something private (for example {source}): move it elsewhere",
             )
+        # "-try", because the path may be gone by the time bubblewrap binds it.
         self.arguments += ["--ro-bind-try", str(source), str(path)]
         self._shown.add(path)
 

@@ -69,7 +69,7 @@ def browser_cell(
         *binds.arguments,
         *browser_devices(),
     ]
-    command += ["--remount-ro", "/etc"]
+    command += ["--remount-ro", "/etc"]  # last, since bubblewrap creates mount points in it
     for name, value in variables.items():
         command += ["--setenv", name, value]
     return command

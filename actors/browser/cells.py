@@ -254,7 +254,7 @@ async def _open_processes(
         yield cell
     finally:
         try:
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True):  # `end` is bounded
                 await cell.end()
         finally:
             with trio.CancelScope(shield=True):
@@ -271,6 +271,7 @@ def _start(
     Raises `OSError`, leaving nothing behind, or `BrowserLost` when a started process can't be ended.
     """
     with contextlib.ExitStack() as always, contextlib.ExitStack() as on_failure:
+        # Our copies of the child's ends are always closed; left open, they'd keep its death from ending ours.
         ours, theirs = socket.socketpair()
         on_failure.callback(ours.close)
         always.callback(theirs.close)

@@ -39,6 +39,7 @@ def host_view(
         binds.own(Path(os.path.realpath(profile)))
     for path in hidden:
         binds.hide(path)
+    # The root is a tmpfs in which bubblewrap creates the mount points, so it becomes read-only last.
     return [*binds.arguments, *host_devices(), "--remount-ro", "/"]
 
 

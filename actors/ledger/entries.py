@@ -86,6 +86,7 @@ def write_entry(folder: Path, entry: Entry) -> None:
     path = entry_path(folder, entry.session)
     part = path.with_suffix(".part")
     try:
+        # No fsync: an entry has to outlive this process, but not a crash of the machine.
         part.write_bytes(msgspec.json.encode(entry))
         part.rename(path)
     except OSError as exc:

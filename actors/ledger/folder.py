@@ -22,7 +22,7 @@ from actors.removal import remove_tree
 
 LOCK_NAME = "owner.lock"
 
-# A directory with this suffix is empty but for the lock file: only these two are left to remove.
+# A directory with this suffix is empty except for the lock file: only these two are left to remove.
 ENDED = ".greenroom-ended"
 
 _OWNER = re.compile(r"[0-9a-f]{32}-\d+")

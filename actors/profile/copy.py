@@ -74,6 +74,7 @@ def copy_profile(master: Path, clone: Path, progress: Progress) -> None:
     `CloneFailed` when the clone can't be written.
     """
     with reading_master(master):
+        # The clone too: a link in the master may lead to it, and the copy would then copy itself.
         above = (_identity(clone.stat()), _identity(master.stat()))
     _copy_directory(master, clone, progress, above=above, leave_out=NOT_CLONED)
 
@@ -87,6 +88,7 @@ def _copy_directory(
     leave_out: frozenset[str] = frozenset(),
 ) -> None:
     """Copy the entries of `source`; a directory that is one of those `above` it is a symlink loop."""
+    # A list, so that the recursion does not keep a descriptor open for each level.
     with reading_master(source), os.scandir(source) as listing:
         entries = [entry for entry in listing if entry.name not in leave_out]
     for entry in entries:

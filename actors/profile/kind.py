@@ -46,7 +46,7 @@ def other_kind(directory: Path, names: Iterable[str]) -> str | None:
 
 def _listed(directory: Path) -> list[str]:
     """Return the directory names of the profiles in a `profiles.ini`."""
-    parser = configparser.RawConfigParser(strict=False)
+    parser = configparser.RawConfigParser(strict=False)  # raw, since a path may contain "%"
     with (
         contextlib.suppress(configparser.Error, UnicodeDecodeError),
         (directory / "profiles.ini").open() as file,

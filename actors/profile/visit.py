@@ -2,10 +2,10 @@
 
 Playwright replaces `user.js` with its own preferences. Firefox copies them into `prefs.js`, where they stay,
 and empties the list of open tabs. So these files are set aside for the length of a visit. If the visit is
-interrupted, for example by SIGKILL, the next one finds them in the profile and puts them back.
+interrupted, for example by SIGKILL, the next visit or `recover` finds them in the profile and puts them back.
 
 One directory has two names, which show how far a visit got. Named `_MOVING`, files are on their way out or
-back: those in it belong into the profile, and nothing else is known. Named `_AWAY`, it holds every file that
+back: those in it belong in the profile, and nothing else is known. Named `_AWAY`, it holds every file that
 there was: any file of those names in the profile is the browser's. A single rename changes the name.
 """
 

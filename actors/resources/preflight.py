@@ -148,7 +148,7 @@ def _descriptor_room() -> int | None:
         # One of them is the descriptor that lists the directory.
         open_now = sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1
     except OSError as exc:
-        return 0 if exc.errno in _NO_DESCRIPTOR_LEFT else None
+        return 0 if exc.errno in _NO_DESCRIPTOR_LEFT else None  # the listing itself needs a descriptor
     return max(0, limit - open_now)
 
 

@@ -11,7 +11,7 @@ from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
 _REGION_PATH = re.compile(r"/[a-z]{2}/notfound/?", re.ASCII)
 _TOO_MANY, _LEGAL, _REFUSED = 429, 451, 400
-_MAX_RETRY_AFTER_S, _MAX_DIGITS = 24 * 60 * 60, 9
+_MAX_RETRY_AFTER_S, _MAX_DIGITS = 24 * 60 * 60, 9  # int() raises beyond 4,300 digits
 
 
 @attrs.frozen

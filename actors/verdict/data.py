@@ -7,6 +7,8 @@ from typing import Any
 import chompjs
 import msgspec
 
+# The patterns below use possessive quantifiers (`*+`, `++`), so that hostile code can't make them backtrack.
+
 # Turning JavaScript into JSON costs up to 50 ms per MB, so this is done for one object per page, up to this
 # length.
 MAX_LITERAL_CHARS = 256_000

@@ -101,6 +101,7 @@ def _evidence(page: _Page) -> Iterator[Evidence]:
     yield from _challenges(page)
     viewers = page.viewers.evidence
     is_site = arrival.is_proven or reading.is_proven or page.viewers.is_tiktok
+    # TikTok's app answers 404 for a missing video with its whole page, which still shows the viewer.
     is_app = is_site and reading.is_whole and any(_is_in(piece) for piece in viewers)
     if is_region_path(page.path):
         yield stop("region's path", "address", LoginReason.REGION_BLOCKED)
@@ -148,6 +149,7 @@ def _nothing_else(page: _Page) -> Evidence:
         if _REGION_WORDS.search(text):
             return stop("words of a region's page", "page", LoginReason.REGION_BLOCKED, may_pass=passing)
         is_waiting = not reading.words.strip() or (not reading.asks and _WAITING_WORDS.search(text))
+        # TikTok has its own firewall; Cloudflare's page comes from another site.
         if reading.has_script and is_waiting and _CLOUDFLARE not in reading.text:
             return challenge("tiny page without data", "page", may_pass=passing)
     if not (reading.is_tiktok or reading.is_proven or page.has_data):

@@ -170,6 +170,7 @@ def _is_nobody(user: bytes) -> bool:
 
 def _names_somebody(context: bytes, keys: tuple[str, ...]) -> bool:
     """Return whether a context names a person under any key except these."""
+    # TikTok may have moved the viewer to a new key; the known one is then empty for everybody.
     others = {key: value for key, value in (members(context) or {}).items() if key not in keys}
     return any(
         _PERSON.search(value) or (key in _PERSON_KEYS and not _is_nobody(value))

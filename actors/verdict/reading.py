@@ -436,6 +436,7 @@ class _Reader:
         if id_ in self._ids:
             id_ = ""
         type_ = attributes.get("type", "").strip().lower()
+        # Browsers ignore the text of a script with `src`, and don't run one with `nomodule`.
         is_code = type_ in _CODE_TYPES and attributes.keys().isdisjoint({"src", "nomodule"})
         if id_ or is_code:
             self._collect("script", id_, is_code=is_code)
