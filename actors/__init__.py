@@ -1,1 +1,1 @@
-"""One session's life: its actor, the clone it owns, the browser it owns, the verdict on its page."""
+"""One session's life: its actor, its clone, its browser, and the verdict on its page."""

@@ -1,4 +1,4 @@
-"""Who may launch now: so many at a time, first come first served."""
+"""The launch queue: a fixed number at a time, first come first served."""
 
 import contextlib
 from collections import deque
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import attrs
 import trio
 
-# How much the newest launch counts in what a launch is taken to last.
+# The weight of the newest launch in the running estimate of how long a launch takes.
 _WEIGHT = 0.3
 
 
 @attrs.define(eq=False, kw_only=True)
 class Place:
-    """A place among those who launch, or in the line for one. `deadline` is on Trio's clock."""
+    """A place among the launching sessions, or in the queue. `deadline` is on Trio's clock."""
 
     _admission: "Admission"
     deadline: float
@@ -23,25 +23,26 @@ class Place:
 
     @property
     def is_free(self) -> bool:
-        """Whether it would be this one's turn at once."""
+        """Whether `wait` would return at once."""
         return self._admission.has_room_for(self)
 
     async def wait(self) -> None:
-        """Wait until it is this one's turn."""
+        """Wait until this session may launch."""
         self._admission.stand_in_line(self)
         try:
             await self._granted.wait()
         except trio.Cancelled:
-            self._admission.leave(self)  # at once: what is cleaned up now needs no place
+            # Not only at the end of `place`'s block: cleaning up can take long, and needs no place.
+            self._admission.leave(self)
             raise
 
     def grant(self) -> None:
-        """Let it launch."""
+        """Let this session launch."""
         self._since = trio.current_time()
         self._granted.set()
 
     def leave(self) -> None:
-        """Let the next one launch, this one has."""
+        """Note that this session has launched, and let the next one launch."""
         self._admission.leave(self, launched_in_s=trio.current_time() - self._since)
 
 
@@ -49,8 +50,8 @@ class Place:
 class Admission:
     """Lets `max_launching` sessions launch at a time: each launch keeps a core busy for seconds.
 
-    Patient ones, for whom nobody waits, go one at a time, and only when nobody else stands in line or is in a
-    hurry.
+    Patient sessions, which no caller waits for, launch one at a time, and only while no other is queued or
+    in a hurry.
     """
 
     max_launching: int
@@ -58,15 +59,15 @@ class Admission:
     _launching: set[Place] = attrs.field(factory=set, init=False)
     _line: deque[Place] = attrs.field(factory=deque, init=False)
     _patient: deque[Place] = attrs.field(factory=deque, init=False)
-    _idle: int = attrs.field(default=0, init=False)  # places of the patient who do not launch yet
+    _idle: int = attrs.field(default=0, init=False)  # patient places that don't launch yet
     _hurried: int = attrs.field(default=0, init=False)
     _launch_s: float = attrs.field(default=0, init=False)
 
     @contextlib.contextmanager
     def place(self, *, deadline: float, is_patient: bool = False) -> Iterator[Place]:
-        """Own a place, to be waited for within the block and left there once the launch is over.
+        """Own a place: within the block, `wait` for the launch, and `leave` once it is over.
 
-        Leaving the block, in whatever way, leaves the place too.
+        Leaving the block in any way also leaves the place.
         """
         place = Place(admission=self, deadline=deadline, is_patient=is_patient)
         self._places.add(place)
@@ -78,7 +79,7 @@ class Admission:
 
     @contextlib.contextmanager
     def hurry(self) -> Iterator[None]:
-        """Keep patient launches from beginning during the block: somebody is about to have a session."""
+        """Keep patient launches from starting during the block: a caller is about to get a session."""
         self._hurried += 1
         try:
             yield
@@ -87,11 +88,13 @@ class Admission:
             self._admit()
 
     def overload(self, deadline: float) -> float | None:
-        """Return None if whoever came now could launch by `deadline`, as far as can be told, else seconds.
+        """Return None if a session that came now could probably launch by `deadline`, else a delay.
 
-        After these, when the next of those who launch or are to launch must have done so or given up, another
-        try makes sense. How long a launch lasts is known from those that succeeded.
+        After that many seconds it makes sense to try again: by then the next of the launching and queued
+        sessions must have launched or given up. The duration of a launch is estimated from those that
+        succeeded.
         """
+        # `ahead` launches have to end first, `max_launching` at a time; the 1 below is this session's own.
         ahead = len(self._places) - self._idle + 1 - self.max_launching
         now = trio.current_time()
         if ahead <= 0 or now + (ahead / self.max_launching + 1) * self._launch_s <= deadline:
@@ -99,12 +102,12 @@ class Admission:
         return max(0.0, min(place.deadline for place in self._places) - now)
 
     def stand_in_line(self, place: Place) -> None:
-        """Put a place at the end of its line."""
+        """Put a place at the end of its queue."""
         (self._patient if place.is_patient else self._line).append(place)
         self._admit()
 
     def leave(self, place: Place, *, launched_in_s: float | None = None) -> None:
-        """Take a place away, if there is one still; how long its launch took counts for the estimate."""
+        """Remove a place, if it is still there. A known duration of its launch goes into the estimate."""
         if place not in self._places:
             return
         self._places.remove(place)
@@ -121,7 +124,7 @@ class Admission:
         self._admit()
 
     def has_room_for(self, place: Place) -> bool:
-        """Return whether the first in the line of this place may launch."""
+        """Return whether the first in this place's queue may launch."""
         if len(self._launching) >= self.max_launching:
             return False
         if not place.is_patient:

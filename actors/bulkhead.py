@@ -1,4 +1,4 @@
-"""What a task that serves one client, host or session raises ends there, and nothing else."""
+"""An exception in a task that serves one client, host or session ends that task and nothing else."""
 
 import contextlib
 from collections.abc import Callable
@@ -9,7 +9,8 @@ from actors.errors import GreenroomError, InternalFailure
 
 
 def as_error(exc: Exception) -> GreenroomError:
-    """Return `exc`, or what it holds alone as a group, if that is one of our errors, else an internal one."""
+    """Return `exc` if it is one of our errors, alone in a group or not; else wrap it in an internal one."""
+    # A nursery wraps even a single error in a group.
     while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc if isinstance(exc, GreenroomError) else InternalFailure(exc)
@@ -18,7 +19,7 @@ def as_error(exc: Exception) -> GreenroomError:
 def contain(exc: Exception, log: FilteringBoundLogger, event: str, **fields: object) -> GreenroomError:
     """Return `exc` as an error to answer with.
 
-    What nobody foresaw is logged, as `event`, with its traceback and the id that the answer has too.
+    An unexpected one is logged as `event`, with its traceback and the id that the answer also has.
     """
     error = as_error(exc)
     if isinstance(error, InternalFailure) and error is not exc:
@@ -27,6 +28,6 @@ def contain(exc: Exception, log: FilteringBoundLogger, event: str, **fields: obj
 
 
 def report(log: Callable[..., object], event: str, **fields: object) -> None:
-    """Write to the log, or don't: what can't be written must not be the end of anything either."""
+    """Write to the log; a line that can't be written must not end anything either."""
     with contextlib.suppress(Exception):
         log(event, **fields)

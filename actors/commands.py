@@ -1,4 +1,4 @@
-"""What a session is to be, who waits for it, and what its actor is told."""
+"""What a session should be, who waits for it, and the commands to its actor."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from actors.verdict.detector import LoginDetector
 
 @attrs.frozen(kw_only=True)
 class SessionSpec:
-    """What one session is to be. Times are seconds."""
+    """What one session should be. Times are in seconds."""
 
     id: str
     url: str
@@ -27,9 +27,9 @@ class SessionSpec:
 
 @attrs.frozen(kw_only=True)
 class End:
-    """Asks a session to end; answered, into a buffer of 1, once everything that it owned is gone.
+    """Asks a session to end. The answer, into a buffer of 1, comes once everything that it owned is gone.
 
-    `CleanupIncomplete` is the answer where something of it could not be removed.
+    If something could not be removed, the answer is `CleanupIncomplete`.
     """
 
     reason: EndReason
@@ -38,7 +38,10 @@ class End:
 
 @attrs.define(eq=False, kw_only=True)
 class Caller:
-    """Whoever waits for a session: where to answer, into a buffer of 1, and until when, on Trio's clock."""
+    """A caller waiting for a session: the channel to answer on, with a buffer of 1, and the deadline.
+
+    The deadline is on Trio's clock.
+    """
 
     reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
     deadline: float
@@ -47,17 +50,17 @@ class Caller:
 
     @property
     def has_left(self) -> bool:
-        """Whether nobody waits any more."""
+        """Whether the caller has stopped waiting."""
         return self._has_left
 
     def leave(self) -> None:
-        """Say that nobody waits any more, and nobody took the answer."""
+        """Note that the caller has stopped waiting, without having taken the answer."""
         self._has_left = True
         if self._on_leaving is not None:
             self._on_leaving()
 
     def when_left(self, act: Callable[[], None]) -> None:
-        """Have `act` called when, or if already, nobody waits any more. It replaces an earlier one."""
+        """Call `act` once the caller leaves, or at once if it has left. It replaces an earlier `act`."""
         self._on_leaving = act
         if self._has_left:
             act()
@@ -65,10 +68,10 @@ class Caller:
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """Gives a warm session to a caller; answered, into a buffer of 1, once it has shown that it is fit.
+    """Gives a warm session to a caller. Answered, into a buffer of 1, once its browser has proved healthy.
 
-    If it has not, the channel is closed unanswered, and the caller is still to be served by another. So it is
-    if the caller has left by then: the session stays warm.
+    If it does not, the channel is closed without an answer, and another session must serve the caller. The
+    channel is also closed if the caller has left by then; the session then stays warm.
     """
 
     caller: Caller

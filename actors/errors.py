@@ -1,7 +1,7 @@
-"""Everything that can go wrong with a session, one class per condition.
+"""Every way a session can fail, one class per condition.
 
-The text of each error is safe to show to a client: no path, no secret, no page content. What only the
-operator may see is in `detail`, which goes to the log.
+The text of each error is safe to show to a client: no path, no secret, no page content. `detail` is only for
+the operator, and goes to the log.
 """
 
 import uuid
@@ -12,10 +12,10 @@ from actors.verdict import Verdict
 
 
 class GreenroomError(Exception):
-    """Root of every error that Greenroom raises on purpose.
+    """The base class of every error that Greenroom raises on purpose.
 
-    `id` names this one occurrence, in the log and in answers that must not say more. `session_id`, and
-    `phase`, the state it was in, are set where there was a session.
+    `id` identifies this one occurrence, in the log and in answers that must not say more. If there was a
+    session, `session_id` and `phase`, the state it was in, are set.
     """
 
     reason: ClassVar[EndReason] = EndReason.FAILED
@@ -29,9 +29,9 @@ class GreenroomError(Exception):
 
 
 class NotLoggedIn(GreenroomError):
-    """The page, or the state of the master profile, does not show that somebody is logged in.
+    """Neither the page nor the master profile shows a login.
 
-    `hint` is what to do about it, as a sentence.
+    `hint` says what to do about it, as a sentence.
     """
 
     reason = EndReason.NOT_LOGGED_IN
@@ -50,11 +50,11 @@ class ProfileLocked(GreenroomError):
 
 
 class ProfileUnusable(GreenroomError):
-    """The master profile can't be cloned: not a directory, unreadable, a symlink loop, a device in it."""
+    """The master profile can't be cloned: unreadable, not a directory, a symlink loop, a device in it."""
 
 
 class NotAProfile(ProfileUnusable):
-    """The master profile is something else than a Firefox profile; the text says what."""
+    """The master profile is not a Firefox profile; the text says what it is."""
 
 
 class CloneFailed(GreenroomError):
@@ -62,7 +62,7 @@ class CloneFailed(GreenroomError):
 
 
 class CreationTimedOut(GreenroomError):
-    """Creating the session took longer than it may."""
+    """Creating the session took longer than the creation timeout."""
 
     reason = EndReason.CREATION_TIMEOUT
 
@@ -72,11 +72,11 @@ class CreationTimedOut(GreenroomError):
 
 
 class UpstreamUnreachable(GreenroomError):
-    """The page could not be loaded: name resolution, refused, reset, an HTTP 5xx answer, or it is no page."""
+    """The page could not be loaded: name resolution, refused, reset, HTTP 5xx, or not a page at all."""
 
 
 class PageGone(UpstreamUnreachable):
-    """The page went away while it was looked at: it closed itself, or went on to what is no page."""
+    """The page went away during the inspection: it closed itself, or led to something that is not a page."""
 
 
 class ResourcesExhausted(GreenroomError):
@@ -84,35 +84,35 @@ class ResourcesExhausted(GreenroomError):
 
 
 class OverBudget(GreenroomError):
-    """The session used more memory, processes or disk space than it may; the text says how much."""
+    """The session used more memory, processes or disk space than its budget; the text says how much."""
 
     reason = EndReason.OVER_BUDGET
 
 
 class EngineUnavailable(GreenroomError):
-    """No browser engine of the wanted kind is installed, or it does not start."""
+    """The wanted browser engine is not installed, or does not start."""
 
 
 class SandboxUnavailable(GreenroomError):
-    """The sandbox that the settings demand does not run on this machine."""
+    """The sandbox that the settings require does not work on this machine."""
 
 
 class BrowserLost(GreenroomError):
-    """The browser or its host died, stalled, or spoke garbage."""
+    """The browser or its host died, stalled, or sent garbage."""
 
     reason = EndReason.BROWSER_LOST
 
 
 class CleanupIncomplete(GreenroomError):
-    """A session has ended, but something that it owned is still there; `left` names its kinds, not places."""
+    """A session has ended, but something that it owned is still there; `left` names kinds, not paths."""
 
     def __init__(self, left: tuple[str, ...]) -> None:
-        super().__init__(f"The session has ended, but could not be cleaned up; left: {', '.join(left)}")
+        super().__init__(f"The session has ended, but cleanup left: {', '.join(left)}")
         self.left = left
 
 
 class InternalFailure(GreenroomError):
-    """Something went wrong that nobody foresaw; the cause, with its traceback, is for the log alone."""
+    """An unexpected failure. The cause, with its traceback, is only for the log."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__("An internal error occurred", detail=repr(cause))
@@ -126,7 +126,7 @@ class SessionDeleted(GreenroomError):
 
 
 class SupervisorStopped(GreenroomError):
-    """The supervisor is shutting down, or has, and takes no more work."""
+    """The supervisor is shutting down or has shut down, and takes no more work."""
 
     reason = EndReason.SHUTDOWN
 
@@ -135,27 +135,27 @@ class SupervisorStopped(GreenroomError):
 
 
 class CapacityExhausted(GreenroomError):
-    """As many sessions as may exist do; `retry_after_s` counts to the earliest known end of one."""
+    """All sessions are in use; `retry_after_s` is the time until the earliest known end of one."""
 
     def __init__(self, max_sessions: int, *, retry_after_s: float) -> None:
-        super().__init__(f"The limit of sessions ({max_sessions}) is reached")
+        super().__init__(f"The session limit ({max_sessions}) is reached")
         self.max_sessions = max_sessions
         self.retry_after_s = retry_after_s
 
 
 class Overloaded(GreenroomError):
-    """So many sessions wait to be launched that one more would not be in time.
+    """Too many sessions are queued for one more to launch in time.
 
-    `retry_after_s` counts to when the first of them must have launched or given up.
+    `retry_after_s` is the time until the first of them must have launched or given up.
     """
 
     def __init__(self, *, retry_after_s: float) -> None:
-        super().__init__("Too many sessions wait to be launched for one more to be in time")
+        super().__init__("Too many sessions are queued to launch another in time")
         self.retry_after_s = retry_after_s
 
 
 class SessionNotFound(GreenroomError):
-    """No session has, or recently had, this id."""
+    """No session has this id, or had it recently."""
 
     def __init__(self, session_id: str) -> None:
         super().__init__("No such session")

@@ -1,4 +1,4 @@
-"""What happens to a session, published once for whoever wants to know."""
+"""What happens to a session, published once for all subscribers."""
 
 import attrs
 
@@ -8,9 +8,9 @@ from actors.lifecycle import SessionInfo
 
 @attrs.frozen(kw_only=True, repr=False)
 class SessionEvent:
-    """A session entered a state: what logs, metrics and live views learn of it.
+    """A session has entered a state: what logs, metrics and live views learn about it.
 
-    `session` is the snapshot taken at that moment; `error` is what ended the session, None while all is well.
+    `session` is the snapshot of that moment; `error` is the error that ended the session, or None.
     """
 
     session: SessionInfo

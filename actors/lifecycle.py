@@ -1,4 +1,4 @@
-"""A session's states, the reasons for its end, and what the outside may see of it."""
+"""A session's states, the reasons for its end, and what others may see of it."""
 
 import enum
 from collections.abc import Mapping
@@ -13,7 +13,8 @@ from actors.verdict import Verdict
 class SessionState(enum.Enum):
     """Where a session is in its life: each state follows the one above, and any may skip to ENDING.
 
-    QUEUED is only who has to wait until others have launched, WARM only who was launched ahead of a request.
+    A session is QUEUED only if it has to wait until others have launched, and WARM only if it was launched in
+    advance of a request.
     """
 
     CLONING = "cloning"
@@ -28,7 +29,7 @@ class SessionState(enum.Enum):
 
 
 class EndReason(enum.Enum):
-    """Why a session ended; the first reason that comes up is the one that stays."""
+    """Why a session ended; the first reason that occurs stays."""
 
     EXPIRED = "expired"
     DELETED = "deleted"
@@ -44,7 +45,7 @@ class EndReason(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class ProcessCount:
-    """How many processes ended by themselves when they were asked to, and how many were killed."""
+    """How many processes ended when they were asked to, and how many were killed."""
 
     politely: int = 0
     by_force: int = 0
@@ -54,7 +55,7 @@ class ProcessCount:
 class Receipt:
     """What the end of a session did. `bytes_freed` is the disk space of its clone.
 
-    `left` names the kinds of what could not be cleaned up: that should be none.
+    `left` names the kinds of things that could not be cleaned up, and should be empty.
     """
 
     reason: EndReason
@@ -68,11 +69,11 @@ class Receipt:
 class SessionInfo:
     """One session as it was at one moment.
 
-    `phase_ms` holds whole milliseconds spent per state, in order; the state the session is in counts up to
-    the moment of the snapshot. `expires_at` is None until the session is live, `verdict` None until it was
-    judged, `reason` None until it is ending, `receipt` None until it has ended. `usage` is the last sample.
-    `is_requested` is false for a session launched ahead that nobody has asked for. `profile_version` tells
-    the state of the master profile that it was cloned from, None until it is.
+    `phase_ms` holds whole milliseconds spent per state, in order; the current state counts up to the moment
+    of the snapshot. `expires_at` is None until the session is live, `verdict` until its page is judged,
+    `reason` until it is ending, `receipt` until it has ended. `usage` is the last sample. `is_requested` is
+    false for a warm session that nobody has asked for yet. `profile_version` is the version of the master
+    profile that was cloned, None until the clone is made.
     """
 
     id: str

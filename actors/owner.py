@@ -1,12 +1,12 @@
-"""The name under which this process owns what it starts and makes."""
+"""The name under which this process owns the processes and directories that it creates."""
 
 import uuid
 
 MARKER = "GREENROOM_CELL"
-"""The environment variable by which all processes of a host, or of a session's browser, are known."""
+"""The environment variable that marks all processes of a host, or of a session's browser."""
 
 HOST_PREFIX = "host-"
-"""What the ids of browser hosts begin with; those of sessions don't."""
+"""The prefix of browser hosts' ids; sessions' ids don't have it."""
 
 OWNER = uuid.uuid4().hex
-"""The first part of every marker of this process: another daemon's processes are none of its business."""
+"""The first part of every marker of this process, which sets its processes apart from another daemon's."""

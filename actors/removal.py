@@ -1,8 +1,8 @@
-"""Removing a directory, whatever a browser, or what ran in it, left there.
+"""Removes a directory, whatever a browser, or anything that ran in it, left there.
 
-A page decides what its session's files look like, so nothing is taken for granted: the way down and back up
-goes from each directory to the next by descriptor, which holds for paths longer than the kernel takes, with
-no more than four descriptors open at any depth, and without recursion.
+A page can decide what its session's files look like, so nothing is taken for granted. The removal goes from
+directory to directory by descriptor: that works for paths longer than the kernel accepts, follows no symlink
+that takes a directory's place, needs at most four open descriptors at any depth, and does not recurse.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import trio
 from actors.errors import CloneFailed
 from actors.threads import Purpose, finish_in_thread
 
-# A killed browser is gone within milliseconds; this is for one that still writes while it dies.
+# A killed browser is gone within milliseconds; the retries are for one that still writes while it dies.
 _ATTEMPTS = 20
 _PAUSE_S = 0.05
 
@@ -33,9 +33,9 @@ _Identity = tuple[int, int]
 
 
 async def remove_in_time(path: Path) -> None:
-    """Remove what is at `path`, cancelled or not. A removal that hangs is left to its thread after 30 s.
+    """Remove `path`, cancelled or not. A removal that hangs for 30 s is left to its thread.
 
-    Raises `CloneFailed` when something is, or may be, left.
+    Raises `CloneFailed` when something is left, or may be.
     """
     try:
         await finish_in_thread(Purpose.REMOVAL, remove_tree, path, within_s=_IN_TIME_S)
@@ -44,10 +44,10 @@ async def remove_in_time(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove what is at `path`, and all in it; retries for a second before giving up. Blocks.
+    """Remove `path` and everything in it; retries for a second before giving up. Blocks.
 
-    Files that appear meanwhile are removed too; directories without permissions are given them first.
-    Symlinks are removed, never followed. What is gone already is fine.
+    Files that appear meanwhile are removed too, and directories get missing permissions first. Symlinks are
+    removed, never followed. A path that does not exist is fine.
 
     Raises `CloneFailed` when something is left after the last attempt.
     """
@@ -63,7 +63,7 @@ def remove_tree(path: Path) -> None:
 
 
 def is_gone(path: Path) -> bool:
-    """Tell whether nothing is at `path`; where that can't be seen, something may be. Blocks."""
+    """Return whether nothing is at `path`; False if that can't be determined. Blocks."""
     try:
         path.lstat()
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def is_gone(path: Path) -> bool:
 
 @attrs.frozen
 class _Level:
-    """A directory on the way down: which one it is, and the directories in it that are still to go."""
+    """A directory on the way down: its name, its identity, and the subdirectories still to be removed."""
 
     name: str
     identity: _Identity
@@ -84,7 +84,7 @@ class _Level:
 
 @attrs.define(eq=False)
 class _Removal:
-    """One attempt; `problem` is what first stood in its way."""
+    """One attempt; `problem` is the first error, if there was one."""
 
     problem: OSError | None = None
 
@@ -101,7 +101,7 @@ class _Removal:
                 os.close(parent)
 
     def _empty(self, name: str, parent: int) -> None:
-        """Remove all that is in a directory, depth first."""
+        """Remove everything in a directory, depth first."""
         here = _open(name, parent)
         try:
             levels = [self._strip(here, name)]
@@ -114,6 +114,7 @@ class _Removal:
                 elif len(levels) > 1:
                     emptied = levels.pop()
                     here = _replace(here, os.open("..", _DIRECTORY, dir_fd=here))
+                    # If the directory was moved, ".." leads elsewhere, to files that are not ours to remove.
                     if levels[-1].identity != _identity(here):
                         raise OSError(
                             errno.ESTALE, "A directory was moved while it was removed", emptied.name
@@ -126,9 +127,10 @@ class _Removal:
             os.close(here)
 
     def _strip(self, directory: int, name: str) -> _Level:
-        """Remove what is in a directory but for further directories."""
+        """Remove everything in a directory except its subdirectories."""
         level = _Level(name, _identity(directory), [])
         with self._noting_problem():
+            # Read to the end first: readdir(3) does not say what it returns after entries are removed.
             with os.scandir(directory) as listing:
                 entries = list(listing)
             for entry in entries:
@@ -144,29 +146,29 @@ class _Removal:
         try:
             yield
         except FileNotFoundError:
-            pass  # it is gone
+            pass  # already gone
         except OSError as exc:
             self.problem = self.problem or exc
 
 
 def _open(name: str, parent: int) -> int:
-    """Open a directory, after giving its owner the permissions to empty it."""
+    """Open a directory, with the permissions that its owner needs to empty it."""
     try:
         directory = os.open(name, _DIRECTORY, dir_fd=parent)
     except PermissionError:
         _grant(name, parent)
         return os.open(name, _DIRECTORY, dir_fd=parent)
     if os.fstat(directory).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        with contextlib.suppress(OSError):  # what is missing then shows
+        with contextlib.suppress(OSError):  # if it matters, removing the entries fails and is noted
             os.fchmod(directory, stat.S_IRWXU)
     return directory
 
 
 def _grant(name: str, parent: int) -> None:
-    """Set 0700 on a directory, and refuse a symlink to one, which chmod(2) would follow."""
+    """Set 0700 on a directory; refuse a symlink to one, which chmod(2) would follow."""
     handle = os.open(name, _HANDLE | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        # Only O_PATH opens what its owner may not read, and fchmod(2) takes no such descriptor.
+        # Only O_PATH opens a directory that its owner may not read, and fchmod(2) rejects such a descriptor.
         Path(f"/proc/self/fd/{handle}").chmod(stat.S_IRWXU)
     finally:
         os.close(handle)
@@ -178,6 +180,6 @@ def _replace(old: int, new: int) -> int:
 
 
 def _identity(directory: int) -> _Identity:
-    """Tell two descriptors of one directory from two directories."""
+    """Return what is equal for two descriptors of one directory, and differs for two directories."""
     status = os.fstat(directory)
     return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""Where browsers connect to: the site, or the proxy before it."""
+"""Where browsers connect to: the site, or the proxy in front of it."""
 
 import attrs
 import trio
@@ -8,7 +8,7 @@ from actors.errors import UpstreamUnreachable
 
 @attrs.frozen(kw_only=True)
 class SiteAddress:
-    """A TCP address, and what to call it. Satisfies `ports.Site`."""
+    """A TCP address, and its name in messages. Satisfies `ports.Site`."""
 
     name: str
     host: str

@@ -1,7 +1,7 @@
-"""Threads for what blocks, so many for each purpose: one disk that hangs holds up what needs it, and no more.
+"""Threads for blocking calls, with a limit for each purpose: a disk that hangs blocks only what needs it.
 
-Trio's own limiter is one for all. With it, forty looks at a master profile on a dead disk would keep every
-ledger entry from being written and every clone from being removed.
+Trio's default limiter is shared by everything. With it, forty checks of a master profile on a dead disk would
+keep every ledger entry from being written and every clone from being removed.
 """
 
 import enum
@@ -10,6 +10,7 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
+# For each purpose. A hung call keeps its thread until the disk answers, so this also bounds the threads lost.
 _AT_ONCE = 8
 
 T = TypeVar("T")
@@ -17,10 +18,10 @@ Ts = TypeVarTuple("Ts")
 
 
 class Purpose(enum.Enum):
-    """What threads are for."""
+    """What a thread is for; each purpose has its own limiter."""
 
     MASTER = enum.auto()
-    """Looking at the master profile."""
+    """Checking the master profile."""
     ROOM = enum.auto()
     """Asking the machine whether it has room for a session."""
     LEDGER = enum.auto()
@@ -30,7 +31,7 @@ class Purpose(enum.Enum):
     REMOVAL = enum.auto()
     """Measuring and removing a session's directories."""
     SURVEY = enum.auto()
-    """Looking at all that this daemon owns."""
+    """Finding everything that this daemon owns."""
     SAMPLING = enum.auto()
     """Measuring what sessions and hosts use."""
 
@@ -39,7 +40,7 @@ _limiters = trio.lowlevel.RunVar[dict[Purpose, trio.CapacityLimiter]]("greenroom
 
 
 def limiter(purpose: Purpose) -> trio.CapacityLimiter:
-    """Return the limiter of a purpose in this Trio run."""
+    """Return a purpose's limiter in this Trio run."""
     try:
         limiters = _limiters.get()
     except LookupError:
@@ -50,17 +51,17 @@ def limiter(purpose: Purpose) -> trio.CapacityLimiter:
 
 
 async def in_thread(purpose: Purpose, function: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Return what `function` does in a thread, which is left to itself when this is cancelled."""
+    """Return the result of `function`, run in a thread. Cancellation abandons the thread."""
     return await trio.to_thread.run_sync(function, *args, limiter=limiter(purpose), abandon_on_cancel=True)
 
 
 async def finish_in_thread(purpose: Purpose, function: Callable[[*Ts], T], *args: *Ts, within_s: float) -> T:
-    """Return what `function` does in a thread, cancelled or not; without one where none can be had.
+    """Return the result of `function`, run in a thread, cancelled or not; without one if none can start.
 
-    Raises `trio.TooSlowError` after `within_s`, and then leaves the thread to itself.
+    Raises `trio.TooSlowError` after `within_s`, and abandons the thread.
     """
     with trio.fail_after(within_s, shield=True):
         try:
             return await in_thread(purpose, function, *args)
-        except RuntimeError:  # no thread can be started: cleaning up comes before a loop that never pauses
+        except RuntimeError:  # no thread can be started: a blocked event loop is better than no cleanup
             return function(*args)

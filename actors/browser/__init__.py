@@ -1,7 +1,7 @@
-"""Browsers out of process: what the daemon says to a browser host, and the host itself.
+"""Browsers in other processes: the daemon's side of the conversation with browser hosts, and the host itself.
 
-Names are imported when they are first asked for. A browser host runs this file too, on its way to modules of
-its own, and the daemon's, with Trio and structlog, would cost each host 12 MB and 0.1 s.
+Names are imported on first use. A browser host runs this file too, when it imports its own modules, and the
+daemon's modules, with Trio and structlog, would cost each host 12 MB and 0.1 s.
 """
 
 import importlib
@@ -49,7 +49,7 @@ _MODULES = {
     "pool": ("HostPool", "open_pool"),
 }
 
-if not TYPE_CHECKING:  # a type checker would take any name for one that this finds
+if not TYPE_CHECKING:  # a type checker would believe that any name exists
 
     def __getattr__(name: str) -> object:
         for module, names in _MODULES.items():

@@ -1,6 +1,6 @@
-"""A browser's own cell inside its host's: what it sees of the machine, and that it dies as one.
+"""A browser's own cell inside its host's: what it sees of the machine, and that it dies as a whole.
 
-There it has a PID namespace of its own and no rights beyond those of a file's owner, and sees the system
+In it the browser has its own PID namespace and no rights beyond those of a file's owner. It sees the system
 read-only, its own clone, a private /tmp and home, and neither the master profile nor any other clone.
 """
 
@@ -42,11 +42,11 @@ def browser_cell(
     private: Private,
     environ: Mapping[str, str] = os.environ,
 ) -> list[str]:
-    """Return the command that runs `executable` on `profile` in a cell, but for `--` and what comes after it.
+    """Return the command that runs `executable` on `profile` in a cell, up to but not including `--`.
 
-    The cell's /tmp and home are new directories in `scratch`: what a page downloads there is counted with the
-    session's disk space, and goes with it. Blocks; raises `OSError`, and `SandboxUnavailable` where the
-    browser can't be shown without what is private.
+    The cell's /tmp and home are new directories in `scratch`, so that anything a page downloads there counts
+    towards the session's disk space and is removed with it. Blocks. Raises `OSError`, and
+    `SandboxUnavailable` if the browser can't be shown without something private.
     """
     binds = Binds(private)
     binds.own(_folder(scratch / _TEMPORARY), "/tmp")  # noqa: S108  # inside the cell
@@ -59,7 +59,7 @@ def browser_cell(
     variables = dict(_PLACES)
     alone = ["--unshare-ipc"]
     if not headless:
-        alone = []  # a program shares the memory of its pictures with the screen
+        alone = []  # X11's MIT-SHM extension shares memory for pictures between programs and the display
         binds.show_unless_private(*display_paths(environ))
         variables |= _display_variables(environ)
     binds.own(profile)
@@ -69,7 +69,7 @@ def browser_cell(
         *binds.arguments,
         *browser_devices(),
     ]
-    command += ["--remount-ro", "/etc"]
+    command += ["--remount-ro", "/etc"]  # last, since bubblewrap creates mount points in it
     for name, value in variables.items():
         command += ["--setenv", name, value]
     return command
@@ -81,9 +81,10 @@ def _folder(path: Path) -> Path:
 
 
 def _make_etc(folder: Path, rights: Rights) -> Path:
-    """Make an /etc with no account but the cell's own, and names and time as the machine has them now.
+    """Make an /etc with only the cell's own account, and the machine's present name servers and time zone.
 
-    They are copied: a cell of many mounts takes long to make, and its host may have seen other name servers.
+    The files are copied instead of bound: a cell with many mounts is slow to make, and the host's view may
+    still have other name servers.
     """
     _folder(folder)
     uid, gid = cell_ids(rights)
@@ -96,19 +97,19 @@ def _make_etc(folder: Path, rights: Rights) -> Path:
 
 
 def find_font_cache(environ: Mapping[str, str]) -> Path:
-    """Return where the user's programs keep what they know of fonts."""
+    """Return the directory of the user's font cache."""
     cache = environ.get("XDG_CACHE_HOME") or f"{environ.get('HOME', '')}/.cache"
     return Path(cache, "fontconfig")
 
 
 def display_paths(environ: Mapping[str, str]) -> list[str]:
-    """Return the paths by which a program reaches the screen, under X11 and Wayland."""
+    """Return the paths through which a program reaches the display, under X11 and Wayland."""
     paths = ["/tmp/.X11-unix"]  # noqa: S108  # where X11 has its sockets
     return [*paths, *_display_variables(environ).values()]
 
 
 def _display_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that name such paths, each complete: the cell's home and runtime are others."""
+    """Return the variables that name such paths, in full, since the cell has another home and runtime dir."""
     variables = {}
     if "XAUTHORITY" in environ:
         variables["XAUTHORITY"] = environ["XAUTHORITY"]

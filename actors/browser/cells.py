@@ -1,15 +1,15 @@
 """A cell: the processes of one browser host, or of one browser in it, which all die together.
 
-With bubblewrap the host is the second process of a PID namespace of its own. Its first process is
-bubblewrap's init: when that dies, the kernel kills everything in the namespace and only then reports the
-death, so waiting for one process is waiting for all. `--die-with-parent` ties it to this process.
+With bubblewrap the host is the second process of its own PID namespace. The first is bubblewrap's init. When
+that dies, the kernel kills everything in the namespace (pid_namespaces(7)) and only then reports the death,
+so waiting for one process is waiting for all. `--die-with-parent` ties the namespace to this process.
 
 Without bubblewrap the host's descendants are found by a marker in the environment, which each of them
-inherits: Firefox runs in a session and process group of its own, so its ancestry or group would not tell.
-The host itself ends them when this process dies, which it notices by the end of its standard input; should
-it be stopped, or hang, a lease does.
+inherits. Neither ancestry nor process group would do, since Firefox starts its own session and process group.
+When this process dies, the host notices the end of its standard input and ends its descendants; if the host
+is stopped or hangs, a lease ends them.
 
-A browser's cell lies within its host's and is found by a marker of its own, with and without bubblewrap.
+A browser's cell is inside its host's and is found by a separate marker, with and without bubblewrap.
 """
 
 import contextlib
@@ -45,8 +45,8 @@ from actors.owner import OWNER
 from actors.removal import remove_in_time, remove_tree
 from actors.threads import Purpose, finish_in_thread, limiter
 
-# Whoever stops a service may send SIGTERM to every process of it. Ours go on until the daemon ends them: a
-# shell that ignores a signal hands that down to what it becomes, bubblewrap included.
+# Stopping a service can send SIGTERM to all its processes. Ours keep running until the daemon ends them: a
+# shell that ignores a signal passes that on to the program it execs, here bubblewrap or the host.
 _IGNORING_SIGNALS = ("/bin/sh", "-c", 'trap "" HUP INT TERM; exec "$@"', "sh")
 _START_S = 10.0
 _REAP_S = 5.0
@@ -60,9 +60,9 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class Cell:
-    """The processes started by `open_cell`, and the two ends of talking with the first of them.
+    """The processes started by `open_cell`, with a socket to the first of them and its output.
 
-    `scratch` is where they keep temporary files; it goes with them.
+    `scratch` holds their temporary files, and is removed after them.
     """
 
     socket: trio.SocketStream
@@ -81,16 +81,16 @@ class Cell:
     async def wait_first(self) -> None:
         """Return when the cell's first process, or the init of its namespace, has died.
 
-        For one task at a time.
+        Only one task may wait at a time.
         """
         async with trio.open_nursery() as nursery:
             for pidfd in self._watched_pidfds:
                 nursery.start_soon(_wait_dead, pidfd, nursery.cancel_scope)
 
     async def end(self) -> None:
-        """Kill what is in the cell and return when nothing of it is left. Any task may, at any time.
+        """Kill the cell's processes and return when none is left. Any task may call it, at any time.
 
-        Raises `BrowserLost` when its processes can't be ended within 5 s.
+        Raises `BrowserLost`, on every call, if the processes could not be ended within 5 s.
         """
         async with self._ending:
             if not self._has_ended:
@@ -104,7 +104,7 @@ class Cell:
             raise self._not_ended
 
     def kill(self) -> None:
-        """Kill what is in the cell. Idempotent, does not wait."""
+        """Kill the cell's processes. Idempotent, does not wait."""
         if self._init_pidfd is not None:
             kill_handle(self._init_pidfd)
         else:
@@ -126,7 +126,7 @@ class Cell:
                 await trio.sleep(SWEEP_INTERVAL_S)
 
     def pids(self) -> list[int]:
-        """Return the processes with which the cell ends: the first one, and the init of its namespace."""
+        """Return the processes whose death ends the cell: the first one, and the init of its namespace."""
         return [self._process.pid, *filter(None, [self._init_pid])]
 
     def census(self) -> list[int]:
@@ -134,7 +134,7 @@ class Cell:
         return census(self._token)
 
     async def _open_init(self, info: trio.lowlevel.FdStream) -> None:
-        """Read bubblewrap's report on the init of the PID namespace, and open handles on that."""
+        """Read bubblewrap's report about the init of the PID namespace, and open handles on the init."""
         report = b""
         try:
             with trio.fail_after(_START_S):
@@ -164,19 +164,19 @@ async def open_cell(
     scratch: Path | None = None,
     view: Sequence[str] = EVERYTHING,
 ) -> AsyncIterator[Cell]:
-    """Run `command` in a cell of its own for the length of the block.
+    """Run `command` in its own cell for the length of the block.
 
-    Its standard input is a socket, its output and error streams one pipe. Its processes carry `marker` and
-    keep their temporary files in `scratch`, a directory that does not exist yet; both are made up if they are
-    not given. In a sandbox they see `view` of the machine, as `host_view` returns it. Leaving the block kills
-    the whole cell, waits until it is gone, and removes `scratch`.
+    Its standard input is a socket; its standard output and error are one pipe. Its processes carry `marker`
+    and keep their temporary files in `scratch`, a directory that does not exist yet; both are made up if they
+    are not given. In a sandbox they see `view` of the machine, as `host_view` returns it. Leaving the block
+    kills the whole cell, waits until it is gone, and removes `scratch`.
 
-    Raises `BrowserLost` when the cell does not start. Also when its processes can't be ended within 5 s, as
-    those that wait for a dead disk: its detail then names them, and `scratch` stays, and with that the entry
-    of a ledger that lists both.
+    Raises `BrowserLost` when the cell does not start. Raises it also when the processes can't be ended within
+    5 s, for example because they wait for a dead disk; its detail then names them, and `scratch` stays, and
+    with it the ledger entry that lists both.
 
-    The process is started on the event loop's own thread, in about a millisecond: the kernel's
-    death signal is tied to the thread that starts it, and a worker thread goes away when idle.
+    The process is started on the event loop's own thread, which takes about a millisecond: the kernel sends
+    the death signal when the thread that started the process ends, and a worker thread ends when idle.
     """
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
     async with open_scratch(scratch) as folder:
@@ -187,9 +187,9 @@ async def open_cell(
 
 @contextlib.asynccontextmanager
 async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
-    """Own a directory for temporary files: a driver that is killed leaves some behind.
+    """Own a directory for temporary files, some of which a killed driver leaves behind.
 
-    It stays where a process outlives its cell: as long as it is there, the ledger keeps the cell's entry.
+    If a process outlives its cell, the directory stays, so that the ledger keeps the cell's entry.
     Raises `BrowserLost` when it can't be made.
     """
     try:
@@ -208,7 +208,7 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
 
 
 async def _discard(scratch: Path) -> None:
-    """Remove temporary files; those that stay keep the entry of a ledger that lists them."""
+    """Remove temporary files; if some stay, so does the ledger entry that lists them."""
     try:
         await remove_in_time(scratch)
     except CloneFailed as exc:
@@ -229,7 +229,7 @@ def _make_scratch(wanted: Path | None) -> str:
 
 @contextlib.contextmanager
 def _open_lease(token: str, sandbox: Sandbox) -> Iterator[None]:
-    """Have the cell ended with this process. A PID namespace needs nobody for that."""
+    """Make sure that the cell ends with this process. A PID namespace does by itself."""
     with contextlib.ExitStack() as stack:
         if sandbox is Sandbox.NONE:
             try:
@@ -254,7 +254,7 @@ async def _open_processes(
         yield cell
     finally:
         try:
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True):  # `end` is bounded
                 await cell.end()
         finally:
             with trio.CancelScope(shield=True):
@@ -266,11 +266,12 @@ async def _open_processes(
 def _start(
     command: Sequence[str], sandbox: Sandbox, token: str, scratch: str, view: Sequence[str]
 ) -> tuple[Cell, trio.lowlevel.FdStream]:
-    """Return a started cell and bubblewrap's report on it.
+    """Return a started cell, and the pipe for bubblewrap's report about it.
 
-    Raises `OSError`, leaving nothing behind, or `BrowserLost` when what was started can't be ended.
+    Raises `OSError`, leaving nothing behind, or `BrowserLost` when a started process can't be ended.
     """
     with contextlib.ExitStack() as always, contextlib.ExitStack() as on_failure:
+        # Our copies of the child's ends are always closed; left open, they'd keep its death from ending ours.
         ours, theirs = socket.socketpair()
         on_failure.callback(ours.close)
         always.callback(theirs.close)
@@ -287,11 +288,12 @@ def _start(
             stderr=output_write,
             env=host_environment(os.environ, marker=token, scratch=scratch),
             pass_fds=(info_write,) if sandbox is Sandbox.BUBBLEWRAP else (),
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C in our terminal would reach the cell otherwise
         )
         on_failure.callback(_end_started, process, token)
         pidfd = os.pidfd_open(process.pid)
         on_failure.callback(os.close, pidfd)
+        # `wait_first` and `end` may wait at once, and Trio lets only one task wait for a descriptor.
         watched_pidfd = os.pidfd_open(process.pid)
         on_failure.pop_all()
     cell = Cell(
@@ -307,29 +309,29 @@ def _start(
 
 
 def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
-    """End and reap a process for which there is no cell yet. Raises `BrowserLost` when it can't be ended."""
+    """End and reap a process that has no `Cell` yet. Raises `BrowserLost` when it can't be ended."""
     process.kill()
     left = end_marked(token)
     try:
         process.wait(_OUTER_EXIT_S)
     except subprocess.TimeoutExpired:
-        left = left or [process.pid]  # one that is just ending shows no marker any more
+        left = left or [process.pid]  # an exiting process no longer shows its marker
     if left:
         raise _NotEnded(token, left)
 
 
 class _NotEnded(BrowserLost):
-    """Processes outlive SIGKILL."""
+    """Processes outlive SIGKILL, as those do that wait for a dead disk."""
 
     def __init__(self, token: str, pids: Sequence[int]) -> None:
         super().__init__("A browser's processes could not be ended", detail=f"cell {token}, pids {pids}")
 
 
 async def aside(function: Callable[[str], T], token: str) -> T:
-    """Return what `function`, about the processes of the cell `token`, does in a thread.
+    """Return the result of `function`, about the processes of the cell `token`, run in a thread.
 
-    Nothing else waits for these threads. Where none can be had, ending comes before a loop that never
-    pauses.
+    These threads have their own limiter, so nothing else delays them. If no thread can be started, `function`
+    blocks the event loop, which is better than leaving the processes.
     """
     try:
         return await trio.to_thread.run_sync(function, token, limiter=limiter(Purpose.ENDING))
@@ -338,9 +340,9 @@ async def aside(function: Callable[[str], T], token: str) -> T:
 
 
 async def end_processes(token: str) -> None:
-    """Kill the cell `token` until nothing is left of it, as `end_marked` does, but in the background.
+    """Kill the processes of the cell `token` until none is left, with `end_marked` in a thread.
 
-    Raises `BrowserLost` when its processes can't be ended within 5 s.
+    Raises `BrowserLost` when they can't be ended within 5 s.
     """
     if left := await aside(end_marked, token):
         raise _NotEnded(token, left)

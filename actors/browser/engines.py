@@ -1,4 +1,4 @@
-"""Which browser a host launches: Camoufox, or an installed Firefox where Camoufox is not there."""
+"""Which browser a host launches: Camoufox, or an installed Firefox if Camoufox is missing."""
 
 import enum
 import json
@@ -45,9 +45,9 @@ class Engine:
 
 
 def find_engine(choice: EngineChoice) -> Engine:
-    """Return the engine for a setting.
+    """Return the engine for a setting: `camoufox`, `firefox`, or `auto` for the first one installed.
 
-    Blocks for up to some seconds where Camoufox is installed. Raises `EngineUnavailable`, saying what to do.
+    Blocks for up to some seconds if Camoufox is installed. Raises `EngineUnavailable`, which says what to do.
     """
     engine = None
     if choice is not EngineChoice.FIREFOX:
@@ -63,8 +63,8 @@ def find_engine(choice: EngineChoice) -> Engine:
 def find_camoufox() -> Engine | None:
     """Return the installed Camoufox, or None.
 
-    Its package is asked in a process of its own, which keeps 40 MB out of the daemon, and only where there
-    is something to find: its data directory, or `CAMOUFOX_EXECUTABLE_PATH`, which the package honours too.
+    Its package is asked in a separate process, which keeps 40 MB out of the daemon, and only if there is
+    something to find: its data directory, or `CAMOUFOX_EXECUTABLE_PATH`, which the package also honours.
     """
     if not (os.environ.get("CAMOUFOX_EXECUTABLE_PATH") or _has_camoufox_data()):
         return None
@@ -80,7 +80,7 @@ def find_camoufox() -> Engine | None:
 
 
 def _has_camoufox_data() -> bool:
-    """Return whether Camoufox's package has anything in its directory: not where the user has no home."""
+    """Return whether Camoufox's package has anything in its directory; a user without a home has none."""
     try:
         return any(platformdirs.user_cache_path("camoufox").iterdir())
     except (OSError, RuntimeError):
@@ -100,8 +100,9 @@ def find_firefox() -> Engine | None:
 
 
 def read_version(executable: Path) -> str | None:
-    """Return the version in the `application.ini` beside a Firefox-like binary, or None without one."""
-    for binary in (executable, executable.resolve()):  # a symlink on PATH has none beside it, a bundle's has
+    """Return the version in the `application.ini` next to a Firefox-like binary, or None without one."""
+    # Both are needed: a symlink on PATH has no file next to it, one in a bundle has.
+    for binary in (executable, executable.resolve()):
         try:
             text = (binary.parent / "application.ini").read_text(encoding="utf-8", errors="replace")
         except OSError:

@@ -1,9 +1,9 @@
 """What browser hosts and browsers see of the daemon's environment: what is listed here, and nothing else.
 
 The operator's variables may be secrets, or meant for another Node, Python, Firefox or Playwright. HOME, the
-XDG directories and TMPDIR are private, so that it doesn't matter what the daemon's are. What is left out on
-purpose: proxies (a session's comes from our settings), `FONTCONFIG_*` (would override Camoufox's own fonts),
-`SSL_CERT_*` (Firefox has roots of its own), `LD_*`, and the bus and runtime directory of the user's desktop.
+XDG directories and TMPDIR are private to each host, so the daemon's don't matter. Left out on purpose are
+proxies (a session's comes from our settings), `FONTCONFIG_*` (would override Camoufox's own fonts),
+`SSL_CERT_*` (Firefox has its own roots), `LD_*`, and the bus and runtime directory of the user's desktop.
 """
 
 import sys
@@ -13,10 +13,10 @@ from pathlib import Path
 import actors
 from actors.owner import MARKER
 
-# Where programs are, and in which language and time zone they speak; with LC_*.
+# Where programs are, and their language and time zone; LC_* belongs to these.
 _GENERAL = ("PATH", "LANG", "LANGUAGE", "TZ")
 _DISPLAY = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
-# Side by side: whoever removes a deep tree needs a descriptor for each level.
+# Side by side instead of nested: a recursive removal needs a descriptor for each level.
 _PLACES = {
     "HOME": "home",
     "XDG_CACHE_HOME": "cache",
@@ -25,18 +25,18 @@ _PLACES = {
     "XDG_STATE_HOME": "state",
     "XDG_RUNTIME_DIR": "run",
 }
-# How Camoufox's package finds what it has installed.
+# How Camoufox's package finds its installation.
 _CAMOUFOX = ("HOME", "XDG_CACHE_HOME", "CAMOUFOX_EXECUTABLE_PATH")
 
 
 def python_command(module: str, *args: str) -> tuple[str, ...]:
     """Return the command that runs one of our modules in this Python, isolated from the environment.
 
-    It is told where this process finds modules: that may come from PYTHONPATH, or from the user's home.
+    `-I` ignores PYTHONPATH and the user's site-packages, so the command gets this process's own module path.
     """
     path = [place for place in sys.path if place]
     ours = str(Path(actors.__file__).parent.parent.absolute())
-    if ours not in path:  # it is the working directory, or a hook for an editable installation knows it
+    if ours not in path:  # we were imported from the working directory, or by an editable install's hook
         path.insert(0, ours)
     code = (
         f"import runpy, sys; sys.path[:] = {path!r}; "
@@ -46,7 +46,7 @@ def python_command(module: str, *args: str) -> tuple[str, ...]:
 
 
 def general_environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return what any process of ours may see."""
+    """Return the variables that any process of ours may see."""
     return {name: inherited[name] for name in inherited if name in _GENERAL or name.startswith("LC_")}
 
 
@@ -56,26 +56,26 @@ def search_environment(inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def host_environment(inherited: Mapping[str, str], *, marker: str, scratch: str) -> dict[str, str]:
-    """Return the environment of a browser host, which runs browsers with windows, too."""
+    """Return the environment of a browser host, which may also run browsers with windows."""
     return general_environment(inherited) | _find_display(inherited) | places(scratch) | {MARKER: marker}
 
 
 def browser_environment(
     of_host: Mapping[str, str], *, marker: str, scratch: str, headless: bool
 ) -> dict[str, str]:
-    """Return the environment of a browser, made from that of its host."""
+    """Return the environment of a browser, made from its host's."""
     shown = {} if headless else display(of_host)
     own = {MARKER: marker, "MOZ_CRASHREPORTER_DISABLE": "1"}
     return general_environment(of_host) | shown | places(scratch) | own
 
 
 def display(of_host: Mapping[str, str]) -> dict[str, str]:
-    """Return how a browser with a window reaches the screen, from the environment of its host."""
+    """Return the variables by which a browser with a window reaches the display, from its host's."""
     return {name: of_host[name] for name in _DISPLAY if name in of_host}
 
 
 def _find_display(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the same, named in full: by default it is in the user's own home and runtime directory."""
+    """Return the same with full paths, since the defaults are relative to the user's own directories."""
     found = {name: inherited[name] for name in _DISPLAY if inherited.get(name)}
     if "DISPLAY" in found and inherited.get("HOME"):
         found.setdefault("XAUTHORITY", f"{inherited['HOME']}/.Xauthority")

@@ -1,4 +1,4 @@
-"""A browser host's cell: what it sees of the machine, for itself and for its browsers to see."""
+"""A browser host's cell: what the host, and through it its browsers, can see of the machine."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from actors.browser.browser_cell import display_paths, find_font_cache
 from actors.browser.sandbox import Sandbox, cell_rights, find_bubblewrap, host_devices, host_isolation
 
 EVERYTHING: Final = ("--bind", "/", "/", *host_devices())
-"""The view of a host of which nobody knows where its profiles will be."""
+"""The view of a host whose profiles can be anywhere."""
 
 # bubblewrap builds a cell's root over its own /tmp: without one in the host's cell, no browser's can be made.
 _MOUNT_POINT: Final = ("--dir", "/tmp")  # noqa: S108  # in the cell, where nobody writes to it
@@ -26,11 +26,11 @@ def host_view(
     private: Private,
     environ: Mapping[str, str] = os.environ,
 ) -> list[str]:
-    """Return bubblewrap's arguments for what a host sees that runs `command` and launches `executable`.
+    """Return bubblewrap's arguments for the view of a host that runs `command` and launches `executable`.
 
-    It can write to `profiles`, where its profiles and temporary files are, without the links that may lead
-    there; what is `hidden` in them it neither sees nor changes. Blocks; raises `SandboxUnavailable` where the
-    rest can't be shown without what is private.
+    The host can write to `profiles`, which hold its profiles and temporary files, under their real paths; it
+    can neither see nor change what is `hidden` in them. Blocks. Raises `SandboxUnavailable` if the rest can't
+    be shown without something private.
     """
     binds = Binds(private)
     binds.show_system()
@@ -42,18 +42,19 @@ def host_view(
         binds.own(Path(os.path.realpath(profile)))
     for path in hidden:
         binds.hide(path)
+    # The root is a tmpfs in which bubblewrap creates the mount points, so it becomes read-only last.
     return [*_MOUNT_POINT, *binds.arguments, *host_devices(), "--remount-ro", "/"]
 
 
 def host_cell(sandbox: Sandbox, view: Sequence[str], info_fd: int) -> list[str]:
-    """Return what to put before a host's command; bubblewrap reports on its init to `info_fd`."""
+    """Return the prefix of a host's command. Bubblewrap reports the pid of its init to `info_fd`."""
     if sandbox is Sandbox.NONE:
         return []
     return [*host_isolation(cell_rights()), *view, "--info-fd", str(info_fd), "--"]
 
 
 def _python() -> Iterable[str]:
-    """Return where this interpreter is, and what it can import."""
+    """Return the paths of this interpreter, and of everything that it can import."""
     yield from (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)
     yield from (path for path in sys.path if Path(path).is_absolute() and path != "/")
     yield str(Path(__file__).parents[1])

@@ -1,6 +1,6 @@
-"""Where no sandbox dies with the daemon: a process of its own that ends the daemon's cells when it is gone.
+"""Without a sandbox that dies with the daemon, a separate process ends the daemon's cells when it is gone.
 
-A browser host notices the end of its daemon, but not while it is stopped, and its browsers notice nothing.
+A browser host notices its daemon's death, but not while it is stopped; its browsers never notice.
 """
 
 import contextlib
@@ -14,17 +14,17 @@ from actors.browser.environment import general_environment, python_command
 from actors.browser.marks import end_marked, marked_processes
 from actors.owner import HOST_PREFIX
 
-# The holder waits as a shell, which takes 0.1 MB. The kernel closes the other end of its input, whatever the
-# daemon dies of. Then it becomes what ends processes.
+# The holder waits as a shell, which takes 0.1 MB. However the daemon dies, the kernel closes the other end of
+# the holder's input, and the shell then execs the Python that ends the processes.
 _WAIT = 'trap "" HUP INT TERM; read -r _; exec "$@"'
 _GIVE_UP_S = 30.0
 
 
 @contextlib.contextmanager
 def open_lease(marker: str) -> Iterator[None]:
-    """Have all that the marker's owner has started ended, if this process dies within the block.
+    """End all processes of the marker's owner if this process dies within the block.
 
-    Raises `OSError`.
+    Raises `OSError` if the separate process can't be started.
     """
     owner = marker.partition(".")[0]
     with subprocess.Popen(
@@ -39,11 +39,11 @@ def open_lease(marker: str) -> Iterator[None]:
         try:
             yield
         finally:
-            holder.kill()
+            holder.kill()  # before its input is closed, which would make it end everything
 
 
 def end_all(owner: str) -> None:
-    """Kill what carries a marker of `owner`, hosts first, until nothing is left or for half a minute."""
+    """Kill all processes with a marker of `owner`, hosts first, until none is left or 30 s have passed."""
     give_up = time.monotonic() + _GIVE_UP_S
     while markers := _markers(f"{owner}."):
         for marker in markers:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 _MASK = "***"
 _PATTERNS = (
-    # user:password@, or a lone user@, in a URL; from the first character to the last @ of the authority
+    # user:password@, or only user@, in a URL: from the start to the last @ of the authority
     re.compile(r"(?<=://)[^/?#\s\"'<>]+(?=@)"),
     # cookie and authorization headers, up to the end of the line
     re.compile(r"(?i)(?<=cookie:)[^\r\n]+|(?<=authorization:)[^\r\n]+"),
@@ -17,7 +17,8 @@ _PATTERNS = (
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` with each of `secrets`, URL credentials, and cookie values masked."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may be a part of another
+    # Longest first, since one may be a part of another.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, _MASK)
     for pattern in _PATTERNS:
         text = pattern.sub(_MASK, text)

@@ -1,4 +1,4 @@
-"""Which sandbox holds a cell together, and what bubblewrap may do and leave for a cell to do."""
+"""Which sandbox holds a cell together, and the rights that bubblewrap has and leaves to the cell."""
 
 import enum
 import functools
@@ -8,10 +8,10 @@ import subprocess
 
 from actors.errors import SandboxUnavailable
 
-# As whom root's cells run, seen from within. Where root were mapped to root, a further namespace in it could
+# The user that root's cells run as, seen from within. If root were mapped to root, a nested namespace could
 # not be mapped without a capability.
 _NOT_ROOT = 1000
-# Of /proc, what root may change without any capability, since it owns it.
+# The parts of /proc that root may change without any capability, because it owns them.
 _KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi")
 _OWN = ("--die-with-parent", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
 _PROBE_S = 10
@@ -25,7 +25,7 @@ class Sandbox(enum.Enum):
 
 
 class SandboxChoice(enum.Enum):
-    """What is to hold a cell together; AUTO takes bubblewrap where it runs."""
+    """What holds a cell together; AUTO means bubblewrap if it works here."""
 
     AUTO = "auto"
     BUBBLEWRAP = Sandbox.BUBBLEWRAP.value
@@ -33,10 +33,10 @@ class SandboxChoice(enum.Enum):
 
 
 class Rights(enum.Enum):
-    """How a cell is kept from using the rights of who runs it.
+    """How a cell is kept from using the rights of the user that runs it.
 
-    `USERS`: in a user namespace, without any capability. `ROOT`: where root can make none; its host's cell
-    keeps one capability, by which it makes those of browsers, and these have none.
+    `USERS`: in a user namespace, without any capability. `ROOT`: if root can't make a user namespace. The
+    host's cell then keeps one capability, with which it makes the browsers' cells; those have none.
     """
 
     USERS = enum.auto()
@@ -45,7 +45,7 @@ class Rights(enum.Enum):
 
 @functools.cache
 def bubblewrap_problem() -> str | None:
-    """Return why bubblewrap can't make cells on this machine, or None when it can; asked once."""
+    """Return why bubblewrap can't make cells on this machine, or None if it can; checked once."""
     found = _probe()
     return found if isinstance(found, str) else None
 
@@ -53,7 +53,7 @@ def bubblewrap_problem() -> str | None:
 def choose_sandbox(choice: SandboxChoice) -> Sandbox:
     """Return the sandbox for a setting.
 
-    Raises `SandboxUnavailable` when bubblewrap is demanded and does not run.
+    Raises `SandboxUnavailable` when `bubblewrap` is required and does not work.
     """
     if choice is SandboxChoice.NONE:
         return Sandbox.NONE
@@ -67,9 +67,9 @@ def choose_sandbox(choice: SandboxChoice) -> Sandbox:
 
 @functools.cache
 def cell_rights() -> Rights:
-    """Return the rights that cells can be held to here, the stricter ones if possible; asked once.
+    """Return the rights that cells can be limited to here, the stricter ones if possible; checked once.
 
-    Raises `SandboxUnavailable` where bubblewrap can't make any.
+    Raises `SandboxUnavailable` if bubblewrap can't make cells.
     """
     found = _probe()
     if isinstance(found, str):
@@ -78,7 +78,7 @@ def cell_rights() -> Rights:
 
 
 def cell_ids(rights: Rights) -> tuple[int, int]:
-    """Return the user and group that programs in a cell find themselves to be."""
+    """Return the user and group that programs in a cell see themselves as."""
     if rights is Rights.USERS and os.geteuid() == 0:
         return _NOT_ROOT, _NOT_ROOT
     return os.geteuid(), os.getegid()
@@ -92,28 +92,29 @@ def _user(rights: Rights) -> list[str]:
 
 
 def host_isolation(rights: Rights) -> list[str]:
-    """Return bubblewrap's command for a host's cell, in which it can make those of browsers."""
+    """Return bubblewrap's command for a host's cell, in which browsers' cells can be made."""
     nesting = ["--cap-add", "CAP_SYS_ADMIN"] if rights is Rights.ROOT else []
     return ["bwrap", *_OWN, *_user(rights), "--cap-drop", "ALL", *nesting]
 
 
 def browser_isolation(rights: Rights) -> list[str]:
-    """Return bubblewrap's command for a browser's cell within its host's."""
+    """Return bubblewrap's command for a browser's cell inside its host's."""
     limits = [*_user(rights), "--cap-drop", "ALL"]
     return [find_bubblewrap(), *_OWN, *limits]
 
 
 def host_devices() -> list[str]:
-    """Return what mounts a host's own /dev and /proc, to come after what is shown of the machine.
+    """Return the arguments that mount a host's own /dev and /proc. They must follow the view of the machine.
 
-    In a user namespace, the kernel mounts a /proc only for who has one with nothing mounted over its parts.
-    The machine's own lies beneath the new /dev for that, where nobody can look at it.
+    In a user namespace the kernel mounts a new /proc only if some existing one is fully visible, with nothing
+    mounted over its parts (mount_too_revealing() in fs/namespace.c). So the machine's own /proc is mounted
+    first, and then hidden beneath the new /dev.
     """
     return ["--tmpfs", "/dev", "--dev-bind", "/proc", "/dev/proc", *browser_devices()]
 
 
 def browser_devices() -> list[str]:
-    """Return what mounts a browser's own /dev and /proc, to come after what is shown of the machine."""
+    """Return the arguments that mount a browser's own /dev and /proc. They must follow the view."""
     arguments = ["--dev", "/dev", "--tmpfs", "/dev/shm", "--dev-bind-try", "/dev/dri", "/dev/dri"]  # noqa: S108  # in the cell
     arguments += ["--proc", "/proc"]
     for name in _KERNEL if os.geteuid() == 0 else _KERNEL[:1]:
@@ -122,12 +123,12 @@ def browser_devices() -> list[str]:
 
 
 def find_bubblewrap() -> str:
-    """Return where bubblewrap is, every link followed: a cell may not show the links."""
+    """Return bubblewrap's path with every link followed, since a cell may not show the links."""
     return os.path.realpath(shutil.which("bwrap") or "bwrap")
 
 
 def _probe() -> Rights | str:
-    """Return the rights with which a cell in a cell runs here, or why none does."""
+    """Return the rights with which a cell in a cell works here, or why none does."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
     problem = _try(Rights.USERS)
@@ -135,11 +136,11 @@ def _probe() -> Rights | str:
         return Rights.USERS
     if os.geteuid() == 0 and _try(Rights.ROOT) is None:
         return Rights.ROOT
-    return f"bubblewrap does not run here: {problem}"
+    return f"bubblewrap does not work here: {problem}"
 
 
 def _try(rights: Rights) -> str | None:
-    """Return why a cell in a cell does not run with these rights, or None."""
+    """Return why a cell in a cell does not work with these rights, or None."""
     everything = ["--ro-bind", "/", "/"]
     host = [*host_isolation(rights), *everything, *host_devices(), "--"]
     browser = [*browser_isolation(rights), *everything, *browser_devices(), "--"]

@@ -1,8 +1,8 @@
-"""What Playwright says when a browser does not start, in the few words that tell."""
+"""Shortens Playwright's message about a browser that does not start."""
 
 import re
 
-# What the browser itself wrote, and the box-drawing characters in which Playwright frames its advice.
+# Lines that the browser itself wrote, and the box that Playwright draws around its advice.
 _WRITTEN = re.compile(r"\[pid=\d+\]\[err\] (?P<words>.*\S)")
 _FRAME = re.compile("[\u2500-\u259f]+")
 _MAX_LINES = 3
@@ -17,7 +17,7 @@ def unframe(text: str) -> str:
 
 
 def plain_reason(detail: str) -> str:
-    """Return the reason in one line: what the browser wrote last, else the first of what Playwright says."""
+    """Return the reason in one line: the last lines of the browser, or else the first one of Playwright."""
     written = list(dict.fromkeys(match["words"] for match in _WRITTEN.finditer(detail)))
     if written:
         return "; ".join(written[-_MAX_LINES:])

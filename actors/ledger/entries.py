@@ -1,7 +1,7 @@
-"""A ledger's entries: one file a session, which whoever comes later trusts as far as it must be its owner's.
+"""A ledger's entries, one file per session; a later daemon trusts one only as far as it can verify the owner.
 
-A file's name alone says which session it is of, and so the marker of that session's processes: an entry that
-can't be read, or is another version's, loses nothing but the list of the processes that were known by pid.
+A file's name is enough to know the session, and with it the marker of the session's processes. So an entry
+that can't be read, or has another version, costs only the list of processes that were known by pid.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _MAX_BYTES = 1 << 20
 
 
 class OwnedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A process, told by more than its pid, which may be another's tomorrow.
+    """A process, identified by more than its pid, since the kernel reuses pids.
 
     `started` is its start in clock ticks since boot (field 22 of proc_pid_stat(5)), `boot` the boot's id.
     """
@@ -39,8 +39,9 @@ class OwnedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return None if started is None else cls(pid=pid, started=started, boot=_boot_id())
 
     def kill(self) -> bool:
-        """Kill it if it is still the same process and our user's, and tell whether it was."""
+        """Kill the process if it is still the same one and our user's; return whether it was."""
         try:
+            # The pidfd comes before the checks: what they find then holds for what the signal hits.
             pidfd = os.pidfd_open(self.pid)
         except (OSError, ValueError, OverflowError):
             return False
@@ -57,7 +58,7 @@ class OwnedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one session owns: two directories, its processes' marker, and those of them that are known."""
+    """What one session owns: two directories, its processes' marker, and the processes known by pid."""
 
     version: int = _ENTRY_VERSION
     session: str
@@ -68,23 +69,24 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def marker_of(owner: str, session: str) -> str:
-    """Return what the processes of a session carry."""
+    """Return the marker that a session's processes carry."""
     return f"{owner}.{session}"
 
 
 def entry_path(folder: Path, session: str) -> Path:
-    """Return where the entry of a session is."""
+    """Return the path of a session's entry."""
     return folder / ENTRIES_NAME / f"{session}.json"
 
 
 def write_entry(folder: Path, entry: Entry) -> None:
-    """Replace an entry's file as a whole: a reader finds the old one or the new one.
+    """Replace an entry's file atomically: a reader finds the old one or the new one.
 
-    Raises `CloneFailed` when it can't be written, and then leaves the old one.
+    Raises `CloneFailed` when it can't be written; the old one then stays.
     """
     path = entry_path(folder, entry.session)
     part = path.with_suffix(".part")
     try:
+        # No fsync: an entry has to outlive this process, but not a crash of the machine.
         part.write_bytes(msgspec.json.encode(entry))
         part.rename(path)
     except OSError as exc:
@@ -94,27 +96,28 @@ def write_entry(folder: Path, entry: Entry) -> None:
 
 
 def read_entry(folder: Path, owner: str, session: str) -> Entry:
-    """Return an entry of `owner`, whose directory `folder` is.
+    """Return the entry of a session of `owner`, whose directory is `folder`.
 
-    Raises `OSError` or `ValueError` for one that can't be read, is another user's, or not of this session.
+    Raises `OSError` or `ValueError` if it can't be read, is another user's, or is not of this session.
     """
     try:
         entry = msgspec.json.decode(_content(entry_path(folder, session)), type=Entry)
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
     if entry.version != _ENTRY_VERSION:
-        raise ValueError(f"of version {entry.version}")
+        raise ValueError(f"the version is {entry.version}, not {_ENTRY_VERSION}")
     if (entry.session, entry.marker) != (session, marker_of(owner, session)):
-        raise ValueError(f"the marker {entry.marker!r} is not of this session")
+        raise ValueError(f"the marker {entry.marker!r} is not this session's")
     return entry
 
 
 def _content(path: Path) -> bytes:
+    # O_NONBLOCK: opening a FIFO of that name must not wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            raise ValueError("not a file of ours")
+            raise ValueError("not a regular file of our user's")
         if status.st_size > _MAX_BYTES:
             raise ValueError("too long")
         return os.read(descriptor, _MAX_BYTES)
@@ -123,7 +126,7 @@ def _content(path: Path) -> bytes:
 
 
 def listed_sessions(folder: Path) -> set[str]:
-    """Return the sessions that have an entry, the beginning of one, or another version's. Blocks."""
+    """Return the sessions with an entry, be it half written or of another version. Blocks."""
     return set(_by_session(folder))
 
 
@@ -137,7 +140,7 @@ def _by_session(folder: Path) -> dict[str, list[Path]]:
 
 
 def keep_entry(folder: Path, session: str) -> None:
-    """See to it that there is an entry's file, which by its name alone says what is to be ended."""
+    """Make sure that the entry's file exists; its name alone tells the next sweep what to end."""
     entries = folder / ENTRIES_NAME
     if not entries.is_dir() or entries.is_symlink():
         remove_tree(entries)
@@ -147,14 +150,15 @@ def keep_entry(folder: Path, session: str) -> None:
 
 
 def strike_entry(folder: Path, session: str) -> None:
-    """Remove what there is of an entry. Raises `CloneFailed` when it can't be."""
+    """Remove all files of an entry. Raises `CloneFailed` when one can't be removed."""
     for path in _by_session(folder).get(session, []):
         remove_tree(path)
 
 
 def _started(pid: int) -> int | None:
-    """Return the start time of a process that is no zombie, or None."""
+    """Return the start time of a process that is not a zombie, or None."""
     try:
+        # The second field, the command's name, may hold spaces and brackets; only the last ")" ends it.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
@@ -162,7 +166,10 @@ def _started(pid: int) -> int | None:
 
 
 def _user(pid: int) -> int | None:
-    """Return the real user of a process, or None. Its directory in /proc may be root's instead."""
+    """Return the real user of a process, or None.
+
+    Its directory in /proc won't do: that belongs to root while the process is not dumpable (proc(5)).
+    """
     try:
         lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""A daemon's directory, and the lock that says whether its daemon lives.
+"""A daemon's directory, and the lock that shows whether the daemon lives.
 
 Two flock(2) locks are held together. The one on the directory itself exists as long as the directory does,
-and tells tmp cleaners to keep away (systemd-tmpfiles honours it); the one on `owner.lock` works where a
-filesystem locks no directories, such as NFS. Both end with the process, however it ends.
+and keeps tmp cleaners away (systemd-tmpfiles honours it). The one on `owner.lock` works on filesystems
+that can't lock directories, such as NFS. Both end with the process, however it ends.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from actors.removal import remove_tree
 
 LOCK_NAME = "owner.lock"
 
-# What is left to do when a directory has this in its name: remove the lock file and the directory.
+# A directory with this suffix is empty except for the lock file: only these two are left to remove.
 ENDED = ".greenroom-ended"
 
 _OWNER = re.compile(r"[0-9a-f]{32}-\d+")
@@ -30,7 +30,7 @@ _OWNER = re.compile(r"[0-9a-f]{32}-\d+")
 
 @attrs.define(eq=False)
 class FolderLock:
-    """Held on a directory until it is released. See `lock_folder`."""
+    """A lock on a directory, held until `release`. See `lock_folder`."""
 
     folder: Path
     _directory: int
@@ -38,11 +38,11 @@ class FolderLock:
 
     @property
     def inside(self) -> Path:
-        """The directory that is locked, whatever others put in its place meanwhile."""
+        """The locked directory itself, even if something else has taken its place."""
         return Path(f"/proc/self/fd/{self._directory}")
 
     def open_up(self) -> None:
-        """Take back the permissions to sweep it, which somebody may have taken away."""
+        """Restore the permissions needed to sweep the directory, which somebody may have removed."""
         entries = self.inside / ENTRIES_NAME
         with contextlib.suppress(OSError):
             self.inside.chmod(stat.S_IRWXU)
@@ -50,13 +50,13 @@ class FolderLock:
                 entries.chmod(stat.S_IRWXU)
 
     def is_in_place(self) -> bool:
-        """Tell whether what is locked is still what is found under the directory's name."""
+        """Return whether the directory's path still leads to what is locked."""
         return _is_at(self._directory, self.folder) and _is_at(self._file, self.folder / LOCK_NAME)
 
     def restore(self) -> None:
-        """Put the lock back in its place, with a new directory where that is gone.
+        """Lock the directory's path again, with a new directory if the old one is gone.
 
-        Raises `OSError` when it can't be, or somebody else has put a directory there.
+        Raises `OSError` when that fails, or when somebody else holds a directory there.
         """
         if _is_at(self._directory, self.folder):
             file = _lock_file(self._directory)
@@ -69,25 +69,25 @@ class FolderLock:
         self._directory, self._file = descriptors
 
     def release(self) -> None:
-        """Let go of the directory."""
+        """Release the directory."""
         os.close(self._file)
         os.close(self._directory)
 
 
 def lock_folder(folder: Path) -> FolderLock:
-    """Lock a directory of ours, at once or not at all.
+    """Lock a directory of ours without waiting.
 
-    Raises `BlockingIOError` when another has it, `FileNotFoundError` when it is removed meanwhile, and other
-    `OSError` when it can't be locked or is another user's.
+    Raises `BlockingIOError` when another process has it, `FileNotFoundError` when it is removed meanwhile,
+    and another `OSError` when it can't be locked or is another user's.
     """
     return FolderLock(folder, *_lock(folder))
 
 
 def is_ledger(folder: Path) -> bool:
-    """Tell whether `folder` is a daemon's, living or dead, and our user's own. Blocks.
+    """Return whether `folder` is a daemon's, living or dead, and our user's own. Blocks.
 
-    It has a lock file; or else the name of a daemon's, or an entry that says so: something may have removed
-    the lock file before the rest. Raises `OSError` when that can't be seen.
+    It is one if it has a lock file. If something has removed that, a daemon's name or a readable entry will
+    do. Raises `OSError` when it can't be read.
     """
     if not _is_ours(folder, stat.S_IFDIR):
         return False
@@ -106,19 +106,19 @@ def session_directories(folder: Path) -> list[Path]:
 
 
 def own_paths(folder: Path) -> list[Path]:
-    """Return what of a daemon's directory is no session's, and there. Blocks."""
+    """Return the existing files in a daemon's directory that belong to no session. Blocks."""
     return [path for name in (LOCK_NAME, ENTRIES_NAME) if (path := folder / name).exists()]
 
 
 def session_of(directory: Path) -> str:
-    """Return the session that a directory is of."""
+    """Return the session that a directory belongs to."""
     return directory.name.removesuffix(".tmp")
 
 
 def remove_folder(lock: FolderLock) -> None:
-    """Remove a dead daemon's directory: what is left of sessions first, the lock file last.
+    """Remove a dead daemon's directory: the sessions' directories first, the lock file last.
 
-    A kill at any moment leaves what `is_ledger` knows for a ledger. Raises `CloneFailed` or `OSError`.
+    A kill at any moment leaves what `is_ledger` still recognizes. Raises `CloneFailed` or `OSError`.
     """
     for path in session_directories(lock.inside):
         remove_tree(path)
@@ -152,6 +152,7 @@ def _lock(folder: Path) -> tuple[int, int]:
     with contextlib.ExitStack() as on_failure:
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         on_failure.callback(os.close, directory)
+        # Checked on the descriptor: others who can write to `clones_dir` could swap the path in between.
         if os.fstat(directory).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "Another user's directory", str(folder))
         try:
@@ -159,9 +160,10 @@ def _lock(folder: Path) -> tuple[int, int]:
         except BlockingIOError:
             raise
         except OSError:
-            pass  # no directory can be locked here: the file's lock has to do
+            pass  # this filesystem can't lock directories: the file's lock has to do
         file = _lock_file(directory)
         on_failure.callback(os.close, file)
+        # Another sweep may have removed both between open and flock: this lock would then guard nothing.
         if not (_is_at(directory, folder) and _is_at(file, folder / LOCK_NAME)):
             raise FileNotFoundError(errno.ENOENT, "Removed while it was locked", str(folder))
         on_failure.pop_all()
@@ -172,7 +174,8 @@ def _lock_file(directory: int) -> int:
     """Return the locked lock file of a directory."""
     flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        file = os.open(LOCK_NAME, flags | os.O_RDWR, 0o600, dir_fd=directory)  # NFS locks no other
+        # NFS turns flock(2) into a fcntl lock, and an exclusive one needs a descriptor that can write.
+        file = os.open(LOCK_NAME, flags | os.O_RDWR, 0o600, dir_fd=directory)
     except PermissionError:
         file = os.open(LOCK_NAME, flags | os.O_RDONLY, 0o600, dir_fd=directory)
     try:

@@ -32,11 +32,12 @@ from actors.removal import is_gone
 from actors.resources import Promises
 from actors.threads import Purpose, finish_in_thread, in_thread
 
-# How long a disk may take for one of the ledger's steps, each of which is a millisecond's work. What is then
-# not done is logged, and left to the next daemon.
+# How long a disk may take for one of the ledger's steps, each of which is a millisecond's work. A step that
+# takes longer is logged, and left to the next daemon.
 _STEP_S = 10.0
 
-# What a clone's path has below `clones_dir`: our directory's name, and a session's id.
+# The bytes of a clone's path below `clones_dir`: our directory's name, and a session's id. The 999 is for the
+# number that tells apart the ledgers of one process.
 _BELOW = len(f"/{OWNER}-999/{uuid.UUID(int=0)}")
 
 _numbers = itertools.count(1)
@@ -47,9 +48,9 @@ _log = structlog.get_logger("greenroom.ledger")
 class Ledger:
     """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
 
-    Beside what sessions own, it has in `promises` what they are about to take; those die with the daemon.
-    `times_replaced` counts how often `folder` was made anew: who has the former one open, or mounted, has not
-    this one.
+    In addition to what sessions own, `promises` holds what they are about to take; promises die with the
+    daemon. `times_replaced` counts how often `folder` was recreated: a process that has an earlier one open,
+    or mounted, does not see this one.
     """
 
     owner: str
@@ -59,30 +60,31 @@ class Ledger:
     _lock: FolderLock
     _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
     _holders: Counter[str] = attrs.field(factory=Counter, init=False)
+    # Worker threads of several sessions may find the ledger gone at the same time.
     _restoring: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All that is owned now."""
+        """The entries of all sessions that own something now."""
         return tuple(self._entries.values())
 
     def session_directories(self) -> list[Path]:
-        """Return the directories of sessions that exist now, whether an entry lists them or not. Blocks."""
+        """Return the sessions' directories that exist now, with or without an entry. Blocks."""
         try:
             return session_directories(self.folder)
-        except FileNotFoundError:  # somebody has removed it all
+        except FileNotFoundError:  # somebody has removed the whole folder
             return []
 
     def own_paths(self) -> list[Path]:
-        """Return the paths of the ledger's own in its folder, which are no session's. Blocks."""
+        """Return the ledger's own paths in its folder, which belong to no session. Blocks."""
         return own_paths(self.folder)
 
     @contextlib.asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[Entry]:
-        """Keep an entry for `session` from before the block on, until the last block for it is left.
+        """Keep an entry for `session` from before this block until the last block for it has ended.
 
-        The directories that it names do not exist yet; they are to be removed within the block. Where one
-        of them stays all the same, so does the entry. Raises `CloneFailed` when it can't be written.
+        The directories that it names don't exist yet, and should be removed within the block. If one of them
+        is left nevertheless, the entry stays. Raises `CloneFailed` when it can't be written.
         """
         if session not in self._entries:
             entry = Entry(
@@ -102,13 +104,13 @@ class Ledger:
                 await self._strike(session)
 
     async def add_processes(self, session: str, pids: Iterable[int]) -> None:
-        """Put processes into an entry that is held. Raises `CloneFailed` when it can't be written."""
+        """Add processes to an entry that is held. Raises `CloneFailed` when it can't be written."""
         entry = self._entries[session]
         found = tuple(filter(None, map(OwnedProcess.of, pids)))
         await self._write(msgspec.structs.replace(entry, processes=entry.processes + found))
 
     async def left_of(self, session: str) -> tuple[str, ...]:
-        """Return the names of a session's directories that are, or may be, still there."""
+        """Return the names of a session's directories that still exist, or may exist."""
         paths = [self.folder / session, self.folder / f"{session}.tmp"]
         try:
             return await finish_in_thread(
@@ -122,7 +124,7 @@ class Ledger:
     async def problem(self) -> str | None:
         """Return what keeps sessions from being listed, as a sentence without a path, or None.
 
-        What somebody has removed of the ledger is made anew, so that it is none.
+        Recreates what somebody has removed of the ledger, so that this is not a problem.
         """
         try:
             return await finish_in_thread(Purpose.LEDGER, self._problem, within_s=_STEP_S)
@@ -133,7 +135,7 @@ class Ledger:
         try:
             self._restore()
         except OSError as exc:
-            return f"The clones directory is gone, and can't be made: {exc.strerror}"
+            return f"The clones directory is gone, and can't be recreated: {exc.strerror}"
         except CloneFailed as exc:
             return str(exc)
         if not os.access(self.folder, os.W_OK | os.X_OK, effective_ids=True):
@@ -151,11 +153,13 @@ class Ledger:
         try:
             self._restore()
         except OSError as exc:
-            raise CloneFailed("The clones directory is gone, and can't be made", detail=str(exc)) from exc
+            raise CloneFailed(
+                "The clones directory is gone, and can't be recreated", detail=str(exc)
+            ) from exc
         write_entry(self.folder, entry)
 
     def _restore(self) -> None:
-        """Make anew what is missing of the ledger itself: somebody may have removed it under us."""
+        """Recreate the ledger's own directories and files, if somebody has removed them under us."""
         with self._restoring:
             entries = self.folder / ENTRIES_NAME
             if self._lock.is_in_place() and entries.is_dir():
@@ -166,30 +170,26 @@ class Ledger:
             entries.mkdir(0o700, exist_ok=True)
             for entry in self.entries:
                 write_entry(self.folder, entry)
-            _log.error(
-                "the ledger was removed under this daemon, and is made anew", entries=len(self.entries)
-            )
+            _log.error("the ledger was removed under this daemon; recreated it", entries=len(self.entries))
 
     async def _strike(self, session: str) -> None:
-        """Strike an entry if nothing of its session is left."""
+        """Remove a session's entry if none of its directories is left."""
         if not await self.left_of(session):
             with contextlib.suppress(trio.TooSlowError, CloneFailed):
                 await finish_in_thread(Purpose.LEDGER, strike_entry, self.folder, session, within_s=_STEP_S)
                 del self._entries[session]
                 return
-        _log.warning(
-            "a session's entry stays in the ledger: not all of it could be removed", session_id=session
-        )
+        _log.warning("kept a session's ledger entry: not everything could be removed", session_id=session)
 
 
 @contextlib.asynccontextmanager
 async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterator[Ledger]:
     """Own a new ledger in `clones_dir` for the length of the block; first end what dead daemons left there.
 
-    `kill_marked` kills the processes that carry a marker, until none is left, and returns the pids of those
-    that it has to leave. Leaving the block removes the ledger, unless something that it lists could not be
-    removed or ended: the next daemon then tries again.
-    Raises `CloneFailed` when `clones_dir` can't be written, or is too long a path for a browser's files.
+    `kill_marked` kills the processes that carry a marker until none is left, and returns the pids that it
+    could not end. Leaving the block removes the ledger, unless something that it lists could not be removed
+    or ended; the next daemon then tries again.
+    Raises `CloneFailed` when `clones_dir` can't be written, or its path is too long for a browser's files.
     """
     ledger = await in_thread(Purpose.LEDGER, _begin, clones_dir, kill_marked)
     try:
@@ -198,7 +198,9 @@ async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterato
         try:
             await finish_in_thread(Purpose.LEDGER, _finish, ledger, within_s=_STEP_S)
         except trio.TooSlowError:
-            _log.error("the ledger can't be removed in time: the next daemon does it", owner=ledger.owner)
+            _log.error(
+                "the ledger could not be removed in time; the next daemon will remove it", owner=ledger.owner
+            )
 
 
 def _begin(clones_dir: Path, kill_marked: KillMarked) -> Ledger:
@@ -221,7 +223,7 @@ def _make(clones_dir: Path) -> Ledger:
         try:
             lock = lock_folder(folder)
         except (BlockingIOError, FileNotFoundError):
-            continue  # another daemon's sweep found it before it was locked, and took it for a dead one's
+            continue  # another daemon's sweep took it for a dead daemon's before we could lock it
         try:
             (folder / ENTRIES_NAME).mkdir(mode=0o700)
         except BaseException:
@@ -231,23 +233,25 @@ def _make(clones_dir: Path) -> Ledger:
 
 
 def _warn_if_shared(clones_dir: Path) -> None:
-    """Say that others could take our directories away, though not look into them."""
+    """Warn if other users could rename or remove our directories; they can't look into them."""
     status = clones_dir.stat()
     others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if (others and not status.st_mode & stat.S_ISVTX) or status.st_uid not in {0, os.geteuid()}:
-        _log.warning("other users can write to the clones directory: make it 0700, and our own")
+        _log.warning("other users can write to the clones directory: make it 0700, owned by our user")
 
 
 def _finish(ledger: Ledger) -> None:
-    """Remove an empty ledger, if it is still where it was made."""
+    """Remove an empty ledger if it is still in its place."""
     lock = ledger._lock  # noqa: SLF001  # its own maker
     try:
         if ledger.entries:
-            _log.error("the ledger stays for the next daemon: not all could be ended", owner=ledger.owner)
+            _log.error(
+                "the ledger stays for the next daemon: some sessions left something", owner=ledger.owner
+            )
         elif lock.is_in_place():
             remove_folder(lock)
     except (CloneFailed, OSError) as exc:
         detail = exc.detail if isinstance(exc, CloneFailed) else str(exc)
-        _log.error("the ledger can't be removed: the next daemon tries again", detail=detail)
+        _log.error("the ledger could not be removed; the next daemon will try again", detail=detail)
     finally:
         lock.release()

@@ -1,4 +1,4 @@
-"""Ending what dead daemons left, in an order that a kill at any moment leaves to the next to go on with."""
+"""Ends what dead daemons left, in an order that the next sweep can continue after a kill at any moment."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,10 +30,10 @@ KillMarked = Callable[[str], Sequence[int]]
 
 
 def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
-    """End what dead daemons' ledgers in `clones_dir` list; return how many there were. Blocks.
+    """End what dead daemons' ledgers in `clones_dir` list; return the number of such daemons. Blocks.
 
-    What can't be read or removed is logged, and costs nothing else. The entry of a session whose processes
-    can't be ended, or whose directories can't be removed, stays for the next sweep.
+    Anything that can't be read or removed is logged, and does not keep the rest from being swept. The entry
+    of a session stays for the next sweep if its processes can't be ended or its directories can't be removed.
     """
     count = 0
     for folder in sorted(clones_dir.iterdir()):
@@ -46,7 +46,7 @@ def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
         try:
             _sweep_dead(lock, kill_marked)
         except Exception as exc:  # a dead daemon must not keep a new one from starting
-            _log.error("a dead daemon's directory can't be swept", owner=folder.name, error=repr(exc))
+            _log.error("could not sweep a dead daemon's directory", owner=folder.name, error=repr(exc))
         else:
             count += 1
         finally:
@@ -55,12 +55,16 @@ def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
 
 
 def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
-    """End processes first, then remove directories, then entries, and the lock file last."""
+    """End processes first, then remove directories, then entries, and the lock file last.
+
+    Processes would write to directories again; an entry must outlive all that it lists; and the lock file is
+    how the next sweep recognizes the folder.
+    """
     owner, folder = lock.folder.name, lock.inside
     lock.open_up()
     try:
         sessions = listed_sessions(folder) | {session_of(path) for path in session_directories(folder)}
-        # Hosts first: they could start what sessions own.
+        # Hosts first: a living one could start another browser for a session that was already ended.
         in_turn = sorted(sessions, key=lambda session: (not session.startswith(HOST_PREFIX), session))
         alive = {session for session in in_turn if not _end_processes(folder, owner, session, kill_marked)}
         stuck = {session_of(path) for path in session_directories(folder) if not _remove(path, owner)}
@@ -73,23 +77,23 @@ def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
         _log_failure(exc, owner)
     else:
         if not stuck:
-            _log.info("ended what a dead daemon left", owner=owner, sessions=len(ended))
+            _log.info("cleaned up after a dead daemon", owner=owner, sessions=len(ended))
 
 
 def _end_processes(folder: Path, owner: str, session: str, kill_marked: KillMarked) -> bool:
-    """End a session's processes, and tell whether none is left; else its entry is there, or is made."""
+    """End a session's processes; return whether none is left. If one is, make sure that the entry stays."""
     try:
         for process in read_entry(folder, owner, session).processes:
             process.kill()
     except FileNotFoundError:
-        pass  # it died before its first entry was written, or something has removed that
+        pass  # the daemon died before it wrote the entry, or something has removed it
     except (OSError, ValueError) as exc:
-        _log.error("a ledger entry can't be read", owner=owner, session_id=session, detail=str(exc))
+        _log.error("could not read a ledger entry", owner=owner, session_id=session, detail=str(exc))
     pids = kill_marked(marker_of(owner, session))
     if not pids:
         return True
     _log.warning(
-        "processes of a dead daemon can't be ended: the next start tries again",
+        "could not end a dead daemon's processes; the next start will try again",
         owner=owner,
         session_id=session,
         pids=list(pids),
@@ -109,4 +113,4 @@ def _remove(path: Path, owner: str) -> bool:
 
 def _log_failure(exc: CloneFailed | OSError, owner: str) -> None:
     detail = exc.detail if isinstance(exc, CloneFailed) else str(exc)
-    _log.error("a dead daemon's directory can't be removed", owner=owner, detail=detail)
+    _log.error("could not remove a dead daemon's directory", owner=owner, detail=detail)

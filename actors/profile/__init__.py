@@ -1,4 +1,4 @@
-"""A session's private copy of the master profile: made when nobody uses the master, removed without fail."""
+"""A session's private copy of the master profile: never made of a profile in use, and always removed."""
 
 from actors.profile.clones import ProfileCloner
 from actors.profile.compatibility import last_version, newer_than

@@ -31,14 +31,14 @@ from actors.resources import disk_usage
 from actors.threads import Purpose, finish_in_thread, in_thread
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 
-# The disk is the limit of a copy: more of them at once would all end later.
+# The disk limits a copy: with more at once, all of them would finish later.
 _COPIES_AT_ONCE = 2
 
-# How often a master that changes while it is copied is copied, and how long it may rest between.
+# How often to copy a master that changes meanwhile, and the pause between two attempts.
 _TRIES = 3
 _PAUSE_S = 0.05
 
-# Making a directory is a matter of microseconds; this is for a disk that hangs.
+# Making a directory takes microseconds; this is for a disk that hangs.
 _MAKE_S = 10.0
 
 _log = structlog.get_logger("greenroom.profile")
@@ -46,7 +46,7 @@ _log = structlog.get_logger("greenroom.profile")
 
 @attrs.frozen(kw_only=True)
 class Look:
-    """What the master was like at one moment: `bytes` on disk, and a `version` that any change changes."""
+    """The master at one moment: its `bytes` on disk, and a `version` that differs after any change."""
 
     version: str
     bytes: int
@@ -56,8 +56,8 @@ class Look:
 class ProfileCloner:
     """Makes private copies of the profile `master` in `clones_dir`; never writes to the master.
 
-    All file work runs in threads, copies in at most two at a time; further ones wait for their turn. With
-    `engine_version`, a clone of a profile that a newer browser has used last does not say so, and is opened.
+    All file work runs in threads. At most two copies run at a time; others wait. With `engine_version`, the
+    clone of a profile that a newer browser used last is made to hide that, so that ours opens it.
     Raises `ProfileUnusable` when the master's path is too long for a browser.
     """
 
@@ -76,20 +76,20 @@ class ProfileCloner:
     async def open_clone(self, session_id: str) -> AsyncIterator[Path]:
         """Own a clone of the master profile, the directory `clones_dir/session_id`, for the block's length.
 
-        Only its owner can look into it, from its creation on; missing directories above it are made likewise.
-        Leaving the block, however that comes about, removes it; cancellation does not cut that short.
-        Cancelling on the way in stops a copy at once, logs what file it was at, and removes what it made.
-        A disk that hangs costs its thread, and nobody else's time.
+        The clone, and any missing directory above it, is 0700 from the start. Leaving the block in any way
+        removes the clone; cancellation does not interrupt that. Cancelling on the way in stops a copy at
+        once, logs the file that it was at, and removes what was copied. A disk that hangs blocks one thread,
+        and delays nobody else.
 
         Raises on entering, leaving no clone behind:
         - `NotLoggedIn` when the master is missing or empty;
-        - `ProfileLocked` when the master is in use, or changes each time that it is copied: those are torn;
-        - `NotAProfile` when the master is something else than a Firefox profile;
-        - `ProfileUnusable` when the master can't be read or holds what can't be copied;
-        - `CloneFailed` when the clone can't be written, or exists already: then it is not touched;
-        - `ValueError` when `session_id` is no plain file name.
+        - `ProfileLocked` when the master is in use, or changes during every attempt to copy it;
+        - `NotAProfile` when the master is not a Firefox profile;
+        - `ProfileUnusable` when the master can't be read, or holds something that can't be copied;
+        - `CloneFailed` when the clone can't be written, or exists already, in which case it is not touched;
+        - `ValueError` when `session_id` is not a plain file name.
 
-        Raises `CloneFailed` on leaving when the clone can't be removed, or not within 30 s.
+        Raises `CloneFailed` on leaving when the clone can't be removed within 30 s.
         """
         clone = self.clones_dir / session_id
         if clone.parent != self.clones_dir or session_id == "..":
@@ -102,18 +102,19 @@ class ProfileCloner:
         progress = Progress()
         try:
             try:
+                # Abandoned, because a disk that hangs may never let the thread see the cancellation.
                 await trio.to_thread.run_sync(
                     self._fill, clone, progress, limiter=self._copies, abandon_on_cancel=True
                 )
             except trio.Cancelled:
-                _log_given_up(session_id, progress)
+                _log_abandoned(session_id, progress)
                 raise
             yield clone
         finally:
             await remove_in_time(clone)
 
     def look(self) -> Look:
-        """Return what the master is like now. Blocks. Raises what `open_clone` does on entering."""
+        """Return the master's version and size now. Blocks. Raises what `open_clone` does on entering."""
         version = self.look_at_version()
         return Look(version=version, bytes=disk_usage(self.master))
 
@@ -129,15 +130,15 @@ class ProfileCloner:
             clone.mkdir(0o700)
 
     def _fill(self, clone: Path, progress: Progress) -> None:
-        """Copy the master, which must stay as it is for as long as that takes."""
+        """Copy the master; start over if it changes meanwhile, since such a copy may be torn."""
         problem: GreenroomError = ProfileLocked("User data directory changes while it is copied")
         for _ in range(_TRIES):
-            before = self._state()  # checked again, too: this copy may have waited for its turn
+            before = self._state()  # this also checks again: the copy may have waited for its turn
             try:
                 copy_profile(self.master, clone, progress)
             except ProfileUnusable as exc:
                 if self._is(before):
-                    raise
+                    raise  # otherwise a file may only have vanished under the copy
                 problem = exc
             if self._is(before):
                 self._make_openable(clone)
@@ -149,7 +150,7 @@ class ProfileCloner:
         raise problem
 
     def _state(self) -> tuple[object, ...]:
-        """Return what changes when a browser uses the master, or somebody puts another in its place."""
+        """Return what changes once a browser has used the master, or another has taken its place."""
         self._check_master()
         with reading_master(self.master):
             status = self.master.stat()
@@ -167,12 +168,12 @@ class ProfileCloner:
                 (clone / COMPATIBILITY_FILE).unlink()
 
     def _check_master(self) -> None:
-        """Refuse a master that is missing, empty, locked, or around the clones themselves."""
+        """Refuse a master that is missing, empty, locked, not Firefox's, or that contains the clones."""
         with reading_master(self.master):
             try:
                 names = {entry.name for entry in self.master.iterdir()}
             except FileNotFoundError as exc:
-                raise _nobody("is missing: run `greenroom login` to make one and log in") from exc
+                raise _nobody("is missing: run `greenroom login` to create one and log in") from exc
             except NotADirectoryError as exc:
                 raise NotAProfile(
                     f"The master profile can't be read: {exc.strerror}", detail=repr(str(self.master))
@@ -185,22 +186,25 @@ class ProfileCloner:
                 raise NotAProfile(f"The master profile {problem}", detail=repr(str(self.master)))
         if Path(os.path.realpath(self.clones_dir)).is_relative_to(os.path.realpath(self.master)):
             raise CloneFailed(
-                "The clones directory lies inside the master profile", detail=repr(str(self.clones_dir))
+                "The clones directory is inside the master profile", detail=repr(str(self.clones_dir))
             )
 
 
 def _nobody(fault: str) -> NotLoggedIn:
-    """Say that nobody is logged in to a profile without content. HTML is the method that would have asked."""
+    """Return the error for a profile without content, which can't be logged in.
+
+    A verdict has to name a method; HTML is the one that would have come first.
+    """
     verdict = Verdict(state=LoginState.LOGGED_OUT, reason=LoginReason.NO_PROFILE, method=Method.HTML)
     return NotLoggedIn(verdict, hint=f"The master profile {fault}")
 
 
-def _log_given_up(session_id: str, progress: Progress) -> None:
-    """Name the file that a copy was at when it was given up: it may be what took so long."""
+def _log_abandoned(session_id: str, progress: Progress) -> None:
+    """Log the file at which a copy was abandoned; it may be the cause of the delay."""
     _log.warning(
-        "a copy of the master profile was given up",
+        "abandoned a copy of the master profile",
         session_id=session_id,
-        file=str(progress.file) if progress.file else "none yet: others were being copied",
+        file=str(progress.file) if progress.file else "none yet: waiting for other copies",
         copied_bytes=progress.copied_bytes,
         of_bytes=progress.of_bytes,
     )

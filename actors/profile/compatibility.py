@@ -1,7 +1,7 @@
-"""Which Firefox has used a profile last, by the profile's `compatibility.ini`.
+"""Which Firefox used a profile last, according to the profile's `compatibility.ini`.
 
-A Firefox that finds a newer one's name there does not start: it shows a dialog, or ends at once without a
-display. Without the file it starts, and makes its caches anew.
+A Firefox that finds a newer version there does not start: it shows a dialog, or exits at once without a
+display. Without the file it starts, and rebuilds its caches.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ _LAST_VERSION = re.compile(rb"^LastVersion=([^_\s]+)", re.MULTILINE)
 
 
 def last_version(profile: Path) -> str | None:
-    """Return the version of the browser that used `profile` last, or None where nobody can tell."""
+    """Return the version of the browser that used `profile` last, or None if that is unknown."""
     with contextlib.suppress(OSError), (profile / COMPATIBILITY_FILE).open("rb") as file:
         if found := _LAST_VERSION.search(file.read(_MAX_BYTES)):
             return found[1].decode(errors="replace")
@@ -33,7 +33,7 @@ def newer_than(profile: Path, engine_version: str) -> str | None:
 def _numbers(version: str) -> tuple[int, ...]:
     """Return 135.0.1-beta.24 as (135, 0, 1, 24), and 140.0esr as (140,).
 
-    That takes a beta for newer than its release, which costs a clone of one its caches, and nothing else.
+    This makes a beta newer than its release. A clone of such a profile only loses its caches.
     """
     numbers = [int(number) for number in re.findall(r"\d{1,9}", version)]
     while numbers and not numbers[-1]:

@@ -1,9 +1,9 @@
-"""Is a login kept in this profile, and until when? Read from its cookies without writing or running anything.
+"""Reads from a profile's cookies whether it keeps a login, and until when; writes and runs nothing.
 
-Firefox keeps cookies in SQLite with a write-ahead log, which a browser that was killed leaves behind: what
-it holds counts. To read a database with such a log SQLite itself would write to it, and it opens no path of
-over 512 bytes. So both files are read as they are and the log is applied in memory: no value of a cookie
-reaches a disk, a caller, or a text.
+Firefox keeps cookies in SQLite with a write-ahead log. A browser that was killed leaves the log behind, and
+what it holds counts. To read a database with such a log, SQLite itself would write to it, and SQLite opens no
+path longer than 512 bytes. So both files are read as they are and the log is applied in memory: no cookie's
+value reaches a disk, a caller, or a message.
 """
 
 import sqlite3
@@ -19,10 +19,10 @@ import attrs
 from actors.errors import ProfileUnusable
 
 TOKENS: Final = ("sessionid", "sessionid_ss", "sid_tt")
-"""The cookies of which each is TikTok's proof of a login."""
+"""The cookies each of which proves a login to TikTok."""
 
 LOGIN_COOKIES: Final = (*TOKENS, "sid_guard", "uid_tt")
-"""All that belong to a login."""
+"""All cookies that belong to a login."""
 
 COOKIES_FILE: Final = "cookies.sqlite"
 
@@ -32,31 +32,32 @@ _HEADER_BYTES = 100
 _MAX_BYTES = 1 << 30  # Firefox keeps a few thousand cookies at most: some MB
 _LOG_HEADER = struct.Struct(">8x I 4x 8s 8x")  # page size, salt
 _FRAME_HEADER = struct.Struct(">I I 8s 8x")  # page number, pages after a commit or 0, salt
-# Firefox counted seconds until 2025, and milliseconds since; so many seconds are the year 5138.
+# Firefox stored seconds until 2025 and has stored milliseconds since; as seconds, this is the year 5138.
 _SURELY_MILLISECONDS = 10**11
-_LAST_SECOND = 253_402_300_799  # of the year 9999
+_LAST_SECOND = 253_402_300_799  # of the year 9999, after which `datetime` ends
 
 
 @attrs.frozen(kw_only=True)
 class SavedLogin:
     """The login that a profile keeps: the names of its cookies, and when the last proof among them expires.
 
-    Without a proof there is no login, and `expires_at` is None. It may lie in the past.
+    Without a proof there is no login, and `expires_at` is None. It may be in the past.
     """
 
     names: tuple[str, ...]
     expires_at: datetime | None
 
     def holds_at(self, moment: datetime) -> bool:
-        """Tell whether, as far as the profile knows, somebody is logged in then."""
+        """Return whether the login is still valid at `moment`, as far as the profile knows."""
         return self.expires_at is not None and self.expires_at > moment
 
 
 def read_login(profile: Path, host: str) -> SavedLogin:
     """Return what `profile` keeps of a login at `host`. Blocks.
 
-    Cookies that end with the browser are in no file, and of a container's none counts: sessions don't use
-    them. Raises `ProfileUnusable` when the cookies can't be read. No browser may have the profile open.
+    Cookies that end with the browser are in no file. Those of containers are ignored, since sessions don't
+    use containers. Raises `ProfileUnusable` when the cookies can't be read. No browser may have the profile
+    open.
     """
     try:
         database = _with_log(profile / COOKIES_FILE)
@@ -75,7 +76,7 @@ def read_login(profile: Path, host: str) -> SavedLogin:
 
 
 def is_sent_to(host: str, domain: str) -> bool:
-    """Tell whether a cookie of `domain`, as Firefox stores it, is sent to `host`."""
+    """Return whether a cookie of `domain`, as Firefox stores it, is sent to `host`."""
     host, domain = host.lower(), domain.lower()
     return domain == host or (domain.startswith(".") and f".{host}".endswith(domain))
 
@@ -95,13 +96,14 @@ def _seconds(expiry: int) -> float:
 
 
 def _with_log(path: Path) -> bytes | None:
-    """Return the database as of its last commit, in the form that needs no log; None where there is none."""
+    """Return the database as of its last commit, in the form that needs no log, or None if there is none."""
     try:
         database = bytearray(path.read_bytes())
     except FileNotFoundError:
         return None
     if len(database) < _HEADER_BYTES:
-        return None  # made, and nothing written yet
+        return None  # created, but nothing was written yet
+    # The field has two bytes, so the format writes 65536 as 1.
     (page_size,) = struct.unpack_from(">H", database, _PAGE_SIZE_AT)
     page_size = 65536 if page_size == 1 else page_size
     for number, page in _committed_pages(path, page_size):
@@ -110,6 +112,7 @@ def _with_log(path: Path) -> bytes | None:
             raise ValueError(f"page {number} of {page_size} bytes")
         database.extend(bytes(max(0, end - len(database))))
         database[end - page_size : end] = page
+    # Marked as WAL, an in-memory copy could not be opened: there is no place for its log.
     database[_VERSIONS_AT] = _ROLLBACK_VERSIONS
     return bytes(database)
 
@@ -117,8 +120,8 @@ def _with_log(path: Path) -> bytes | None:
 def _committed_pages(path: Path, page_size: int) -> Iterator[tuple[int, bytes]]:
     """Yield the pages in the database's log, each with its number, up to the last commit.
 
-    Frames of an earlier use of the file have another salt. Their checksums, which only a loss of power
-    makes necessary, are not looked at: a database that is torn can't be read, or shows.
+    Frames from an earlier use of the file have another salt. Checksums are not verified: they matter only
+    after a loss of power, and SQLite reports a torn database.
     """
     try:
         log = path.with_name(f"{path.name}-wal").read_bytes()
@@ -131,6 +134,7 @@ def _committed_pages(path: Path, page_size: int) -> Iterator[tuple[int, bytes]]:
         return
     pending: list[tuple[int, bytes]] = []
     step = _FRAME_HEADER.size + page_size
+    # Up to the first frame of an older log: SQLite reuses the file from its start without truncating it.
     for start in range(_LOG_HEADER.size, len(log) - step + 1, step):
         number, pages_if_commit, frame_salt = _FRAME_HEADER.unpack_from(log, start)
         if frame_salt != salt or number == 0:

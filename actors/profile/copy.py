@@ -1,7 +1,7 @@
-"""Copying a profile's files: private to their owner, independent of the original, stoppable at any moment.
+"""Copies a profile's files: private to their owner, independent of the original, stoppable at any moment.
 
-One thread, one file after the other: `copy_file_range` keeps the data in the kernel, so the disk is the limit
-and not Python, and threads would gain too little to pay for their complication.
+One thread copies one file after the other. `copy_file_range` keeps the data in the kernel, so the disk is the
+limit and not Python; more threads would gain too little to justify the complexity.
 """
 
 import errno
@@ -20,24 +20,24 @@ from actors.profile.visit import KEPT_NAMES
 
 LOCK_NAMES = frozenset({"lock", ".parentlock", "parent.lock"})
 
-# What a clone does without, at the profile's top level: marks of whoever has the master open, and what takes
-# time to copy and gives nothing back. `startupCache` is no such thing: with it a launch takes 1 s less.
+# Top-level names that are not cloned: marks left by a browser that has the master open, and files that cost
+# time to copy and are of no use. `startupCache` is not one of them: it makes a launch 1 s faster.
 NOT_CLONED = LOCK_NAMES | {
     *KEPT_NAMES,  # what a login has set aside
     "cache2",  # the HTTP cache: large, and refilled on demand
-    "minidumps",  # crash dumps, like the next two: what was in memory, and of no use to a session
+    "minidumps",  # crash dumps, like the next two: they hold memory contents, and sessions don't need them
     "crashes",
     "Crash Reports",
 }
 
-# Cancellation is looked for between chunks. 1 MiB takes under 1 ms in memory and 50 ms on a disk that writes
-# 20 MB/s; larger chunks were measured to be no faster.
+# Cancellation is checked between chunks. 1 MiB takes under 1 ms in memory and 50 ms on a disk that writes
+# 20 MB/s; larger chunks were measured, and are not faster.
 _CHUNK_BYTES = 1 << 20
 
 # Firefox nests some ten levels; Python's recursion limit is 1000.
 MAX_DEPTH = 100
 
-# What copy_file_range(2) answers for "not between these two files": other filesystem, unsupported, forbidden.
+# The errors by which copy_file_range(2) refuses a pair of files: other filesystem, unsupported, forbidden.
 _NOT_IN_KERNEL = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
 _SPECIAL_KINDS = {
@@ -51,7 +51,7 @@ _Identity = tuple[int, int]
 
 @attrs.define(eq=False)
 class Progress:
-    """How far a copy has come: the file that it is at, how much of it is copied, and how much there is."""
+    """How far a copy has got: the current file, its bytes copied so far, and its size."""
 
     file: Path | None = None
     copied_bytes: int = 0
@@ -59,21 +59,22 @@ class Progress:
 
 
 def copy_profile(master: Path, clone: Path, progress: Progress) -> None:
-    """Copy `master`, but for the names in `NOT_CLONED`, into the existing empty directory `clone`.
+    """Copy `master`, except the names in `NOT_CLONED`, into the existing empty directory `clone`.
 
-    Symlinks are followed, so that nothing in the clone leads out of it; those that lead nowhere are left out,
-    and so are sockets, which are dead without their process. Files keep their holes, and their mtime: Firefox
-    judges its caches by it. Their owner may read and write them, and execute what he might; group and others
-    get nothing. Directories get 0700. A file that grows meanwhile is copied up to the size it had at first.
-    `progress` tells other threads where the copy is.
+    Symlinks are followed, so that nothing in the clone leads out of it. Broken symlinks are left out, and so
+    are sockets, which are dead without their process. Files keep their holes, and their mtime, by which
+    Firefox judges its caches. The owner may read and write each file, and execute it if he could before;
+    group and others get nothing. Directories get 0700. A file that grows meanwhile is copied up to its first
+    size. `progress` shows other threads where the copy is.
 
-    Runs in a thread of `trio.to_thread.run_sync`; when that call is cancelled, raises `trio.Cancelled` within
-    one file or chunk. However it ends, what has been copied stays: removing that is up to the caller.
+    Must run in a thread of `trio.to_thread.run_sync`. If that call is cancelled, it raises `trio.Cancelled`
+    within one file or chunk. Whatever has been copied stays, also after an error; the caller removes it.
 
     Raises `ProfileUnusable` when the master can't be read or holds anything but files and directories, and
     `CloneFailed` when the clone can't be written.
     """
     with reading_master(master):
+        # The clone too: a link in the master may lead to it, and the copy would then copy itself.
         above = (_identity(clone.stat()), _identity(master.stat()))
     _copy_directory(master, clone, progress, above=above, leave_out=NOT_CLONED)
 
@@ -86,7 +87,8 @@ def _copy_directory(
     above: tuple[_Identity, ...],
     leave_out: frozenset[str] = frozenset(),
 ) -> None:
-    """Copy the entries of `source`; to meet one of the directories `above` it again is a loop."""
+    """Copy the entries of `source`; a directory that is one of those `above` it is a symlink loop."""
+    # A list, so that the recursion does not keep a descriptor open for each level.
     with reading_master(source), os.scandir(source) as listing:
         entries = [entry for entry in listing if entry.name not in leave_out]
     for entry in entries:
@@ -112,7 +114,7 @@ def _copy_directory(
 
 
 def _copy_file(source: Path, target: Path, progress: Progress) -> None:
-    """Copy one regular file: its bytes, its mtime, its owner's permissions and that to write."""
+    """Copy one regular file: its bytes, its mtime and its owner's permissions, made readable and writable."""
     progress.file, progress.copied_bytes, progress.of_bytes = source, 0, 0
     create = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with reading_master(source), _opened(source, os.O_RDONLY) as reader:
@@ -124,19 +126,20 @@ def _copy_file(source: Path, target: Path, progress: Progress) -> None:
                 _copy_bytes(source, reader, writer, start, end, progress)
             with reading_master(source):
                 size_now = os.fstat(reader).st_size
-            os.truncate(writer, min(status.st_size, size_now))  # a hole at the end
+            # A hole at the end is no data, so nothing above has given the copy its full size.
+            os.truncate(writer, min(status.st_size, size_now))
             os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _data(reader: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield from where to where a file has data rather than holes, up to `size`."""
+    """Yield the ranges of a file, up to `size`, that hold data rather than holes."""
     end = 0
     while end < size:
         try:
             start = os.lseek(reader, end, os.SEEK_DATA)
             end = os.lseek(reader, start, os.SEEK_HOLE)
         except OSError as exc:
-            if exc.errno != errno.ENXIO:  # which says that there is only a hole
+            if exc.errno != errno.ENXIO:  # ENXIO: there is only a hole from here on
                 yield end, size
             return
         if start < size:
@@ -170,7 +173,7 @@ def _copy_bytes(source: Path, reader: int, writer: int, start: int, end: int, pr
 
 @contextmanager
 def _opened(path: Path, flags: int, mode: int = 0) -> Iterator[int]:
-    """Own a descriptor."""
+    """Own a descriptor for the block's length."""
     fd = os.open(path, flags | os.O_CLOEXEC, mode)
     try:
         yield fd
@@ -179,7 +182,7 @@ def _opened(path: Path, flags: int, mode: int = 0) -> Iterator[int]:
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Tell what `entry` is, at the end of all symlinks; None when they lead nowhere."""
+    """Return the status of `entry`, every symlink followed, or None if they lead nowhere."""
     with reading_master(Path(entry.path)):
         try:
             return entry.stat()
@@ -190,5 +193,5 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _identity(status: os.stat_result) -> _Identity:
-    """Tell two paths of one directory from two directories."""
+    """Return what is equal for two paths of one directory, and differs for two directories."""
     return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""Whether something is a Firefox profile at all, and if not, what it is."""
+"""Checks whether a directory is a Firefox profile, and if not, says what it is."""
 
 import configparser
 import contextlib
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-# What Firefox makes in any profile, or a user puts into one.
+# Names that Firefox creates in any profile, or a user puts into one.
 _FIREFOX = frozenset(
     {
         "compatibility.ini",
@@ -21,17 +21,15 @@ _FIREFOX = frozenset(
         "user.js",
     }
 )
-_CHROMIUM = (
-    "is a Chromium browser's profile, and Greenroom takes Firefox's: run `greenroom login` to make one"
-)
+_CHROMIUM = "is a Chromium browser's profile; Greenroom needs Firefox's: run `greenroom login` to create one"
 _MAX_NAMED = 5
 _MAX_BYTES = 1 << 20
 
 
 def other_kind(directory: Path, names: Iterable[str]) -> str | None:
-    """Return what a directory with `names` in it is instead of a Firefox profile, or None when it may be one.
+    """Return what a directory that holds `names` is instead of a Firefox profile, or None if it may be one.
 
-    The text is a clause without paths, to follow "The master profile". Raises `OSError`.
+    The text is a clause without paths, which continues "The master profile". Raises `OSError`.
     """
     names = set(names)
     if names & _FIREFOX:
@@ -43,12 +41,12 @@ def other_kind(directory: Path, names: Iterable[str]) -> str | None:
     if profiles or "profiles.ini" in names:
         named = ", ".join(profiles[:_MAX_NAMED]) + (", ..." if len(profiles) > _MAX_NAMED else "")
         return f"is a directory of profiles: name one of them ({named or 'none is in it'})"
-    return "has nothing in it that a Firefox profile has: name another directory, or run `greenroom login`"
+    return "holds nothing that a Firefox profile has: name another directory, or run `greenroom login`"
 
 
 def _listed(directory: Path) -> list[str]:
-    """Return the profiles that a `profiles.ini` names, each by its directory's name."""
-    parser = configparser.RawConfigParser(strict=False)
+    """Return the directory names of the profiles in a `profiles.ini`."""
+    parser = configparser.RawConfigParser(strict=False)  # raw, since a path may contain "%"
     with (
         contextlib.suppress(configparser.Error, UnicodeDecodeError),
         (directory / "profiles.ini").open() as file,

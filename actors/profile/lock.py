@@ -1,8 +1,8 @@
-"""Is a browser using this profile? Asked without touching the profile.
+"""Checks whether a browser uses a profile, without touching it.
 
 Firefox marks a profile as in use in two ways (`nsProfileLock` in toolkit/profile/nsProfileLock.cpp): an fcntl
-write lock over the whole of `.parentlock`, and a symlink `lock`. Both names stay behind when Firefox is gone;
-the fcntl lock ends with its process, so it alone tells the truth.
+write lock over the whole of `.parentlock`, and a symlink `lock`. Both files stay behind when Firefox is gone.
+Only the fcntl lock ends with its process, so only the lock can be trusted.
 """
 
 import fcntl
@@ -20,11 +20,11 @@ _WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def is_locked(profile: Path) -> bool:
-    """Tell whether another process holds Firefox's lock on `profile`; takes microseconds, writes nothing.
+    """Return whether another process holds Firefox's lock on `profile`; takes microseconds, writes nothing.
 
-    A profile without a lock file, or that does not exist, is not locked. A process that holds the lock must
-    not ask: it can't see its own, and loses it (fcntl locks end when any descriptor of the file is closed).
-    Raises `OSError` when the lock file can't be opened.
+    A profile that does not exist or has no lock file is not locked. Never call it in a process that holds the
+    lock: it does not see its own lock, and loses it (closing any descriptor of a file ends the process's
+    fcntl locks on it). Raises `OSError` when the lock file can't be opened.
     """
     try:
         # O_NONBLOCK: opening a FIFO of that name must not wait for its writer.
@@ -40,10 +40,10 @@ def is_locked(profile: Path) -> bool:
 
 
 def last_opened_ns(profile: Path) -> int:
-    """Tell when a browser last opened `profile`, in nanoseconds since the epoch; 0 if none ever did.
+    """Return when a browser last opened `profile`, in nanoseconds since the epoch; 0 if none ever did.
 
-    Firefox truncates the lock file each time it starts, which sets its mtime: a browser that came and went
-    between two looks shows in this number. Raises `OSError` when the profile can't be looked into.
+    Firefox truncates the lock file each time it starts, which sets its mtime. So this number shows even a
+    browser that came and went between two checks. Raises `OSError` when the profile can't be read.
     """
     try:
         return (profile / LOCK_FILE).stat().st_mtime_ns

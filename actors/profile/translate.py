@@ -1,4 +1,4 @@
-"""Where the operating system's errors become Greenroom's: texts without paths, details with them."""
+"""Turns the operating system's errors into Greenroom's: paths go into the detail, never into the text."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

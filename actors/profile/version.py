@@ -1,4 +1,4 @@
-"""What a profile is like at one moment, without reading its files."""
+"""A profile's version at one moment, computed without reading its files."""
 
 import contextlib
 import hashlib
@@ -11,10 +11,10 @@ from actors.profile.copy import MAX_DEPTH, NOT_CLONED
 
 
 def profile_version(profile: Path) -> str:
-    """Return a text that changes with the name, size, mtime or ctime of any file that a clone would have.
+    """Return a string that changes with the name, size, mtime or ctime of any file that a clone would have.
 
-    Symlinks are followed, as in copying. Takes some 5 microseconds a file. Raises `OSError` when the profile
-    can't be looked into.
+    Symlinks are followed, as in copying. Takes about 5 microseconds per file. Raises `OSError` when the
+    profile can't be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     for line in sorted(_files(profile, (), NOT_CLONED)):
@@ -27,7 +27,7 @@ def _files(
 ) -> Iterator[bytes]:
     status = folder.stat()
     identity = status.st_dev, status.st_ino
-    if identity in above or len(above) > MAX_DEPTH:  # at which copying will fail
+    if identity in above or len(above) > MAX_DEPTH:  # copying such a profile fails anyway
         return
     with os.scandir(folder) as listing:
         entries = [entry for entry in listing if entry.name not in leave_out]
@@ -37,5 +37,6 @@ def _files(
             if stat.S_ISDIR(status.st_mode):
                 yield from _files(Path(entry.path), (*above, identity))
             else:
-                times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"  # a copied file may keep the first
+                # A file replaced with `cp -p` may have the old mtime; nobody can set a ctime.
+                times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"
                 yield os.fsencode(f"{entry.path}\0{status.st_size}\0{times}\n")

@@ -1,12 +1,12 @@
-"""What a browser under automation must not leave in somebody's own profile: the login's visit to it.
+"""Keeps an automated browser's traces out of the user's own profile during a login.
 
-Playwright replaces `user.js` by its own preferences, Firefox takes them over into `prefs.js`, where they
-stay, and empties the list of open tabs. So these files are set aside for the length of a visit. If it is cut
-off, by SIGKILL for one, whoever comes next finds them in the profile and puts them back.
+Playwright replaces `user.js` with its own preferences. Firefox copies them into `prefs.js`, where they stay,
+and empties the list of open tabs. So these files are set aside for the length of a visit. If the visit is
+interrupted, for example by SIGKILL, the next visit or `recover` finds them in the profile and puts them back.
 
-Two names of one directory tell how far it got. In `_MOVING` files are on their way out or back: those it has
-belong in the profile, nothing else is known. In `_AWAY` is all that there was: what is in the profile under
-those names is the browser's. Changing from one name to the other is a single rename.
+One directory has two names, which show how far a visit got. Named `_MOVING`, files are on their way out or
+back: those in it belong in the profile, and nothing else is known. Named `_AWAY`, it holds every file that
+there was: any file of those names in the profile is the browser's. A single rename changes the name.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from actors.profile.lock import is_locked
 
 _PREFERENCES = "prefs.js"
 _OWN = ("user.js", _PREFERENCES, "sessionstore.jsonlz4")
-# Playwright's copy of the preferences, and how to reach the browser, which one that is killed leaves.
+# Playwright's copy of the preferences, and the addresses of the browser, which a killed one leaves behind.
 _LEFT_BEHIND = ("prefs.js.playwright", "WebDriverBiDiServer.json", "MarionetteActivePort")
 _AWAY, _MOVING = ".greenroom-login", ".greenroom-login-moving"
 
@@ -30,35 +30,35 @@ KEPT_NAMES = frozenset({_AWAY, _MOVING})
 
 @contextlib.contextmanager
 def visiting(profile: Path) -> Iterator[None]:
-    """Let a browser under automation use `profile` in the block, which must see the end of it.
+    """Let an automated browser use `profile` in the block, which must not end before the browser does.
 
     Afterwards the user's settings are as they were: the same files, or none. Blocks for milliseconds. Raises
-    `ProfileLocked` when a browser or another visit has the profile, `ProfileUnusable` when a file can't be
-    moved: what was set aside stays in the profile then, for `recover`.
+    `ProfileLocked` when a browser or another visit has the profile, and `ProfileUnusable` when a file can't
+    be moved; what was set aside then stays in the profile for `recover`.
     """
     with _sole_visitor(profile) as is_sole:
         if not is_sole or is_locked(profile):
             raise ProfileLocked
-        with _telling(profile):
+        with _translating_errors(profile):
             _put_back(profile)
         try:
-            with _telling(profile):
+            with _translating_errors(profile):
                 _set_aside(profile)
             yield
         finally:
-            with _telling(profile):
+            with _translating_errors(profile):
                 _put_back(profile)
 
 
 def recover(profile: Path) -> bool:
-    """Put back what a visit that was cut off has set aside; tell whether there was any.
+    """Put back what an interrupted visit has set aside; return whether there was one.
 
-    A visit that is under way is left alone. Writes nothing where there was none. Raises `ProfileUnusable`
-    when a file can't be moved.
+    A visit in progress is left alone. If there was none, nothing is written. Raises `ProfileUnusable` when a
+    file can't be moved.
     """
     if not any(os.path.lexists(profile / name) for name in KEPT_NAMES):
         return False
-    with _telling(profile), _sole_visitor(profile) as is_sole:
+    with _translating_errors(profile), _sole_visitor(profile) as is_sole:
         return is_sole and not is_locked(profile) and _put_back(profile)
 
 
@@ -69,12 +69,14 @@ def _set_aside(profile: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             (profile / name).rename(moving / name)
     moving.rename(away)
-    # The browser should know the user's proxy and the like; it will write over the copy.
+    # The browser needs the user's proxy and the like. It gets a copy, because it overwrites the file.
     with contextlib.suppress(FileNotFoundError):
         shutil.copy(away / _PREFERENCES, profile / _PREFERENCES)
 
 
 def _put_back(profile: Path) -> bool:
+    # Every step can be repeated after a kill: the browser's files are removed under one name, the user's are
+    # moved back under the other.
     moving, away = profile / _MOVING, profile / _AWAY
     if away.is_dir():
         for name in (*_OWN, *_LEFT_BEHIND):
@@ -91,11 +93,12 @@ def _put_back(profile: Path) -> bool:
 
 @contextlib.contextmanager
 def _sole_visitor(profile: Path) -> Iterator[bool]:
-    """Tell whether no other visit has the profile, and keep others out meanwhile.
+    """Yield whether no other visit has the profile, and keep others out during the block.
 
-    Firefox's own lock comes too late for that, with its start, and goes too early.
+    Firefox's own lock won't do: it is taken only once the browser starts, and released before files are moved
+    back.
     """
-    with _telling(profile):
+    with _translating_errors(profile):
         fd = os.open(profile, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         is_sole = True
@@ -111,7 +114,7 @@ def _sole_visitor(profile: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _telling(profile: Path) -> Iterator[None]:
+def _translating_errors(profile: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""What a session uses of the machine, what it may use, and whether there is enough for one more."""
+"""What a session uses of the machine, what it may use, and whether the machine has room for another."""
 
 from actors.resources.heap import collect_rarely, give_back_memory, keep_one_arena
 from actors.resources.preflight import Needs, shortage

@@ -1,4 +1,4 @@
-"""How glibc keeps this process's memory; other C libraries are left to themselves."""
+"""Tunes how glibc and Python keep this process's memory. Does nothing to other C libraries."""
 
 import ctypes
 import gc
@@ -8,20 +8,20 @@ _M_ARENA_MAX: Final = -8  # malloc.h; see mallopt(3)
 
 
 def keep_one_arena() -> bool:
-    """Have all threads of this process allocate from one heap, and return whether that took.
+    """Make all threads of this process allocate from one heap; return whether that worked.
 
-    By itself, glibc gives threads heaps of their own, in which stays what they freed: a daemon that works in
-    short-lived threads so grows by megabytes with nothing kept. To be called once, before the first thread
-    starts; what was made until then stays.
+    By default glibc gives threads their own heaps, which keep what the threads freed. A daemon that works in
+    short-lived threads then grows by megabytes without holding anything. Call it once, before the first
+    thread starts; heaps that exist by then stay.
     """
     libc = _glibc()
     return libc is not None and bool(libc.mallopt(_M_ARENA_MAX, 1))
 
 
 def give_back_memory() -> bool:
-    """Give the system those pages of the heap in which nothing is left, and return whether there were any.
+    """Return the heap's empty pages to the system; return whether there were any.
 
-    By itself, glibc gives back what is free at the heap's end only, and holes between what lasts add up.
+    By default glibc returns only memory at the heap's end, so holes between long-lived objects add up.
     Blocks for a few milliseconds. See malloc_trim(3).
     """
     libc = _glibc()
@@ -29,14 +29,15 @@ def give_back_memory() -> bool:
 
 
 def collect_rarely() -> None:
-    """Let Python look for cyclic garbage rarely. To be called once, when all is imported.
+    """Make Python collect cyclic garbage rarely. Call it once, after all imports.
 
-    A session leaves none when it has ended, and has 180 objects that the collector would go through time and
-    again: with 10,000 sessions that takes seconds at a stretch. What is new is looked at often, since that
-    stops the daemon for 1.5 us an object; what has lasted, every 5 million new objects.
+    An ended session leaves no cycles. A live one has 180 objects, which each full collection would traverse
+    again: with 10,000 sessions that takes seconds at a stretch. The youngest generation is collected often,
+    in small portions, because a collection stops the daemon for 1.5 us per object; the oldest only every
+    5 million new objects.
     """
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # modules and classes live as long as the process: no collection need look at them
     gc.set_threshold(2_500, 2_000, 100)
 
 

@@ -1,4 +1,4 @@
-"""Whether the machine has room for one more session, asked before anything is begun for it."""
+"""Whether the machine has room for one more session, checked before anything is started for it."""
 
 import contextlib
 import errno
@@ -18,23 +18,24 @@ from actors.resources.usage import in_words
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _OWN_CGROUPS: Final = Path("/proc/self/cgroup")
 _NO_DESCRIPTOR_LEFT = frozenset({errno.EMFILE, errno.ENFILE})
-# A directory's links: its own name, its own ".", and ".." in each directory in it, here one for each thread.
+# A directory has a link for its name, one for its own ".", and one for ".." in each subdirectory. In
+# /proc/PID/task each subdirectory is a thread.
 _LINKS_OF_EMPTY_DIRECTORY = 2
 
 
 @attrs.frozen(kw_only=True)
 class Needs:
-    """What one more session needs to be free. The defaults are for Firefox on a small profile."""
+    """What must be free for one more session. The defaults are for Firefox on a small profile."""
 
-    # A clone is about the size of the master; one that began empty had 40 MB after its first page. Who knows
-    # the master's size should ask for that on top.
+    # A clone is about as large as the master; one that began empty had 40 MB after its first page. Callers
+    # that know the master's size should add it.
     disk_bytes: int = 256 << 20
     # A clone that began empty had 91 files after its first page; each site that keeps data adds a few.
     inodes: int = 5_000
     # Measured, as PSS: Firefox 470 MB, the Playwright driver 134 MB, the Python host 90 MB.
     memory_bytes: int = 700 << 20
-    # Measured: a running session keeps 5 in the daemon. Starting its processes, copying a profile, the
-    # client's connection, and measuring what is used take more for a while.
+    # Measured: a running session keeps 5 open in the daemon. Starting its processes, copying a profile, the
+    # client's connection and measuring usage take more for short times.
     file_descriptors: int = 64
     # Each thread takes one. Measured: 18 processes with 212 threads, 77 of them in Firefox's main process.
     pids: int = 300
@@ -51,13 +52,13 @@ def shortage(
     cgroups: Path = _CGROUPS,
     own_cgroups: Path = _OWN_CGROUPS,
 ) -> str | None:
-    """Return a sentence, fit for a client, on what is too scarce for one more session, or None.
+    """Return what is too scarce for one more session, as a sentence that a client may see, or None.
 
-    Blocks for about a millisecond; never raises `OSError`. Looked at are, in this order: disk space and
-    inodes where `clones_dir` is or will be, memory, this process's file descriptors, pids. The tightest limit
-    counts, those of the control groups that this process is in included: of either version, mounted at
-    `cgroups`, named in `own_cgroups`. What can't be read counts as no limit. What is `promised` to others
-    counts as taken.
+    Blocks for about a millisecond; never raises `OSError`. Checks, in this order: disk space and inodes where
+    `clones_dir` is or will be, memory, this process's file descriptors, pids. The tightest limit counts,
+    including those of the control groups that this process is in, of either version, which are mounted at
+    `cgroups` and named in `own_cgroups`. A limit that can't be read is ignored. Whatever is `promised` to
+    others counts as taken.
     """
     disk_bytes, inodes = _disk_room(clones_dir)
     groups = functools.partial(_find_cgroups, cgroups, own_cgroups)
@@ -83,7 +84,7 @@ def shortage(
 
 
 def _without(room: int | None, promised: int) -> int | None:
-    """Return what is left of `room`, not below 0, or None when nothing is known."""
+    """Return what is left of `room`, at least 0, or None if that is unknown."""
     return None if room is None else max(0, room - promised)
 
 
@@ -101,25 +102,25 @@ def _too_few(what: str, room: int | None, needed: int) -> str | None:
 
 
 def _least(rooms: Iterable[int]) -> int | None:
-    """Return the smallest, not below 0, or None when nothing is known."""
+    """Return the smallest room, at least 0, or None if no limit is known."""
     return max(0, least) if (least := min(rooms, default=None)) is not None else None
 
 
 def _disk_room(folder: Path) -> tuple[int | None, int | None]:
-    """Return the bytes and inodes that an ordinary user may still take, where `folder` is or will be."""
+    """Return the bytes and inodes left for an ordinary user where `folder` is or will be."""
     folder = folder.absolute()
     for existing in (folder, *folder.parents):
         try:
             found = os.statvfs(existing)
         except OSError:
             continue
-        # Filesystems that make inodes as they go report none at all.
+        # Filesystems that create inodes on demand, such as btrfs, report a total of 0.
         return found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None
     return None, None
 
 
 def _memory_rooms(groups: Iterable[Path]) -> Iterator[int]:
-    """Yield what each known limit leaves in bytes, counting as free what the kernel would give up at once."""
+    """Yield the bytes that each known limit leaves; memory that the kernel can reclaim at once is free."""
     with contextlib.suppress(OSError):
         yield psutil.virtual_memory().available
     for group in groups:
@@ -130,9 +131,9 @@ def _memory_rooms(groups: Iterable[Path]) -> Iterator[int]:
 
 
 def _reclaimable(group: Path) -> int:
-    """Return the bytes of file cache, in a control group and those in it, that nobody used lately."""
+    """Return the bytes of inactive file cache in a control group and the groups within."""
     statistics = _text(group / "memory.stat")
-    # In version 1 the plain entry leaves out the groups inside.
+    # In version 1 the plain entry doesn't include the groups within.
     for name in ("total_inactive_file", "inactive_file"):
         if found := re.search(rf"^{name} (\d+)$", statistics, re.MULTILINE):
             return int(found[1])
@@ -144,9 +145,10 @@ def _descriptor_room() -> int | None:
     if limit == resource.RLIM_INFINITY:
         return None
     try:
-        open_now = sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1  # the one that lists them
+        # One of them is the descriptor that lists the directory.
+        open_now = sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1
     except OSError as exc:
-        return 0 if exc.errno in _NO_DESCRIPTOR_LEFT else None
+        return 0 if exc.errno in _NO_DESCRIPTOR_LEFT else None  # the listing itself needs a descriptor
     return max(0, limit - open_now)
 
 
@@ -162,23 +164,25 @@ def _pid_rooms(groups: Iterable[Path], needed: int) -> Iterator[int]:
         if limit is not None and everyones is not None:
             yield limit - everyones
     limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    if limit == resource.RLIM_INFINITY or os.getuid() == 0:  # which the kernel exempts
+    if limit == resource.RLIM_INFINITY or os.getuid() == 0:  # the kernel exempts root from RLIMIT_NPROC
         return
-    # The user's own can't be more than everyone's, which are known already; counting them takes a while.
+    # Counting the user's own threads is slow, and there can't be more of them than of everyone's, which are
+    # known already. So count only if even that number would leave too little.
     if everyones is None or limit - everyones < needed:
         yield limit - _count_own_threads()
 
 
 def _count_threads() -> int | None:
-    """Return how many threads run on this machine."""
+    """Return the number of threads on this machine, or None if it is unknown."""
     try:
+        # proc_loadavg(5): "0.20 0.18 0.12 1/80 11206"; 80 scheduling entities exist.
         return int(_text(Path("/proc/loadavg")).split()[3].partition("/")[2])
     except (IndexError, ValueError):
         return None
 
 
 def _count_own_threads() -> int:
-    """Return how many threads this user has, as far as /proc shows them, at 6 microseconds a process."""
+    """Return how many threads of this user /proc shows. Takes about 6 microseconds per process."""
     count = 0
     own = os.getuid()
     with contextlib.suppress(OSError):
@@ -192,15 +196,15 @@ def _count_own_threads() -> int:
 
 
 def _find_cgroups(mounted: Path, named: Path, controller: str) -> Iterator[Path]:
-    """Yield where the control groups that this process is in would be, the innermost first.
+    """Yield the possible paths of the control groups that this process is in, the innermost first.
 
-    In a container the group's path may be the host's, and mean nothing here; then the mount point is the
-    container's own group, and it is always yielded.
+    In a container the group's path may be the host's, which doesn't exist here. The mount point is then the
+    container's own group, so it is always yielded.
     """
     for line in _text(named).splitlines():
         _, controllers, path = line.split(":", 2)
         group = PurePosixPath(path.lstrip("/"))
-        if not controllers:  # version 2, alone or beside version 1
+        if not controllers:  # version 2, alone or together with version 1
             mounts = [mounted, mounted / "unified"]
         elif controller in controllers.split(","):
             mounts = [mounted / controller]
@@ -211,7 +215,7 @@ def _find_cgroups(mounted: Path, named: Path, controller: str) -> Iterator[Path]
 
 
 def _number(*paths: Path) -> int | None:
-    """Return the number in the first of these files that holds one; `max` is none."""
+    """Return the number in the first of these files that holds one; `max` is not a number."""
     for path in paths:
         text = _text(path).strip()
         if text.isdecimal():
@@ -220,7 +224,7 @@ def _number(*paths: Path) -> int | None:
 
 
 def _text(path: Path) -> str:
-    """Return what is in a file of the kernel's, or nothing."""
+    """Return the content of one of the kernel's files, or "" if it can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:

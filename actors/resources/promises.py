@@ -1,4 +1,4 @@
-"""What sessions that were let in are still going to take of the machine."""
+"""What admitted sessions have not used yet but will."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from actors.resources.preflight import Needs
 
 @attrs.define(eq=False)
 class Promises:
-    """Keeps sessions that are let in at the same time from being shown the same room.
+    """Keeps sessions that start at the same time from counting on the same free resources.
 
-    A session is promised what it needs from its preflight on: disk space and inodes until its clone is made,
-    memory and pids until its browser runs. From then on the machine itself shows what it takes, though the
-    clone and the page may still grow. While a clone or a browser is being made, a part of it counts twice:
-    a promise errs towards refusing. File descriptors are not promised: what a session asks for is room for
-    what it opens for moments, which few do at a time.
+    From its preflight on, a session is promised what it needs: disk space and inodes until its clone is made,
+    memory and pids until its browser runs. After that the machine's own figures show what the session takes,
+    though its clone and its page may still grow. While a clone or a browser is being made, part of it counts
+    twice; a promise errs towards refusing. File descriptors are not promised: a session needs most of them
+    only for moments, and few sessions do at the same time.
     """
 
     _to_clone: dict[str, Needs] = attrs.field(factory=dict, init=False)
@@ -24,7 +24,7 @@ class Promises:
 
     @property
     def outstanding(self) -> Needs:
-        """What is promised and not taken yet, to all sessions together."""
+        """What is promised to all sessions together, and not taken yet."""
         to_clone, to_launch = self._to_clone.values(), self._to_launch.values()
         return Needs(
             disk_bytes=sum(needs.disk_bytes for needs in to_clone),
@@ -36,9 +36,9 @@ class Promises:
 
     @contextlib.contextmanager
     def promise(self, session: str, needs: Needs) -> Iterator[Needs]:
-        """Promise `needs` to `session`, for the length of the block at most; yield what others had before.
+        """Promise `needs` to `session`, until the end of the block at most; yield the earlier promises.
 
-        The first to ask is thus the first to be let in. A block that is left, in whatever way, needs nothing.
+        Since only earlier ones count, the first session to ask is the first to be admitted.
         """
         before = self.outstanding
         self._to_clone[session] = self._to_launch[session] = needs
@@ -49,9 +49,9 @@ class Promises:
             self.browser_runs(session)
 
     def clone_made(self, session: str) -> None:
-        """Note that a session has taken what it needs on disk. Idempotent."""
+        """Note that a session's clone is made, so its disk space is no longer promised. Idempotent."""
         self._to_clone.pop(session, None)
 
     def browser_runs(self, session: str) -> None:
-        """Note that a session has taken its memory and pids. Idempotent."""
+        """Note that a session's browser runs, so its memory and pids are no longer promised. Idempotent."""
         self._to_launch.pop(session, None)

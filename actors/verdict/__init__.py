@@ -1,6 +1,6 @@
-"""Who is looking at this page? Evidence on a page, and judgement of it.
+"""Decides who is looking at a page: finds the evidence on it, and judges it.
 
-The order in which a browser's page is asked is in `actors.verdict.detector`.
+`actors.verdict.detector` asks a page in a browser, method after method.
 """
 
 from actors.verdict.html import analyse_html, too_long_html

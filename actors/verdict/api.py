@@ -1,7 +1,7 @@
-"""TikTok's own endpoints that answer for the viewer, asked from inside the page with the page's cookies.
+"""Asks TikTok's own endpoints about the viewer, from inside the page and with the page's cookies.
 
-Judged are only the fields that are known: `data.user_id` and `data.username` of account/info, `user` of the
-app's context.
+Only known fields are judged: `data.user_id` and `data.username` of account/info, and `user` of the app's
+context.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,12 +30,15 @@ async ([paths, limit]) => Promise.all(paths.map(async (path) => {
     }
 }))
 """
-"""What the page is to run: a function of the endpoints and the longest answer; gives `Answer`s as lists."""
+"""JavaScript to run in the page: a function of the endpoints and the maximum length of an answer.
+
+It returns the fields of `Answer`s as lists. A redirect is an error: another address would answer.
+"""
 
 
 @attrs.frozen
 class Answer:
-    """What an endpoint answered: an HTTP status, 0 if there was no answer, and its body."""
+    """An endpoint's answer: the HTTP status, 0 if there was no answer, and the body."""
 
     endpoint: str
     status: int
@@ -43,7 +46,7 @@ class Answer:
 
 
 def judge_answers(answers: Sequence[Answer]) -> Finding:
-    """Return what the endpoints tell of the viewer, and the handle where they do. Never raises."""
+    """Return what the endpoints say about the viewer, with the handle if they name it. Never raises."""
     evidence: list[Evidence] = []
     handle: str | None = None
     for answer in answers:
@@ -58,7 +61,7 @@ def judge_answers(answers: Sequence[Answer]) -> Finding:
 
 
 def _users_in(answer: Answer) -> Iterator[bytes]:
-    """Yield the viewer in an answer, in the shape of a viewer object; nothing if it does not tell."""
+    """Yield the viewer in an answer, in the shape of a viewer object, or nothing if the answer has none."""
     if answer.status != _OK:
         return
     body = answer.body.encode(errors="replace")

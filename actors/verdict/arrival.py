@@ -1,4 +1,4 @@
-"""What is known of a page beside its HTML: how it came, and what of it is shown."""
+"""What is known about a page besides its HTML: how it was answered, and what a browser shows of it."""
 
 import math
 import re
@@ -11,14 +11,14 @@ from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
 _REGION_PATH = re.compile(r"/[a-z]{2}/notfound/?", re.ASCII)
 _TOO_MANY, _LEGAL, _REFUSED = 429, 451, 400
-_MAX_RETRY_AFTER_S, _MAX_DIGITS = 24 * 60 * 60, 9
+_MAX_RETRY_AFTER_S, _MAX_DIGITS = 24 * 60 * 60, 9  # int() raises beyond 4,300 digits
 
 
 @attrs.frozen
 class Shown:
-    """What a browser shows of a page, where that was asked of one.
+    """What a browser shows of a page.
 
-    `headlines` are the texts of headings and dialogs, `names` the ids and data-e2e that may be a gate's.
+    `headlines` are the texts of headings and dialogs; `names` are the ids and data-e2e that may be a gate's.
     """
 
     captcha: bool = False
@@ -28,10 +28,10 @@ class Shown:
 
 @attrs.frozen(kw_only=True)
 class Arrival:
-    """How a page came.
+    """How a page was answered.
 
-    `is_elsewhere` says that another site than the one that was asked has answered, `is_proven` that the
-    address is that of the site. Of a file, nothing is known: all of the defaults.
+    `is_elsewhere` means that another site has answered than the one that was asked; `is_proven`, that the
+    address is the site's own. For a file nothing is known, and all fields have their defaults.
     """
 
     is_elsewhere: bool = False
@@ -52,7 +52,7 @@ def path_of(address: str) -> str:
 
 
 def seconds_to_wait(retry_after: str) -> int | None:
-    """Return the seconds of a Retry-After header, which may be a date; None if it says nothing."""
+    """Return the seconds of a Retry-After header, which may hold a date, or None if it can't be read."""
     if retry_after.isascii() and retry_after.isdigit():
         return min(int(retry_after[:_MAX_DIGITS]), _MAX_RETRY_AFTER_S)
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  # hardly ever needed
@@ -65,7 +65,7 @@ def seconds_to_wait(retry_after: str) -> int | None:
 
 
 def is_region_path(path: str) -> bool:
-    """Return whether TikTok sends those there whose region it does not serve, as to /hk/notfound."""
+    """Return whether this is where TikTok sends regions that it does not serve, such as /hk/notfound."""
     return bool(_REGION_PATH.fullmatch(path))
 
 
@@ -82,7 +82,7 @@ def stop(rule: str, place: str, reason: LoginReason, *, may_pass: bool = False) 
 
 
 def refusal(status: int | None, *, may_pass: bool) -> Evidence | None:
-    """Return what an HTTP status tells, None for one that refuses nothing."""
+    """Return the evidence of an HTTP status, or None if it is not a refusal."""
     if status is None or status < _REFUSED:
         return None
     reasons = {_TOO_MANY: LoginReason.RATE_LIMITED, _LEGAL: LoginReason.REGION_BLOCKED}

@@ -1,4 +1,4 @@
-"""How pages write the data that they carry for their own scripts: JSON, escaped or not, or JavaScript."""
+"""Reads the data that pages carry for their own scripts: JSON, escaped or not, or JavaScript."""
 
 import functools
 import re
@@ -7,45 +7,49 @@ from typing import Any
 import chompjs
 import msgspec
 
-# Turning JavaScript into JSON costs up to 50 ms per MB, so only one object of a page is, up to this length.
+# The patterns below use possessive quantifiers (`*+`, `++`), so that hostile code can't make them backtrack.
+
+# Turning JavaScript into JSON costs up to 50 ms per MB, so this is done for one object per page, up to this
+# length.
 MAX_LITERAL_CHARS = 256_000
-# How templates escape what stands in JSON; the ampersand comes last.
+# How templates escape JSON. The ampersand comes last, or it would create escapes that are then replaced too.
 _ESCAPES = (("&quot;", '"'), ("&#34;", '"'), ("&#x22;", '"'), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _ESCAPED = re.compile(r"\s*\{\s*&")
 _MANY_QUOTES = 10_000
-# How far into a script the assignment may stand, what may stand before the name, and what has to follow it.
+# How far into a script the assignment may be, what may come before the name, and what has to follow it.
 _ASSIGNMENT_CHARS = 200
 _BEFORE_NAME = re.compile(
     r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|//[^\n\r]*[\n\r]|['\"]use strict['\"];)*+(?:[\w\s.;,$]*[;,\s])??"
     r"(?:(?:window|self|globalThis)\s*(?:\.\s*|\[\s*['\"]))?"
 )
 _ASSIGNED = re.compile(r"['\"]?\]?\s{0,4}=\s{0,4}(?=\{)")
-# Strings, comments, and what else may stand in a literal that holds data. A slash or an angle bracket may
-# not: it would begin a regular expression or another comment; nor may a spread, whose members are elsewhere.
+# Strings, comments, and the other parts of a literal that holds data. A slash or an angle bracket is not
+# allowed, as it could start a regular expression or another comment; nor is a spread, whose members are
+# elsewhere.
 _TEXT = (
     r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+"|`(?:[^`\\$]++|\\.|\$(?!\{))*+`"""
     r"""|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\n\r\u2028\u2029]*+[\n\r\u2028\u2029]"""
 )
-# What stands before a member's key: a name within another, or after an operator, is none.
+# What comes before a member's key; part of a longer name, or a name after an operator, is not a key.
 _IS_KEY = re.compile(r"(?:[{,]|\*/|//[^\n\r\u2028\u2029]*[\n\r\u2028\u2029])\s*\Z")
 _BEFORE_KEY_CHARS = 200
-# So many brackets may stand in a literal: no page's data has half as many.
+# A literal may have this many brackets; no real page's data has half as many.
 _TOKENS, _CHARS_PER_TOKEN = 2_000, 40
-# What may follow the object, or else it is but a part of what is assigned. A line needs no semicolon.
+# What may follow the object; otherwise it is only a part of what is assigned. A line needs no semicolon.
 _ENDS = re.compile(r"\s*(?:[;,]|\Z)|\s*[\n\r]\s*[\w$]")
-# What changes it, or takes it back. Each begins with a plain word, so that the search for it is fast.
+# Code that changes the data, or deletes it. Each pattern begins with a plain word, which makes searches fast.
 _CHANGES = (r"%s(?![\w$])['\"]?\]?(?:\s*[.\[][^=;(]{0,100}+)?\s*=(?!=)", r"delete\b[^;]{0,40}%s")
 _MANY_TIMES = 50
-# Names that are no text but stand for one: what their values are is not known.
+# Bare names used as values: what a variable holds is unknown.
 _NAME = re.compile(rf"{_TEXT}|[:,\[]\s*+(?P<name>[A-Za-z_$][\w$]*+)(?!\s*:)", re.DOTALL)
 _KNOWN_NAMES = {None, "null", "undefined", "true", "false", "NaN", "Infinity", "void"}
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
-# What the decoders raise: msgspec's own errors and bad text are ValueErrors.
+# What the decoders raise: msgspec's own errors, and those of bad text, are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
 
 
 def assigned_at(name: str, code: str) -> int | None:
-    """Return where the object is that is assigned to `name` first of all in the code, None if none is."""
+    """Return where the object begins that the code assigns to `name` before anything else, or None."""
     before, found, after = code[:_ASSIGNMENT_CHARS].partition(name)
     if not found or not _BEFORE_NAME.fullmatch(before) or not (assigned := _ASSIGNED.match(after)):
         return None
@@ -53,9 +57,9 @@ def assigned_at(name: str, code: str) -> int | None:
 
 
 def member(container: bytes, key: str) -> bytes | None:
-    """Return what a JSON object has under `key`, as JSON, or None if it has not, or null.
+    """Return what a JSON object has under `key`, as JSON, or None if that is missing or null.
 
-    All else in it is skipped, not built, which is what makes this fast. Never raises.
+    Everything else is skipped instead of built, which makes this fast. Never raises.
     """
     try:
         found = bytes(_decoder_of(key).decode(container).value)
@@ -65,7 +69,7 @@ def member(container: bytes, key: str) -> bytes | None:
 
 
 def members(container: bytes) -> dict[str, bytes] | None:
-    """Return the members of a JSON object, each as JSON, or None if it is none. Never raises."""
+    """Return the members of a JSON object, each as JSON, or None if it is not an object. Never raises."""
     try:
         return {key: bytes(value) for key, value in _object.decode(container).items()}
     except UNREADABLE:
@@ -81,8 +85,9 @@ class DataReader:
     def read(self, text: str, *, assigned: str = "", key: str = "") -> bytes | None:
         """Return the data in a script as JSON, or None if there is none that can be read.
 
-        Code that assigns it to the name `assigned`, if that is given, is read as well; where it is no JSON
-        there, what is returned has at most the member `key`, an object. Takes linear time; never raises.
+        With `assigned`, code that assigns the data to this name is read as well. If it is not JSON but
+        JavaScript, the result has at most one member, the object under `key`. Takes linear time.
+        Never raises.
         """
         if (found := _json(text)) is not None:
             return found
@@ -96,7 +101,7 @@ class DataReader:
         return _json(text)
 
     def _assigned(self, code: str, key: str) -> tuple[bytes | None, str]:
-        """Return what the object that code begins with tells, None if it can't be read; and what follows."""
+        """Return the object that the code begins with, None if it can't be read, and the code after it."""
         if (parts := _first_json(code)) is not None:
             return parts
         if sum(map(code.count, "'\"`\\/")) > _MANY_QUOTES + len(code) // 4:  # no page's data
@@ -108,17 +113,17 @@ class DataReader:
             return None, ""
 
     def _literal(self, literal: str, key: str) -> bytes | None:
-        """Return what is written there in JavaScript, under `key`. Raises one of `UNREADABLE`."""
+        """Return a JavaScript literal as JSON, under `key`. Raises one of `UNREADABLE`."""
         is_known = _KNOWN_NAMES.issuperset(found["name"] for found in _NAME.finditer(literal))
         if self._has_read_literal or len(literal) > MAX_LITERAL_CHARS or not is_known:
             return None
         self._has_read_literal = True
-        literal = literal.replace("\\x", "\\u00")
+        literal = literal.replace("\\x", "\\u00")  # JavaScript has \xHH in strings, JSON only \uHHHH
         return b'{"%s":%s}' % (key.encode(), chompjs.parse_js_object(literal, loader=_raw.decode))
 
 
 def _is_changed(name: str, code: str) -> bool:
-    """Return whether code, after it has assigned something to this name, seems to change that."""
+    """Return whether the code seems to change what it has assigned to this name."""
     times = code.count(name)
     return times > _MANY_TIMES or (
         times > 0 and any(re.search(change % name, code) is not None for change in _CHANGES)
@@ -126,12 +131,12 @@ def _is_changed(name: str, code: str) -> bool:
 
 
 def _first_json(text: str) -> tuple[bytes, str] | None:
-    """Return the object that code begins with, and what follows, if it is JSON; None if it is not."""
+    """Return the JSON object that the code begins with, and the code after it, or None if it is not JSON."""
     code = text.encode(errors="replace")
     try:
         return bytes(_raw.decode(code)), ""
     except UNREADABLE as exc:
-        trailing = _TRAILING.search(str(exc))  # which is how msgspec says where the object has ended
+        trailing = _TRAILING.search(str(exc))  # msgspec's only way to say where the object ended
     if trailing is None:
         return None
     end = int(trailing[1]) - 1
@@ -141,11 +146,11 @@ def _first_json(text: str) -> tuple[bytes, str] | None:
 
 
 def _find_object(key: str, text: str) -> tuple[slice | None, int]:
-    """Return where, in the object that code begins with, the object under a key is; and where all of it ends.
+    """Return where the object under `key` is in the object that the text begins with, and where that ends.
 
-    The last of that key counts, as in a browser; what is in a string or comment, or deeper, does not. Raises
-    ValueError at a literal that can't be read to its end, is part of something else, or is hardly anything
-    but brackets.
+    If the key occurs more than once, the last one counts, as in a browser; in a string, in a comment or
+    deeper down it doesn't. Raises ValueError if the literal can't be read to its end, is part of something
+    else, or is little more than brackets.
     """
     found: int | None = None
     where: slice | None = None
@@ -178,7 +183,7 @@ def _find_object(key: str, text: str) -> tuple[slice | None, int]:
 
 @functools.cache
 def _tokens_of(key: str) -> re.Pattern[str]:
-    """Return what matches code up to its next bracket or object under the key, but not what is no data."""
+    """Return a pattern for code up to its next bracket, or to an object under `key`; only data matches."""
     first, rest = key[0], key[1:]
     keys = rf"""(?:'{key}'|"{key}"|(?<![\w$]){key})"""
     plain = rf"""[^'"`/<>{{}}\[\](){first}.]++|\.(?!\.)|{first}(?!{rest})|(?!{keys}\s*:\s*\{{)(?:{_TEXT})"""
@@ -187,9 +192,9 @@ def _tokens_of(key: str) -> re.Pattern[str]:
 
 
 def _without_surrogates(text: str) -> str:
-    """Make the escaped halves of surrogate pairs other characters.
+    """Replace the escaped halves of surrogate pairs.
 
-    JavaScript cuts texts between the two halves of an emoji, and no decoder takes what is left.
+    JavaScript cuts strings between the two halves of an emoji, and no decoder accepts the half that is left.
     """
     return text.replace("\\ud", "\\u0").replace("\\uD", "\\u0")
 

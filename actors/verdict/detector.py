@@ -1,4 +1,4 @@
-"""The order in which a browser's page is asked who its viewer is."""
+"""Asks a page in a browser who its viewer is, method after method."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,20 +9,20 @@ import trio
 from actors.verdict.policy import Decision, decide
 from actors.verdict.verdict import Evidence, Finding, Gate, LoginReason, LoginState, Method, Verdict
 
-# A page that may go on to another by itself, as a firewall's does after its work, is given so long; looking
-# at one costs some milliseconds.
+# How long to wait for a page that may lead to another by itself, as a firewall's does once it is done, and
+# how often to look at it; a look costs a few milliseconds.
 STANDS_STILL_S = 6.0
 LOOK_AGAIN_S = 0.2
 
 
 class InspectablePage(Protocol):
-    """What the detector needs of a browser: the session actor's browser has it."""
+    """What the detector needs of a browser. The session actor's browser satisfies it."""
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         """Look at the page as it is now with one method."""
 
     async def refresh(self) -> None:
-        """Load the page again, up to its document."""
+        """Reload the page, and wait for its document."""
 
 
 _NO_ANSWER = Decision(LoginState.UNCERTAIN, LoginReason.TIMED_OUT, conclusive=False)
@@ -30,7 +30,7 @@ _NO_ANSWER = Decision(LoginState.UNCERTAIN, LoginReason.TIMED_OUT, conclusive=Fa
 
 @attrs.define
 class _Look:
-    """One look at a page, by method after method."""
+    """One look at a page, method after method."""
 
     decision: Decision = _NO_ANSWER
     method: Method = Method.HTML
@@ -43,7 +43,7 @@ class _Look:
 
 @attrs.define
 class _Try:
-    """The last look at one load, which may have been cut off, and what the last whole one came to."""
+    """The last look at one load, which may have been interrupted, and the result of the last complete one."""
 
     look: _Look = attrs.field(factory=_Look)
     decision: Decision = _NO_ANSWER
@@ -54,10 +54,11 @@ class _Try:
 class LoginDetector:
     """Judges a page by each method in turn until the evidence is conclusive; refreshes it before each retry.
 
-    One try takes at most `timeout_s` seconds; there are `1 + retries` of them, as long as the verdict is
-    UNCERTAIN. A page that may go on to another by itself is looked at again until it has, or has stood still
-    for `STANDS_STILL_S`, or the try is over. Evidence counts for the document on which it was found. A look
-    that is cut off has no result, unless the page had not gone on by then.
+    One try takes at most `timeout_s` seconds. There are up to `1 + retries` tries, while the verdict is
+    UNCERTAIN. A page that may lead to another by itself is looked at again until it has, or until it has not
+    changed for `STANDS_STILL_S`, or until the try is over. Evidence counts only for the document on which it
+    was found. A look that is interrupted has no result; if the page was still waiting to lead to another, the
+    result of the last complete look stays.
     """
 
     timeout_s: float
@@ -67,7 +68,7 @@ class LoginDetector:
     allow_restricted: bool = False
 
     async def judge(self, page: InspectablePage) -> Verdict:
-        """Return the verdict. Lets the page's own errors through: a lost browser is no verdict."""
+        """Return the verdict. The page's own errors propagate: a lost browser is not a verdict."""
         started = trio.current_time()
         findings: list[Finding] = []
         for tries in range(1, self.retries + 2):
@@ -76,9 +77,10 @@ class LoginDetector:
                 if tries > 1:
                     await page.refresh()
                 await self._look_until_settled(page, attempt)
-            if scope.cancelled_caught and not attempt.decision.may_pass:  # this is not all that there is
+            if scope.cancelled_caught and not attempt.decision.may_pass:  # the evidence is incomplete
                 attempt.decision = _NO_ANSWER
             findings += attempt.look.findings
+            # An error instead of the page may be gone after a reload, whoever is logged in.
             if attempt.decision.state is not LoginState.UNCERTAIN and attempt.decision.gate is not Gate.ERROR:
                 break
         handles = [finding.viewer for finding in attempt.look.findings if finding.viewer]
@@ -98,7 +100,7 @@ class LoginDetector:
         )
 
     async def _look_until_settled(self, page: InspectablePage, attempt: _Try) -> None:
-        """Look at the page, again and again as long as it may go on by itself or did so meanwhile."""
+        """Look at the page, repeatedly while it may lead to another by itself, or did so during a look."""
         document, since = None, trio.current_time()
         while True:
             attempt.look = look = _Look()
@@ -113,7 +115,7 @@ class LoginDetector:
             await trio.sleep(LOOK_AGAIN_S)
 
     async def _look(self, page: InspectablePage, look: _Look) -> bool:
-        """Ask the methods in turn; return whether all that answered saw the same document."""
+        """Ask the methods in turn; return whether all answers are about the same document."""
         evidence: list[Evidence] = []
         for method in self.methods:
             finding = await page.inspect(method, self.selectors)

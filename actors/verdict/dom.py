@@ -1,7 +1,7 @@
-"""DOM element detection: the elements that only one kind of viewer is shown.
+"""DOM element detection: elements that are shown to only one kind of viewer.
 
-Which they are was counted on saved pages of tiktok.com of 2020 to 2026. Others, such as `upload-icon` or
-`nav-profile`, stand on pages of both kinds; and a page without any of these says nothing of its viewer.
+They were counted on saved pages of tiktok.com from 2020 to 2026. Others, such as `upload-icon` or
+`nav-profile`, are on pages of both kinds. A page without any of these says nothing about its viewer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,9 @@ LOGGED_IN_E2E = frozenset(
 )
 LOGGED_OUT_E2E = frozenset({"top-login-button", "nav-login-button"})
 LOGGED_OUT_IDS = frozenset({"header-login-button", "top-right-action-bar-login-button"})
-# What a captcha over a page and TikTok Shop's captcha are made of: a challenge where they are shown.
+# The elements of a captcha over a page, and of TikTok Shop's captcha: a challenge if they are visible.
 CAPTCHA_NAMES = frozenset({"captcha-verify-container", "captcha_verify_container", "oec-ttweb-captcha"})
-# What the firewall's page has, hidden, for its script.
+# A hidden element of the firewall's page, for its script.
 FIREWALL_NAME = "_wafchallengeid"
 _CLASSES = CAPTCHA_NAMES | {FIREWALL_NAME}
 
@@ -36,9 +36,9 @@ KNOWN_SELECTORS: Mapping[str, str] = {
     "logged_out": _css(LOGGED_OUT_E2E, LOGGED_OUT_IDS),
     "challenge": ", ".join(f".{name}, #{name}" for name in sorted(CAPTCHA_NAMES)),
 }
-"""The rules above for a browser. They count on the rendered page besides the selectors that are set.
+"""The rules above as selectors for a browser, used in addition to those in the settings.
 
-A challenge counts where it is visible.
+A challenge counts only if it is visible.
 """
 
 _RENDERED = "rendered page"
@@ -48,9 +48,9 @@ _REASONS = {"logged_in": LoginReason.VIEWER_CONTROLS, "logged_out": LoginReason.
 
 
 def judge_elements(known: Mapping[str, int], own: Mapping[str, int]) -> Finding:
-    """Return what the numbers of elements tell that match the known selectors, and those that are set.
+    """Return the evidence of how many elements match the known selectors, and those in the settings.
 
-    Of those set, a match of `uncertain` tells nothing, as does the lack of any.
+    A match of the setting `uncertain` is no evidence, and neither is the lack of any match.
     """
     evidence = [
         challenge("challenge", _RENDERED, count)
@@ -66,7 +66,7 @@ def judge_elements(known: Mapping[str, int], own: Mapping[str, int]) -> Finding:
 
 
 def rules_met(attributes: Mapping[str, str]) -> Iterator[str]:
-    """Yield the rules that an element with these attributes meets, by what stands in the HTML itself."""
+    """Yield the rules that an element with these attributes matches, in the HTML as it is."""
     e2e = attributes.get("data-e2e")
     if e2e in _E2E_RULES:
         yield f"data-e2e={e2e}"
@@ -79,17 +79,17 @@ def rules_met(attributes: Mapping[str, str]) -> Iterator[str]:
 
 
 def is_captcha(rule: str) -> bool:
-    """Return whether a rule is met by a captcha."""
+    """Return whether a rule matches a captcha."""
     return rule[1:] in CAPTCHA_NAMES
 
 
 def is_firewall(rule: str) -> bool:
-    """Return whether a rule is met by the firewall's page."""
+    """Return whether a rule matches the firewall's page."""
     return rule[1:] == FIREWALL_NAME
 
 
 def rule_evidence(rule: str, count: int) -> Evidence:
-    """Return what it tells that a rule was met by so many elements."""
+    """Return the evidence of `count` elements that match a rule."""
     name = rule.removeprefix("data-e2e=").lstrip("#.")
     if name in _CLASSES:
         return challenge(rule, "element", count)
@@ -97,7 +97,7 @@ def rule_evidence(rule: str, count: int) -> Evidence:
 
 
 def challenge(rule: str, place: str, count: int = 1, *, may_pass: bool = False) -> Evidence:
-    """Return the evidence that the page is a challenge."""
+    """Return evidence that the page is a challenge."""
     return Evidence(
         rule=rule,
         place=place,

@@ -1,8 +1,8 @@
-"""What stands between a viewer and the site: a suspension, an age gate, terms, a check, an error.
+"""Finds what keeps a viewer from the site: a suspension, an age gate, terms, a check, an error.
 
-None of these was seen on a saved page of TikTok's: the names and headlines are guesses, and English. So each
-has to be that of something that is shown in front of a page or instead of one: the name of an element, or a
-headline of a dialog, or of a page that shows no post. The same words anywhere else are words.
+None of these was seen on a saved page of TikTok: the names and headlines are guesses, and English. So a match
+counts only for something shown in front of a page or instead of one: the name of an element, or the headline
+of a dialog or of a page that shows no post. Anywhere else the same words are just words.
 """
 
 import re
@@ -30,7 +30,7 @@ _NAMES = {
     Gate.ERROR: r"(?:page-|app-)?error-(?:page|container|boundary|screen)|something-went-wrong",
 }
 GATE_NAME = "|".join(rf"(?:^|-)(?:{names})(?:$|-)" for names in _NAMES.values())
-"""A regular expression, to Python and to JavaScript, for names that may be a gate's, made normal."""
+"""A regular expression for `normal_name`s that may be a gate's. Both Python and JavaScript read it."""
 
 _PATHS = {
     Gate.ACCOUNT_SUSPENDED: r"account-?(?:suspended|banned|disabled|restricted)|suspended|banned|appeal",
@@ -72,12 +72,12 @@ MAX_HEADLINES = 30
 
 
 def normal_name(name: str) -> str:
-    """Return an element's name in lower case, its words joined by hyphens."""
+    """Return an element's name in lower case, with hyphens between its words."""
     return _UPPER.sub("-", name[:MAX_HEADLINE_CHARS]).replace("_", "-").lower()
 
 
 def find_gates(headlines: Iterable[str], names: Iterable[str], path: str) -> Iterator[Evidence]:
-    """Yield what these headlines and names of elements that are shown, and the page's path, tell of gates."""
+    """Yield the evidence of gates in the headlines and names of visible elements, and in the page's path."""
     for part in path.lower().replace("_", "-").split("/")[:4]:
         yield from (_gate(gate, "path") for gate, known in _BY_PATH.items() if known.fullmatch(part))
     for name in names:

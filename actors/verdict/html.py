@@ -15,12 +15,12 @@ from actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, Script, read_p
 from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 from actors.verdict.words import count_words
 
-# No page of TikTok's own with a viewer or a feed is smaller.
+# No page of TikTok with a viewer or a feed is smaller.
 TINY_CHARS = 16_000
 _CHALLENGE_TITLE, _REFUSED_TITLE = "security check", "access denied"
 _FIREWALL, _FIREWALL_CONFIG = "SlardarWAF", "slardar-config"
 _FLAG_POINTS_TO = {"1": LoginState.LOGGED_IN, "0": LoginState.LOGGED_OUT}
-# On a small page without data, its words tell one refusal from another. None of them proves a login.
+# On a small page without data, the words distinguish one refusal from another. They never prove a login.
 _REGION_WORDS = re.compile(
     r"\btiktok (?:is ?n.t|is not|is no longer|is currently not) available\b"
     r"|\b(?:not |is ?n.t |un)available in your\b|\bnot available in this (?:country|region)\b"
@@ -35,9 +35,9 @@ _NOWHERE = Arrival()
 
 
 def analyse_html(page: str | bytes, arrival: Arrival = _NOWHERE) -> Finding:
-    """Return the evidence in a page, text or the bytes of a file, of any size and however broken.
+    """Return the evidence in a page, given as text or as a file's bytes, of any size and however broken.
 
-    Takes time linear in the size of the page, a few milliseconds for a real one. Never raises.
+    Takes time linear in the page's size, a few milliseconds for a real one. Never raises.
     """
     started = time.perf_counter()
     found = _Page.read(page, arrival)
@@ -54,7 +54,7 @@ def analyse_html(page: str | bytes, arrival: Arrival = _NOWHERE) -> Finding:
 
 
 def too_long_html(arrival: Arrival = _NOWHERE) -> Finding:
-    """Return what is found on a page that is too long to be looked at."""
+    """Return the finding for a page that is too long to analyse."""
     beyond = stop("page beyond bounds", "page", LoginReason.UNREADABLE)
     return Finding(method=Method.HTML, evidence=(beyond,), document=arrival.document, status=arrival.status)
 
@@ -74,7 +74,7 @@ class _Page:
         is_firewall = False
         for script in reading.scripts:
             if name := data_name(script):
-                # What is found by its id comes once; of what is assigned, the last stays.
+                # An element found by its id counts once; of several assignments, the last one counts.
                 data[script.id or "assigned"] = (name, script)
             else:
                 is_firewall |= _FIREWALL in script.text and (script.is_code or script.id == _FIREWALL_CONFIG)
@@ -82,7 +82,7 @@ class _Page:
 
     @property
     def shown(self) -> Shown:
-        """What is shown of it, as the browser or else its HTML says."""
+        """What is visible of the page, according to the browser, or else to the HTML."""
         captcha = any(is_captcha(rule) for rule in self.reading.rules)
         headlines, names = tuple(self.reading.headlines), tuple(self.reading.names)
         return self.arrival.shown or Shown(captcha, headlines, names)
@@ -101,6 +101,7 @@ def _evidence(page: _Page) -> Iterator[Evidence]:
     yield from _challenges(page)
     viewers = page.viewers.evidence
     is_site = arrival.is_proven or reading.is_proven or page.viewers.is_tiktok
+    # TikTok's app answers 404 for a missing video with its whole page, which still shows the viewer.
     is_app = is_site and reading.is_whole and any(_is_in(piece) for piece in viewers)
     if is_region_path(page.path):
         yield stop("region's path", "address", LoginReason.REGION_BLOCKED)
@@ -121,7 +122,7 @@ def _evidence(page: _Page) -> Iterator[Evidence]:
 
 
 def _challenges(page: _Page) -> Iterator[Evidence]:
-    """Yield the signs of a challenge that is shown, or that is all there is."""
+    """Yield the signs of a challenge that is visible, or that is all there is on the page."""
     reading, passing = page.reading, page.reading.may_pass
     if page.shown.captcha:
         yield challenge("captcha", "shown")
@@ -130,7 +131,7 @@ def _challenges(page: _Page) -> Iterator[Evidence]:
     if reading.title.lower() == _REFUSED_TITLE and not page.has_data:
         yield stop("title of a refusal", "title", LoginReason.BLOCKED, may_pass=passing)
     if page.has_data or reading.login_flags or any(not _is_challenge(rule) for rule in reading.rules):
-        return  # pages with a viewer, or without one, have the means of a challenge for when there is one
+        return  # ordinary pages carry the challenge's code too, for the case that they need it
     if page.is_firewall:
         yield challenge(_FIREWALL, "script", may_pass=passing)
     if any(is_firewall(rule) for rule in reading.rules):
@@ -140,7 +141,7 @@ def _challenges(page: _Page) -> Iterator[Evidence]:
 
 
 def _nothing_else(page: _Page) -> Evidence:
-    """Return what a page without any evidence is."""
+    """Return what can be said about a page without any evidence."""
     reading = page.reading
     passing = reading.may_pass
     text = f"{reading.title} {reading.words}"
@@ -148,6 +149,7 @@ def _nothing_else(page: _Page) -> Evidence:
         if _REGION_WORDS.search(text):
             return stop("words of a region's page", "page", LoginReason.REGION_BLOCKED, may_pass=passing)
         is_waiting = not reading.words.strip() or (not reading.asks and _WAITING_WORDS.search(text))
+        # TikTok has its own firewall; Cloudflare's page comes from another site.
         if reading.has_script and is_waiting and _CLOUDFLARE not in reading.text:
             return challenge("tiny page without data", "page", may_pass=passing)
     if not (reading.is_tiktok or reading.is_proven or page.has_data):
@@ -168,7 +170,7 @@ def _is_in(piece: Evidence) -> bool:
 
 
 def _flags(reading: Reading) -> Iterator[Evidence]:
-    """Yield what `login` is set to: "0" or "1"."""
+    """Yield the evidence of the `login` flag, "0" or "1"."""
     settings = (setting.partition("=") for content in reading.login_flags for setting in content.split(","))
     counts = Counter(
         value.strip()

@@ -1,7 +1,7 @@
-"""The viewer object in the data that a page carries for its own scripts.
+"""Finds the viewer object in the data that a page carries for its own scripts.
 
-The places are those of TikTok's pages of 2020 to 2026; its own bundle takes a viewer object there for a
-login. The profile that is looked at, as at `webapp.user-detail`, is another object at another place.
+The places are those of TikTok's pages from 2020 to 2026, whose own code takes a viewer object there for a
+login. The profile that a page shows, as in `webapp.user-detail`, is another object at another place.
 """
 
 import re
@@ -14,23 +14,23 @@ from actors.verdict.data import UNREADABLE, DataReader, assigned_at, member, mem
 from actors.verdict.reading import Script
 from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
-# Somebody's id, which is neither a zero in any form nor a word for nobody in any language.
+# Somebody's id: neither a zero in any form nor any language's word for nobody.
 _ID = re.compile(
     r"(?!(?:[0.]*|undefined|null|nil|none|nan|false|true|guest|anonymous)\Z)[\w.][\w.-]{0,63}",
     re.ASCII | re.IGNORECASE,
 )
 _HANDLE = re.compile(r"[\w.]{1,64}", re.ASCII)
-# How JavaScript writes that there is nothing, once it is text.
+# What JavaScript's empty values become as text.
 _NOBODY = {"0", "undefined", "void 0", "null", "NaN", "false", ""}
 _EMPTY = {b"null", b"0", b"false", b"true", b"{}", b"[]", *(f'"{nothing}"'.encode() for nothing in _NOBODY)}
-# What pages may know of nobody in particular.
+# What a page may know without knowing its viewer.
 _NO_IDENTITY = {"language", "lang", "locale", "region", "country"}
-# Somebody, under whatever key.
+# A person, under any of these keys.
 _PERSON_KEYS = ("uid", "userId", "user_id", "secUid", "sec_uid", "uniqueId", "unique_id")
 _PERSON = re.compile(
     rb'"(?:%s)"\s*:\s*(?:[1-9]|"(?!(?:0|undefined|null)?")[^"])' % "|".join(_PERSON_KEYS).encode()
 )
-# By these a context is known as TikTok's: the ids of its web apps, its hosts, or what it gives a browser.
+# A context is recognized as TikTok's by the ids of its web apps, its hosts, or the tokens it gives a browser.
 _APP_IDS = {"1180", "1233", "1284", "1988"}
 _TIKTOK_HOST = re.compile(r"(?:https?://)?(?:[\w-]+\.)*tiktok\.com/?", re.ASCII)
 _HOST_KEYS = ("host", "$host", "baseURL", "$baseURL")
@@ -40,7 +40,7 @@ _WEB_TOKENS = ("csrfToken", "$csrfToken", "nonce", "requestId")
 
 @attrs.frozen
 class Place:
-    """Where pages of one era have the viewer: in a script, in the object at `path`, under one of `keys`."""
+    """Where pages of one era have the viewer: in which script, at which `path`, under one of `keys`."""
 
     script: str
     path: tuple[str, ...]
@@ -57,17 +57,17 @@ PLACES = (
     Place("__Creator_Center_Context__", ("commonAppContext",)),
 )
 _UNIVERSAL, _CREATOR = PLACES[0].script, PLACES[3].script
-# A shop's page has its flag in the page's object in the loaders' data, or a few objects below.
+# A shop's page has its flag in the page's own object in the loaders' data, or a few levels below it.
 _ROUTER, _FLAG, _FLAG_DEPTH = "__MODERN_ROUTER_DATA__", "is_login", 6
 DATA_IDS = frozenset({*(place.script for place in PLACES), _ROUTER, "sigi-persisted-data"})
 _SIGI, _SIGI_ALIAS = "SIGI_STATE", "sigi-persisted-data"
-# The object within SIGI_STATE that is looked for when it is written in JavaScript.
+# The object to read from a SIGI_STATE that is written in JavaScript.
 _CONTEXT = "AppContext"
 
 
 @attrs.frozen
 class Viewers:
-    """What the page's data says of its viewer, the handle where it has one, and whether it is TikTok's."""
+    """What the page's data says about its viewer, the viewer's handle, and whether the data is TikTok's."""
 
     evidence: tuple[Evidence, ...]
     handle: str | None
@@ -75,7 +75,7 @@ class Viewers:
 
 
 def find_viewers(data_scripts: Iterable[tuple[str, Script]]) -> Viewers:
-    """Look for the viewer object at all its places in these scripts that carry data, by name.
+    """Look for the viewer object at all its places in `data_scripts`, pairs of a name and a script.
 
     Takes linear time; never raises.
     """
@@ -104,14 +104,14 @@ def find_viewers(data_scripts: Iterable[tuple[str, Script]]) -> Viewers:
 
 
 def data_name(script: Script) -> str | None:
-    """Return the name under which a script carries a page's data, None if it does not."""
+    """Return the name under which a script carries a page's data, or None if it carries none."""
     if script.id in DATA_IDS:
         return _SIGI if script.id == _SIGI_ALIAS else script.id
     return _SIGI if script.is_code and assigned_at(_SIGI, script.text) is not None else None
 
 
 def read_viewer(user: bytes) -> str | None:
-    """Return the handle in a viewer object, given as JSON: "" where it has none, None if nobody is there."""
+    """Return the handle in a viewer object, given as JSON: "" if it has none, None if nobody is there."""
     uid = _text(member(user, "uid"))
     if not _ID.fullmatch(uid):
         return None
@@ -122,7 +122,7 @@ def read_viewer(user: bytes) -> str | None:
 def viewer_evidence(
     place: str, *, is_there: bool, reason: LoginReason = LoginReason.VIEWER_OBJECT
 ) -> Evidence:
-    """Return what it tells that the viewer is, or is not, where one would be."""
+    """Return the evidence of a viewer, or of an empty place where one would be."""
     return Evidence(
         rule="viewer object" if is_there else "no viewer object",
         place=place,
@@ -143,9 +143,9 @@ def _unreadable(script: str) -> Evidence:
 
 
 def _viewer_or_nobody(place: Place, user: bytes, viewer: str | None, context: bytes) -> Evidence:
-    """Return what it tells that this is at the viewer's place in this context.
+    """Return the evidence of what is at the viewer's place in this context.
 
-    That nobody is there counts only in the forms that are known.
+    An empty place counts only in its known forms; anything else could be a viewer in a form still unknown.
     """
     if viewer is not None:
         return viewer_evidence(str(place), is_there=True)
@@ -161,7 +161,7 @@ def _viewer_or_nobody(place: Place, user: bytes, viewer: str | None, context: by
 
 
 def _is_nobody(user: bytes) -> bool:
-    """Return whether what is at the viewer's place has nothing in it by which to know somebody."""
+    """Return whether the value at the viewer's place identifies nobody."""
     if user in _EMPTY:
         return True
     found = members(user)
@@ -169,7 +169,8 @@ def _is_nobody(user: bytes) -> bool:
 
 
 def _names_somebody(context: bytes, keys: tuple[str, ...]) -> bool:
-    """Return whether there is somebody in a context, but under none of these keys."""
+    """Return whether a context names a person under any key except these."""
+    # TikTok may have moved the viewer to a new key; the known one is then empty for everybody.
     others = {key: value for key, value in (members(context) or {}).items() if key not in keys}
     return any(
         _PERSON.search(value) or (key in _PERSON_KEYS and not _is_nobody(value))
@@ -178,7 +179,7 @@ def _names_somebody(context: bytes, keys: tuple[str, ...]) -> bool:
 
 
 def _context_at(place: Place, data: bytes) -> bytes | None:
-    """Return the object in which the viewer would be, by depth."""
+    """Return the object at the place's path, in which the viewer would be, or None."""
     context: bytes | None = data
     for key in place.path:
         context = member(context, key) if context is not None else None
@@ -186,19 +187,19 @@ def _context_at(place: Place, data: bytes) -> bytes | None:
 
 
 def _users_in(place: Place, context: bytes) -> Iterator[bytes]:
-    """Yield what is at the viewer's keys, `{}` if there is nothing at any."""
+    """Yield the values under the viewer's keys, or `{}` if none of the keys is there."""
     users = [user for key in place.keys if (user := member(context, key)) is not None]
     yield from users or [b"{}"]
 
 
 def _has_webapp(data: bytes) -> bool:
-    """Return whether the data is in the scopes that TikTok's web app reads."""
+    """Return whether the data has one of the scopes that TikTok's web app reads."""
     scopes = members(member(data, "__DEFAULT_SCOPE__") or b"")
     return any(key.startswith("webapp.") for key in scopes or ())
 
 
 def _is_tiktoks(context: bytes) -> bool:
-    """Return whether an app's context is that of TikTok's."""
+    """Return whether an app's context is TikTok's."""
     found = members(context) or {}
     texts = {key: _text(found[key]) for key in (*_HOST_KEYS, *_WEB_IDS, *_WEB_TOKENS) if key in found}
     return (
@@ -209,7 +210,7 @@ def _is_tiktoks(context: bytes) -> bool:
 
 
 def _router_flags(data: bytes) -> Iterator[Evidence]:
-    """Yield what a shop's page says of its viewer: whether there is one, but not who."""
+    """Yield what a shop's page says about its viewer: whether there is one, but not who it is."""
     for flag in sorted(set(_flags_in(member(data, "loaderData") or b"", _FLAG_DEPTH))):
         yield Evidence(
             rule=f"is_login={flag.decode()}",
@@ -229,7 +230,7 @@ def _flags_in(container: bytes, depth: int) -> Iterator[bytes]:
 
 
 def _text(value: bytes | None) -> str:
-    """Return a JSON string or number as text, anything else as nothing."""
+    """Return a JSON string or number as text, and "" for anything else."""
     try:
         return str(_scalar.decode(value or b'""'))
     except UNREADABLE:

@@ -1,4 +1,4 @@
-"""From evidence to a verdict: the one place at which it is decided who is looking at a page."""
+"""From evidence to a verdict: the only place that decides who is looking at a page."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,9 @@ import attrs
 
 from actors.verdict.verdict import Evidence, Gate, LoginReason, LoginState, Strength
 
-# Alone, each of these proves a login. The login flag does not: it bears a proof out, or speaks against it.
+# Each of these proves a login by itself. The login flag doesn't; it only supports or contradicts a proof.
 _PROOFS_OF_LOGIN = {LoginReason.VIEWER_OBJECT, LoginReason.VIEWER_API, LoginReason.VIEWER_CONTROLS}
-# These end it, whatever else there is: what is shown is not the page that was asked for. The first counts.
+# Any of these decides, whatever else was found: it is not the page that was asked for. The first one counts.
 _STOPS = (
     LoginReason.NOT_TIKTOK,
     LoginReason.CHALLENGE,
@@ -20,10 +20,10 @@ _STOPS = (
 
 @attrs.frozen
 class Decision:
-    """What evidence amounts to.
+    """The result of judging evidence.
 
-    A conclusive one needs no other method; any other may yet be overruled. `may_pass` says that it is about a
-    page that may go on to another one by itself. `gate` is what stands before the viewer.
+    After a conclusive one no other method is needed; any other may still be overruled. `may_pass` means that
+    the page may lead to another one by itself. `gate` is what keeps the viewer from the site.
     """
 
     state: LoginState
@@ -34,11 +34,11 @@ class Decision:
 
 
 def decide(evidence: Sequence[Evidence]) -> Decision:
-    """Judge by the strongest evidence alone; whatever contradicts itself there is UNCERTAIN.
+    """Judge by the strongest evidence alone; if that contradicts itself, the state is UNCERTAIN.
 
-    Structure beats DOM, DOM beats absence, and words decide nothing. LOGGED_IN needs a proof and, unless it
-    comes from TikTok's endpoints, a page that was read to its end. On a page that contradicts itself the
-    endpoints have the last word.
+    Structure beats DOM, DOM beats absence, and words decide nothing. LOGGED_IN needs a proof and, unless the
+    proof comes from TikTok's endpoints, a page that was read to its end. If a page contradicts itself, the
+    endpoints decide.
     """
     for reason in _STOPS:
         if found := [piece for piece in evidence if piece.reason is reason]:
@@ -56,7 +56,7 @@ def decide(evidence: Sequence[Evidence]) -> Decision:
 
 def _judge(evidence: Sequence[Evidence]) -> Decision:
     against = _controls_against_the_flag(evidence)
-    told_logged_in = False  # by what is no proof
+    told_logged_in = False  # by evidence that is not a proof
     for strength in (Strength.STRUCTURE, Strength.DOM, Strength.ABSENCE):
         telling = [piece for piece in evidence if piece.strength is strength and _tells(piece)]
         states = {piece.points_to for piece in telling}
@@ -82,7 +82,7 @@ _CONFLICT = Decision(LoginState.UNCERTAIN, LoginReason.CONFLICT, conclusive=Fals
 
 
 def _behind(gate: Gate | None, decision: Decision) -> Decision:
-    """Return the decision on a page that puts a gate before its viewer. Nobody is let in by one."""
+    """Return the decision on a page with a gate in front of it. A gate never makes a viewer logged in."""
     if gate is None or decision.state is LoginState.LOGGED_OUT:
         return decision
     if decision.state is LoginState.UNCERTAIN and decision.reason is not LoginReason.NOTHING_FOUND:
@@ -91,7 +91,7 @@ def _behind(gate: Gate | None, decision: Decision) -> Decision:
 
 
 def _controls_against_the_flag(evidence: Iterable[Evidence]) -> bool:
-    """Return whether a viewer's controls stand on a page whose flag says that nobody is logged in."""
+    """Return whether a page has a viewer's controls but a flag that says that nobody is logged in."""
     found = {(piece.points_to, piece.reason) for piece in evidence}
     return {
         (LoginState.LOGGED_OUT, LoginReason.LOGIN_FLAG),
@@ -108,12 +108,12 @@ def _points_in(piece: Evidence) -> bool:
 
 
 def _is_unknown(piece: Evidence) -> bool:
-    """Return whether somebody or something unknown is where the viewer would be."""
+    """Return whether something unknown is at the viewer's place."""
     return piece.reason is LoginReason.CONFLICT and piece.strength is Strength.ABSENCE
 
 
 def _is_cut_short(evidence: Iterable[Evidence]) -> bool:
-    """Return whether the page was not read to its end, where what speaks against a login may stand."""
+    """Return whether the page was not read to its end; the unread part may contradict a login."""
     return any(
         piece.reason is LoginReason.UNREADABLE and piece.strength is Strength.STRUCTURE for piece in evidence
     )

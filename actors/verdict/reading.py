@@ -1,7 +1,7 @@
-"""Takes a page apart, in one pass and within bounds, into the few things that evidence is looked for in.
+"""Takes a page apart, in one pass and within bounds, into the parts that can hold evidence.
 
-The parser is lxml's, fed in pieces, so that a hostile page is given up before it costs much: one with a
-million tags, with tags nested deeper than any real page's, or with a tag that never ends.
+The parser is lxml's. It is fed in pieces, so that a hostile page is abandoned before it costs much: one with
+a million tags, with deeper nesting than any real page, or with a tag that never ends.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from actors.verdict.dom import FIREWALL_NAME, is_captcha, rules_met
 from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES, normal_name
 from actors.verdict.site import is_address, is_tiktok_address
 
-# What a page may cost to read, by its megabytes, one at least. The unit takes about 0.1 microseconds, and an
-# element with a text and two attributes costs 8 of them: even a page that is all feed spends less than all.
+# What a page may cost to read, per megabyte, with a minimum of one. A unit takes about 0.1 microseconds, and
+# an element with a text and two attributes costs 8 units: even a page that is only a feed stays below this.
 MAX_COST_PER_MB = 110_000
 _MB = 1_000_000
 _ELEMENT_COST = 4
@@ -30,9 +30,9 @@ _TELLING_COST = 4
 _SCRIPT_COST = 80
 _ADDRESS_COST = 150
 _RULE_COST = 40
-# Browsers nest no deeper.
+# Browsers don't nest deeper.
 MAX_DEPTH = 512
-# From this depth on, each so many levels make an end tag that ends nothing as dear as another.
+# An end tag that ends nothing costs as much as one more element for every 64 levels of depth.
 _SHALLOW = 64
 PIECE_BYTES = 16 * 1024
 _BETWEEN_ATTRIBUTES = b" \t\r\n\f/"
@@ -43,18 +43,18 @@ _MAX_TITLE_CHARS = 1_000
 SHOP_CAPTCHA = "oec-ttweb-captcha"
 _CODE_TYPES = frozenset({"", "text/javascript", "application/javascript", "module"})
 _HOSTS = ("tiktok", "ttwstatic")
-# Where TikTok's own pages, and no others, have their scripts and styles from; others embed its player.
+# Only TikTok's own pages load their scripts and styles from here. Other sites embed its player.
 _OWN_SOURCE = re.compile(
     r"(?:https?:)?//[\w.-]+\.(?:ttwstatic|tiktokcdn|tiktokcdn-(?:us|eu))\.com/(?!.*embed)", re.ASCII
 )
-# What a page loads ahead that is code: anybody may show TikTok's images.
+# The kinds of preloads that are code; images prove nothing, since any site may show TikTok's.
 _CODE = frozenset({"script", "style", "fetch"})
 _SITE_NAMES = frozenset({"og:site_name", "application-name", "apple-mobile-web-app-title"})
-# A browser notes in a comment at the top of a page that it saves where it had it from, as SingleFile does.
+# Browsers, and SingleFile, write a saved page's address into a comment at its top.
 _SAVED_FROM = re.compile(r"\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(\S+)")
-# Elements in this are not on the page.
+# Elements inside these are not part of the page.
 _INERT = frozenset({"template"})
-# TikTok's pages are seen with scripts on, where what is in a noscript is text, as it is in a noframes.
+# With scripts on, a browser takes the content of a noscript for text. lxml does so only for a noframes.
 _AS_TEXT = ((b"<noscript", b"<noframes"), (b"</noscript", b"</noframes"))
 _NOSCRIPT = re.compile(rb"(?<=[</])noscript", re.IGNORECASE)
 _TELLING_TAGS = _INERT | {"script", "meta", "link", "title"}
@@ -64,7 +64,7 @@ _HIDING = ("none", "hidden", "opacity")
 _INVISIBLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$)", re.IGNORECASE
 )
-# Elements with these attributes say more than what they are. Further, posts, and what asks something.
+# Attributes that make an element worth noting. Below: posts, and elements that ask the viewer for something.
 _NOTED = frozenset({"data-e2e", "id", "hidden", "style", "aria-hidden", "role", "aria-modal"})
 _POSTS = frozenset({"video", "article"})
 _POST_NAMES = frozenset({"recommend-list-item-container", "feed-video", "browse-video", "user-post-item"})
@@ -88,9 +88,10 @@ _ENCODINGS = (
 
 @attrs.frozen(kw_only=True)
 class Script:
-    """A script that is in the page itself. `is_code` tells it from data.
+    """A script in the page itself. `is_code` is false for data.
 
-    Its `id` is that by which the page's own code would find it: of several elements, the first has it.
+    `id` is set if the page's own code would find this script by it: of several elements with one id, that is
+    the first.
     """
 
     id: str
@@ -100,14 +101,13 @@ class Script:
 
 @attrs.define(eq=False)
 class Reading:
-    """What there is on a page.
+    """The parts of a page that can hold evidence.
 
-    `rules` counts the elements that met each of `dom`'s rules, `login_flags` are the contents of
-    `pumbaa-ctx`, their beginnings at least. `words` is the beginning of what there is to read. `headlines`
-    and `names` are those that may be a gate's, of elements that are not hidden where they stand. `is_tiktok`
-    tells whether anything on it is TikTok's, `is_proven` whether that proves the page to be, `is_other` that
-    the page says it is from another site. `is_whole` is false where the page went beyond the bounds, and the
-    rest of it was not looked at.
+    `rules` counts the elements that match each of `dom`'s rules. `login_flags` are the contents of
+    `pumbaa-ctx`, cut to a maximum length. `words` is the beginning of the visible text. `headlines` and
+    `names` are those of visible elements that may be a gate's. `is_tiktok` means that something on the page
+    is TikTok's, `is_proven` that this proves the page to be TikTok's, and `is_other` that the page names
+    another site as its own. `is_whole` is false if the page exceeded the bounds, and the rest was not read.
     """
 
     text: str
@@ -139,7 +139,7 @@ def read_page(page: str | bytes) -> Reading:
         encoding="utf-8",
         huge_tree=True,
         recover=True,
-        target=reader,  # type: ignore[arg-type]  # the stubs allow for bytes, which never come
+        target=reader,  # type: ignore[arg-type]  # the stubs allow bytes, which the parser never passes
     )
     data = _without_noscript(text.encode(errors="replace"))
     budget = MAX_COST_PER_MB * max(1, len(data) / _MB)
@@ -161,17 +161,17 @@ def read_page(page: str | bytes) -> Reading:
 
 
 def _without_noscript(data: bytes) -> bytes:
-    """Have the parser take what is in a noscript for text, as a browser with scripts on does."""
+    """Make the parser take the content of a noscript for text, as a browser with scripts on does."""
     for tag, raw in _AS_TEXT:
         data = data.replace(tag, raw)
     return _NOSCRIPT.sub(b"noframes", data) if b"noscript" in data.lower() else data
 
 
 def _unseen_cost(piece: bytes, ended: int, depth: int, is_silent: bool) -> int:
-    """Return what a piece costs the parser beyond what the reader is told of.
+    """Return the cost of what the parser does in a piece without telling the reader.
 
-    That is entities, end tags that end nothing, for which it looks through all open elements, and, in a piece
-    that makes no sound, the attributes of a tag that does not end in it.
+    That is entities; end tags that end nothing, for each of which it searches all open elements; and, in a
+    piece without any event, the attributes of a tag that is still open.
     """
     cost = piece.count(b"&") // _ENTITIES_PER_COST
     cost += max(0, piece.count(b"</") - ended) * (_ELEMENT_COST + depth // _SHALLOW * _ELEMENT_COST)
@@ -182,7 +182,7 @@ def _unseen_cost(piece: bytes, ended: int, depth: int, is_silent: bool) -> int:
 
 
 def _close(parser: etree.HTMLParser) -> None:
-    """Tell the parser that this is all. It minds when there was no element at all; we don't."""
+    """Tell the parser that the page ends here. It raises if there was no element, which is fine with us."""
     with contextlib.suppress(etree.LxmlError):
         parser.close()
 
@@ -193,12 +193,12 @@ def _decode(page: bytes) -> str:
             return page.decode(name, errors="replace")
     try:
         return page.decode("utf-8-sig")
-    except UnicodeDecodeError:  # all that is looked for is ASCII, which stays itself in the end
+    except UnicodeDecodeError:  # everything that we look for is ASCII, which latin-1 keeps
         return page.decode("latin-1")
 
 
 class _Reader:
-    """What the parser tells, as it goes. The names of its methods are the parser's."""
+    """The parser's target, which collects a `Reading`. lxml prescribes the names of the event methods."""
 
     def __init__(self, reading: Reading) -> None:
         self.started = self.ended = 0
@@ -213,7 +213,7 @@ class _Reader:
         self._is_raw = False
         self._words: list[str] = []
         self._word_chars = 0
-        # The depths of the element that hides what is in it, and of that whose headline is taken; 0: none.
+        # The depth of the element that hides its content, and of the one whose headline is read; 0 if none.
         self._hidden = self._headline = 0
         self._is_dialog = False
         self._headline_parts: list[str] = []
@@ -285,14 +285,14 @@ class _Reader:
         if saved := _SAVED_FROM.match(text):
             self.note_address(saved[1])
         if text.startswith("[CDATA[") and not text.endswith("]]"):
-            # In a drawing a browser would go on to its end; elsewhere it ends it as the parser did.
+            # Inside an SVG a browser reads on to the CDATA's end; elsewhere it ends where the parser did.
             self._reading.is_whole = False
 
     def close(self) -> None:
         pass
 
     def finish(self) -> None:
-        """Take in what the page ended in."""
+        """Complete the reading at the end of the page."""
         self.finish_text()
         if self._headline:
             self._finish_headline()
@@ -301,7 +301,7 @@ class _Reader:
             self._reading.headlines += self._page_headlines
 
     def finish_text(self) -> None:
-        """Take in the text of the script or title that has ended, or that the page ended in."""
+        """Store the text of the script or title that has just ended, or with which the page ended."""
         if self._parts is None:
             return
         text = "".join(self._parts)
@@ -314,7 +314,7 @@ class _Reader:
             self._reading.scripts.append(Script(id=id_, is_code=is_code, text=text))
 
     def note_address(self, address: str) -> None:
-        """Take in where the page says that it is from."""
+        """Note the address that the page claims to be from."""
         self._extra_cost += _ADDRESS_COST
         if not is_address(address):
             return
@@ -357,7 +357,7 @@ class _Reader:
             self._note_meta(attributes)
         elif tag == "link":
             self._note_link(attributes)
-        elif tag == "title":  # a drawing in the page may have a title of its own
+        elif tag == "title":  # only the first one: an SVG in the page may have its own title
             self._special.discard("title")
             self._collect("title", "", is_code=False)
 
@@ -366,7 +366,7 @@ class _Reader:
         self._finish = (kind, id_, is_code)
 
     def _note(self, attributes: dict[str, str]) -> None:
-        """Note whether an element hides all that is in it, or lies in front of the page; and its names."""
+        """Note an element's names, and whether it hides its content or is in front of the page."""
         self._extra_cost += _NOTE_COST
         if (
             "hidden" in attributes
@@ -406,7 +406,7 @@ class _Reader:
             self._headline_parts.append(text)
 
     def _finish_headline(self) -> None:
-        """Take in the first words of a dialog, or all of a heading."""
+        """Store the beginning of a dialog's text, or a heading."""
         self._headline = 0
         self._extra_cost += _TELLING_COST
         headlines = self._reading.headlines if self._is_dialog else self._page_headlines
@@ -436,6 +436,7 @@ class _Reader:
         if id_ in self._ids:
             id_ = ""
         type_ = attributes.get("type", "").strip().lower()
+        # Browsers ignore the text of a script with `src`, and don't run one with `nomodule`.
         is_code = type_ in _CODE_TYPES and attributes.keys().isdisjoint({"src", "nomodule"})
         if id_ or is_code:
             self._collect("script", id_, is_code=is_code)

@@ -1,20 +1,20 @@
-"""Of which site an address is."""
+"""Which site an address belongs to."""
 
 import ipaddress
 from urllib.parse import urlsplit
 
 
 def is_same_site(one: str, other: str) -> bool:
-    """Return whether two URLs have the same host, or hosts of one domain, as www.tiktok.com and m.tiktok.com.
+    """Return whether two URLs have the same host, or hosts of one domain, as www. and m.tiktok.com have.
 
-    A domain is taken to be the last two labels of a host's name, which is right for TikTok's.
+    The domain is the last two labels of the host name, which is right for TikTok.
     """
     domain = _domain(one)
     return bool(domain) and domain == _domain(other)
 
 
 def is_tiktok_address(url: str) -> bool:
-    """Return whether a URL is of TikTok's own site."""
+    """Return whether a URL belongs to TikTok's own site."""
     return _domain(url) == "tiktok.com"
 
 
@@ -25,7 +25,7 @@ def is_address(url: str) -> bool:
 
 def _domain(url: str) -> str:
     try:
-        host = urlsplit(url.replace("\\", "/")).hostname or ""  # as browsers read it
+        host = urlsplit(url.replace("\\", "/")).hostname or ""  # browsers read a backslash as a slash
     except ValueError:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""The words of a login verdict: what was found, how strong it is, and what follows from it."""
+"""The vocabulary of a login verdict: what was found, how strong it is, and what follows from it."""
 
 import enum
 
@@ -6,7 +6,7 @@ import attrs
 
 
 class LoginState(enum.Enum):
-    """What a page says of its viewer. UNCERTAIN counts as logged out wherever a session is asked for."""
+    """What a page says about its viewer. A request for a session treats UNCERTAIN as logged out."""
 
     LOGGED_IN = "LOGGED_IN"
     LOGGED_OUT = "LOGGED_OUT"
@@ -14,16 +14,16 @@ class LoginState(enum.Enum):
 
 
 class LoginReason(enum.Enum):
-    """Why a verdict is what it is, and what a piece of evidence would give as the reason."""
+    """The reason for a verdict, and the reason that a piece of evidence would give."""
 
     VIEWER_OBJECT = "viewer_object"
-    """The page's data names its viewer, or has the place for one and nobody there."""
+    """The page's data names its viewer, or has an empty place for one."""
     VIEWER_API = "viewer_api"
     """TikTok's own endpoints, asked from inside the page, name the viewer or say that there is none."""
     LOGIN_FLAG = "login_flag"
     """The page's `pumbaa-ctx` says `login=0` or `login=1`."""
     VIEWER_CONTROLS = "viewer_controls"
-    """There is an inbox or a profile icon, as only a viewer gets."""
+    """There is an inbox or a profile icon, which only a logged-in viewer gets."""
     LOGIN_BUTTON = "login_button"
     """There is a button to log in with."""
     CHALLENGE = "challenge"
@@ -35,28 +35,28 @@ class LoginReason(enum.Enum):
     RATE_LIMITED = "rate_limited"
     """HTTP 429: too many requests."""
     REGION_BLOCKED = "region_blocked"
-    """TikTok is not to be had where the request comes from."""
+    """TikTok is not available where the request comes from."""
     ACCOUNT_RESTRICTED = "account_restricted"
-    """Something stands between the account and the site: the gate says what."""
+    """Something keeps the account from the site; the gate says what."""
     CONFLICT = "conflict"
     """Evidence of the same strength contradicts itself."""
     UNREADABLE = "unreadable"
-    """The page, or data in it, is broken or beyond the bounds of what is read."""
+    """The page, or data in it, is broken or exceeds the reader's bounds."""
     NOTHING_FOUND = "nothing_found"
-    """Nothing on the page tells."""
+    """Nothing on the page shows who its viewer is."""
     TIMED_OUT = "timed_out"
-    """The page did not tell in time."""
+    """The page did not show in time who its viewer is."""
     NO_PROFILE = "no_profile"
-    """There is no master profile, or an empty one: no page was asked."""
+    """There is no master profile, or it is empty; no page was loaded."""
 
 
 class Gate(enum.Enum):
-    """What a page puts before a viewer, whom it may well know."""
+    """What a page puts in front of a viewer, who may well be logged in."""
 
     ACCOUNT_SUSPENDED = "account_suspended"
     AGE = "age"
     CONSENT = "consent"
-    """Terms or a choice to be agreed to."""
+    """Terms to agree to, or a choice to make."""
     IDENTITY = "identity"
     """"Verify it's you"."""
     TWO_STEP = "two_step"
@@ -65,7 +65,7 @@ class Gate(enum.Enum):
 
 
 class Method(enum.Enum):
-    """A way to find out, cheapest first; the values are the names that the API shows."""
+    """A way to find out who the viewer is, cheapest first; the values are the API's names."""
 
     HTML = "html_content_analysis"
     DOM = "dom_element_detection"
@@ -73,14 +73,14 @@ class Method(enum.Enum):
 
 
 class Strength(enum.IntEnum):
-    """What beats what: of the evidence at hand, only the strongest decides."""
+    """The strength of evidence; only the strongest that was found decides."""
 
     WORDS = 1
-    """How often words stand on the page. Decides nothing: every page is full of them."""
+    """How often words occur on the page. Never decides: every page is full of them."""
     ABSENCE = 2
-    """Nobody stands where the viewer would. Decides when all methods have found nothing better."""
+    """The viewer's place is empty. Decides only if no method has found anything stronger."""
     DOM = 3
-    """An element that only one kind of viewer is shown."""
+    """An element that is shown to only one kind of viewer."""
     STRUCTURE = 4
     """What TikTok's own data says."""
 
@@ -89,9 +89,9 @@ class Strength(enum.IntEnum):
 class Evidence:
     """One thing found on a page.
 
-    `rule` and `place` are names of ours for what was looked for and where, never page content; `count` is how
-    often it was found there. `may_pass` says that the page may go on to another one by itself, `gate` what
-    it puts before its viewer.
+    `rule` and `place` are our own names for what was looked for and where, never page content; `count` is how
+    often it was found there. `may_pass` means that the page may lead to another one by itself; `gate` is what
+    it puts in front of its viewer.
     """
 
     rule: str
@@ -106,11 +106,11 @@ class Evidence:
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """What one method found, and how long it looked.
+    """What one method found, and how long it took.
 
-    `document` tells one page from the next that the same browser shows; `status` is the HTTP status with
-    which it came, `retry_after_s` how long it asked to be left alone. `viewer` is the handle of whoever is
-    logged in, where the page names it: for who asks, not for logs.
+    `document` differs for each page that one browser shows. `status` is the page's HTTP status, and
+    `retry_after_s` the delay that the site asked for. `viewer` is the handle of the logged-in user, if the
+    page names it; it is for the caller, and never logged.
     """
 
     method: Method
@@ -124,12 +124,12 @@ class Finding:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """The judgement on a page: the state, why, the method that decided it, and all that was found on the way.
+    """The judgement on a page: the state, the reason, the method that decided, and everything that was found.
 
-    `gate` is what stands before the viewer, if anything; sessions behind one are of use to nobody, unless
+    `gate` is what keeps the viewer from the site, if anything; a session behind one is usable only with
     `allow_restricted`. `status` and `retry_after_s` are those of the page that decided. `tries` counts the
-    loads that were looked at, refreshes included; `elapsed_ms` is all of it. `viewer` is the handle of
-    whoever is logged in, where it is known: for who asks, not for logs.
+    loads, refreshes included; `elapsed_ms` is the time for all of them. `viewer` is the handle of the
+    logged-in user, if it is known; it is for the caller, and never logged.
     """
 
     state: LoginState
@@ -146,12 +146,12 @@ class Verdict:
 
     @property
     def is_usable(self) -> bool:
-        """Whether a session on this page is one to hand out."""
+        """Whether a session on this page should be handed out."""
         return self.state is LoginState.LOGGED_IN and (self.gate is None or self.allow_restricted)
 
     @property
     def next_step(self) -> str:
-        """What whoever wanted a login is to do about its absence, as a sentence."""
+        """What to do about the missing login, as a sentence."""
         match self.reason:
             case LoginReason.BLOCKED if self.status == _NOT_FOUND:
                 return "There is no such page (HTTP 404): check tiktok_url"
@@ -160,9 +160,9 @@ class Verdict:
                 return f"The site refuses this browser or its address{status}: try another network or proxy"
             case LoginReason.RATE_LIMITED:
                 when = f" in {self.retry_after_s} seconds" if self.retry_after_s else ", later"
-                return f"The site had too many requests from here (HTTP 429): try again{when}"
+                return f"The site got too many requests from here (HTTP 429): try again{when}"
             case LoginReason.ACCOUNT_RESTRICTED if self.gate:
-                return f"{_GATES[self.gate]}, or set allow_restricted to have such sessions anyway"
+                return f"{_GATES[self.gate]}, or set allow_restricted to get such sessions anyway"
             case reason:
                 return _NEXT_STEPS.get(reason, _LOG_IN)
 
@@ -180,19 +180,29 @@ _NEXT_STEPS = {
         "TikTok is not available where the request comes from: use a proxy in another country"
     ),
     LoginReason.CONFLICT: (
-        "The page contradicts itself: try again, and open the profile with greenroom login if it stays"
+        "The page contradicts itself: try again; if it persists, open the profile with greenroom login"
     ),
     LoginReason.UNREADABLE: (
-        "The page can't be read to its end: try again, and judge a saved copy with greenroom verdict"
+        "The page can't be read to its end: try again, or check a saved copy with greenroom verdict"
     ),
-    LoginReason.NOTHING_FOUND: "The page does not tell: open the profile with greenroom login and look at it",
-    LoginReason.TIMED_OUT: "The page did not tell in time: try again, or raise login_detection_timeout",
+    LoginReason.NOTHING_FOUND: (
+        "The page doesn't show who is logged in: open the profile with greenroom login and look at it"
+    ),
+    LoginReason.TIMED_OUT: (
+        "The page didn't show in time who is logged in: try again, or raise login_detection_timeout"
+    ),
 }
 _GATES = {
     Gate.ACCOUNT_SUSPENDED: "The account is suspended: open the profile with greenroom login and appeal",
-    Gate.AGE: "The site asks for the viewer's age: open the profile with greenroom login and answer it",
-    Gate.CONSENT: "The site asks for an agreement: open the profile with greenroom login and decide on it",
-    Gate.IDENTITY: "The site wants the viewer verified: open the profile with greenroom login and do so",
-    Gate.TWO_STEP: "The login lacks its second step: open the profile with greenroom login and finish it",
+    Gate.AGE: "The site asks for the viewer's age: open the profile with greenroom login and enter it",
+    Gate.CONSENT: (
+        "The site asks you to agree to its terms: open the profile with greenroom login and decide"
+    ),
+    Gate.IDENTITY: (
+        "The site asks you to verify your identity: open the profile with greenroom login and do so"
+    ),
+    Gate.TWO_STEP: (
+        "The login still needs its second step: open the profile with greenroom login and finish it"
+    ),
     Gate.ERROR: "The site shows an error instead of its page: try again later",
 }

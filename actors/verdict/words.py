@@ -1,8 +1,8 @@
-"""The specification's indicator patterns, counted. Every page is full of them: they decide nothing.
+"""Counts the specification's indicator patterns. Every page is full of them, so they decide nothing.
 
 Each pattern is literal words with `.*` between them. Python's `re` takes quadratic time for such a pattern
-on a long minified line, so the same count is taken here in linear time: a greedy `a.*b` matches at most once
-a line, namely where an `a` stands before the line's last `b`.
+on a long minified line, so this counts them in linear time: a greedy `a.*b` matches at most once a line, if
+an `a` comes before the line's last `b`.
 """
 
 from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
@@ -28,12 +28,12 @@ LOGGED_OUT_INDICATORS = (
 )
 # Counting stops here: a page with a million short lines would otherwise take a second.
 MAX_COUNT = 1_000
-# So much of a page is looked at: looking for all the words takes longer than all else.
+# Only this much of a page is searched: the search for all words takes longer than everything else.
 MAX_CHARS = 200_000
 
 
 def count_words(html: str) -> Evidence:
-    """Return how many more indicators of one kind than of the other there are, and to which side that leans.
+    """Return by how much one kind of indicator outnumbers the other, and which state that suggests.
 
     Looks at the first `MAX_CHARS` characters, in linear time. Never raises.
     """
@@ -63,12 +63,12 @@ def count_pattern(pattern: str, text: str) -> int:
         end = text.find("\n", at)
         if end < 0:
             end = len(text)
-        count += _stand_in_order(text, at + len(first), end, rest)
+        count += _occur_in_order(text, at + len(first), end, rest)
         start = end + 1
     return count
 
 
-def _stand_in_order(text: str, start: int, end: int, words: list[str]) -> bool:
+def _occur_in_order(text: str, start: int, end: int, words: list[str]) -> bool:
     for word in words:
         at = text.find(word, start, end)
         if at < 0:

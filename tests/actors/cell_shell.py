@@ -1,4 +1,4 @@
-"""A shell in a browser's cell: what it sees and can do there, a browser could."""
+"""A shell in a browser's cell: a browser could see and do whatever the shell can."""
 
 import contextlib
 import os
@@ -21,7 +21,9 @@ from tests.patience import patience
 SHELL = Path(shutil.which("sh") or "/bin/sh")
 RUN_S = patience(20)
 
-needs_bubblewrap = pytest.mark.skipif(bubblewrap_problem() is not None, reason="bubblewrap does not run here")
+needs_bubblewrap = pytest.mark.skipif(
+    bubblewrap_problem() is not None, reason="bubblewrap does not work here"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +39,7 @@ class Shell:
     rights: Rights = attrs.field(factory=cell_rights)
 
     def cell(self, *, headless: bool = True) -> list[str]:
-        """Return the command of a browser's cell, complete but for the browser."""
+        """Return the command of a browser's cell, without the browser itself."""
         return browser_cell(
             executable=self.executable,
             profile=self.clone,
@@ -49,7 +51,7 @@ class Shell:
         )
 
     def host(self) -> list[str]:
-        """Return the command of the cell of a host that has the clone."""
+        """Return the command of the cell of a host that owns the clone."""
         view = host_view(
             command=(),
             executable=self.executable,
@@ -69,11 +71,11 @@ class Shell:
             os.close(descriptor)
 
     def run_in_host(self, command: str, *args: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command in the host's cell, with arguments."""
+        """Run a command with arguments in the host's cell."""
         return self._run([*self.host(), "sh", "-c", command, "sh", *args])
 
     def run(self, command: str, *args: str, headless: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run a command in the cell in a host's, with arguments."""
+        """Run a command with arguments in the browser's cell, inside the host's."""
         cell = [
             *self.host(),
             *self.cell(headless=headless),
@@ -85,7 +87,7 @@ class Shell:
         return self._run([*cell, "-c", command, "sh", *args])
 
     def run_launcher(self, *args: str) -> "subprocess.CompletedProcess[str]":
-        """Run the browser as a driver does, with its arguments."""
+        """Run the browser with its arguments, as a driver does."""
         with self.launcher() as path:
             return self._run([path, *args])
 
@@ -101,7 +103,7 @@ class Shell:
         return done.stdout.strip()
 
     def sees(self, path: Path) -> bool:
-        """Tell whether there is something at `path` in the cell, a dangling link included."""
+        """Return whether something, even a dangling link, is at `path` in the cell."""
         return self.run('test -e "$1" || test -h "$1"', str(path)).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Daemons to be: child processes that open a ledger, own something, and are killed or left alone."""
+"""Child processes that act as daemons: they open a ledger, own something, and are killed or left alone."""
 
 import contextlib
 import json
@@ -42,25 +42,25 @@ trio.run(main)
 
 @attrs.frozen(kw_only=True)
 class Daemon:
-    """A child process with a ledger, and what it owns: session `a` with two processes."""
+    """A child process with a ledger, which owns session `a` with two processes."""
 
     process: "subprocess.Popen[bytes]"
     folder: Path
     sleepers: tuple[psutil.Process, psutil.Process]
 
     def kill(self) -> None:
-        """Kill it, and not what it owns."""
+        """Kill the daemon, but nothing that it owns."""
         self.process.kill()
         self.process.wait()
 
     def running(self) -> list[bool]:
-        """Tell which of its two processes run."""
+        """Return which of the daemon's two processes run."""
         return [is_running(sleeper) for sleeper in self.sleepers]
 
 
 @contextlib.contextmanager
 def open_daemon(clones_dir: Path) -> Iterator[Daemon]:
-    """Run a daemon on `clones_dir`; nothing of it runs after the block."""
+    """Run a daemon on `clones_dir`; after the block none of its processes runs."""
     process = subprocess.Popen([sys.executable, "-c", _DAEMON, str(clones_dir)], stdout=subprocess.PIPE)
     sleepers: list[psutil.Process] = []
     try:
@@ -80,7 +80,7 @@ def open_daemon(clones_dir: Path) -> Iterator[Daemon]:
 
 @contextlib.contextmanager
 def sleeping(marker: str | None = None) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a process of this one's own, marked or not."""
+    """Run a process that this one owns, marked or not."""
     environ = {**os.environ, **({MARKER: marker} if marker else {})}
     process = subprocess.Popen(["sleep", "600"], env=environ)
     try:
@@ -91,7 +91,7 @@ def sleeping(marker: str | None = None) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Tell whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

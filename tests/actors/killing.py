@@ -1,4 +1,4 @@
-"""A process killed at one exact step of its work on files, for tests that try them one after another."""
+"""Kills a process at one exact step of its work on files, for tests that try every step."""
 
 import contextlib
 import sys
@@ -12,7 +12,7 @@ STEPS = frozenset(
 
 
 class Killed(BaseException):
-    """What was to be killed here."""
+    """Raised in place of a step, where SIGKILL would have struck."""
 
 
 class _Victim(threading.local):
@@ -23,7 +23,7 @@ _victim = _Victim()
 
 
 def step() -> None:
-    """Count a step of one that may be killed; a dead one takes no further steps either."""
+    """Count a step of a process that may be killed; a dead one takes no further steps."""
     if _victim.steps_left is not None:
         _victim.steps_left -= 1
         if _victim.steps_left < 0:
@@ -37,7 +37,7 @@ def _audit(event: str, _: tuple[Any, ...]) -> None:
 
 @contextlib.contextmanager
 def killed_at(steps: int) -> Iterator[None]:
-    """Kill the block at its step number `steps`, counted from 0; a block with fewer goes through."""
+    """Kill the block at step number `steps`, counted from 0; a block with fewer steps completes."""
     _hook_in()
     _victim.steps_left = steps
     try:

@@ -12,7 +12,7 @@ _SCHEMA = (
 
 
 def keep_login(profile: Path, *, host: str, expires_at: datetime, name: str = "sessionid") -> Path:
-    """Put one cookie into the profile, in the place of all that it has, and return the profile."""
+    """Replace all cookies of the profile with a single one, and return the profile."""
     path = profile / "cookies.sqlite"
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as database:

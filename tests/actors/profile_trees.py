@@ -1,4 +1,4 @@
-"""What the profile tests share: profiles to clone, all of their content at once, Firefox's lock on them."""
+"""Shared by the profile tests: profiles to clone, snapshots of their content, and Firefox's lock on them."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ with open(sys.argv[1], "w") as file:
 
 
 def make_profile(path: Path) -> Path:
-    """Make a small profile such as a clean exit leaves it, stale lock marks included."""
+    """Make a small profile like the one a clean exit leaves, including stale lock marks."""
     (path / "storage" / "default").mkdir(parents=True)
     (path / "startupCache").mkdir()
     (path / "prefs.js").write_text("user_pref('a', 1);")
@@ -37,7 +37,7 @@ def make_profile(path: Path) -> Path:
 
 @contextmanager
 def deep_tree(top: Path, depth: int) -> Iterator[None]:
-    """Own a tree with longer paths than the kernel takes, and a file at each tenth level."""
+    """Own a tree with paths longer than the kernel accepts, and a file at every tenth level."""
     top.mkdir()
     here = os.open(top, os.O_RDONLY)
     for level in range(depth):
@@ -55,7 +55,7 @@ def deep_tree(top: Path, depth: int) -> Iterator[None]:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Return mode, mtime and content of everything below `root`, and of itself, by relative path."""
+    """Return mode, mtime and content of `root` and everything below it, by relative path."""
     return {
         str(path.relative_to(root)): (path.lstat().st_mode, path.lstat().st_mtime_ns, _content(path))
         for path in (root, *root.rglob("*"))
@@ -91,7 +91,7 @@ def flocked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unprivileged_directory() -> Iterator[Path]:
-    """Own a directory as a user whom permissions bind; root becomes nobody for the length of the block."""
+    """Own a directory as a user whom permissions bind; root becomes nobody during the block."""
     with tempfile.TemporaryDirectory() as name:
         user = os.geteuid()
         if user == 0:

@@ -1,4 +1,4 @@
-"""Who may launch, and when: places, the line, patience, hurry, and what can't be in time."""
+"""Who may launch, and when: places, the queue, patience, hurry, and requests that can't make it in time."""
 
 import math
 
@@ -10,7 +10,7 @@ from actors.admission import Admission
 
 
 class Launches:
-    """Launches through one admission, each as long as it is told; `began` names them in order."""
+    """Launches through one admission, each of a given length; `began` lists them in order."""
 
     def __init__(self, max_launching: int) -> None:
         self.admission = Admission(max_launching)
@@ -32,7 +32,7 @@ class Launches:
 
 
 async def test_so_many_launch_at_once_and_the_others_in_order(autojump_clock: MockClock) -> None:
-    """Two places: the third waits for the first to have launched, the fourth for the second."""
+    """With two places, the third launch waits for the end of the first, and the fourth for the second."""
     launches = Launches(2)
     async with trio.open_nursery() as nursery:
         for name, seconds in (("a", 1), ("b", 1.1), ("c", 1), ("d", 1)):
@@ -46,7 +46,7 @@ async def test_so_many_launch_at_once_and_the_others_in_order(autojump_clock: Mo
 
 @pytest.mark.parametrize("who", ["a", "b"])
 async def test_whoever_gives_up_frees_the_place(autojump_clock: MockClock, who: str) -> None:
-    """A launch that hangs and is cancelled lets the next begin; one that only waits is out of the line."""
+    """A cancelled launch that hangs lets the next one start; a cancelled waiter leaves the queue."""
     launches = Launches(1)
     async with trio.open_nursery() as nursery:
         for name in "abc":
@@ -59,7 +59,7 @@ async def test_whoever_gives_up_frees_the_place(autojump_clock: MockClock, who: 
 
 
 async def test_patient_launches_go_one_at_a_time_and_after_all_others(autojump_clock: MockClock) -> None:
-    """With three places, one patient launch begins; the next one only when nobody else wants to."""
+    """Even with three places, patient launches go one at a time, and only when no other wants to."""
     launches = Launches(3)
     async with trio.open_nursery() as nursery:
         for name in ("warm1", "warm2"):
@@ -78,7 +78,7 @@ async def test_patient_launches_go_one_at_a_time_and_after_all_others(autojump_c
 
 
 async def test_hurry_keeps_patient_launches_waiting(autojump_clock: MockClock) -> None:
-    """While somebody is about to have a session nothing is launched ahead; others are not concerned."""
+    """While a caller is about to get a session, patient launches wait; other launches don't."""
     launches = Launches(2)
     async with trio.open_nursery() as nursery:
         with launches.admission.hurry():
@@ -92,7 +92,7 @@ async def test_hurry_keeps_patient_launches_waiting(autojump_clock: MockClock) -
 
 
 async def test_what_cannot_be_in_time_is_told_when_to_come_again(autojump_clock: MockClock) -> None:
-    """With one place and launches of 4 s, the third in line can't be in time; the first is over by 12 s."""
+    """With one place and launches of 4 s, the third in the queue can't make it; the first is done by 12 s."""
     launches = Launches(1)
     async with trio.open_nursery() as nursery:
         assert launches.admission.overload(trio.current_time()) is None  # nothing is known yet
@@ -112,7 +112,7 @@ async def test_what_cannot_be_in_time_is_told_when_to_come_again(autojump_clock:
 
 
 async def test_who_gives_up_in_line_takes_no_turn_while_it_cleans_up(autojump_clock: MockClock) -> None:
-    """Its clone may take long to remove: the next in line does not wait for that."""
+    """The next in the queue does not wait while an abandoned session removes its clone."""
     launches = Launches(1)
 
     async def give_up() -> None:

@@ -1,4 +1,4 @@
-"""What a browser sees and can do in its cell, in its host's: with a shell as the browser."""
+"""What a browser sees and can do in its cell, inside its host's; a shell acts as the browser."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def shell(tmp_path: Path) -> Shell:
 
 @needs_bubblewrap
 def test_own_clone_is_writable(shell: Shell) -> None:
-    """A browser reads its clone, and what it writes there is there."""
+    """A browser reads its clone, and what it writes there stays."""
     assert shell.says('cd "$1" && cat cookies.sqlite && echo new > written', str(shell.clone)).endswith(
         "clone"
     )
@@ -36,7 +36,7 @@ def test_own_clone_is_writable(shell: Shell) -> None:
 @needs_bubblewrap
 @pytest.mark.parametrize("name", ["other", "master", "home/cookies.sqlite"])
 def test_what_is_not_its_own_is_not_there(shell: Shell, name: str) -> None:
-    """Neither another clone nor the master profile, nor anything at home, can be seen."""
+    """A browser sees no other clone, no master profile, and nothing in the user's home."""
     assert (shell.folder / name).exists()
     assert not shell.sees(shell.folder / name)
     assert shell.says('ls -A "$1"', str(shell.folder)) == "clone"
@@ -44,7 +44,7 @@ def test_what_is_not_its_own_is_not_there(shell: Shell, name: str) -> None:
 
 @needs_bubblewrap
 def test_hosts_temporary_directory_is_not_there(shell: Shell, tmp_path: Path) -> None:
-    """The cell has a /tmp of its own: it sees nobody's files there, and leaves none."""
+    """The cell has its own /tmp: it sees nobody's files there, and leaves none."""
     marker = Path(f"/tmp/greenroom-test-{os.getpid()}")
     marker.write_text("outside")
     try:
@@ -59,7 +59,7 @@ def test_hosts_temporary_directory_is_not_there(shell: Shell, tmp_path: Path) ->
 @needs_bubblewrap
 @pytest.mark.parametrize("directory", ["/usr", "/etc", "/usr/bin", "/sys", "/", "/etc/fonts"])
 def test_system_is_read_only(shell: Shell, directory: str) -> None:
-    """Not even root can change programs and settings from within."""
+    """Not even root can change programs and settings from inside."""
     target = f"{directory}/greenroom-test"
     done = shell.run('echo x > "$1"', target)
     assert done.returncode != 0
@@ -68,7 +68,7 @@ def test_system_is_read_only(shell: Shell, directory: str) -> None:
 
 @needs_bubblewrap
 def test_home_is_empty_and_its_changes_are_lost(shell: Shell) -> None:
-    """A browser may write to its home, which is gone with it."""
+    """A browser may write to its home, which is removed with it."""
     assert shell.says('ls -A "$HOME" | wc -l; echo x > "$HOME/file"; cat "$HOME/file"').split() == ["0", "x"]
     assert [path.name for path in (shell.folder / "home").iterdir()] == ["cookies.sqlite"]
 
@@ -76,7 +76,7 @@ def test_home_is_empty_and_its_changes_are_lost(shell: Shell) -> None:
 @needs_bubblewrap
 @pytest.mark.parametrize("variable", [None, "XDG_CACHE_HOME"])
 def test_font_caches_are_read_only(shell: Shell, variable: str | None) -> None:
-    """A browser need not read all fonts anew, and changes nothing of what others know of them."""
+    """A browser need not reread all fonts, and can't change the user's cache of them."""
     cache = shell.folder / "home" / ("cache" if variable else ".cache")
     if variable:
         shell = attrs.evolve(shell, environ={**shell.environ, variable: str(cache)})
@@ -89,7 +89,7 @@ def test_font_caches_are_read_only(shell: Shell, variable: str | None) -> None:
 
 @needs_bubblewrap
 def test_fonts_file_that_the_environment_names_is_there(shell: Shell) -> None:
-    """Camoufox's package writes one at home, whatever its name is: without it the browser has other fonts."""
+    """Camoufox's package writes this file at home, under any name; without it the browser has other fonts."""
     fonts = shell.folder / "home" / "my cache" / "fonts.conf"
     fonts.parent.mkdir()
     fonts.write_text("fonts")
@@ -102,7 +102,7 @@ def test_fonts_file_that_the_environment_names_is_there(shell: Shell) -> None:
 
 @needs_bubblewrap
 def test_clone_below_the_home_is_there(shell: Shell) -> None:
-    """Clones are usually kept in a cache at home: the own one alone is seen there."""
+    """Clones are usually kept in a cache at home; only the cell's own clone is visible there."""
     home = shell.folder.parent
     shell = attrs.evolve(shell, environ={**shell.environ, "HOME": str(home)}, private=Private(home=home))
     assert shell.says('ls -A "$1"; cat "$1/clone/cookies.sqlite"', str(shell.folder)) == "clone\nof clone"
@@ -110,14 +110,14 @@ def test_clone_below_the_home_is_there(shell: Shell) -> None:
 
 @needs_bubblewrap
 def test_processes_outside_are_not_there(shell: Shell) -> None:
-    """A PID namespace of its own: the cell sees itself only, and can signal nobody else."""
+    """In its own PID namespace a cell sees only itself, and can signal nobody else."""
     assert int(shell.says("ls -d /proc/[0-9]* | wc -l")) < 8
     assert shell.run("kill -0 $1", str(os.getpid())).returncode != 0
 
 
 @needs_bubblewrap
 def test_shared_memory_is_its_own(shell: Shell) -> None:
-    """What a browser shares among its processes is shared with no other."""
+    """A browser shares memory among its own processes only."""
     name = f"greenroom-test-{os.getpid()}"
     assert shell.says(f"echo x > /dev/shm/{name} && cat /dev/shm/{name}") == "x"
     assert not Path("/dev/shm", name).exists()
@@ -125,7 +125,7 @@ def test_shared_memory_is_its_own(shell: Shell) -> None:
 
 @needs_bubblewrap
 def test_clone_that_leads_out_by_a_link_does_not(shell: Shell) -> None:
-    """A link to the master is a link to nothing in there."""
+    """Inside the cell, a link to the master leads nowhere."""
     (shell.clone / "link").symlink_to(shell.folder / "master")
     assert shell.run('cat "$1/link/cookies.sqlite"', str(shell.clone)).returncode != 0
 
@@ -146,7 +146,7 @@ HOSTILE = {
 @needs_bubblewrap
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_name_is_only_a_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No character of a path is taken for anything but itself, in the clone's path and in the browser's."""
+    """Every character in the paths of the clone and the browser is taken literally."""
     monkeypatch.chdir(tmp_path)
     shell = make_shell(tmp_path / name / "owner", clone=name)
     bundle = tmp_path / f"bundle {name}"
@@ -163,7 +163,7 @@ def test_hostile_name_is_only_a_name(tmp_path: Path, name: str, monkeypatch: pyt
 @needs_bubblewrap
 @pytest.mark.parametrize("argument", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_argument_arrives_as_it_is(shell: Shell, argument: str) -> None:
-    """The driver's arguments are passed on unchanged, and are none of bubblewrap's."""
+    """The driver's arguments reach the browser unchanged, and bubblewrap takes none as its own."""
     done = shell.run_launcher("-c", 'printf "%s|" "$@"', "sh", argument, "--bind", "")
     assert done.stdout == f"{argument}|--bind||"
 
@@ -189,7 +189,7 @@ DISPLAYS: dict[str, tuple[dict[str, str], list[str]]] = {
 def test_display_is_shown_to_a_visible_browser_only(
     shell: Shell, environ: dict[str, str], paths: list[str]
 ) -> None:
-    """A browser without a window has no way to the screen, nor to who else is there."""
+    """A browser without a window can't reach the display or its other users."""
     places = {"HOME": shell.environ["HOME"], "RUN": str(shell.folder / "run")}
     for name, value in places.items():
         environ = {key: known.replace(name, value) for key, known in environ.items()}
@@ -205,13 +205,13 @@ def test_display_is_shown_to_a_visible_browser_only(
 
 @needs_bubblewrap
 def test_display_that_is_not_there_is_left_out(shell: Shell) -> None:
-    """A machine without a screen runs a visible browser's cell all the same."""
+    """A visible browser's cell also runs on a machine without a display."""
     assert shell.run("exit 7", headless=False).returncode == 7
 
 
 @needs_bubblewrap
 def test_display_at_home_is_seen_by_a_visible_browser(shell: Shell) -> None:
-    """What reaches the screen is there, although the rest of the home is not."""
+    """The display's files in the user's home are visible, although the rest of the home is not."""
     cookie = shell.folder / "home" / ".Xauthority"
     cookie.write_text("magic\n")
     assert shell.run('cat "$1"', str(cookie)).returncode != 0
@@ -221,7 +221,7 @@ def test_display_at_home_is_seen_by_a_visible_browser(shell: Shell) -> None:
 
 @needs_bubblewrap
 def test_nothing_is_executed_where_clones_are(tmp_path: Path) -> None:
-    """Clones and temporary files may lie where that is forbidden."""
+    """The directories of clones and temporary files may be mounted noexec."""
     with noexec_mount(tmp_path / "noexec") as folder:
         shell = make_shell(folder / "owner")
         done = shell.run_launcher("-c", 'cat "$1/cookies.sqlite"', "sh", str(shell.clone))
@@ -236,7 +236,7 @@ def test_nothing_is_executed_where_clones_are(tmp_path: Path) -> None:
 
 @needs_bubblewrap
 def test_pipe_reaches_the_browser(shell: Shell) -> None:
-    """By which Camoufox is driven: descriptors 3 and 4 pass through the launcher and the cell."""
+    """Camoufox is driven through descriptors 3 and 4, which pass through the launcher and the cell."""
     ours, theirs = os.pipe()
     with shell.launcher() as path, os.fdopen(ours) as pipe:
         subprocess.run(
@@ -266,7 +266,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 @needs_bubblewrap
 @pytest.mark.parametrize("victim", ["outer", "init", "browser"])
 def test_killed_cell_leaves_no_process(shell: Shell, victim: str) -> None:
-    """Killing bubblewrap, its init or the browser ends all the browser started, in other sessions too."""
+    """Killing bubblewrap, its init or the browser ends all that the browser started, in any session."""
     word = f"6{os.getpid():07}"
     forks = f"setsid sleep {word} & (sleep {word} &) ; sleep {word}; :"
     with (
@@ -285,7 +285,7 @@ def test_killed_cell_leaves_no_process(shell: Shell, victim: str) -> None:
 
 
 def sleepers(word: str) -> list[int]:
-    """Return the processes that sleep for exactly that long."""
+    """Return the processes that sleep for exactly this long."""
     return [
         process.pid
         for process in psutil.process_iter(["cmdline"])

@@ -1,4 +1,4 @@
-"""What a task that serves one host raises, though nobody foresaw it, ends that host and nothing else."""
+"""An unexpected exception in a task that serves one host ends that host and nothing else."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -23,13 +23,13 @@ AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
 
 @attrs.define(eq=False)
 class Fault:
-    """Raised by a function, once it is armed, when that is called for one host's conversation or cell."""
+    """Raised by a function once it is armed, when it is called for one host's conversation or cell."""
 
     where: object = None
     armed: trio.Event = attrs.field(factory=trio.Event)
 
     def strike(self, where: object) -> None:
-        """Raise, if it is there."""
+        """Raise the fault if it is armed for this host."""
         if self.armed.is_set() and where is self.where:
             raise ZeroDivisionError("nobody foresaw this")
 
@@ -38,7 +38,7 @@ class Fault:
 async def open_two(
     folder: Path,
 ) -> AsyncIterator[tuple[HostPool, ScraplingFetcherAdapter, ScraplingFetcherAdapter]]:
-    """Own two sessions, each in a host of its own; nothing is left of them."""
+    """Own two sessions, each in its own host; none of their processes is left afterwards."""
     with trio.fail_after(patience(20)):
         async with (
             open_pool(
@@ -57,7 +57,7 @@ async def open_two(
 async def test_task_of_a_conversation_that_raises_is_the_loss_of_its_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
-    """Its session learns why; the log has it once; the session beside it and the pool go on."""
+    """Its session learns why, and the log has it once; the other session and the pool keep running."""
     fault = Fault()
     take, log_line, ping = HostLink._take, HostLink._log_line, HostLink._ping
     wait_first = Cell.wait_first

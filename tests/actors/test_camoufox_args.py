@@ -1,4 +1,4 @@
-"""The launch arguments that Camoufox's own package builds, against a bundle that holds all but the binary."""
+"""The launch arguments that Camoufox's own package builds, for a bundle that lacks only the binary."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ json.dump(built, open(sys.argv[2], "w"))
 
 @attrs.frozen(kw_only=True)
 class Built:
-    """What came of building arguments."""
+    """The result of building arguments."""
 
     launch: frames.Launch
     home: Path
@@ -63,7 +63,7 @@ class Built:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
-    """Return what comes of launches on a stand-in bundle: Camoufox behind a proxy, and Firefox."""
+    """Return the results of launches on a stand-in bundle: Camoufox behind a proxy, and Firefox."""
     tmp_path = tmp_path_factory.mktemp("camoufox")
     firefox = find_firefox()
     if firefox is None:
@@ -117,7 +117,7 @@ def firefox(both: list[Built]) -> Built:
 
 
 def fingerprint(args: dict[str, Any]) -> dict[str, Any]:
-    """Return what the browser itself puts together from its environment."""
+    """Return the fingerprint that the browser itself assembles from its environment."""
     chunks = sum(name.startswith("CAMOU_CONFIG_") for name in args["env"])
     config = json.loads("".join(args["env"][f"CAMOU_CONFIG_{number}"] for number in range(1, chunks + 1)))
     assert isinstance(config, dict)
@@ -135,7 +135,7 @@ def test_arguments_name_binary_profile_and_window(camoufox: Built) -> None:
 
 
 def test_proxy_is_in_playwrights_form(camoufox: Built, firefox: Built) -> None:
-    """Credentials are handed over as fields, never in a URL; without a proxy there is none at all."""
+    """Credentials are passed as fields, never in a URL; without a proxy there is no setting at all."""
     assert camoufox.args["proxy"] == {
         "server": "http://proxy:8080",
         "username": "user",
@@ -160,7 +160,7 @@ def test_no_addon_is_loaded(camoufox: Built) -> None:
 
 
 def test_only_known_warnings_and_no_output(camoufox: Built, firefox: Built) -> None:
-    """What the package warns of is the stand-in's missing WebGL and the proxy; it prints nothing."""
+    """The package warns only about the stand-in's missing WebGL data and the proxy, and prints nothing."""
     assert [category for category, _ in camoufox.warnings] == ["LeakWarning", "LeakWarning"]
     assert "geoip=True" in camoufox.warnings[0][1]
     assert "WebGL" in camoufox.warnings[1][1]
@@ -169,7 +169,7 @@ def test_only_known_warnings_and_no_output(camoufox: Built, firefox: Built) -> N
 
 
 def test_environment_is_the_packages_own_and_the_browsers(camoufox: Built) -> None:
-    """Of the daemon's there is only what the browser may see; without its marker nobody would find it."""
+    """The environment has only what the browser may see, and the marker by which it is found."""
     assert set(camoufox.args["env"]) == {"CAMOU_CONFIG_1", "CAMOU_PREFS_1", "FONTCONFIG_FILE"}
     assert camoufox.args["env"]["FONTCONFIG_FILE"].startswith(str(camoufox.home))
     chosen = camoufox.chosen["env"]
@@ -179,7 +179,7 @@ def test_environment_is_the_packages_own_and_the_browsers(camoufox: Built) -> No
 
 
 def firefox_environment() -> dict[str, str]:
-    """Return what a browser sees without Camoufox's package."""
+    """Return the environment of a browser without Camoufox's package."""
     return browser_environment(os.environ, marker="o.a", scratch="/s", headless=True)
 
 
@@ -210,7 +210,7 @@ asyncio.run(launch(sys.argv[1], **json.loads(sys.argv[2])))
 def test_camoufox_is_driven_by_a_pipe_and_opens_no_port(
     tmp_path: Path, channel: str | None, has_port: bool
 ) -> None:
-    """As the installed driver starts it: what other users could connect to is Firefox's alone."""
+    """The installed driver uses a pipe for Camoufox; other users could connect to Firefox's port only."""
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\n')
     browser.chmod(0o700)
@@ -223,13 +223,13 @@ def test_camoufox_is_driven_by_a_pipe_and_opens_no_port(
 
 
 def test_camoufox_is_given_our_preferences_too(camoufox: Built) -> None:
-    """Its package adds to them; what is ours reaches the browser at its start, in its environment."""
+    """The package adds its preferences to ours, which reach the browser in its environment."""
     assert camoufox.args["firefox_user_prefs"].items() >= PREFERENCES.items()
     assert json.loads(camoufox.args["env"]["CAMOU_PREFS_1"]).items() >= PREFERENCES.items()
 
 
 def test_package_that_fails_gives_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process in which it runs ends with an error, and so does the launch."""
+    """If the package's process ends with an error, so does the launch."""
     monkeypatch.setattr(camoufox_args, "_BUILD_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
     launch = frames.Launch(
         id=1,

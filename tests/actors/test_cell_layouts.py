@@ -1,4 +1,4 @@
-"""Wherever Greenroom's files and the browser are: a cell shows its own clone, and nothing private."""
+"""A cell shows its own clone and nothing private, wherever Greenroom's files and the browser are."""
 
 import fcntl
 import os
@@ -26,7 +26,7 @@ CANARY = "greenroom-canary"
 
 @attrs.define(kw_only=True)
 class Layout:
-    """Where things are: all below `base`, unless a test says otherwise."""
+    """Where everything is: below `base`, unless a test says otherwise."""
 
     base: Path
     clones: Path
@@ -47,7 +47,7 @@ class Layout:
         )
 
     def make(self) -> Shell:
-        """Make it, with a canary wherever no cell may look, and return the shell of one session."""
+        """Create everything, with a canary wherever no cell may look, and return one session's shell."""
         owner = self.clones / "owner"
         for folder in (owner / "clone", owner / "clone.tmp", owner / "other", owner / "ledger"):
             folder.mkdir(parents=True)
@@ -73,9 +73,10 @@ class Layout:
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Return what makes a directory in one of the system's, removed in the end; for one test at a time.
+    """Return a function that makes a directory in a system directory; removed in the end.
 
-    Of those that run beside each other, a cell would see the other's, where nothing is private for it.
+    Only one test at a time may use it: a cell would see a concurrent test's directory, which is not private
+    to its own.
     """
     made: list[str] = []
 
@@ -166,7 +167,7 @@ def clones_by_a_link_out_of_the_bundle(_make: Make, tmp_path: Path) -> Layout:
 
 
 def browser_by_a_link(_make: Make, tmp_path: Path) -> Layout:
-    """The link and what it leads to lie beside the clones, each."""
+    """The link and its target are both next to the clones."""
     layout = Layout.below(tmp_path / "base")
     layout.base.mkdir()
     layout.browser.parent.symlink_to(layout.base)
@@ -209,7 +210,7 @@ LAYOUTS = [
 def test_cell_shows_its_clone_and_nothing_private(
     lay_out: Callable[[Make, Path], Layout], temporary: Make, tmp_path: Path
 ) -> None:
-    """As seen from within: the browser runs, its clone can be written, and no canary is anywhere."""
+    """Seen from inside, the browser runs, its clone is writable, and no canary is visible."""
     layout = lay_out(temporary, tmp_path)
     shell = layout.make()
     assert shell.says('cd "$1" && cat cookies.sqlite && echo new > written', str(shell.clone)) == "own"
@@ -268,7 +269,7 @@ def test_browser_runs_where_nothing_that_its_host_needs_lies_below_tmp(
 
 @needs_bubblewrap
 def test_what_comes_in_the_place_of_something_private_is_not_seen(tmp_path: Path) -> None:
-    """A master that is replaced while a browser runs stays out of its sight."""
+    """A master that is replaced while a browser runs stays invisible to it."""
     layout = Layout.below(tmp_path)
     layout.master = layout.browser.parent / "master"
     shell = layout.make()
@@ -290,7 +291,7 @@ def test_what_comes_in_the_place_of_something_private_is_not_seen(tmp_path: Path
 
 @needs_bubblewrap
 async def test_host_neither_sees_nor_changes_the_ledger(tmp_path: Path) -> None:
-    """Whoever comes after a crash ends and removes what is listed there: not for a host to write."""
+    """A host can't write to the ledger, which tells the next daemon what to end and remove."""
     async with open_ledger(tmp_path / "clones", end_marked) as ledger, ledger.hold("a") as entry:
         await trio.Path(entry.clone).mkdir()
         engine = Engine(name=EngineName.FIREFOX, executable=SHELL, version="1")
@@ -326,7 +327,7 @@ def at_home(layout: Layout) -> None:
 @needs_bubblewrap
 @pytest.mark.parametrize("place", [inside_master, inside_clones, at_home])
 def test_browser_that_is_private_itself_is_refused(tmp_path: Path, place: Callable[[Layout], None]) -> None:
-    """What can't be shown without a secret is not shown; the log says what to keep apart."""
+    """If the browser can't be shown without a secret, it isn't; the log says what to keep apart."""
     layout = Layout.below(tmp_path)
     place(layout)
     shell = layout.make()
@@ -339,14 +340,14 @@ def test_browser_that_is_private_itself_is_refused(tmp_path: Path, place: Callab
 
 
 def test_system_that_is_private_is_refused(tmp_path: Path) -> None:
-    """Clones in the root directory, or right in /usr, leave nothing to run a browser from."""
+    """Clones in the root directory, or directly in /usr, leave nothing to run a browser from."""
     for private in ("/", "/usr"):
         with pytest.raises(SandboxUnavailable):
             Binds(Private(paths=(Path(private),))).show_system()
 
 
 def test_private_among_too_much_else_is_refused(tmp_path: Path) -> None:
-    """A cell of a thousand mounts would take long to make."""
+    """A cell with a thousand mounts would be slow to make."""
     for number in range(1100):
         (tmp_path / f"{number}").touch()
     binds = Binds(Private(paths=(tmp_path / "1",)))
@@ -357,7 +358,7 @@ def test_private_among_too_much_else_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("home", ["", "/", "relative", "/nonexistent"])
 def test_home_that_is_none_hides_nothing(home: str) -> None:
-    """Containers and services are given homes that are no one's, or the system's."""
+    """Containers and services have homes that belong to nobody, or to the system."""
     assert find_home({"HOME": home}) is None
     assert find_home({}) is None
 
@@ -365,7 +366,7 @@ def test_home_that_is_none_hides_nothing(home: str) -> None:
 async def test_sessions_that_come_and_go_are_not_hidden_from_a_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What bubblewrap hides where nothing is any more, it makes: an ended session would leave a file."""
+    """Bubblewrap creates a missing path to hide it, so hiding an ended session would leave a file."""
     monkeypatch.setattr("actors.browser.hosts.host_view", lambda **view: sorted(map(str, view["hidden"])))
     engine = Engine(name=EngineName.FIREFOX, executable=SHELL, version="none")
     async with open_ledger(tmp_path / "clones", end_marked) as ledger:

@@ -29,7 +29,7 @@ pytestmark = needs_bubblewrap
     ids=["user namespace", "root without one"],
 )
 def shell(tmp_path: Path, request: pytest.FixtureRequest) -> Shell:
-    """Return a shell in a cell, with the rights of each kind that runs here."""
+    """Return a shell in a cell, for each kind of rights that works here."""
     return attrs.evolve(make_shell(tmp_path / "owner"), rights=request.param)
 
 
@@ -39,7 +39,7 @@ def status(text: str) -> dict[str, str]:
 
 
 def test_browser_has_no_capabilities_and_can_get_none(shell: Shell) -> None:
-    """Neither at its start nor by a program with the setuid bit."""
+    """The browser has none when it starts, and gets none from a setuid program."""
     found = status(shell.says("cat /proc/self/status"))
     assert [found[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [NO_CAPABILITIES] * 4
     assert found["NoNewPrivs"] == "1"
@@ -47,7 +47,7 @@ def test_browser_has_no_capabilities_and_can_get_none(shell: Shell) -> None:
 
 
 def test_host_has_no_capabilities_but_one_without_user_namespaces(shell: Shell) -> None:
-    """Root needs CAP_SYS_ADMIN to make the browsers' namespaces where it can't have one of users."""
+    """Without user namespaces, root's host needs CAP_SYS_ADMIN to make the browsers' namespaces."""
     found = status(shell.run_in_host("cat /proc/self/status").stdout)
     only = f"{1 << 21:016x}" if shell.rights is Rights.ROOT else NO_CAPABILITIES
     assert (found["CapEff"], found["CapPrm"], found["NoNewPrivs"]) == (only, only, "1")
@@ -78,12 +78,12 @@ BREAKOUTS = {
 
 @pytest.mark.parametrize("attempt", BREAKOUTS.values(), ids=BREAKOUTS.keys())
 def test_breakout_fails(shell: Shell, attempt: str) -> None:
-    """Nothing of the machine can be changed from within, nor be read what is of no use to a browser."""
+    """A cell can change nothing on the machine, nor read what a browser does not need."""
     assert shell.run(attempt).returncode != 0
 
 
 def test_namespaces_are_its_own(shell: Shell) -> None:
-    """Another browser or the machine shares processes, names, memory segments and groups with none."""
+    """It shares no processes, names, memory segments or groups with another browser or the machine."""
     kinds = ["pid", "mnt", "uts", "ipc", "cgroup", *(["user"] if shell.rights is Rights.USERS else [])]
     mine = dict(
         zip(
@@ -96,7 +96,7 @@ def test_namespaces_are_its_own(shell: Shell) -> None:
 
 
 def test_account_is_the_browsers_own(shell: Shell) -> None:
-    """It has a name there, a home that it owns, and is not root where that can be."""
+    """The account has a name and owns its home, and it is not root if that is possible."""
     assert shell.says("id -un; stat -c %U ~ /tmp $XDG_RUNTIME_DIR") == "\n".join(["browser"] * 4)
     assert (shell.says("id -u") == "0") is (IS_ROOT and shell.rights is Rights.ROOT)
 
@@ -124,13 +124,13 @@ EXPECTED = {
 
 
 def test_machine_is_as_small_as_can_be(shell: Shell) -> None:
-    """What is not listed is not there: neither accounts nor devices that could harm anybody."""
+    """Only what is listed is there: no accounts, and no device that could harm anybody."""
     assert set(shell.says("ls -A / /dev | grep -v : | sort -u").split()) <= EXPECTED
     assert not {"passwd-", "shadow", "gshadow", "ssh", "sudoers"} & set(shell.says("ls /etc").split())
 
 
 def test_host_sees_no_accounts_nor_homes(shell: Shell) -> None:
-    """Its own cell shows what Python, the driver and the browsers need."""
+    """The host's own cell shows only what Python, the driver and the browsers need."""
     for path in ("/etc/shadow", "/etc/passwd", "/root/.bashrc", shell.environ["HOME"] + "/cookies.sqlite"):
         assert shell.run_in_host('cat "$1"', path).returncode == (
             0 if path.startswith(str(shell.folder)) else 1
@@ -141,5 +141,5 @@ def test_host_sees_no_accounts_nor_homes(shell: Shell) -> None:
 
 
 def test_cell_can_make_user_namespaces(shell: Shell) -> None:
-    """Firefox keeps its content processes in namespaces of their own: a sandbox within this one."""
+    """Firefox keeps its content processes in their own namespaces, a sandbox inside this one."""
     assert shell.says("unshare -U true && echo made") == "made"

@@ -1,4 +1,4 @@
-"""Cells: whatever happens, nothing of one is left behind."""
+"""Cells leave nothing behind, whatever happens."""
 
 import contextlib
 import errno
@@ -41,7 +41,7 @@ _NEEDS_BUBBLEWRAP = pytest.mark.skipif(bubblewrap_problem() is not None, reason=
     ids=lambda sandbox: sandbox.value,
 )
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    """Return each kind of sandbox that runs here."""
+    """Return each kind of sandbox that works here."""
     assert isinstance(request.param, Sandbox)
     return request.param
 
@@ -66,7 +66,7 @@ def open_descriptors() -> int:
 
 
 def commands(processes: Iterable[psutil.Process]) -> list[str]:
-    """Return the command lines of those processes that are still there."""
+    """Return the command lines of those of the processes that still exist."""
     found = []
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -75,14 +75,14 @@ def commands(processes: Iterable[psutil.Process]) -> list[str]:
 
 
 async def wait_up(cell: Cell) -> list[psutil.Process]:
-    """Return the processes of a cell that runs `FAMILY`, once it has said so."""
+    """Return the processes of a cell that runs `FAMILY`, once it has reported them."""
     with trio.fail_after(patience(10)):
         assert await cell.output.receive_some() == b"up\n"
     return await up()
 
 
 async def up() -> list[psutil.Process]:
-    """Return the processes of a cell that runs `FAMILY`, once it is complete."""
+    """Return the processes of a cell that runs `FAMILY`, once all of them run."""
     with trio.fail_after(patience(10)):
         while True:
             processes = own_processes()
@@ -92,20 +92,20 @@ async def up() -> list[psutil.Process]:
 
 
 async def read_all(cell: Cell) -> str:
-    """Return what the cell's processes print until the last of them has closed its output."""
+    """Return what the cell's processes print until the last one has closed its output."""
     with trio.fail_after(patience(10)):
         return b"".join([chunk async for chunk in cell.output]).decode()
 
 
 async def test_left_block_leaves_no_process(sandbox: Sandbox) -> None:
-    """Grandchildren in sessions of their own go with the cell."""
+    """Grandchildren in their own sessions end with the cell."""
     async with open_cell(FAMILY, sandbox) as cell:
         assert len(await wait_up(cell)) >= 4
     assert own_processes() == []
 
 
 async def test_error_in_the_block_leaves_no_process(sandbox: Sandbox) -> None:
-    """An error passes through as it is, and finds the cell gone."""
+    """An error in the block propagates unchanged, after the cell has ended."""
     with pytest.raises(ZeroDivisionError):  # noqa: PT012  # the block is what is tested
         async with open_cell(FAMILY, sandbox) as cell:
             await wait_up(cell)
@@ -114,7 +114,7 @@ async def test_error_in_the_block_leaves_no_process(sandbox: Sandbox) -> None:
 
 
 async def test_cancelled_block_leaves_no_process(sandbox: Sandbox) -> None:
-    """Cancellation ends a cell like anything else."""
+    """Cancellation ends a cell like any other way of leaving the block."""
     with trio.CancelScope() as scope:
         async with open_cell(FAMILY, sandbox) as cell:
             await wait_up(cell)
@@ -125,7 +125,7 @@ async def test_cancelled_block_leaves_no_process(sandbox: Sandbox) -> None:
 
 
 async def test_killed_first_process_is_noticed_and_leaves_no_process(sandbox: Sandbox) -> None:
-    """The death of the first process wakes who waits for it; what it started goes with the cell."""
+    """When the first process dies, its waiter wakes, and the processes it started die with the cell."""
     async with open_cell(FAMILY, sandbox) as cell:
         await wait_up(cell)
         os.kill(cell._process.pid, signal.SIGKILL)
@@ -136,7 +136,7 @@ async def test_killed_first_process_is_noticed_and_leaves_no_process(sandbox: Sa
 
 @_NEEDS_BUBBLEWRAP
 async def test_killed_namespace_is_noticed_though_its_sandbox_is_stopped() -> None:
-    """The init of the namespace tells, where bubblewrap's outer process can't."""
+    """The init's death is noticed, although bubblewrap's stopped outer process can't report it."""
     async with open_cell(FAMILY, Sandbox.BUBBLEWRAP) as cell:
         await wait_up(cell)
         outer, init = cell.pids()
@@ -149,7 +149,7 @@ async def test_killed_namespace_is_noticed_though_its_sandbox_is_stopped() -> No
 async def test_want_of_threads_does_not_keep_processes_from_being_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the kernel gives no thread, ending is done all the same."""
+    """If the kernel gives us no thread, processes are ended without one."""
 
     async def refuse(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -162,7 +162,7 @@ async def test_want_of_threads_does_not_keep_processes_from_being_ended(
 
 @_NEEDS_BUBBLEWRAP
 async def test_killed_first_process_takes_a_namespace_along() -> None:
-    """Bubblewrap's cell needs nobody to end it: the kernel does."""
+    """The kernel ends the rest of a bubblewrap cell by itself."""
     async with open_cell(FAMILY, Sandbox.BUBBLEWRAP) as cell:
         await wait_up(cell)
         os.kill(cell._process.pid, signal.SIGKILL)
@@ -172,7 +172,7 @@ async def test_killed_first_process_takes_a_namespace_along() -> None:
 
 
 async def test_command_that_ends_is_noticed_and_leaves_no_process(sandbox: Sandbox) -> None:
-    """A first process that ends by itself ends the cell, though a grandchild would stay."""
+    """A first process that exits by itself ends the cell, even if a grandchild would stay."""
     command = ("sh", "-c", "setsid sleep 300 & exit 3")
     async with open_cell(command, sandbox) as cell:
         with trio.fail_after(patience(5)):
@@ -181,7 +181,7 @@ async def test_command_that_ends_is_noticed_and_leaves_no_process(sandbox: Sandb
 
 
 async def test_stopped_processes_are_gone_soon(sandbox: Sandbox) -> None:
-    """SIGSTOP, of the sandbox's own processes too, saves nobody."""
+    """SIGSTOP does not protect any process, not even the sandbox's own."""
     async with open_cell(FAMILY, sandbox) as cell:
         for process in await wait_up(cell):
             process.suspend()
@@ -191,7 +191,7 @@ async def test_stopped_processes_are_gone_soon(sandbox: Sandbox) -> None:
 
 
 async def test_killed_cell_is_gone_before_the_block_ends(sandbox: Sandbox) -> None:
-    """Killing by hand, and twice, does no harm to the end of the block."""
+    """Killing the cell before the block ends, even twice, does no harm."""
     async with open_cell(FAMILY, sandbox) as cell:
         await wait_up(cell)
         cell.kill()
@@ -203,7 +203,7 @@ async def test_killed_cell_is_gone_before_the_block_ends(sandbox: Sandbox) -> No
 
 
 async def test_other_cell_is_unharmed(sandbox: Sandbox) -> None:
-    """The end of a cell is the end of its own processes only."""
+    """Ending one cell ends only its own processes."""
     async with open_cell(FAMILY, sandbox) as survivor:
         before = await wait_up(survivor)
         async with open_cell(("sh", "-c", "setsid sleep 300 & echo up; sleep 300"), sandbox) as cell:
@@ -214,7 +214,7 @@ async def test_other_cell_is_unharmed(sandbox: Sandbox) -> None:
 async def test_environment_is_marked_and_private(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A cell gets a marker and places of its own, and what the list of allowed variables says."""
+    """A cell gets a marker, its own directories, and the allowed variables."""
     for name in ("GREENROOM_TOKEN", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "PYTHONHOME"):
         monkeypatch.setenv(name, "/hunter2")
     monkeypatch.setenv("LC_TIME", "C")
@@ -230,7 +230,7 @@ async def test_environment_is_marked_and_private(
 
 
 async def test_temporary_directory_is_private_and_goes_with_the_cell(sandbox: Sandbox) -> None:
-    """What the processes leave in TMPDIR is nobody else's to read, and is gone with the cell."""
+    """Nobody else can read what the processes leave in TMPDIR, and it is removed with the cell."""
     command = ("sh", "-c", 'mkdir "$TMPDIR/deep"; echo secret > "$TMPDIR/deep/file"; echo "$TMPDIR"')
     async with open_cell(command, sandbox) as cell:
         scratch = trio.Path((await read_all(cell)).strip())
@@ -241,14 +241,14 @@ async def test_temporary_directory_is_private_and_goes_with_the_cell(sandbox: Sa
 
 
 async def test_cell_is_no_part_of_our_terminal_session(sandbox: Sandbox) -> None:
-    """Ctrl-C in the daemon's terminal ends the daemon, which then ends its browsers politely."""
+    """Ctrl-C in the daemon's terminal ends only the daemon, which then ends its browsers politely."""
     async with open_cell(FAMILY, sandbox) as cell:
         sessions = {os.getsid(process.pid) for process in await wait_up(cell)}
     assert os.getsid(0) not in sessions
 
 
 async def test_standard_input_is_the_socket(sandbox: Sandbox) -> None:
-    """The command talks both ways over its standard input, apart from what it prints."""
+    """The command reads and writes its standard input as a socket, separate from what it prints."""
     async with open_cell(
         ("sh", "-c", "read line; echo got $line >&0; echo noise; echo more >&2"), sandbox
     ) as cell:
@@ -260,7 +260,7 @@ async def test_standard_input_is_the_socket(sandbox: Sandbox) -> None:
 
 
 async def test_hung_up_socket_is_seen_by_the_command(sandbox: Sandbox) -> None:
-    """No copy of our end lives on in the cell: closing it is the end of the command's input."""
+    """The cell has no copy of our end: closing it ends the command's input."""
     async with open_cell(("sh", "-c", "cat; echo end"), sandbox) as cell:
         await cell.socket.send_eof()
         assert await read_all(cell) == "end\n"
@@ -268,7 +268,7 @@ async def test_hung_up_socket_is_seen_by_the_command(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("command", ["/nonexistent/greenroom-host", "/dev/null"])
 async def test_command_that_cant_be_run_is_noticed_at_once(sandbox: Sandbox, command: str) -> None:
-    """What runs it ends, saying why."""
+    """The program that should exec the command exits, and says why."""
     descriptors = open_descriptors()
     with trio.fail_after(patience(5)):
         async with open_cell((command,), sandbox) as cell:
@@ -279,7 +279,7 @@ async def test_command_that_cant_be_run_is_noticed_at_once(sandbox: Sandbox, com
 
 
 async def test_signals_to_the_whole_service_end_no_cell(sandbox: Sandbox) -> None:
-    """Its processes go on, sandbox included, until the daemon ends them."""
+    """The cell's processes, including the sandbox, keep running until the daemon ends them."""
     async with open_cell(FAMILY, sandbox) as cell:
         before = await wait_up(cell)
         for process in before:
@@ -291,7 +291,7 @@ async def test_signals_to_the_whole_service_end_no_cell(sandbox: Sandbox) -> Non
 async def test_missing_temporary_directory_is_browser_lost(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A machine without room for temporary files starts no host, and says so."""
+    """A machine without room for temporary files starts no host, and the error says so."""
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
         with pytest.raises(BrowserLost) as caught:
@@ -312,7 +312,7 @@ async def test_twenty_cells_leave_no_descriptor(sandbox: Sandbox) -> None:
 
 
 async def test_running_out_of_descriptors_is_browser_lost_and_leaves_nothing(sandbox: Sandbox) -> None:
-    """Whichever descriptor is the one too many, the cell is not started and all the others are closed."""
+    """Whichever descriptor is one too many, the cell is not started and all others are closed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     descriptors = open_descriptors()
     lowest_free = os.dup(0)
@@ -339,7 +339,7 @@ async def test_running_out_of_descriptors_is_browser_lost_and_leaves_nothing(san
 async def test_process_without_a_handle_is_ended_again(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kernel that gives no handle on a process starts no cell, and the process does not stay."""
+    """If the kernel gives no handle on a process, no cell starts, and the process is ended."""
     descriptors = open_descriptors()
 
     def refuse(pid: int) -> int:
@@ -356,7 +356,7 @@ async def test_process_without_a_handle_is_ended_again(
 
 
 async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -> None:
-    """Starting a cell can be given up at each of its awaits in turn."""
+    """Starting a cell can be cancelled at each of its awaits."""
     descriptors = open_descriptors()
     reached = False
     step = 0
@@ -375,7 +375,7 @@ async def test_cancellation_at_any_checkpoint_leaves_nothing(sandbox: Sandbox) -
 
 @pytest.fixture
 def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Let SIGKILL do nothing, as in an uninterruptible sleep, until what is yielded is undone."""
+    """Make SIGKILL do nothing, as in an uninterruptible sleep, until the yielded patch is undone."""
     kill = subprocess.Popen.kill
     with monkeypatch.context() as patch:
         patch.setattr(cells, "_REAP_S", 0.2)
@@ -391,7 +391,7 @@ def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 async def test_cell_that_cant_be_killed_is_reported_and_stays_in_the_ledger(
     sandbox: Sandbox, tmp_path: Path, unkillable: pytest.MonkeyPatch
 ) -> None:
-    """The block ends, saying which processes do not; the next daemon finds them listed."""
+    """The block ends, and names the processes that don't; the next daemon finds them listed."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         with pytest.raises(BrowserLost, match="could not be ended") as caught:  # noqa: PT012  # as above
             async with (
@@ -412,7 +412,7 @@ async def test_cell_that_cant_be_killed_is_reported_and_stays_in_the_ledger(
 async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
     sandbox: Sandbox, tmp_path: Path, unkillable: pytest.MonkeyPatch
 ) -> None:
-    """Giving up on a process ends after a while too, and leaves its entry to the next daemon."""
+    """Waiting for such a process is bounded too, and its entry is left to the next daemon."""
 
     def refuse(pid: int) -> int:
         raise OSError(errno.ENFILE, "Too many open files in system")
@@ -463,7 +463,7 @@ trio.run(hold_host if sys.argv[1] == "host" else hold_family)
 def killed_parent(
     tmp_path: Path, arguments: Sequence[str], is_complete: Callable[[list[psutil.Process]], bool]
 ) -> Iterator[Callable[[], list[psutil.Process]]]:
-    """Run `PARENT`, kill it once its descendants are complete, and yield how to look at what is left."""
+    """Run `PARENT`, kill it once all its descendants run, and yield a function that finds those left."""
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     mark = uuid.uuid4().hex
@@ -499,7 +499,7 @@ def killed_parent(
 
 
 def assert_gone(alive: Callable[[], list[psutil.Process]], seconds: float) -> None:
-    """Fail unless nothing is left within `seconds`."""
+    """Fail unless all processes have ended within `seconds`."""
     give_up = time.monotonic() + patience(seconds)
     while left := alive():
         assert time.monotonic() < give_up, commands(left)
@@ -508,7 +508,7 @@ def assert_gone(alive: Callable[[], list[psutil.Process]], seconds: float) -> No
 
 @_NEEDS_BUBBLEWRAP
 def test_killed_parent_takes_its_namespaces_along(tmp_path: Path) -> None:
-    """A daemon that dies of SIGKILL can't clean up: the kernel does it."""
+    """A daemon that dies of SIGKILL can't clean up; the kernel does."""
 
     def is_complete(processes: list[psutil.Process]) -> bool:
         return commands(processes).count("sleep 300") == 3
@@ -518,7 +518,7 @@ def test_killed_parent_takes_its_namespaces_along(tmp_path: Path) -> None:
 
 
 def test_killed_parent_takes_its_host_along_without_sandbox(tmp_path: Path) -> None:
-    """The host notices the end of its input and ends its cell, though its browser never answers."""
+    """The host notices the end of its input and ends its cell, even if its browser never answers."""
     browser = tmp_path / "firefox"
     browser.write_text("#!/bin/sh\nsetsid sleep 300 & exec sleep 300\n")
     browser.chmod(0o755)
@@ -531,7 +531,7 @@ def test_killed_parent_takes_its_host_along_without_sandbox(tmp_path: Path) -> N
 
 
 def test_killed_parent_takes_its_stopped_host_and_browsers_along_without_sandbox(tmp_path: Path) -> None:
-    """Who is stopped notices nothing: a lease, whose end only the parent held, ends both."""
+    """A stopped host notices nothing; the lease, whose input only the parent held open, ends everything."""
     browser = tmp_path / "firefox"
     browser.write_text("#!/bin/sh\nsetsid sleep 300 & exec sleep 300\n")
     browser.chmod(0o755)
@@ -550,7 +550,7 @@ def test_killed_parent_takes_its_stopped_host_and_browsers_along_without_sandbox
 
 
 def test_lease_holds_nothing_of_the_daemons_open(tmp_path: Path) -> None:
-    """A descriptor that it kept, of a socket or a lock, would outlive the daemon."""
+    """If the lease kept a descriptor of a socket or a lock, that would outlive the daemon."""
     with (tmp_path / "file").open("w") as file, open_lease(MARK):
         os.set_inheritable(file.fileno(), True)
         (holder,) = psutil.Process().children()
@@ -567,13 +567,13 @@ def test_lease_holds_nothing_of_the_daemons_open(tmp_path: Path) -> None:
     ],
 )
 def test_sandbox_is_taken_where_it_runs(choice: str, expected: Sandbox) -> None:
-    """With bubblewrap `auto` uses it."""
+    """With bubblewrap installed, `auto` uses it."""
     assert choose_sandbox(SandboxChoice(choice)) is expected
 
 
 @pytest.fixture
 def _bubblewrap_asked_anew() -> Iterator[None]:
-    """Forget what is known about bubblewrap, before and after."""
+    """Forget the cached checks of bubblewrap, before and after."""
     bubblewrap_problem.cache_clear()
     yield
     bubblewrap_problem.cache_clear()
@@ -591,7 +591,7 @@ def _bubblewrap_asked_anew() -> Iterator[None]:
 def test_sandbox_that_does_not_run_is_refused_or_done_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, why: str
 ) -> None:
-    """`auto` does without bubblewrap; who demands it learns why it does not run."""
+    """`auto` works without bubblewrap; requiring it raises an error that says why it does not work."""
     if script is not None:
         (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "bwrap").chmod(0o755)

@@ -1,4 +1,4 @@
-"""What hosts and browsers see of the environment: what is listed, and places of their own."""
+"""What hosts and browsers see of the environment: the listed variables, and their own directories."""
 
 import json
 import os
@@ -42,13 +42,13 @@ X11 = {"DISPLAY": ":0", "XAUTHORITY": "/xauth"}
 
 
 def browser(inherited: dict[str, str], *, headless: bool = True) -> dict[str, str]:
-    """Return what a browser sees whose host's daemon has inherited this."""
+    """Return the environment of a browser whose daemon has inherited these variables."""
     of_host = host_environment(inherited, marker="o.h", scratch="/h")
     return browser_environment(of_host, marker="o.a", scratch="/s", headless=headless)
 
 
 def test_nothing_meant_for_other_programs_is_passed_on() -> None:
-    """Of secrets too, nothing reaches a host, or a browser in it."""
+    """Nothing else, secrets included, reaches a host or a browser in it."""
     inherited = FOREIGN | KEPT | X11 | {"HOME": "/root"}
     own = {"GREENROOM_CELL": "o.h"} | places("/h")
     assert host_environment(inherited, marker="o.h", scratch="/h") == KEPT | X11 | own
@@ -72,7 +72,7 @@ def test_nothing_meant_for_other_programs_is_passed_on() -> None:
     ],
 )
 def test_screen_is_reached_from_a_private_home(inherited: dict[str, str], shown: dict[str, str]) -> None:
-    """What is looked for in the user's home or runtime directory is named in full."""
+    """Paths that default to the user's home or runtime directory are given in full."""
     assert browser(inherited, headless=False).items() >= shown.items()
     names = {"DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY"}
     assert names & browser(inherited, headless=False).keys() == shown.keys()
@@ -81,7 +81,7 @@ def test_screen_is_reached_from_a_private_home(inherited: dict[str, str], shown:
 
 @pytest.mark.parametrize("home", ["/", "", "/nonexistent", "/proc", None])
 def test_places_are_private_whatever_the_home_is(tmp_path: Path, home: str | None) -> None:
-    """Each is a directory of its own that can be written."""
+    """Each variable names a separate directory that can be written to."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     make_places(str(scratch))
@@ -95,7 +95,7 @@ def test_places_are_private_whatever_the_home_is(tmp_path: Path, home: str | Non
 
 
 def test_our_modules_are_found_however_this_process_found_them(tmp_path: Path) -> None:
-    """An isolated Python gets them from where PYTHONPATH, or the user's site directory, had them for us."""
+    """An isolated Python finds our modules even if they come from PYTHONPATH or the user's site directory."""
     (tmp_path / "elsewhere.py").write_text(
         "import sys; from actors.owner import MARKER; print(MARKER, *sys.argv[1:])"
     )
@@ -117,7 +117,7 @@ def test_our_modules_are_found_however_this_process_found_them(tmp_path: Path) -
 
 
 def test_variables_meant_for_python_do_not_reach_ours(tmp_path: Path) -> None:
-    """Nor does what lies in the working directory."""
+    """Neither PYTHON* variables nor files in the working directory reach our processes."""
     (tmp_path / "json.py").write_text("raise SystemExit('wrong')")
     show = python_command("json.tool", "--compact")
     environ = {"PYTHONHOME": "/missing", "PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": "/missing"}
@@ -126,7 +126,7 @@ def test_variables_meant_for_python_do_not_reach_ours(tmp_path: Path) -> None:
 
 
 def test_user_without_a_home_has_no_camoufox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container under an arbitrary uid, without HOME, runs all the same."""
+    """A container under an arbitrary uid, without HOME, works too."""
 
     def refuse(*_args: object) -> Path:
         raise RuntimeError("could not determine the home directory")

@@ -1,4 +1,4 @@
-"""Threads share one heap, and what is free in it is given back, as glibc and the kernel tell."""
+"""Threads share one heap, and its free memory is returned, as glibc and the kernel report."""
 
 import platform
 import subprocess
@@ -68,23 +68,23 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not g
 
 
 def arenas(code: str) -> int:
-    """Return how many arenas there are when threads have allocated, in a process that runs `code`."""
+    """Return the number of arenas after threads have allocated, in a process that runs `code`."""
     command = [sys.executable, "-c", _ALLOCATES + code]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def test_threads_share_an_arena() -> None:
-    """By itself, glibc gives them arenas of their own."""
+    """By default, glibc gives threads their own arenas."""
     assert arenas("use()") > 1
     assert arenas(_FUNCTION) == 1
 
 
 def test_holes_in_the_heap_are_given_back() -> None:
-    """By itself, glibc gives back the end of the heap only."""
+    """By default, glibc returns only the end of the heap."""
     told = subprocess.run([sys.executable, "-c", _LEAVES_HOLES], check=True, capture_output=True, text=True)
     assert int(told.stdout) > 15_000
 
 
 def test_other_c_library_is_left_alone() -> None:
-    """What is no glibc is not asked."""
+    """A C library other than glibc is not touched."""
     subprocess.run([sys.executable, "-c", _OTHER_LIBC], check=True)

@@ -1,4 +1,4 @@
-"""What the host makes of what a page says of itself, which may be anything."""
+"""What the host makes of a page's own report, which may be anything."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ SEEN = [False, ["Confirm your age"], ["age-gate"]]
 
 @attrs.define
 class SaysAnything:
-    """A page whose look at itself comes to this."""
+    """A page whose inspection returns a given value."""
 
     told: list[object]
 
@@ -30,7 +30,7 @@ class Answered:
 
 
 def look_at(told: list[object], answered: int = 0) -> object:
-    """Return what a look comes to, without a loop: nothing in it waits."""
+    """Return the result of an inspection, without an event loop, since nothing in it waits."""
     page = SaysAnything(told)
     answers = Answers(page)  # type: ignore[arg-type]  # all that is needed of one
     answers.status, answers.retry_after_s = answered, 17
@@ -43,7 +43,7 @@ def look_at(told: list[object], answered: int = 0) -> object:
 
 
 def test_look_tells_how_the_page_came() -> None:
-    """Its own status counts for more than that of the last answer, whose Retry-After it has then."""
+    """The page's own status beats that of the last answer, whose Retry-After then doesn't count."""
     told = ["https://m.tiktok.com/login/2sv", "123.5", 429, "text/html", SEEN, "<p>x"]
     sight = look_at(told, 429)
     arrival = sight.arrival  # type: ignore[attr-defined]
@@ -57,7 +57,7 @@ def test_look_tells_how_the_page_came() -> None:
 @pytest.mark.parametrize("seen", [None, [], [1], [False, "x", []], [False, [{}], [None]], {"a": 1}])
 @pytest.mark.parametrize("junk", [None, {}, [], "x", True])
 def test_page_may_say_anything_of_itself(seen: object, junk: object) -> None:
-    """It costs the page its verdict, and the host nothing."""
+    """A nonsensical report costs the page its verdict, and the host nothing."""
     sight = look_at(["https://evil.example/", junk, junk, "text/html", seen, junk], 200)
     arrival = sight.arrival  # type: ignore[attr-defined]
     assert (arrival.is_elsewhere, arrival.is_proven) == (True, False)
@@ -76,7 +76,7 @@ def test_page_may_say_anything_of_itself(seen: object, junk: object) -> None:
     ],
 )
 def test_page_that_went_on_to_what_is_none_is_unreachable(told: list[object], why: str) -> None:
-    """Said in our words: what a server calls its content is shown only where it is a type."""
+    """The message is in our words: a server's content type is shown only if it is well formed."""
     with pytest.raises(PageUnreachable, match=why):
         look_at(told)
 
@@ -96,7 +96,7 @@ def test_page_that_went_on_to_what_is_none_is_unreachable(told: list[object], wh
     ],
 )
 def test_type_of_the_answer_tells_a_page(status: int, declared: str, is_page: bool) -> None:
-    """A refusal counts by its status, whatever it is written in."""
+    """A refusal counts by its status, whatever its type."""
     answer = Answered(status, {"content-type": declared} if declared else {})
     if is_page:
         check_type(answer)  # type: ignore[arg-type]
@@ -114,5 +114,5 @@ def test_type_of_the_answer_tells_a_page(status: int, declared: str, is_page: bo
     ],
 )
 def test_look_that_failed_for_a_navigation_is_told_from_others(words: str, has: bool) -> None:
-    """The one is looked at again, the other is an error."""
+    """After a navigation the page is inspected again; any other failure is an error."""
     assert has_gone_on(Error(words)) is has

@@ -1,4 +1,4 @@
-"""The ledger of a living daemon: what it owns is on disk first, and struck off last."""
+"""A living daemon's ledger: what the daemon owns is on disk first, and removed from the ledger last."""
 
 import errno
 import os
@@ -24,17 +24,17 @@ from tests.patience import patience
 
 
 def nothing_to_kill(marker: str) -> NoReturn:
-    """Stand in for the killing of marked processes where no process may be looked for."""
+    """Stand in for the killing of marked processes, for tests that must not search for any."""
     pytest.fail(f"asked to kill {marker}")
 
 
 def listing(directory: Path) -> list[Path]:
-    """Return what is in a directory."""
+    """Return the names in a directory."""
     return list(directory.iterdir())
 
 
 def make(path: Path, kind: str) -> None:
-    """Make a directory, or a symlink to nothing."""
+    """Make a directory, or a dangling symlink."""
     if kind == "directory":
         path.mkdir()
     else:
@@ -51,14 +51,14 @@ def remove(path: Path) -> None:
 
 @asynccontextmanager
 async def opened(clones_dir: Path) -> AsyncIterator[Ledger]:
-    """Own a ledger where there is nothing to sweep; it removes itself when all it owned is gone."""
+    """Own a ledger with nothing to sweep; it removes itself once all that it owned is gone."""
     async with open_ledger(clones_dir, nothing_to_kill) as ledger:
         yield ledger
     assert listing(clones_dir) == ([ledger.folder] if ledger.entries else [])
 
 
 def on_disk(ledger: Ledger) -> dict[str, Entry]:
-    """Return the entries that a later daemon would read, by their file names."""
+    """Return the entries that a later daemon would read, by file name."""
     return {
         path.name: msgspec.json.decode(path.read_bytes(), type=Entry)
         for path in (ledger.folder / "ledger").iterdir()
@@ -66,7 +66,7 @@ def on_disk(ledger: Ledger) -> dict[str, Entry]:
 
 
 async def test_entry_is_on_disk_before_what_it_names_exists(tmp_path: Path) -> None:
-    """A daemon that dies at any later moment has already said what it was about to make."""
+    """Whenever a daemon dies later, its ledger already lists what it was about to make."""
     async with opened(tmp_path) as ledger, ledger.hold("a") as entry:
         assert on_disk(ledger) == {"a.json": entry}
         assert (entry.session, entry.marker, entry.processes) == ("a", f"{ledger.owner}.a", ())
@@ -77,7 +77,7 @@ async def test_entry_is_on_disk_before_what_it_names_exists(tmp_path: Path) -> N
 
 
 async def test_entry_is_struck_when_its_last_holder_leaves(tmp_path: Path) -> None:
-    """Clone and host hold the same entry, each for its own time."""
+    """A clone and a host hold the same entry, each for its own time."""
     async with opened(tmp_path) as ledger:
         async with ledger.hold("a") as outer:
             async with ledger.hold("a") as inner:
@@ -87,7 +87,7 @@ async def test_entry_is_struck_when_its_last_holder_leaves(tmp_path: Path) -> No
 
 
 async def test_sessions_have_entries_of_their_own(tmp_path: Path) -> None:
-    """Striking one entry leaves the other as it is."""
+    """Removing one entry leaves the other as it is."""
     async with opened(tmp_path) as ledger, ledger.hold("b") as other:
         async with ledger.hold("a"):
             assert set(on_disk(ledger)) == {"a.json", "b.json"}
@@ -97,7 +97,7 @@ async def test_sessions_have_entries_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["clone", "scratch"])
 @pytest.mark.parametrize("kind", ["directory", "dangling symlink"])
 async def test_directory_that_stays_keeps_its_entry(tmp_path: Path, name: str, kind: str) -> None:
-    """What could not be removed stays on record, in the daemon and on disk, until it is gone."""
+    """What could not be removed stays on record, in memory and on disk, until it is gone."""
     async with opened(tmp_path) as ledger:
         async with ledger.hold("a") as entry:
             left = Path(getattr(entry, name))
@@ -128,7 +128,7 @@ async def test_daemon_that_could_not_remove_all_leaves_its_ledger_to_the_next(tm
 
 
 async def test_entry_is_struck_when_the_holder_is_cancelled(tmp_path: Path) -> None:
-    """Cancellation does not cut the bookkeeping short."""
+    """Cancellation does not interrupt the bookkeeping."""
     async with opened(tmp_path) as ledger:
         with trio.CancelScope() as scope:
             async with ledger.hold("a"):
@@ -138,7 +138,7 @@ async def test_entry_is_struck_when_the_holder_is_cancelled(tmp_path: Path) -> N
 
 
 async def test_hold_cancelled_while_it_begins_leaves_no_entry(tmp_path: Path) -> None:
-    """A session that is cancelled before it has anything has no entry either."""
+    """A session that is cancelled before it owns anything has no entry."""
     async with opened(tmp_path) as ledger:
         with trio.CancelScope() as scope:
             scope.cancel(reason="a test")
@@ -148,7 +148,7 @@ async def test_hold_cancelled_while_it_begins_leaves_no_entry(tmp_path: Path) ->
 
 
 async def test_processes_are_added_with_what_tells_them_from_others(tmp_path: Path) -> None:
-    """An entry lists a process by pid, start and boot; one that is gone already is left out."""
+    """An entry lists a process by pid, start and boot; a process that has already ended is left out."""
     async with opened(tmp_path) as ledger, ledger.hold("a"):
         with sleeping() as one, sleeping() as two:
             two.kill()
@@ -166,7 +166,7 @@ async def test_processes_are_added_with_what_tells_them_from_others(tmp_path: Pa
 async def test_write_that_fails_leaves_the_old_entry_whole(
     tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that is full in the middle of a write costs neither the old entry nor leaves half a new one."""
+    """A disk that gets full during a write neither destroys the old entry nor leaves half a new one."""
     real = getattr(Path, step)
 
     def fail(path: Path, *args: Any) -> None:
@@ -188,7 +188,7 @@ async def test_write_that_fails_leaves_the_old_entry_whole(
 
 
 async def test_entry_never_seen_half_written(tmp_path: Path) -> None:
-    """Whoever reads while it is written finds the old entry or the new one."""
+    """A concurrent reader finds either the old entry or the new one."""
     async with opened(tmp_path) as ledger, ledger.hold("a") as entry:
         path = ledger.folder / "ledger" / "a.json"
 
@@ -209,7 +209,7 @@ async def test_entry_never_seen_half_written(tmp_path: Path) -> None:
 
 
 async def test_ledger_is_private_to_its_owner(tmp_path: Path) -> None:
-    """Nobody else learns what runs, nor gets the clones, whatever the umask is."""
+    """Other users can neither list the sessions nor read the clones, whatever the umask is."""
     async with opened(tmp_path / "state" / "clones") as ledger:
         for directory in (tmp_path / "state" / "clones", ledger.folder, ledger.folder / "ledger"):
             assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -229,7 +229,7 @@ async def test_ledgers_of_one_process_keep_apart(tmp_path: Path) -> None:
 
 
 def test_unwritable_clones_directory_is_clone_failed() -> None:
-    """A directory that can't be written, or not be made, is named as such and not guessed around."""
+    """The error names a directory that can't be written or made; no other is tried instead."""
 
     async def open_in(clones_dir: Path) -> None:
         async with open_ledger(clones_dir, nothing_to_kill):
@@ -248,7 +248,7 @@ def test_unwritable_clones_directory_is_clone_failed() -> None:
 
 
 async def test_clones_directory_that_is_a_file_is_clone_failed(tmp_path: Path) -> None:
-    """Whatever is in the way is left alone."""
+    """An existing file in the directory's place is not touched."""
     (tmp_path / "file").write_text("mine")
     with pytest.raises(CloneFailed):
         async with open_ledger(tmp_path / "file", nothing_to_kill):
@@ -258,7 +258,7 @@ async def test_clones_directory_that_is_a_file_is_clone_failed(tmp_path: Path) -
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o377], ids=oct)
 async def test_missing_directories_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
-    """Those above the clones directory, too: nobody else is to put anything there."""
+    """Missing parents of the clones directory are private too, so that nobody else can put anything there."""
     before = os.umask(umask)
     try:
         make_private(tmp_path / "one" / "two" / "clones")
@@ -272,7 +272,7 @@ async def test_missing_directories_are_private_whatever_the_umask(tmp_path: Path
 async def test_clones_directory_that_others_can_write_to_is_warned_of(
     tmp_path: Path, mode: int, warned: bool
 ) -> None:
-    """Others could take away what is there, unless a sticky bit keeps them from it."""
+    """Without a sticky bit, others could remove what is in the directory."""
     os.chmod(tmp_path, mode)  # noqa: PTH101  # ruff takes the other for blocking, this for none
     with capture_logs() as logs:
         async with opened(tmp_path):
@@ -282,7 +282,7 @@ async def test_clones_directory_that_others_can_write_to_is_warned_of(
 
 @pytest.mark.parametrize("what", ["clones", "owner", "ledger", "lock"])
 async def test_ledger_removed_under_its_daemon_is_made_anew(tmp_path: Path, what: str) -> None:
-    """Sessions go on being made and listed, those that had an entry have one again, and the log says so."""
+    """Sessions can still be created and listed, earlier ones have entries again, and the log says so."""
     async with open_ledger(tmp_path / "clones", nothing_to_kill) as ledger, ledger.hold("a") as entry:
         match what:
             case "clones":
@@ -297,15 +297,13 @@ async def test_ledger_removed_under_its_daemon_is_made_anew(tmp_path: Path, what
             async with ledger.hold("b") as other:
                 assert on_disk(ledger) == {"a.json": entry, "b.json": other}
                 assert await ledger.problem() is None
-        assert [line["event"] for line in logs] == [
-            "the ledger was removed under this daemon, and is made anew"
-        ]
+        assert [line["event"] for line in logs] == ["the ledger was removed under this daemon; recreated it"]
         assert sweep(tmp_path / "clones", nothing_to_kill) == 0  # it is locked again
     assert listing(tmp_path / "clones") == []
 
 
 async def test_health_hears_of_a_ledger_that_cant_be_made_anew(tmp_path: Path) -> None:
-    """What is in the way is left alone, sessions are refused, and both end when it is gone."""
+    """Whatever is in the way is left alone, and sessions are refused until it is gone."""
     clones_dir = tmp_path / "clones"
     async with open_ledger(clones_dir, nothing_to_kill) as ledger:
         assert await ledger.problem() is None
@@ -313,7 +311,7 @@ async def test_health_hears_of_a_ledger_that_cant_be_made_anew(tmp_path: Path) -
         assert ledger.session_directories() == []
         clones_dir.write_text("mine")
         problem = await ledger.problem()
-        assert problem == "The clones directory is gone, and can't be made: Not a directory"
+        assert problem == "The clones directory is gone, and can't be recreated: Not a directory"
         with pytest.raises(CloneFailed, match="is gone"):
             async with ledger.hold("a"):
                 pytest.fail("a session without an entry")
@@ -324,7 +322,7 @@ async def test_health_hears_of_a_ledger_that_cant_be_made_anew(tmp_path: Path) -
 
 
 def test_health_hears_of_a_clones_directory_that_cant_be_written() -> None:
-    """A disk that was mounted anew, read-only, is one that has no room for sessions."""
+    """A disk that was remounted read-only has no room for sessions."""
 
     async def look(clones_dir: Path) -> None:
         async with open_ledger(clones_dir, nothing_to_kill) as ledger:
@@ -339,7 +337,7 @@ def test_health_hears_of_a_clones_directory_that_cant_be_written() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's directory")
 async def test_directory_that_another_put_in_its_place_is_not_used(tmp_path: Path) -> None:
-    """Where others can write to the clones directory, they get no clone: there is no entry, so no session."""
+    """If others can write to the clones directory, they get no clone: no entry means no session."""
     async with open_ledger(tmp_path, nothing_to_kill) as ledger:
         ledger.folder.rename(tmp_path / "taken")
         ledger.folder.mkdir()
@@ -355,7 +353,7 @@ async def test_directory_that_another_put_in_its_place_is_not_used(tmp_path: Pat
 async def test_path_too_long_for_a_browser_is_refused_at_once(
     tmp_path: Path, letter: str, longer: int
 ) -> None:
-    """The refusal says how many bytes there may be; one that has so many is taken."""
+    """The refusal names the limit in bytes; a path of exactly that length is accepted."""
     allowed = 346
     clones_dir = tmp_path
     while (rest := allowed + longer - len(os.fsencode(clones_dir))) > 0:
@@ -363,7 +361,7 @@ async def test_path_too_long_for_a_browser_is_refused_at_once(
         clones_dir /= name[: rest - 1] or "x"
     assert len(os.fsencode(clones_dir)) == allowed + longer
     if longer:
-        with pytest.raises(CloneFailed, match=r"a path of 347 bytes, and may have 346") as caught:
+        with pytest.raises(CloneFailed, match=r"a path of 347 bytes, and the limit is 346") as caught:
             async with open_ledger(clones_dir, nothing_to_kill):
                 pytest.fail("there is a ledger")
         assert "/" not in str(caught.value)
@@ -374,7 +372,7 @@ async def test_path_too_long_for_a_browser_is_refused_at_once(
 
 
 async def test_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither an entry nor the end waits for it; what is not struck off stays on record."""
+    """Neither an entry nor the end waits for the disk; entries that could not be removed stay on record."""
     recovers = threading.Event()
     monkeypatch.setattr(living, "_STEP_S", 0.05)
     try:

@@ -1,4 +1,4 @@
-"""A daemon killed at any step of its start, its end or its sweep: the next sweep leaves nothing."""
+"""Whatever step of its start, end or sweep a daemon is killed at, the next sweep leaves nothing."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ MOST_STEPS = 300
 
 @attrs.frozen
 class Left:
-    """What a dead daemon left of one session: its directories, and its entry, if any."""
+    """What a dead daemon left of one session: its directories, and possibly its entry."""
 
     clone: bool
     scratch: bool
@@ -42,7 +42,7 @@ class Machine:
         return []
 
     def die_with(self, sessions: dict[str, Left], *, lock: bool = True) -> set[str]:
-        """Have a daemon die that had these; return the markers that are to be ended."""
+        """Leave what a dead daemon with these sessions would leave; return the markers to be ended."""
         folder = self.clones_dir / OWNER
         (folder / "ledger").mkdir(parents=True)
         if lock:
@@ -72,7 +72,7 @@ LEFT = st.builds(Left, st.booleans(), st.booleans(), st.sampled_from([None, "jso
 def test_sweeps_killed_at_any_step_leave_all_to_the_next(
     sessions: dict[str, Left], lock: bool, kills: list[int]
 ) -> None:
-    """Whatever was left, and however often sweeping it was cut short: in the end nothing is there."""
+    """Whatever was left, and however often a sweep was interrupted, nothing is there in the end."""
     with tempfile.TemporaryDirectory() as name:
         machine = Machine(Path(name, "clones"))
         wanted = machine.die_with(sessions, lock=lock)
@@ -88,7 +88,7 @@ def test_sweeps_killed_at_any_step_leave_all_to_the_next(
 
 
 def test_sweep_killed_at_each_step_leaves_all_to_the_next(tmp_path: Path) -> None:
-    """No step was left out: one daemon's directory, killed at every one of them."""
+    """One daemon's directory, with a sweep that is killed at every single step."""
     for steps in range(MOST_STEPS):
         machine = Machine(tmp_path / str(steps))
         wanted = machine.die_with({"a": Left(True, True, "json"), "b": Left(True, False, "json")})
@@ -106,7 +106,7 @@ def test_sweep_killed_at_each_step_leaves_all_to_the_next(tmp_path: Path) -> Non
 
 
 def test_start_and_end_killed_at_each_step_leave_nothing(tmp_path: Path) -> None:
-    """A daemon that died while it made or removed its directory is no riddle."""
+    """A sweep also handles a daemon that died while it made or removed its directory."""
     for steps in range(MOST_STEPS):
         machine = Machine(tmp_path / str(steps))
         ledger = None
@@ -155,7 +155,7 @@ for steps in itertools.count():
 
 
 def test_sweep_that_is_really_killed_leaves_all_to_the_next(tmp_path: Path) -> None:
-    """The same with SIGKILL: locks end with their process, and nothing is done on the way out."""
+    """A sweep is killed by SIGKILL: its locks end with the process, and no cleanup code runs."""
     command = [sys.executable, "-c", _KILLED_SWEEPS, str(tmp_path)]
     died = subprocess.run(command, check=True, capture_output=True, text=True, timeout=patience(120))
     assert int(died.stdout.splitlines()[-1]) > 30

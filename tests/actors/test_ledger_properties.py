@@ -1,4 +1,4 @@
-"""Any sequence of what daemons do, crashes and torn writes included: in the end nothing is owned."""
+"""After any sequence of daemons' steps, with crashes and torn writes, nothing is owned in the end."""
 
 import contextlib
 import shutil
@@ -25,7 +25,7 @@ SESSIONS = st.sampled_from(["a", "b"])
 
 @attrs.define(eq=False)
 class Session:
-    """A session that a daemon holds, perhaps twice over, as its clone and its host do."""
+    """A session that a daemon holds, possibly twice, as its clone and its host do."""
 
     entry: Entry
     holds: list[AbstractAsyncContextManager[Entry]]
@@ -46,7 +46,7 @@ class Daemon:
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Daemons on one clones directory, with a bystander of each kind that nothing may ever happen to."""
+    """Daemons on one clones directory, with a bystander of each kind that must never be touched."""
 
     daemons = Bundle("daemons")
     sessions = Bundle("sessions")
@@ -88,7 +88,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(target=daemons)
     def begin_busy(self) -> Daemon:
-        """Start with a daemon that has something to lose."""
+        """Start with a daemon that already owns something."""
         daemon = self.begin_another()
         for name in ("a", "b"):
             self.start_session(daemon, name)
@@ -97,13 +97,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(target=sessions, daemon=daemons, name=SESSIONS)
     def hold_first(self, daemon: Daemon, name: str) -> object:
-        """Hold one of its sessions twice."""
+        """Hold one of the daemon's sessions twice."""
         self.start_session(daemon, name)
         return daemon, name
 
     @rule(target=daemons)
     def begin(self) -> Daemon:
-        """Start a daemon, which sweeps what the dead ones left."""
+        """Start a daemon, which sweeps what dead ones left."""
         return self.begin_another()
 
     def begin_another(self) -> Daemon:
@@ -113,7 +113,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=sessions, daemon=daemons, name=SESSIONS)
     def hold(self, daemon: Daemon, name: str) -> object:
-        """Begin a session, or hold one once more."""
+        """Start a session, or hold an existing one again."""
         if not daemon.alive:
             return multiple()
         self.start_session(daemon, name)
@@ -121,7 +121,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=sessions, held=sessions)
     def hold_again(self, held: tuple[Daemon, str]) -> object:
-        """Hold a session that is held perhaps already."""
+        """Hold a session that may already be held."""
         daemon, name = held
         if not daemon.alive:
             return multiple()
@@ -145,7 +145,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(held=sessions, removed=st.sampled_from(["both", "both", "clone", "scratch", "none"]))
     def release(self, held: tuple[Daemon, str], removed: str) -> None:
-        """End one holder of a session; the last one ends its processes, and removes what it can."""
+        """End one holder of a session; the last one ends its processes and removes what it can."""
         daemon, name = held
         self.end_one_hold(daemon, name, removed)
 
@@ -167,7 +167,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(held=sessions, size=st.integers(0, 120))
     def tear(self, held: tuple[Daemon, str], size: int) -> None:
-        """Cut an entry short, as a disk may that loses power."""
+        """Truncate an entry, as a disk that loses power may."""
         daemon, name = held
         path = daemon.entry_file(name)
         if path.is_file() and name in daemon.sessions:
@@ -176,14 +176,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(daemon=consumes(daemons), part=st.booleans())
     def crash(self, daemon: Daemon, part: bool) -> None:
-        """Kill a daemon, perhaps in the middle of a write: its lock is free, and its memory gone."""
+        """Kill a daemon, possibly during a write: its lock is free, and its memory is lost."""
         if daemon.alive and part:
             daemon.entry_file("a").with_suffix(".part").write_bytes(b'{"sess')
         self.crash_if_alive(daemon)
 
     @rule(daemon=consumes(daemons))
     def finish(self, daemon: Daemon) -> None:
-        """End a daemon in good order, as far as its sessions have ended."""
+        """End a daemon in good order, provided that its sessions have ended."""
         if daemon.alive:
             for name in list(daemon.sessions):
                 while name in daemon.sessions and daemon.sessions[name].holds:
@@ -193,14 +193,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """Sweep at any time: only what is dead goes."""
+        """Sweep at any time; only dead daemons' things go."""
         sweep(self.clones_dir, self.kill_marked)
         for daemon in self.known:
             assert daemon.ledger.folder.is_dir() == daemon.alive
 
     @invariant()
     def the_living_keep_what_they_have(self) -> None:
-        """Every directory of a living daemon has its entry, every session that is held its directories."""
+        """Every directory of a living daemon has an entry, and every held session has its directories."""
         for daemon in self.known:
             if daemon.alive:
                 listed = {path.stem for path in (daemon.ledger.folder / "ledger").glob("*.json")}
@@ -214,13 +214,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def bystanders_are_not_touched(self) -> None:
-        """Another daemon, somebody's directory and somebody's process are as they were."""
+        """Another daemon, and somebody else's directory and process, are as they were."""
         assert {path: snapshot(path) for path in self.foreign} == self.foreign
         assert self.bystander.poll() is None
         assert not any(marker.startswith(("user.", f"{self.living.ledger.owner}.")) for marker in self.killed)
 
     def teardown(self) -> None:
-        """Crash all that still lives; a last sweep leaves nothing but the bystanders."""
+        """Kill all daemons; a last sweep leaves nothing but the bystanders."""
         try:
             for daemon in self.known:
                 self.crash_if_alive(daemon)

@@ -1,4 +1,4 @@
-"""Ending what a dead daemon left, by its ledger alone, with real processes; and touching nothing else."""
+"""A sweep ends what a dead daemon's ledger lists, here with real processes, and touches nothing else."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.patience import patience
 
 
 def dead_ledger(clones_dir: Path, owner: str = "dead-1") -> Path:
-    """Make the directory of a daemon that is dead: its lock file is held by nobody."""
+    """Make a dead daemon's directory: nobody holds its lock file."""
     folder = clones_dir / owner
     (folder / "ledger").mkdir(parents=True)
     (folder / "owner.lock").touch()
@@ -31,12 +31,12 @@ def dead_ledger(clones_dir: Path, owner: str = "dead-1") -> Path:
 
 
 def listing(directory: Path) -> list[Path]:
-    """Return what is in a directory."""
+    """Return the names in a directory."""
     return list(directory.iterdir())
 
 
 def test_hosts_are_ended_before_what_they_could_start(tmp_path: Path) -> None:
-    """A browser's marker means nothing while its host can still start that browser."""
+    """Ending a browser is useless while its host can still start it again."""
     folder = dead_ledger(tmp_path)
     for session in ("0", "host-1", "z"):
         write_entry(folder, session)
@@ -64,7 +64,7 @@ def write_entry(folder: Path, session: str = "a", **changes: Any) -> Entry:
 
 
 def listing_in(markers: list[str]) -> Callable[[str], list[int]]:
-    """Return a stand-in for the killing of marked processes, which puts their markers into `markers`."""
+    """Return a stand-in for the killing of marked processes, which appends their markers to `markers`."""
 
     def kill_marked(marker: str) -> list[int]:
         markers.append(marker)
@@ -74,7 +74,7 @@ def listing_in(markers: list[str]) -> Callable[[str], list[int]]:
 
 
 async def test_dead_daemons_processes_and_directories_are_ended(tmp_path: Path) -> None:
-    """What a killed daemon owned is gone before the next one takes a session."""
+    """What a killed daemon owned is gone before the next daemon takes a session."""
     with open_daemon(tmp_path) as dead:
         dead.kill()
         assert dead.running() == [True, True]
@@ -86,7 +86,7 @@ async def test_dead_daemons_processes_and_directories_are_ended(tmp_path: Path) 
 
 
 def test_listed_process_without_its_marker_is_ended(tmp_path: Path) -> None:
-    """A sandbox that cleared its environment is known by its pid and start."""
+    """A sandbox that cleared its environment is recognized by its pid and start."""
     folder = dead_ledger(tmp_path)
     with sleeping() as process:
         found = OwnedProcess.of(process.pid)
@@ -98,7 +98,7 @@ def test_listed_process_without_its_marker_is_ended(tmp_path: Path) -> None:
 
 
 async def test_living_daemon_is_not_touched(tmp_path: Path) -> None:
-    """A lock that is held says that its owner lives, with everything it has."""
+    """A held lock proves that its owner lives, and protects everything that it owns."""
     with open_daemon(tmp_path) as living:
         before = snapshot(living.folder)
         async with open_ledger(tmp_path, end_marked):
@@ -109,7 +109,7 @@ async def test_living_daemon_is_not_touched(tmp_path: Path) -> None:
 
 
 async def test_what_is_no_ledger_is_not_touched(tmp_path: Path) -> None:
-    """Directories and files that somebody else put beside the ledgers stay as they are."""
+    """Other directories and files next to the ledgers stay as they are."""
     clones_dir = tmp_path / "state"
     (clones_dir / "user" / "ledger").mkdir(parents=True)
     (clones_dir / "user" / "ledger" / "a.json").write_text("{}")
@@ -128,7 +128,7 @@ async def test_what_is_no_ledger_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_directory_that_nobody_may_look_into_is_not_touched() -> None:
-    """Another user's directory is no reason not to start."""
+    """Another user's directory does not keep the daemon from starting."""
     with unprivileged_directory() as clones_dir:
         (clones_dir / "another's").mkdir(0o000)
         folder = dead_ledger(clones_dir)
@@ -139,7 +139,7 @@ def test_directory_that_nobody_may_look_into_is_not_touched() -> None:
 
 @pytest.mark.parametrize("changed", [{"started": 1}, {"boot": "another"}], ids=["start", "boot"])
 def test_process_that_got_a_listed_pid_is_not_touched(tmp_path: Path, changed: dict[str, Any]) -> None:
-    """A pid that has gone to another process since is nobody's business."""
+    """If a listed pid now belongs to another process, that process is left alone."""
     folder = dead_ledger(tmp_path)
     with sleeping() as process:
         found = OwnedProcess.of(process.pid)
@@ -154,20 +154,20 @@ def test_process_that_got_a_listed_pid_is_not_touched(tmp_path: Path, changed: d
 
 @pytest.mark.parametrize("pid", [-1, 0, 1, 2**22 + 1, 2**31, 2**70], ids=str)
 def test_pid_that_no_process_can_have_is_no_process(pid: int) -> None:
-    """Numbers out of a broken entry, and pids of others, do no harm."""
+    """Pids from a broken entry, and other users' pids, do no harm."""
     assert not OwnedProcess(pid=pid, started=1, boot="").kill()
 
 
 @pytest.mark.parametrize("marker", ["living-1.a", "dead-10.a", "dead-1", "dead-1a.a", "", "."])
 def test_marker_of_another_owner_is_not_followed(tmp_path: Path, marker: str) -> None:
-    """An entry reaches the processes of its own daemon only, whatever it says."""
+    """An entry reaches only its own daemon's processes, whatever it says."""
     folder = dead_ledger(tmp_path)
     write_entry(folder, marker=marker)
     with sleeping("living-1.a") as one, sleeping("dead-10.a") as two, sleeping("dead-1a.a") as three:
         with capture_logs() as logs:
             sweep(tmp_path, end_marked)
         assert [process.poll() for process in (one, two, three)] == [None] * 3
-    assert "can't be read" in logs[0]["event"]
+    assert "could not read" in logs[0]["event"]
     assert listing(tmp_path) == []
 
 
@@ -198,7 +198,7 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
 def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
     tmp_path: Path, tear: Callable[[bytes], bytes]
 ) -> None:
-    """Its file's name says whose processes are to be ended; the log says that it could not be read."""
+    """The file's name tells whose processes to end; the log says that the entry could not be read."""
     folder = dead_ledger(tmp_path)
     write_entry(folder, "a")
     torn = folder / "ledger" / "b.json"
@@ -218,7 +218,7 @@ def test_entry_that_cant_be_read_is_reported_and_costs_nothing_else(
 
 @pytest.mark.parametrize("kind", ["directory", "full directory", "fifo", "dangling", "loop", "outside"])
 def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
-    """Whatever has an entry's name is one by that, and goes with the rest; links are not followed."""
+    """Anything with an entry's name counts as one, and is removed; links are not followed."""
     clones_dir = tmp_path / "state"
     folder = dead_ledger(clones_dir)
     path = folder / "ledger" / "b.json"
@@ -246,7 +246,7 @@ def test_entry_that_is_no_file_is_reported(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["b.part", "b.msgpack", "b", "b.json.tmp"])
 def test_entry_of_another_name_says_whose_it_is(tmp_path: Path, name: str) -> None:
-    """Half an entry, or one of a version that keeps them otherwise, is one all the same."""
+    """A truncated entry, or one of another version with another file name, counts too."""
     folder = dead_ledger(tmp_path)
     (folder / "ledger" / name).write_bytes(b"\x93\x01")
     (folder / "b").mkdir()
@@ -259,7 +259,7 @@ def test_entry_of_another_name_says_whose_it_is(tmp_path: Path, name: str) -> No
 
 
 def test_paths_outside_are_not_followed(tmp_path: Path) -> None:
-    """Only the daemon's own directory is removed: the paths in an entry, and links in it, lead nowhere."""
+    """Only the daemon's own directory is removed; paths in an entry and links lead nowhere."""
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "file").write_text("mine")
@@ -274,7 +274,7 @@ def test_paths_outside_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_half_made_and_half_swept_ledgers_are_ended(tmp_path: Path) -> None:
-    """A daemon that died while it made its directory, or removed another's, leaves no riddle."""
+    """A sweep handles a daemon that died while it made its own directory, or removed another's."""
     without_entries = tmp_path / "dead-2"
     without_entries.mkdir()
     (without_entries / "owner.lock").touch()
@@ -287,7 +287,7 @@ def test_half_made_and_half_swept_ledgers_are_ended(tmp_path: Path) -> None:
 def test_directory_that_cant_be_removed_is_reported_and_costs_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One stubborn directory neither stops the start nor keeps the others."""
+    """A directory that can't be removed neither stops the start nor keeps the others."""
     monkeypatch.setattr("actors.removal._PAUSE_S", 0)
     real = os.rmdir
 
@@ -307,7 +307,7 @@ def test_directory_that_cant_be_removed_is_reported_and_costs_nothing_else(
 
 
 def test_processes_that_cant_be_ended_are_reported_and_stay_listed(tmp_path: Path) -> None:
-    """What SIGKILL does not end is named in the log and tried again; everything else is removed at once."""
+    """Processes that survive SIGKILL are logged and tried again; everything else is removed at once."""
     folder = dead_ledger(tmp_path)
     for session in ("a", "b", "c"):
         write_entry(folder, session)
@@ -328,7 +328,7 @@ def test_processes_that_cant_be_ended_are_reported_and_stay_listed(tmp_path: Pat
 
 
 def test_lock_that_is_held_is_respected_whoever_holds_it(tmp_path: Path) -> None:
-    """The lock alone decides, not the age of a directory nor what is in it."""
+    """Only the lock decides, not a directory's age or content."""
     folder = dead_ledger(tmp_path)
     write_entry(folder)
     with filelock.UnixFileLock(folder / "owner.lock"):
@@ -338,7 +338,7 @@ def test_lock_that_is_held_is_respected_whoever_holds_it(tmp_path: Path) -> None
 
 
 async def test_ledgers_opened_at_once_never_sweep_each_other(tmp_path: Path) -> None:
-    """Whoever has a ledger keeps it, also if others start while its directory is made and locked."""
+    """A ledger's owner keeps it, even if others start while the directory is made and locked."""
 
     async def live() -> None:
         async with open_ledger(tmp_path, pytest.fail) as ledger, ledger.hold("a"):
@@ -372,7 +372,7 @@ trio.run(main)
 
 
 def test_daemons_starting_at_once_never_sweep_each_other(tmp_path: Path) -> None:
-    """The same, for processes: 150 starts side by side, and nothing is lost or left."""
+    """Of 150 concurrent daemons, none loses its ledger or leaves anything."""
     command = [sys.executable, "-c", _STARTS_OFTEN, str(tmp_path)]
     starters = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [starter.communicate(timeout=patience(60))[1] for starter in starters]
@@ -382,7 +382,7 @@ def test_daemons_starting_at_once_never_sweep_each_other(tmp_path: Path) -> None
 
 
 def test_entries_are_readable_by_people(tmp_path: Path) -> None:
-    """An operator who looks finds JSON with names that say what they are."""
+    """An operator finds JSON with descriptive names."""
     entry = write_entry(dead_ledger(tmp_path), processes=(OwnedProcess(pid=1, started=2, boot="b"),))
     shown = json.loads((tmp_path / "dead-1" / "ledger" / "a.json").read_text())
     assert shown["session"] == entry.session
@@ -390,7 +390,7 @@ def test_entries_are_readable_by_people(tmp_path: Path) -> None:
 
 
 def test_own_process_is_known() -> None:
-    """A process's start is told as the kernel tells it, whatever its name is."""
+    """A process's start is read as the kernel reports it, whatever the process's name is."""
     found = OwnedProcess.of(os.getpid())
     assert found is not None
     started = found.started / os.sysconf("SC_CLK_TCK") + psutil.boot_time()
@@ -401,7 +401,7 @@ def test_own_process_is_known() -> None:
 
 @pytest.mark.parametrize("rest", ["entry", "both", "directory"])
 def test_folder_without_its_lock_is_swept(tmp_path: Path, rest: str) -> None:
-    """A sweep that failed half-way took the lock file first: what it left is told by name or by entries."""
+    """If a failed sweep removed the lock file first, the rest is recognized by its name or its entries."""
     named = rest == "directory"
     folder = dead_ledger(tmp_path, f"{'0123456789abcdef' * 2}-12" if named else "dead-1")
     (folder / "owner.lock").unlink()
@@ -416,7 +416,7 @@ def test_folder_without_its_lock_is_swept(tmp_path: Path, rest: str) -> None:
 
 
 async def test_living_daemon_whose_lock_file_was_removed_is_not_touched(tmp_path: Path) -> None:
-    """A tmp cleaner takes files that are old: the directory itself is locked, too."""
+    """Tmp cleaners remove old files, so the directory itself is locked too."""
     with open_daemon(tmp_path) as living:
         (living.folder / "owner.lock").unlink()
         assert sweep(tmp_path, pytest.fail) == 0
@@ -427,7 +427,7 @@ async def test_living_daemon_whose_lock_file_was_removed_is_not_touched(tmp_path
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's files")
 @pytest.mark.parametrize("others", ["folder", "lock", "entry"])
 def test_another_users_ledger_ends_nothing(tmp_path: Path, others: str) -> None:
-    """In a directory shared with others, theirs say nothing about our processes."""
+    """In a shared directory, other users' ledgers say nothing about our processes."""
     folder = dead_ledger(tmp_path)
     with sleeping() as process:
         found = OwnedProcess.of(process.pid)
@@ -444,7 +444,7 @@ def test_another_users_ledger_ends_nothing(tmp_path: Path, others: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run another user's process")
 def test_another_users_process_is_not_ended(tmp_path: Path) -> None:
-    """Not even when an entry of our own lists it: it can't be one of ours."""
+    """Even if our own entry lists another user's process, it can't be ours."""
     folder = dead_ledger(tmp_path)
     with subprocess.Popen(["sleep", "600"], user=65534) as process:
         try:
@@ -458,14 +458,14 @@ def test_another_users_process_is_not_ended(tmp_path: Path) -> None:
 
 
 def test_processes_of_a_lost_entry_that_cant_be_ended_stay_on_record(tmp_path: Path) -> None:
-    """Where only a directory tells of them, it goes, and an entry is made: its name is all that it takes."""
+    """The directory alone tells of such processes: it is removed, and an empty entry takes its place."""
     folder = dead_ledger(tmp_path)
     (folder / "ledger").rmdir()
     (folder / "ledger").write_text("damaged")
     make_profile(folder / "a")
     with capture_logs() as logs:
         assert sweep(tmp_path, lambda _: [7]) == 1
-    assert "can't be ended" in logs[-2]["event"]
+    assert "could not end" in logs[-2]["event"]
     assert sorted(path.name for path in folder.iterdir()) == ["ledger", "owner.lock"]
     markers: list[str] = []
     assert sweep(tmp_path, listing_in(markers)) == 1
@@ -474,7 +474,7 @@ def test_processes_of_a_lost_entry_that_cant_be_ended_stay_on_record(tmp_path: P
 
 
 def test_deep_and_locked_directories_of_dead_sessions_are_removed() -> None:
-    """What a page's process could leave keeps no cookies on the disk."""
+    """Whatever a page's process could leave, its cookies don't stay on the disk."""
     with unprivileged_directory() as clones_dir:
         folder = dead_ledger(clones_dir)
         (folder / "a" / "locked" / "inner").mkdir(parents=True)
@@ -485,7 +485,7 @@ def test_deep_and_locked_directories_of_dead_sessions_are_removed() -> None:
 
 
 def test_directory_swapped_while_it_is_swept_is_not_followed(tmp_path: Path) -> None:
-    """Who can write to the clones directory, could have a root's sweep remove what is root's alone."""
+    """Otherwise anybody who can write to the clones directory could make root's sweep delete root's files."""
     mine = make_profile(tmp_path / "mine")
     before = snapshot(mine)
     clones_dir = tmp_path / "state"
@@ -507,7 +507,7 @@ def test_directory_swapped_while_it_is_swept_is_not_followed(tmp_path: Path) -> 
 @pytest.mark.parametrize("what", ["ledger/a.json", "ledger", "owner.lock", "."])
 @pytest.mark.parametrize("mode", [0o000, 0o500], ids=oct)
 def test_permissions_that_somebody_took_away_are_taken_back(what: str, mode: int) -> None:
-    """What is ours to remove is removed, after `chmod -R a-w` too."""
+    """Everything that is ours to remove is removed, even after `chmod -R a-w`."""
     with unprivileged_directory() as clones_dir:
         folder = dead_ledger(clones_dir)
         write_entry(folder)

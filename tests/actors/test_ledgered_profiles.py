@@ -1,4 +1,4 @@
-"""Clones as the daemon keeps them: refused before anything exists, listed while they do, then measured."""
+"""Clones as the daemon keeps them: refused before anything exists, listed while they exist, then measured."""
 
 import contextlib
 import shutil
@@ -29,7 +29,7 @@ TOO_MUCH = 1 << 60
 
 @pytest.fixture
 async def profiles(tmp_path: Path) -> AsyncIterator[LedgeredProfiles]:
-    """Clones of a small master, in a ledger of their own; both are gone without a trace in the end."""
+    """Clones of a small master, in their own ledger; both are gone without a trace in the end."""
     master = make_profile(tmp_path / "master")
     before = snapshot(master)
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
@@ -47,7 +47,7 @@ def names(ledger: Ledger) -> list[str]:
 
 
 async def test_clone_is_listed_as_long_as_it_exists(profiles: LedgeredProfiles) -> None:
-    """The entry comes before the clone and goes after it."""
+    """The entry is written before the clone is made, and removed after it."""
     async with profiles.open_clone("a") as clone:
         assert clone.path == profiles.ledger.folder / "a"
         assert (clone.path / "prefs.js").is_file()
@@ -56,7 +56,7 @@ async def test_clone_is_listed_as_long_as_it_exists(profiles: LedgeredProfiles) 
 
 
 async def test_freed_bytes_are_what_the_clone_took_at_its_end(profiles: LedgeredProfiles) -> None:
-    """What the browser has written counts, what it has removed does not."""
+    """Files that the browser has written count; those that it has removed don't."""
     async with profiles.open_clone("a") as clone:
         at_first = disk_usage(clone.path)
         (clone.path / "grown").write_bytes(b"x" * 1_000_000)
@@ -67,7 +67,7 @@ async def test_freed_bytes_are_what_the_clone_took_at_its_end(profiles: Ledgered
 
 
 async def test_freed_bytes_are_told_after_a_cancellation(profiles: LedgeredProfiles) -> None:
-    """A receipt is complete however the session ended."""
+    """A receipt is complete, however the session ended."""
     with trio.CancelScope() as scope:
         async with profiles.open_clone("a") as clone:
             scope.cancel(reason="a test")
@@ -76,7 +76,7 @@ async def test_freed_bytes_are_told_after_a_cancellation(profiles: LedgeredProfi
 
 
 async def test_freed_bytes_are_told_after_an_error(profiles: LedgeredProfiles) -> None:
-    """The error goes on its way unchanged."""
+    """The error propagates unchanged."""
     with pytest.raises(KeyError, match="a test"):
         async with profiles.open_clone("a") as clone:
             raise KeyError("a test")
@@ -84,7 +84,7 @@ async def test_freed_bytes_are_told_after_an_error(profiles: LedgeredProfiles) -
 
 
 async def test_clone_that_is_gone_already_frees_nothing(profiles: LedgeredProfiles) -> None:
-    """Somebody who tidies up by hand does no harm."""
+    """Removing a clone by hand does no harm."""
     async with profiles.open_clone("a") as clone:
         shutil.rmtree(clone.path)
     assert clone.freed_bytes == 0
@@ -103,7 +103,7 @@ async def test_clone_that_is_gone_already_frees_nothing(profiles: LedgeredProfil
 async def test_shortage_refuses_before_anything_exists(
     profiles: LedgeredProfiles, short: Needs, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is too scarce is named, and neither an entry nor a directory was made for that."""
+    """The error names what is too scarce, and neither an entry nor a directory was made."""
 
     def fail(*_: object) -> None:
         pytest.fail("something was made")
@@ -117,7 +117,7 @@ async def test_shortage_refuses_before_anything_exists(
 
 
 class Room:
-    """A machine with so much room, whatever is taken of it; which clones are being made is up to the test."""
+    """A machine with a fixed amount of room; the test decides which clones are being made."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, *, disk_bytes: int = TOO_MUCH, memory: int = TOO_MUCH
@@ -134,7 +134,7 @@ class Room:
 
 
 async def ask(profiles: LedgeredProfiles, session: str, answers: dict[str, str]) -> None:
-    """Ask for a clone, keep it, and note what becomes of it."""
+    """Ask for a clone, keep it, and record the outcome."""
     try:
         async with profiles.open_clone(session):
             answers[session] = "let in"
@@ -146,7 +146,7 @@ async def ask(profiles: LedgeredProfiles, session: str, answers: dict[str, str])
 async def test_memory_for_three_is_given_to_three_of_ten_at_once(
     profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session whose browser does not run yet shows nowhere on the machine: it counts all the same."""
+    """A session whose browser does not run yet uses no memory, but it counts nevertheless."""
     room = Room(monkeypatch, memory=3_500)
     room.may_copy.set()
     profiles = attrs.evolve(profiles, needs=attrs.evolve(NOTHING, memory_bytes=1_000))
@@ -183,7 +183,7 @@ async def _let_in(
 async def test_disk_space_is_promised_until_the_clone_is_made(
     profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clone that is being made counts with the master's size; one that is made shows on the disk itself."""
+    """An unfinished clone counts with the master's size; a finished one shows on the disk itself."""
     size = disk_usage(profiles.cloner.master)
     room = Room(monkeypatch, disk_bytes=2 * size - 1)
     answers: dict[str, str] = {}
@@ -204,7 +204,7 @@ async def test_disk_space_is_promised_until_the_clone_is_made(
 
 
 async def test_creation_given_up_at_any_checkpoint_keeps_no_promise(profiles: LedgeredProfiles) -> None:
-    """Whatever a session was promised is free again when it is not to be."""
+    """Whatever a session was promised is free again once the session is abandoned."""
     profiles = attrs.evolve(profiles, needs=Needs(disk_bytes=1, inodes=1, memory_bytes=1, pids=1))
     reached = False
     step = 0
@@ -219,7 +219,7 @@ async def test_creation_given_up_at_any_checkpoint_keeps_no_promise(profiles: Le
 
 
 async def test_clone_that_cant_be_made_keeps_no_promise(profiles: LedgeredProfiles, tmp_path: Path) -> None:
-    """A failure is no session."""
+    """A failed session keeps no promise."""
     nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=profiles.ledger.folder)
     with pytest.raises(NotLoggedIn):
         async with attrs.evolve(profiles, cloner=nothing, needs=Needs()).open_clone("a"):
@@ -228,7 +228,7 @@ async def test_clone_that_cant_be_made_keeps_no_promise(profiles: LedgeredProfil
 
 
 async def test_master_that_is_missing_leaves_no_entry(profiles: LedgeredProfiles, tmp_path: Path) -> None:
-    """A clone that can't be made is struck off at once."""
+    """If a clone can't be made, its entry is removed at once."""
     nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=profiles.ledger.folder)
     with pytest.raises(NotLoggedIn):
         async with attrs.evolve(profiles, cloner=nothing).open_clone("a"):
@@ -238,7 +238,7 @@ async def test_master_that_is_missing_leaves_no_entry(profiles: LedgeredProfiles
 async def test_clone_that_cant_be_removed_stays_listed(
     profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever looks finds it in the ledger, and the next holder of the session strikes it off."""
+    """The clone is in the ledger for everybody to see, and the session's next holder removes the entry."""
 
     def fail(clone: Path) -> None:
         raise CloneFailed("The clone could not be removed", detail=str(clone))
@@ -259,7 +259,7 @@ async def test_clone_that_cant_be_removed_stays_listed(
 
 
 async def test_many_clones_at_once_leave_nothing(profiles: LedgeredProfiles) -> None:
-    """Entries and clones of many sessions come and go side by side."""
+    """Entries and clones of many concurrent sessions come and go."""
 
     async def live(session: str) -> None:
         async with profiles.open_clone(session) as clone:
@@ -272,7 +272,7 @@ async def test_many_clones_at_once_leave_nothing(profiles: LedgeredProfiles) -> 
 
 
 async def test_scratch_that_stays_is_told_too(profiles: LedgeredProfiles) -> None:
-    """A session's temporary files go before its clone; whichever is left then, the receipt can say so."""
+    """A session's temporary files are removed before its clone, so the receipt can name either."""
     async with profiles.open_clone("a") as clone:
         (profiles.ledger.folder / "a.tmp").mkdir()
     assert clone.left == ("a.tmp",)
@@ -286,7 +286,7 @@ async def test_scratch_that_stays_is_told_too(profiles: LedgeredProfiles) -> Non
 async def test_removal_that_hangs_is_reported_and_stays_listed(
     profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measuring and removing on a disk that hangs take a while each, and then the session is over."""
+    """Measuring and removing on a disk that hangs are both bounded, and then the session is over."""
     disk_recovers = threading.Event()
 
     def hang(_: Path) -> int:
@@ -321,7 +321,7 @@ async def test_clones_directory_removed_while_in_use_is_made_anew(profiles: Ledg
 
 
 async def test_trees_that_nobody_would_make_are_removed(profiles: LedgeredProfiles) -> None:
-    """A session's end takes more nested directories than Python recurses, and is complete."""
+    """A session's end removes directories that are nested deeper than Python can recurse."""
     with contextlib.ExitStack() as trees:
         async with profiles.open_clone("a") as clone:
             trees.enter_context(deep_tree(clone.path / "deep", 1_100))
@@ -331,7 +331,7 @@ async def test_trees_that_nobody_would_make_are_removed(profiles: LedgeredProfil
 async def test_forty_creations_on_a_hung_master_hold_up_no_session_that_lives(
     profiles: LedgeredProfiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They wait for their own deadlines; others end, are surveyed, and leave nothing, as ever."""
+    """The creations wait for their own deadlines; other sessions end, are surveyed, and leave nothing."""
     disk_recovers = threading.Event()
 
     def hang(_: ProfileCloner) -> None:

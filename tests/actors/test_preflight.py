@@ -1,4 +1,4 @@
-"""Preflight tells what is too scarce for one more session: on real limits, and on control groups as files."""
+"""Preflight names what is too scarce for another session: real limits, and control groups as files."""
 
 import os
 import re
@@ -63,7 +63,7 @@ def says(*command: str | Path) -> str:
 
 
 def test_machine_with_room_has_no_shortage(tmp_path: Path) -> None:
-    """A machine that runs the tests has room for a session that needs next to nothing."""
+    """A machine that can run the tests has room for a session that needs almost nothing."""
     needs = Needs(disk_bytes=1, inodes=1, memory_bytes=1, file_descriptors=1, pids=1)
     assert shortage(tmp_path / "not" / "there", needs) is None
 
@@ -85,7 +85,7 @@ def test_machine_with_room_has_no_shortage(tmp_path: Path) -> None:
     ids=["disk", "memory", "descriptors", "pids"],
 )
 def test_needs_beyond_the_machine_are_named_one_at_a_time(tmp_path: Path, needs: Needs, names: str) -> None:
-    """The first of disk, memory, descriptors and pids is named with what is there, without any path."""
+    """The first of disk, memory, descriptors and pids is named with its amount, and without a path."""
     said = shortage(tmp_path, needs)
     assert said
     assert re.search(names, said)
@@ -109,7 +109,7 @@ def test_needs_beyond_the_machine_are_named_one_at_a_time(tmp_path: Path, needs:
 def test_small_disk_under_a_clones_directory_to_be_is_noticed(
     tmp_path: Path, need: str, amount: int, expected: str
 ) -> None:
-    """Space and inodes are those of the filesystem that the clones would be made on."""
+    """The relevant filesystem is the one on which the clones directory would be made."""
     enter: list[str | Path] = [
         "unshare",
         *([] if os.getuid() == 0 else ["--user", "--map-root-user"]),
@@ -133,14 +133,14 @@ def test_small_disk_under_a_clones_directory_to_be_is_noticed(
 
 @pytest.mark.parametrize(("spare", "free"), [(20, None), (19, 19), (1, 1), (0, 0)])
 def test_few_descriptors_are_noticed(spare: int, free: int | None) -> None:
-    """The process's own limit counts, less what it has open, down to the last one."""
+    """The process's own limit counts, minus its open descriptors, down to the last one."""
     said = says(sys.executable, "-c", WITH_FEW_DESCRIPTORS, str(spare))
     expected = f"There are too few file descriptors for one more session: {free} are free, 20 are needed"
     assert said == ("None" if free is None else expected)
 
 
 def test_few_pids_for_the_user_are_noticed() -> None:
-    """The user's own limit counts, less all threads of the user's processes; a need of none is met."""
+    """The user's own limit counts, minus all threads of the user; a need of none is always met."""
     free, needing_some, needing_none = says(sys.executable, "-c", WITH_FEW_PIDS).splitlines()
     assert int(free) <= 14
     expected = f"There are too few pids for one more session: {free} are free, 16 are needed"
@@ -148,14 +148,14 @@ def test_few_pids_for_the_user_are_noticed() -> None:
 
 
 def control_group(folder: Path, **files: str) -> None:
-    """Write the files of a control group; the first _ in a name stands for the dot."""
+    """Write the files of a control group; the first `_` in a name stands for a dot."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name.replace("_", ".", 1)).write_text(f"{text}\n")
 
 
 def shortage_in(cgroups: Path, own: str, needs: Needs, promised: Needs = NOTHING) -> str | None:
-    """Return the shortage of a process whose control groups are `own`, as /proc would show them."""
+    """Return the shortage of a process in the control groups `own`, which is in /proc's format."""
     named = cgroups / "named"
     named.write_text(own)
     return shortage(cgroups, needs, promised=promised, cgroups=cgroups, own_cgroups=named)
@@ -171,7 +171,7 @@ V1 = "4:memory:/docker/1a73\n8:pids:/docker/1a73\n0::/\n"
     "group", ["system.slice/greenroom.service", "system.slice", ".", "unified/system.slice"]
 )
 def test_memory_limit_of_a_control_group_counts(tmp_path: Path, group: str) -> None:
-    """The limit of our own group, or of any around it, counts, less what is used and can't be reclaimed."""
+    """The limit of our own group or any above it counts, minus usage that can't be reclaimed."""
     control_group(tmp_path / "system.slice/greenroom.service", memory_max="max", memory_current="0")
     assert shortage_in(tmp_path, V2, ONE_GB) is None
     control_group(
@@ -187,7 +187,7 @@ def test_memory_limit_of_a_control_group_counts(tmp_path: Path, group: str) -> N
 
 @pytest.mark.parametrize("group", ["memory/docker/1a73", "memory"], ids=["by-name", "as-mounted"])
 def test_memory_limit_of_a_version_1_control_group_counts(tmp_path: Path, group: str) -> None:
-    """Version 1 has other names, and its group may be mounted where a container sees only itself."""
+    """Version 1 has other names, and a container may see only its own group at the mount point."""
     control_group(
         tmp_path / group,
         memory_limit_in_bytes=str(2 * GB),
@@ -204,7 +204,7 @@ def test_memory_limit_of_a_version_1_control_group_counts(tmp_path: Path, group:
     [(V2, "system.slice/greenroom.service"), (V2, "."), (V1, "pids/docker/1a73")],
 )
 def test_pid_limit_of_a_control_group_counts(tmp_path: Path, own: str, group: str) -> None:
-    """The group's pids count against its limit; one that is overdrawn has none left; `max` is no limit."""
+    """The group's pids count against its limit; an exceeded limit leaves none; `max` is not a limit."""
     needs = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=50)
     for limit, free in (("120", None), ("119", 49), ("60", 0)):
         control_group(tmp_path / group, pids_max=limit, pids_current="70")
@@ -215,7 +215,7 @@ def test_pid_limit_of_a_control_group_counts(tmp_path: Path, own: str, group: st
 
 
 def test_what_is_promised_counts_as_taken(tmp_path: Path) -> None:
-    """What others were told of, and have not taken yet, is not free."""
+    """What was promised to others, and is not taken yet, is not free."""
     control_group(
         tmp_path, memory_max=str(4 * GB), memory_current=str(2 * GB), pids_max="100", pids_current="10"
     )
@@ -235,7 +235,7 @@ def test_what_is_promised_counts_as_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["disk_bytes", "memory_bytes", "pids"])
 def test_endless_promise_leaves_no_room(tmp_path: Path, what: str) -> None:
-    """What sessions are promised can be promised away."""
+    """Promises can use up all the room."""
     needs = attrs.evolve(NOTHING, **{what: 1})
     assert shortage(tmp_path, needs) is None
     assert shortage(tmp_path, needs, promised=attrs.evolve(NOTHING, **{what: ENDLESS})) is not None
@@ -243,7 +243,7 @@ def test_endless_promise_leaves_no_room(tmp_path: Path, what: str) -> None:
 
 @pytest.mark.parametrize("garbage", ["", "garbage\n\x00", "-1"])
 def test_control_group_that_says_nothing_is_no_limit(tmp_path: Path, garbage: str) -> None:
-    """What is missing, or is no number, leaves the other limits as they are."""
+    """A missing file, or one without a number, leaves the other limits as they are."""
     control_group(tmp_path, memory_max=garbage, memory_current="1", pids_max="5", pids_current=garbage)
     assert shortage_in(tmp_path, V2, NOTHING) is None
     control_group(tmp_path, memory_max="1", memory_current="1", memory_stat=garbage)

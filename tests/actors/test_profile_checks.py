@@ -1,4 +1,4 @@
-"""What the self-check asks of the real clones: what a clone made now would be, and where it would be made."""
+"""What the self-check asks the real clones: which version a clone would have now, and where it would be."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids
 
 
 async def test_version_is_that_of_a_clone_made_now(tmp_path: Path) -> None:
-    """It changes with the master, and a master that is missing is named as such."""
+    """The version changes with the master, and a missing master is reported."""
     master = make_profile(tmp_path / "master")
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         cloner = ProfileCloner(master=master, clones_dir=ledger.folder)
@@ -31,7 +31,7 @@ async def test_version_is_that_of_a_clone_made_now(tmp_path: Path) -> None:
 
 
 async def test_place_for_clones_that_is_gone_is_a_problem(tmp_path: Path) -> None:
-    """Somebody has removed it under the daemon, and put something else there; the text has no path."""
+    """Somebody has removed the directory under the daemon, and put a file there; the text has no path."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         cloner = ProfileCloner(master=make_profile(tmp_path / "master"), clones_dir=ledger.folder)
         profiles = LedgeredProfiles(cloner=cloner, ledger=ledger, needs=NOTHING)
@@ -42,4 +42,4 @@ async def test_place_for_clones_that_is_gone_is_a_problem(tmp_path: Path) -> Non
         problem = await profiles.place_problem()
         state.unlink()
         away.rename(state)
-    assert problem == "The clones directory is gone, and can't be made: Not a directory"
+    assert problem == "The clones directory is gone, and can't be recreated: Not a directory"

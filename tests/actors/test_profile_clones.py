@@ -1,4 +1,4 @@
-"""A session's clone: complete, private, gone afterwards; and everything that can be in its way."""
+"""A session's clone is complete, private and removed afterwards; and everything that can go wrong with it."""
 
 import errno
 import os
@@ -77,7 +77,7 @@ def remains(cloner: ProfileCloner) -> list[str]:
 
 
 async def refusal(cloner: ProfileCloner, kind: type[ErrorT]) -> ErrorT:
-    """Return the error that cloning ends with, having left nothing, changed nothing, and told no path."""
+    """Return the error of a failed clone that left nothing, changed nothing and revealed no path."""
     before = snapshot(cloner.master) if cloner.master.is_dir() else None
     with pytest.raises(kind) as refused:
         async with cloner.open_clone("refused"):
@@ -89,7 +89,7 @@ async def refusal(cloner: ProfileCloner, kind: type[ErrorT]) -> ErrorT:
 
 
 async def test_clone_holds_the_profile_and_is_removed(cloner: ProfileCloner) -> None:
-    """A clone has its master's files with their mtimes, without the lock marks, for the block's length."""
+    """During the block, the clone has the master's files with their mtimes, but not the lock marks."""
     before, wanted = snapshot(cloner.master), files(cloner.master)
     del wanted[".parentlock"]
     async with cloner.open_clone("a") as clone:
@@ -101,7 +101,7 @@ async def test_clone_holds_the_profile_and_is_removed(cloner: ProfileCloner) -> 
 
 
 async def test_clone_is_private_to_its_owner(cloner: ProfileCloner) -> None:
-    """Group and others get nothing, above the clone neither; the owner may read and write all."""
+    """Group and others get no access, not even above the clone; the owner may read and write everything."""
     (cloner.master / "prefs.js").chmod(0o644)
     (cloner.master / "read-only").touch(0o444)
     (cloner.master / "tool").touch(0o755)
@@ -118,7 +118,7 @@ async def test_clone_is_private_to_its_owner(cloner: ProfileCloner) -> None:
 async def test_clone_is_private_while_it_is_copied(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is no moment at which others could look into a clone."""
+    """There is no moment at which others could read a clone."""
     modes: list[int] = []
     monkeypatch.setattr(
         clones, "copy_profile", lambda _, clone, __: modes.append(clone.stat().st_mode & 0o777)
@@ -128,7 +128,7 @@ async def test_clone_is_private_while_it_is_copied(
 
 
 async def test_names_not_cloned_are_left_out_at_the_top_only(cloner: ProfileCloner) -> None:
-    """Caches, crash dumps and lock marks stay behind; deeper down the same names are somebody's data."""
+    """Caches, crash dumps and lock marks are left out; deeper down, the same names may be a site's data."""
     for name in NOT_CLONED - {"lock", ".parentlock"}:
         (cloner.master / name).mkdir()
         (cloner.master / name / "file").touch()
@@ -144,7 +144,7 @@ async def test_names_not_cloned_are_left_out_at_the_top_only(cloner: ProfileClon
 
 
 async def test_symlinked_content_is_copied(cloner: ProfileCloner, tmp_path: Path) -> None:
-    """A clone has what the master's symlinks lead to, no symlinks, and nothing for dangling ones."""
+    """A clone has the content that the master's symlinks lead to; it has no symlinks, not even dangling."""
     elsewhere = make_profile(tmp_path / "elsewhere")
     (cloner.master / "linked.js").symlink_to(elsewhere / "prefs.js")
     (cloner.master / "linked").symlink_to(elsewhere / "storage")
@@ -169,7 +169,7 @@ async def test_master_that_is_a_symlink_is_cloned(cloner: ProfileCloner, tmp_pat
 
 
 async def test_two_clones_at_once_are_independent(cloner: ProfileCloner) -> None:
-    """Each session has files of its own, and ending one leaves the other."""
+    """Each session has its own files, and ending one leaves the other's."""
     before = snapshot(cloner.master)
     async with cloner.open_clone("a") as first:
         async with cloner.open_clone("b") as second:
@@ -182,7 +182,7 @@ async def test_two_clones_at_once_are_independent(cloner: ProfileCloner) -> None
 
 
 async def test_many_clones_at_once_are_all_made(cloner: ProfileCloner) -> None:
-    """Clones beyond those that are copied at once wait for their turn."""
+    """Clones beyond the limit of concurrent copies wait for their turn."""
 
     async def hold(session_id: str) -> None:
         async with cloner.open_clone(session_id):
@@ -204,7 +204,7 @@ async def test_many_clones_at_once_are_all_made(cloner: ProfileCloner) -> None:
 async def test_files_the_kernel_does_not_copy_are_copied_by_hand(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """Where copy_file_range does not work, reading and writing does, large files included."""
+    """If copy_file_range does not work, reading and writing does, also for large files."""
     (cloner.master / "large").write_bytes(os.urandom(3 << 20))
 
     def refuse(*_: object) -> int:
@@ -220,9 +220,9 @@ async def test_files_the_kernel_does_not_copy_are_copied_by_hand(
 async def test_file_that_changes_its_size_does_not_hold_up_the_copy(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, growth: int
 ) -> None:
-    """A file that grows as it is copied is copied up to its first size; one that shrinks, to its end.
+    """A file that grows during the copy is copied up to its first size; one that shrinks, to its end.
 
-    Neither makes a clone: the cloner tries again, and then says that the master is in use.
+    Neither results in a clone: the cloner tries again, and then reports that the master is in use.
     """
     large = cloner.master / "large"
     large.write_bytes(bytes(8 << 20))
@@ -247,7 +247,7 @@ async def test_file_that_changes_its_size_does_not_hold_up_the_copy(
 
 
 async def test_holes_stay_holes(cloner: ProfileCloner) -> None:
-    """Holes are zeros, do not end a file, and take no space in a clone, in the middle or at the end."""
+    """Holes read as zeros, don't end a file, and take no space in a clone, in the middle or at the end."""
     with (cloner.master / "sparse").open("wb") as file:
         file.seek(3 << 30)
         file.write(b"after the hole")
@@ -269,14 +269,14 @@ Swap = Callable[[Path, Path], None]
 
 
 def swap_directories(master: Path, other: Path) -> None:
-    """Put another profile in the master's place, as one who restores a backup does."""
+    """Put another profile in the master's place, as somebody who restores a backup does."""
     master.rename(master.with_name("aside"))
     other.rename(master)
     master.with_name("aside").rename(other)
 
 
 def swap_files(master: Path, other: Path) -> None:
-    """Put another profile's files in the place of the master's, with the same names, sizes and times."""
+    """Replace the master's files with another profile's of the same names, sizes and times."""
     for path in other.rglob("*.sqlite"):
         target = master / path.relative_to(other)
         status = target.stat()
@@ -285,7 +285,7 @@ def swap_files(master: Path, other: Path) -> None:
 
 
 def make_other(master: Path) -> Path:
-    """Make a profile that differs from the master in two files' content, and in nothing else."""
+    """Make a profile that differs from the master only in the content of two files."""
     other = make_profile(master.with_name("other"))
     for name in ("cookies.sqlite", "storage/default/data.sqlite"):
         path = other / name
@@ -300,7 +300,7 @@ def make_other(master: Path) -> Path:
 async def test_master_replaced_while_it_is_copied_is_copied_anew(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, swap: Swap, is_back: bool
 ) -> None:
-    """A clone is of one master or of the other, never of both."""
+    """A clone is a copy of one master or the other, never a mix of both."""
     other = make_other(cloner.master)
     kept = make_profile(cloner.master.with_name("kept"))
     before, after = files(kept), files(other)
@@ -318,7 +318,7 @@ async def test_master_replaced_while_it_is_copied_is_copied_anew(
 async def test_master_that_is_replaced_again_and_again_is_in_use(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After some tries it is as if a browser had it open: 423, and nothing is left."""
+    """After a few tries this counts as a profile in use: 423, and nothing is left."""
     other = make_other(cloner.master)
     copies = copy_and_act(monkeypatch, lambda: swap_directories(cloner.master, other), times=100)
     with pytest.raises(ProfileLocked, match="changes while it is copied"):
@@ -331,7 +331,7 @@ async def test_master_that_is_replaced_again_and_again_is_in_use(
 async def test_master_removed_while_it_is_copied_is_missing(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was copied until then is no profile."""
+    """The part that was copied until then is not used."""
     copy_and_act(monkeypatch, lambda: shutil.rmtree(cloner.master), times=1)
     with pytest.raises(NotLoggedIn):
         async with cloner.open_clone("a"):
@@ -340,7 +340,7 @@ async def test_master_removed_while_it_is_copied_is_missing(
 
 
 class Copies:
-    """How many copies were made, and what is done when the first of them is complete."""
+    """Counts the copies, and knows what to do when the first ones are nearly complete."""
 
     made = 0
     last: Callable[[], None] = staticmethod(lambda: None)
@@ -377,7 +377,7 @@ def copy_and_act(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], times
 
 
 def test_master_that_is_read_only_to_us_is_cloned() -> None:
-    """A clone's owner may write to it, whatever the master's files say."""
+    """A clone's owner may write to it, whatever the permissions of the master's files."""
 
     async def clone_it(home: Path) -> None:
         async with ProfileCloner(master=home / "master", clones_dir=home / "clones").open_clone("a") as clone:
@@ -399,11 +399,11 @@ def test_master_that_is_read_only_to_us_is_cloned() -> None:
 
 
 def test_master_behind_a_path_too_long_for_a_browser_is_refused(tmp_path: Path) -> None:
-    """A login could not be saved in it: that is said at once, and is no verdict on the login."""
+    """No login could be saved there: the error comes at once, and is not a verdict on the login."""
     master = tmp_path
     while (rest := 421 - len(str(master))) > 1:
         master /= "m" * min(rest - 1, 100)
-    with pytest.raises(ProfileUnusable, match="a path of 421 bytes, and may have 420") as caught:
+    with pytest.raises(ProfileUnusable, match="a path of 421 bytes, and the limit is 420") as caught:
         ProfileCloner(master=master, clones_dir=tmp_path / "clones")
     assert "/" not in str(caught.value)
     ProfileCloner(master=master.with_name(master.name[:-1]), clones_dir=tmp_path / "clones")
@@ -415,7 +415,7 @@ def test_master_behind_a_path_too_long_for_a_browser_is_refused(tmp_path: Path) 
 async def test_master_that_hangs_is_given_up_at_once(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither looking nor copying holds up one who gives up, and what a copy had made is removed."""
+    """Neither a check nor a copy delays a caller that gives up, and a partial copy is removed."""
     disk_recovers = threading.Event()
 
     def hang(*_: object) -> None:
@@ -438,7 +438,7 @@ async def test_master_that_hangs_is_given_up_at_once(
 
 
 async def test_missing_master_means_not_logged_in(cloner: ProfileCloner, tmp_path: Path) -> None:
-    """Without a profile nobody is logged in, and the hint says what to do."""
+    """Without a profile nobody is logged in; the hint says what to do."""
     cloner.master = tmp_path / "missing"
     error = await refusal(cloner, NotLoggedIn)
     assert error.verdict.state is LoginState.LOGGED_OUT
@@ -448,7 +448,7 @@ async def test_missing_master_means_not_logged_in(cloner: ProfileCloner, tmp_pat
 
 
 async def test_empty_master_means_not_logged_in(cloner: ProfileCloner, tmp_path: Path) -> None:
-    """A profile with nothing but lock marks in it is empty."""
+    """A profile that holds only lock marks is empty."""
     cloner.master = tmp_path / "empty"
     cloner.master.mkdir()
     assert "empty" in (await refusal(cloner, NotLoggedIn)).hint
@@ -466,7 +466,7 @@ async def test_master_that_is_no_directory_is_unusable(cloner: ProfileCloner) ->
 
 
 async def test_unreadable_content_makes_the_master_unusable() -> None:
-    """A file, directory, lock file or master that its owner may not read is told as such."""
+    """The error reports a file, directory, lock file or master that its owner may not read."""
     with unprivileged_directory() as home:
         cloner = ProfileCloner(master=make_profile(home / "master"), clones_dir=home / "clones")
         for name in ("prefs.js", "storage", ".parentlock", "."):
@@ -483,7 +483,7 @@ async def test_unreadable_content_makes_the_master_unusable() -> None:
 
 @pytest.mark.parametrize("target", ["loop", "..", "../..", "../../state"])
 async def test_symlink_loop_makes_the_master_unusable(cloner: ProfileCloner, target: str) -> None:
-    """A link to itself, to a directory that it lies in, or to one with the clone in it, ends the copy."""
+    """A link to itself, to its own parent, or to the directory of the clone fails the copy."""
     (cloner.master / "storage" / "loop").symlink_to(target)
     error = await refusal(cloner, ProfileUnusable)
     assert "symlink loop" in str(error) or "symbolic links" in str(error)
@@ -491,7 +491,7 @@ async def test_symlink_loop_makes_the_master_unusable(cloner: ProfileCloner, tar
 
 
 async def test_very_deep_directories_make_the_master_unusable(cloner: ProfileCloner) -> None:
-    """Depth is bounded, well before it would exhaust the stack."""
+    """The depth is bounded well before it would exhaust the stack."""
     with deep_tree(cloner.master / "deep", 1_100), pytest.raises(ProfileUnusable, match="too deeply"):
         async with cloner.open_clone("a"):
             pytest.fail("there is a clone")
@@ -499,7 +499,7 @@ async def test_very_deep_directories_make_the_master_unusable(cloner: ProfileClo
 
 
 async def test_socket_is_left_out(cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket that some helper left is dead, and no reason not to clone."""
+    """A helper's leftover socket is dead, and does not prevent cloning."""
     monkeypatch.chdir(cloner.master)  # a socket's address is too short for most paths
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("agent.sock")
@@ -518,7 +518,7 @@ async def test_socket_is_left_out(cloner: ProfileCloner, monkeypatch: pytest.Mon
 async def test_special_file_makes_the_master_unusable(
     cloner: ProfileCloner, kind: str, make: Callable[[Path], None]
 ) -> None:
-    """What is neither file nor directory is named and never opened, at the end of a symlink either."""
+    """Anything but files and directories is named and never opened, even behind a symlink."""
     make(cloner.master / "special")
     error = await refusal(cloner, ProfileUnusable)
     assert kind in str(error)
@@ -526,7 +526,7 @@ async def test_special_file_makes_the_master_unusable(
 
 
 async def test_full_disk_fails_the_clone(cloner: ProfileCloner, small_disk: Path) -> None:
-    """No space left is told as such, and what had been copied is removed."""
+    """A full disk is reported as such, and the partial copy is removed."""
     (cloner.master / "large").write_bytes(bytes(3 << 20))
     cloner.clones_dir = small_disk / "clones"
     error = await refusal(cloner, CloneFailed)
@@ -535,7 +535,7 @@ async def test_full_disk_fails_the_clone(cloner: ProfileCloner, small_disk: Path
 
 
 async def test_forbidden_clones_directory_fails_the_clone() -> None:
-    """Where no clone may be made, there is an error and no clone."""
+    """If no clone can be made there, an error is raised and nothing is left."""
     with unprivileged_directory() as home:
         cloner = ProfileCloner(master=make_profile(home / "master"), clones_dir=home / "clones")
         cloner.clones_dir.mkdir(0o500)
@@ -550,7 +550,7 @@ async def test_file_as_clones_directory_fails_the_clone(cloner: ProfileCloner, t
 
 
 async def test_existing_directory_is_never_reused_nor_removed(cloner: ProfileCloner) -> None:
-    """A clone of the same name fails, and leaves the first one alone."""
+    """Making a second clone of the same name fails, and leaves the first one alone."""
     async with cloner.open_clone("a") as clone:
         before = snapshot(clone)
         with pytest.raises(CloneFailed, match="exists"):
@@ -561,14 +561,14 @@ async def test_existing_directory_is_never_reused_nor_removed(cloner: ProfileClo
 
 @pytest.mark.parametrize("session_id", ["", ".", "..", "a/b", "../a", "/tmp/a"])
 async def test_session_id_that_is_no_file_name_is_refused(cloner: ProfileCloner, session_id: str) -> None:
-    """No session id leads out of the clones directory."""
+    """No session id can lead out of the clones directory."""
     with pytest.raises(ValueError, match="file name"):
         async with cloner.open_clone(session_id):
             pytest.fail("there is a clone")
 
 
 async def test_clones_directory_inside_the_master_is_refused(cloner: ProfileCloner, tmp_path: Path) -> None:
-    """The master is not written to, not even when the settings say so by way of a symlink."""
+    """The master is never written to, even if the settings point into it through a symlink."""
     before = snapshot(cloner.master)
     link = tmp_path / "link"
     link.symlink_to(cloner.master)
@@ -581,7 +581,7 @@ async def test_clones_directory_inside_the_master_is_refused(cloner: ProfileClon
 async def test_cancelling_a_copy_is_prompt_and_removes_it(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cancelled copy stops within a large file, which is logged, and whose part is gone by then."""
+    """The copy stops in the middle of a large file; the file is logged, and its copied part removed."""
     (cloner.master / "huge").write_bytes(b"x" * (20 << 20))
     copied = cloner.clones_dir / "a" / "huge"
     copy_range: Callable[..., int] = os.copy_file_range
@@ -616,7 +616,7 @@ async def test_cancelling_a_copy_is_prompt_and_removes_it(
 async def test_cancelling_a_waiting_copy_removes_its_directory(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clone that waits for its turn can be cancelled without a copy being started."""
+    """A clone that waits for its turn can be cancelled without starting a copy."""
     copies: list[Path] = []
     monkeypatch.setattr(clones, "copy_profile", lambda _, clone, __: copies.append(clone))
     monkeypatch.setattr(clones, "_COPIES_AT_ONCE", 1)
@@ -640,7 +640,7 @@ async def test_cancelling_the_block_removes_the_clone(cloner: ProfileCloner) -> 
 
 
 async def test_error_in_the_block_passes_and_removes_the_clone(cloner: ProfileCloner) -> None:
-    """An error of the session's own is not replaced."""
+    """The session's own error is not replaced."""
     with pytest.raises(KeyError):
         async with cloner.open_clone("a"):
             raise KeyError
@@ -648,7 +648,7 @@ async def test_error_in_the_block_passes_and_removes_the_clone(cloner: ProfileCl
 
 
 async def test_removal_that_hangs_is_given_up(cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session's end does not wait for a disk that hangs for ever."""
+    """A session's end does not wait forever for a disk that hangs."""
     disk_recovers = threading.Event()
     monkeypatch.setattr(removal, "_IN_TIME_S", 0.05)
     monkeypatch.setattr(removal, "remove_tree", lambda _: disk_recovers.wait(10))
@@ -661,7 +661,7 @@ async def test_removal_that_hangs_is_given_up(cloner: ProfileCloner, monkeypatch
 
 
 async def test_copying_leaves_the_event_loop_free(cloner: ProfileCloner) -> None:
-    """Other tasks run on while a large profile is copied and removed."""
+    """Other tasks keep running while a large profile is copied and removed."""
     (cloner.master / "large").write_bytes(b"x" * (64 << 20))
     longest_s = 0.0
 

@@ -1,4 +1,4 @@
-"""A profile that a newer Firefox has used is cloned so that this one opens it."""
+"""A profile that a newer Firefox has used is cloned so that ours opens it."""
 
 import os
 import subprocess
@@ -33,14 +33,14 @@ INI = "[Compatibility]\nLastVersion={}\nLastOSABI=Linux_x86_64-gcc3\nLastPlatfor
     ],
 )
 def test_newer_browser_is_told_by_its_version(tmp_path: Path, last: str, engine: str, newer: bool) -> None:
-    """Numbers are compared as such; what can't be compared is not newer."""
+    """Versions are compared by their numbers; one that can't be compared is not newer."""
     (tmp_path / "compatibility.ini").write_text(INI.format(last))
     assert newer_than(tmp_path, engine) == (last.partition("_")[0] if newer else None)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\0", b"[Compatibility]\nLastOSABI=x\n"])
 def test_profile_that_does_not_say_is_not_newer(tmp_path: Path, content: bytes | None) -> None:
-    """A profile may have no such file, or a damaged one."""
+    """A profile may lack the file, or have a damaged one."""
     if content is not None:
         (tmp_path / "compatibility.ini").write_bytes(content)
     assert last_version(tmp_path) is None
@@ -51,7 +51,7 @@ def test_profile_that_does_not_say_is_not_newer(tmp_path: Path, content: bytes |
 async def test_clone_does_not_say_that_a_newer_browser_used_it(
     tmp_path: Path, engine: str, kept: bool
 ) -> None:
-    """Otherwise the file stays, and with it the caches that the browser judges by it; the master's stays."""
+    """Otherwise the file stays, and the caches that depend on it; the master always keeps its file."""
     master = make_profile(tmp_path / "master")
     (master / "compatibility.ini").write_text(INI.format("153.7.0_2026/2026"))
     before = snapshot(master)
@@ -63,7 +63,7 @@ async def test_clone_does_not_say_that_a_newer_browser_used_it(
 
 @pytest.mark.browser
 async def test_real_firefox_starts_on_the_clone_of_a_newer_ones_profile(tmp_path: Path) -> None:
-    """Without a display it would end at once on the profile itself."""
+    """On the newer Firefox's own profile, without a display, ours would exit at once."""
     firefox = find_firefox()
     assert firefox is not None
     master = make_profile(tmp_path / "master")

@@ -1,4 +1,4 @@
-"""What a profile's cookies tell of a login, read from files as Firefox leaves them."""
+"""What a profile's cookies say about a login, read from files as Firefox leaves them."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ Cookie = tuple[str, str, datetime]
 
 @contextmanager
 def writing(profile: Path, *, container: str = "", unit: int = 1000) -> Iterator["list[Cookie]"]:
-    """Keep a database as Firefox has it, with a log, open for the block, and put the cookies in it."""
+    """Keep a database open during the block, with a log, as Firefox does, and write the cookies to it."""
     profile.mkdir(exist_ok=True)
     cookies: list[Cookie] = []
     with closing(sqlite3.connect(profile / "cookies.sqlite")) as database:
@@ -48,7 +48,7 @@ def writing(profile: Path, *, container: str = "", unit: int = 1000) -> Iterator
 
 
 def profile_with(tmp_path: Path, *cookies: Cookie, container: str = "", unit: int = 1000) -> Path:
-    """Return a profile such as a clean end leaves: the log is in the database."""
+    """Return a profile as after a clean exit, with the log merged into the database."""
     with writing(tmp_path / "profile", container=container, unit=unit) as written:
         written.extend(cookies)
     return tmp_path / "profile"
@@ -56,7 +56,7 @@ def profile_with(tmp_path: Path, *cookies: Cookie, container: str = "", unit: in
 
 @pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
 def test_login_is_told_with_its_cookies_and_its_last_moment(tmp_path: Path, unit: int) -> None:
-    """All cookies of a login are named; the longest-lived proof says how long it holds. Of any Firefox."""
+    """All cookies of a login are named, from any Firefox; the longest-lived proof gives the expiry."""
     profile = profile_with(
         tmp_path,
         ("sid_tt", ".tiktok.com", LATER),
@@ -85,20 +85,20 @@ def test_login_is_told_with_its_cookies_and_its_last_moment(tmp_path: Path, unit
     ids=["none", "visitor", "no proof", "other site", "other host", "like it", "below"],
 )
 def test_no_login_is_told_where_there_is_no_proof(tmp_path: Path, cookies: tuple[Cookie, ...]) -> None:
-    """A profile that has been to the site, or is logged in elsewhere, has no login."""
+    """A profile that has only visited the site, or is logged in elsewhere, has no login."""
     saved = read_login(profile_with(tmp_path, *cookies), HOST)
     assert saved.expires_at is None
     assert not saved.holds_at(NOW)
 
 
 def test_cookie_of_a_container_does_not_count(tmp_path: Path) -> None:
-    """A login in one of Firefox's containers is none for the pages of a session."""
+    """A login in one of Firefox's containers doesn't count for the pages of a session."""
     profile = profile_with(tmp_path, ("sessionid", HOST, LATER), container="^userContextId=1")
     assert read_login(profile, HOST).expires_at is None
 
 
 def test_log_of_a_killed_browser_counts_and_nothing_is_written(tmp_path: Path) -> None:
-    """What was committed is there though it is not in the database yet, and the files stay as they are."""
+    """Commits that are only in the log count, and the files stay as they are."""
     profile_with(tmp_path, ("uid_tt", HOST, SOON), ("sessionid", HOST, SOON))
     killed = tmp_path / "killed"
     (killed / "cookies.sqlite-shm").unlink()
@@ -109,7 +109,7 @@ def test_log_of_a_killed_browser_counts_and_nothing_is_written(tmp_path: Path) -
 
 
 def test_torn_end_of_the_log_does_not_count(tmp_path: Path) -> None:
-    """A commit of which the last page is cut short has not happened, and those before it have."""
+    """A commit whose last page is truncated doesn't count; earlier commits do."""
     profile_with(tmp_path, ("uid_tt", HOST, SOON), ("sessionid", HOST, SOON))
     log = tmp_path / "killed" / "cookies.sqlite-wal"
     os.truncate(log, log.stat().st_size - 1)
@@ -117,7 +117,7 @@ def test_torn_end_of_the_log_does_not_count(tmp_path: Path) -> None:
 
 
 def test_path_that_sqlite_can_not_open_is_read(tmp_path: Path) -> None:
-    """SQLite opens no path of over 512 bytes; a verdict on the login needs none."""
+    """SQLite opens no path longer than 512 bytes; reading a login needs no such path."""
     deep = tmp_path
     for _ in range(4):
         deep /= "d" * 150
@@ -128,7 +128,7 @@ def test_path_that_sqlite_can_not_open_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"SQLite"])
 def test_profile_without_cookies_has_no_login(tmp_path: Path, content: bytes | None) -> None:
-    """A profile that never had a cookie, or just began to, is no error."""
+    """A profile without cookies, or with an empty database, is not an error."""
     if content is not None:
         (tmp_path / "cookies.sqlite").write_bytes(content)
     assert read_login(tmp_path, HOST) == SavedLogin(names=(), expires_at=None)
@@ -136,7 +136,7 @@ def test_profile_without_cookies_has_no_login(tmp_path: Path, content: bytes | N
 
 @pytest.mark.parametrize("kind", ["garbage", "no table", "directory", "wild log", "odd expiry"])
 def test_cookies_that_can_not_be_read_are_told_as_such(tmp_path: Path, kind: str) -> None:
-    """Damage is an error of its own: it says neither that somebody is logged in nor that nobody is."""
+    """Damage is a separate error, which says neither that somebody is logged in nor that nobody is."""
     profile = profile_with(tmp_path, ("sessionid", HOST, LATER))
     path = profile / "cookies.sqlite"
     if kind == "garbage":
@@ -162,7 +162,7 @@ def test_cookies_that_can_not_be_read_are_told_as_such(tmp_path: Path, kind: str
 
 
 def test_cookies_that_may_not_be_read_are_told_as_such() -> None:
-    """A file without permission is not taken for a profile without a login."""
+    """A file without read permission is not mistaken for a profile without a login."""
     with unprivileged_directory() as folder:
         path = profile_with(folder, ("sessionid", HOST, LATER)) / "cookies.sqlite"
         path.chmod(0)
@@ -172,7 +172,7 @@ def test_cookies_that_may_not_be_read_are_told_as_such() -> None:
 
 
 def test_no_value_of_a_cookie_is_shown(tmp_path: Path) -> None:
-    """What comes back names cookies and holds none."""
+    """The result names cookies, and holds no value of one."""
     profile = profile_with(tmp_path, ("sessionid", HOST, LATER))
     assert CANARY not in repr(read_login(profile, HOST))
 
@@ -190,5 +190,5 @@ def test_no_value_of_a_cookie_is_shown(tmp_path: Path) -> None:
     ],
 )
 def test_cookies_are_sent_where_their_domain_says(host: str, domain: str, sent: bool) -> None:
-    """A leading dot includes all names below; without one it is the host alone."""
+    """A leading dot includes all subdomains; without it only the host itself matches."""
     assert is_sent_to(host, domain) is sent

@@ -1,4 +1,4 @@
-"""What is no Firefox profile is told as what it is; and what only looks odd is cloned."""
+"""Anything other than a Firefox profile is recognized and named; an unusual profile is cloned."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.actors.profile_trees import make_profile
 
 
 def make_profiles_directory(path: Path) -> None:
-    """Make what `~/.mozilla/firefox` is."""
+    """Make a directory like `~/.mozilla/firefox`."""
     path.mkdir()
     make_profile(path / "abcd.default-esr")
     (path / "profiles.ini").write_text(
@@ -22,21 +22,21 @@ def make_profiles_directory(path: Path) -> None:
 
 
 def make_directory_of_profiles(path: Path) -> None:
-    """Make a directory with profiles in it, and nothing that says so."""
+    """Make a directory of profiles without a list of them."""
     path.mkdir()
     for number in range(7):
         make_profile(path / f"profile{number}")
 
 
 def make_chromium_user_data(path: Path) -> None:
-    """Make what `~/.config/chromium` is."""
+    """Make a directory like `~/.config/chromium`."""
     (path / "Default").mkdir(parents=True)
     (path / "Local State").write_text("{}")
     (path / "SingletonSocket").symlink_to("/tmp/nowhere/SingletonSocket")
 
 
 def make_chromium_profile(path: Path) -> None:
-    """Make what `~/.config/chromium/Default` is."""
+    """Make a directory like `~/.config/chromium/Default`."""
     path.mkdir()
     for name in ("Preferences", "History", "Cookies", "Login Data"):
         (path / name).touch()
@@ -62,13 +62,13 @@ def make_something(path: Path) -> None:
         (make_damaged_list, r"is a directory of profiles: .*\(none is in it\)"),
         (make_chromium_user_data, "is a Chromium browser's profile"),
         (make_chromium_profile, "is a Chromium browser's profile"),
-        (make_something, "has nothing in it that a Firefox profile has"),
+        (make_something, "holds nothing that a Firefox profile has"),
     ],
 )
 async def test_what_is_no_firefox_profile_is_refused_as_what_it_is(
     tmp_path: Path, make: Callable[[Path], None], told: str
 ) -> None:
-    """Nobody is told that a login has expired which never was, and no client is told a path."""
+    """The error doesn't say that a login has expired, since there was none, and shows no path."""
     make(tmp_path / "master")
     cloner = ProfileCloner(master=tmp_path / "master", clones_dir=tmp_path / "clones")
     with pytest.raises(NotAProfile, match=told) as caught:
@@ -81,7 +81,7 @@ async def test_what_is_no_firefox_profile_is_refused_as_what_it_is(
 
 @pytest.mark.parametrize("name", ["prefs.js", "cookies.sqlite", "user.js"])
 async def test_one_file_of_firefox_makes_a_profile(tmp_path: Path, name: str) -> None:
-    """A profile may be new, and may hold others' files, a list of profiles among them."""
+    """A profile may be new, and may also hold other files, even a list of profiles."""
     make_profiles_directory(tmp_path / "master")
     (tmp_path / "master" / name).touch()
     cloner = ProfileCloner(master=tmp_path / "master", clones_dir=tmp_path / "clones")

@@ -1,4 +1,4 @@
-"""Is a profile in use? And what that means to cloning it."""
+"""Whether a profile is in use, and what that means for cloning it."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def cloner(master: Path, tmp_path: Path) -> ProfileCloner:
 
 
 def test_stale_lock_marks_are_no_lock(master: Path) -> None:
-    """The names that a dead Firefox leaves behind do not lock a profile."""
+    """The files that a dead Firefox leaves behind do not lock a profile."""
     assert not is_locked(master)
 
 
@@ -45,7 +45,7 @@ def test_profile_without_lock_file_is_not_locked(master: Path, tmp_path: Path) -
 
 
 def test_lock_of_other_process_is_seen_until_it_dies(master: Path) -> None:
-    """The fcntl lock counts, and ends with its holder even if that is killed."""
+    """The fcntl lock counts, and ends with its holder, even a killed one."""
     with locked_by_other_process(master):
         assert is_locked(master)
     assert not is_locked(master)
@@ -58,14 +58,14 @@ def test_flock_on_the_lock_file_is_no_lock(master: Path) -> None:
 
 
 def test_fifo_as_lock_file_does_not_block(master: Path) -> None:
-    """A FIFO of the lock file's name is answered at once."""
+    """A FIFO with the lock file's name does not block the check."""
     (master / ".parentlock").unlink()
     os.mkfifo(master / ".parentlock")
     assert not is_locked(master)
 
 
 def test_asking_leaves_no_trace_and_takes_no_time(master: Path) -> None:
-    """A probe writes nothing, does not take the lock away, and takes far less than a millisecond."""
+    """The check writes nothing, doesn't take the lock away, and takes far less than a millisecond."""
     with locked_by_other_process(master):
         before = snapshot(master)
         began = time.thread_time()
@@ -75,7 +75,7 @@ def test_asking_leaves_no_trace_and_takes_no_time(master: Path) -> None:
 
 
 def test_opening_a_profile_shows_in_its_last_opening(master: Path) -> None:
-    """Firefox's truncation of the lock file moves the time of the last opening, 0 for never."""
+    """Firefox truncates the lock file at each start, which moves the time; 0 means never."""
     before = last_opened_ns(master)
     time.sleep(0.02)  # file times advance with the kernel's tick
     with locked_by_other_process(master):
@@ -85,7 +85,7 @@ def test_opening_a_profile_shows_in_its_last_opening(master: Path) -> None:
 
 
 async def test_locked_master_is_refused_at_once(cloner: ProfileCloner) -> None:
-    """A master in use is refused in milliseconds, before anything is made."""
+    """A master in use is refused within milliseconds, before anything is made."""
     with locked_by_other_process(cloner.master):
         before = snapshot(cloner.master)
         with trio.fail_after(patience(0.1)), pytest.raises(ProfileLocked):
@@ -98,7 +98,7 @@ async def test_locked_master_is_refused_at_once(cloner: ProfileCloner) -> None:
 async def test_master_locked_while_copying_discards_the_clone(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A master that is in use by the time its copy is complete gives no clone."""
+    """If the master is in use once its copy is complete, the copy is discarded."""
     with ExitStack() as browser:
 
         def copy_while_opened(master: Path, clone: Path, progress: Progress) -> None:
@@ -117,7 +117,7 @@ async def test_master_locked_while_copying_discards_the_clone(
 async def test_master_opened_and_closed_while_copying_discards_the_clone(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A browser that came and went during the copy may have torn it, so there is no clone either."""
+    """A browser that came and went during the copy may have torn it, so the copy is discarded too."""
 
     def copy_while_opened(master: Path, clone: Path, progress: Progress) -> None:
         copy_profile(master, clone, progress)
@@ -134,7 +134,7 @@ async def test_master_opened_and_closed_while_copying_discards_the_clone(
 
 @pytest.mark.browser
 async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> None:
-    """A running Firefox is seen, its profile is not cloned; once it is gone the profile can be cloned."""
+    """A profile that Firefox has open is not cloned; once Firefox has exited, it can be."""
     master = tmp_path / "master"
     master.mkdir()
     cloner = ProfileCloner(master=master, clones_dir=tmp_path / "clones")

@@ -1,4 +1,4 @@
-"""What a profile is like: whatever a clone would have counts, and nothing else."""
+"""A profile's version: everything that a clone would have counts, and nothing else."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from actors.profile.version import profile_version
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
-    """A profile with a file, a directory, a symlink to a file elsewhere, and one that leads nowhere."""
+    """A profile with a file, a directory, a symlink to a file elsewhere, and a dangling one."""
     folder = tmp_path / "profile"
     (folder / "storage" / "site").mkdir(parents=True)
     (folder / "cookies.sqlite").write_text("a")
@@ -23,7 +23,7 @@ def profile(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("file", ["cookies.sqlite", "storage/site/data", "../elsewhere.js"])
 def test_any_change_of_what_is_cloned_changes_it(profile: Path, file: str) -> None:
-    """A file written anew is another version, in a directory or behind a symlink too."""
+    """A rewritten file changes the version, also in a directory or behind a symlink."""
     before = profile_version(profile)
     assert profile_version(profile) == before
     os.utime(profile / file, ns=(0, 0))
@@ -31,7 +31,7 @@ def test_any_change_of_what_is_cloned_changes_it(profile: Path, file: str) -> No
 
 
 def test_new_and_removed_files_change_it(profile: Path) -> None:
-    """A name that comes or goes is another version."""
+    """A new or removed name changes the version."""
     versions = [profile_version(profile)]
     (profile / "key4.db").touch()
     versions.append(profile_version(profile))
@@ -42,14 +42,14 @@ def test_new_and_removed_files_change_it(profile: Path) -> None:
 
 @pytest.mark.parametrize("name", ["lock", ".parentlock", "cache2"])
 def test_what_is_not_cloned_does_not_count(profile: Path, name: str) -> None:
-    """Locks and caches come and go with every browser."""
+    """Locks and caches change with every browser, and don't count."""
     before = profile_version(profile)
     (profile / name).touch()
     assert profile_version(profile) == before
 
 
 def test_symlink_loop_is_looked_at_once(profile: Path) -> None:
-    """Copying fails at it; looking does not go round and round."""
+    """Copying fails at a loop; computing the version visits it only once."""
     for name in ("one", "two"):
         (profile / "storage" / name).symlink_to(profile)
     assert profile_version(profile)

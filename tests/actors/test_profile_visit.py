@@ -1,4 +1,4 @@
-"""A login's visit to a profile: what the user had is as before after any end, at whatever step it comes."""
+"""A login's visit to a profile: the user's files are as before after any end, at any step."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ STEPS = ("mkdir", "rename", "rmdir", "unlink", "replace")
 
 
 class _Killed(BaseException):
-    """Stands for SIGKILL: nothing that follows it is done."""
+    """Stands for SIGKILL: nothing that follows it runs."""
 
 
 def make(profile: Path, *names: str) -> None:
-    """Make a profile with these of the user's own files, two of them of odd kinds."""
+    """Make a profile with these of the user's own files, two of them of unusual kinds."""
     profile.mkdir()
     (profile / "cookies.sqlite").write_bytes(b"cookies")
     for name in names:
@@ -32,7 +32,7 @@ def make(profile: Path, *names: str) -> None:
 
 
 def state(profile: Path) -> dict[str, tuple[int, int, int, bytes]]:
-    """Return what tells whether a file is the same, of each file."""
+    """Return, for each file, what shows whether it is still the same."""
     found = {}
     for path in profile.iterdir():
         status = path.lstat()
@@ -53,7 +53,7 @@ def automate(profile: Path) -> None:
 
 @pytest.mark.parametrize("names", [OWN, OWN[:1], OWN[1:], ()], ids=["all", "user.js", "no user.js", "none"])
 def test_visit_leaves_the_users_files_as_they_were(tmp_path: Path, names: tuple[str, ...]) -> None:
-    """The same files, in content, mode and time; nothing is there that was not, automation's least."""
+    """The files have the same content, mode and time, and automation has left nothing."""
     profile = tmp_path / "profile"
     make(profile, *names)
     before = state(profile)
@@ -64,7 +64,7 @@ def test_visit_leaves_the_users_files_as_they_were(tmp_path: Path, names: tuple[
 
 
 def test_visit_that_raises_leaves_the_users_files_as_they_were(tmp_path: Path) -> None:
-    """An error, or a cancellation, in the block changes nothing about that."""
+    """An error or cancellation in the block does not keep the user's files from being put back."""
     profile = tmp_path / "profile"
     make(profile, *OWN)
     before = state(profile)
@@ -75,7 +75,7 @@ def test_visit_that_raises_leaves_the_users_files_as_they_were(tmp_path: Path) -
 
 
 def test_browser_finds_the_users_preferences(tmp_path: Path) -> None:
-    """A proxy that the user has set there must hold at the login, too."""
+    """A proxy in the user's preferences must also apply during the login."""
     profile = tmp_path / "profile"
     make(profile, *OWN)
     with visiting(profile):
@@ -83,7 +83,7 @@ def test_browser_finds_the_users_preferences(tmp_path: Path) -> None:
 
 
 def test_symlinked_user_js_stays_a_link_and_its_target_as_it_was(tmp_path: Path) -> None:
-    """Those who keep their settings elsewhere find them there unchanged."""
+    """Users who keep their settings elsewhere, behind a symlink, find them unchanged."""
     profile, elsewhere = tmp_path / "profile", tmp_path / "dotfiles.js"
     elsewhere.write_text("own")
     make(profile)
@@ -96,7 +96,7 @@ def test_symlinked_user_js_stays_a_link_and_its_target_as_it_was(tmp_path: Path)
 
 @contextlib.contextmanager
 def killed_at(step: int) -> Iterator[None]:
-    """Raise `_Killed` in the place of the `step`-th change of files in the block."""
+    """Raise `_Killed` in place of change number `step` of files in the block."""
     left = iter(range(step))
 
     def dying(change: Callable[..., object]) -> Callable[..., object]:
@@ -115,7 +115,7 @@ def killed_at(step: int) -> Iterator[None]:
 
 
 def cut_off(profile: Path, step: int) -> bool:
-    """Visit `profile` and be killed at a step on the way in or out; tell whether there were so many."""
+    """Visit `profile` and be killed at a step on the way in or out; return whether there is such a step."""
     try:
         with killed_at(step), visiting(profile):
             automate(profile)
@@ -128,7 +128,7 @@ def cut_off(profile: Path, step: int) -> bool:
 def test_visit_that_is_killed_at_any_step_is_made_good_by_the_next(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    """Whatever had been done by then, whoever comes next finds the user's files, and puts them back."""
+    """Wherever a visit is killed, the next one finds the user's files and puts them back."""
     step = 0
     while True:
         profile = tmp_path / str(step)
@@ -146,7 +146,7 @@ def test_visit_that_is_killed_at_any_step_is_made_good_by_the_next(
 
 @pytest.mark.parametrize("first", range(0, 17, 2))
 def test_recovery_that_is_killed_too_is_made_good(tmp_path: Path, first: int) -> None:
-    """A second kill, at any step of putting things back, loses nothing either."""
+    """A second kill, at any step of the recovery, loses nothing either."""
     for second in range(16):
         profile = tmp_path / str(second)
         make(profile, *OWN)
@@ -160,7 +160,7 @@ def test_recovery_that_is_killed_too_is_made_good(tmp_path: Path, first: int) ->
 
 
 def test_visit_that_can_not_begin_leaves_all_as_it_was(tmp_path: Path) -> None:
-    """A full disk, or here preferences that can't be copied: what was set aside by then is put back."""
+    """On a full disk, or here if the preferences can't be copied, the files set aside are put back."""
     profile = tmp_path / "profile"
     make(profile, "user.js")
     (profile / "prefs.js").symlink_to(tmp_path)
@@ -172,12 +172,12 @@ def test_visit_that_can_not_begin_leaves_all_as_it_was(tmp_path: Path) -> None:
 
 
 def test_files_set_aside_are_not_cloned() -> None:
-    """A session of a profile whose login was killed gets no copy of them."""
+    """After a killed login, sessions of the profile get no copy of the files set aside."""
     assert KEPT_NAMES <= NOT_CLONED
 
 
 def test_profile_that_needs_nothing_is_not_touched(tmp_path: Path) -> None:
-    """Looking whether there is something to put back writes nothing."""
+    """Checking whether there is something to put back writes nothing."""
     profile = tmp_path / "profile"
     make(profile, *OWN)
     before, times = state(profile), profile.stat().st_mtime_ns
@@ -187,7 +187,7 @@ def test_profile_that_needs_nothing_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_second_visit_is_refused_and_the_first_not_disturbed(tmp_path: Path) -> None:
-    """Also before the first one's browser has the profile's own lock."""
+    """The second visit is refused even before the first one's browser takes the profile's own lock."""
     profile = tmp_path / "profile"
     make(profile, *OWN)
     before = state(profile)
@@ -201,7 +201,7 @@ def test_second_visit_is_refused_and_the_first_not_disturbed(tmp_path: Path) -> 
 
 
 def test_profile_that_a_browser_still_has_is_left_alone(tmp_path: Path) -> None:
-    """Without a sandbox a browser may live on for a while: its files are not pulled from under it."""
+    """Without a sandbox a browser may survive for a while; its files are left in place."""
     profile = tmp_path / "profile"
     make(profile, *OWN)
     before = state(profile)
@@ -214,7 +214,7 @@ def test_profile_that_a_browser_still_has_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_profile_that_can_not_be_written_is_told_as_such() -> None:
-    """Nothing is begun where it could not be ended."""
+    """If the profile can't be restored later, the visit doesn't start."""
     with unprivileged_directory() as folder:
         profile = folder / "profile"
         make(profile, *OWN)

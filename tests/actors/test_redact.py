@@ -28,7 +28,7 @@ from actors.browser.redact import redact
     ],
 )
 def test_secret_is_masked(text: str, masked: str) -> None:
-    """URL credentials, cookie and authorization headers, and TikTok's session cookies don't get through."""
+    """URL credentials, cookie and authorization headers, and TikTok's session cookies are masked."""
     assert redact(text) == masked
 
 
@@ -46,18 +46,18 @@ def test_secret_is_masked(text: str, masked: str) -> None:
     ],
 )
 def test_harmless_text_is_unchanged(text: str) -> None:
-    """What holds no secret can be read in the log as it was."""
+    """Text without a secret is logged unchanged."""
     assert redact(text, ("hunter2", "")) == text
 
 
 def test_given_secrets_are_masked_wherever_they_stand() -> None:
-    """A secret that is known is masked in any form of text, every time."""
+    """A known secret is masked in any text, every time."""
     assert redact("hunter2 <hunter2>", ("hunter2",)) == "*** <***>"
 
 
 @pytest.mark.parametrize("secrets", [("bob", "bob-hunter2"), ("bob-hunter2", "bob")])
 def test_secret_inside_another_does_not_save_its_rest(secrets: tuple[str, ...]) -> None:
-    """A user name at the beginning of a password leaves no part of the password."""
+    """If a user name is the beginning of the password, no part of the password shows."""
     assert redact("bob says bob-hunter2", secrets) == "*** says ***"
 
 
@@ -79,7 +79,7 @@ def test_secret_inside_another_does_not_save_its_rest(secrets: tuple[str, ...]) 
     ],
 )
 def test_hostile_text_takes_linear_time(pattern: str) -> None:
-    """Long text made to set a pattern on wrong tracks takes no longer than other text."""
+    """Long text that is made to slow down a pattern takes no longer than other text."""
     text = (pattern * (300_000 // len(pattern) + 1))[:300_000]
     started = time.process_time()
     redact(text, ("hunter2",))

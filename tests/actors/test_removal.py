@@ -18,18 +18,18 @@ from tests.actors.profile_trees import deep_tree, make_profile, snapshot, unpriv
 
 
 def test_clone_with_content_is_removed(tmp_path: Path) -> None:
-    """A directory goes with all that is in it."""
+    """A directory is removed with everything in it."""
     remove_tree(make_profile(tmp_path / "clone"))
     assert not any(tmp_path.iterdir())
 
 
 def test_clone_that_is_gone_is_fine(tmp_path: Path) -> None:
-    """Removing what is not there succeeds."""
+    """Removing a missing path succeeds."""
     remove_tree(tmp_path / "clone")
 
 
 def test_tree_3000_deep_is_removed_with_few_descriptors(tmp_path: Path) -> None:
-    """Depth costs neither a recursion nor a descriptor a level."""
+    """Depth needs neither recursion nor a descriptor per level."""
     with deep_tree(tmp_path / "clone", 3_000):
         open_now = len(list(Path("/proc/self/fd").iterdir()))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -42,7 +42,7 @@ def test_tree_3000_deep_is_removed_with_few_descriptors(tmp_path: Path) -> None:
 
 
 def test_what_is_no_directory_is_removed_as_it_is(tmp_path: Path) -> None:
-    """A file, a FIFO and a symlink to elsewhere go, and what that leads to stays."""
+    """A file, a FIFO and a symlink are removed; the symlink's target stays."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (tmp_path / "file").touch()
@@ -54,7 +54,7 @@ def test_what_is_no_directory_is_removed_as_it_is(tmp_path: Path) -> None:
 
 
 def test_mode_000_at_any_depth_is_removed() -> None:
-    """A directory that its owner may not look into, in one that he may not write to, and so on down."""
+    """Directories that their owner may neither read nor write, nested in each other, are removed."""
     with unprivileged_directory() as home:
         inner = home / "clone" / "a" / "b" / "c"
         inner.mkdir(parents=True)
@@ -68,7 +68,7 @@ def test_mode_000_at_any_depth_is_removed() -> None:
 def test_directory_moved_away_while_it_is_removed_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The way back up leads to where the way down came from, or nowhere: nothing outside is removed."""
+    """If ".." no longer leads back to where the removal came from, nothing outside is removed."""
     outside = make_profile(tmp_path / "outside")
     clone = tmp_path / "clone"
     (clone / "a" / "b").mkdir(parents=True)
@@ -88,12 +88,12 @@ def test_directory_moved_away_while_it_is_removed_is_left_alone(
 
 
 def directory_is(descriptor: int, path: Path) -> bool:
-    """Tell whether a descriptor is of what is at `path`."""
+    """Return whether a descriptor is of the directory at `path`."""
     return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
 
 
 def test_what_cant_be_removed_costs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything around a stubborn directory goes, and the error's detail says what stood in the way."""
+    """Everything around a stubborn directory is removed, and the error's detail gives the cause."""
     monkeypatch.setattr(removal, "_PAUSE_S", 0)
     clone = make_profile(tmp_path / "clone")
     (clone / "stubborn").mkdir()
@@ -113,7 +113,7 @@ def test_what_cant_be_removed_costs_nothing_else(tmp_path: Path, monkeypatch: py
 
 
 def test_what_cant_be_seen_is_not_gone() -> None:
-    """Where nobody may look, something may be left."""
+    """If the path can't be read, something may be left."""
     with unprivileged_directory() as home:
         clone = home / "locked" / "clone"
         clone.mkdir(parents=True)
@@ -126,7 +126,7 @@ def test_what_cant_be_seen_is_not_gone() -> None:
 
 
 def test_symlinks_out_of_the_clone_are_not_followed(tmp_path: Path) -> None:
-    """A link to a directory elsewhere is removed, what it points to is not."""
+    """A link to a directory elsewhere is removed, and its target is not."""
     outside = make_profile(tmp_path / "outside")
     before = snapshot(outside)
     clone = make_profile(tmp_path / "clone")
@@ -137,7 +137,7 @@ def test_symlinks_out_of_the_clone_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_directories_without_permissions_are_removed() -> None:
-    """Directories that forbid even their owner to look in are opened up; those outside keep their modes."""
+    """Directories that even their owner may not read get permissions; those outside keep their modes."""
     with unprivileged_directory() as home:
         outside = home / "outside"
         outside.mkdir()
@@ -154,7 +154,7 @@ def test_directories_without_permissions_are_removed() -> None:
 def test_dying_browser_that_still_writes_does_not_keep_the_clone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that appear while the clone is removed are removed as well, in further rounds."""
+    """Files that appear during the removal are removed too, in further rounds."""
     clone = make_profile(tmp_path / "clone")
     late = ["c", "b", "a"]
     rmdir: Callable[..., None] = os.rmdir
@@ -171,7 +171,7 @@ def test_dying_browser_that_still_writes_does_not_keep_the_clone(
 
 
 def test_browser_that_writes_and_removes_files_does_not_keep_the_clone(tmp_path: Path) -> None:
-    """A browser at work in the clone, files coming and going, does not keep it from being removed."""
+    """A browser that keeps creating and deleting files doesn't prevent the clone's removal."""
     clone = make_profile(tmp_path / "clone")
     started = threading.Event()
 
@@ -194,7 +194,7 @@ def test_browser_that_writes_and_removes_files_does_not_keep_the_clone(tmp_path:
 
 
 def test_clone_that_can_not_be_removed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the last attempt the caller is told, the path in the detail only."""
+    """After the last attempt an error is raised, with the path only in the detail."""
 
     def refuse(path: str, *, dir_fd: int) -> None:
         raise OSError(16, "Device or resource busy", path)

@@ -1,4 +1,4 @@
-"""A cell's directory for temporary files goes with it, whatever is in it; else the log says so."""
+"""A cell's directory for temporary files is removed with it, whatever it holds; else the log says so."""
 
 import contextlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.actors.profile_trees import deep_tree
 
 
 async def test_deep_tree_goes_with_its_cell(tmp_path: Path) -> None:
-    """What a page's process nests deeper than Python recurses is removed like anything else."""
+    """Directories nested deeper than Python can recurse are removed like any others."""
     with contextlib.ExitStack() as trees:
         async with open_scratch(tmp_path / "scratch") as scratch:
             trees.enter_context(deep_tree(Path(scratch, "deep"), 1_100))
@@ -21,7 +21,7 @@ async def test_deep_tree_goes_with_its_cell(tmp_path: Path) -> None:
 
 
 async def test_what_stays_is_logged_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger keeps the entry of a directory that is still there; the session ends as it would have."""
+    """The ledger keeps the entry of a directory that is still there; the session ends as usual."""
 
     def refuse(path: Path) -> None:
         raise CloneFailed("The clone could not be removed", detail=str(path))

@@ -1,4 +1,4 @@
-"""Threads for each purpose: what hangs holds up its own kind, and cleaning up waits only so long."""
+"""Threads for each purpose: a hung call delays only its own purpose, and cleaning up waits a bounded time."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def disk() -> Iterator[threading.Event]:
 
 
 async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading.Event) -> None:
-    """Each purpose has threads of its own, and so has everybody who uses Trio's."""
+    """Each purpose has its own threads, and Trio's default ones stay free for everything else."""
 
     async def look() -> None:
         await in_thread(Purpose.MASTER, disk.wait)
@@ -39,21 +39,21 @@ async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading
 
 
 async def test_cancelling_leaves_a_hung_thread_to_itself(disk: threading.Event) -> None:
-    """Whoever gives up, does so at once."""
+    """A cancelled caller returns at once."""
     with trio.fail_after(patience(5)), trio.move_on_after(0.01) as limit:
         await in_thread(Purpose.MASTER, disk.wait)
     assert limit.cancelled_caught
 
 
 async def test_cleaning_up_is_not_cut_short_by_cancellation() -> None:
-    """What is quick is done all the same."""
+    """Quick work is completed nevertheless."""
     with trio.CancelScope() as scope:
         scope.cancel(reason="a test")
         assert await finish_in_thread(Purpose.REMOVAL, lambda: "done", within_s=5) == "done"
 
 
 async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) -> None:
-    """A shield that a disk could hold for ever is none."""
+    """A shield without a limit could wait forever for a disk."""
     with trio.fail_after(patience(5)), trio.CancelScope() as scope:
         scope.cancel(reason="a test")
         with pytest.raises(trio.TooSlowError):
@@ -61,7 +61,7 @@ async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) ->
 
 
 async def test_cleaning_up_takes_place_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine at its limit of threads keeps no cookies for that."""
+    """Even a machine at its limit of threads doesn't keep cookies after a session."""
 
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -71,7 +71,7 @@ async def test_cleaning_up_takes_place_where_no_thread_can_be_had(monkeypatch: p
 
 
 def test_limiters_belong_to_one_run() -> None:
-    """A second run of Trio in a process has threads of its own."""
+    """A second Trio run in the process has its own limiters."""
 
     async def get() -> trio.CapacityLimiter:
         return limiter(Purpose.MASTER)

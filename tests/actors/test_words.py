@@ -1,4 +1,4 @@
-"""The few words that tell of what Playwright says when a browser does not start."""
+"""Shortening Playwright's message about a browser that does not start."""
 
 import pytest
 
@@ -32,11 +32,11 @@ BOXED = """\u2554\u2550\u2550\u2550\u2557
     ids=["browser's own", "boxed", "plain", "nothing", "blank"],
 )
 def test_reason_is_one_line_without_drawings(detail: str, reason: str) -> None:
-    """What the browser itself wrote says most; of Playwright's own words the first line does."""
+    """The browser's own output says most; of Playwright's message the first line does."""
     assert plain_reason(detail) == reason
 
 
 def test_many_lines_of_a_browser_are_not_all_shown() -> None:
-    """The last ones are nearest to its end."""
+    """Only the last lines are kept, which are nearest to the failure."""
     detail = "\n".join(f"[pid=1][err] line {number}" for number in range(9))
     assert plain_reason(detail) == "line 6; line 7; line 8"

@@ -47,7 +47,7 @@ def not_logged_in(state: str, timeout_s: float) -> dict[str, Any]:
         reason="login_button" if is_out else "nothing_found",
         hint="The profile's login has expired: run greenroom login"
         if is_out
-        else "The page does not tell: open the profile with greenroom login and look at it",
+        else "The page doesn't show who is logged in: open the profile with greenroom login and look at it",
     )
 
 
@@ -147,7 +147,7 @@ async def test_no_room_answers_503_and_when_to_retry() -> None:
         assert len(front.world.browsers) == 1
     assert (response.status_code, response.json()) == (
         503,
-        error("No room for another session", "CAPACITY_EXHAUSTED", "The limit of sessions (1) is reached"),
+        error("No room for another session", "CAPACITY_EXHAUSTED", "The session limit (1) is reached"),
     )
     assert 110 <= int(response.headers["Retry-After"]) <= 120
 

@@ -1,4 +1,4 @@
-"""Start a browser host; its standard input is the socket on which it talks to the daemon."""
+"""Starts a browser host, whose standard input is its socket to the daemon."""
 
 import asyncio
 import importlib
@@ -10,11 +10,12 @@ from actors.browser.host.driver import Driver
 
 
 def main() -> None:
-    """Serve until the daemon hangs up, then take everything in this cell along.
+    """Serve until the daemon disconnects, then end everything in this cell.
 
-    What is still under way then gets no polite end, as `asyncio.run` would give it: Playwright can wait for
-    ever for a browser that does not answer.
+    Tasks that are still running are not cancelled and awaited as `asyncio.run` would do: Playwright can wait
+    forever for a browser that does not answer.
     """
+    # The socket must not stay standard input: the driver and the browsers would inherit it.
     connection = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # a name for a descriptor, not a path
         os.dup2(nothing.fileno(), 0)
@@ -38,7 +39,7 @@ async def _serve(connection: socket.socket) -> set[str]:
 
 
 def _end_own_cell(browsers: set[str]) -> None:
-    """End the cell, with what is not needed any earlier."""
+    """End the cell. The import waits until here, because nothing else in a host needs the module."""
     importlib.import_module("actors.browser.marks").end_own_cell(browsers)
 
 

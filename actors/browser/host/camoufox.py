@@ -1,6 +1,6 @@
-"""How Camoufox is launched: the options that its own package builds, on our profile.
+"""How Camoufox is launched: with the options that its own package builds, on our profile.
 
-Only processes apart import this: the package is large. `camoufox_args` asks one of them.
+Only separate processes import this, because the package is large. `camoufox_args` asks one of them.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 class CamoufoxArgsBuilder:
     """Builds the arguments of Playwright's `launch_persistent_context` for Camoufox.
 
-    The fingerprint is one of Camoufox's recorded ones, of the operating system that it really runs on: an
-    account should not change its system with every session. Its default add-on is left out, since it
-    would be downloaded while a client waits. `block_webgl` is for machines without Camoufox's WebGL data.
+    The fingerprint is one of Camoufox's recorded ones, for the real operating system: an account should not
+    change its system with every session. The default add-on is left out, since it would be downloaded while a
+    client waits. `block_webgl` is for machines without Camoufox's WebGL data.
     """
 
     launch: frames.Launch
@@ -41,7 +41,7 @@ class CamoufoxArgsBuilder:
     def build(self) -> dict[str, Any]:
         """Return the arguments. Raises what `camoufox.utils.launch_options` raises."""
         proxy = self.launch.proxy
-        with contextlib.redirect_stdout(io.StringIO()):  # it lists every property it does not know
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints every property that it does not know
             options: dict[str, Any] = launch_options(
                 executable_path=self.launch.executable,
                 headless=self.launch.headless,
@@ -51,7 +51,7 @@ class CamoufoxArgsBuilder:
                 firefox_user_prefs=dict(PREFERENCES),
                 proxy=playwright_proxy(proxy) if proxy else None,
                 block_webgl=self.block_webgl or None,
-                # It adds the environment to what it returns. The browser's is our business.
+                # It would put this process's whole environment into the result; we choose the browser's.
                 env=dict[str, str | float | bool]({} if self.launch.headless else display(os.environ)),
             )
         return options | {
@@ -69,9 +69,10 @@ def build(*, block_webgl: bool = False) -> None:
 
 
 def locate() -> None:
-    """Print where Camoufox is installed and which version it is, as JSON; exit 1 where it is not.
+    """Print Camoufox's path and version as JSON; exit 1 if it is not installed.
 
-    Its package removes data of older versions when it is asked; without their successor's mark it is not.
+    Asking the package for the path makes it remove the data of older versions, so it is asked only if the
+    present version has left its mark.
     """
     named = os.environ.get("CAMOUFOX_EXECUTABLE_PATH")
     if named:

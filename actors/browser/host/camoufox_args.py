@@ -1,6 +1,6 @@
-"""The arguments with which Camoufox is launched, built by its own package in a process apart.
+"""The arguments with which Camoufox is launched, built by its own package in a separate process.
 
-The package takes 34 MB, NumPy's among them, which the host would keep for as long as its browser runs.
+The package takes 34 MB, including NumPy, which the host would keep for as long as its browser runs.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _BUILD_COMMAND = python_command("actors.browser.host.camoufox", "build")
 
 
 class CamoufoxFailed(Exception):
-    """Camoufox's package can't build the arguments; what it has to say went to standard error."""
+    """Camoufox's package can't build the arguments; it has written the reason to standard error."""
 
 
 async def camoufox_args(launch: frames.Launch) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The document that a page shows: what was answered for it, and what there is to see."""
+"""The document that a page shows: how the server answered, and what can be seen."""
 
 import contextlib
 import re
@@ -12,20 +12,20 @@ from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES
 from actors.verdict.site import is_same_site
 from actors.verdict.verdict import Finding, LoginReason, Method
 
-# TikTok's own pages have up to 2 MB. One of 30 MB keeps a driver, and all that it serves, busy for 12 s.
+# TikTok's own pages have up to 2 MB. One of 30 MB blocks a driver, and all sessions on it, for 12 s.
 MAX_HTML_CHARS = 8_000_000
 _PAGE_TYPES = {"", "text/html", "application/xhtml+xml"}
 _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}", re.ASCII)
 _REFUSED, _SERVER_ERROR = 400, 500
 _MAX_BEGAN_CHARS = 40
 _ERROR_PAGE = re.compile(r"about:(?:net|cert)error\?(?:.*&)?e=(\w{1,60})", re.ASCII)
-# Playwright's words for a page that has gone on to another document meanwhile.
+# Playwright's messages for a page that has meanwhile navigated to another document.
 _GONE_ON = re.compile(
     r"context was destroyed|navigat|frame (?:was|got) detached|no such frame", re.IGNORECASE
 )
 
-# Of the page's own, nothing runs between the look at the length and the end. The time at which a document
-# began tells it from the next one.
+# One synchronous function, so that the page's own code can't run between the check of the length and the end.
+# A document is identified by the time at which it began.
 _LOOK = """
 ([limit, captcha, gateName, headlines, chars]) => {
     const isLarge = (element) => {
@@ -76,12 +76,12 @@ _WHERE = """
 
 
 class PageUnreachable(Exception):
-    """The page was not fetched, or is none; the text is an error name, an HTTP status, or says what it is."""
+    """No page was loaded; the text is an error's name, an HTTP status, or says what came instead."""
 
 
-@attrs.define(eq=False, slots=False)  # Playwright notes something of its own on those who listen
+@attrs.define(eq=False, slots=False)  # Playwright sets an attribute on the owner of a bound listener
 class Answers:
-    """Keeps what was answered last for the page's own document. To be attached before the first load."""
+    """Keeps the last answer for the page's own document. Attach it before the first load."""
 
     _page: Page
     status: int = attrs.field(default=0, init=False)
@@ -101,14 +101,14 @@ class Answers:
 
 @attrs.frozen
 class Sight:
-    """What a page showed at one moment, all of it of one document. `html` is None if it is too long."""
+    """What a page showed at one moment, all from a single document. `html` is None if it is too long."""
 
     arrival: Arrival
     html: str | None
 
 
 def check_type(response: Response | None) -> None:
-    """Raise `PageUnreachable` where what was answered is no page, and refuses nothing either."""
+    """Raise `PageUnreachable` if the answer is neither a page nor a refusal."""
     if response is not None:
         _check_type(response.headers.get("content-type", ""), response.status)
 
@@ -123,13 +123,13 @@ def _check_type(declared: str, status: int) -> None:
 async def look(page: Page, asked: str, answers: Answers) -> Sight:
     """Return what the page shows now.
 
-    Raises `PageUnreachable` for a server's error or the browser's own page of one, Playwright's `Error`.
+    Raises `PageUnreachable` for a server's error or the browser's own error page, and Playwright's `Error`.
     """
     bounds = [MAX_HTML_CHARS, KNOWN_SELECTORS["challenge"], GATE_NAME, MAX_HEADLINES, MAX_HEADLINE_CHARS]
     href, began, told, type_, seen, html = await page.evaluate(_LOOK, bounds)
     if failed := _ERROR_PAGE.match(str(href)):
         raise PageUnreachable(failed[1])
-    # A page may have put something of its own in the place of what was asked.
+    # A page can override the builtins that `_LOOK` calls, so no type is certain.
     status = (int(told) if isinstance(told, int | float) else 0) or answers.status
     if status >= _SERVER_ERROR:
         raise PageUnreachable(f"HTTP {status}")
@@ -144,30 +144,30 @@ async def look(page: Page, asked: str, answers: Answers) -> Sight:
 
 
 async def whereabouts(page: Page, asked: str) -> Arrival:
-    """Return where the page is now, and which document it shows."""
+    """Return the page's present address and document."""
     href, began = await page.evaluate(_WHERE)
     return _arrival(href, began, asked)
 
 
 def elsewhere(place: Arrival, method: Method) -> Finding:
-    """Return what a method finds on a page of another site than the one that was asked for."""
+    """Return the finding of a method on a page of another site than the one that was asked for."""
     stopped = stop("another site", "address", LoginReason.NOT_TIKTOK, may_pass=True)
     return Finding(method=method, evidence=(stopped,), document=place.document)
 
 
 def unreadable(method: Method) -> Finding:
-    """Return what a method finds on a page that does not let it look."""
+    """Return the finding of a method on a page that can't be inspected."""
     hidden = stop("page can't be looked at", "page", LoginReason.UNREADABLE)
     return Finding(method=method, evidence=(hidden,))
 
 
 def has_gone_on(error: Error) -> bool:
-    """Return whether a look failed because the page went on to another document meanwhile."""
+    """Return whether a look failed because the page navigated to another document."""
     return bool(_GONE_ON.search(error.message))
 
 
 def has_crashed(error: Error) -> bool:
-    """Return whether a look failed because nothing is there any more that shows the page."""
+    """Return whether a look failed because the page's process has crashed."""
     return "crash" in error.message.lower()
 
 

@@ -1,4 +1,4 @@
-"""Playwright's driver: a Node process that can start before it is needed, told to be small, and watched."""
+"""Playwright's driver: a Node process, started ahead of need, kept small, and watched."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,8 @@ import psutil
 from playwright.async_api import Playwright, async_playwright
 
 _PRELOAD = Path(__file__).with_name("driver.cjs")
-# Node lets its youngest objects take 16 MB, three times over, before it looks which of them are garbage, and
-# malloc keeps a heap for each of its threads: together 24 MB that a driver of few browsers has no use for.
-# In NODE_OPTIONS a path is quoted as in JSON.
+# Node's young generation is three spaces of 16 MB, and malloc keeps a heap for each thread: together 24 MB
+# that a driver of few browsers does not need. NODE_OPTIONS quotes paths as JSON does.
 _ENVIRONMENT = {
     "NODE_OPTIONS": f"--max-semi-space-size=1 --require {json.dumps(str(_PRELOAD), ensure_ascii=False)}",
     "MALLOC_ARENA_MAX": "1",
@@ -22,33 +21,34 @@ _ENVIRONMENT = {
 
 @attrs.define(eq=False)
 class Driver:
-    """The one driver of a browser host, which all its browsers share. It ends with the host's cell.
+    """A browser host's only driver, which all its browsers share. It ends with the host's cell.
 
-    `lost` is set when it does before, or does not start: calls to Playwright then fail, or wait for ever.
+    `lost` is set when it ends earlier, or does not start: calls to Playwright then fail, or wait forever.
     """
 
     lost: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _starting: asyncio.Task[Playwright] | None = attrs.field(default=None, init=False)
 
     def start_soon(self) -> None:
-        """Start the driver; `get` tells how that went."""
+        """Start the driver; `get` returns it, or raises."""
         self._starting = asyncio.create_task(self._start())
 
     async def get(self) -> Playwright:
-        """Return the driver, started if it was not. Raises Playwright's `Error` and `OSError`."""
+        """Return the driver, started if necessary. Raises Playwright's `Error` and `OSError`."""
         if self._starting is None:
             self.start_soon()
             assert self._starting is not None  # noqa: S101  # it was set just now
+        # Shielded: other sessions wait for the same start, and one's cancellation must not end it.
         return await asyncio.shield(self._starting)
 
     async def probe(self) -> None:
-        """Return once the driver, if it runs, has answered."""
+        """Return once the driver has answered, or at once if it does not run."""
         if self._starting is not None and self._starting.done():
             context = await self._starting.result().request.new_context()
             await context.dispose()
 
     async def _start(self) -> Playwright:
-        os.environ.update(_ENVIRONMENT)  # from which Playwright takes the driver's
+        os.environ.update(_ENVIRONMENT)  # Playwright has no parameter for the driver's environment
         try:
             playwright = await async_playwright().start()
             self._watch()
@@ -58,6 +58,7 @@ class Driver:
         return playwright
 
     def _watch(self) -> None:
+        # Playwright reports its driver's death to nobody: pending calls just wait forever.
         pidfd = os.pidfd_open(_driver_pid())
         loop = asyncio.get_running_loop()
 
@@ -70,7 +71,7 @@ class Driver:
 
 
 def _driver_pid() -> int:
-    """Return the driver's pid. Raises `ProcessLookupError` when it has gone already."""
+    """Return the driver's pid. Raises `ProcessLookupError` if it has already ended."""
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):  # a child that has just ended
             if child.cmdline()[-1:] == ["run-driver"]:

@@ -1,14 +1,14 @@
-"""How a stock Firefox is launched: the stand-in where Camoufox is not installed."""
+"""How a stock Firefox is launched, which stands in for a missing Camoufox."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.browser import frames
 
-# What no page can see. A page that prints would stand still until somebody answers the dialog. Processes
-# are started when a page needs them: the three that Firefox keeps ready for the next sites cost 20 MB.
-# Pages are put together on smaller surfaces, which are less often half empty; what is larger than the limit
-# gets one of its own.
+# Preferences that no page can see. Printing is off, because a page that prints would hang until somebody
+# answers the dialog. Processes start when a page needs them: the three that Firefox keeps ready for the next
+# sites cost 20 MB. Pages are composed on smaller surfaces, which are less often half empty; anything above
+# the limit gets its own surface.
 PREFERENCES: Final[Mapping[str, bool | int]] = {
     "print.enabled": False,
     "dom.ipc.processPrelaunch.enabled": False,
@@ -26,7 +26,7 @@ def firefox_args(launch: frames.Launch) -> dict[str, Any]:
         "channel": "moz-firefox",
         "firefox_user_prefs": dict(PREFERENCES),
         "headless": launch.headless,
-        # The page decides its size from the window, as in a browser that nobody automates.
+        # The page takes its size from the window, as in a browser that is not automated.
         "no_viewport": True,
     }
     if launch.proxy is not None:

@@ -1,17 +1,17 @@
-"""What a driver executes in a browser's place where that has a cell of its own."""
+"""The program that a driver executes instead of a browser that has its own cell."""
 
 import os
 import shlex
 from collections.abc import Sequence
 
-# Camoufox's package writes one to its cache, for the fonts of its bundle.
+# Camoufox's package writes such a file to its cache, for the fonts in its bundle.
 _FONTS_FILE = '${FONTCONFIG_FILE:+--ro-bind-try "$FONTCONFIG_FILE" "$FONTCONFIG_FILE"}'
 
 
 def open_launcher(cell: Sequence[str], executable: str) -> int:
-    """Return the descriptor of a program that runs `executable` in a cell, with the arguments it is given.
+    """Return the descriptor of a program that runs `executable` in a cell, and passes its arguments on.
 
-    It lies in memory: nothing need be executable where clones and temporary files are.
+    The program is in memory, so the directories of clones and temporary files can be mounted noexec.
     """
     script = (
         f'#!/bin/sh\nexec {shlex.join(cell)} {_FONTS_FILE} --remount-ro / -- {shlex.quote(executable)} "$@"\n'
@@ -26,5 +26,5 @@ def open_launcher(cell: Sequence[str], executable: str) -> int:
 
 
 def path_of(descriptor: int) -> str:
-    """Return where this process's children find what it has open."""
+    """Return the path of an open descriptor, for this process's children."""
     return f"/proc/{os.getpid()}/fd/{descriptor}"

@@ -31,13 +31,13 @@ def e2e(*names: str) -> str:
 
 
 def judge(page: str | bytes, arrival: Arrival = HERE) -> tuple[LoginState, LoginReason]:
-    """Judge a page that came from the address that was asked for, unless `arrival` says otherwise."""
+    """Judge a page that came from the requested address, unless `arrival` says otherwise."""
     decision = decide(analyse_html(page, arrival).evidence)
     return decision.state, decision.reason
 
 
 def judge_file(page: str | bytes) -> tuple[LoginState, LoginReason]:
-    """Judge a saved page, of which nothing else is known."""
+    """Judge a saved page, about which nothing else is known."""
     return judge(page, Arrival())
 
 
@@ -64,7 +64,7 @@ ELSEWHERE = piece(UNCERTAIN, Strength.STRUCTURE, LoginReason.NOT_TIKTOK)
 
 
 def decided(*evidence: Evidence) -> Decision:
-    """Return the decision, which is the same whatever the order of the evidence."""
+    """Return the decision, after checking that it doesn't depend on the order of the evidence."""
     decision = decide(evidence)
     assert decide(evidence[::-1]) == decision
     return decision

@@ -1,4 +1,4 @@
-"""TikTok's endpoints, as far as they tell of the viewer."""
+"""What TikTok's endpoints say about the viewer."""
 
 import json
 
@@ -34,7 +34,7 @@ CONTEXT = f'{{"language":"en","user":{VIEWER}}}'
     ],
 )
 def test_known_fields_tell(endpoint: str, body: str, state: LoginState) -> None:
-    """Only what is known of an answer is judged; all else says nothing."""
+    """Only the known fields of an answer are judged; everything else is no evidence."""
     finding = judge_answers([Answer(endpoint, 200, body)])
     assert finding.method is Method.API
     assert decided(*finding.evidence).state is state
@@ -43,12 +43,12 @@ def test_known_fields_tell(endpoint: str, body: str, state: LoginState) -> None:
 
 @pytest.mark.parametrize("status", [0, 204, 302, 403, 429, 500])
 def test_refused_endpoint_says_nothing(status: int) -> None:
-    """An answer counts with status 200 only."""
+    """An answer counts only with status 200."""
     assert judge_answers([Answer(ACCOUNT_INFO, status, ACCOUNT)]).evidence == ()
 
 
 def test_one_endpoint_that_names_the_viewer_is_enough() -> None:
-    """The other may have nobody: a proof beats an absence."""
+    """Even if the other endpoint has nobody, a proof beats an absence."""
     finding = judge_answers([Answer(ACCOUNT_INFO, 200, EXPIRED), Answer(APP_CONTEXT, 200, CONTEXT)])
     decision = decided(*finding.evidence)
     assert (decision.state, decision.reason) == (LOGGED_IN, LoginReason.VIEWER_API)
@@ -56,7 +56,7 @@ def test_one_endpoint_that_names_the_viewer_is_enough() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([*ENDPOINTS, "/x"]), st.integers(), st.text())))
 def test_no_answer_breaks_it(answers: list[tuple[str, int, str]]) -> None:
-    """Whatever comes, it is judged."""
+    """Any answer can be judged."""
     judge_answers([Answer(*answer) for answer in answers])
 
 

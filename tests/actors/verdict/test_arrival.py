@@ -1,4 +1,4 @@
-"""What answers say of how a page came."""
+"""What an HTTP answer says about a page's arrival."""
 
 import time
 from email.utils import formatdate
@@ -17,10 +17,10 @@ from actors.verdict.arrival import seconds_to_wait
     ],
 )
 def test_retry_after_is_told_in_seconds(header: str, seconds: int | None) -> None:
-    """As a number or a date, a day at most."""
+    """Retry-After may be a number or a date, and counts for a day at most."""
     assert seconds_to_wait(header) == seconds
 
 
 def test_retry_after_may_be_a_date() -> None:
-    """The seconds are those from now on."""
+    """The result is the seconds from now until that date."""
     assert seconds_to_wait(formatdate(time.time() + 600, usegmt=True)) in {599, 600, 601}

@@ -1,4 +1,4 @@
-"""The order in which a page is asked, and what becomes of several tries."""
+"""The order of the methods, and the results of several tries."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,7 +31,7 @@ Look = Mapping[Method, Sequence[Evidence]]
 
 @attrs.define
 class Page:
-    """A page whose methods find what is scripted, one look a try; each takes `inspect_s`, or its own time."""
+    """A page with scripted findings, one look per try; each method takes `inspect_s`, or its own time."""
 
     looks: Sequence[Look]
     inspect_s: float | Mapping[Method, float] = 0
@@ -56,7 +56,7 @@ def detector(*, timeout_s: float = 8, retries: int = 1) -> LoginDetector:
 
 
 async def test_first_conclusive_method_ends_the_asking(autojump_clock: MockClock) -> None:
-    """What the HTML shows needs no look at the rendered page."""
+    """If the HTML is conclusive, the rendered page is not inspected."""
     page = Page([{Method.HTML: [FLAG_OUT], Method.DOM: [CONTROLS]}])
     verdict = await detector().judge(page)
     assert (verdict.state, verdict.method, verdict.tries) == (LOGGED_OUT, Method.HTML, 1)
@@ -65,7 +65,7 @@ async def test_first_conclusive_method_ends_the_asking(autojump_clock: MockClock
 
 
 async def test_inconclusive_html_leaves_it_to_the_dom(autojump_clock: MockClock) -> None:
-    """The method that decides is the one that the verdict names."""
+    """The verdict names the method that decided."""
     page = Page([{Method.DOM: [CONTROLS]}])
     verdict = await detector().judge(page)
     assert (verdict.state, verdict.method) == (LOGGED_IN, Method.DOM)
@@ -85,7 +85,7 @@ async def test_inconclusive_html_leaves_it_to_the_dom(autojump_clock: MockClock)
 async def test_absence_waits_for_the_other_methods(
     later: Look, state: object, method: Method, autojump_clock: MockClock
 ) -> None:
-    """That the viewer is missing decides when nobody else knows better."""
+    """A missing viewer decides only if no other method finds anything better."""
     page = Page([{Method.HTML: [ABSENT], **later}])
     verdict = await detector(retries=0).judge(page)
     assert (verdict.state, verdict.method) == (state, method)
@@ -99,14 +99,14 @@ async def test_evidence_of_all_methods_is_judged_together(autojump_clock: MockCl
 
 
 async def test_evidence_counts_for_its_own_try(autojump_clock: MockClock) -> None:
-    """A refreshed page is another page; all findings are kept."""
+    """A refreshed page is another page, but all findings are kept."""
     page = Page([{Method.HTML: [FLAG_OUT, SEEN]}, {Method.HTML: [SEEN]}])
     verdict = await detector().judge(page)
     assert (verdict.state, verdict.tries, len(verdict.findings)) == (LOGGED_IN, 2, 4)
 
 
 async def test_nothing_conclusive_is_tried_again_on_a_refreshed_page(autojump_clock: MockClock) -> None:
-    """A retry looks at a fresh page, by all methods."""
+    """A retry refreshes the page and uses all methods again."""
     page = Page([{}, {Method.HTML: [SEEN]}])
     verdict = await detector().judge(page)
     assert (verdict.state, verdict.tries, page.refreshes) == (LOGGED_IN, 2, 1)
@@ -114,7 +114,7 @@ async def test_nothing_conclusive_is_tried_again_on_a_refreshed_page(autojump_cl
 
 
 async def test_challenge_skips_methods_and_is_retried(autojump_clock: MockClock) -> None:
-    """No method helps against a captcha; loading the page again may."""
+    """No method helps against a captcha, but reloading the page may."""
     page = Page([{Method.HTML: [CHALLENGE, SEEN]}, {Method.HTML: [SEEN]}])
     verdict = await detector().judge(page)
     assert page.asked == [Method.HTML, Method.HTML]
@@ -122,21 +122,21 @@ async def test_challenge_skips_methods_and_is_retried(autojump_clock: MockClock)
 
 
 async def test_challenge_that_stays_is_the_reason(autojump_clock: MockClock) -> None:
-    """It is said as what it is, with what is to be done about it."""
+    """The reason is the challenge, with a hint about what to do."""
     verdict = await detector().judge(Page([{Method.HTML: [CHALLENGE]}] * 2))
     assert (verdict.state, verdict.reason, verdict.tries) == (UNCERTAIN, LoginReason.CHALLENGE, 2)
     assert "captcha" in verdict.next_step
 
 
 async def test_page_cut_short_is_left_to_the_endpoints(autojump_clock: MockClock) -> None:
-    """A page beyond the bounds can still be told, by who answers for it."""
+    """TikTok's endpoints can still decide on a page that exceeded the bounds."""
     page = Page([{Method.HTML: [SEEN, CUT_SHORT], Method.API: [SEEN_BY_API]}])
     verdict = await detector(retries=0).judge(page)
     assert (verdict.state, verdict.reason) == (LOGGED_IN, LoginReason.VIEWER_API)
 
 
 async def test_no_conclusion_after_all_tries_is_uncertain(autojump_clock: MockClock) -> None:
-    """Running out of tries is said as what it is."""
+    """When all tries are used up, the verdict says so."""
     page = Page([{}, {}, {}])
     verdict = await detector(retries=2).judge(page)
     assert (verdict.state, verdict.reason) == (UNCERTAIN, LoginReason.NOTHING_FOUND)
@@ -149,14 +149,14 @@ async def test_no_conclusion_after_all_tries_is_uncertain(autojump_clock: MockCl
 async def test_handle_is_named_only_when_logged_in(
     evidence: list[Evidence], viewer: str | None, autojump_clock: MockClock
 ) -> None:
-    """A handle that was seen on a page that is not its viewer's is nobody's, and no log's."""
+    """A handle on a page that is not its viewer's is dropped, and never logged."""
     verdict = await detector(retries=0).judge(Page([{Method.HTML: evidence}]))
     assert verdict.viewer == viewer
     assert "quiet.heron" not in repr(verdict)
 
 
 async def test_page_that_never_answers_costs_its_tries_and_no_more(autojump_clock: MockClock) -> None:
-    """A try is cut off at its limit and the next one begins."""
+    """A try is interrupted at its limit, and the next one starts."""
     verdict = await detector(timeout_s=8).judge(Page([{}, {}], inspect_s=1000))
     assert trio.current_time() == 16
     assert (verdict.state, verdict.reason) == (UNCERTAIN, LoginReason.TIMED_OUT)
@@ -164,7 +164,7 @@ async def test_page_that_never_answers_costs_its_tries_and_no_more(autojump_cloc
 
 
 async def test_absence_does_not_decide_a_try_that_was_cut_off(autojump_clock: MockClock) -> None:
-    """Who did not answer in time might have known better; what was found is kept."""
+    """A method that didn't answer in time might have found better evidence; the findings are kept."""
     page = Page([{Method.HTML: [ABSENT]}] * 2, inspect_s={Method.API: 1000})
     verdict = await detector(timeout_s=8).judge(page)
     assert (verdict.state, verdict.reason, verdict.tries) == (UNCERTAIN, LoginReason.TIMED_OUT, 2)
@@ -172,7 +172,7 @@ async def test_absence_does_not_decide_a_try_that_was_cut_off(autojump_clock: Mo
 
 
 async def test_lost_browser_is_no_verdict(autojump_clock: MockClock) -> None:
-    """An error of the browser comes out as itself."""
+    """The browser's own errors propagate unchanged."""
 
     class LostPage(Page):
         async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:

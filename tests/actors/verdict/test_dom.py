@@ -1,4 +1,4 @@
-"""Elements that only one kind of viewer is shown: in HTML, and on the rendered page."""
+"""Elements that are shown to only one kind of viewer, in HTML and on the rendered page."""
 
 import pytest
 
@@ -21,7 +21,7 @@ UNUSABLE = ("upload-icon", "nav-profile", "nav-following", "search-box", "Profil
     + [(f"<i id={name}>", LOGGED_OUT) for name in LOGGED_OUT_IDS],
 )
 def test_each_element_decides_alone(element: str, state: LoginState) -> None:
-    """Those that were counted on real pages, in any spelling of HTML."""
+    """Each element that was counted on real pages decides by itself, in any spelling of HTML."""
     (evidence,) = analyse_html(element, HERE).evidence
     assert (evidence.points_to, evidence.strength, evidence.count) == (state, Strength.DOM, 1)
     assert judge(element * 3)[0] is state
@@ -47,7 +47,7 @@ def test_each_element_decides_alone(element: str, state: LoginState) -> None:
     ],
 )
 def test_other_elements_and_text_say_nothing(element: str) -> None:
-    """Elements of pages of both kinds, and what only looks like an element."""
+    """Elements of both kinds of pages, and text that only looks like an element, are no evidence."""
     assert judge(element)[0] is UNCERTAIN
     assert all(piece.strength is not Strength.DOM for piece in analyse_html(element).evidence)
 
@@ -65,7 +65,7 @@ def test_other_elements_and_text_say_nothing(element: str) -> None:
 def test_selectors_decide_when_only_one_kind_matches(
     matches: dict[str, int], state: LoginState, reason: LoginReason
 ) -> None:
-    """Both kinds of elements on a page contradict each other; known or set, they count alike."""
+    """Elements of both kinds on one page are a conflict; known selectors and those set count alike."""
     known = {kind: count for kind, count in matches.items() if kind != "uncertain"}
     half = {kind: count for kind, count in matches.items() if kind != "logged_in"}
     for finding in (judge_elements({}, matches), judge_elements(known, {}), judge_elements(known, half)):
@@ -74,13 +74,13 @@ def test_selectors_decide_when_only_one_kind_matches(
 
 
 def test_challenge_over_a_page_is_seen() -> None:
-    """A captcha on top outdoes what it covers."""
+    """A captcha on top beats what it covers."""
     finding = judge_elements({"challenge": 1, "logged_in": 3}, {"logged_in": 1})
     assert decided(*finding.evidence).reason is LoginReason.CHALLENGE
 
 
 def test_selectors_are_the_rules_of_the_html() -> None:
-    """The rendered page and its HTML are asked for the same elements."""
+    """The rendered page and the HTML are searched for the same elements."""
     for name in (*LOGGED_IN_NAMES, *LOGGED_OUT_NAMES):
         side = "logged_in" if name in LOGGED_IN_NAMES else "logged_out"
         assert f"[data-e2e='{name}']" in KNOWN_SELECTORS[side]

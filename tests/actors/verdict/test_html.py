@@ -57,7 +57,7 @@ CLASS = 'class="css-1s9jpf8-DivContainer e1cx7wx90"'
     ],
 )
 def test_page_is_judged_by_its_evidence(page: str, state: object, reason: LoginReason) -> None:
-    """Each kind of evidence, alone and together."""
+    """Each kind of evidence is judged, alone and combined."""
     assert judge(page) == (state, reason)
 
 
@@ -72,7 +72,7 @@ def test_page_is_judged_by_its_evidence(page: str, state: object, reason: LoginR
     ],
 )
 def test_challenge_is_uncertain_whatever_else_is_on_it(sign: str) -> None:
-    """Each sign of a challenge that is shown, alone and on a page of either state."""
+    """Each sign of a visible challenge counts, alone and on a page of either state."""
     for rest in ("", IN, OUT, pumbaa("0"), e2e("profile-icon")):
         assert judge(sign + rest) == CHALLENGED
 
@@ -87,7 +87,7 @@ def test_challenge_is_uncertain_whatever_else_is_on_it(sign: str) -> None:
     ],
 )
 def test_means_of_a_challenge_are_one_where_nothing_else_is(sign: str) -> None:
-    """TikTok's own pages load them as well; what the firewall sends has no data."""
+    """TikTok's own pages load a challenge's code too; only the firewall's page has no data."""
     assert judge(sign) == judge(sign + LARGE) == CHALLENGED
     assert judge(sign + e2e("profile-icon"))[0] is LOGGED_IN
     assert judge(sign + pumbaa("0"))[0] is LOGGED_OUT
@@ -107,14 +107,14 @@ def test_means_of_a_challenge_are_one_where_nothing_else_is(sign: str) -> None:
     ],
 )
 def test_captcha_that_is_hidden_is_none(hidden: str) -> None:
-    """A container that waits for its use; the one beside it counts."""
+    """A hidden container is not a challenge; a visible one next to it is."""
     assert judge(f"{hidden}</div>" + IN)[0] is LOGGED_IN
     shown = "<div style='display:block'><div class=captcha-verify-container></div></div>"
     assert judge(f"{hidden}</div>{shown}" + IN) == CHALLENGED
 
 
 def test_what_the_browser_shows_counts_for_more_than_the_html() -> None:
-    """A style sheet hides a captcha as well, or a script moves it in front of the page."""
+    """A style sheet can hide a captcha too, or a script can move it in front of the page."""
     page = "<div class=captcha-verify-container></div>" + IN
     assert judge(page, attrs.evolve(HERE, shown=Shown(captcha=False)))[0] is LOGGED_IN
     assert judge(IN, attrs.evolve(HERE, shown=Shown(captcha=True))) == CHALLENGED
@@ -138,20 +138,20 @@ def test_what_the_browser_shows_counts_for_more_than_the_html() -> None:
     ],
 )
 def test_words_of_a_challenge_are_none(text: str) -> None:
-    """A challenge is told by its structure: talk of one is talk."""
+    """A challenge is recognized by its structure; talk about one doesn't count."""
     assert judge(text + IN)[0] is LOGGED_IN
 
 
 @pytest.mark.parametrize("size", [10, 15_000])
 def test_tiny_page_without_data_is_a_challenge(size: int) -> None:
-    """A script and next to nothing else is what a firewall sends."""
+    """A firewall's page is a script and almost nothing else."""
     assert judge(f"<script>{'x' * size}</script>") == CHALLENGED
     assert judge(f"<p>{'x' * size}</p>") == NOT_TIKTOK
     assert judge(f"<script>{'x' * 20_000}</script>") == NOT_TIKTOK
 
 
 def test_page_from_another_site_is_not_judged() -> None:
-    """A redirect elsewhere shows somebody's page, but not TikTok's."""
+    """After a redirect to another site, the page may be logged in, but not to TikTok."""
     assert judge(IN, Arrival(is_elsewhere=True)) == NOT_TIKTOK
 
 
@@ -177,7 +177,7 @@ def test_page_from_another_site_is_not_judged() -> None:
     ],
 )
 def test_broken_and_strange_pages_are_read(page: str | bytes) -> None:
-    """Byte order marks, encodings, case, NULs, truncation after the evidence."""
+    """Byte order marks, encodings, upper case, NULs and truncation after the evidence do no harm."""
     assert judge(page)[0] is LOGGED_IN
 
 
@@ -198,7 +198,7 @@ def test_broken_and_strange_pages_are_read(page: str | bytes) -> None:
     ids=["elements", "feed", "image", "style", "script", "frame", "comment", "depth", "text"],
 )
 def test_large_page_is_read_to_its_end(ballast: str) -> None:
-    """No long feed and no page saved with its images in it comes near the bounds."""
+    """Neither a long feed nor a page saved with its images comes near the bounds."""
     assert judge(ballast + IN) == (LOGGED_IN, LoginReason.VIEWER_OBJECT)
 
 
@@ -207,14 +207,14 @@ def test_large_page_is_read_to_its_end(ballast: str) -> None:
     ["<a>" * 300_000, "<div>" * 600, "<a " + " ".join(f"b{n}" for n in range(200_000)), "<i></b>" * 200_000],
 )
 def test_page_beyond_bounds_is_never_logged_in(storm: str) -> None:
-    """It is given up; what it said until then counts only against a login."""
+    """Reading stops there, and whatever was found counts only against a login."""
     assert judge(IN + storm) == UNREADABLE
     assert judge(storm + IN) == UNREADABLE
     assert judge(pumbaa("0") + storm)[0] is LOGGED_OUT
 
 
 def test_words_are_counted_where_there_is_nothing_else() -> None:
-    """The weakest evidence is told, and decides nothing."""
+    """The weakest evidence is reported, and decides nothing."""
     (words,) = analyse_html(TIKTOK + "inbox").evidence
     assert (words.strength, words.points_to, words.count) == (Strength.WORDS, LOGGED_IN, 1)
     assert all(piece.strength > Strength.WORDS for piece in analyse_html(IN + "inbox").evidence)

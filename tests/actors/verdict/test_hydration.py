@@ -1,4 +1,4 @@
-"""The viewer object: its places, the ways in which it is written, and what only looks like it."""
+"""The viewer object: its places, its spellings, and what only looks like it."""
 
 import json
 
@@ -39,7 +39,7 @@ PADDING = "<p>" + "x" * 20_000
 
 @pytest.mark.parametrize(("name", "data"), [*PLACES.items(), ("SIGI_STATE", SIGI_DOLLAR)])
 def test_viewer_is_found_at_every_place(name: str, data: str) -> None:
-    """The places of all eras, and the handle there."""
+    """The viewer, with the handle, is found on pages of every era."""
     page = script(name, data % VIEWER)
     assert judge(page) == PROVEN
     assert analyse_html(page).viewer == "quiet.heron"
@@ -54,7 +54,7 @@ def test_viewer_is_found_at_every_place(name: str, data: str) -> None:
 )
 @pytest.mark.parametrize(("name", "data"), PLACES.items())
 def test_nobody_at_the_place_is_logged_out(name: str, data: str, user: str) -> None:
-    """However a page writes that nobody is there."""
+    """Every way in which pages write an empty place is recognized."""
     page = script(name, data % user)
     assert judge(page) == ABSENT
     assert analyse_html(page).viewer is None
@@ -64,7 +64,7 @@ def test_nobody_at_the_place_is_logged_out(name: str, data: str, user: str) -> N
     "uid", ['"6812345678901234567"', "6812345678901234567", "12345678901234567890123", '"a.b-c"']
 )
 def test_uid_may_be_a_string_or_a_number(uid: str) -> None:
-    """Pages have both; numbers may be longer than 64 bits."""
+    """Pages write a uid as a string or a number, which may be longer than 64 bits."""
     assert judge(script(UNIVERSAL, PLACES[UNIVERSAL] % f'{{"uid":{uid}}}')) == PROVEN
 
 
@@ -79,12 +79,12 @@ def test_uid_may_be_a_string_or_a_number(uid: str) -> None:
     ],
 )
 def test_user_at_another_place_is_not_the_viewer(text: str) -> None:
-    """The profile that is looked at, above all, is somebody else."""
+    """Above all, the profile that the page shows belongs to somebody else."""
     assert judge(PADDING + script(UNIVERSAL, text % VIEWER))[0] is not LOGGED_IN
 
 
 def test_viewed_profile_next_to_nobody_is_logged_out() -> None:
-    """A profile page that nobody logged in looks at has a user, and no viewer."""
+    """A profile page without a login has a user, but no viewer."""
     data = json.loads(NOBODY)
     data["__DEFAULT_SCOPE__"]["webapp.user-detail"] = {"userInfo": {"user": json.loads(VIEWER)}}
     assert judge(script(UNIVERSAL, json.dumps(data))) == ABSENT
@@ -103,7 +103,7 @@ def test_viewed_profile_next_to_nobody_is_logged_out() -> None:
 @pytest.mark.parametrize("id_", ["", "sigi-persisted-data", "SIGI_STATE"])
 @pytest.mark.parametrize("rest", ["", ";window['SIGI_RETRY']={a:'b'};"])
 def test_javascript_literal_is_read(assignment: str, id_: str, rest: str) -> None:
-    """SIGI_STATE may be assigned, in JavaScript or in JSON, by a script of any name or none."""
+    """A script with any id or none may assign SIGI_STATE, in JavaScript or in JSON."""
     for literal in (LITERAL % LITERAL_VIEWER, PLACES["SIGI_STATE"] % VIEWER):
         page = code(f"{assignment}{literal}{rest}", id_)
         assert judge(page) == PROVEN
@@ -113,7 +113,7 @@ def test_javascript_literal_is_read(assignment: str, id_: str, rest: str) -> Non
 
 @pytest.mark.parametrize("quote", ["'", '"', "`"])
 def test_context_within_a_string_is_mere_text(quote: str) -> None:
-    """What is quoted is not there, before, within or instead of the context."""
+    """A quoted context doesn't count, whether before, inside or instead of the real one."""
     start = f"{quote}AppContext:{{appContext:{{user:{{uid:1}}}}}}"
     assert judge(PADDING + code(f"SIGI_STATE={{a:{start}{quote}}};"))[0] is UNCERTAIN
     assert judge(PADDING + code(f"SIGI_STATE={{a:{start}"))[0] is UNCERTAIN
@@ -139,13 +139,13 @@ def test_other_code_is_not_data(text: str) -> None:
 
 
 def test_context_beyond_its_bound_is_unreadable() -> None:
-    """A context as long as no page's is given up."""
+    """A context that is longer than any real page's is not read."""
     data = f"SIGI_STATE={{AppContext:{{a:'{'x' * 300_000}',appContext:{{user:{LITERAL_VIEWER}}}}}}};"
     assert judge(code(data)) == UNREADABLE
 
 
 def test_hardly_anything_but_quotes_is_unreadable() -> None:
-    """A literal of a hundred thousand empty strings is given up before they are counted off."""
+    """A literal of a hundred thousand empty strings is abandoned before they are all parsed."""
     assert judge(code(f"SIGI_STATE={{a:[{'``,' * 100_000}],{(LITERAL % LITERAL_VIEWER)[1:]}")) == UNREADABLE
 
 
@@ -160,7 +160,7 @@ def test_half_an_emoji_in_the_data_is_harmless(half: str) -> None:
 
 @pytest.mark.parametrize("quote", ["&quot;", "&#34;", "&#x22;"])
 def test_escaped_data_is_read(quote: str) -> None:
-    """Studio's data is HTML within a script, where no browser decodes it."""
+    """TikTok Studio's data is escaped HTML inside a script, where no browser decodes it."""
     data = (PLACES["__Creator_Center_Context__"] % VIEWER).replace("}", ',"a":"&amp;quot;&lt;&gt;&#39;"}')
     assert judge(script("__Creator_Center_Context__", data.replace('"', quote))) == PROVEN
     assert judge(script("SIGI_STATE", (PLACES["SIGI_STATE"] % VIEWER).replace('"', quote))) == PROVEN
@@ -183,7 +183,7 @@ def test_escaped_data_is_read(quote: str) -> None:
 )
 @pytest.mark.parametrize("name", PLACES)
 def test_hostile_data_is_unreadable_or_silent(name: str, text: str) -> None:
-    """Broken and nested data neither raises nor says anything."""
+    """Broken and deeply nested data neither raises nor counts."""
     state, _ = judge(PADDING + script(name, text))
     assert state is UNCERTAIN
 
@@ -197,7 +197,7 @@ def test_viewer_in_either_of_two_scripts_counts(first: bool) -> None:
 
 
 def test_last_of_two_equal_keys_counts() -> None:
-    """As it does in a browser."""
+    """Of two equal keys the last one counts, as in a browser."""
     both = '{"user":%s,"user":%s}'
     for users, state in (((VIEWER, "null"), LOGGED_OUT), (("null", VIEWER), LOGGED_IN)):
         data = '{"__DEFAULT_SCOPE__":{"webapp.app-context":%s}}' % (both % users)
@@ -206,14 +206,14 @@ def test_last_of_two_equal_keys_counts() -> None:
 
 @pytest.mark.parametrize("handle", ["<b>", "a" * 65, "ä", "\x1b[31m", "a b", ""])
 def test_handle_of_another_form_is_left_out(handle: str) -> None:
-    """A handle is letters, digits, dots and underscores; the login counts without."""
+    """A handle has letters, digits, dots and underscores; without it the login still counts."""
     user = json.dumps({"uid": "1", "uniqueId": handle})
     assert read_viewer(user.encode()) == ""
 
 
 @given(st.binary(max_size=200), st.text(max_size=10))
 def test_no_bytes_break_the_look_into_an_object(container: bytes, key: str) -> None:
-    """Whatever an object is, a member is there or not."""
+    """In any bytes, a member is found or it isn't, without an error."""
     found = member(container, key)
     assert found is None or isinstance(found, bytes)
     assert read_viewer(container) is None or b"uid" in container
@@ -226,7 +226,7 @@ def test_no_bytes_break_the_look_into_an_object(container: bytes, key: str) -> N
     )
 )
 def test_only_an_object_with_a_uid_is_a_viewer(user: object) -> None:
-    """No other JSON at the place is taken for somebody."""
+    """No other JSON at the place is taken for a viewer."""
     state: LoginState = judge(
         script(UNIVERSAL, PLACES[UNIVERSAL] % json.dumps(user).replace("<", "\\u003c"))
     )[0]

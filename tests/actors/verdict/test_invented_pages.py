@@ -1,4 +1,4 @@
-"""Pages of the kinds that outsiders found judged wrong, invented, each with its right verdict."""
+"""Invented pages of the kinds that outsiders found misjudged, each with its correct verdict."""
 
 import attrs
 import pytest
@@ -47,18 +47,18 @@ def answered(status: int) -> Arrival:
     ],
 )
 def test_status_counts_whatever_the_page_is(page: str, status: int, reason: LoginReason) -> None:
-    """A short page with a script in it is no captcha, where the status says what it is."""
+    """A short page with a script is not a captcha if the HTTP status explains it."""
     assert judge(page, answered(status)) == (UNCERTAIN, reason)
 
 
 @pytest.mark.parametrize("status", [200, 203, 206, 304, None])
 def test_status_that_refuses_nothing_says_nothing(status: int | None) -> None:
-    """It is the page that tells, then."""
+    """For other statuses, the page itself decides."""
     assert judge(IN, attrs.evolve(HERE, status=status))[0] is LOGGED_IN
 
 
 def test_status_of_a_page_that_names_its_viewer_is_the_apps_own() -> None:
-    """TikTok's app in full, for a video that is not there; where it names nobody, the refusal counts."""
+    """TikTok's app answers for a missing video in full; the refusal counts only if nobody is named."""
     assert judge(IN, answered(404)) == (LOGGED_IN, LoginReason.VIEWER_OBJECT)
     assert judge(script(UNIVERSAL, NOBODY), answered(403)) == (UNCERTAIN, BLOCKED)
     assert judge(e2e("profile-icon"), answered(403)) == (UNCERTAIN, BLOCKED)
@@ -88,14 +88,14 @@ def test_status_of_a_page_that_names_its_viewer_is_the_apps_own() -> None:
     ],
 )
 def test_small_page_is_told_by_what_is_on_it(page: str, reason: LoginReason) -> None:
-    """Where no status is known, or it is 200."""
+    """The words of a small page decide if the HTTP status is unknown or 200."""
     for arrival in (HERE, Arrival(), answered(200)):
         assert judge(page, arrival) == (UNCERTAIN, reason)
 
 
 @pytest.mark.parametrize("path", ["/hk/notfound", "/in/notfound/"])
 def test_regions_path_is_a_block(path: str) -> None:
-    """There TikTok sends whom it does not serve, with its own page."""
+    """TikTok redirects regions that it does not serve there, to a page of its own."""
     assert judge(IN, attrs.evolve(HERE, path=path)) == (UNCERTAIN, REGION)
     canonical = f'<link rel=canonical href="https://www.tiktok.com{path}">'
     assert judge_file(canonical + "<title>TikTok</title>") == (UNCERTAIN, REGION)
@@ -123,7 +123,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("page", FOREIGN)
 def test_file_of_another_site_is_never_logged_in(page: str) -> None:
-    """What TikTok's pages have, others may have as well; at TikTok's own address it counts."""
+    """Others can copy TikTok's pages; only at TikTok's own address do they count."""
     assert judge_file(page) == (UNCERTAIN, NOT_TIKTOK)
     assert judge(page)[0] is LOGGED_IN
     assert judge(page, Arrival(is_elsewhere=True)) == (UNCERTAIN, NOT_TIKTOK)
@@ -138,7 +138,7 @@ def test_file_of_another_site_is_never_logged_in(page: str) -> None:
     ],
 )
 def test_page_that_says_where_it_is_from_is_from_there(address: str) -> None:
-    """Whatever else is on it; where a browser has it from TikTok, that counts for more."""
+    """A file is from the site it names, whatever else it holds; in a browser, the address counts more."""
     assert judge_file(f"{address}{IN}{pumbaa('1')}") == (UNCERTAIN, NOT_TIKTOK)
     assert judge(f"{address}{IN}")[0] is LOGGED_IN
 
@@ -162,7 +162,7 @@ def test_page_that_says_where_it_is_from_is_from_there(address: str) -> None:
     ],
 )
 def test_structure_proves_a_file_to_be_tiktoks(proof: str) -> None:
-    """Each of these alone, for a viewer's controls."""
+    """With a viewer's controls on the page, each of these proves it by itself."""
     assert judge_file(proof + e2e("profile-icon"))[0] is LOGGED_IN
     assert judge_file(e2e("profile-icon") + proof)[0] is LOGGED_IN
 
@@ -190,7 +190,7 @@ def test_structure_proves_a_file_to_be_tiktoks(proof: str) -> None:
     ],
 )
 def test_context_that_code_would_not_find_is_none(text: str) -> None:
-    """By depth, outside of comments and strings, in the object that is assigned."""
+    """The context counts only at its depth in the assigned object, outside comments and strings."""
     assert judge(code(text))[0] is UNCERTAIN
 
 
@@ -205,7 +205,7 @@ def test_context_that_code_would_not_find_is_none(text: str) -> None:
     ],
 )
 def test_context_that_code_would_find_is_one(text: str) -> None:
-    """Comments and other members before it are no hindrance; of two, the last counts."""
+    """Comments and other members before the context do no harm; of two, the last one counts."""
     assert judge(code(text))[0] is LOGGED_IN
 
 
@@ -232,7 +232,7 @@ def test_context_that_code_would_find_is_one(text: str) -> None:
     ],
 )
 def test_assignment_that_is_not_all_there_is_to_it_proves_nothing(text: str) -> None:
-    """What is taken back, changed, cut off, a part of something else, or not written there."""
+    """Data that is deleted, changed, truncated, part of something else or computed doesn't count."""
     assert judge(code(text))[0] is UNCERTAIN
 
 
@@ -247,7 +247,7 @@ def test_assignment_that_is_not_all_there_is_to_it_proves_nothing(text: str) -> 
     ],
 )
 def test_code_after_an_assignment_may_be_anything_else(text: str) -> None:
-    """Other names are assigned, and this one is read."""
+    """If other names are assigned afterwards, this one is still read."""
     assert judge(code(text))[0] is LOGGED_IN
 
 
@@ -277,7 +277,7 @@ def scripts(*texts: str, name: str = UNIVERSAL) -> str:
     ],
 )
 def test_script_is_found_as_the_pages_own_code_finds_it(page: str, state: LoginState) -> None:
-    """The first element of an id, code that runs, and of what is assigned the last."""
+    """The first element with an id, code that runs, and the last of several assignments count."""
     assert judge(page)[0] is state
 
 
@@ -297,7 +297,7 @@ def test_script_is_found_as_the_pages_own_code_finds_it(page: str, state: LoginS
     ],
 )
 def test_data_that_is_no_part_of_the_document_says_nothing(around: str) -> None:
-    """Text that looks like an element, and elements that are in none."""
+    """Text that looks like an element counts no more than elements inside inert ones."""
     assert judge(around % (IN + e2e("profile-icon")))[0] is UNCERTAIN
 
 
@@ -321,7 +321,7 @@ def test_data_that_is_no_part_of_the_document_says_nothing(around: str) -> None:
     ],
 )
 def test_somebody_in_an_unknown_form_is_no_absence(user: str) -> None:
-    """Who can't be read is not nobody."""
+    """A viewer who can't be identified is not an empty place."""
     for name, data in ((UNIVERSAL, SOMEBODY.replace(VIEWER, "%s")), ("SIGI_STATE", SIGI % ("", "%s"))):
         assert judge(script(name, data % user)) == (UNCERTAIN, LoginReason.CONFLICT)
 
@@ -338,7 +338,7 @@ def test_somebody_in_an_unknown_form_is_no_absence(user: str) -> None:
     ],
 )
 def test_viewer_under_another_key_is_no_absence(members: str) -> None:
-    """Nobody at the known key, but somebody beside it."""
+    """The known key is empty, but another one names somebody."""
     context = f'{{"__DEFAULT_SCOPE__":{{"webapp.app-context":{{"language":"en",{members}}}}}}}'
     assert judge(script(UNIVERSAL, context)) == (UNCERTAIN, LoginReason.CONFLICT)
 
@@ -353,13 +353,13 @@ def test_viewer_under_another_key_is_no_absence(members: str) -> None:
     ],
 )
 def test_absence_in_a_known_form_counts(members: str) -> None:
-    """A context as TikTok gives nobody has ids too, but not of a person."""
+    """The context that TikTok gives to nobody has ids too, but none of a person."""
     context = f'{{"__DEFAULT_SCOPE__":{{"webapp.app-context":{{{members}}}}}}}'
     assert judge(script(UNIVERSAL, context)) == (LOGGED_OUT, LoginReason.VIEWER_OBJECT)
 
 
 def test_anonymous_shell_with_icons_contradicts_itself() -> None:
-    """`login=0`, with what only a viewer gets."""
+    """`login=0` contradicts the controls that only a viewer gets."""
     assert judge(pumbaa("0") + e2e("profile-icon", "inbox-icon")) == (UNCERTAIN, LoginReason.CONFLICT)
     assert judge(pumbaa("0") + e2e("top-login-button")) == (LOGGED_OUT, LoginReason.LOGIN_FLAG)
 
@@ -384,7 +384,7 @@ SHOP = '<title>TikTok Shop</title><script src="//lf.example/obj/oec-ttweb-captch
 def test_shops_page_says_whether_there_is_a_viewer(
     data: str, state: LoginState, reason: LoginReason | None
 ) -> None:
-    """By depth; that there is one proves no login. The captcha's script alone is none."""
+    """The flag is read by depth and proves no login alone. The captcha's script alone is not a captcha."""
     found = judge(SHOP + script(ROUTER, data))
     assert found == (state, reason or found[1])
 
@@ -417,7 +417,7 @@ GATES = [
 
 @pytest.mark.parametrize(("gate", "page"), GATES)
 def test_gate_before_a_viewer_is_told(gate: Gate, page: str) -> None:
-    """The viewer is there all the same, and a page of nobody stays one."""
+    """A gate doesn't hide a viewer, and doesn't make one on a page without."""
     decision = decide(analyse_html(IN + page, HERE).evidence)
     assert (decision.state, decision.gate) == (LOGGED_IN, gate)
     assert decision.reason is LoginReason.ACCOUNT_RESTRICTED
@@ -434,7 +434,7 @@ def test_gate_before_a_viewer_is_told(gate: Gate, page: str) -> None:
     ],
 )
 def test_gate_has_a_path_of_its_own(path: str, gate: Gate) -> None:
-    """To which the browser was sent instead of the page asked for."""
+    """A gate is recognized by its path, to which the browser was redirected."""
     assert decide(analyse_html(IN, attrs.evolve(HERE, path=path)).evidence).gate is gate
     assert decide(analyse_html(IN, attrs.evolve(HERE, path="/@verify.me/video")).evidence).gate is None
 
@@ -464,7 +464,7 @@ def test_gate_has_a_path_of_its_own(path: str, gate: Gate) -> None:
     ],
 )
 def test_words_of_a_gate_are_none(page: str) -> None:
-    """On a page, in a post, in a script, in what is hidden, in other names."""
+    """Such words don't count in text, posts, scripts, hidden elements or other names."""
     decision = decide(analyse_html(IN + page, HERE).evidence)
     assert (decision.state, decision.gate) == (LOGGED_IN, None)
 
@@ -481,6 +481,6 @@ def test_words_of_a_gate_are_none(page: str) -> None:
     ],
 )
 def test_page_with_a_script_may_go_on_by_itself(page: str, may_pass: bool) -> None:
-    """One that can't is not waited for, nor is a captcha."""
+    """Only a page with a script is waited for; one without can't move on, and neither can a captcha."""
     for status in (200, 403):
         assert decide(analyse_html(page, answered(status)).evidence).may_pass is may_pass

@@ -1,4 +1,4 @@
-"""Pages that go on by themselves: waited for, without a refresh that would begin their work anew."""
+"""Pages that lead to another by themselves are waited for; a refresh would restart their work."""
 
 from collections.abc import Mapping
 
@@ -29,9 +29,9 @@ FOREVER = float("inf")
 
 @attrs.define
 class PassingPage:
-    """A page that shows one document after the other: each for some seconds, and with its evidence.
+    """A page that shows one document after another, each for some seconds and with its own evidence.
 
-    A refresh begins with the first one again.
+    A refresh starts again with the first one.
     """
 
     documents: list[tuple[float, list[Evidence]]]
@@ -70,7 +70,7 @@ async def judge(page: PassingPage, *, timeout_s: float = 8, retries: int = 1) ->
 async def test_firewalls_page_that_passes_is_waited_for(
     seconds: float, then: Evidence, autojump_clock: MockClock
 ) -> None:
-    """In the first try, and no longer than it takes."""
+    """The first try waits for the firewall's page, no longer than necessary."""
     page = PassingPage([(seconds, [WAITING]), (FOREVER, [then])])
     verdict = await judge(page)
     assert (verdict.state, verdict.tries, page.loads) == (then.points_to, 1, 1)
@@ -78,14 +78,14 @@ async def test_firewalls_page_that_passes_is_waited_for(
 
 
 async def test_several_pages_that_pass_are_waited_for(autojump_clock: MockClock) -> None:
-    """Each of them is another page, which has its own time to stand still."""
+    """Each of them is a new page, with its own time to stand still."""
     page = PassingPage([(3, [WAITING]), (0.5, [REFUSED_FOR_NOW]), (4, [WAITING]), (FOREVER, [SEEN])])
     assert (await judge(page)).state is LOGGED_IN
     assert page.loads == 1
 
 
 async def test_challenge_that_stands_still_is_the_reason(autojump_clock: MockClock) -> None:
-    """One may not pass at all: it is loaded again as before, and then said as what it is."""
+    """A challenge that doesn't pass is reloaded as before, and then is the reason."""
     page = PassingPage([(FOREVER, [WAITING])])
     verdict = await judge(page)
     assert (verdict.state, verdict.reason, verdict.tries) == (UNCERTAIN, LoginReason.CHALLENGE, 2)
@@ -94,7 +94,7 @@ async def test_challenge_that_stands_still_is_the_reason(autojump_clock: MockClo
 
 
 async def test_time_of_a_try_bounds_the_wait(autojump_clock: MockClock) -> None:
-    """The page did tell: it is a challenge, not a page that did not answer in time."""
+    """If a challenge lasts for the whole try, it is the reason, and not the lack of an answer."""
     page = PassingPage([(FOREVER, [WAITING])])
     verdict = await judge(page, timeout_s=2, retries=0)
     assert (verdict.reason, trio.current_time()) == (LoginReason.CHALLENGE, 2)
@@ -109,7 +109,7 @@ async def test_page_that_can_not_pass_is_not_waited_for(shown: Evidence, autojum
 
 
 async def test_page_that_goes_on_between_two_methods_is_asked_anew(autojump_clock: MockClock) -> None:
-    """What one document lacks says nothing of the next one."""
+    """What one document lacks is no evidence about the next."""
 
     class Switching(PassingPage):
         async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
@@ -125,14 +125,14 @@ async def test_page_that_goes_on_between_two_methods_is_asked_anew(autojump_cloc
 
 
 async def test_page_that_never_stops_going_on_is_uncertain(autojump_clock: MockClock) -> None:
-    """A page that reloads itself all the time costs its tries and no more."""
+    """A page that reloads itself forever costs its tries and no more."""
     page = PassingPage([(0.1, [WAITING]) for _ in range(10_000)])
     assert (await judge(page)).reason is LoginReason.CHALLENGE
     assert trio.current_time() == 16
 
 
 async def test_verdict_has_the_status_of_the_page_that_decided(autojump_clock: MockClock) -> None:
-    """For the hint, and for whoever asked."""
+    """The verdict has the status, for the hint and for the caller."""
     page = PassingPage([(FOREVER, [REFUSED])], status=403)
     verdict = await judge(page, retries=0)
     assert (verdict.reason, verdict.status) == (LoginReason.BLOCKED, 403)
@@ -143,7 +143,7 @@ async def test_verdict_has_the_status_of_the_page_that_decided(autojump_clock: M
 async def test_session_behind_a_gate_is_usable_only_where_allowed(
     allow: bool, autojump_clock: MockClock
 ) -> None:
-    """The login is true, and whether it helps is the setting's."""
+    """The login is real; the setting decides whether it is of use."""
     detector = LoginDetector(timeout_s=8, retries=1, selectors={}, allow_restricted=allow)
     verdict = await detector.judge(PassingPage([(FOREVER, [SEEN, GATE])]))
     assert (verdict.state, verdict.gate, verdict.is_usable) == (LOGGED_IN, Gate.AGE, allow)
@@ -151,7 +151,7 @@ async def test_session_behind_a_gate_is_usable_only_where_allowed(
 
 
 async def test_error_instead_of_the_page_is_tried_again(autojump_clock: MockClock) -> None:
-    """It may be gone on the next load."""
+    """The error may be gone after a reload."""
 
     class Recovering(PassingPage):
         async def refresh(self) -> None:
@@ -165,7 +165,7 @@ async def test_error_instead_of_the_page_is_tried_again(autojump_clock: MockCloc
 
 @pytest.mark.parametrize("gate", Gate)
 def test_every_gate_has_its_hint(gate: Gate) -> None:
-    """Each tells what to do, and of the setting."""
+    """Each hint says what to do, and names the setting."""
     verdict = Verdict(state=LOGGED_IN, reason=LoginReason.ACCOUNT_RESTRICTED, method=Method.HTML, gate=gate)
     assert "allow_restricted" in verdict.next_step
     assert not verdict.is_usable
@@ -173,7 +173,7 @@ def test_every_gate_has_its_hint(gate: Gate) -> None:
 
 @pytest.mark.parametrize("reason", LoginReason)
 def test_every_refusal_has_its_hint(reason: LoginReason) -> None:
-    """Only what is an expired login is called one."""
+    """Only an expired login is called expired."""
     expired = {
         *(LoginReason.VIEWER_OBJECT, LoginReason.VIEWER_API, LoginReason.LOGIN_FLAG),
         *(LoginReason.LOGIN_BUTTON, LoginReason.VIEWER_CONTROLS, LoginReason.NO_PROFILE),

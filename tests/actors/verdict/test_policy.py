@@ -1,4 +1,4 @@
-"""What follows from evidence."""
+"""From evidence to a decision."""
 
 import attrs
 import pytest
@@ -54,7 +54,7 @@ from tests.actors.verdict.builders import (
     ],
 )
 def test_strongest_evidence_decides(evidence: list[Evidence], state: LoginState, reason: LoginReason) -> None:
-    """Structure beats DOM, DOM beats absence."""
+    """Structure beats DOM, and DOM beats absence."""
     decision = decided(*evidence)
     assert (decision.state, decision.reason) == (state, reason)
 
@@ -74,7 +74,7 @@ def test_strongest_evidence_decides(evidence: list[Evidence], state: LoginState,
     ],
 )
 def test_strong_evidence_against_strong_evidence_is_a_conflict(evidence: list[Evidence]) -> None:
-    """What contradicts itself is not outvoted."""
+    """Contradictory evidence is not decided by majority."""
     decision = decided(*evidence, WORDS_IN)
     assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.CONFLICT)
     assert not decision.conclusive  # the endpoints may know
@@ -90,7 +90,7 @@ def test_words_and_the_flag_alone_prove_nothing(evidence: list[Evidence]) -> Non
 
 @pytest.mark.parametrize("other", [SEEN, SEEN_BY_API, CONTROLS, FLAG_OUT, BUTTON, ABSENT, CUT_SHORT])
 def test_challenge_and_another_site_end_it_whatever_else_there_is(other: Evidence) -> None:
-    """What is shown is not the page that was asked for."""
+    """A challenge or another site's page is not the page that was asked for, so nothing on it counts."""
     for stop, reason in ((CHALLENGE, LoginReason.CHALLENGE), (ELSEWHERE, LoginReason.NOT_TIKTOK)):
         decision = decided(other, stop)
         assert (decision.state, decision.reason, decision.conclusive) == (UNCERTAIN, reason, True)
@@ -98,14 +98,14 @@ def test_challenge_and_another_site_end_it_whatever_else_there_is(other: Evidenc
 
 @pytest.mark.parametrize("proof", [SEEN, CONTROLS])
 def test_page_cut_short_is_never_logged_in_by_itself(proof: Evidence) -> None:
-    """What speaks against a login may stand in the rest."""
+    """The part of a page that was not read may contradict a login."""
     decision = decided(proof, CUT_SHORT)
     assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.UNREADABLE)
     assert decided(BUTTON, CUT_SHORT).state is LOGGED_OUT
 
 
 def test_endpoints_prove_a_login_whose_page_was_cut_short() -> None:
-    """They answer for the viewer, whatever the page is like."""
+    """The endpoints answer for the viewer, whatever the page is like."""
     assert decided(SEEN, CUT_SHORT, SEEN_BY_API).state is LOGGED_IN
 
 
@@ -114,12 +114,12 @@ def test_endpoints_prove_a_login_whose_page_was_cut_short() -> None:
     [([SEEN], True), ([CONTROLS], True), ([BUTTON], True), ([FLAG_OUT], True), ([ABSENT], False)],
 )
 def test_absence_waits_for_the_other_methods(evidence: list[Evidence], conclusive: bool) -> None:
-    """That nobody is where the viewer would be decides only when nothing else does."""
+    """An empty viewer's place decides only if nothing else does."""
     assert decided(*evidence).conclusive is conclusive
 
 
 def test_broken_data_is_said_to_be_the_reason() -> None:
-    """Data that can't be read is told from a page that has none."""
+    """A page with unreadable data is distinguished from one without data."""
     assert decided(BROKEN_DATA).reason is LoginReason.UNREADABLE
 
 
@@ -134,21 +134,21 @@ def test_broken_data_is_said_to_be_the_reason() -> None:
     ],
 )
 def test_gate_lets_nobody_in(evidence: list[Evidence], state: LoginState, reason: LoginReason) -> None:
-    """It never makes a login of anything, and the state stays what it is."""
+    """A gate never proves a login, and doesn't change the state."""
     decision = decided(*evidence)
     assert (decision.state, decision.reason) == (state, reason)
     assert (decision.gate is Gate.AGE) == (reason is LoginReason.ACCOUNT_RESTRICTED)
 
 
 def test_first_of_several_refusals_is_the_reason() -> None:
-    """A captcha on a page with HTTP 403 is to be solved; HTTP 429 is more than that."""
+    """Another site comes before a challenge, a challenge before a refusal, and a refusal before a viewer."""
     assert decided(REFUSED, CHALLENGE).reason is LoginReason.CHALLENGE
     assert decided(REFUSED, ELSEWHERE).reason is LoginReason.NOT_TIKTOK
     assert decided(REFUSED, SEEN).reason is LoginReason.BLOCKED
 
 
 def test_page_may_pass_unless_something_on_it_can_not() -> None:
-    """A captcha waits for a person, whatever script is beside it."""
+    """A captcha waits for a person, whatever script is next to it."""
     passing = attrs.evolve(CHALLENGE, may_pass=True)
     assert decided(passing, SEEN).may_pass
     assert not decided(passing, CHALLENGE).may_pass

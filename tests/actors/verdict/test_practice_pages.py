@@ -1,4 +1,4 @@
-"""Every page of the practice site, which are built like the real ones."""
+"""Every page of the practice site; they are built like the real ones."""
 
 import time
 
@@ -14,7 +14,7 @@ STATES = {State.LOGGED_IN: LOGGED_IN, State.LOGGED_OUT: LOGGED_OUT, State.CHALLE
 
 @pytest.mark.parametrize("page", list(all_pages()), ids=lambda page: page.name)
 def test_practice_page_is_judged_as_what_it_is(page: Page) -> None:
-    """Its state, as text and as bytes; the handle of its viewer where it names one."""
+    """Each page has the right state, as text and as bytes, and the right handle if it names its viewer."""
     html = render(page)
     finding = analyse_html(html)
     decision = decide(finding.evidence)
@@ -26,14 +26,14 @@ def test_practice_page_is_judged_as_what_it_is(page: Page) -> None:
 
 
 def test_page_without_evidence_is_uncertain() -> None:
-    """With all the traps on it and nothing else."""
+    """A page with all the traps and nothing else has no evidence."""
     decision = decide(analyse_html(render_uncertain()).evidence)
     assert (decision.state, decision.reason) == (UNCERTAIN, LoginReason.NOTHING_FOUND)
 
 
 @pytest.mark.parametrize("page", list(all_pages()), ids=lambda page: page.name)
 def test_practice_page_takes_at_most_20_ms_a_megabyte(page: Page) -> None:
-    """In processor time, the best of several; a page under a megabyte counts as one."""
+    """Judging is limited in processor time, best of several runs; a small page counts as a megabyte."""
     html = render(page)
     best = min(_measure(html) for _ in range(5))
     assert best <= MAX_MS_PER_MB * -(-len(html) // 1_000_000)

@@ -55,7 +55,7 @@ tags = st.sampled_from(
 
 @given(bases, texts, st.booleans())
 def test_text_outside_of_the_places_changes_no_verdict(base: str, text: str, is_first: bool) -> None:
-    """Text nodes, comments, other attributes, strings in other data: not what TikTok says of the viewer."""
+    """Text nodes, comments, other attributes and strings in other data don't speak for TikTok."""
     escaped = html.escape(text)
     additions = (
         f"<p>{escaped}</p>",
@@ -87,7 +87,7 @@ def test_strings_in_the_data_change_no_verdict(text: str, data: str) -> None:
     )
 )
 def test_page_without_proof_is_never_logged_in(page: str) -> None:
-    """Without the viewer object and without a viewer's controls, no page is."""
+    """A page without the viewer object and without a viewer's controls is never logged in."""
     if judge(page)[0] is LOGGED_IN:
         proofs = {piece.reason for piece in analyse_html(page).evidence if piece.points_to is LOGGED_IN}
         assert proofs & {LoginReason.VIEWER_OBJECT, LoginReason.VIEWER_CONTROLS}
@@ -107,7 +107,7 @@ def test_page_without_proof_is_never_logged_in(page: str) -> None:
     )
 )
 def test_policy_needs_a_proof_and_minds_no_order(evidence: list[Evidence]) -> None:
-    """For all evidence that there could be."""
+    """For any combination of evidence, a login needs a proof, and the order doesn't matter."""
     decision = decide(evidence)
     backwards = decide(evidence[::-1])
     assert (backwards.state, backwards.conclusive) == (decision.state, decision.conclusive)
@@ -136,14 +136,14 @@ def rendered(page: Page) -> bytes:
 
 @given(st.sampled_from(list(all_pages())), st.floats(0, 1))
 def test_page_cut_anywhere_is_never_logged_in_unless_it_was(page: Page, share: float) -> None:
-    """The rest of a logged-out page, or of a challenge, proves no login."""
+    """The beginning of a logged-out page, or of a challenge, proves no login."""
     whole = rendered(page)
     state, _ = judge(whole[: int(len(whole) * share)])
     assert page.state is State.LOGGED_IN or state is not LOGGED_IN
 
 
 def test_small_logged_out_page_cut_at_any_byte_is_never_logged_in() -> None:
-    """All of its beginnings, with a viewed profile and talk of logins on it."""
+    """Every prefix of a page with a viewed profile and talk about logins is judged."""
     scope = (
         '{"webapp.user-detail":{"userInfo":{"user":{"uid":"1"}}},"webapp.app-context":{"user":{"uid":""}}}'
     )
@@ -159,13 +159,13 @@ def test_small_logged_out_page_cut_at_any_byte_is_never_logged_in() -> None:
 
 
 def test_hostile_pages_are_judged() -> None:
-    """No storm of anything raises."""
+    """No hostile page raises, whatever it repeats."""
     for _, page in hostile_pages(50_000):
         judge(page)
 
 
 def test_pages_broken_at_random_are_judged() -> None:
-    """A few of what `python -m tests.fuzz` makes by the thousand."""
+    """A few of the pages that `python -m tests.fuzz` generates by the thousand."""
     rng = random.Random(7)  # noqa: S311  # no secret
     pages = [rendered(page) for page in list(all_pages())[::9]]
     for _ in range(25):

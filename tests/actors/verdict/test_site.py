@@ -1,4 +1,4 @@
-"""Whether two addresses are of one site."""
+"""Whether two addresses belong to one site."""
 
 import pytest
 from hypothesis import given
@@ -30,12 +30,12 @@ from actors.verdict.site import is_same_site
     ],
 )
 def test_sites_are_compared_by_their_domain(one: str, other: str, same: bool) -> None:
-    """Subdomains and ports are of one site, look-alikes are not."""
+    """Subdomains and ports belong to one site; look-alikes don't."""
     assert is_same_site(one, other) is same
     assert is_same_site(other, one) is same
 
 
 @given(st.text(), st.text())
 def test_no_address_breaks_it(one: str, other: str) -> None:
-    """Whatever an address is, it is of the site or not."""
+    """Any string can be judged."""
     assert is_same_site(one, other) in {True, False}

@@ -35,7 +35,7 @@ PARTS = [
 
 
 def test_indicators_are_those_of_the_specification() -> None:
-    """The patterns are given, and are not ours to change."""
+    """The specification prescribes the patterns, and we must not change them."""
     assert LOGGED_IN_INDICATORS == (
         "profile-avatar", "user.*avatar", "logged.*in", "sign.*out", "log.*out", "account", "notification",
         "message", "inbox",
@@ -64,7 +64,7 @@ def test_counts_are_those_of_regular_expressions(text: str) -> None:
     ],
 )
 def test_words_lean_to_the_majority(text: str, state: LoginState, count: int) -> None:
-    """They lean, whatever their case; they never have more than the weakest strength."""
+    """Words only lean to a side, in any case, and always have the weakest strength."""
     words = count_words(text)
     assert (words.points_to, words.count) == (state, count)
     assert (words.strength, words.reason) == (Strength.WORDS, LoginReason.NOTHING_FOUND)
