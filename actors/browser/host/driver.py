@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -48,9 +49,9 @@ class Driver:
             await context.dispose()
 
     async def _start(self) -> Playwright:
-        os.environ.update(_ENVIRONMENT)  # Playwright has no parameter for the driver's environment
         try:
-            playwright = await async_playwright().start()
+            with _environment():
+                playwright = await async_playwright().start()
             self._watch()
         except BaseException:
             self.lost.set()
@@ -68,6 +69,20 @@ class Driver:
             self.lost.set()
 
         loop.add_reader(pidfd, note_death)
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """Give processes started meanwhile what the driver needs: Playwright has no parameter for it."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def _driver_pid() -> int:
