@@ -1,75 +1,36 @@
-"""What a session is to be, who waits for it, and what its actor is told."""
+"""What can be done with a live session's browser: one class a command, and nothing else to touch for it.
 
-from collections.abc import Callable
+`SessionHandle.run` takes a command to its session's actor, and its result back.
+"""
+
+from typing import Protocol, TypeVar
 
 import attrs
-import outcome
-import trio
 
-from actors.lifecycle import EndReason, SessionInfo
-from actors.resources import Budget
-from actors.verdict.detector import LoginDetector
+from actors.ports import Browser
+
+T_co = TypeVar("T_co", covariant=True)
 
 
-@attrs.frozen(kw_only=True)
-class SessionSpec:
-    """What one session is to be. Times are seconds."""
+class Command(Protocol[T_co]):
+    """One thing that is done with a live session's browser.
 
-    id: str
-    url: str
-    headless: bool
-    creation_timeout_s: float
-    max_duration_s: float
-    warm_max_age_s: float
-    detector: LoginDetector
-    budget: Budget
-
-
-@attrs.frozen(kw_only=True)
-class End:
-    """Asks a session to end; answered, into a buffer of 1, once everything that it owned is gone.
-
-    `CleanupIncomplete` is the answer where something of it could not be removed.
+    The actor knows nothing of commands but this method.
     """
 
-    reason: EndReason
-    reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
+    async def apply(self, browser: Browser) -> T_co:
+        """Do it, and return what it is asked for.
+
+        What this raises is the command's answer, and ends nothing else; only `BrowserLost` ends the session.
+        It is cancelled when the caller leaves or the session ends, and must then be done soon: the browser is
+        closed meanwhile. It has no time limit: that is for the caller to set.
+        """
 
 
-@attrs.define(eq=False, kw_only=True)
-class Caller:
-    """Whoever waits for a session: where to answer, into a buffer of 1, and until when, on Trio's clock."""
+@attrs.frozen
+class Probe:
+    """Ask the browser for a sign of life."""
 
-    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
-    deadline: float
-    _has_left: bool = attrs.field(default=False, init=False)
-    _on_leaving: Callable[[], None] | None = attrs.field(default=None, init=False)
-
-    @property
-    def has_left(self) -> bool:
-        """Whether nobody waits any more."""
-        return self._has_left
-
-    def leave(self) -> None:
-        """Say that nobody waits any more, and nobody took the answer."""
-        self._has_left = True
-        if self._on_leaving is not None:
-            self._on_leaving()
-
-    def when_left(self, act: Callable[[], None]) -> None:
-        """Have `act` called when, or if already, nobody waits any more. It replaces an earlier one."""
-        self._on_leaving = act
-        if self._has_left:
-            act()
-
-
-@attrs.frozen(kw_only=True)
-class Claim:
-    """Gives a warm session to a caller; answered, into a buffer of 1, once it has shown that it is fit.
-
-    If it has not, the channel is closed unanswered, and the caller is still to be served by another. So it is
-    if the caller has left by then: the session stays warm.
-    """
-
-    caller: Caller
-    reply_to: trio.MemorySendChannel[bool]
+    async def apply(self, browser: Browser) -> None:
+        """Return once the browser has answered."""
+        await browser.probe()

@@ -16,12 +16,15 @@ from actors.errors import (
     ProfileUnusable,
     SandboxUnavailable,
     SessionDeleted,
+    SessionEnded,
     SessionNotFound,
+    SessionNotLive,
     SupervisorStopped,
     UpstreamUnreachable,
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors.session.mailbox import SessionHandle
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
@@ -52,9 +55,12 @@ __all__ = [
     "SandboxUnavailable",
     "Secret",
     "SessionDeleted",
+    "SessionEnded",
     "SessionEvent",
+    "SessionHandle",
     "SessionInfo",
     "SessionNotFound",
+    "SessionNotLive",
     "SessionState",
     "Subject",
     "Supervisor",
