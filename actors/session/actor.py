@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from actors.admission import Admission, Place
-from actors.bulkhead import as_error, contain, report
+from actors.bulkhead import as_error, report
 from actors.errors import (
     BrowserLost,
     CloneFailed,
@@ -29,6 +29,7 @@ from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, Sess
 from actors.ports import Browser, Clone, World
 from actors.resources import Usage
 from actors.session.mailbox import Caller, Claim, End, Message, Run, SessionHandle, open_mailbox
+from actors.session.running import RunningCommands, reply
 from actors.session.spec import SessionSpec
 from actors.verdict import Verdict
 
@@ -87,11 +88,12 @@ class SessionActor:
     _beside: trio.Nursery = attrs.field(init=False)
     _settled: trio.Event = attrs.field(factory=trio.Event, init=False)
     _is_answered: bool = attrs.field(default=False, init=False)
-    _running: set[Run[Any]] = attrs.field(factory=set, init=False)
+    _commands: RunningCommands = attrs.field(init=False)
     _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.mailbox, self._inbox = open_mailbox(0)
+        self._commands = RunningCommands(self.spec.id)
         self.handle = SessionHandle(id=self.spec.id, info=self.info, mailbox=self.mailbox, ended=self._ended)
         ahead = trio.current_time() + self.spec.creation_timeout_s
         self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else ahead)
@@ -333,48 +335,39 @@ class SessionActor:
             self._life.cancel(reason="the session has failed")
 
     async def _read_mailbox(self) -> None:
-        async for message in self._inbox:
-            match message:
-                case End(reason=reason):
-                    self._end(reason)
-                case Claim(reply_to=reply_to):
-                    if self.is_warm:
-                        self._claim = message
-                        self._unclaimed.cancel(reason="a caller claims the session")
-                    else:
-                        reply_to.close()
-                case Run():
-                    self._begin(message)
+        with self._inbox:  # nobody's message is to wait, unread, until all is cleaned up
+            try:
+                async for message in self._inbox:
+                    self._handle(message)
+            except trio.Cancelled:
+                if self._state is not SessionState.ENDED:  # from outside
+                    self._end(EndReason.SHUTDOWN)
+                raise
 
-    def _begin(self, request: Run[Any]) -> None:
-        """Start a command, or refuse it."""
-        if self._state is SessionState.LIVE and self._reason is None and self._browser is not None:
-            self._running.add(request)
-            self._beside.start_soon(self._carry_out, request, self._browser)
+    def _handle(self, message: Message) -> None:
+        match message:
+            case End(reason=reason):
+                self._end(reason)
+            case Claim(reply_to=reply_to):
+                if self.is_warm:
+                    self._claim = message
+                    self._unclaimed.cancel(reason="a caller claims the session")
+                else:
+                    reply_to.close()
+            case Run():
+                self._beside.start_soon(self._contain, self._carry_out, message)
+
+    async def _carry_out(self, request: Run[Any]) -> None:
+        """Run a command, or refuse it; beside the life: one that is slow to be cancelled holds up no end."""
+        if self._state is not SessionState.LIVE or self._reason is not None or self._browser is None:
+            with request.reply_to:  # left unanswered, this says that the session has ended
+                if self._reason is None:
+                    reply(request, outcome.Error(SessionNotLive(self.info())))
             return
-        with request.reply_to:  # unanswered, this says that the session has ended
-            if self._reason is None:
-                _reply(request, outcome.Error(SessionNotLive(self.info())))
-
-    async def _carry_out(self, request: Run[Any], browser: Browser) -> None:
-        """Run a command: what it raises is its answer, and only `BrowserLost` ends anything else.
-
-        It runs beside the life, not within it: one that is slow to be cancelled holds up no end.
-        """
-        try:
-            with request.reply_to, request.scope:
-                try:
-                    _reply(request, outcome.Value(await request.command.apply(browser)))
-                except* Exception as group:
-                    kind = type(request.command).__name__
-                    error = contain(group, _log, "a command failed", session_id=self.spec.id, command=kind)
-                    if not isinstance(error, BrowserLost):
-                        _reply(request, outcome.Error(self._in_session(error)))
-                    elif self._reason is None:
-                        self._fail(error)
-                        self._life.cancel(reason="a command has found the browser lost")
-        finally:
-            self._running.discard(request)
+        lost = await self._commands.run(request, self._browser)
+        if lost is not None and self._reason is None:
+            self._fail(lost)
+            self._life.cancel(reason="a command has found the browser lost")
 
     async def _answer_in_time(self, caller: Caller) -> None:
         """Tell the caller that there is no session even if cleaning up drags on."""
@@ -451,9 +444,7 @@ class SessionActor:
             self._claim.reply_to.close()  # at once: the caller is not to wait for this one's end
         self._ended_in = self._state
         self._enter(SessionState.ENDING)
-        for request in self._running:
-            request.reply_to.close()  # at once, however long the command takes to be cancelled
-            request.scope.cancel(reason="the session ends")
+        self._commands.stop()
 
     def _refusal(self) -> GreenroomError:
         if self._error is not None:
@@ -502,9 +493,3 @@ class SessionActor:
         if self.caller is not None:
             self.caller.reply_to.close()
         self._ended.set()
-
-
-def _reply(request: Run[Any], answer: outcome.Maybe[Any]) -> None:
-    """Answer a command, unless the session has ended, or whoever asked has left."""
-    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        request.reply_to.send_nowait(answer)
