@@ -24,6 +24,7 @@ from actors.errors import (
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors.machine.about import MachineInfo
 from actors.session.mailbox import SessionHandle
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
@@ -47,6 +48,7 @@ __all__ = [
     "InternalFailure",
     "LoginReason",
     "LoginState",
+    "MachineInfo",
     "NotAProfile",
     "NotLoggedIn",
     "Overloaded",

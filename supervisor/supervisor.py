@@ -10,6 +10,7 @@ import trio
 
 from actors.errors import GreenroomError, SupervisorStopped
 from actors.lifecycle import SessionInfo
+from actors.machine.about import MachineInfo
 from actors.ports import World
 from actors.session.mailbox import SessionHandle
 from supervisor.config import SupervisorConfig
@@ -53,7 +54,9 @@ async def open_supervisor(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(registry.run, inbox)
             try:
-                yield Supervisor(config=config, events=events, requests=requests, registry=registry)
+                yield Supervisor(
+                    config=config, events=events, requests=requests, registry=registry, machine=world.about
+                )
             finally:
                 requests.close()  # the registry takes this as the sign to end all sessions
 
@@ -64,6 +67,7 @@ class Supervisor:
 
     config: SupervisorConfig
     events: EventStream
+    machine: MachineInfo
     _requests: trio.MemorySendChannel[Message]
     _registry: Registry
     _keyed: KeyedCreations = attrs.field(init=False)
