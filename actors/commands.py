@@ -1,6 +1,6 @@
-"""What can be done with a live session's browser: one class a command, and nothing else to touch for it.
+"""What can be done with a live session's browser: a class for each command.
 
-`SessionHandle.run` takes a command to its session's actor, and its result back.
+`SessionHandle.run` runs one. A new command needs its class, and nothing else.
 """
 
 from typing import Protocol, TypeVar
@@ -13,17 +13,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Command(Protocol[T_co]):
-    """One thing that is done with a live session's browser.
-
-    The actor knows nothing of commands but this method.
-    """
+    """One thing to do with a live session's browser."""
 
     async def apply(self, browser: Browser) -> T_co:
-        """Do it, and return what it is asked for.
+        """Do it and return the result.
 
-        What this raises is the command's answer, and ends nothing else; only `BrowserLost` ends the session.
-        It is cancelled when the caller leaves or the session ends, and must then be done soon: the browser is
-        closed meanwhile. It has no time limit: that is for the caller to set.
+        What this raises goes to the caller and ends nothing else; only `BrowserLost` ends the session. It is
+        cancelled when the caller leaves or the session ends. The session doesn't wait for it to react: the
+        browser may be closed under it. Time limits are the caller's.
         """
 
 

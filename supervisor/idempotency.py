@@ -34,9 +34,9 @@ _Result = SessionInfo | GreenroomError
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class Creation:
-    """One creation: asked for once, however often its result is waited for.
+    """One request for a session. Several tasks may wait for it in turn, so that one can go on for another.
 
-    `timeout_s` counts from now. Whoever gets no result must `leave`, or the session is nobody's.
+    `timeout_s` counts from now. If nobody takes the result, `leave`: the session would be nobody's.
     """
 
     _requests: trio.MemorySendChannel[Message]
@@ -51,9 +51,10 @@ class Creation:
         self._caller = Caller(reply_to=reply_to, deadline=trio.current_time() + self.timeout_s)
 
     async def result(self) -> SessionInfo:
-        """Return the session once it is live. Cancelling this cancels no creation: another task may go on.
+        """Return the session once it is live.
 
-        Raises what the creation raised, or `SupervisorStopped`. There is one result, for one task.
+        Cancelling this doesn't cancel the creation: call it again, in any task, to wait on. It returns once.
+        Raises what the creation raised, or `SupervisorStopped`.
         """
         try:
             if not self._is_asked:
@@ -73,14 +74,14 @@ class Creation:
             raise SupervisorStopped from None
 
     def leave(self) -> None:
-        """Cancel the creation: nobody waits any more."""
+        """Cancel the creation: nobody waits for it."""
         self._reply.close()
         self._caller.leave()
 
 
 @attrs.define(eq=False)
 class _Shared:
-    """A creation under way, and those who wait for it; the one with the turn does so for all."""
+    """A creation and how many wait for it. Who holds `turn` receives the result for all of them."""
 
     creation: Creation
     waiting: int = 0
@@ -125,7 +126,7 @@ class KeyedCreations:
             return self._keep(digest, shared, contain(exc, _log, "a creation with a key failed"))
 
     def _leave(self, digest: bytes, shared: _Shared) -> None:
-        """Cancel a creation that nobody waits for; one that is just done is there for who comes again."""
+        """Cancel a creation that nobody waits for; if it has just succeeded, keep the session for a retry."""
         try:
             self._keep(digest, shared, shared.creation.result_nowait())
         except trio.WouldBlock:

@@ -1,4 +1,4 @@
-"""What is over, and may be asked about for some time: how sessions ended, what came of creations."""
+"""A map with expiry: how sessions ended, and what came of creations, can be asked for some time."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 @attrs.define(eq=False, repr=False)
 class Remembered(Generic[K, V]):
-    """A map that forgets each value after 15 minutes, or the oldest before that if there are too many."""
+    """A map that drops each value after 15 minutes, and the oldest one earlier if there are too many."""
 
     _kept: OrderedDict[K, tuple[float, V]] = attrs.field(factory=OrderedDict, init=False)
 

@@ -95,8 +95,8 @@ class SessionActor:
         self.mailbox, self._inbox = open_mailbox(0)
         self._commands = RunningCommands(self.spec.id)
         self.handle = SessionHandle(id=self.spec.id, info=self.info, mailbox=self.mailbox, ended=self._ended)
-        ahead = trio.current_time() + self.spec.creation_timeout_s
-        self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else ahead)
+        own_deadline = trio.current_time() + self.spec.creation_timeout_s
+        self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else own_deadline)
 
     @property
     def is_live(self) -> bool:
@@ -335,7 +335,7 @@ class SessionActor:
             self._life.cancel(reason="the session has failed")
 
     async def _read_mailbox(self) -> None:
-        with self._inbox:  # nobody's message is to wait, unread, until all is cleaned up
+        with self._inbox:  # closed as soon as nobody reads it, or senders would wait for all of the cleanup
             try:
                 async for message in self._inbox:
                     self._handle(message)
@@ -358,9 +358,12 @@ class SessionActor:
                 self._beside.start_soon(self._contain, self._carry_out, message)
 
     async def _carry_out(self, request: Run[Any]) -> None:
-        """Run a command, or refuse it; beside the life: one that is slow to be cancelled holds up no end."""
+        """Run a command, or refuse it.
+
+        This is a task beside the life, not in it: a command that is slow to be cancelled delays no cleanup.
+        """
         if self._state is not SessionState.LIVE or self._reason is not None or self._browser is None:
-            with request.reply_to:  # left unanswered, this says that the session has ended
+            with request.reply_to:  # closed without an answer, it says that the session has ended
                 if self._reason is None:
                     reply(request, outcome.Error(SessionNotLive(self.info())))
             return

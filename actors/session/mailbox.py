@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class End:
-    """Asks a session to end. Wait for its `ended` to know when all that it owned is gone."""
+    """Asks a session to end. There is no answer: wait for the session's end."""
 
     reason: EndReason
 
@@ -65,8 +65,7 @@ class Claim:
 class Run(Generic[T]):
     """Asks a live session to run a command; answered once, into a buffer of 1.
 
-    The channel is closed unanswered if the session ends first. Whoever asked cancels `scope` to say that
-    nobody waits any more.
+    The channel is closed unanswered if the session ends first. The asker cancels `scope` when it leaves.
     """
 
     command: Command[T]
@@ -82,9 +81,10 @@ open_mailbox = trio.open_memory_channel[Message]
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
 class SessionHandle:
-    """One session, to look at, to command and to end: straight to its actor, through nobody's queue.
+    """One session: look at it, run commands on it, end it.
 
-    It stays good for as long as anybody keeps it: once the session has ended, `info` returns how.
+    A handle writes to the session's actor, not to the registry. It stays valid after the session's end:
+    `info` then returns how it ended.
     """
 
     id: str
@@ -108,9 +108,10 @@ class SessionHandle:
     async def run(self, command: Command[T]) -> T:
         """Run a command on the live session and return its result. Commands run side by side.
 
-        Cancelling this cancels the command and returns at once; what it has done by then is done. So does the
-        session's end. Raises what the command raises; anything but a `GreenroomError` as `InternalFailure`.
-        Raises `SessionNotLive` before the session is live, and `SessionEnded` if it ends before the answer.
+        Cancelling this cancels the command, and returns without waiting for that; what the command has done
+        by then stays done. Raises `SessionNotLive` before the session is live, `SessionEnded` if the session
+        ends before the command does, and what the command raises: as `InternalFailure` if it is not a
+        `GreenroomError`.
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[T]](1)
         request = Run(command=command, reply_to=reply_to)
@@ -121,13 +122,15 @@ class SessionHandle:
             except (trio.BrokenResourceError, trio.EndOfChannel):
                 raise SessionEnded(self.info()) from None
             finally:
-                request.scope.cancel(reason="nobody waits for the answer")  # nothing, if it was given
+                request.scope.cancel(
+                    reason="nobody waits for the answer"
+                )  # a command that is over ignores it
         return answer.unwrap()
 
     async def end(self) -> None:
         """End the session and return when its browser and clone are gone; one that has ended is fine.
 
-        Cancelling this stops the waiting alone. Raises `CleanupIncomplete` where something of the session
+        Cancelling this stops the wait, not the end. Raises `CleanupIncomplete` if something of the session
         could not be removed.
         """
         await self.ask_to_end(EndReason.DELETED)
@@ -138,8 +141,8 @@ class SessionHandle:
             raise error
 
     async def ask_to_end(self, reason: EndReason) -> None:
-        """Have the session end for `reason`, unless it has one already. Doesn't wait for the end."""
-        with contextlib.suppress(trio.BrokenResourceError):  # it has ended by itself
+        """Ask the session to end, for `reason` unless it has another already. Doesn't wait for the end."""
+        with contextlib.suppress(trio.BrokenResourceError):  # it ends already
             await self._mailbox.send(End(reason=reason))
 
     async def wait_ended(self) -> SessionInfo:

@@ -19,15 +19,15 @@ _log = structlog.get_logger("greenroom.session")
 
 @attrs.define(eq=False, repr=False)
 class RunningCommands:
-    """Runs a session's commands, any number side by side, each answered at most once and then hung up on."""
+    """Runs any number of commands side by side. Each is answered once, or its channel closed."""
 
     session_id: str
     _running: set[Run[Any]] = attrs.field(factory=set, init=False)
 
     async def run(self, request: Run[Any], browser: Browser) -> BrowserLost | None:
-        """Run one command and answer; its failure is the answer, and nothing else.
+        """Run one command and answer it, with its error if it fails.
 
-        Only a lost browser is no answer but returned: it is the end of the session.
+        If it finds the browser lost, return that instead: the session ends, and its end is the answer.
         """
         self._running.add(request)
         lost: BrowserLost | None = None
@@ -50,13 +50,13 @@ class RunningCommands:
         return lost
 
     def stop(self) -> None:
-        """Cancel all, and tell whoever waits at once: a command may take its time to be cancelled."""
+        """Cancel all commands. Close their channels now: a command may be slow to react."""
         for request in self._running:
             request.reply_to.close()
             request.scope.cancel(reason="the session ends")
 
 
 def reply(request: Run[Any], answer: outcome.Maybe[Any]) -> None:
-    """Answer a command, unless its session has ended, or whoever asked has left."""
+    """Answer a command, unless the session has ended or the asker has left."""
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         request.reply_to.send_nowait(answer)

@@ -15,7 +15,9 @@ from actors.testing import FakeWorld
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from supervisor import (
     CapacityExhausted,
+    SessionEvent,
     SessionInfo,
+    SessionState,
     Supervisor,
     SupervisorConfig,
     SupervisorStopped,
@@ -124,6 +126,23 @@ async def test_session_that_all_had_just_left_is_there_for_who_comes_again(autoj
             await supervisor.create_session("k")
         await supervisor.create_session("k")
         assert len(world.browsers) == 1
+
+
+async def test_answer_that_nobody_took_is_there_for_who_comes_again(autojump_clock: MockClock) -> None:
+    """All hang up while the session goes live, with the answer given but not received yet."""
+    world = FakeWorld(launch_s=3)
+    waiting = trio.CancelScope()
+
+    def hang_up(event: SessionEvent) -> None:
+        if event.session.state is SessionState.LIVE:
+            waiting.cancel()
+
+    async with open_supervisor(CONFIG, world=world.world, subscriber=hang_up) as supervisor:
+        with waiting:
+            await supervisor.create_session("k")
+        assert waiting.cancelled_caught
+        session = await supervisor.create_session("k")
+        assert (trio.current_time(), list(world.browsers)) == (3, [session.id])
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["sessions", "refusals"])
