@@ -1,5 +1,6 @@
 """Greenroom for Python developers: open a supervisor in your own nursery and ask it for sessions."""
 
+from actors.commands import Command, Probe
 from actors.errors import (
     BrowserLost,
     CapacityExhausted,
@@ -29,6 +30,7 @@ from actors.session.mailbox import SessionHandle
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
+from supervisor.messages import SessionCount
 from supervisor.secret import Secret
 from supervisor.self_check import Check, Condition, Subject
 from supervisor.supervisor import Supervisor, open_supervisor
@@ -39,6 +41,7 @@ __all__ = [
     "Check",
     "CleanupIncomplete",
     "CloneFailed",
+    "Command",
     "Condition",
     "CreationTimedOut",
     "EndReason",
@@ -52,10 +55,12 @@ __all__ = [
     "NotAProfile",
     "NotLoggedIn",
     "Overloaded",
+    "Probe",
     "ProfileLocked",
     "ProfileUnusable",
     "SandboxUnavailable",
     "Secret",
+    "SessionCount",
     "SessionDeleted",
     "SessionEnded",
     "SessionEvent",

@@ -15,8 +15,7 @@ from trio.testing import MockClock
 from actors.errors import CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
 from actors.testing import FakeBrowser, FakeWorld
 from actors.verdict import LoginState
-from supervisor import SessionEvent, Supervisor, SupervisorConfig, open_supervisor, registry
-from supervisor.messages import SessionCount
+from supervisor import SessionCount, SessionEvent, Supervisor, SupervisorConfig, open_supervisor, registry
 from supervisor.registry import Registry
 
 MAX_SESSIONS = 3

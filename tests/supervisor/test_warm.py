@@ -18,6 +18,7 @@ from supervisor import (
     EndReason,
     InternalFailure,
     NotLoggedIn,
+    SessionCount,
     SessionEvent,
     SessionState,
     Supervisor,
@@ -26,7 +27,6 @@ from supervisor import (
     open_supervisor,
     registry,
 )
-from supervisor.messages import SessionCount
 
 LAUNCH_S = 4.0
 
