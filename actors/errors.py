@@ -7,7 +7,7 @@ the operator, and goes to the log.
 import uuid
 from typing import ClassVar
 
-from actors.lifecycle import EndReason
+from actors.lifecycle import EndReason, SessionInfo
 from actors.verdict import Verdict
 
 
@@ -123,6 +123,26 @@ class SessionDeleted(GreenroomError):
     """The session was deleted while it was being created."""
 
     reason = EndReason.DELETED
+
+
+class SessionNotLive(GreenroomError):
+    """The session takes no commands yet: it is still being created, or nobody has asked for it."""
+
+    def __init__(self, session: SessionInfo) -> None:
+        super().__init__(f"The session is not live yet: it is {session.state.value}")
+        self.session_id, self.phase = session.id, session.state.value
+
+
+class SessionEnded(GreenroomError):
+    """The session is ending or has ended; `end_reason` tells why.
+
+    A command that it was asked for has failed with it, but may have been carried out in part.
+    """
+
+    def __init__(self, session: SessionInfo) -> None:
+        self.end_reason = session.reason or EndReason.FAILED
+        super().__init__(f"The session has ended: {self.end_reason.value}")
+        self.session_id, self.phase = session.id, session.state.value
 
 
 class SupervisorStopped(GreenroomError):

@@ -8,6 +8,7 @@ from typing import Protocol
 import attrs
 
 from actors.lifecycle import ProcessCount
+from actors.machine.about import MachineInfo
 from actors.resources import Usage
 from actors.verdict import Finding, Method
 
@@ -172,3 +173,4 @@ class World:
     browsers: Browsers
     estate: Estate
     site: Site
+    about: MachineInfo

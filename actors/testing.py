@@ -14,6 +14,7 @@ import trio
 
 from actors.errors import BrowserLost, GreenroomError
 from actors.lifecycle import ProcessCount
+from actors.machine.about import MachineInfo
 from actors.ports import Clone, Owned, OwnedDirectory, OwnedProcess, World
 from actors.resources import Usage
 from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
@@ -51,13 +52,16 @@ class FakeWorld:
     usage: Usage = attrs.field(
         factory=lambda: Usage(memory_bytes=700 << 20, processes=2, disk_bytes=40 << 20)
     )
+    about: MachineInfo = attrs.field(
+        factory=lambda: MachineInfo(engine="fake", engine_version="1", sandbox="none")
+    )
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
 
     @property
     def world(self) -> World:
         """This, as what the actor takes."""
-        return World(profiles=self, browsers=self, estate=self, site=self)
+        return World(profiles=self, browsers=self, estate=self, site=self, about=self.about)
 
     @contextlib.asynccontextmanager
     async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:

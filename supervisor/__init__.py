@@ -1,5 +1,6 @@
 """Greenroom for Python developers: open a supervisor in your own nursery and ask it for sessions."""
 
+from actors.commands import Command, Probe
 from actors.errors import (
     BrowserLost,
     CapacityExhausted,
@@ -16,15 +17,20 @@ from actors.errors import (
     ProfileUnusable,
     SandboxUnavailable,
     SessionDeleted,
+    SessionEnded,
     SessionNotFound,
+    SessionNotLive,
     SupervisorStopped,
     UpstreamUnreachable,
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors.machine.about import MachineInfo
+from actors.session.mailbox import SessionHandle
 from actors.verdict import LoginReason, LoginState, Verdict
 from supervisor.config import SupervisorConfig, TikTokSessionConfig
 from supervisor.events import EventStream
+from supervisor.messages import SessionCount
 from supervisor.secret import Secret
 from supervisor.self_check import Check, Condition, Subject
 from supervisor.supervisor import Supervisor, open_supervisor
@@ -35,6 +41,7 @@ __all__ = [
     "Check",
     "CleanupIncomplete",
     "CloneFailed",
+    "Command",
     "Condition",
     "CreationTimedOut",
     "EndReason",
@@ -44,17 +51,23 @@ __all__ = [
     "InternalFailure",
     "LoginReason",
     "LoginState",
+    "MachineInfo",
     "NotAProfile",
     "NotLoggedIn",
     "Overloaded",
+    "Probe",
     "ProfileLocked",
     "ProfileUnusable",
     "SandboxUnavailable",
     "Secret",
+    "SessionCount",
     "SessionDeleted",
+    "SessionEnded",
     "SessionEvent",
+    "SessionHandle",
     "SessionInfo",
     "SessionNotFound",
+    "SessionNotLive",
     "SessionState",
     "Subject",
     "Supervisor",

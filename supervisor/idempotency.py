@@ -1,10 +1,10 @@
 """Creations with a key: however often one is asked for, it happens once."""
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import attrs
+import outcome
 import structlog
 import trio
 
@@ -17,110 +17,137 @@ from actors.errors import (
     SupervisorStopped,
 )
 from actors.lifecycle import SessionInfo
+from actors.session.mailbox import Caller
+from supervisor.messages import CreateSession, Message
+from supervisor.remembered import Remembered
 
-# How long the outcome of a creation is remembered, and of how many.
-KEEP_S = 15 * 60
-KEEP = 10_000
 # These did nothing: whoever asks again is to be served.
 _UNDONE = (CapacityExhausted, Overloaded, ResourcesExhausted, SupervisorStopped)
 
+# Made once: subscripting the generic is slower than opening the channel.
+_open_for_session = trio.open_memory_channel[outcome.Maybe[SessionInfo]]
+
 _log = structlog.get_logger("greenroom.supervisor")
+
+_Result = SessionInfo | GreenroomError
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class Creation:
+    """One request for a session. Several tasks may wait for it in turn, so that one can go on for another.
+
+    `timeout_s` counts from now. If nobody takes the result, `leave`: the session would be nobody's.
+    """
+
+    _requests: trio.MemorySendChannel[Message]
+    timeout_s: float
+    _caller: Caller = attrs.field(init=False)
+    _reply: trio.MemoryReceiveChannel[outcome.Maybe[SessionInfo]] = attrs.field(init=False)
+    _is_asked: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        reply_to, reply = _open_for_session(1)
+        self._reply = reply
+        self._caller = Caller(reply_to=reply_to, deadline=trio.current_time() + self.timeout_s)
+
+    async def result(self) -> SessionInfo:
+        """Return the session once it is live.
+
+        Cancelling this doesn't cancel the creation: call it again, in any task, to wait on. It returns once.
+        Raises what the creation raised, or `SupervisorStopped`.
+        """
+        try:
+            if not self._is_asked:
+                await self._requests.send(CreateSession(caller=self._caller))
+                self._is_asked = True
+            answer = await self._reply.receive()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.EndOfChannel):
+            raise SupervisorStopped from None
+        self._reply.close()
+        return answer.unwrap()
+
+    def result_nowait(self) -> SessionInfo:
+        """Return the session if it is live. Raises like `result`, or `trio.WouldBlock`."""
+        try:
+            return self._reply.receive_nowait().unwrap()
+        except trio.EndOfChannel:
+            raise SupervisorStopped from None
+
+    def leave(self) -> None:
+        """Cancel the creation: nobody waits for it."""
+        self._reply.close()
+        self._caller.leave()
 
 
 @attrs.define(eq=False)
-class _Creation:
-    """A creation under way, and how many wait for it."""
+class _Shared:
+    """A creation and how many wait for it. Who holds `turn` receives the result for all of them."""
 
-    done: trio.Event = attrs.field(factory=trio.Event)
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    creation: Creation
     waiting: int = 0
-    outcome: "_Outcome | None" = None
-
-
-@attrs.frozen
-class _Outcome:
-    """What came of a creation, and when: there may be thousands, so it is all that is kept of one."""
-
-    result: SessionInfo | GreenroomError
-    at: float
-
-    def get(self) -> SessionInfo:
-        """Return the session, or raise the error."""
-        if isinstance(self.result, GreenroomError):
-            raise _bare(self.result)
-        return self.result
+    turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    result: _Result | None = None
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class KeyedCreations:
     """Answers every request with the same key with the outcome of the first, for 15 minutes.
 
-    A creation goes on as long as anybody waits for it. `create` makes a session; creations run in `nursery`.
+    A creation goes on as long as anybody waits for it. `begin` makes one.
     """
 
-    nursery: trio.Nursery
-    create: Callable[[], Awaitable[SessionInfo]]
-    _creations: dict[bytes, _Creation] = attrs.field(factory=dict, init=False)
-    _outcomes: OrderedDict[bytes, _Outcome] = attrs.field(factory=OrderedDict, init=False)
+    begin: Callable[[], Creation]
+    _shared: dict[bytes, _Shared] = attrs.field(factory=dict, init=False)
+    _results: Remembered[bytes, _Result] = attrs.field(factory=Remembered, init=False)
 
     async def get(self, key: str) -> SessionInfo:
         """Return the session that was, or is now, created under `key`. Raises what its creation raised."""
         digest = hashlib.sha256(key.encode()).digest()
-        self._forget()
-        if kept := self._outcomes.get(digest):
-            return kept.get()
-        creation = self._creations.get(digest) or self._start(digest)
-        creation.waiting += 1
+        if (kept := self._results.get(digest)) is not None:
+            return _unwrap(kept)
+        shared = self._shared.get(digest)
+        if shared is None:
+            shared = self._shared[digest] = _Shared(self.begin())
+        shared.waiting += 1
         try:
-            await creation.done.wait()
+            async with shared.turn:
+                result = shared.result or await self._wait(digest, shared)
         finally:
-            creation.waiting -= 1
-            if not creation.waiting and not creation.done.is_set():
-                creation.scope.cancel(reason="nobody waits for it any more")
-                self._drop(digest, creation)
-        if creation.outcome is None:
-            raise SupervisorStopped
-        return creation.outcome.get()
+            shared.waiting -= 1
+            if not shared.waiting and shared.result is None:
+                self._leave(digest, shared)
+        return _unwrap(result)
 
-    def _start(self, digest: bytes) -> _Creation:
-        creation = _Creation()
+    async def _wait(self, digest: bytes, shared: _Shared) -> _Result:
+        """Wait for the result, and keep it."""
         try:
-            self.nursery.start_soon(self._run, digest, creation)
-        except RuntimeError:  # the nursery is closed
-            raise SupervisorStopped from None
-        self._creations[digest] = creation
-        return creation
-
-    async def _run(self, digest: bytes, creation: _Creation) -> None:
-        try:
-            with creation.scope:
-                session = await self.create()
-                # Also if all have just left: one may come again.
-                self._keep(digest, creation, session)
+            return self._keep(digest, shared, await shared.creation.result())
         except Exception as exc:
-            error = contain(exc, _log, "a creation with a key failed")
-            self._keep(digest, creation, _bare(error))
-        finally:
-            self._drop(digest, creation)
-            creation.done.set()
+            return self._keep(digest, shared, contain(exc, _log, "a creation with a key failed"))
 
-    def _keep(self, digest: bytes, creation: _Creation, result: SessionInfo | GreenroomError) -> None:
-        creation.outcome = _Outcome(result, trio.current_time())
+    def _leave(self, digest: bytes, shared: _Shared) -> None:
+        """Cancel a creation that nobody waits for; if it has just succeeded, keep the session for a retry."""
+        try:
+            self._keep(digest, shared, shared.creation.result_nowait())
+        except trio.WouldBlock:
+            shared.creation.leave()
+            del self._shared[digest]
+        except GreenroomError as error:
+            self._keep(digest, shared, error)
+
+    def _keep(self, digest: bytes, shared: _Shared, result: _Result) -> _Result:
+        """Keep the result alone: there may be thousands."""
+        shared.result = _bare(result) if isinstance(result, GreenroomError) else result
         if not isinstance(result, _UNDONE):
-            self._outcomes[digest] = creation.outcome
+            self._results.put(digest, shared.result)
+        del self._shared[digest]
+        return shared.result
 
-    def _drop(self, digest: bytes, creation: _Creation) -> None:
-        if self._creations.get(digest) is creation:
-            del self._creations[digest]
 
-    def _forget(self) -> None:
-        """Drop the outcomes that are old, and the oldest if there are too many."""
-        oldest_kept = trio.current_time() - KEEP_S
-        while self._outcomes:
-            digest, kept = next(iter(self._outcomes.items()))
-            if kept.at > oldest_kept and len(self._outcomes) <= KEEP:
-                return
-            del self._outcomes[digest]
+def _unwrap(result: _Result) -> SessionInfo:
+    if isinstance(result, GreenroomError):
+        raise _bare(result)
+    return result
 
 
 def _bare(error: GreenroomError) -> GreenroomError:

@@ -4,9 +4,9 @@ import attrs
 import outcome
 import trio
 
-from actors.commands import Caller
 from actors.lifecycle import SessionInfo
 from actors.ports import Owned
+from actors.session.mailbox import Caller
 
 
 @attrs.frozen(kw_only=True)
@@ -18,7 +18,7 @@ class Holdings:
 
 
 @attrs.frozen(kw_only=True)
-class Census:
+class SessionCount:
     """How many sessions there are that somebody asked for, and how many wait, warm, for somebody."""
 
     sessions: int
@@ -38,25 +38,6 @@ class CreateSession:
 
 
 @attrs.frozen(kw_only=True)
-class EndSession:
-    """Asks for the end of a session; answered when everything that it owned is gone.
-
-    `CleanupIncomplete` is the answer where something of it could not be removed.
-    """
-
-    session_id: str
-    reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
-
-
-@attrs.frozen(kw_only=True)
-class GetSession:
-    """Asks how a session is, or was when it ended."""
-
-    session_id: str
-    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
-
-
-@attrs.frozen(kw_only=True)
 class ListSessions:
     """Asks for the sessions that somebody asked for and that have not ended, oldest first."""
 
@@ -64,10 +45,10 @@ class ListSessions:
 
 
 @attrs.frozen(kw_only=True)
-class TakeCensus:
+class CountSessions:
     """Asks how many sessions there are."""
 
-    reply_to: trio.MemorySendChannel[outcome.Maybe[Census]]
+    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionCount]]
 
 
 @attrs.frozen(kw_only=True)
@@ -88,4 +69,4 @@ class Drain:
     reply_to: trio.MemorySendChannel[outcome.Maybe[None]]
 
 
-Message = CreateSession | EndSession | GetSession | ListSessions | TakeCensus | FindLeaks | Drain
+Message = CreateSession | ListSessions | CountSessions | FindLeaks | Drain

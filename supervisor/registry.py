@@ -10,40 +10,38 @@ import trio
 
 from actors.admission import Admission
 from actors.bulkhead import contain
-from actors.commands import Caller, Claim, End, SessionSpec
 from actors.errors import (
     CapacityExhausted,
-    CleanupIncomplete,
     CreationTimedOut,
     Overloaded,
+    SessionNotFound,
     SupervisorStopped,
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.ports import Owned, World
-from actors.session import SessionActor
+from actors.session.actor import SessionActor
+from actors.session.mailbox import Caller, Claim, SessionHandle
+from actors.session.spec import SessionSpec
 from actors.verdict.detector import LoginDetector
 from supervisor.answering import answer, answering
 from supervisor.config import SupervisorConfig
-from supervisor.ended import EndedSessions
 from supervisor.events import EventStream
 from supervisor.messages import (
-    Census,
+    CountSessions,
     CreateSession,
     Drain,
-    EndSession,
     FindLeaks,
-    GetSession,
     Holdings,
     ListSessions,
     Message,
-    TakeCensus,
+    SessionCount,
 )
+from supervisor.remembered import Remembered
 from supervisor.self_check import PERIOD_S, SelfCheck
-from supervisor.warm import WarmShelf
+from supervisor.warm import WarmSessions
 
 # Made once: subscripting the generic is slower than opening the channel.
-_open_for_end = trio.open_memory_channel[outcome.Maybe[None]]
 _open_for_fitness = trio.open_memory_channel[bool]
 
 _log = structlog.get_logger("greenroom.supervisor")
@@ -59,6 +57,7 @@ def _set_event() -> trio.Event:
 class Registry:
     """Answers requests, starts actors, remembers the ended. Its loop never waits for an actor.
 
+    Only what concerns several sessions goes through the loop; one session is reached by its handle.
     An actor is in `_actors` exactly as long as its task runs, the warm ones included; a caller is in
     `_waiting` while it is offered warm sessions or waits for room. Each request, and each child, is a
     bulkhead: what it raises is answered there and ends nothing else.
@@ -71,42 +70,50 @@ class Registry:
     _empty: trio.Event = attrs.field(factory=_set_event, init=False)
     _draining: bool = attrs.field(default=False, init=False)
     _actors: dict[str, SessionActor] = attrs.field(factory=dict, init=False)
-    _ended: EndedSessions = attrs.field(factory=EndedSessions, init=False)
+    _ended: Remembered[str, SessionInfo] = attrs.field(factory=Remembered, init=False)
     _waiting: set[Caller] = attrs.field(factory=set, init=False)
     _change: trio.Event = attrs.field(factory=trio.Event, init=False)
     _admission: Admission = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
-    _shelf: WarmShelf = attrs.field(init=False)
+    _warm: WarmSessions = attrs.field(init=False)
     _standing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     self_check: SelfCheck = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._admission = Admission(self.config.max_launching)
-        self._shelf = WarmShelf(size=self.config.warm_sessions, start=self._start, room=self._room)
+        self._warm = WarmSessions(size=self.config.warm_sessions, start=self._start, room=self._room)
         self.self_check = SelfCheck(world=self.world, on_turn=self._tell_change)
 
     async def run(self, inbox: trio.MemoryReceiveChannel[Message]) -> None:
         """Serve until every requester is gone, then end all sessions and wait for them."""
         try:
             async with trio.open_nursery() as self._nursery:
-                self._nursery.start_soon(self._shelf.run)
+                self._nursery.start_soon(self._warm.run)
                 self._nursery.start_soon(self._keep_checking)
                 with inbox:
                     async for message in inbox:
                         with answering(message.reply_to, type(message).__name__):
                             self._handle(message)
                 self._draining = True
-                self._shelf.running.cancel(reason="the supervisor stops")
+                self._warm.running.cancel(reason="the supervisor stops")
                 self._standing.cancel(reason="the supervisor stops")
                 self._end_all(list(self._actors.values()))
         finally:
             self.stopped.set()
 
+    def session(self, session_id: str) -> SessionHandle:
+        """Return the handle of a session that is, or was lately. Raises `SessionNotFound`."""
+        if (actor := self._actors.get(session_id)) is not None:
+            return actor.handle
+        if (info := self._ended.get(session_id)) is not None:
+            return SessionHandle.of_ended(info)
+        raise SessionNotFound(session_id)
+
     def hear(self, event: SessionEvent) -> None:
         """Learn what happens to sessions. Subscribe it to the supervisor's events."""
         self.self_check.hear(event)
         if event.session.state is SessionState.LIVE:
-            self._shelf.hear_of_live()
+            self._warm.hear_of_live()
         self._discard_logged_out()
 
     async def _keep_checking(self) -> None:
@@ -123,26 +130,17 @@ class Registry:
         match message:
             case CreateSession(caller=caller):
                 self._create(caller)
-            case EndSession(session_id=session_id, reply_to=reply_to):
-                if session_id in self._actors:
-                    end = End(reason=EndReason.DELETED, reply_to=reply_to)
-                    self._nursery.start_soon(self._forward, end, self._actors[session_id])
-                else:
-                    self._confirm_ended(session_id)
-                    answer(reply_to, outcome.Value(None))
             case FindLeaks(reply_to=reply_to):
                 self._nursery.start_soon(self._find_leaks, reply_to)
             case Drain(grace_s=grace_s, reply_to=reply_to):
                 self._draining = True
                 self._tell_change()
                 self._nursery.start_soon(self._drain, grace_s, reply_to)
-            case GetSession(session_id=session_id, reply_to=reply_to):
-                answer(reply_to, outcome.Value(self._find(session_id)))
             case ListSessions(reply_to=reply_to):
                 asked_for = [actor.info() for actor in self._actors.values() if actor.caller is not None]
                 answer(reply_to, outcome.Value(asked_for))
-            case TakeCensus(reply_to=reply_to):
-                answer(reply_to, outcome.Value(Census(sessions=self._requested, warm=self._shelf.warm)))
+            case CountSessions(reply_to=reply_to):
+                answer(reply_to, outcome.Value(SessionCount(sessions=self._requested, warm=self._warm.count)))
 
     # Sessions that somebody asks for
 
@@ -161,7 +159,7 @@ class Registry:
         """Serve a caller: with a warm session if there is one, else with a new one."""
         if self._requested >= self.config.max_sessions and not self._draining:
             raise self._capacity_exhausted()
-        warm = self._shelf.take()
+        warm = self._warm.take()
         if warm is None and (self._has_room or self._draining):
             self._create_cold(caller)
         else:
@@ -186,8 +184,8 @@ class Registry:
                 if await _claim(warm, caller):
                     return True
             finally:
-                self._shelf.put_back(warm)
-            warm = None if caller.has_left else self._shelf.take()
+                self._warm.put_back(warm)
+            warm = None if caller.has_left else self._warm.take()
         return False
 
     async def _make_room(self, caller: Caller) -> None:
@@ -197,8 +195,8 @@ class Registry:
             caller.when_left(lambda: waiting.cancel(reason="the caller has left"))
             while not (self._has_room or self._draining or caller.has_left):
                 is_ending = in_the_way is not None and in_the_way.spec.id in self._actors
-                if self._shelf.kept and not is_ending:
-                    in_the_way = self._shelf.kept.pop()
+                if self._warm.kept and not is_ending:
+                    in_the_way = self._warm.kept.pop()
                     self._end_all([in_the_way])
                 await self._change.wait()
 
@@ -263,7 +261,7 @@ class Registry:
             actor.give_up(group)
         finally:
             del self._actors[actor.spec.id]
-            self._ended.remember(actor.info())
+            self._ended.put(actor.spec.id, actor.info())
             if not self._actors:
                 self._empty.set()
             self._tell_change()
@@ -278,14 +276,14 @@ class Registry:
         while (
             self.self_check.logged_out_version is not None
             or not self._has_room
-            or self._requested + len(self._shelf.kept) >= self.config.max_sessions
+            or self._requested + len(self._warm.kept) >= self.config.max_sessions
         ):
             await self._change.wait()
 
     def _discard_logged_out(self) -> None:
         """End what is kept warm with a login that is none."""
         if (version := self.self_check.logged_out_version) is not None:
-            kept = [actor for actor in self._shelf.kept if actor.reason is None]
+            kept = [actor for actor in self._warm.kept if actor.reason is None]
             useless = [actor for actor in kept if actor.info().profile_version == version]
             self._end_all(useless, EndReason.DISCARDED)
 
@@ -293,21 +291,18 @@ class Registry:
 
     def _end_all(self, actors: list[SessionActor], reason: EndReason = EndReason.SHUTDOWN) -> None:
         for actor in actors:
-            reply_to, _nobody_waits = _open_for_end(1)
-            self._nursery.start_soon(self._forward, End(reason=reason, reply_to=reply_to), actor)
+            self._nursery.start_soon(self._end, actor, reason)
 
-    async def _forward(self, end: End, actor: SessionActor) -> None:
-        with answering(end.reply_to, "EndSession"):
-            try:
-                await actor.mailbox.send(end)
-            except trio.BrokenResourceError:  # it has just ended by itself
-                self._confirm_ended(actor.spec.id)
-                answer(end.reply_to, outcome.Value(None))
+    async def _end(self, actor: SessionActor, reason: EndReason) -> None:
+        try:
+            await actor.handle.ask_to_end(reason)
+        except Exception as exc:
+            contain(exc, _log, "a session could not be asked to end", session_id=actor.spec.id)
 
     async def _drain(self, grace_s: float, reply_to: trio.MemorySendChannel[outcome.Maybe[None]]) -> None:
         """End what is being created now, and what is live after the grace, if it has not ended by then."""
         with answering(reply_to, "Drain"):
-            self._shelf.running.cancel(reason="the supervisor drains")
+            self._warm.running.cancel(reason="the supervisor drains")
             self._end_all([actor for actor in self._actors.values() if not actor.is_live])
             with trio.move_on_after(grace_s):
                 await self._empty.wait()
@@ -328,20 +323,6 @@ class Registry:
                 entries=tuple(session for session in owned.entries if session not in known),
             )
             answer(reply_to, outcome.Value(Holdings(owned=owned, leaked=leaked)))
-
-    def _find(self, session_id: str) -> SessionInfo:
-        """Return a session as it is or was. Raises `SessionNotFound`."""
-        if session_id in self._actors:
-            return self._actors[session_id].info()
-        return self._ended.find(session_id)
-
-    def _confirm_ended(self, session_id: str) -> None:
-        """Raise `CleanupIncomplete` if an ended session has left something, or `SessionNotFound`."""
-        receipt = self._find(session_id).receipt
-        if receipt is not None and receipt.left:
-            error = CleanupIncomplete(receipt.left)
-            error.session_id, error.phase = session_id, SessionState.ENDING.value
-            raise error
 
 
 async def _claim(warm: SessionActor, caller: Caller) -> bool:

@@ -8,34 +8,28 @@ import attrs
 import outcome
 import trio
 
-from actors.commands import Caller
 from actors.errors import GreenroomError, SupervisorStopped
 from actors.lifecycle import SessionInfo
+from actors.machine.about import MachineInfo
 from actors.ports import World
+from actors.session.mailbox import SessionHandle
 from supervisor.config import SupervisorConfig
 from supervisor.events import EventStream, Subscriber
-from supervisor.idempotency import KeyedCreations
+from supervisor.idempotency import Creation, KeyedCreations
 from supervisor.messages import (
-    Census,
-    CreateSession,
+    CountSessions,
     Drain,
-    EndSession,
     FindLeaks,
-    GetSession,
     Holdings,
     ListSessions,
     Message,
-    TakeCensus,
+    SessionCount,
 )
 from supervisor.registry import Registry
-from supervisor.self_check import Check, SelfCheck, Subject
+from supervisor.self_check import Check, Subject
 from supervisor.world import open_world
 
 T = TypeVar("T")
-
-# Made once: what stands in the brackets costs more to look up than the channel to open.
-_open_for_session = trio.open_memory_channel[outcome.Maybe[SessionInfo]]
-_open_for_end = trio.open_memory_channel[outcome.Maybe[None]]
 
 
 @contextlib.asynccontextmanager
@@ -61,12 +55,7 @@ async def open_supervisor(
             nursery.start_soon(registry.run, inbox)
             try:
                 yield Supervisor(
-                    config=config,
-                    events=events,
-                    requests=requests,
-                    stopped=registry.stopped,
-                    self_check=registry.self_check,
-                    nursery=nursery,
+                    config=config, events=events, requests=requests, registry=registry, machine=world.about
                 )
             finally:
                 requests.close()  # the registry takes this as the sign to end all sessions
@@ -78,20 +67,19 @@ class Supervisor:
 
     config: SupervisorConfig
     events: EventStream
+    machine: MachineInfo
     _requests: trio.MemorySendChannel[Message]
-    _stopped: trio.Event
-    _self_check: SelfCheck
-    _nursery: trio.Nursery
+    _registry: Registry
     _keyed: KeyedCreations = attrs.field(init=False)
 
     @_keyed.default
     def _make_keyed(self) -> KeyedCreations:
-        return KeyedCreations(nursery=self._nursery, create=self._create_session)
+        return KeyedCreations(begin=self._begin_creation)
 
     @property
     def checks(self) -> Mapping[Subject, Check]:
         """What is known of that without which no session goes live."""
-        return self._self_check.checks
+        return self._registry.self_check.checks
 
     async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:
         """Create a session and return it once it is live; it then ends by itself, or by `end_session`.
@@ -101,44 +89,51 @@ class Supervisor:
         left behind. With an idempotency key, whoever comes with the same one within 15 minutes gets the same
         outcome, and there is one session; its creation is cancelled when all who wait for it are.
         """
-        if idempotency_key is None:
-            return await self._create_session()
-        return await self._keyed.get(idempotency_key)
-
-    async def _create_session(self) -> SessionInfo:
-        reply_to, reply = _open_for_session(1)
-        deadline = trio.current_time() + self.config.session_creation_timeout
-        caller = Caller(reply_to=reply_to, deadline=deadline)
+        if idempotency_key is not None:
+            return await self._keyed.get(idempotency_key)
+        creation = self._begin_creation()
         try:
-            return await self._ask(CreateSession(caller=caller), reply)
+            return await creation.result()
         except GreenroomError:  # the answer
             raise
         except BaseException:
-            caller.leave()
+            creation.leave()
             raise
+
+    def _begin_creation(self) -> Creation:
+        return Creation(requests=self._requests, timeout_s=self.config.session_creation_timeout)
+
+    def session(self, session_id: str) -> SessionHandle:
+        """Return the handle of a session that exists, or has ended within the last 15 minutes.
+
+        What is done through it goes straight to the session. Raises `SessionNotFound`.
+        """
+        way = self._requests.statistics()
+        if not (way.open_send_channels and way.open_receive_channels):
+            raise SupervisorStopped
+        return self._registry.session(session_id)
 
     async def end_session(self, session_id: str) -> None:
         """End a session and return when its browser and clone are gone; one that has ended already is fine.
 
         Raises `SessionNotFound`, or `CleanupIncomplete` where something of it could not be removed.
         """
-        reply_to, reply = _open_for_end(1)
-        await self._ask(EndSession(session_id=session_id, reply_to=reply_to), reply)
+        await self.session(session_id).end()
 
     async def get_session(self, session_id: str) -> SessionInfo:
         """Return a session as it is, or as it ended within the last 15 minutes. Raises `SessionNotFound`."""
-        reply_to, reply = _open_for_session(1)
-        return await self._ask(GetSession(session_id=session_id, reply_to=reply_to), reply)
+        await trio.lowlevel.checkpoint()
+        return self.session(session_id).info()
 
     async def list_sessions(self) -> list[SessionInfo]:
         """Return the sessions that were asked for and have not ended, oldest first."""
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[list[SessionInfo]]](1)
         return await self._ask(ListSessions(reply_to=reply_to), reply)
 
-    async def take_census(self) -> Census:
+    async def count_sessions(self) -> SessionCount:
         """Return how many sessions there are."""
-        reply_to, reply = trio.open_memory_channel[outcome.Maybe[Census]](1)
-        return await self._ask(TakeCensus(reply_to=reply_to), reply)
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionCount]](1)
+        return await self._ask(CountSessions(reply_to=reply_to), reply)
 
     async def find_leaks(self) -> Holdings:
         """Survey what the supervisor owns on this machine, and what of it belongs to no session."""
@@ -150,14 +145,14 @@ class Supervisor:
 
         Returns when none is left. Cancelling this ends the rest at once, when `stop` is called.
         """
-        reply_to, reply = _open_for_end(1)
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
         with contextlib.suppress(SupervisorStopped):
             await self._ask(Drain(grace_s=grace_s, reply_to=reply_to), reply)
 
     async def stop(self) -> None:
         """End all sessions, creations under way included, and return when they are gone."""
         self._requests.close()
-        await self._stopped.wait()
+        await self._registry.stopped.wait()
 
     async def _ask(self, request: Message, reply: trio.MemoryReceiveChannel[outcome.Maybe[T]]) -> T:
         with reply:

@@ -9,7 +9,7 @@ import trio
 from actors.bulkhead import contain
 from actors.errors import NotLoggedIn, ProfileLocked
 from actors.lifecycle import EndReason
-from actors.session import SessionActor
+from actors.session.actor import SessionActor
 
 # After so many failures in a row there is no further try, until some session is live.
 MAX_FAILURES = 5
@@ -27,7 +27,7 @@ _log = structlog.get_logger("greenroom.warm")
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
-class WarmShelf:
+class WarmSessions:
     """Keeps `size` sessions launched ahead: permanent children, replaced when they are claimed or end.
 
     `start` starts one and returns it; `room` returns once there is room for another. What fails is tried
@@ -43,7 +43,7 @@ class WarmShelf:
     _went_live: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
-    def warm(self) -> int:
+    def count(self) -> int:
         """How many wait to be claimed."""
         return sum(actor.is_warm for actor in self.kept)
 
@@ -55,7 +55,7 @@ class WarmShelf:
                     nursery.start_soon(self._keep_one)
 
     def take(self) -> SessionActor | None:
-        """Take the one that has waited longest off the shelf, or return None."""
+        """Take the one that has waited longest, or return None."""
         for actor in self.kept:
             if actor.is_warm:
                 self.kept.remove(actor)
@@ -88,7 +88,7 @@ class WarmShelf:
         actor = self.start()
         self.kept.append(actor)
         try:
-            await actor.off_shelf.wait()
+            await actor.unclaimable.wait()
         finally:
             if actor in self.kept:
                 self.kept.remove(actor)

@@ -64,6 +64,7 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
             browsers=pool,
             estate=RealEstate(ledger, lambda: pool.ids),
             site=site_address(config),
+            about=hosts.about,
         )
 
 

@@ -95,7 +95,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def list_sessions() -> Response:
         """List the sessions that have not ended."""
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
-        warm = (await supervisor.take_census()).warm
+        warm = (await supervisor.count_sessions()).warm
         return _json(
             AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=supervisor.checks)
         )

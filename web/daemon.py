@@ -9,12 +9,11 @@ import attrs
 import structlog
 import trio
 
-from actors.browser import BrowserHosts, EngineName, Sandbox
+from actors.browser import EngineName, Sandbox
 from actors.errors import EngineUnavailable
 from actors.ports import World
 from actors.resources import give_back_memory
-from supervisor import Supervisor, open_supervisor
-from supervisor.world import open_world
+from supervisor import MachineInfo, Supervisor, open_supervisor
 from web.app import create_app
 from web.display import HINT, display_problem
 from web.logs import log_session_event, tell_repeats
@@ -65,19 +64,19 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
     if not settings.headless and (problem := await trio.to_thread.run_sync(display_problem)):
         raise EngineUnavailable(problem, detail=HINT)
     stopping, draining = trio.Event(), trio.CancelScope()
-    with open_stop_signals() as signals, sole_error_bare(layers=2):
+    with open_stop_signals() as signals, sole_error_bare(layers=1):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
             nursery.start_soon(_give_back_memory)
             nursery.start_soon(_tell_repeats)
-            async with open_world(settings) as world, open_daemon(settings, world=world) as daemon:
-                browsers = world.browsers.hosts
-                say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
-                say(f"sandbox         {browsers.sandbox.value}")
+            async with open_daemon(settings) as daemon:
+                machine = daemon.supervisor.machine
+                say(f"engine          {machine.engine} {machine.engine_version}")
+                say(f"sandbox         {machine.sandbox}")
                 say(f"master profile  {settings.user_data_master_dir.absolute()}")
                 say(f"site            {settings.tiktok_url}")
                 say(f"address         {daemon.url}")
-                _warn(browsers)
+                _warn(machine)
                 await stopping.wait()
                 with draining:
                     await daemon.supervisor.drain(settings.drain_grace)
@@ -112,15 +111,15 @@ async def _heed_signals(
             draining.cancel(reason=f"a second signal: {number.name}")
 
 
-def _warn(browsers: BrowserHosts) -> None:
+def _warn(machine: MachineInfo) -> None:
     if os.geteuid() == 0:
         _log.warning(
             "running as root: a page that breaks out of its browser would own this machine; "
             "run the daemon as a user of its own, such as by systemd's User= or Docker's --user"
         )
-    if browsers.engine.name is EngineName.FIREFOX:
+    if machine.engine == EngineName.FIREFOX.value:
         _log.warning(
             "stock Firefox stands in for Camoufox: stealth is off, the site can tell that it is automated"
         )
-    if browsers.sandbox is Sandbox.NONE:
+    if machine.sandbox == Sandbox.NONE.value:
         _log.warning("browsers run without a sandbox: run `greenroom doctor` to see why")

@@ -21,7 +21,9 @@ from actors.errors import (
     ProfileLocked,
     ResourcesExhausted,
     SessionDeleted,
+    SessionEnded,
     SessionNotFound,
+    SessionNotLive,
     SupervisorStopped,
     UpstreamUnreachable,
 )
@@ -58,6 +60,8 @@ _INTERNAL = _Answer(500, "INTERNAL_ERROR", "Internal server error")
 _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     NotLoggedIn: _Answer(409, "NOT_LOGGED_IN", "Not logged in to TikTok"),
     SessionDeleted: _Answer(409, "SESSION_DELETED", "Session was deleted"),
+    SessionNotLive: _Answer(409, "SESSION_NOT_LIVE", "Session is not live"),
+    SessionEnded: _Answer(409, "SESSION_ENDED", "Session has ended"),
     NotAProfile: _Answer(409, "NOT_A_PROFILE", "User data directory is no Firefox profile"),
     ProfileLocked: _Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
     CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),

@@ -18,6 +18,7 @@ from actors.browser.host_cell import host_view
 from actors.browser.link import HostLink
 from actors.browser.sandbox import Sandbox
 from actors.ledger import Ledger
+from actors.machine.about import MachineInfo
 from actors.owner import HOST_PREFIX, OWNER
 from actors.resources import Promises
 from actors.threads import Purpose, in_thread
@@ -47,6 +48,13 @@ class BrowserHosts:
     private: Private = attrs.field(factory=Private)
     profiles: Sequence[Path] = ()
     host_command: Sequence[str] = HOST_COMMAND
+
+    @property
+    def about(self) -> MachineInfo:
+        """What browsers are run with."""
+        return MachineInfo(
+            engine=self.engine.name.value, engine_version=self.engine.version, sandbox=self.sandbox.value
+        )
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:

@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.admission import Admission
-from actors.commands import Caller, End, SessionSpec
 from actors.errors import (
     BrowserLost,
     CloneFailed,
@@ -31,7 +30,9 @@ from actors.errors import (
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.resources import Budget, Usage
-from actors.session import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, SessionActor
+from actors.session.actor import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, SessionActor
+from actors.session.mailbox import Caller
+from actors.session.spec import SessionSpec
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
 from actors.verdict.detector import LoginDetector
@@ -317,12 +318,10 @@ async def test_deletion_is_answered_when_all_is_gone_in_every_state(
     async with open_session(world) as session:
         await reach(session, state)
         started = trio.current_time()
-        reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
-        await session.actor.mailbox.send(End(reason=EndReason.DELETED, reply_to=reply_to))
         async with trio.open_nursery() as nursery:
             if state is not SessionState.LIVE:
                 nursery.start_soon(_expect_refusal, session, SessionDeleted)
-            assert (await reply.receive()).unwrap() is None
+            await session.actor.handle.end()
         assert trio.current_time() == started + 2
         assert (world.clones, world.browsers) == (set(), {})
     assert session.reason is EndReason.DELETED
@@ -336,14 +335,11 @@ async def test_second_deletion_while_ending_is_answered_too(autojump_clock: Mock
     """A session that is already ending answers everybody who asks for its end; the first reason stays."""
     async with open_session(FakeWorld(close_s=3)) as session:
         await session.established()
-        replies = []
-        for reason in (EndReason.SHUTDOWN, EndReason.DELETED):
-            reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
-            await session.actor.mailbox.send(End(reason=reason, reply_to=reply_to))
-            replies.append(reply)
-            await trio.sleep(1)
-        for reply in replies:
-            await reply.receive()
+        async with trio.open_nursery() as nursery:
+            await session.actor.handle.ask_to_end(EndReason.SHUTDOWN)
+            for _ in range(2):
+                nursery.start_soon(session.actor.handle.end)
+                await trio.sleep(1)
         assert trio.current_time() == 3
     assert session.reason is EndReason.SHUTDOWN
 
@@ -373,8 +369,7 @@ async def test_cancellation_from_outside_cleans_up_in_every_state(
 async def test_shutdown_during_creation_tells_the_caller(autojump_clock: MockClock) -> None:
     """A creation that the supervisor's end cuts short is refused as such."""
     async with open_session(FakeWorld(launch_s=math.inf)) as session:
-        reply_to, _nobody = trio.open_memory_channel[outcome.Maybe[None]](1)
-        await session.actor.mailbox.send(End(reason=EndReason.SHUTDOWN, reply_to=reply_to))
+        await session.actor.handle.ask_to_end(EndReason.SHUTDOWN)
         assert isinstance(await session.refused(), SupervisorStopped)
 
 

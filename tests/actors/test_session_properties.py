@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.admission import Admission
-from actors.commands import Caller, End, SessionSpec
 from actors.errors import CleanupIncomplete, CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
 from actors.resources import Budget, Usage
-from actors.session import CLOSE_GRACE_S, SessionActor
+from actors.session.actor import CLOSE_GRACE_S, SessionActor
+from actors.session.mailbox import Caller
+from actors.session.spec import SessionSpec
 from actors.testing import FakeWorld
 from actors.verdict import LoginState
 from actors.verdict.detector import LoginDetector
@@ -135,21 +136,14 @@ class Story:
                 pass
 
     async def _delete(self, actor: SessionActor) -> None:
-        reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
-        with reply:
-            try:
-                await actor.mailbox.send(End(reason=EndReason.DELETED, reply_to=reply_to))
-            except trio.BrokenResourceError:
-                return
-            self.deletions += 1
-            answer = await reply.receive()
-            try:
-                answer.unwrap()
-            except CleanupIncomplete:  # it had to look, and could not
-                assert self.world.remove_error
-                assert self.world.sample_error
-            assert (self.world.clones, self.world.browsers) == (set(), {})
-            self.confirmed += 1
+        self.deletions += 1
+        try:
+            await actor.handle.end()
+        except CleanupIncomplete:  # it had to look, and could not
+            assert self.world.remove_error
+            assert self.world.sample_error
+        assert (self.world.clones, self.world.browsers) == (set(), {})
+        self.confirmed += 1
 
 
 @settings(max_examples=5 * settings().max_examples)

@@ -9,7 +9,6 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.commands import End
 from actors.errors import (
     CleanupIncomplete,
     CloneFailed,
@@ -19,10 +18,10 @@ from actors.errors import (
     ProfileLocked,
 )
 from actors.lifecycle import EndReason, SessionState
-from actors.session import SAMPLE_S, SessionActor
+from actors.session.actor import SAMPLE_S, SessionActor
 from actors.testing import FakeBrowser, FakeWorld
 from actors.verdict import LoginState
-from tests.actors.test_session import CREATING, Session, open_session, reach, stuck_in
+from tests.actors.test_session import CREATING, open_session, reach, stuck_in
 
 NO_THREAD = RuntimeError("can't start new thread")
 
@@ -34,13 +33,6 @@ def fail(*_args: object) -> NoReturn:
 async def fail_async(*_args: object, **_kwargs: object) -> NoReturn:
     await trio.lowlevel.checkpoint()
     raise NO_THREAD
-
-
-async def ask_for_end(session: Session) -> None:
-    """Delete the session. Raises what the answer to that is."""
-    reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
-    await session.actor.mailbox.send(End(reason=EndReason.DELETED, reply_to=reply_to))
-    (await reply.receive()).unwrap()
 
 
 async def test_live_session_outlives_samples_that_fail(autojump_clock: MockClock) -> None:
@@ -260,7 +252,7 @@ async def test_what_cleaning_up_leaves_is_in_the_receipt_and_the_answer_to_delet
         async with open_session(world) as session:
             await session.established()
             with pytest.raises(CleanupIncomplete) as incomplete:
-                await ask_for_end(session)
+                await session.actor.handle.end()
             world.clones.clear()
     receipt = session.actor.info().receipt
     assert receipt is not None
@@ -304,7 +296,7 @@ async def test_look_for_what_is_left_that_fails_or_hangs_is_said_too(
             await session.established()
             trouble(world)
             with pytest.raises(CleanupIncomplete):
-                await ask_for_end(session)
+                await session.actor.handle.end()
             assert trio.current_time() < 10
     receipt = session.actor.info().receipt
     assert receipt is not None
@@ -317,7 +309,7 @@ async def test_cleanup_that_failed_at_first_and_left_nothing_is_complete(autojum
     with capture_logs():
         async with open_session(world) as session:
             await session.established()
-            await ask_for_end(session)
+            await session.actor.handle.end()
     receipt = session.actor.info().receipt
     assert receipt is not None
     assert receipt.left == ()

@@ -17,7 +17,7 @@ import trio
 
 from actors.browser import own_processes
 from actors.owner import HOST_PREFIX
-from actors.session import CLOSE_GRACE_S
+from actors.session.actor import CLOSE_GRACE_S
 from actors.verdict import LoginState, Method, decide
 from supervisor import SessionState, open_supervisor
 from supervisor.world import real_browsers

@@ -16,7 +16,7 @@ from actors.browser import HostPool, link, own_processes, pool
 from actors.errors import BrowserLost
 from actors.events import SessionEvent
 from actors.lifecycle import SessionState
-from supervisor import GreenroomError, Supervisor, SupervisorConfig, ended, open_supervisor
+from supervisor import GreenroomError, Supervisor, SupervisorConfig, open_supervisor, remembered
 from supervisor.world import RealWorld
 from tests.soak.faults import Cycle, Fault, draw
 from tests.soak.measuring import Footprint
@@ -242,13 +242,13 @@ async def _call(sessions: Supervisor, cycle: Cycle) -> None:
 def hurried(plan: Plan) -> Iterator[None]:
     """Take hosts for stalled early, replace them after few sessions, and remember few ended sessions.
 
-    The supervisor remembers ended sessions for 15 minutes, at most `KEEP_ENDED`: that is memory in use, not
+    The supervisor remembers ended sessions for 15 minutes, at most `KEEP`: that is memory in use, not
     lost. With at most a tenth of the cycles remembered, it is all in use after the first tenth.
     """
-    kept = link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED, ended.KEEP_ENDED
+    kept = link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED, remembered.KEEP
     link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED = plan.stalled_s, plan.heartbeat_s, MAX_SERVED
-    ended.KEEP_ENDED = min(ended.KEEP_ENDED, max(1, plan.cycles // BATCHES))
+    remembered.KEEP = min(remembered.KEEP, max(1, plan.cycles // BATCHES))
     try:
         yield
     finally:
-        link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED, ended.KEEP_ENDED = kept
+        link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED, remembered.KEEP = kept

@@ -129,6 +129,7 @@ async def open_faulty_world(
             ),
             estate=real.estate,
             site=real.site,
+            about=real.about,
         )
         yield faulty, real
 
@@ -152,6 +153,7 @@ async def _open_browserless_world(config: SupervisorConfig) -> AsyncIterator[Rea
             browsers=pool,
             estate=RealEstate(ledger, lambda: pool.ids),
             site=site_address(config),
+            about=real_hosts.about,
         )
 
 

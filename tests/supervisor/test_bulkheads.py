@@ -10,9 +10,9 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.commands import End
 from actors.errors import CleanupIncomplete, CloneFailed
-from actors.session import SessionActor
+from actors.session.actor import SessionActor
+from actors.session.mailbox import End
 from actors.testing import FakeWorld
 from supervisor import (
     EndReason,
@@ -26,9 +26,10 @@ from supervisor import (
     open_supervisor,
     registry,
 )
+from supervisor.idempotency import Creation
 from supervisor.registry import Registry
 from supervisor.self_check import PERIOD_S, SelfCheck
-from supervisor.warm import MAX_BACKOFF_S, WarmShelf
+from supervisor.warm import MAX_BACKOFF_S, WarmSessions
 
 NO_THREAD = RuntimeError("can't start new thread")
 CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=3)
@@ -51,13 +52,9 @@ async def create_with_key(supervisor: Supervisor) -> None:
     await supervisor.create_session("key")
 
 
-async def end_first(supervisor: Supervisor) -> None:
-    await supervisor.end_session((await supervisor.list_sessions())[0].id)
-
-
 async def until_warm(supervisor: Supervisor) -> None:
     with trio.fail_after(100):
-        while not (await supervisor.take_census()).warm:
+        while not (await supervisor.count_sessions()).warm:
             await trio.sleep(0.1)
 
 
@@ -65,11 +62,11 @@ async def assert_well(supervisor: Supervisor, *, first: str | None = None) -> No
     """See that sessions live, that all places can be filled, and that all are free again afterwards."""
     if first is not None:
         assert (await supervisor.get_session(first)).state is SessionState.LIVE
-    while (await supervisor.take_census()).sessions < supervisor.config.max_sessions:
+    while (await supervisor.count_sessions()).sessions < supervisor.config.max_sessions:
         await supervisor.create_session()
     for info in await supervisor.list_sessions():
         await supervisor.end_session(info.id)
-    assert (await supervisor.take_census()).sessions == 0
+    assert (await supervisor.count_sessions()).sessions == 0
 
 
 @pytest.mark.parametrize(
@@ -78,14 +75,12 @@ async def assert_well(supervisor: Supervisor, *, first: str | None = None) -> No
         (Registry, "_create", fail, create),
         (Registry, "_start", fail, create),
         (Registry, "_new_spec", fail, create_with_key),
-        (Supervisor, "_ask", fail_async, create_with_key),
+        (Creation, "result", fail_async, create_with_key),
         (SessionActor, "run", fail_async, create),
         (SessionActor, "__attrs_post_init__", fail, create),
         (SessionActor, "_live", fail_async, create),
         (SessionActor, "_noting_failure", fail, create),
-        (Registry, "_find", fail, lambda supervisor: supervisor.get_session("x")),
-        (Registry, "_confirm_ended", fail, lambda supervisor: supervisor.end_session("x")),
-        (Registry, "_requested", property(fail), lambda supervisor: supervisor.take_census()),
+        (Registry, "_requested", property(fail), lambda supervisor: supervisor.count_sessions()),
         (FakeWorld, "survey", fail_async, lambda supervisor: supervisor.find_leaks()),
         (FakeWorld, "open_clone", fail, create),
         (FakeWorld, "open_browser", fail, create),
@@ -124,18 +119,23 @@ async def test_failed_request_is_logged_once_with_the_id_of_its_answer(
     assert line["exc_info"] is NO_THREAD
 
 
-async def test_end_that_can_not_be_forwarded_is_answered_with_that(
+async def test_end_that_can_not_be_asked_for_leaves_the_session_as_it_is(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The session goes on, and can be ended afterwards."""
-    with capture_logs():
+    """Whoever asked meets that alone, the supervisor included; the session can be ended afterwards."""
+    with capture_logs() as logs:
         async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
             first = await supervisor.create_session()
             with monkeypatch.context() as patch:
                 patch.setattr(trio.MemorySendChannel, "send", _failing_for(End))
-                with pytest.raises(InternalFailure):
-                    await end_first(supervisor)
-            await assert_well(supervisor, first=first.id)
+                with pytest.raises(RuntimeError, match="thread"):
+                    await supervisor.end_session(first.id)
+                with trio.move_on_after(2) as drained:
+                    await supervisor.drain(1)
+            assert drained.cancelled_caught
+            assert (await supervisor.get_session(first.id)).state is SessionState.LIVE
+            await supervisor.end_session(first.id)
+    assert [line["event"] for line in logs] == ["a session could not be asked to end"]
 
 
 def _failing_for(kind: type) -> Callable[..., Awaitable[None]]:
@@ -171,18 +171,18 @@ async def test_caller_whose_warm_session_can_not_be_handed_over_is_told(
 
 
 @pytest.mark.parametrize("name", ["start", "room"])
-async def test_shelf_that_fails_tries_again(
+async def test_warm_sessions_that_fail_to_be_kept_are_tried_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Nothing else notices, and there is a warm session later."""
     config = SupervisorConfig(warm_sessions=1)
-    begin = WarmShelf.run
+    begin = WarmSessions.run
 
-    async def run(shelf: WarmShelf) -> None:
-        setattr(shelf, name, _failing_once(getattr(shelf, name)))
-        await begin(shelf)
+    async def run(warm: WarmSessions) -> None:
+        setattr(warm, name, _failing_once(getattr(warm, name)))
+        await begin(warm)
 
-    monkeypatch.setattr(WarmShelf, "run", run)
+    monkeypatch.setattr(WarmSessions, "run", run)
     with capture_logs() as logs:
         async with open_supervisor(config, world=FakeWorld().world) as supervisor:
             info = await supervisor.create_session()

@@ -15,13 +15,16 @@ from actors.testing import FakeWorld
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from supervisor import (
     CapacityExhausted,
+    SessionEvent,
     SessionInfo,
+    SessionState,
     Supervisor,
     SupervisorConfig,
     SupervisorStopped,
     open_supervisor,
 )
-from supervisor.idempotency import KEEP, KEEP_S, KeyedCreations
+from supervisor.idempotency import Creation
+from supervisor.remembered import KEEP, KEEP_S
 
 VERDICT = Verdict(
     state=LoginState.LOGGED_OUT, reason=LoginReason.LOGIN_BUTTON, method=Method.HTML, elapsed_ms=120
@@ -125,30 +128,48 @@ async def test_session_that_all_had_just_left_is_there_for_who_comes_again(autoj
         assert len(world.browsers) == 1
 
 
+async def test_answer_that_nobody_took_is_there_for_who_comes_again(autojump_clock: MockClock) -> None:
+    """All hang up while the session goes live, with the answer given but not received yet."""
+    world = FakeWorld(launch_s=3)
+    waiting = trio.CancelScope()
+
+    def hang_up(event: SessionEvent) -> None:
+        if event.session.state is SessionState.LIVE:
+            waiting.cancel()
+
+    async with open_supervisor(CONFIG, world=world.world, subscriber=hang_up) as supervisor:
+        with waiting:
+            await supervisor.create_session("k")
+        assert waiting.cancelled_caught
+        session = await supervisor.create_session("k")
+        assert (trio.current_time(), list(world.browsers)) == (3, [session.id])
+
+
 @pytest.mark.parametrize("refused", [False, True], ids=["sessions", "refusals"])
-async def test_ten_thousand_long_keys_take_little_memory(autojump_clock: MockClock, refused: bool) -> None:
+async def test_ten_thousand_long_keys_take_little_memory(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
     """Two kilobytes an outcome, whatever the key is, and whatever was there when a refusal was raised."""
     world = FakeWorld(page=LoginState.LOGGED_OUT if refused else LoginState.LOGGED_IN)
     async with open_supervisor(CONFIG, world=world.world) as supervisor:
         sample = await outcome_of(supervisor)
 
-        async def create() -> SessionInfo:
+        async def result(_: Creation) -> SessionInfo:
             ballast = bytearray(20_000)
             if isinstance(sample, GreenroomError):
                 raise NotLoggedIn(VERDICT) from RuntimeError(ballast)
             return attrs.evolve(sample, phase_ms=dict(sample.phase_ms))
 
-        async with trio.open_nursery() as nursery:
-            keyed = KeyedCreations(nursery=nursery, create=create)
-            tracemalloc.start()
-            try:
-                for number in range(1000):
-                    with contextlib.suppress(NotLoggedIn):
-                        await keyed.get(f"{number:0247}")
-                gc.collect()
-                taken, _peak = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
+        monkeypatch.setattr(Creation, "result", result)
+        tracemalloc.start()
+        try:
+            for number in range(1000):
+                with contextlib.suppress(NotLoggedIn):
+                    await supervisor.create_session(f"{number:0247}")
+            gc.collect()
+            taken, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
     assert taken / 1000 * KEEP < 20e6
 
 

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from actors.ports import Owned
 from actors.resources import Usage
-from actors.session import SAMPLE_S
+from actors.session.actor import SAMPLE_S
 from actors.testing import FakeBrowser, FakeWorld
 from supervisor import InternalFailure, SessionState, SupervisorConfig, open_supervisor
 

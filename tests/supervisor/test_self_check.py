@@ -58,7 +58,7 @@ def lines(logs: list[EventDict]) -> list[tuple[str, str]]:
 
 async def until_warm(supervisor: Supervisor, count: int = 1) -> None:
     with trio.fail_after(200):
-        while (await supervisor.take_census()).warm != count:
+        while (await supervisor.count_sessions()).warm != count:
             await trio.sleep(0.1)
 
 
@@ -119,7 +119,7 @@ async def test_site_that_goes_down_while_warm_sessions_stand_ready_is_noticed(
         world.site_error = DOWN
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {"site": "The site can't be reached"}
-        assert (await supervisor.take_census()).warm == 1
+        assert (await supervisor.count_sessions()).warm == 1
         assert len(lines(logs)) == 1
 
 

@@ -26,7 +26,7 @@ from supervisor import (
     SupervisorStopped,
     open_supervisor,
 )
-from supervisor.ended import KEEP_ENDED_S
+from supervisor.remembered import KEEP_S
 
 
 def config(**changes: object) -> SupervisorConfig:
@@ -146,7 +146,7 @@ async def test_ended_session_is_known_for_a_quarter_of_an_hour(autojump_clock: M
         assert (ended.state, ended.reason) == (SessionState.ENDED, EndReason.DELETED)
         assert await supervisor.list_sessions() == []
         await supervisor.end_session(info.id)
-        await trio.sleep(KEEP_ENDED_S - 1)
+        await trio.sleep(KEEP_S - 1)
         await supervisor.get_session(info.id)
         await trio.sleep(1)
         with pytest.raises(SessionNotFound):

@@ -15,8 +15,7 @@ from trio.testing import MockClock
 from actors.errors import CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
 from actors.testing import FakeBrowser, FakeWorld
 from actors.verdict import LoginState
-from supervisor import SessionEvent, Supervisor, SupervisorConfig, open_supervisor, registry
-from supervisor.messages import Census
+from supervisor import SessionCount, SessionEvent, Supervisor, SupervisorConfig, open_supervisor, registry
 from supervisor.registry import Registry
 
 MAX_SESSIONS = 3
@@ -76,12 +75,12 @@ class Story:
                     nursery.start_soon(self._do, supervisor, at, deed, lasts_s)
             assert self.waiting == 0
             await trio.sleep(SETTLED_S)
-            census = await supervisor.take_census()
-            assert census == Census(sessions=0, warm=census.warm)
+            count = await supervisor.count_sessions()
+            assert count == SessionCount(sessions=0, warm=count.warm)
             if not any(deed == "drain" for _, deed, _ in self.deeds):
                 for _ in range(MAX_SESSIONS):
                     await supervisor.create_session()
-                assert await supervisor.take_census() == Census(sessions=MAX_SESSIONS, warm=0)
+                assert await supervisor.count_sessions() == SessionCount(sessions=MAX_SESSIONS, warm=0)
         assert (self.world.clones, self.world.browsers) == (set(), {})
         assert self.most <= MAX_SESSIONS
 

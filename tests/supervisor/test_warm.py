@@ -18,6 +18,7 @@ from supervisor import (
     EndReason,
     InternalFailure,
     NotLoggedIn,
+    SessionCount,
     SessionEvent,
     SessionState,
     Supervisor,
@@ -26,7 +27,6 @@ from supervisor import (
     open_supervisor,
     registry,
 )
-from supervisor.messages import Census
 
 LAUNCH_S = 4.0
 
@@ -41,7 +41,7 @@ class Warmed:
 
     async def until_warm(self, count: int = 1) -> None:
         with trio.fail_after(100):
-            while (await self.supervisor.take_census()).warm != count:
+            while (await self.supervisor.count_sessions()).warm != count:
                 await trio.sleep(0.1)
 
     def ends(self) -> list[EndReason | None]:
@@ -196,7 +196,7 @@ async def test_failing_launches_ahead_are_left_off_until_a_session_is_live(autoj
             assert len(its.ends()) == 5
             world.launch_error = None
             await trio.sleep(600)
-            assert (await its.supervisor.take_census()).warm == 0
+            assert (await its.supervisor.count_sessions()).warm == 0
             await its.supervisor.create_session()
             await its.until_warm()
     [left_off] = [line for line in logs if "left off" in line["event"]]
@@ -386,13 +386,13 @@ async def test_caller_that_leaves_during_the_claim_leaves_the_session_warm(
             with trio.move_on_after(0.2):
                 await its.supervisor.create_session()
             await trio.sleep(0.4)
-            assert await its.supervisor.take_census() == Census(sessions=0, warm=1)
+            assert await its.supervisor.count_sessions() == SessionCount(sessions=0, warm=1)
         info = await its.supervisor.create_session()
         assert info.id == ahead
         assert its.ends() == []
 
 
-async def test_session_given_back_ages_on_and_stays_known_to_the_shelf(autojump_clock: MockClock) -> None:
+async def test_session_given_back_ages_on_and_stays_known(autojump_clock: MockClock) -> None:
     """It is replaced when it is too old, and can be discarded, like any other."""
     async with warmed(warm_max_age=60) as its:
         await its.until_warm()
@@ -431,7 +431,7 @@ async def test_caller_that_leaves_while_it_waits_for_room_costs_nobody_anything(
         with trio.move_on_after(3):
             await its.supervisor.create_session()
         await trio.sleep(0.1)
-        assert (await its.supervisor.take_census()).sessions == 0
+        assert (await its.supervisor.count_sessions()).sessions == 0
         await its.until_warm()
         assert its.ends() == [EndReason.DISCARDED]
 
@@ -465,7 +465,7 @@ async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
             nursery.start_soon(its.supervisor.create_session)
             for _ in range(3):
                 await trio.sleep(1)
-                its.supervisor._self_check.on_turn()
+                its.supervisor._registry.self_check.on_turn()
         assert its.ends() == [EndReason.SHUTDOWN]
         await its.until_warm()
 

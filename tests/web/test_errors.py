@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import attrs
 import msgspec
@@ -27,10 +28,13 @@ from actors.errors import (
     ResourcesExhausted,
     SandboxUnavailable,
     SessionDeleted,
+    SessionEnded,
     SessionNotFound,
+    SessionNotLive,
     SupervisorStopped,
     UpstreamUnreachable,
 )
+from actors.lifecycle import SessionInfo, SessionState
 from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from web.errors import (
     HostNotAllowed,
@@ -48,12 +52,23 @@ INTERNAL = (500, "INTERNAL_ERROR", "Internal server error")
 VERDICT = Verdict(
     state=LoginState.UNCERTAIN, reason=LoginReason.CHALLENGE, method=Method.HTML, elapsed_ms=120
 )
+WARM = SessionInfo(
+    id="some-id",
+    state=SessionState.WARM,
+    created_at=datetime.now(UTC),
+    expires_at=None,
+    verdict=None,
+    phase_ms={},
+    reason=None,
+)
 
 # Every error, made as it is made elsewhere, and its answer.
 TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (Overloaded(retry_after_s=3), (503, "OVERLOADED", "Too many sessions are being launched")),
     (NotLoggedIn(VERDICT, hint="log in"), (409, "NOT_LOGGED_IN", "Not logged in to TikTok")),
     (SessionDeleted("deleted"), (409, "SESSION_DELETED", "Session was deleted")),
+    (SessionNotLive(WARM), (409, "SESSION_NOT_LIVE", "Session is not live")),
+    (SessionEnded(WARM), (409, "SESSION_ENDED", "Session has ended")),
     (NotAProfile("a cat"), (409, "NOT_A_PROFILE", "User data directory is no Firefox profile")),
     (ProfileLocked(), (423, "USER_DATA_LOCKED", "User data directory is locked")),
     (CreationTimedOut(30.0), (504, "SESSION_TIMEOUT", "Session creation timed out")),

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from trio.testing import MockClock
 
 from actors import resources
+from supervisor import supervisor
 from web import cli, daemon, logs
 from web.settings import DaemonSettings
 
@@ -42,7 +43,7 @@ async def test_daemon_gives_memory_back_every_minute(
             pass
 
     monkeypatch.setattr(daemon, "give_back_memory", lambda: given_back.append(trio.current_time()))
-    monkeypatch.setattr(daemon, "open_world", lambda _: ShortWorld())
+    monkeypatch.setattr(supervisor, "open_world", lambda _: ShortWorld())
     with pytest.raises(KeyError, match="a test"):
         await daemon.serve(DaemonSettings(), pytest.fail)
     assert given_back == [60, 120]

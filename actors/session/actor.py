@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import outcome
@@ -12,22 +13,24 @@ import trio
 
 from actors.admission import Admission, Place
 from actors.bulkhead import as_error, report
-from actors.commands import Caller, Claim, End, SessionSpec
 from actors.errors import (
     BrowserLost,
-    CleanupIncomplete,
     CloneFailed,
     CreationTimedOut,
     GreenroomError,
     NotLoggedIn,
     OverBudget,
     SessionDeleted,
+    SessionNotLive,
     SupervisorStopped,
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.ports import Browser, Clone, World
 from actors.resources import Usage
+from actors.session.mailbox import Caller, Claim, End, Message, Run, SessionHandle, open_mailbox
+from actors.session.running import RunningCommands, reply
+from actors.session.spec import SessionSpec
 from actors.verdict import Verdict
 
 # A creation answers at most this long after its deadline, cleaned up or not.
@@ -46,17 +49,13 @@ _POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
 _log = structlog.get_logger("greenroom.session")
 
 
-# Made once: subscripting the generic is slower than opening the channel.
-_open_mailbox = trio.open_memory_channel[End | Claim]
-
-
 @attrs.define(eq=False, repr=False)
 class SessionActor:
     """One session, from its creation to its end.
 
     Without a caller it is launched ahead: it waits, warm, to be claimed by one. `run` is the actor's whole
-    life; other tasks may read `info()` and the properties, and reach it by `mailbox`. `off_shelf` is set once
-    it is no longer to be claimed: somebody has, or it has ended.
+    life; other tasks may read `info()` and the properties, and reach it by `mailbox` or the `handle`.
+    `unclaimable` is set once nobody can claim it any more: somebody has, or it has ended.
     """
 
     spec: SessionSpec
@@ -64,9 +63,10 @@ class SessionActor:
     world: World
     admission: Admission
     publish: Callable[[SessionEvent], None]
-    mailbox: trio.MemorySendChannel[End | Claim] = attrs.field(init=False)
-    off_shelf: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _inbox: trio.MemoryReceiveChannel[End | Claim] = attrs.field(init=False)
+    mailbox: trio.MemorySendChannel[Message] = attrs.field(init=False)
+    unclaimable: trio.Event = attrs.field(factory=trio.Event, init=False)
+    handle: SessionHandle = attrs.field(init=False)
+    _inbox: trio.MemoryReceiveChannel[Message] = attrs.field(init=False)
     _state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
     _ended_in: SessionState | None = attrs.field(default=None, init=False)
     _reason: EndReason | None = attrs.field(default=None, init=False)
@@ -83,17 +83,20 @@ class SessionActor:
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
     _phase_s: dict[SessionState, float] = attrs.field(factory=dict, init=False)
     _life: trio.CancelScope = attrs.field(init=False)
-    _shelf: trio.CancelScope = attrs.field(init=False)
+    _unclaimed: trio.CancelScope = attrs.field(init=False)
     _claim: Claim | None = attrs.field(default=None, init=False)
     _beside: trio.Nursery = attrs.field(init=False)
     _settled: trio.Event = attrs.field(factory=trio.Event, init=False)
     _is_answered: bool = attrs.field(default=False, init=False)
-    _end_replies: list[trio.MemorySendChannel[outcome.Maybe[None]]] = attrs.field(factory=list, init=False)
+    _commands: RunningCommands = attrs.field(init=False)
+    _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.mailbox, self._inbox = _open_mailbox(0)
-        ahead = trio.current_time() + self.spec.creation_timeout_s
-        self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else ahead)
+        self.mailbox, self._inbox = open_mailbox(0)
+        self._commands = RunningCommands(self.spec.id)
+        self.handle = SessionHandle(id=self.spec.id, info=self.info, mailbox=self.mailbox, ended=self._ended)
+        own_deadline = trio.current_time() + self.spec.creation_timeout_s
+        self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else own_deadline)
 
     @property
     def is_live(self) -> bool:
@@ -169,7 +172,7 @@ class SessionActor:
             self.give_up(group)
         finally:
             self._answer(refused=True)
-            self._close_channels()
+            self._close()
 
     def give_up(self, exc: Exception) -> None:
         """Take the session for ended, and tell all who wait: what holds it together has itself failed."""
@@ -178,7 +181,7 @@ class SessionActor:
         if self._state is not SessionState.ENDED:
             self._enter(SessionState.ENDED)
         self._answer(refused=True)
-        self._close_channels()
+        self._close()
 
     def _serve(self, caller: Caller) -> None:
         """From now on, there is somebody who waits."""
@@ -187,8 +190,7 @@ class SessionActor:
         self._beside.start_soon(self._contain, self._answer_in_time, caller)
 
     async def _live(self) -> None:
-        is_ahead = self.caller is None
-        with self.admission.place(deadline=self._life.deadline, is_patient=is_ahead) as place:
+        with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
             async with self.world.profiles.open_clone(self.spec.id) as clone:
                 self._clone = clone
                 await self._stand_in_line(place)
@@ -241,12 +243,12 @@ class SessionActor:
         self._created_at = datetime.now(UTC)
         self._life.deadline = claim.caller.deadline
         self._serve(claim.caller)
-        self.off_shelf.set()
+        self.unclaimable.set()
         claim.reply_to.send_nowait(True)
 
     async def _next_claim(self, browser: Browser, clone: Clone) -> Claim | None:
         """Wait for a claim and return it, or None if its caller has left by the time that all is well."""
-        with trio.CancelScope() as self._shelf:
+        with trio.CancelScope() as self._unclaimed:
             await browser.wait_lost()
         if (claim := self._claim) is None:
             raise RuntimeError("the wait ended without a claim")
@@ -333,17 +335,42 @@ class SessionActor:
             self._life.cancel(reason="the session has failed")
 
     async def _read_mailbox(self) -> None:
-        async for message in self._inbox:
-            match message:
-                case End(reason=reason, reply_to=reply_to):
-                    self._end_replies.append(reply_to)
-                    self._end(reason)
-                case Claim(reply_to=reply_to):
-                    if self.is_warm:
-                        self._claim = message
-                        self._shelf.cancel(reason="a caller claims the session")
-                    else:
-                        reply_to.close()
+        with self._inbox:  # closed as soon as nobody reads it, or senders would wait for all of the cleanup
+            try:
+                async for message in self._inbox:
+                    self._handle(message)
+            except trio.Cancelled:
+                if self._state is not SessionState.ENDED:  # from outside
+                    self._end(EndReason.SHUTDOWN)
+                raise
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case End(reason=reason):
+                self._end(reason)
+            case Claim(reply_to=reply_to):
+                if self.is_warm:
+                    self._claim = message
+                    self._unclaimed.cancel(reason="a caller claims the session")
+                else:
+                    reply_to.close()
+            case Run():
+                self._beside.start_soon(self._contain, self._carry_out, message)
+
+    async def _carry_out(self, request: Run[Any]) -> None:
+        """Run a command, or refuse it.
+
+        This is a task beside the life, not in it: a command that is slow to be cancelled delays no cleanup.
+        """
+        if self._state is not SessionState.LIVE or self._reason is not None or self._browser is None:
+            with request.reply_to:  # closed without an answer, it says that the session has ended
+                if self._reason is None:
+                    reply(request, outcome.Error(SessionNotLive(self.info())))
+            return
+        lost = await self._commands.run(request, self._browser)
+        if lost is not None and self._reason is None:
+            self._fail(lost)
+            self._life.cancel(reason="a command has found the browser lost")
 
     async def _answer_in_time(self, caller: Caller) -> None:
         """Tell the caller that there is no session even if cleaning up drags on."""
@@ -420,6 +447,7 @@ class SessionActor:
             self._claim.reply_to.close()  # at once: the caller is not to wait for this one's end
         self._ended_in = self._state
         self._enter(SessionState.ENDING)
+        self._commands.stop()
 
     def _refusal(self) -> GreenroomError:
         if self._error is not None:
@@ -461,18 +489,10 @@ class SessionActor:
     def _publish(self) -> None:
         self.publish(SessionEvent(session=self.info(), error=self._error))
 
-    def _close_channels(self) -> None:
-        self.off_shelf.set()
+    def _close(self) -> None:
+        """Tell all who still wait that there is nothing to wait for."""
+        self.unclaimable.set()
         self._inbox.close()
         if self.caller is not None:
             self.caller.reply_to.close()
-        for reply_to in self._end_replies:
-            with reply_to, contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                reply_to.send_nowait(self._end_answer())
-
-    def _end_answer(self) -> outcome.Maybe[None]:
-        if not self._left:
-            return outcome.Value(None)
-        error = CleanupIncomplete(self._left)
-        error.session_id, error.phase = self.spec.id, SessionState.ENDING.value
-        return outcome.Error(error)
+        self._ended.set()

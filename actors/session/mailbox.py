@@ -1,0 +1,154 @@
+"""The way to a session's actor: its messages, and the handle that sends them."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+import outcome
+import trio
+
+from actors.commands import Command
+from actors.errors import CleanupIncomplete, SessionEnded
+from actors.lifecycle import EndReason, SessionInfo, SessionState
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class End:
+    """Asks a session to end. There is no answer: wait until the session has ended."""
+
+    reason: EndReason
+
+
+@attrs.define(eq=False, kw_only=True)
+class Caller:
+    """A caller waiting for a session: the channel to answer on, with a buffer of 1, and the deadline.
+
+    The deadline is on Trio's clock.
+    """
+
+    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
+    deadline: float
+    _has_left: bool = attrs.field(default=False, init=False)
+    _on_leaving: Callable[[], None] | None = attrs.field(default=None, init=False)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the caller has stopped waiting."""
+        return self._has_left
+
+    def leave(self) -> None:
+        """Note that the caller has stopped waiting, without having taken the answer."""
+        self._has_left = True
+        if self._on_leaving is not None:
+            self._on_leaving()
+
+    def when_left(self, act: Callable[[], None]) -> None:
+        """Call `act` once the caller leaves, or at once if it has left. It replaces an earlier `act`."""
+        self._on_leaving = act
+        if self._has_left:
+            act()
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """Gives a warm session to a caller. Answered, into a buffer of 1, once its browser has proved healthy.
+
+    If it does not, the channel is closed without an answer, and another session must serve the caller. The
+    channel is also closed if the caller has left by then; the session then stays warm.
+    """
+
+    caller: Caller
+    reply_to: trio.MemorySendChannel[bool]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Run(Generic[T]):
+    """Asks a live session to run a command; answered once, into a buffer of 1.
+
+    The channel is closed unanswered if the session ends first. The asker cancels `scope` when it leaves.
+    """
+
+    command: Command[T]
+    reply_to: trio.MemorySendChannel[outcome.Maybe[T]]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+
+Message = End | Claim | Run[Any]
+
+# Made once: subscripting the generic is slower than opening the channel.
+open_mailbox = trio.open_memory_channel[Message]
+
+
+@attrs.frozen(eq=False, kw_only=True, repr=False)
+class SessionHandle:
+    """One session: look at it, run commands on it, end it.
+
+    A handle writes to the session's actor, not to the registry. It stays valid after the session's end:
+    `info` then returns how it ended.
+    """
+
+    id: str
+    _info: Callable[[], SessionInfo]
+    _mailbox: trio.MemorySendChannel[Message]
+    _ended: trio.Event
+
+    @classmethod
+    def of_ended(cls, info: SessionInfo) -> "SessionHandle":
+        """Return the handle of a session that has ended, and whose actor is gone."""
+        mailbox, nobody = open_mailbox(0)
+        nobody.close()
+        ended = trio.Event()
+        ended.set()
+        return cls(id=info.id, info=lambda: info, mailbox=mailbox, ended=ended)
+
+    def info(self) -> SessionInfo:
+        """Return the session as it is now."""
+        return self._info()
+
+    async def run(self, command: Command[T]) -> T:
+        """Run a command on the live session and return its result. Commands run side by side.
+
+        Cancelling this cancels the command, and returns without waiting for that; what the command has done
+        by then stays done. Raises `SessionNotLive` before the session is live, `SessionEnded` if the session
+        ends before the command does, and what the command raises: as `InternalFailure` if it is not a
+        `GreenroomError`.
+        """
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[T]](1)
+        request = Run(command=command, reply_to=reply_to)
+        with reply:
+            try:
+                await self._mailbox.send(request)
+                answer = await reply.receive()
+            except (trio.BrokenResourceError, trio.EndOfChannel):
+                raise SessionEnded(self.info()) from None
+            finally:
+                request.scope.cancel(
+                    reason="nobody waits for the answer"
+                )  # a command that is over ignores it
+        return answer.unwrap()
+
+    async def end(self) -> None:
+        """End the session and return when its browser and clone are gone; one that has ended is fine.
+
+        Cancelling this stops the wait, not the end. Raises `CleanupIncomplete` if something of the session
+        could not be removed.
+        """
+        await self.ask_to_end(EndReason.DELETED)
+        receipt = (await self.wait_ended()).receipt
+        if receipt is not None and receipt.left:
+            error = CleanupIncomplete(receipt.left)
+            error.session_id, error.phase = self.id, SessionState.ENDING.value
+            raise error
+
+    async def ask_to_end(self, reason: EndReason) -> None:
+        """Ask the session to end, for `reason` unless it has another already. Doesn't wait for the end."""
+        with contextlib.suppress(trio.BrokenResourceError):  # it ends already
+            await self._mailbox.send(End(reason=reason))
+
+    async def wait_ended(self) -> SessionInfo:
+        """Wait until the session has ended, and all that it owned is gone; return how it ended."""
+        await self._ended.wait()
+        return self.info()

@@ -1,0 +1,62 @@
+"""The commands that a live session runs at one moment."""
+
+import contextlib
+from typing import Any
+
+import attrs
+import outcome
+import structlog
+import trio
+
+from actors.bulkhead import contain
+from actors.errors import BrowserLost
+from actors.lifecycle import SessionState
+from actors.ports import Browser
+from actors.session.mailbox import Run
+
+_log = structlog.get_logger("greenroom.session")
+
+
+@attrs.define(eq=False, repr=False)
+class RunningCommands:
+    """Runs any number of commands side by side. Each is answered once, or its channel closed."""
+
+    session_id: str
+    _running: set[Run[Any]] = attrs.field(factory=set, init=False)
+
+    async def run(self, request: Run[Any], browser: Browser) -> BrowserLost | None:
+        """Run one command and answer it, with its error if it fails.
+
+        If it finds the browser lost, return that instead: the session ends, and its end is the answer.
+        """
+        self._running.add(request)
+        lost: BrowserLost | None = None
+        try:
+            with request.reply_to, request.scope:
+                try:
+                    reply(request, outcome.Value(await request.command.apply(browser)))
+                except* Exception as group:
+                    command = type(request.command).__name__
+                    error = contain(
+                        group, _log, "a command failed", session_id=self.session_id, command=command
+                    )
+                    error.session_id, error.phase = self.session_id, SessionState.LIVE.value
+                    if isinstance(error, BrowserLost):
+                        lost = error
+                    else:
+                        reply(request, outcome.Error(error))
+        finally:
+            self._running.remove(request)
+        return lost
+
+    def stop(self) -> None:
+        """Cancel all commands. Close their channels now: a command may be slow to react."""
+        for request in self._running:
+            request.reply_to.close()
+            request.scope.cancel(reason="the session ends")
+
+
+def reply(request: Run[Any], answer: outcome.Maybe[Any]) -> None:
+    """Answer a command, unless the session has ended or the asker has left."""
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        request.reply_to.send_nowait(answer)

@@ -1,0 +1,20 @@
+"""What one session should be."""
+
+import attrs
+
+from actors.resources import Budget
+from actors.verdict.detector import LoginDetector
+
+
+@attrs.frozen(kw_only=True)
+class SessionSpec:
+    """What one session should be. Times are in seconds."""
+
+    id: str
+    url: str
+    headless: bool
+    creation_timeout_s: float
+    max_duration_s: float
+    warm_max_age_s: float
+    detector: LoginDetector
+    budget: Budget

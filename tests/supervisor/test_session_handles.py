@@ -1,0 +1,132 @@
+"""Session handles as the supervisor gives them out: to whom, for how long, and through whose queue."""
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from actors.commands import Probe
+from actors.testing import FakeWorld
+from supervisor import (
+    EndReason,
+    SessionEnded,
+    SessionNotFound,
+    SessionNotLive,
+    SessionState,
+    Supervisor,
+    SupervisorConfig,
+    SupervisorStopped,
+    open_supervisor,
+)
+from supervisor.registry import Registry
+from supervisor.remembered import KEEP_S
+
+CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=3)
+
+
+async def until_warm(supervisor: Supervisor) -> None:
+    with trio.fail_after(100):
+        while not (await supervisor.count_sessions()).warm:
+            await trio.sleep(0.1)
+
+
+async def test_handle_of_a_live_session_runs_commands_and_ends_it(autojump_clock: MockClock) -> None:
+    """It tells of the session what the supervisor tells, and waits for its end."""
+    async with open_supervisor(CONFIG, world=FakeWorld(probe_s=2, close_s=1).world) as supervisor:
+        info = await supervisor.create_session()
+        handle = supervisor.session(info.id)
+        assert handle.id == handle.info().id == info.id
+        await handle.run(Probe())
+        assert trio.current_time() == 2
+        await handle.end()
+        assert trio.current_time() == 3
+        assert await supervisor.get_session(info.id) == handle.info() == await handle.wait_ended()
+        assert handle.info().reason is EndReason.DELETED
+        assert await supervisor.list_sessions() == []
+
+
+async def test_handle_reaches_its_session_while_the_registry_answers_nobody(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What concerns one session alone does not pass through its loop."""
+
+    def fail(*_args: object) -> None:
+        pytest.fail("the loop was asked")
+
+    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        info = await supervisor.create_session()
+        with monkeypatch.context() as patch:
+            patch.setattr(Registry, "_handle", fail)
+            handle = supervisor.session(info.id)
+            await handle.run(Probe())
+            assert (await supervisor.get_session(info.id)).state is SessionState.LIVE
+            await supervisor.end_session(info.id)
+
+
+async def test_handle_outlives_its_session_and_so_does_the_way_to_it(autojump_clock: MockClock) -> None:
+    """For 15 minutes there is a handle, even for who comes after the end; who has one may keep it."""
+    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        info = await supervisor.create_session()
+        kept = supervisor.session(info.id)
+        await kept.end()
+        for handle in (kept, supervisor.session(info.id)):
+            with pytest.raises(SessionEnded) as ended:
+                await handle.run(Probe())
+            assert (ended.value.session_id, ended.value.end_reason) == (info.id, EndReason.DELETED)
+            await handle.end()
+            assert (await handle.wait_ended()).state is SessionState.ENDED
+        await trio.sleep(KEEP_S + 1)
+        with pytest.raises(SessionNotFound):
+            supervisor.session(info.id)
+        assert kept.info().reason is EndReason.DELETED
+
+
+async def test_session_that_nobody_has_asked_for_takes_no_commands(autojump_clock: MockClock) -> None:
+    """One that is warm says so; once somebody has it, the same handle takes them."""
+    ahead: list[str] = []
+    async with open_supervisor(
+        SupervisorConfig(warm_sessions=1),
+        world=FakeWorld().world,
+        subscriber=lambda e: ahead.append(e.session.id),
+    ) as supervisor:
+        await until_warm(supervisor)
+        handle = supervisor.session(ahead[0])
+        with pytest.raises(SessionNotLive, match="warm"):
+            await handle.run(Probe())
+        assert (await supervisor.create_session()).id == handle.id
+        await handle.run(Probe())
+
+
+async def test_nobody_gets_a_handle_from_a_supervisor_that_stops(autojump_clock: MockClock) -> None:
+    """As with every other question; whoever has one learns how the session ends."""
+    async with open_supervisor(CONFIG, world=FakeWorld(close_s=2).world) as supervisor:
+        info = await supervisor.create_session()
+        handle = supervisor.session(info.id)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.stop)
+            await trio.sleep(1)
+            with pytest.raises(SupervisorStopped):
+                supervisor.session(info.id)
+            assert (await handle.wait_ended()).reason is EndReason.SHUTDOWN
+            assert trio.current_time() == 2
+
+
+async def test_cancelled_supervisor_gives_out_no_handle_either(autojump_clock: MockClock) -> None:
+    """Nor does it leave anybody waiting who has one."""
+    with capture_logs(), trio.CancelScope() as scope:
+        async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+            handle = supervisor.session((await supervisor.create_session()).id)
+            scope.cancel()
+    with trio.fail_after(5):
+        assert (await handle.wait_ended()).reason is EndReason.SHUTDOWN
+        with pytest.raises(SessionEnded):
+            await handle.run(Probe())
+    with pytest.raises(SupervisorStopped):
+        supervisor.session(handle.id)
+
+
+async def test_supervisor_tells_what_its_machine_runs_browsers_with(autojump_clock: MockClock) -> None:
+    """Whoever opened it need not have opened the machine to know."""
+    world = FakeWorld()
+    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        assert supervisor.machine == world.about
