@@ -6,7 +6,7 @@ import trio
 
 from actors.commands import Caller
 from actors.lifecycle import SessionInfo
-from actors.ports import Owned
+from actors.machine.ports import Owned
 
 
 @attrs.frozen(kw_only=True)

@@ -20,7 +20,7 @@ from actors.errors import (
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.ports import Owned, World
+from actors.machine.ports import Machine, Owned
 from actors.session import SessionActor
 from actors.verdict.detector import LoginDetector
 from supervisor.answering import answer, answering
@@ -65,7 +65,7 @@ class Registry:
     """
 
     config: SupervisorConfig
-    world: World
+    machine: Machine
     events: EventStream
     stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
     _empty: trio.Event = attrs.field(factory=_set_event, init=False)
@@ -83,7 +83,7 @@ class Registry:
     def __attrs_post_init__(self) -> None:
         self._admission = Admission(self.config.max_launching)
         self._shelf = WarmShelf(size=self.config.warm_sessions, start=self._start, room=self._room)
-        self.self_check = SelfCheck(world=self.world, on_turn=self._tell_change)
+        self.self_check = SelfCheck(machine=self.machine, on_turn=self._tell_change)
 
     async def run(self, inbox: trio.MemoryReceiveChannel[Message]) -> None:
         """Serve until every requester is gone, then end all sessions and wait for them."""
@@ -228,7 +228,7 @@ class Registry:
         actor = SessionActor(
             spec=self._new_spec(),
             caller=caller,
-            world=self.world,
+            machine=self.machine,
             admission=self._admission,
             publish=self.events.publish,
         )
@@ -320,7 +320,7 @@ class Registry:
     async def _find_leaks(self, reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]) -> None:
         with answering(reply_to, "FindLeaks"):
             before, started = set(self._actors), trio.current_time()
-            owned = await self.world.estate.survey()
+            owned = await self.machine.survey()
             known = before | self._actors.keys() | self._ended.since(started) | owned.hosts
             leaked = Owned(
                 processes=tuple(item for item in owned.processes if item.session not in known),

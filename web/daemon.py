@@ -11,10 +11,10 @@ import trio
 
 from actors.browser import BrowserHosts, EngineName, Sandbox
 from actors.errors import EngineUnavailable
-from actors.ports import World
+from actors.machine.ports import Machine
 from actors.resources import give_back_memory
 from supervisor import Supervisor, open_supervisor
-from supervisor.world import open_world
+from supervisor.machine import open_machine
 from web.app import create_app
 from web.display import HINT, display_problem
 from web.logs import log_session_event, tell_repeats
@@ -39,7 +39,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -> AsyncIterator[Daemon]:
+async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = None) -> AsyncIterator[Daemon]:
     """Serve sessions over HTTP for the length of the block.
 
     On leaving the block, all sessions end; requests under way get their answers. Raises `BindFailed` when
@@ -47,7 +47,7 @@ async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -
     """
     with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
         async with (
-            open_supervisor(settings, world=world, subscriber=log_session_event) as supervisor,
+            open_supervisor(settings, machine=machine, subscriber=log_session_event) as supervisor,
             open_server(create_app(supervisor, settings), settings.bind) as url,
         ):
             yield Daemon(url=url, supervisor=supervisor)
@@ -70,8 +70,8 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
             nursery.start_soon(_give_back_memory)
             nursery.start_soon(_tell_repeats)
-            async with open_world(settings) as world, open_daemon(settings, world=world) as daemon:
-                browsers = world.browsers.hosts
+            async with open_machine(settings) as machine, open_daemon(settings, machine=machine) as daemon:
+                browsers = machine.pool.hosts
                 say(f"engine          {browsers.engine.name.value} {browsers.engine.version}")
                 say(f"sandbox         {browsers.sandbox.value}")
                 say(f"master profile  {settings.user_data_master_dir.absolute()}")

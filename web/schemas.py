@@ -7,8 +7,8 @@ import attrs
 import msgspec
 
 import supervisor
-from actors import ports
 from actors.lifecycle import EndReason, SessionInfo, SessionState
+from actors.machine import ports
 from actors.verdict import Gate, LoginReason, LoginState, Method
 
 

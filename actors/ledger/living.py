@@ -6,7 +6,6 @@ import os
 import stat
 import threading
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from actors.ledger.sweep import KillMarked, sweep
 from actors.owner import OWNER
 from actors.profile import make_private, path_problem
 from actors.removal import is_gone
-from actors.resources import Promises
 from actors.threads import Purpose, finish_in_thread, in_thread
 
 # How long a disk may take for one of the ledger's steps, each of which is a millisecond's work. What is then
@@ -47,7 +45,6 @@ _log = structlog.get_logger("greenroom.ledger")
 class Ledger:
     """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
 
-    Beside what sessions own, it has in `promises` what they are about to take; those die with the daemon.
     `times_replaced` counts how often `folder` was made anew: who has the former one open, or mounted, has not
     this one.
     """
@@ -55,10 +52,8 @@ class Ledger:
     owner: str
     folder: Path
     times_replaced: int = attrs.field(default=0, init=False)
-    promises: Promises = attrs.field(factory=Promises, init=False)
     _lock: FolderLock
     _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
-    _holders: Counter[str] = attrs.field(factory=Counter, init=False)
     _restoring: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     @property
@@ -79,7 +74,7 @@ class Ledger:
 
     @contextlib.asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[Entry]:
-        """Keep an entry for `session` from before the block on, until the last block for it is left.
+        """Keep an entry for `session` from before the block until after it; one block at a time may.
 
         The directories that it names do not exist yet; they are to be removed within the block. Where one
         of them stays all the same, so does the entry. Raises `CloneFailed` when it can't be written.
@@ -92,14 +87,10 @@ class Ledger:
                 marker=marker_of(self.owner, session),
             )
             await self._write(entry)
-        self._holders[session] += 1
         try:
             yield self._entries[session]
         finally:
-            self._holders[session] -= 1
-            if not self._holders[session]:
-                del self._holders[session]
-                await self._strike(session)
+            await self._strike(session)
 
     async def add_processes(self, session: str, pids: Iterable[int]) -> None:
         """Put processes into an entry that is held. Raises `CloneFailed` when it can't be written."""
@@ -202,6 +193,7 @@ async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterato
 
 
 def _begin(clones_dir: Path, kill_marked: KillMarked) -> Ledger:
+    clones_dir = Path(os.path.realpath(clones_dir))  # a cell does not show the links that may lead there
     if problem := path_problem(clones_dir, below=_BELOW):
         raise CloneFailed(f"The clones directory {problem}", detail=repr(str(clones_dir)))
     try:

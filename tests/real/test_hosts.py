@@ -15,8 +15,9 @@ from actors.browser import ScraplingFetcherAdapter, own_processes
 from actors.browser.marks import census
 from actors.errors import BrowserLost
 from actors.lifecycle import EndReason
+from actors.machine.local import LocalMachine
 from actors.verdict import LoginState, Method, decide
-from supervisor.world import RealWorld, open_world
+from supervisor.machine import open_machine
 from tests.real.conftest import clones_in
 from web.settings import DaemonSettings
 
@@ -30,22 +31,18 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\nCo
 
 
 @contextlib.asynccontextmanager
-async def open_session(world: RealWorld, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+async def open_session(machine: LocalMachine, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
     """Own a browser that runs on a clone of the logged-in profile."""
-    async with (
-        world.profiles.open_clone(session_id) as clone,
-        world.browsers.open_browser(session_id) as browser,
-    ):
-        await browser.launch(clone.path, headless=True)
-        yield browser
+    async with machine.open_workspace(session_id) as workspace:
+        yield await workspace.launch(headless=True)
 
 
 @contextlib.asynccontextmanager
-async def open_bounded_world(settings: DaemonSettings, **changes: Any) -> AsyncIterator[RealWorld]:
-    """Own a world for the length of a test; nothing is left of it."""
+async def open_bounded_machine(settings: DaemonSettings, **changes: Any) -> AsyncIterator[LocalMachine]:
+    """Own a machine's workspaces for the length of a test; nothing is left of them."""
     with trio.fail_after(60):
-        async with open_world(attrs.evolve(settings, **changes)) as world:
-            yield world
+        async with open_machine(attrs.evolve(settings, **changes)) as machine:
+            yield machine
     assert own_processes() == []
     assert clones_in(settings.clones_dir) == []
     assert list(settings.clones_dir.iterdir()) == []
@@ -70,8 +67,8 @@ def process_of(marker: str, *words: str) -> psutil.Process:
 
 async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str) -> None:
     """The other session in its host loads pages before and after the dead one's place is left."""
-    async with open_bounded_world(settings) as world, open_session(world, "b") as b:
-        async with open_session(world, "a") as a:
+    async with open_bounded_machine(settings) as machine, open_session(machine, "b") as b:
+        async with open_session(machine, "a") as a:
             assert a._link is b._link
             process_of(a._marker, "--profile").kill()
             with trio.fail_after(5), pytest.raises(BrowserLost) as caught:
@@ -86,7 +83,7 @@ async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str)
         assert census(a._marker) == []
         assert not a._scratch.exists()
         await assert_logged_in(b, f"{site}/")
-        assert len(world.browsers.ids) == 1
+        assert len(machine.pool.ids) == 1
 
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
@@ -94,9 +91,9 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
     settings: DaemonSettings, sandbox: str
 ) -> None:
     """All its browsers end, also where no sandbox ends them, and the next session has a host."""
-    async with open_bounded_world(settings, sandbox=sandbox) as world:
-        async with open_session(world, "b") as b:
-            async with open_session(world, "a") as a:
+    async with open_bounded_machine(settings, sandbox=sandbox) as machine:
+        async with open_session(machine, "b") as b:
+            async with open_session(machine, "a") as a:
                 assert a._link is b._link
                 process_of(a._link.cell._token, "actors.browser.host").kill()
                 for browser in (a, b):
@@ -107,30 +104,25 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
         assert a._link.cell.census() == []
         for folder in (a._scratch, b._scratch, a._link.cell.scratch):
             assert not folder.exists()
-        async with world.browsers.open_browser("c") as c:
+        async with open_session(machine, "c") as c:
             assert c._link is not a._link
             await c.probe()
 
 
 async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSettings, site: str) -> None:
     """However far it has come; the session beside it in the same host notices nothing."""
-    async with open_bounded_world(settings) as world, open_session(world, "b") as b:
+    async with open_bounded_machine(settings) as machine, open_session(machine, "b") as b:
         for number, delay_s in enumerate(DELAYS_S):
             name = f"a{number}"
-            async with (
-                world.profiles.open_clone(name) as clone,
-                contextlib.AsyncExitStack() as stack,
-            ):
-                a = await stack.enter_async_context(world.browsers.open_browser(name))
-                assert a._link is b._link
+            async with machine.open_workspace(name) as workspace:
                 with trio.move_on_after(delay_s):
-                    await a.launch(clone.path, headless=True)
-                await stack.aclose()
-                assert census(a._marker) == [], delay_s
-                assert not a._scratch.exists()
+                    await workspace.launch(headless=True)
+                assert workspace._browser is None or workspace._browser._link is b._link
+            assert census(workspace.entry.marker) == [], delay_s
+            assert not await trio.Path(workspace.entry.scratch).exists()
             await b.navigate(f"{site}/")
         await assert_logged_in(b, f"{site}/")
-        assert world.browsers.ids == {b._link.host}
+        assert machine.pool.ids == {b._link.host}
 
 
 @attrs.define(eq=False)
@@ -166,8 +158,8 @@ async def test_rehearsal_asks_nobody(settings: DaemonSettings, site: str) -> Non
     with structlog.testing.capture_logs() as logs:
         async with (
             open_listeners(asked, beside) as port,
-            open_bounded_world(settings) as world,
-            open_session(world, "a") as a,
+            open_bounded_machine(settings) as machine,
+            open_session(machine, "a") as a,
         ):
             for scheme in ("https", "http"):
                 await a.rehearse(f"{scheme}://127.0.0.1:{port}/path")
