@@ -59,9 +59,9 @@ class _Member:
 class HostPool:
     """Gives sessions places in hosts that each serve up to `sessions_per_host` at once.
 
-    A session comes to the fullest host that has a place, and one is started where
-    none has. A host that nobody uses is kept, of several one. A host may itself use what `budget` says; its
-    sessions' browsers are theirs.
+    A session comes to the fullest host that has a place, and one is started where none has. A host that
+    nobody uses is kept, of several one. A host may itself use what `budget` says; its sessions' browsers are
+    theirs.
     """
 
     hosts: BrowserHosts
@@ -82,9 +82,8 @@ class HostPool:
     ) -> AsyncIterator[ScraplingFetcherAdapter]:
         """Own a place in one of the hosts, or in another if that does not start; see `BrowserHost`.
 
-        With `in_new_host` it is in one that nobody has used before. No cancel scope of this stays open
-        during the block, so an exit stack may hold it. Raises `BrowserLost`, on entering, when no host
-        starts.
+        With `in_new_host` it is one that nobody has used before. No cancel scope stays open during the
+        block, so an exit stack may hold it. Raises `BrowserLost`, on entering, when no host starts.
         """
         async with contextlib.AsyncExitStack() as place:
 
@@ -94,8 +93,6 @@ class HostPool:
             try:
                 host = await enter(self._find_unused() if in_new_host else self._find_place())
             except BrowserLost:
-                if in_new_host:
-                    raise
                 host = await enter(self.start())
             async with host.open_browser(session_id, entry) as browser:
                 yield browser

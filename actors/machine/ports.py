@@ -1,7 +1,7 @@
-"""What sessions need of a machine, as protocols. `LocalMachine` satisfies them, and so does the fake one.
+"""What sessions need of a machine, as protocols. `LocalMachine` and the tests' `FakeMachine` satisfy them.
 
-All that goes in or comes out, errors included, is plain data that could cross to another node: nothing here
-is a path, and nobody acts on a pid.
+All that goes in or comes out, errors included, is plain data that can cross to another node. There is no path
+in it, and nobody acts on a pid.
 """
 
 from collections.abc import Mapping

@@ -41,9 +41,10 @@ class LocalWorkspace:
 
     async def launch(self, *, headless: bool) -> ScraplingFetcherAdapter:
         """Take a place in one of the pool's hosts and launch there; see `ports.Workspace`."""
+        clone = Path(self.entry.clone)
         browser = await self._take_place()
         try:
-            await self._launch(browser, headless)
+            await browser.launch(clone, headless=headless)
         except BrowserLost as exc:
             if not browser.is_host_lost:
                 raise
@@ -55,7 +56,7 @@ class LocalWorkspace:
             await self._place.aclose()
             # What this profile may do to a host, it should not do to others in one.
             browser = await self._take_place(in_new_host=True)
-            await self._launch(browser, headless)
+            await browser.launch(clone, headless=headless)
         self._promises.browser_runs(self.entry.session)
         return browser
 
@@ -63,9 +64,6 @@ class LocalWorkspace:
         opening = self._pool.open_browser(self.entry.session, self.entry, in_new_host=in_new_host)
         self._browser = await self._place.enter_async_context(opening)
         return self._browser
-
-    async def _launch(self, browser: ScraplingFetcherAdapter, headless: bool) -> None:
-        await browser.launch(Path(self.entry.clone), headless=headless)
 
     async def measure(self) -> Usage:
         """See `ports.Workspace`."""

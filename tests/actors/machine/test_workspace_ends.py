@@ -13,11 +13,11 @@ import trio
 import trio.testing
 
 from actors import removal
+from actors.browser import ScraplingFetcherAdapter
 from actors.browser.marks import census
 from actors.browser.pool import HostPool
 from actors.errors import BrowserLost, CloneFailed, EngineUnavailable, GreenroomError, ResourcesExhausted
 from actors.ledger import Ledger
-from actors.machine.workspace import LocalWorkspace
 from actors.profile import ProfileCloner
 from actors.resources import Needs
 from tests.actors.machine.machines import NOTHING, assert_nothing_of, open_puppet_machine
@@ -44,7 +44,7 @@ async def fail_async(*_args: object, **_kwargs: object) -> Any:
         (ProfileCloner, "_fill", fail),
         (HostPool, "_find_place", fail),
         ("actors.browser.hosts.open_scratch", None, fail),
-        (LocalWorkspace, "_launch", fail_async),
+        (ScraplingFetcherAdapter, "launch", fail_async),
     ],
     ids=["look", "entry", "directory", "copy", "place", "scratch", "launch"],
 )
@@ -163,14 +163,15 @@ if is_first or not {lives}:
     sys.exit()
 """
     async with open_puppet_machine(tmp_path, PUPPET.replace(PRELUDE, PRELUDE + dying)) as machine:
-        with contextlib.nullcontext() if lives else pytest.raises(BrowserLost):
-            async with machine.open_workspace("a") as workspace:
+        async with machine.open_workspace("a") as workspace:
+            with contextlib.nullcontext() if lives else pytest.raises(BrowserLost):
                 browser = await workspace.launch(headless=True)
+            assert started.read_text() == "xx"
+            if lives:
                 await browser.navigate("pass")
                 assert len(census(workspace.entry.marker)) == 1
                 assert await trio.Path(workspace.entry.scratch).is_dir()
         assert_nothing_of(machine, "a")
-        assert started.read_text() == "xx"
 
 
 async def test_browser_that_is_lost_at_its_launch_is_not_tried_again(tmp_path: Path) -> None:
