@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from actors.ports import Browser
+from actors.machine.ports import Browser
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -8,14 +8,14 @@ from actors.errors import UpstreamUnreachable
 
 @attrs.frozen(kw_only=True)
 class SiteAddress:
-    """A TCP address, and its name in messages. Satisfies `ports.Site`."""
+    """A TCP address, and its name in messages."""
 
     name: str
     host: str
     port: int
 
     async def reach(self) -> None:
-        """Open a connection and close it; see `ports.Site`."""
+        """Open a connection and close it, and ask nothing. Raises `UpstreamUnreachable`."""
         try:
             stream = await trio.open_tcp_stream(self.host, self.port)
         except OSError as exc:

@@ -1,13 +1,12 @@
-"""A world without browsers, disks and threads, for tests of what is built on the session actor.
+"""A machine without browsers, disks and threads, for tests of what is built on sessions.
 
-Everything happens in virtual time: use it with Trio's autojump clock. The interfaces are those of
-`actors.ports`, so that a type checker notices when a fake and the real thing come apart.
+Everything happens in virtual time: use it with Trio's autojump clock. `FakeMachine` satisfies the protocols
+of `actors.machine.ports`, so that a type checker notices when it and the real thing come apart.
 """
 
 import contextlib
 import math
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 
 import attrs
 import trio
@@ -15,19 +14,20 @@ import trio
 from actors.errors import BrowserLost, GreenroomError
 from actors.lifecycle import ProcessCount
 from actors.machine.about import MachineInfo
-from actors.ports import Clone, Owned, OwnedDirectory, OwnedProcess, World
+from actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
 from actors.resources import Usage
 from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
-class FakeWorld:
-    """Profiles and browsers that do what they are told. Times are seconds; `math.inf` means for ever.
+class FakeMachine:
+    """A machine that does what it is told. Satisfies `ports.Machine`.
 
-    Each of `clone_error`, `launch_error` and `navigate_error` is raised at the end of that step,
-    `sample_error` whenever something is looked at besides. `clones` and `browsers` hold what exists now: both
-    are empty when nothing was left behind; with `keeps_clones` clones are. Set `page` for the verdict,
-    `version` for what the master profile is: clones made before are not current any more.
+    Times are seconds; `math.inf` means for ever. Each of `clone_error`, `launch_error` and `navigate_error`
+    is raised at the end of that step, `sample_error` whenever something is looked at besides. `clones` and
+    `browsers` hold what exists now, by session: both are empty when nothing was left behind; with
+    `keeps_clones` clones are. Set `page` for the verdict, `version` for what the master profile is: clones
+    made before are not current any more.
     """
 
     clone_s: float = 0
@@ -58,60 +58,46 @@ class FakeWorld:
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
 
-    @property
-    def world(self) -> World:
-        """This, as what the actor takes."""
-        return World(profiles=self, browsers=self, estate=self, site=self, about=self.about)
-
     @contextlib.asynccontextmanager
-    async def open_clone(self, session_id: str) -> AsyncIterator[Clone]:
-        """See `ports.Profiles`."""
-        clone = Clone(Path("/clones") / session_id, version=self.version)
+    async def open_workspace(self, session_id: str) -> AsyncIterator["FakeWorkspace"]:
+        """See `ports.Machine`; with a nursery around the block, as another machine may have."""
+        workspace = FakeWorkspace(machine=self, session_id=session_id, profile_version=self.version)
         self.clones.add(session_id)
         try:
             await _take(self.clone_s, self.clone_error)
-            yield clone
+            try:
+                async with trio.open_nursery():
+                    yield workspace
+            finally:
+                if browser := self.browsers.pop(session_id, None):
+                    workspace.ended = browser.end()
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(self.remove_s)
-            if not self.keeps_clones:
+            if self.keeps_clones:
+                workspace.left = (session_id,)
+            else:
                 self.clones.remove(session_id)
-                clone.freed_bytes = self.usage.disk_bytes
+                workspace.freed_bytes = self.usage.disk_bytes
             if self.remove_error is not None:
                 raise self.remove_error
 
-    async def is_current(self, clone: Clone) -> bool:
-        """See `ports.Profiles`: false, too, when cloning would fail now."""
-        await _take(0, self.sample_error)
-        return clone.version == self.version and self.clone_error is None
-
-    async def current_version(self) -> str:
-        """See `ports.Profiles`."""
+    async def profile_version(self) -> str:
+        """See `ports.Machine`."""
         await _take(0, self.sample_error or self.clone_error)
         return self.version
 
     async def place_problem(self) -> str | None:
-        """See `ports.Profiles`."""
+        """See `ports.Machine`."""
         await _take(0, self.sample_error)
         return self.no_place
 
-    async def reach(self) -> None:
-        """Take the world's `reach_s`, then raise its `site_error`, if any."""
+    async def reach_site(self) -> None:
+        """Take `reach_s`, then raise the `site_error`, if any."""
         await _take(self.reach_s, self.site_error)
 
-    @contextlib.asynccontextmanager
-    async def open_browser(self, session_id: str) -> AsyncIterator["FakeBrowser"]:
-        """See `ports.Browsers`; with a nursery around the block, as the real one may have."""
-        self.browsers[session_id] = browser = FakeBrowser(world=self)
-        try:
-            async with trio.open_nursery():
-                yield browser
-        finally:
-            del self.browsers[session_id]
-            browser.end()
-
     async def survey(self) -> Owned:
-        """See `ports.Estate`: two processes a browser, one directory a clone, all after `survey_s`."""
+        """See `ports.Machine`: two processes a browser, one directory a clone, all after `survey_s`."""
         await _take(self.survey_s / 2, self.sample_error)
         owned = self._survey()
         await _take(self.survey_s / 2, None)
@@ -131,71 +117,86 @@ class FakeWorld:
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
-class FakeBrowser:
-    """See `ports.Browser`. `closed_politely` tells whether it was asked to close, and had the time to.
+class FakeWorkspace:
+    """A session's workspace on a fake machine. Satisfies `ports.Workspace`."""
 
-    It has the processes of the world's `usage`.
+    machine: FakeMachine
+    session_id: str
+    profile_version: str
+    freed_bytes: int = attrs.field(default=0, init=False)
+    left: tuple[str, ...] = attrs.field(default=(), init=False)
+    ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
+
+    async def launch(self, *, headless: bool) -> "FakeBrowser":  # noqa: ARG002  # the protocol's signature
+        """Take the machine's `launch_s`, then raise its `launch_error`, if any."""
+        self.machine.browsers[self.session_id] = browser = FakeBrowser(machine=self.machine)
+        await browser.take(self.machine.launch_s, self.machine.launch_error)
+        return browser
+
+    async def measure(self) -> Usage:
+        """Return the machine's `usage`."""
+        await _take(0, self.machine.sample_error)
+        return self.machine.usage
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class FakeBrowser:
+    """A browser on a fake machine. Satisfies `ports.Browser`.
+
+    `closed_politely` tells whether it was asked to close, and had the time to. It has the processes of the
+    machine's `usage`.
     """
 
-    world: FakeWorld
+    machine: FakeMachine
     closed_politely: bool = attrs.field(default=False, init=False)
     urls: list[str] = attrs.field(factory=list, init=False)
     rehearsed: list[str] = attrs.field(factory=list, init=False)
-    ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def crash(self) -> None:
         """Lose this browser."""
         self._lost.set()
 
-    async def launch(self, profile: Path, *, headless: bool) -> None:  # noqa: ARG002  # the port's signature
-        """Take the world's `launch_s`, then raise its `launch_error`, if any."""
-        await self._take(self.world.launch_s, self.world.launch_error)
-
     async def rehearse(self, url: str) -> None:
-        """Take the world's `navigate_s`."""
+        """Take the machine's `navigate_s`."""
         self.rehearsed.append(url)
-        await self._take(self.world.navigate_s, None)
+        await self.take(self.machine.navigate_s)
 
     async def navigate(self, url: str) -> None:
-        """Take the world's `navigate_s`, then raise its `navigate_error`, if any."""
+        """Take the machine's `navigate_s`, then raise its `navigate_error`, if any."""
         self.urls.append(url)
-        await self._take(self.world.navigate_s, self.world.navigate_error)
+        await self.take(self.machine.navigate_s, self.machine.navigate_error)
 
     async def refresh(self) -> None:
-        """Take the world's `navigate_s`, then raise its `navigate_error`, if any."""
-        await self._take(self.world.navigate_s, self.world.navigate_error)
+        """Take the machine's `navigate_s`, then raise its `navigate_error`, if any."""
+        await self.take(self.machine.navigate_s, self.machine.navigate_error)
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:  # noqa: ARG002  # likewise
-        """Take the world's `inspect_s` and find its `page`."""
-        await self._take(self.world.inspect_s, None)
-        return find_state(method, self.world.page)
+        """Take the machine's `inspect_s` and find its `page`."""
+        await self.take(self.machine.inspect_s)
+        return find_state(method, self.machine.page)
 
     async def probe(self) -> None:
-        """Take the world's `probe_s`."""
-        await self._take(self.world.probe_s, None)
+        """Take the machine's `probe_s`."""
+        await self.take(self.machine.probe_s)
 
     async def wait_lost(self) -> None:
         """Wait for `crash`."""
         await self._lost.wait()
         raise BrowserLost("The browser was lost")
 
-    async def measure(self, clone: Path) -> Usage:  # noqa: ARG002  # likewise
-        """Return the world's `usage`."""
-        await _take(0, self.world.sample_error)
-        return self.world.usage
-
     async def close(self) -> None:
-        """Take the world's `close_s`."""
-        await self._take(self.world.close_s, None)
+        """Take the machine's `close_s`."""
+        await self.take(self.machine.close_s)
         self.closed_politely = True
 
-    def end(self) -> None:
-        """Count the processes that end with the host."""
-        count = self.world.usage.processes
-        self.ended = ProcessCount(politely=count) if self.closed_politely else ProcessCount(by_force=count)
+    def end(self) -> ProcessCount:
+        """Return how its processes have ended, now that it is no more."""
+        count = self.machine.usage.processes
+        return ProcessCount(politely=count) if self.closed_politely else ProcessCount(by_force=count)
 
-    async def _take(self, seconds: float, error: Exception | None) -> None:
+    async def take(self, seconds: float, error: Exception | None = None) -> None:
+        """Take so long, then raise `error`, if any; a browser that is lost meanwhile is lost at once."""
         if self._lost.is_set():
             await self.wait_lost()
         if seconds:

@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from actors.resources import collect_rarely
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from supervisor import Supervisor, SupervisorConfig, open_supervisor
 
 CALLERS = 32
@@ -68,13 +68,13 @@ def stopwatch() -> Iterator[Stopwatch]:
 async def measure(sessions: int, idle_s: float) -> FakeRun:
     """Create that many sessions, let them live for `idle_s`, end all of them."""
     config = SupervisorConfig(max_sessions=sessions, max_session_duration=_NEVER_S, warm_sessions=0)
-    world = FakeWorld()
+    machine = FakeMachine()
     before = resident_bytes()
-    async with open_supervisor(config, world=world.world) as supervisor:
+    async with open_supervisor(config, machine=machine) as supervisor:
         with stopwatch() as creating:
             create_ms = await _create(supervisor, sessions)
-        if len(world.browsers) != sessions:
-            raise RuntimeError(f"{len(world.browsers)} of {sessions} sessions live")
+        if len(machine.browsers) != sessions:
+            raise RuntimeError(f"{len(machine.browsers)} of {sessions} sessions live")
         alive = resident_bytes()
         with stopwatch() as idling:
             await trio.sleep(idle_s)
@@ -91,7 +91,7 @@ async def measure(sessions: int, idle_s: float) -> FakeRun:
         idle_cpu_s=idling.cpu_s,
         end_s=ending.wall_s,
         end_cpu_s=ending.cpu_s,
-        left=len(world.browsers) + len(world.clones),
+        left=len(machine.browsers) + len(machine.clones),
     )
 
 

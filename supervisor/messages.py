@@ -5,7 +5,7 @@ import outcome
 import trio
 
 from actors.lifecycle import SessionInfo
-from actors.ports import Owned
+from actors.machine.ports import Owned
 from actors.session.mailbox import Caller
 
 

@@ -19,7 +19,7 @@ from actors.errors import (
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.ports import Owned, World
+from actors.machine.ports import Machine, Owned
 from actors.session.actor import SessionActor
 from actors.session.mailbox import Caller, Claim, SessionHandle
 from actors.session.spec import SessionSpec
@@ -64,7 +64,7 @@ class Registry:
     """
 
     config: SupervisorConfig
-    world: World
+    machine: Machine
     events: EventStream
     stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
     _empty: trio.Event = attrs.field(factory=_set_event, init=False)
@@ -82,7 +82,7 @@ class Registry:
     def __attrs_post_init__(self) -> None:
         self._admission = Admission(self.config.max_launching)
         self._warm = WarmSessions(size=self.config.warm_sessions, start=self._start, room=self._room)
-        self.self_check = SelfCheck(world=self.world, on_turn=self._tell_change)
+        self.self_check = SelfCheck(machine=self.machine, on_turn=self._tell_change)
 
     async def run(self, inbox: trio.MemoryReceiveChannel[Message]) -> None:
         """Serve until every requester is gone, then end all sessions and wait for them."""
@@ -226,7 +226,7 @@ class Registry:
         actor = SessionActor(
             spec=self._new_spec(),
             caller=caller,
-            world=self.world,
+            machine=self.machine,
             admission=self._admission,
             publish=self.events.publish,
         )
@@ -315,7 +315,7 @@ class Registry:
     async def _find_leaks(self, reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]) -> None:
         with answering(reply_to, "FindLeaks"):
             before, started = set(self._actors), trio.current_time()
-            owned = await self.world.estate.survey()
+            owned = await self.machine.survey()
             known = before | self._actors.keys() | self._ended.since(started) | owned.hosts
             leaked = Owned(
                 processes=tuple(item for item in owned.processes if item.session not in known),

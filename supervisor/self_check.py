@@ -13,7 +13,7 @@ from actors.bulkhead import as_error
 from actors.errors import GreenroomError, NotLoggedIn, ProfileLocked, UpstreamUnreachable
 from actors.events import SessionEvent
 from actors.lifecycle import SessionState
-from actors.ports import World
+from actors.machine.ports import Machine
 from actors.verdict import LoginReason, LoginState
 
 # How often to look, more or less: daemons started together don't go on together.
@@ -63,7 +63,7 @@ class SelfCheck:
     turns, and `on_turn` called. A master profile that is open in a browser is no problem.
     """
 
-    world: World
+    machine: Machine
     on_turn: Callable[[], None]
     checks: dict[Subject, Check] = attrs.field(
         factory=lambda: {subject: Check() for subject in Subject}, init=False
@@ -77,7 +77,7 @@ class SelfCheck:
         """Look for ever."""
         while True:
             await self._look(Subject.PROFILE, self._look_at_profile)
-            await self._look(Subject.CLONES, self.world.profiles.place_problem)
+            await self._look(Subject.CLONES, self.machine.place_problem)
             await self._look(Subject.SITE, self._reach_site)
             await trio.sleep(PERIOD_S * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311  # no secret
 
@@ -114,13 +114,13 @@ class SelfCheck:
         self._turn(subject, problem, detail)
 
     async def _look_at_profile(self) -> None:
-        version = await self.world.profiles.current_version()
+        version = await self.machine.profile_version()
         if self.logged_out_version not in {None, version}:
             self._note_login(None)  # somebody has logged in since, or so it seems
             self.checks[Subject.LOGIN] = Check()
 
     async def _reach_site(self) -> str | None:
-        await self.world.site.reach()
+        await self.machine.reach_site()
         return self._page_problem
 
     def _note_page(self, error: GreenroomError | None) -> None:

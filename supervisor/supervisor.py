@@ -11,11 +11,12 @@ import trio
 from actors.errors import GreenroomError, SupervisorStopped
 from actors.lifecycle import SessionInfo
 from actors.machine.about import MachineInfo
-from actors.ports import World
+from actors.machine.ports import Machine
 from actors.session.mailbox import SessionHandle
 from supervisor.config import SupervisorConfig
 from supervisor.events import EventStream, Subscriber
 from supervisor.idempotency import Creation, KeyedCreations
+from supervisor.machine import open_machine
 from supervisor.messages import (
     CountSessions,
     Drain,
@@ -27,35 +28,34 @@ from supervisor.messages import (
 )
 from supervisor.registry import Registry
 from supervisor.self_check import Check, Subject
-from supervisor.world import open_world
 
 T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
 async def open_supervisor(
-    config: SupervisorConfig, *, world: World | None = None, subscriber: Subscriber | None = None
+    config: SupervisorConfig, *, machine: Machine | None = None, subscriber: Subscriber | None = None
 ) -> AsyncIterator["Supervisor"]:
     """Run a supervisor for the length of the block, in a nursery of its own.
 
-    Leaving the block, or cancelling it, ends every session and returns when all of them are gone. `world`
-    replaces the real profiles and browsers; `subscriber` hears every event, the last ones included.
-    Raises what `open_world` does, on entering, where no session could ever run.
+    Leaving the block, or cancelling it, ends every session and returns when all of them are gone. `machine`
+    replaces this machine; `subscriber` hears every event, the last ones included.
+    Raises what `open_machine` does, on entering, where no session could ever run.
     """
     events = EventStream()
     async with contextlib.AsyncExitStack() as stack:
         if subscriber is not None:
             stack.enter_context(events.subscribed(subscriber))
-        if world is None:
-            world = await stack.enter_async_context(open_world(config))
+        if machine is None:
+            machine = await stack.enter_async_context(open_machine(config))
         requests, inbox = trio.open_memory_channel[Message](0)
-        registry = Registry(config=config, world=world, events=events)
+        registry = Registry(config=config, machine=machine, events=events)
         stack.enter_context(events.subscribed(registry.hear))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(registry.run, inbox)
             try:
                 yield Supervisor(
-                    config=config, events=events, requests=requests, registry=registry, machine=world.about
+                    config=config, events=events, requests=requests, registry=registry, machine=machine.about
                 )
             finally:
                 requests.close()  # the registry takes this as the sign to end all sessions

@@ -149,15 +149,15 @@ def login(
     """
     _configure_logging(verbose=verbose)
     with _explaining():
-        from supervisor.world import open_hosts
+        from supervisor.machine import open_browsers
         from web.login import log_in
         from web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
 
         async def run() -> bool:
-            async with open_hosts(settings) as hosts:
-                return await log_in(settings, hosts, click.echo, headless=headless, timeout_s=timeout_s)
+            async with open_browsers(settings) as browsers:
+                return await log_in(settings, browsers, click.echo, headless=headless, timeout_s=timeout_s)
 
         if not _run(run):
             sys.exit(EXIT_FAILED)

@@ -11,7 +11,7 @@ import trio
 
 from actors.browser import EngineName, Sandbox
 from actors.errors import EngineUnavailable
-from actors.ports import World
+from actors.machine.ports import Machine
 from actors.resources import give_back_memory
 from supervisor import MachineInfo, Supervisor, open_supervisor
 from web.app import create_app
@@ -38,7 +38,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -> AsyncIterator[Daemon]:
+async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = None) -> AsyncIterator[Daemon]:
     """Serve sessions over HTTP for the length of the block.
 
     On leaving the block, all sessions end; requests under way get their answers. Raises `BindFailed` when
@@ -46,7 +46,7 @@ async def open_daemon(settings: DaemonSettings, *, world: World | None = None) -
     """
     with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
         async with (
-            open_supervisor(settings, world=world, subscriber=log_session_event) as supervisor,
+            open_supervisor(settings, machine=machine, subscriber=log_session_event) as supervisor,
             open_server(create_app(supervisor, settings), settings.bind) as url,
         ):
             yield Daemon(url=url, supervisor=supervisor)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.browser import own_processes
-from supervisor.world import real_browsers
+from supervisor.machine import local_browsers
 from web.daemon import open_daemon
 from web.login import log_in
 from web.practice import open_practice_site
@@ -73,7 +73,7 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
         warm_sessions=0,  # what is left at the end is to be nothing
     )
     logged_out = attrs.evolve(logged_in, user_data_master_dir=folder / "logged-out")
-    browsers = await trio.to_thread.run_sync(real_browsers, logged_in)
+    browsers = await trio.to_thread.run_sync(local_browsers, logged_in)
     console.print(
         f"practice site  {site}\n"
         f"engine         {browsers.engine.name.value} {browsers.engine.version}\n"

@@ -9,8 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from actors import ports, resources
+from actors import resources
 from actors.lifecycle import EndReason, Receipt, SessionInfo, SessionState
+from actors.machine import ports
 from actors.verdict import Gate, LoginReason, LoginState, Method
 from supervisor import Check, Subject
 

@@ -2,11 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
-import structlog
 import trio
 
 from actors.browser import frames
@@ -19,7 +18,6 @@ from actors.browser.marks import census, kill_marked
 from actors.browser.sandbox import Sandbox, cell_rights
 from actors.errors import BrowserLost, EngineUnavailable, PageGone, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
-from actors.resources import Promises, Usage, measure
 from actors.threads import Purpose, in_thread, limiter
 from actors.verdict import Finding, Method
 
@@ -27,27 +25,22 @@ from actors.verdict import Finding, Method
 _LET_GO_S = 5.0
 _KILL_AGAIN_S = 0.05
 
-_log = structlog.get_logger("greenroom.host")
-
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class ScraplingFetcherAdapter:
-    """The face of a Scrapling session to the actor. Satisfies `ports.Browser`.
+    """The face of a Scrapling session to the actor. Satisfies `ports.Browser` once it is launched.
 
-    All processes of the browser carry `marker`, and keep their temporary files in `scratch`. Where there is
-    an `elsewhere`, that gives the conversation with another host, to launch in should the first be lost.
+    All processes of the browser carry `marker`, and keep their temporary files in `scratch`.
     """
 
     _session: str
     _marker: str
     _scratch: Path
     _link: HostLink
-    _elsewhere: Callable[[], Awaitable[HostLink]] | None
     _engine: Engine
     _proxy: frames.Proxy | None
     _sandbox: Sandbox
     _private: Private
-    _promises: Promises
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
     _loss: Loss = attrs.field(init=False)
@@ -55,29 +48,16 @@ class ScraplingFetcherAdapter:
     def __attrs_post_init__(self) -> None:
         self._loss = self._link.enter(self._session)
 
+    @property
+    def is_host_lost(self) -> bool:
+        """Whether the host is lost, and not this browser alone."""
+        return self._link.loss.has_happened
+
     async def launch(self, profile: Path, *, headless: bool) -> None:
-        """Run the browser; see `ports.Browser`.
+        """Run the browser on `profile`, a directory that nothing else uses. Call it once, first.
 
-        A host that is lost before it has answered costs nothing but time, once.
+        Raises `EngineUnavailable` when the browser does not start.
         """
-        try:
-            await self._launch(profile, headless=headless)
-        except BrowserLost as exc:
-            if self._elsewhere is None or not self._link.loss.has_happened:
-                raise
-            _log.warning(
-                "a host was lost at a launch: once more, in a new one",
-                session_id=self._session,
-                detail=exc.detail,
-            )
-            with trio.CancelScope(shield=True):
-                await self.end()
-            self._has_begun = False
-            self._link = await self._elsewhere()
-            self._loss = self._link.enter(self._session)
-            await self._launch(profile, headless=headless)
-
-    async def _launch(self, profile: Path, *, headless: bool) -> None:
         # A cell does not show the links that may lead to these.
         profile = Path(await in_thread(Purpose.LEDGER, os.path.realpath, profile))
         executable = self._engine.executable.resolve()
@@ -99,7 +79,6 @@ class ScraplingFetcherAdapter:
         reply = await self._ask(request)
         if isinstance(reply, frames.Failed):
             raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
-        self._promises.browser_runs(self._session)
 
     async def _make_browser_cell(self, executable: Path, profile: Path, headless: bool) -> tuple[str, ...]:
         if self._sandbox is Sandbox.NONE:
@@ -155,12 +134,6 @@ class ScraplingFetcherAdapter:
         """Wait for the end of it; see `ports.Browser`."""
         await self._loss.wait()
         raise self._loss.error()
-
-    async def measure(self, clone: Path) -> Usage:
-        """Sample what is used; see `ports.Browser`."""
-        return await in_thread(
-            Purpose.SAMPLING, lambda: measure(census(self._marker), [clone, self._scratch])
-        )
 
     async def close(self) -> None:
         """End the browser politely; see `ports.Browser`."""

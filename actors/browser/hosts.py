@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -17,10 +17,9 @@ from actors.browser.environment import python_command
 from actors.browser.host_cell import host_view
 from actors.browser.link import HostLink
 from actors.browser.sandbox import Sandbox
-from actors.ledger import Ledger
+from actors.ledger import Entry, Ledger
 from actors.machine.about import MachineInfo
 from actors.owner import HOST_PREFIX, OWNER
-from actors.resources import Promises
 from actors.threads import Purpose, in_thread
 
 HOST_COMMAND = python_command("actors.browser.host")
@@ -35,9 +34,8 @@ def new_host_id() -> str:
 class BrowserHosts:
     """Starts browser hosts, each a process in a cell of its own.
 
-    Satisfies `ports.Browsers` with a host a session; a `HostPool` shares them. With a `ledger`, whoever comes
-    after a crash of this process can end what is left of them and of their browsers, and what a session was
-    promised counts as taken once its browser runs. In a sandbox they then see only what they need:
+    A `HostPool` shares them among sessions. With a `ledger`, whoever comes after a crash of this process can
+    end what is left of them and of their browsers. In a sandbox they then see only what they need:
     `profiles` are where profiles lie besides, and `private` is what no browser may see.
     """
 
@@ -57,9 +55,18 @@ class BrowserHosts:
         )
 
     @contextlib.asynccontextmanager
-    async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
-        """Own a place in a host of its own; see `ports.Browsers`."""
-        async with self.open_host(new_host_id()) as host, host.open_browser(session_id) as browser:
+    async def open_browser(self, name: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+        """Own a place in a host of its own, for a browser that is no session's but is listed under `name`.
+
+        Raises `BrowserLost`, on entering, when no host starts. An error out of the block itself comes out of
+        it in an exception group.
+        """
+        listed = self.ledger.hold(name) if self.ledger else contextlib.nullcontext()
+        async with (
+            self.open_host(new_host_id()) as host,
+            listed as entry,
+            host.open_browser(name, entry) as browser,
+        ):
             yield browser
 
     @contextlib.asynccontextmanager
@@ -122,42 +129,28 @@ class BrowserHost:
 
     @contextlib.asynccontextmanager
     async def open_browser(
-        self, session_id: str, elsewhere: Callable[[], Awaitable[HostLink]] | None = None
+        self, session_id: str, entry: Entry | None = None
     ) -> AsyncIterator[ScraplingFetcherAdapter]:
         """Own a place in this host for the length of the block, and the browser launched there.
 
-        Should this host be lost before, it is launched in the one to which `elsewhere` leads. Leaving the
-        block kills what still runs of it and returns when nothing is left. The host goes on, unless it does
-        not let go of it. Raises `BrowserLost`, on entering, when there is no room for temporary files.
+        Its processes and temporary files are as `entry` lists them; without one, nobody else knows of them.
+        Leaving the block kills what still runs of it and returns when nothing is left. The host goes on,
+        unless it does not let go of it. Raises `BrowserLost`, on entering, when there is no room for
+        temporary files.
         """
-        async with self._open_place(session_id) as (marker, scratch):
+        async with open_scratch(Path(entry.scratch) if entry else None) as scratch:
             adapter = ScraplingFetcherAdapter(
                 session=session_id,
-                marker=marker,
-                scratch=scratch,
+                marker=entry.marker if entry else f"{OWNER}.{uuid.uuid4().hex}",
+                scratch=Path(scratch),
                 link=self.link,
-                elsewhere=elsewhere,
                 engine=self._hosts.engine,
                 proxy=self._hosts.proxy,
                 sandbox=self._hosts.sandbox,
                 private=self._hosts.private,
-                promises=self._hosts.ledger.promises if self._hosts.ledger else Promises(),
             )
             try:
                 yield adapter
             finally:
                 with trio.CancelScope(shield=True):
                     await adapter.end()
-
-    @contextlib.asynccontextmanager
-    async def _open_place(self, session_id: str) -> AsyncIterator[tuple[str, Path]]:
-        """Own a marker and a directory for temporary files."""
-        if self._hosts.ledger is None:
-            async with open_scratch(None) as scratch:
-                yield f"{OWNER}.{uuid.uuid4().hex}", Path(scratch)
-            return
-        async with (
-            self._hosts.ledger.hold(session_id) as entry,
-            open_scratch(Path(entry.scratch)) as scratch,
-        ):
-            yield entry.marker, Path(scratch)

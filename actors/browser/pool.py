@@ -9,8 +9,8 @@ import trio
 
 from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.hosts import BrowserHost, BrowserHosts, new_host_id
-from actors.browser.link import HostLink
 from actors.errors import BrowserLost, GreenroomError
+from actors.ledger import Entry
 from actors.resources import Budget, measure
 from actors.threads import Purpose, in_thread
 
@@ -59,9 +59,9 @@ class _Member:
 class HostPool:
     """Gives sessions places in hosts that each serve up to `sessions_per_host` at once.
 
-    Satisfies `ports.Browsers`. A session comes to the fullest host that has a place, and one is started where
-    none has. A host that nobody uses is kept, of several one. A host may itself use what `budget` says; its
-    sessions' browsers are theirs.
+    A session comes to the fullest host that has a place, and one is started where none has. A host that
+    nobody uses is kept, of several one. A host may itself use what `budget` says; its sessions' browsers are
+    theirs.
     """
 
     hosts: BrowserHosts
@@ -77,21 +77,24 @@ class HostPool:
         return frozenset(member.id for member in self._members)
 
     @contextlib.asynccontextmanager
-    async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
-        """Own a place in one of the hosts, or in a new one if that is lost too soon; see `ports.Browsers`."""
-        async with contextlib.AsyncExitStack() as places:
+    async def open_browser(
+        self, session_id: str, entry: Entry | None = None, *, in_new_host: bool = False
+    ) -> AsyncIterator[ScraplingFetcherAdapter]:
+        """Own a place in one of the hosts, or in another if that does not start; see `BrowserHost`.
+
+        With `in_new_host` it is one that nobody has used before. No cancel scope stays open during the
+        block, so an exit stack may hold it. Raises `BrowserLost`, on entering, when no host starts.
+        """
+        async with contextlib.AsyncExitStack() as place:
 
             async def enter(member: _Member) -> BrowserHost:
-                return await places.enter_async_context(self._open_place(member, session_id))
-
-            async def enter_new() -> HostLink:  # what it may do to a host, it is not to do to others in one
-                return (await enter(self.start())).link
+                return await place.enter_async_context(self._open_place(member, session_id))
 
             try:
-                host = await enter(self._find_place())
+                host = await enter(self._find_unused() if in_new_host else self._find_place())
             except BrowserLost:
                 host = await enter(self.start())
-            async with host.open_browser(session_id, elsewhere=enter_new) as browser:
+            async with host.open_browser(session_id, entry) as browser:
                 yield browser
 
     @contextlib.asynccontextmanager
@@ -121,6 +124,10 @@ class HostPool:
                 member.serving.cancel(reason="the folder that the host sees is gone")
         free = filter(self._has_place, self._members)
         return max(free, key=lambda member: len(member.sessions), default=None) or self.start()
+
+    def _find_unused(self) -> _Member:
+        unused = (member for member in self._members if not member.served and self._has_place(member))
+        return next(unused, None) or self.start()
 
     def _let_go_of_idle(self, left: _Member) -> None:
         """End the host that a session has left, if nobody uses it and it is not the one to be kept."""

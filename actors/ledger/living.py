@@ -6,7 +6,6 @@ import os
 import stat
 import threading
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from actors.ledger.sweep import KillMarked, sweep
 from actors.owner import OWNER
 from actors.profile import make_private, path_problem
 from actors.removal import is_gone
-from actors.resources import Promises
 from actors.threads import Purpose, finish_in_thread, in_thread
 
 # How long a disk may take for one of the ledger's steps, each of which is a millisecond's work. A step that
@@ -48,18 +46,15 @@ _log = structlog.get_logger("greenroom.ledger")
 class Ledger:
     """A living daemon's ledger in `folder`, to which nobody else writes. See `open_ledger`.
 
-    In addition to what sessions own, `promises` holds what they are about to take; promises die with the
-    daemon. `times_replaced` counts how often `folder` was recreated: a process that has an earlier one open,
-    or mounted, does not see this one.
+    `times_replaced` counts how often `folder` was recreated: a process that has an earlier one open, or
+    mounted, does not see this one.
     """
 
     owner: str
     folder: Path
     times_replaced: int = attrs.field(default=0, init=False)
-    promises: Promises = attrs.field(factory=Promises, init=False)
     _lock: FolderLock
     _entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
-    _holders: Counter[str] = attrs.field(factory=Counter, init=False)
     # Worker threads of several sessions may find the ledger gone at the same time.
     _restoring: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -81,7 +76,7 @@ class Ledger:
 
     @contextlib.asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[Entry]:
-        """Keep an entry for `session` from before this block until the last block for it has ended.
+        """Keep an entry for `session` from before this block until after it; one block at a time may.
 
         The directories that it names don't exist yet, and should be removed within the block. If one of them
         is left nevertheless, the entry stays. Raises `CloneFailed` when it can't be written.
@@ -94,14 +89,10 @@ class Ledger:
                 marker=marker_of(self.owner, session),
             )
             await self._write(entry)
-        self._holders[session] += 1
         try:
             yield self._entries[session]
         finally:
-            self._holders[session] -= 1
-            if not self._holders[session]:
-                del self._holders[session]
-                await self._strike(session)
+            await self._strike(session)
 
     async def add_processes(self, session: str, pids: Iterable[int]) -> None:
         """Add processes to an entry that is held. Raises `CloneFailed` when it can't be written."""
@@ -204,6 +195,7 @@ async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterato
 
 
 def _begin(clones_dir: Path, kill_marked: KillMarked) -> Ledger:
+    clones_dir = Path(os.path.realpath(clones_dir))  # a cell does not show the links that may lead there
     if problem := path_problem(clones_dir, below=_BELOW):
         raise CloneFailed(f"The clones directory {problem}", detail=repr(str(clones_dir)))
     try:

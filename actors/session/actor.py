@@ -1,4 +1,4 @@
-"""The session actor: owns one clone and one browser from the first byte copied to the last process gone."""
+"""The session actor: owns a workspace from the first byte copied to the last process gone."""
 
 import contextlib
 import math
@@ -26,7 +26,7 @@ from actors.errors import (
 )
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
-from actors.ports import Browser, Clone, World
+from actors.machine.ports import Browser, Machine, Workspace
 from actors.resources import Usage
 from actors.session.mailbox import Caller, Claim, End, Message, Run, SessionHandle, open_mailbox
 from actors.session.running import RunningCommands, reply
@@ -60,7 +60,7 @@ class SessionActor:
 
     spec: SessionSpec
     caller: Caller | None
-    world: World
+    machine: Machine
     admission: Admission
     publish: Callable[[SessionEvent], None]
     mailbox: trio.MemorySendChannel[Message] = attrs.field(init=False)
@@ -78,7 +78,7 @@ class SessionActor:
     _may_leave: bool = attrs.field(default=False, init=False)
     _left: tuple[str, ...] = attrs.field(default=(), init=False)
     _receipt: Receipt | None = attrs.field(default=None, init=False)
-    _clone: Clone | None = attrs.field(default=None, init=False)
+    _workspace: Workspace | None = attrs.field(default=None, init=False)
     _browser: Browser | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
     _phase_s: dict[SessionState, float] = attrs.field(factory=dict, init=False)
@@ -146,14 +146,14 @@ class SessionActor:
             usage=self._usage,
             receipt=self._receipt,
             is_requested=self.caller is not None,
-            profile_version=self._clone.version if self._clone else None,
+            profile_version=self._workspace.profile_version if self._workspace else None,
         )
 
     async def run(self) -> None:
         """Create the session, answer the caller, live until there is a reason to end, clean up.
 
         Never raises: failures are answered and published. Whatever happens, cancellation included, the
-        browser and the clone are gone when this returns.
+        workspace is gone when this returns.
         """
         try:
             self._publish()
@@ -191,17 +191,15 @@ class SessionActor:
 
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
-            async with self.world.profiles.open_clone(self.spec.id) as clone:
-                self._clone = clone
+            async with self.machine.open_workspace(self.spec.id) as workspace:
+                self._workspace = workspace
                 await self._stand_in_line(place)
                 self._enter(SessionState.LAUNCHING)
-                async with self.world.browsers.open_browser(self.spec.id) as browser:
-                    self._browser = browser
-                    try:
-                        await self._use(browser, clone, place)
-                    finally:
-                        if self._expires_at and self._reason in _POLITE_ENDS:
-                            await self._close_politely(browser)
+                try:
+                    await self._use(workspace, place)
+                finally:
+                    if self._browser and self._expires_at and self._reason in _POLITE_ENDS:
+                        await self._close_politely(self._browser)
 
     async def _stand_in_line(self, place: Place) -> None:
         """Wait for the turn to launch; whoever launches ahead has time."""
@@ -213,23 +211,23 @@ class SessionActor:
         if self.caller is None:
             place.deadline = self._life.deadline = trio.current_time() + self.spec.creation_timeout_s
 
-    async def _use(self, browser: Browser, clone: Clone, place: Place) -> None:
+    async def _use(self, workspace: Workspace, place: Place) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._contain, self._watch_use, browser, clone)
+            nursery.start_soon(self._contain, self._watch_use, workspace)
             with self._noting_failure():
-                await browser.launch(clone.path, headless=self.spec.headless)
+                self._browser = browser = await workspace.launch(headless=self.spec.headless)
                 with contextlib.ExitStack() as hurrying:
                     if self.caller is not None:
                         hurrying.enter_context(self.admission.hurry())
                     place.leave()
                     if self.caller is None:
-                        await self._wait_for_claim(browser, clone)
+                        await self._wait_for_claim(browser, workspace)
                         hurrying.enter_context(self.admission.hurry())
                     await self._create(browser)
                 await browser.wait_lost()
             nursery.cancel_scope.cancel(reason="the session ends")
 
-    async def _wait_for_claim(self, browser: Browser, clone: Clone) -> None:
+    async def _wait_for_claim(self, browser: Browser, workspace: Workspace) -> None:
         """Stay warm until a caller claims the session, and take it if it is fit for that.
 
         A rehearsal comes first: a browser takes longer for what it does for the first time.
@@ -239,20 +237,20 @@ class SessionActor:
         self._enter(SessionState.WARM)
         claim: Claim | None = None
         while claim is None:
-            claim = await self._next_claim(browser, clone)
+            claim = await self._next_claim(browser, workspace)
         self._created_at = datetime.now(UTC)
         self._life.deadline = claim.caller.deadline
         self._serve(claim.caller)
         self.unclaimable.set()
         claim.reply_to.send_nowait(True)
 
-    async def _next_claim(self, browser: Browser, clone: Clone) -> Claim | None:
+    async def _next_claim(self, browser: Browser, workspace: Workspace) -> Claim | None:
         """Wait for a claim and return it, or None if its caller has left by the time that all is well."""
         with trio.CancelScope() as self._unclaimed:
             await browser.wait_lost()
         if (claim := self._claim) is None:
             raise RuntimeError("the wait ended without a claim")
-        if not await self._is_fit(browser, clone):
+        if not await self._is_fit(browser, workspace):
             self._end(EndReason.DISCARDED)
             await trio.lowlevel.checkpoint()
         if not claim.caller.has_left:
@@ -261,14 +259,20 @@ class SessionActor:
         claim.reply_to.close()
         return None
 
-    async def _is_fit(self, browser: Browser, clone: Clone) -> bool:
+    async def _is_fit(self, browser: Browser, workspace: Workspace) -> bool:
         """Return whether the browser answers, and the master profile is what it was."""
         with trio.move_on_after(FITNESS_S), contextlib.suppress(BrowserLost):
             await browser.probe()
-            return await self.world.profiles.is_current(clone)
+            return await self._is_current(workspace)
         return False
 
-    async def _watch_use(self, browser: Browser, clone: Clone) -> None:
+    async def _is_current(self, workspace: Workspace) -> bool:
+        """Return whether a clone made now could be made, and would be the same."""
+        with contextlib.suppress(GreenroomError):
+            return await self.machine.profile_version() == workspace.profile_version
+        return False
+
+    async def _watch_use(self, workspace: Workspace) -> None:
         """Sample what the session uses, and end it when that is too much, or nobody could use it any more.
 
         A sample that fails, as without a thread or a file descriptor left, is only missing.
@@ -277,18 +281,18 @@ class SessionActor:
         while self._reason is None:
             await trio.sleep(SAMPLE_S)
             try:
-                await self._sample(browser, clone)
+                await self._sample(workspace)
                 is_failing = False
             except Exception as exc:
                 if not is_failing:
                     report(_log.warning, "samples can't be taken", session_id=self.spec.id, detail=repr(exc))
                 is_failing = True
 
-    async def _sample(self, browser: Browser, clone: Clone) -> None:
-        if self.is_warm and not await self.world.profiles.is_current(clone) and self.is_warm:
+    async def _sample(self, workspace: Workspace) -> None:
+        if self.is_warm and not await self._is_current(workspace) and self.is_warm:
             self._end(EndReason.DISCARDED)
             return
-        self._usage = await browser.measure(clone.path)
+        self._usage = await workspace.measure()
         if breach := self.spec.budget.breach(self._usage):
             self._fail(OverBudget(breach))
             self._life.cancel(reason="the session is over its budget")
@@ -313,12 +317,12 @@ class SessionActor:
 
     async def _see_what_is_left(self) -> None:
         """Look at the machine itself if cleaning up may have left something there."""
-        if not (self._may_leave or (self._clone and self._clone.left)):
+        if not (self._may_leave or (self._workspace and self._workspace.left)):
             return
         self._left = ("unknown",)
         with trio.move_on_after(_SURVEY_S, shield=True):
             try:
-                self._left = (await self.world.estate.survey()).kinds_of(self.spec.id)
+                self._left = (await self.machine.survey()).kinds_of(self.spec.id)
             except Exception as exc:
                 report(_log.warning, "what is left can't be told", session_id=self.spec.id, detail=repr(exc))
         if self._left:
@@ -481,8 +485,8 @@ class SessionActor:
         return Receipt(
             reason=info.reason or EndReason.FAILED,
             phase_ms=info.phase_ms,
-            processes=ProcessCount() if self._browser is None else self._browser.ended,
-            bytes_freed=0 if self._clone is None else self._clone.freed_bytes,
+            processes=self._workspace.ended if self._workspace else ProcessCount(),
+            bytes_freed=self._workspace.freed_bytes if self._workspace else 0,
             left=self._left,
         )
 

@@ -11,7 +11,7 @@ import trio
 from actors.bulkhead import contain
 from actors.errors import BrowserLost
 from actors.lifecycle import SessionState
-from actors.ports import Browser
+from actors.machine.ports import Browser
 from actors.session.mailbox import Run
 
 _log = structlog.get_logger("greenroom.session")

@@ -20,15 +20,12 @@ from actors.browser import (
     SandboxChoice,
     ScraplingFetcherAdapter,
     choose_sandbox,
-    end_marked,
     find_engine,
     frames,
     link,
     own_processes,
 )
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
-from actors.ledger import open_ledger
-from actors.resources import Needs
 from actors.testing import find_state
 from actors.verdict import LoginState, Method
 from tests.actors.scripted_hosts import (
@@ -462,20 +459,3 @@ async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None
     ):
         async with hosts.open_browser("a") as browser:
             await browser.navigate(URL)
-
-
-async def test_promise_is_kept_once_the_browser_runs(tmp_path: Path) -> None:
-    """What a session was promised counts as taken with its launch, not with an attempt at one."""
-    script = (
-        f"{PRELUDE}ready()\nlaunches = requests()\nrequest = next(launches)\n{REPLIES['Failed']}\n"
-        "done(next(launches))\nlist(launches)"
-    )
-    async with open_ledger(tmp_path / "state", end_marked) as ledger:
-        hosts = script_hosts(tmp_path, script, sandbox="none", ledger=ledger)
-        with ledger.promises.promise("a", Needs()), trio.fail_after(patience(10)):
-            async with hosts.open_browser("a") as browser:
-                with pytest.raises(EngineUnavailable):
-                    await browser.launch(tmp_path, headless=True)
-                assert ledger.promises.outstanding.memory_bytes == Needs().memory_bytes
-                await browser.launch(tmp_path, headless=True)
-                assert ledger.promises.outstanding.memory_bytes == 0

@@ -26,7 +26,6 @@ from actors.ledger import open_ledger
 from actors.resources import Budget
 from tests.actors.scripted_hosts import (
     ENGINE,
-    PRELUDE,
     PUPPET,
     SANDBOXES,
     assert_lost,
@@ -286,7 +285,12 @@ async def test_pool_that_is_left_leaves_nothing(tmp_path: Path, sandbox: str) ->
         hosts = attrs.evolve(script_hosts(tmp_path, PUPPET, sandbox=sandbox), ledger=ledger)
         with trio.fail_after(20):
             async with open_pool(hosts, sessions_per_host=1, budget=AMPLE) as opened:
-                async with opened.open_browser("a") as a, opened.open_browser("b") as b:
+                async with (
+                    ledger.hold("a") as of_a,
+                    ledger.hold("b") as of_b,
+                    opened.open_browser("a", of_a) as a,
+                    opened.open_browser("b", of_b) as b,
+                ):
                     for browser in (a, b):
                         await browser.launch(tmp_path, headless=True)
                     assert {entry.session for entry in ledger.entries} == {"a", "b", *opened.ids}
@@ -359,40 +363,6 @@ async def test_everything_cancelled_lets_sessions_close_politely(tmp_path: Path)
     assert own_processes() == []
 
 
-DEATHS = {
-    "before-it-is-ready": "",
-    "before-it-is-asked": "ready()",
-    "at-its-first-request": "ready(); next(requests())",
-}
-
-
-@pytest.mark.parametrize("does", DEATHS.values(), ids=DEATHS.keys())
-@pytest.mark.parametrize("lives", [True, False], ids=["first-alone", "every-host"])
-async def test_host_that_dies_before_a_browser_runs_is_tried_once_more(
-    tmp_path: Path, does: str, lives: bool
-) -> None:
-    """A session goes on in another host; where that dies too, it is told so."""
-    started = tmp_path / "started"
-    dying = f"""
-with open({str(started)!r}, "a") as file:
-    is_first = not file.tell()
-    file.write("x")
-if is_first or not {lives}:
-    {does or "pass"}
-    sys.exit()
-"""
-    hosts = script_hosts(tmp_path, PUPPET.replace(PRELUDE, PRELUDE + dying), sandbox="none")
-    with trio.fail_after(20):
-        async with open_pool(hosts, sessions_per_host=2, budget=AMPLE) as opened:
-            with contextlib.nullcontext() if lives else pytest.raises(BrowserLost):
-                async with opened.open_browser("a") as browser:
-                    await browser.launch(tmp_path, headless=True)
-                    await browser.navigate("pass")
-                    assert len(census(browser._marker)) == 1
-            assert started.read_text() == "xx"
-    assert own_processes() == []
-
-
 async def test_failure_to_start_that_nobody_foresaw_ends_one_host_alone(tmp_path: Path) -> None:
     """It reaches the session that waits as `BrowserLost`, never the pool."""
     hosts = BrowserHosts(
@@ -419,7 +389,7 @@ async def test_sessions_in_a_ledger_that_was_made_anew_come_to_hosts_that_see_it
                 await (await only_host(opened)).link.wait_ready()
                 before = opened.ids
                 shutil.rmtree(tmp_path / "state")
-                async with ledger.hold("a") as entry, opened.open_browser("a") as browser:
+                async with ledger.hold("a") as entry, opened.open_browser("a", entry) as browser:
                     profile = Path(entry.clone)
                     await trio.Path(profile).mkdir()
                     await browser.launch(profile, headless=True)

@@ -368,8 +368,12 @@ async def test_host_and_sessions_have_entries_while_they_exist(tmp_path: Path, s
         def listed() -> set[str]:
             return {entry.session for entry in ledger.entries}
 
-        async with open_host(tmp_path, sandbox=sandbox, ledger=ledger) as host, host.open_browser("b") as b:
-            async with host.open_browser("a") as a:
+        async with (
+            open_host(tmp_path, sandbox=sandbox, ledger=ledger) as host,
+            ledger.hold("b") as of_b,
+            host.open_browser("b", of_b) as b,
+        ):
+            async with ledger.hold("a") as of_a, host.open_browser("a", of_a) as a:
                 for browser in (a, b):
                     await browser.launch(tmp_path, headless=True)
                 assert listed() == {"host-1", "a", "b"}

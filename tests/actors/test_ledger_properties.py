@@ -25,10 +25,10 @@ SESSIONS = st.sampled_from(["a", "b"])
 
 @attrs.define(eq=False)
 class Session:
-    """A session that a daemon holds, possibly twice, as its clone and its host do."""
+    """A session of a daemon; it is held, or has ended and left something, and may then be held again."""
 
     entry: Entry
-    holds: list[AbstractAsyncContextManager[Entry]]
+    hold: AbstractAsyncContextManager[Entry] | None
     processes: list["subprocess.Popen[bytes]"] = attrs.field(factory=list)
     torn: bool = False
 
@@ -74,11 +74,14 @@ class LedgerMachine(RuleBasedStateMachine):
         return []
 
     def start_session(self, daemon: Daemon, name: str) -> None:
+        if name in daemon.sessions and daemon.sessions[name].hold:
+            return
         hold = daemon.ledger.hold(name)
         entry = self.portal.run(hold.__aenter__)
-        if name not in daemon.sessions:
-            daemon.sessions[name] = Session(entry, [])
-        daemon.sessions[name].holds.append(hold)
+        if name in daemon.sessions:
+            daemon.sessions[name].hold = hold
+        else:
+            daemon.sessions[name] = Session(entry, hold)
         assert daemon.entry_file(name).is_file()
         for directory in (entry.clone, entry.scratch):
             Path(directory).mkdir(exist_ok=True)
@@ -97,8 +100,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(target=sessions, daemon=daemons, name=SESSIONS)
     def hold_first(self, daemon: Daemon, name: str) -> object:
-        """Hold one of the daemon's sessions twice."""
-        self.start_session(daemon, name)
+        """Have one of its sessions at hand."""
         return daemon, name
 
     @rule(target=daemons)
@@ -113,7 +115,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=sessions, daemon=daemons, name=SESSIONS)
     def hold(self, daemon: Daemon, name: str) -> object:
-        """Start a session, or hold an existing one again."""
+        """Begin a session, unless it is held already."""
         if not daemon.alive:
             return multiple()
         self.start_session(daemon, name)
@@ -121,7 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=sessions, held=sessions)
     def hold_again(self, held: tuple[Daemon, str]) -> object:
-        """Hold a session that may already be held."""
+        """Hold a session again that has perhaps left something."""
         daemon, name = held
         if not daemon.alive:
             return multiple()
@@ -132,7 +134,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def add_process(self, held: tuple[Daemon, str]) -> None:
         """Start a process for a session."""
         daemon, name = held
-        if daemon.alive and name in daemon.sessions and daemon.sessions[name].holds:
+        if daemon.alive and name in daemon.sessions and daemon.sessions[name].hold:
             self.start_process(daemon, name)
 
     def start_process(self, daemon: Daemon, name: str) -> None:
@@ -145,23 +147,23 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(held=sessions, removed=st.sampled_from(["both", "both", "clone", "scratch", "none"]))
     def release(self, held: tuple[Daemon, str], removed: str) -> None:
-        """End one holder of a session; the last one ends its processes and removes what it can."""
+        """End a session: its holder ends its processes, and removes what it can."""
         daemon, name = held
-        self.end_one_hold(daemon, name, removed)
+        self.end_hold(daemon, name, removed)
 
-    def end_one_hold(self, daemon: Daemon, name: str, removed: str) -> None:
+    def end_hold(self, daemon: Daemon, name: str, removed: str) -> None:
         session = daemon.sessions.get(name)
-        if not daemon.alive or session is None or not session.holds:
+        if not daemon.alive or session is None or session.hold is None:
             return
-        if len(session.holds) == 1:
-            for process in session.processes:
-                process.kill()
-            session.processes.clear()
-            for directory in ("clone", "scratch"):
-                if removed in {directory, "both"}:
-                    shutil.rmtree(getattr(session.entry, directory), ignore_errors=True)
-        self.portal.run(session.holds.pop().__aexit__, None, None, None)
-        if not session.holds and removed == "both":
+        for process in session.processes:
+            process.kill()
+        session.processes.clear()
+        for directory in ("clone", "scratch"):
+            if removed in {directory, "both"}:
+                shutil.rmtree(getattr(session.entry, directory), ignore_errors=True)
+        self.portal.run(session.hold.__aexit__, None, None, None)
+        session.hold = None
+        if removed == "both":
             assert not daemon.entry_file(name).exists()
             del daemon.sessions[name]
 
@@ -186,8 +188,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """End a daemon in good order, provided that its sessions have ended."""
         if daemon.alive:
             for name in list(daemon.sessions):
-                while name in daemon.sessions and daemon.sessions[name].holds:
-                    self.end_one_hold(daemon, name, "both")
+                self.end_hold(daemon, name, "both")
             daemon.alive = False
             module._finish(daemon.ledger)
 
@@ -207,7 +208,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 directories = daemon.ledger.session_directories()
                 assert {path.name.removesuffix(".tmp") for path in directories} <= listed
                 for session in daemon.sessions.values():
-                    if session.holds:
+                    if session.hold:
                         assert Path(session.entry.clone).is_dir()
                         assert all(process.poll() is None for process in session.processes)
                         assert session.entry.marker not in self.killed

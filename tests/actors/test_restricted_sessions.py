@@ -5,7 +5,7 @@ import pytest
 from trio.testing import MockClock
 
 from actors.errors import NotLoggedIn
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from actors.verdict.detector import InspectablePage, LoginDetector
 from tests.actors.test_session import open_session
@@ -32,7 +32,7 @@ async def test_session_behind_a_gate_is_refused_unless_allowed(
 ) -> None:
     """The state is true; whether the session is of use, the setting says."""
     detector = SeesGate(timeout_s=8, retries=0, selectors={}, allow_restricted=allow)
-    async with open_session(FakeWorld(), detector=detector) as session:
+    async with open_session(FakeMachine(), detector=detector) as session:
         if allow:
             assert (await session.established()).verdict is not None
             await session.ended.wait()

@@ -33,7 +33,7 @@ from actors.resources import Budget, Usage
 from actors.session.actor import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, SessionActor
 from actors.session.mailbox import Caller
 from actors.session.spec import SessionSpec
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import LoginState
 from actors.verdict.detector import LoginDetector
 
@@ -76,7 +76,7 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(world: FakeWorld, **spec: Any) -> AsyncIterator[Session]:
+async def open_session(machine: FakeMachine, **spec: Any) -> AsyncIterator[Session]:
     """Run an actor beside the block, and see it ended with nothing left when the block is done."""
     settings: dict[str, Any] = {
         "id": "a",
@@ -95,7 +95,7 @@ async def open_session(world: FakeWorld, **spec: Any) -> AsyncIterator[Session]:
     actor = SessionActor(
         spec=SessionSpec(**settings),
         caller=caller,
-        world=world.world,
+        machine=machine,
         admission=Admission(1),
         publish=events.append,
     )
@@ -109,17 +109,17 @@ async def open_session(world: FakeWorld, **spec: Any) -> AsyncIterator[Session]:
         nursery.start_soon(run)
         with reply:
             yield session
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
     assert session.states[-2:] == [SessionState.ENDING, SessionState.ENDED]
     assert actor.info().reason is session.reason is not None
 
 
-def stuck_in(state: SessionState) -> FakeWorld:
-    """Return a world in which a session never leaves `state` by itself."""
-    world = FakeWorld()
+def stuck_in(state: SessionState) -> FakeMachine:
+    """Return a machine in which a session never leaves `state` by itself."""
+    machine = FakeMachine()
     if state in STEP:
-        setattr(world, STEP[state], math.inf)
-    return world
+        setattr(machine, STEP[state], math.inf)
+    return machine
 
 
 async def reach(session: Session, state: SessionState) -> None:
@@ -132,15 +132,15 @@ async def reach(session: Session, state: SessionState) -> None:
 
 async def test_logged_in_profile_lives_until_its_deadline(autojump_clock: MockClock) -> None:
     """A session goes through its states, is live from the verdict on, and expires after its duration."""
-    world = FakeWorld(clone_s=1, launch_s=3, navigate_s=2, inspect_s=0.5)
-    async with open_session(world) as session:
+    machine = FakeMachine(clone_s=1, launch_s=3, navigate_s=2, inspect_s=0.5)
+    async with open_session(machine) as session:
         info = await session.established()
         assert trio.current_time() == 6.5
         assert (info.state, info.reason) == (SessionState.LIVE, None)
         assert info.verdict is not None
         assert info.verdict.state is LoginState.LOGGED_IN
         assert info.expires_at is not None
-        (browser,) = world.browsers.values()
+        (browser,) = machine.browsers.values()
         await session.ended.wait()
     assert trio.current_time() == 306.5
     assert session.states == [*NOT_ENDING, SessionState.ENDING, SessionState.ENDED]
@@ -161,8 +161,8 @@ async def test_expiry_frees_everything_even_if_the_browser_never_closes(
     autojump_clock: MockClock, close_s: float
 ) -> None:
     """A browser gets its grace to close politely, and not more."""
-    world = FakeWorld(close_s=close_s)
-    async with open_session(world, max_duration_s=60) as session:
+    machine = FakeMachine(close_s=close_s)
+    async with open_session(machine, max_duration_s=60) as session:
         await session.established()
         await session.ended.wait()
     assert trio.current_time() == 60 + min(close_s, CLOSE_GRACE_S)
@@ -173,11 +173,13 @@ async def test_creation_over_its_deadline_times_out_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
     """Whatever hangs, the caller learns of the timeout at the deadline, with nothing left."""
-    world = stuck_in(state)
-    async with open_session(world, detector=LoginDetector(timeout_s=99, retries=0, selectors={})) as session:
+    machine = stuck_in(state)
+    async with open_session(
+        machine, detector=LoginDetector(timeout_s=99, retries=0, selectors={})
+    ) as session:
         error = await session.refused()
         assert trio.current_time() == 30
-        assert (world.clones, world.browsers) == (set(), {})
+        assert (machine.clones, machine.browsers) == (set(), {})
     assert isinstance(error, CreationTimedOut)
     assert str(error) == "Session creation timed out after 30 seconds"
     assert session.reason is EndReason.CREATION_TIMEOUT
@@ -187,18 +189,18 @@ async def test_timeout_with_slow_cleanup_is_answered_before_it_and_cleaned_all_t
     autojump_clock: MockClock,
 ) -> None:
     """No answer waits longer than a grace for the removal of a clone that takes its time."""
-    world = FakeWorld(launch_s=math.inf, remove_s=20)
-    async with open_session(world) as session:
+    machine = FakeMachine(launch_s=math.inf, remove_s=20)
+    async with open_session(machine) as session:
         assert isinstance(await session.refused(), CreationTimedOut)
         assert trio.current_time() == 30 + ANSWER_GRACE_S < 31
-        assert world.clones == {"a"}
+        assert machine.clones == {"a"}
         await session.ended.wait()
         assert trio.current_time() == 50
 
 
 async def test_verdict_exactly_at_the_deadline_is_a_timeout(autojump_clock: MockClock) -> None:
     """A session that could only go live at its deadline does not, and is not taken for a shutdown."""
-    async with open_session(FakeWorld(navigate_s=30)) as session:
+    async with open_session(FakeMachine(navigate_s=30)) as session:
         assert isinstance(await session.refused(), CreationTimedOut)
     assert session.reason is EndReason.CREATION_TIMEOUT
 
@@ -208,11 +210,11 @@ async def test_page_without_a_login_is_refused_after_cleanup(
     autojump_clock: MockClock, page: LoginState
 ) -> None:
     """Logged out and uncertain both refuse, say which, and leave nothing by the time of the answer."""
-    world = FakeWorld(page=page, remove_s=3, close_s=99)
-    async with open_session(world) as session:
+    machine = FakeMachine(page=page, remove_s=3, close_s=99)
+    async with open_session(machine) as session:
         error = await session.refused()
         assert trio.current_time() == 3  # not closed politely: its clone is thrown away
-        assert (world.clones, world.browsers) == (set(), {})
+        assert (machine.clones, machine.browsers) == (set(), {})
     assert isinstance(error, NotLoggedIn)
     assert error.verdict.state is page
     assert "greenroom login" in error.hint
@@ -223,7 +225,7 @@ async def test_page_that_never_shows_itself_is_uncertain_after_the_last_try(
     autojump_clock: MockClock,
 ) -> None:
     """Each try at the verdict has its own limit; running out of tries is UNCERTAIN."""
-    async with open_session(FakeWorld(inspect_s=math.inf)) as session:
+    async with open_session(FakeMachine(inspect_s=math.inf)) as session:
         error = await session.refused()
         assert trio.current_time() == 16
     assert isinstance(error, NotLoggedIn)
@@ -244,9 +246,9 @@ async def test_failing_step_is_what_the_caller_is_told(
     autojump_clock: MockClock, field: str, error: GreenroomError
 ) -> None:
     """A typed error of any step refuses the session and ends it with the error's reason."""
-    world = FakeWorld()
-    setattr(world, field, error)
-    async with open_session(world) as session:
+    machine = FakeMachine()
+    setattr(machine, field, error)
+    async with open_session(machine) as session:
         assert await session.refused() is error
     assert session.reason is error.reason is EndReason.FAILED
     assert session.events[-1].error is error
@@ -257,9 +259,9 @@ async def test_unforeseen_exception_ends_the_session_as_an_internal_failure(
     autojump_clock: MockClock, field: str
 ) -> None:
     """An error that nobody foresaw stays in its session, wrapped, with its cause for the log."""
-    world = FakeWorld()
-    setattr(world, field, KeyError("secret"))
-    async with open_session(world) as session:
+    machine = FakeMachine()
+    setattr(machine, field, KeyError("secret"))
+    async with open_session(machine) as session:
         error = await session.refused()
     assert isinstance(error, InternalFailure)
     assert isinstance(error.__cause__, KeyError)
@@ -271,10 +273,10 @@ async def test_lost_browser_ends_the_session_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
     """A browser that dies is noticed without anybody asking, and its clone goes with it."""
-    world = stuck_in(state)
-    async with open_session(world) as session:
+    machine = stuck_in(state)
+    async with open_session(machine) as session:
         await reach(session, state)
-        world.browsers["a"].crash()
+        machine.browsers["a"].crash()
         started = trio.current_time()
         if state is not SessionState.LIVE:
             assert isinstance(await session.refused(), BrowserLost)
@@ -301,7 +303,7 @@ async def test_caller_that_leaves_cancels_the_creation_in_every_state(
 
 async def test_caller_gone_at_the_moment_of_the_answer_ends_the_session(autojump_clock: MockClock) -> None:
     """A live session that nobody receives is not kept."""
-    async with open_session(FakeWorld()) as session:
+    async with open_session(FakeMachine()) as session:
         session.reply.close()
         await session.ended.wait()
         assert trio.current_time() < 1
@@ -313,9 +315,9 @@ async def test_deletion_is_answered_when_all_is_gone_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
     """Whoever deletes a session hears of it after the browser and the clone have gone."""
-    world = stuck_in(state)
-    world.remove_s = 2
-    async with open_session(world) as session:
+    machine = stuck_in(state)
+    machine.remove_s = 2
+    async with open_session(machine) as session:
         await reach(session, state)
         started = trio.current_time()
         async with trio.open_nursery() as nursery:
@@ -323,7 +325,7 @@ async def test_deletion_is_answered_when_all_is_gone_in_every_state(
                 nursery.start_soon(_expect_refusal, session, SessionDeleted)
             await session.actor.handle.end()
         assert trio.current_time() == started + 2
-        assert (world.clones, world.browsers) == (set(), {})
+        assert (machine.clones, machine.browsers) == (set(), {})
     assert session.reason is EndReason.DELETED
 
 
@@ -333,7 +335,7 @@ async def _expect_refusal(session: Session, kind: type[GreenroomError]) -> None:
 
 async def test_second_deletion_while_ending_is_answered_too(autojump_clock: MockClock) -> None:
     """A session that is already ending answers everybody who asks for its end; the first reason stays."""
-    async with open_session(FakeWorld(close_s=3)) as session:
+    async with open_session(FakeMachine(close_s=3)) as session:
         await session.established()
         async with trio.open_nursery() as nursery:
             await session.actor.handle.ask_to_end(EndReason.SHUTDOWN)
@@ -349,10 +351,10 @@ async def test_cancellation_from_outside_cleans_up_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
     """When the whole nursery is cancelled, a session still frees everything, within its bounds."""
-    world = stuck_in(state)
-    world.remove_s, world.close_s = 1, math.inf
+    machine = stuck_in(state)
+    machine.remove_s, machine.close_s = 1, math.inf
     with trio.CancelScope() as outside:
-        async with open_session(world, max_duration_s=10) as session:
+        async with open_session(machine, max_duration_s=10) as session:
             if state is SessionState.ENDING:
                 await session.established()
                 await trio.sleep(10.5)
@@ -363,21 +365,21 @@ async def test_cancellation_from_outside_cleans_up_in_every_state(
     assert outside.cancelled_caught
     assert session.states[-2:] == [SessionState.ENDING, SessionState.ENDED]
     assert session.reason is (EndReason.EXPIRED if state is SessionState.ENDING else EndReason.SHUTDOWN)
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 async def test_shutdown_during_creation_tells_the_caller(autojump_clock: MockClock) -> None:
     """A creation that the supervisor's end cuts short is refused as such."""
-    async with open_session(FakeWorld(launch_s=math.inf)) as session:
+    async with open_session(FakeMachine(launch_s=math.inf)) as session:
         await session.actor.handle.ask_to_end(EndReason.SHUTDOWN)
         assert isinstance(await session.refused(), SupervisorStopped)
 
 
 async def test_failing_cleanup_is_logged_and_keeps_the_first_reason(autojump_clock: MockClock) -> None:
     """A clone that can't be removed is the operator's business, and not why the session ended."""
-    world = FakeWorld(remove_error=CloneFailed("The clone can't be removed", detail="EBUSY"))
+    machine = FakeMachine(remove_error=CloneFailed("The clone can't be removed", detail="EBUSY"))
     with capture_logs() as logs:
-        async with open_session(world, max_duration_s=5) as session:
+        async with open_session(machine, max_duration_s=5) as session:
             await session.established()
             await session.ended.wait()
     assert session.reason is EndReason.EXPIRED
@@ -386,7 +388,7 @@ async def test_failing_cleanup_is_logged_and_keeps_the_first_reason(autojump_clo
 
 async def test_ended_session_has_a_receipt(autojump_clock: MockClock) -> None:
     """Whoever asks learns why it ended, how long each phase took, what was ended, and what was freed."""
-    async with open_session(FakeWorld(close_s=1), max_duration_s=60) as session:
+    async with open_session(FakeMachine(close_s=1), max_duration_s=60) as session:
         live = await session.established()
         assert live.receipt is None
         await session.ended.wait()
@@ -403,9 +405,9 @@ async def test_refused_creation_has_a_receipt_of_what_there_was(
     autojump_clock: MockClock, field: str
 ) -> None:
     """What was begun is accounted for, and what never began is not."""
-    world = FakeWorld()
-    setattr(world, field, CloneFailed("No space left"))
-    async with open_session(world) as session:
+    machine = FakeMachine()
+    setattr(machine, field, CloneFailed("No space left"))
+    async with open_session(machine) as session:
         await session.refused()
     receipt = session.actor.info().receipt
     assert receipt is not None
@@ -426,12 +428,12 @@ async def test_session_over_its_budget_ends_at_the_next_sample(
     autojump_clock: MockClock, usage: Usage
 ) -> None:
     """A breach ends the session, and says of what."""
-    world = FakeWorld()
-    async with open_session(world) as session:
+    machine = FakeMachine()
+    async with open_session(machine) as session:
         await session.established()
         await trio.sleep(SAMPLE_S + 1)
-        assert session.actor.info().usage == world.usage
-        world.usage = usage
+        assert session.actor.info().usage == machine.usage
+        machine.usage = usage
         await session.ended.wait()
         assert trio.current_time() == 2 * SAMPLE_S
     assert session.reason is EndReason.OVER_BUDGET
@@ -440,8 +442,8 @@ async def test_session_over_its_budget_ends_at_the_next_sample(
 
 async def test_creation_over_its_budget_is_refused(autojump_clock: MockClock) -> None:
     """A browser that takes too much while it launches is not waited for."""
-    world = FakeWorld(launch_s=math.inf)
-    world.usage = Usage(memory_bytes=2 << 30, processes=2, disk_bytes=0)
-    async with open_session(world) as session:
+    machine = FakeMachine(launch_s=math.inf)
+    machine.usage = Usage(memory_bytes=2 << 30, processes=2, disk_bytes=0)
+    async with open_session(machine) as session:
         assert isinstance(await session.refused(), OverBudget)
         assert trio.current_time() == SAMPLE_S

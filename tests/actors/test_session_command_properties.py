@@ -18,7 +18,7 @@ from actors.resources import Budget
 from actors.session.actor import CLOSE_GRACE_S, SessionActor
 from actors.session.mailbox import Caller, SessionHandle
 from actors.session.spec import SessionSpec
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict.detector import LoginDetector
 from tests.actors.test_session_commands import FOR_EVER, Work
 
@@ -27,7 +27,7 @@ MAX_REMOVAL_S, MAX_SLOWNESS_S = 10.0, 20.0
 
 # Many of them meet each other, or a deadline, exactly.
 MOMENTS = st.sampled_from([0.0, 4.0, 5.0, 8.0, 30.0, 60.0, 64.0, 65.0, 90.0]) | st.floats(0, 100)
-WORLDS = st.fixed_dictionaries(
+MACHINES = st.fixed_dictionaries(
     {},
     optional={
         "launch_s": st.sampled_from([0.0, 4.0, 40.0]),
@@ -80,7 +80,7 @@ ASKERS = st.builds(Asker, at=MOMENTS, patience_s=st.just(FOR_EVER) | st.floats(0
 class Story:
     """One session, who asks it for commands, and all else that is done to it."""
 
-    world: FakeWorld
+    machine: FakeMachine
     askers: list[Asker]
     deeds: list[tuple[float, str]]
     events: list[SessionEvent] = attrs.field(factory=list)
@@ -103,7 +103,7 @@ class Story:
         actor = SessionActor(
             spec=spec,
             caller=Caller(reply_to=reply_to, deadline=trio.current_time() + CREATION_S),
-            world=self.world.world,
+            machine=self.machine,
             admission=Admission(1),
             publish=self._hear,
         )
@@ -126,8 +126,8 @@ class Story:
     async def _do(self, at: float, deed: str, handle: SessionHandle, outside: trio.CancelScope) -> None:
         await trio.sleep(at)
         match deed:
-            case "crash" if self.world.browsers:
-                self.world.browsers["a"].crash()
+            case "crash" if self.machine.browsers:
+                self.machine.browsers["a"].crash()
             case "end":
                 await handle.end()
             case "wait":
@@ -140,7 +140,7 @@ class Story:
 
 @settings(max_examples=500, deadline=None)
 @given(
-    fields=WORLDS,
+    fields=MACHINES,
     askers=st.lists(ASKERS, max_size=6),
     deeds=st.lists(st.tuples(MOMENTS, st.sampled_from(["crash", "end", "wait", "cancel"])), max_size=3),
 )
@@ -148,10 +148,10 @@ def test_any_story_ends_with_every_command_answered_once(
     fields: dict[str, Any], askers: list[Asker], deeds: list[tuple[float, str]]
 ) -> None:
     """Whoever stays is told once, and the right thing; no command outlives the session."""
-    story = Story(FakeWorld(**fields), askers, deeds)
+    story = Story(FakeMachine(**fields), askers, deeds)
     with capture_logs():
         trio.run(story.tell, clock=MockClock(autojump_threshold=0))
-    assert (story.world.clones, story.world.browsers) == (set(), {})
+    assert (story.machine.clones, story.machine.browsers) == (set(), {})
     assert 0 <= story.ended_at <= CREATION_S + LIFE_S + CLOSE_GRACE_S + MAX_REMOVAL_S + 0.001
     assert story.ended_at <= story.returned_at <= story.ended_at + MAX_SLOWNESS_S + 0.001
     ending_at = _time_of(story, SessionState.ENDING)

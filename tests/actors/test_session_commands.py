@@ -22,10 +22,10 @@ from actors.errors import (
     UpstreamUnreachable,
 )
 from actors.lifecycle import EndReason, SessionState
-from actors.ports import Browser
+from actors.machine.ports import Browser
 from actors.session.actor import SessionActor
 from actors.session.mailbox import SessionHandle
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from tests.actors.test_session import CREATING, Session, open_session, reach, stuck_in
 
 FOR_EVER = 1e6
@@ -78,15 +78,15 @@ class Asked:
 
 
 @asynccontextmanager
-async def live_session(world: FakeWorld | None = None, **spec: Any) -> AsyncIterator[Session]:
-    async with open_session(world or FakeWorld(), **spec) as session:
+async def live_session(machine: FakeMachine | None = None, **spec: Any) -> AsyncIterator[Session]:
+    async with open_session(machine or FakeMachine(), **spec) as session:
         await session.established()
         yield session
 
 
 async def test_command_on_a_live_session_returns_its_result(autojump_clock: MockClock) -> None:
     """It is given the session's browser, takes the time that it takes, and the session goes on."""
-    async with live_session(FakeWorld(probe_s=2), max_duration_s=60) as session:
+    async with live_session(FakeMachine(probe_s=2), max_duration_s=60) as session:
         assert await session.actor.handle.run(Work(seconds=3, name="a title")) == "a title"
         assert trio.current_time() == 5
         await session.actor.handle.run(Probe())
@@ -200,7 +200,7 @@ async def test_session_that_ends_or_has_ended_says_why(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
     """Also while its browser still closes. Ending it once more is fine."""
-    async with live_session(FakeWorld(close_s=3), max_duration_s=10) as session:
+    async with live_session(FakeMachine(close_s=3), max_duration_s=10) as session:
         handle = session.actor.handle
         await trio.sleep(11)
         if state is SessionState.ENDED:
@@ -217,17 +217,17 @@ async def test_session_that_ends_or_has_ended_says_why(
 
 async def test_commands_are_cut_off_before_the_browser_is_closed(autojump_clock: MockClock) -> None:
     """They are answered and cancelled first; one that is slow to be cancelled holds up no cleaning up."""
-    world = FakeWorld(close_s=2)
-    async with live_session(world, max_duration_s=10) as session, trio.open_nursery() as nursery:
+    machine = FakeMachine(close_s=2)
+    async with live_session(machine, max_duration_s=10) as session, trio.open_nursery() as nursery:
         asked, work = Asked(), Work(seconds=FOR_EVER, slow_to_cancel_s=20)
-        (browser,) = world.browsers.values()
+        (browser,) = machine.browsers.values()
         nursery.start_soon(asked.ask, session.actor.handle, work)
         await trio.sleep(11)
         assert isinstance(asked.answer, SessionEnded)
         assert (asked.at, work.cancelled_at, browser.closed_politely) == (10, 10, False)
         await trio.sleep(2)
         assert browser.closed_politely
-        assert (world.clones, world.browsers) == (set(), {})
+        assert (machine.clones, machine.browsers) == (set(), {})
         assert session.states[-1] is SessionState.ENDED
 
 
@@ -236,15 +236,15 @@ async def test_lost_browser_ends_the_session_and_all_its_commands(
     autojump_clock: MockClock, finder: str
 ) -> None:
     """Whoever notices first: each command's answer is that the session ended, and why."""
-    world = FakeWorld()
-    async with live_session(world) as session, trio.open_nursery() as nursery:
+    machine = FakeMachine()
+    async with live_session(machine) as session, trio.open_nursery() as nursery:
         asked = [Asked(), Asked()]
         error = BrowserLost("The browser was lost") if finder == "the command" else None
         nursery.start_soon(asked[0].ask, session.actor.handle, Work(seconds=5, error=error))
         nursery.start_soon(asked[1].ask, session.actor.handle, Work(seconds=FOR_EVER))
         if finder == "the session":
             await trio.sleep(1)
-            world.browsers["a"].crash()
+            machine.browsers["a"].crash()
         await session.ended.wait()
     for one in asked:
         assert isinstance(one.answer, SessionEnded)
@@ -258,7 +258,7 @@ async def test_cancellation_from_outside_answers_every_command(autojump_clock: M
     asked = Asked()
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as outside:
-            async with live_session(FakeWorld(remove_s=5)) as session:
+            async with live_session(FakeMachine(remove_s=5)) as session:
                 nursery.start_soon(asked.ask, session.actor.handle, Work(seconds=FOR_EVER))
                 await trio.sleep(1)
                 outside.cancel()
@@ -268,19 +268,19 @@ async def test_cancellation_from_outside_answers_every_command(autojump_clock: M
 
 async def test_end_that_leaves_something_says_so_each_time(autojump_clock: MockClock) -> None:
     """Also to who comes after the end."""
-    world = FakeWorld(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
+    machine = FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
     with capture_logs():
-        async with live_session(world) as session:
+        async with live_session(machine) as session:
             for _ in range(2):
                 with pytest.raises(CleanupIncomplete) as incomplete:
                     await session.actor.handle.end()
                 assert (incomplete.value.session_id, incomplete.value.phase) == ("a", "ending")
-            world.clones.clear()
+            machine.clones.clear()
 
 
 async def test_whoever_stops_waiting_for_the_end_has_asked_for_it(autojump_clock: MockClock) -> None:
     """Cancelling `end` keeps no session alive."""
-    async with live_session(FakeWorld(close_s=3)) as session:
+    async with live_session(FakeMachine(close_s=3)) as session:
         with trio.move_on_after(1):
             await session.actor.handle.end()
         assert (await session.actor.handle.wait_ended()).reason is EndReason.DELETED
@@ -298,7 +298,7 @@ async def test_session_that_does_not_read_its_mailbox_leaves_nobody_waiting(
         raise DEFECT
 
     monkeypatch.setattr(SessionActor, "_read_mailbox", fail)
-    async with open_session(FakeWorld(launch_s=5)) as session:
+    async with open_session(FakeMachine(launch_s=5)) as session:
         handle = session.actor.handle
         with trio.fail_after(5):
             if name == "run":

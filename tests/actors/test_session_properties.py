@@ -1,4 +1,4 @@
-"""Any world and any sequence of events: a session ends once, for one reason, and leaves nothing."""
+"""Any machine and any sequence of events: a session ends once, for one reason, and leaves nothing."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ from actors.resources import Budget, Usage
 from actors.session.actor import CLOSE_GRACE_S, SessionActor
 from actors.session.mailbox import Caller
 from actors.session.spec import SessionSpec
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import LoginState
 from actors.verdict.detector import LoginDetector
 
@@ -33,7 +33,7 @@ WITHIN, BEYOND = (Usage(memory_bytes=size, processes=2, disk_bytes=1) for size i
 DURATIONS = st.sampled_from([0.0, 0.0, 0.5, 4.0, 8.0, 16.0, 29.0, 30.0, 31.0, math.inf]) | st.floats(0, 40)
 ERRORS = st.sampled_from([None, None, None, ProfileLocked(), UpstreamUnreachable("HTTP 500"), KeyError("x")])
 MOMENTS = st.sampled_from([0.0, 5.0, 8.0, 16.0, 30.0, 30.9, 60.0, 65.0, 90.0]) | st.floats(0, 130)
-WORLDS = st.fixed_dictionaries(
+MACHINES = st.fixed_dictionaries(
     {},
     optional={
         "clone_s": DURATIONS,
@@ -57,7 +57,7 @@ DEEDS = st.sampled_from(["crash", "delete", "leave", "cancel", "grow"])
 class Story:
     """One session, all that is done to it, and all that it answers."""
 
-    world: FakeWorld
+    machine: FakeMachine
     deeds: list[tuple[float, str]]
     events: list[SessionEvent] = attrs.field(factory=list)
     answers: list[tuple[float, outcome.Maybe[SessionInfo]]] = attrs.field(factory=list)
@@ -86,7 +86,7 @@ class Story:
         actor = SessionActor(
             spec=spec,
             caller=caller,
-            world=self.world.world,
+            machine=self.machine,
             admission=Admission(1),
             publish=self.events.append,
         )
@@ -110,7 +110,7 @@ class Story:
         with reply, waiting:
             async for answer in reply:
                 self.answers.append((trio.current_time(), answer))
-                self.owned_at_answer.append(bool(self.world.clones or self.world.browsers))
+                self.owned_at_answer.append(bool(self.machine.clones or self.machine.browsers))
         self.closed = True
         if waiting.cancelled_caught and not self.answers:  # else the answer came at that very moment
             self.hung_up = True
@@ -121,10 +121,10 @@ class Story:
     ) -> None:
         await trio.sleep(at)
         match deed:
-            case "crash" if "a" in self.world.browsers:
-                self.world.browsers["a"].crash()
+            case "crash" if "a" in self.machine.browsers:
+                self.machine.browsers["a"].crash()
             case "grow":
-                self.world.usage = BEYOND
+                self.machine.usage = BEYOND
             case "leave" if not self.answers:
                 waiting.cancel(reason="the caller leaves")
             case "cancel" if math.isinf(self.ended_at):
@@ -140,23 +140,23 @@ class Story:
         try:
             await actor.handle.end()
         except CleanupIncomplete:  # it had to look, and could not
-            assert self.world.remove_error
-            assert self.world.sample_error
-        assert (self.world.clones, self.world.browsers) == (set(), {})
+            assert self.machine.remove_error
+            assert self.machine.sample_error
+        assert (self.machine.clones, self.machine.browsers) == (set(), {})
         self.confirmed += 1
 
 
 @settings(max_examples=5 * settings().max_examples)
-@given(fields=WORLDS, deeds=st.lists(st.tuples(MOMENTS, DEEDS), max_size=4))
+@given(fields=MACHINES, deeds=st.lists(st.tuples(MOMENTS, DEEDS), max_size=4))
 def test_any_story_ends_with_nothing_owned_one_reason_and_one_answer(
     fields: dict[str, Any], deeds: list[tuple[float, str]]
 ) -> None:
     """Whatever happens when: clean, in order, in time, and whoever waits is told exactly once."""
-    world = FakeWorld(usage=WITHIN, **fields)
-    story = Story(world, deeds)
+    machine = FakeMachine(usage=WITHIN, **fields)
+    story = Story(machine, deeds)
     with capture_logs():
         trio.run(story.tell, clock=MockClock(autojump_threshold=0))
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
     _check_states(story)
     _check_answers(story)
     assert story.ended_at <= CREATION_S + LIFE_S + CLOSE_GRACE_S + MAX_REMOVAL_S + 0.001

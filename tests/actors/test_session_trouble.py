@@ -19,7 +19,7 @@ from actors.errors import (
 )
 from actors.lifecycle import EndReason, SessionState
 from actors.session.actor import SAMPLE_S, SessionActor
-from actors.testing import FakeBrowser, FakeWorld
+from actors.testing import FakeBrowser, FakeMachine, FakeWorkspace
 from actors.verdict import LoginState
 from tests.actors.test_session import CREATING, open_session, reach, stuck_in
 
@@ -37,15 +37,15 @@ async def fail_async(*_args: object, **_kwargs: object) -> NoReturn:
 
 async def test_live_session_outlives_samples_that_fail(autojump_clock: MockClock) -> None:
     """No thread to be had for a sample: logged once, and the session is live until its deadline."""
-    world = FakeWorld()
+    machine = FakeMachine()
     with capture_logs() as logs:
-        async with open_session(world, max_duration_s=60) as session:
+        async with open_session(machine, max_duration_s=60) as session:
             await session.established()
-            world.sample_error = NO_THREAD
+            machine.sample_error = NO_THREAD
             await trio.sleep(4 * SAMPLE_S + 1)
-            world.sample_error = None
+            machine.sample_error = None
             await trio.sleep(SAMPLE_S)
-            assert session.actor.info().usage == world.usage
+            assert session.actor.info().usage == machine.usage
             await session.ended.wait()
             assert trio.current_time() == 60
     assert (session.reason, session.actor.error) == (EndReason.EXPIRED, None)
@@ -65,8 +65,8 @@ async def test_task_beside_the_life_that_fails_ends_that_session_as_failed(
         raise NO_THREAD
 
     monkeypatch.setattr(SessionActor, task, fail_then)
-    world = FakeWorld(launch_s=0 if is_live else 10)
-    async with open_session(world) as session:
+    machine = FakeMachine(launch_s=0 if is_live else 10)
+    async with open_session(machine) as session:
         if is_live:
             await session.established()
         else:
@@ -87,9 +87,10 @@ async def test_unforeseen_failure_of_any_step_is_the_end_of_that_session_at_most
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The actor's task returns, with one answer to the caller and nothing left."""
-    monkeypatch.setattr(FakeBrowser, step, fail if step == "end" else fail_async)
+    owner = FakeWorkspace if step in {"launch", "measure"} else FakeBrowser
+    monkeypatch.setattr(owner, step, fail if step == "end" else fail_async)
     with capture_logs():
-        async with open_session(FakeWorld(), max_duration_s=20) as session:
+        async with open_session(FakeMachine(), max_duration_s=20) as session:
             answer = await session.reply.receive()
             await session.ended.wait()
     refused = isinstance(answer, outcome.Error)
@@ -107,9 +108,9 @@ async def test_failure_of_cleanup_together_with_a_cancellation_stays_in_its_sess
             nursery.start_soon(_fail_when_cancelled)
             await trio.sleep_forever()
 
-    monkeypatch.setattr(FakeBrowser, "launch", hang_and_fail)
+    monkeypatch.setattr(FakeWorkspace, "launch", hang_and_fail)
     with capture_logs():
-        async with open_session(FakeWorld()) as session:
+        async with open_session(FakeMachine()) as session:
             assert isinstance(await session.refused(), CreationTimedOut | InternalFailure)
 
 
@@ -131,7 +132,7 @@ async def test_receipt_and_session_say_the_same(
         ticks += 1
         return now() + ticks / 100
 
-    async with open_session(FakeWorld(), max_duration_s=60) as session:
+    async with open_session(FakeMachine(), max_duration_s=60) as session:
         await session.established()
         monkeypatch.setattr(trio, "current_time", tick)
         await session.ended.wait()
@@ -146,7 +147,7 @@ async def test_caller_that_leaves_during_a_refusal_is_no_error(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Nothing is wrong with a cleanup only because nobody waits for the answer any more."""
-    world = FakeWorld(page=LoginState.LOGGED_OUT, remove_s=5)
+    machine = FakeMachine(page=LoginState.LOGGED_OUT, remove_s=5)
 
     async def look_as_the_caller_leaves(browser: FakeBrowser, *args: Any) -> Any:
         leave()
@@ -160,7 +161,7 @@ async def test_caller_that_leaves_during_a_refusal_is_no_error(
     if moment == "before":
         monkeypatch.setattr(FakeBrowser, "inspect", look_as_the_caller_leaves)
     with capture_logs() as logs:
-        async with open_session(world) as session:
+        async with open_session(machine) as session:
             if moment == "during":
                 await reach(session, SessionState.ENDING)
                 leave()
@@ -175,7 +176,7 @@ async def test_caller_that_leaves_during_a_refusal_is_no_error(
 
 async def test_refusal_that_comes_up_as_the_caller_leaves_is_no_error(autojump_clock: MockClock) -> None:
     """The step fails by itself just when it is cancelled: neither is a cleanup that failed."""
-    world = FakeWorld()
+    machine = FakeMachine()
 
     async def fail_when_cancelled(*_args: object) -> None:
         try:
@@ -185,7 +186,7 @@ async def test_refusal_that_comes_up_as_the_caller_leaves_is_no_error(autojump_c
 
     with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
         patch.setattr(FakeBrowser, "navigate", fail_when_cancelled)
-        async with open_session(world) as session:
+        async with open_session(machine) as session:
             await reach(session, SessionState.NAVIGATING)
             session.caller.leave()
             await session.ended.wait()
@@ -218,25 +219,25 @@ async def test_refusal_says_which_session_and_in_which_phase(
     autojump_clock: MockClock, fields: dict[str, Any], phase: str
 ) -> None:
     """Foreseen or not."""
-    async with open_session(FakeWorld(**fields)) as session:
+    async with open_session(FakeMachine(**fields)) as session:
         error = await session.refused()
     assert (error.session_id, error.phase) == ("a", phase)
 
 
 async def test_late_cleanup_does_not_change_the_phase_that_a_timeout_names(autojump_clock: MockClock) -> None:
     """The answer comes while the session is ending; what timed out is the launch."""
-    world = stuck_in(SessionState.LAUNCHING)
-    world.remove_s = 20
-    async with open_session(world) as session:
+    machine = stuck_in(SessionState.LAUNCHING)
+    machine.remove_s = 20
+    async with open_session(machine) as session:
         assert (await session.refused()).phase == "launching"
 
 
 async def test_error_of_a_live_session_names_it_too(autojump_clock: MockClock) -> None:
     """The log has it from the event."""
-    world = FakeWorld()
-    async with open_session(world) as session:
+    machine = FakeMachine()
+    async with open_session(machine) as session:
         await session.established()
-        world.browsers["a"].crash()
+        machine.browsers["a"].crash()
         await session.ended.wait()
     error = session.events[-1].error
     assert error is not None
@@ -247,13 +248,13 @@ async def test_what_cleaning_up_leaves_is_in_the_receipt_and_the_answer_to_delet
     autojump_clock: MockClock,
 ) -> None:
     """A clone that can't be removed: whoever deletes the session is told, and who looks at it later."""
-    world = FakeWorld(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
+    machine = FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
     with capture_logs() as logs:
-        async with open_session(world) as session:
+        async with open_session(machine) as session:
             await session.established()
             with pytest.raises(CleanupIncomplete) as incomplete:
                 await session.actor.handle.end()
-            world.clones.clear()
+            machine.clones.clear()
     receipt = session.actor.info().receipt
     assert receipt is not None
     assert receipt.left == incomplete.value.left == ("clone", "ledger entry")
@@ -266,13 +267,13 @@ async def test_refused_creation_that_leaves_something_says_so_in_its_receipt(
     autojump_clock: MockClock,
 ) -> None:
     """The caller learns why there is no session; its receipt has the rest."""
-    world = FakeWorld(
+    machine = FakeMachine(
         page=LoginState.LOGGED_OUT, remove_error=CloneFailed("It can't be removed"), keeps_clones=True
     )
     with capture_logs():
-        async with open_session(world) as session:
+        async with open_session(machine) as session:
             assert isinstance(await session.refused(), NotLoggedIn)
-            world.clones.clear()
+            machine.clones.clear()
     receipt = session.actor.info().receipt
     assert receipt is not None
     assert "clone" in receipt.left
@@ -281,20 +282,20 @@ async def test_refused_creation_that_leaves_something_says_so_in_its_receipt(
 @pytest.mark.parametrize(
     "trouble",
     [
-        lambda world: setattr(world, "sample_error", NO_THREAD),
-        lambda world: setattr(world, "survey_s", 1000),
+        lambda machine: setattr(machine, "sample_error", NO_THREAD),
+        lambda machine: setattr(machine, "survey_s", 1000),
     ],
     ids=["fails", "hangs"],
 )
 async def test_look_for_what_is_left_that_fails_or_hangs_is_said_too(
-    autojump_clock: MockClock, trouble: Callable[[FakeWorld], None]
+    autojump_clock: MockClock, trouble: Callable[[FakeMachine], None]
 ) -> None:
     """Nobody is told that all is gone by a session that could not look."""
-    world = FakeWorld(remove_error=CloneFailed("It can't be removed"))
+    machine = FakeMachine(remove_error=CloneFailed("It can't be removed"))
     with capture_logs():
-        async with open_session(world) as session:
+        async with open_session(machine) as session:
             await session.established()
-            trouble(world)
+            trouble(machine)
             with pytest.raises(CleanupIncomplete):
                 await session.actor.handle.end()
             assert trio.current_time() < 10
@@ -305,9 +306,9 @@ async def test_look_for_what_is_left_that_fails_or_hangs_is_said_too(
 
 async def test_cleanup_that_failed_at_first_and_left_nothing_is_complete(autojump_clock: MockClock) -> None:
     """What counts is what is there."""
-    world = FakeWorld(remove_error=CloneFailed("It took a second try"))
+    machine = FakeMachine(remove_error=CloneFailed("It took a second try"))
     with capture_logs():
-        async with open_session(world) as session:
+        async with open_session(machine) as session:
             await session.established()
             await session.actor.handle.end()
     receipt = session.actor.info().receipt

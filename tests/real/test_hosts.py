@@ -18,8 +18,9 @@ from actors.errors import BrowserLost
 from actors.ledger import Entry
 from actors.ledger.entries import read_entry
 from actors.lifecycle import EndReason
+from actors.machine.local import LocalMachine
 from actors.verdict import LoginState, Method, decide
-from supervisor.world import RealWorld, open_world
+from supervisor.machine import open_machine
 from tests.patience import patience
 from tests.real.conftest import clones_in
 from web.settings import DaemonSettings
@@ -34,22 +35,18 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\nCo
 
 
 @contextlib.asynccontextmanager
-async def open_session(world: RealWorld, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
+async def open_session(machine: LocalMachine, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
     """Own a browser that runs on a clone of the logged-in profile."""
-    async with (
-        world.profiles.open_clone(session_id) as clone,
-        world.browsers.open_browser(session_id) as browser,
-    ):
-        await browser.launch(clone.path, headless=True)
-        yield browser
+    async with machine.open_workspace(session_id) as workspace:
+        yield await workspace.launch(headless=True)
 
 
 @contextlib.asynccontextmanager
-async def open_bounded_world(settings: DaemonSettings, **changes: Any) -> AsyncIterator[RealWorld]:
-    """Own a world for the length of a test; nothing is left of it."""
+async def open_bounded_machine(settings: DaemonSettings, **changes: Any) -> AsyncIterator[LocalMachine]:
+    """Own a machine's workspaces for the length of a test; nothing is left of them."""
     with trio.fail_after(patience(60)):
-        async with open_world(attrs.evolve(settings, **changes)) as world:
-            yield world
+        async with open_machine(attrs.evolve(settings, **changes)) as machine:
+            yield machine
     assert own_processes() == []
     assert clones_in(settings.clones_dir) == []
     assert list(settings.clones_dir.iterdir()) == []
@@ -68,9 +65,9 @@ def entry_of(settings: DaemonSettings, session_id: str) -> Entry:
     return read_entry(folder, folder.name, session_id)
 
 
-def host_of_all(settings: DaemonSettings, world: RealWorld) -> Entry:
+def host_of_all(settings: DaemonSettings, machine: LocalMachine) -> Entry:
     """Return what the ledger says of the one host that there is."""
-    (host_id,) = world.browsers.ids
+    (host_id,) = machine.pool.ids
     return entry_of(settings, host_id)
 
 
@@ -91,9 +88,9 @@ def process_of(marker: str, *words: str) -> psutil.Process:
 
 async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str) -> None:
     """The other session in its host loads pages before and after the dead one's place is left."""
-    async with open_bounded_world(settings) as world, open_session(world, "b") as b:
-        async with open_session(world, "a") as a:
-            entry, host = entry_of(settings, "a"), host_of_all(settings, world)
+    async with open_bounded_machine(settings) as machine, open_session(machine, "b") as b:
+        async with open_session(machine, "a") as a:
+            entry, host = entry_of(settings, "a"), host_of_all(settings, machine)
             process_of(entry.marker, "--profile").kill()
             with trio.fail_after(patience(5)), pytest.raises(BrowserLost) as caught:
                 await a.wait_lost()
@@ -106,7 +103,7 @@ async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str)
             await assert_logged_in(b, f"{site}/")
         assert left_of(entry) == ([], False)
         await assert_logged_in(b, f"{site}/")
-        assert world.browsers.ids == {host.session}
+        assert machine.pool.ids == {host.session}
 
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
@@ -114,10 +111,10 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
     settings: DaemonSettings, sandbox: str
 ) -> None:
     """All its browsers end, also where no sandbox ends them, and the next session has a host."""
-    async with open_bounded_world(settings, sandbox=sandbox) as world:
-        async with open_session(world, "b") as b:
-            async with open_session(world, "a") as a:
-                host = host_of_all(settings, world)
+    async with open_bounded_machine(settings, sandbox=sandbox) as machine:
+        async with open_session(machine, "b") as b:
+            async with open_session(machine, "a") as a:
+                host = host_of_all(settings, machine)
                 sessions = [entry_of(settings, name) for name in "ab"]
                 process_of(host.marker, "actors.browser.host").kill()
                 for browser in (a, b):
@@ -126,31 +123,26 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
             assert left_of(sessions[0]) == ([], False)
         for entry in (*sessions, host):
             assert left_of(entry) == ([], False)
-        async with world.browsers.open_browser("c") as c:
+        async with open_session(machine, "c") as c:
             await c.probe()
-            assert host.session not in world.browsers.ids
+            assert host.session not in machine.pool.ids
 
 
 async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSettings, site: str) -> None:
     """However far it has come; the session beside it in the same host notices nothing."""
-    async with open_bounded_world(settings) as world, open_session(world, "b") as b:
-        host = host_of_all(settings, world)
+    async with open_bounded_machine(settings) as machine, open_session(machine, "b") as b:
+        host = host_of_all(settings, machine)
         for number, delay_s in enumerate(DELAYS_S):
             name = f"a{number}"
-            async with (
-                world.profiles.open_clone(name) as clone,
-                contextlib.AsyncExitStack() as stack,
-            ):
-                a = await stack.enter_async_context(world.browsers.open_browser(name))
-                assert world.browsers.ids == {host.session}
+            async with machine.open_workspace(name) as workspace:
                 entry = entry_of(settings, name)
                 with trio.move_on_after(delay_s):
-                    await a.launch(clone.path, headless=True)
-                await stack.aclose()
-                assert left_of(entry) == ([], False), delay_s
+                    await workspace.launch(headless=True)
+                assert machine.pool.ids == {host.session}
+            assert left_of(entry) == ([], False), delay_s
             await b.navigate(f"{site}/")
         await assert_logged_in(b, f"{site}/")
-        assert world.browsers.ids == {host.session}
+        assert machine.pool.ids == {host.session}
 
 
 @attrs.define(eq=False)
@@ -186,8 +178,8 @@ async def test_rehearsal_asks_nobody(settings: DaemonSettings, site: str) -> Non
     with structlog.testing.capture_logs() as logs:
         async with (
             open_listeners(asked, beside) as port,
-            open_bounded_world(settings) as world,
-            open_session(world, "a") as a,
+            open_bounded_machine(settings) as machine,
+            open_session(machine, "a") as a,
         ):
             for scheme in ("https", "http"):
                 await a.rehearse(f"{scheme}://127.0.0.1:{port}/path")

@@ -7,8 +7,9 @@ import attrs
 import pytest
 
 from actors.verdict import Finding, Method
-from supervisor.world import open_world
+from supervisor.machine import open_machine
 from tests.actors.cell_shell import noexec_mount
+from tests.actors.machine.machines import clone_of
 from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
@@ -17,14 +18,12 @@ pytestmark = pytest.mark.browser
 async def test_sessions_never_see_each_others_cookies(settings: DaemonSettings, site: str) -> None:
     """Another login in one session changes neither the other session nor the master's next clone."""
     async with (
-        open_world(settings) as world,
-        world.profiles.open_clone("a") as clone_a,
-        world.browsers.open_browser("a") as browser_a,
-        world.profiles.open_clone("b") as clone_b,
-        world.browsers.open_browser("b") as browser_b,
+        open_machine(settings) as machine,
+        machine.open_workspace("a") as workspace_a,
+        machine.open_workspace("b") as workspace_b,
     ):
-        await browser_a.launch(clone_a.path, headless=True)
-        await browser_b.launch(clone_b.path, headless=True)
+        browser_a = await workspace_a.launch(headless=True)
+        browser_b = await workspace_b.launch(headless=True)
 
         async def viewers() -> tuple[bool, bool, bool, bool]:
             seen = []
@@ -53,9 +52,10 @@ def _is_matched(finding: Finding) -> bool:
 async def test_clone_is_no_way_to_the_master(settings: DaemonSettings, master: Path) -> None:
     """A clone holds copies only: no link leads out of it."""
     (master / "link").symlink_to(master / "prefs.js")
-    async with open_world(settings) as world, world.profiles.open_clone("a") as clone:
-        assert [path for path in clone.path.rglob("*") if path.is_symlink()] == []
-        assert (clone.path / "cookies.sqlite").read_bytes() == (master / "cookies.sqlite").read_bytes()
+    async with open_machine(settings) as machine, machine.open_workspace("a") as workspace:
+        clone = clone_of(workspace)
+        assert [path for path in clone.rglob("*") if path.is_symlink()] == []
+        assert (clone / "cookies.sqlite").read_bytes() == (master / "cookies.sqlite").read_bytes()
 
 
 async def test_clones_by_a_link_to_where_nothing_can_be_executed(
@@ -65,12 +65,8 @@ async def test_clones_by_a_link_to_where_nothing_can_be_executed(
     with noexec_mount(tmp_path / "noexec") as folder:
         (tmp_path / "link").symlink_to(folder)
         linked = attrs.evolve(settings, clones_dir=tmp_path / "link" / "clones")
-        async with (
-            open_world(linked) as world,
-            world.profiles.open_clone("a") as clone,
-            world.browsers.open_browser("a") as browser,
-        ):
-            await browser.launch(clone.path, headless=True)
+        async with open_machine(linked) as machine, machine.open_workspace("a") as workspace:
+            browser = await workspace.launch(headless=True)
             await browser.navigate(f"{site}/")
             found = await browser.inspect(Method.DOM, {"logged_in": "text=/^@?maker$/"})
             assert _is_matched(found)

@@ -20,7 +20,7 @@ from actors.owner import HOST_PREFIX
 from actors.session.actor import CLOSE_GRACE_S
 from actors.verdict import LoginState, Method, decide
 from supervisor import SessionState, open_supervisor
-from supervisor.world import real_browsers
+from supervisor.machine import local_browsers
 from tests.patience import patience
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
 from web.settings import DaemonSettings
@@ -107,7 +107,7 @@ async def test_profile_without_content_is_refused_without_a_browser(
 async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, master: Path) -> None:
     """A real Firefox on the master gives 423 within milliseconds; once it is closed, sessions work."""
     async with open_client(settings) as client:
-        async with real_browsers(settings).open_browser("owner") as browser:
+        async with local_browsers(settings).open_browser("owner") as browser:
             await browser.launch(master, headless=True)
             started = time.monotonic()
             answer = await client.create()
@@ -202,7 +202,7 @@ async def test_page_that_was_given_up_does_not_keep_the_next_from_loading(
     settings: DaemonSettings, master: Path, site: str
 ) -> None:
     """Whatever was asked for and given up, the browser loads what it is asked for next."""
-    async with real_browsers(settings).open_browser("a") as browser:
+    async with local_browsers(settings).open_browser("a") as browser:
         await browser.launch(master, headless=True)
         with trio.move_on_after(1):
             await browser.navigate(f"{site}/hang")

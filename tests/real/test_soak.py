@@ -16,7 +16,7 @@ from tests.soak.running import Soak, hurried
 CYCLES = 40
 SOAK_S = patience(60)
 
-pytestmark = pytest.mark.browser  # the real world looks for one, although none is started here
+pytestmark = pytest.mark.browser  # the real machine looks for one, although none is started here
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "none"])

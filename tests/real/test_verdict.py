@@ -15,7 +15,7 @@ from actors.browser.hosts import BrowserHost
 from actors.errors import PageGone, UpstreamUnreachable
 from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from actors.verdict.detector import LoginDetector
-from supervisor.world import real_browsers
+from supervisor.machine import local_browsers
 from tests.actors.verdict.builders import IN_FILE
 from tests.patience import patience
 from tests.real.conftest import open_client
@@ -65,7 +65,7 @@ async def test_every_practice_page_is_judged_right(
                 await browser.navigate(f"{site}/page?{page.query}")
                 judged[page.name] = await ONCE.judge(browser)
 
-    async with real_browsers(settings).open_host("host-1") as host, trio.open_nursery() as nursery:
+    async with local_browsers(settings).open_host("host-1") as host, trio.open_nursery() as nursery:
         for number in range(BROWSERS):
             nursery.start_soon(judge, host, number)
     assert {page.name: judged[page.name] for page in pages if not is_right(page, judged[page.name])} == {}
@@ -107,11 +107,11 @@ async def test_what_comes_instead_of_the_page_is_told(
     # By itself Firefox lets only some pages close themselves.
     (logged_out_master / "user.js").write_text('user_pref("dom.allow_scripts_to_close_windows", true);')
     refusals = {"403": LoginReason.BLOCKED, "429&retry_after=17": LoginReason.RATE_LIMITED}
-    async with real_browsers(settings).open_browser("a") as browser:
+    async with local_browsers(settings).open_browser("a") as browser:
         await browser.launch(logged_out_master, headless=True)
         with trio.fail_after(patience(20)), pytest.raises(UpstreamUnreachable, match="page closed itself"):
             await load_and_judge_again_and_again(browser, f"{site}/closing")
-    async with real_browsers(settings).open_browser("b") as browser:
+    async with local_browsers(settings).open_browser("b") as browser:
         await browser.launch(master, headless=True)
         for path, why in {
             "attachment": "a download came",
@@ -177,7 +177,7 @@ async def test_odd_pages_cost_a_verdict_at_most(
     settings: DaemonSettings, logged_out_master: Path, odd_pages: str
 ) -> None:
     """Dialogs end neither the browser nor the driver, which others use; a late script is not waited for."""
-    async with real_browsers(settings).open_browser("a") as browser:
+    async with local_browsers(settings).open_browser("a") as browser:
         await browser.launch(logged_out_master, headless=True)
         for path in ("dialogs", "", "dialogs", "prints", "", "waits"):
             assert (await load_and_judge(browser, f"{odd_pages}/{path}")).state is LoginState.LOGGED_IN

@@ -16,11 +16,11 @@ from actors.browser import HostPool, link, own_processes, pool
 from actors.errors import BrowserLost
 from actors.events import SessionEvent
 from actors.lifecycle import SessionState
+from actors.machine.local import LocalMachine
 from supervisor import GreenroomError, Supervisor, SupervisorConfig, open_supervisor, remembered
-from supervisor.world import RealWorld
 from tests.soak.faults import Cycle, Fault, draw
+from tests.soak.machines import Struck, is_struck_from_outside, open_faulty_machine, strike_when_struck
 from tests.soak.measuring import Footprint
-from tests.soak.worlds import Struck, is_struck_from_outside, open_faulty_world, strike_when_struck
 
 BATCHES = 10
 # Above this growth of memory, from the first tenth to the end, a soak has failed.
@@ -116,7 +116,7 @@ class Soak:
             for batch in range(self.plan.batches):
                 last = self.plan.cycles * (batch + 1) // self.plan.batches
                 await self._run_batch(sessions, real, last - self.tally.cycles)
-                await self._look_for_leaks(sessions, real.browsers)
+                await self._look_for_leaks(sessions, real.pool)
                 self.tally.footprints.append(Footprint.now())
                 self.on_batch(self.tally)
         self.tally.seconds = time.monotonic() - started
@@ -129,16 +129,17 @@ class Soak:
     @contextlib.asynccontextmanager
     async def _open(
         self, config: SupervisorConfig, broken: Path
-    ) -> AsyncIterator[tuple[Supervisor, RealWorld]]:
+    ) -> AsyncIterator[tuple[Supervisor, LocalMachine]]:
         browserless = self.plan.browserless
-        async with open_faulty_world(
-            config, broken, self._cycles.__getitem__, self._struck, browserless=browserless
-        ) as worlds:
-            faulty, real = worlds
-            async with open_supervisor(config, world=faulty, subscriber=self._hear) as sessions:
-                yield sessions, real
+        async with (
+            open_faulty_machine(
+                config, broken, self._cycles.__getitem__, self._struck, browserless=browserless
+            ) as faulty,
+            open_supervisor(config, machine=faulty, subscriber=self._hear) as sessions,
+        ):
+            yield sessions, faulty.real
 
-    async def _run_batch(self, sessions: Supervisor, real: RealWorld, count: int) -> None:
+    async def _run_batch(self, sessions: Supervisor, real: LocalMachine, count: int) -> None:
         waiting = iter(
             [draw(self._source, self.plan.weights, self.plan.delay_s, self.plan.alone) for _ in range(count)]
         )
@@ -146,12 +147,12 @@ class Soak:
             for _ in range(self.plan.concurrency):
                 nursery.start_soon(self._work, sessions, real, waiting)
 
-    async def _work(self, sessions: Supervisor, real: RealWorld, waiting: Iterator[Cycle]) -> None:
+    async def _work(self, sessions: Supervisor, real: LocalMachine, waiting: Iterator[Cycle]) -> None:
         for cycle in waiting:
             await self._run_cycle(sessions, real, cycle)
             self._take_down(cycle, real)
 
-    async def _run_cycle(self, sessions: Supervisor, real: RealWorld, cycle: Cycle) -> None:
+    async def _run_cycle(self, sessions: Supervisor, real: LocalMachine, cycle: Cycle) -> None:
         async with trio.open_nursery() as nursery:
             async with self._one_at_a_time:  # so that the next session to begin is this cycle's
                 self._next = cycle
@@ -182,7 +183,7 @@ class Soak:
             del self._cycles[session.id]
             cycle.ended.set()
 
-    def _take_down(self, cycle: Cycle, real: RealWorld) -> None:
+    def _take_down(self, cycle: Cycle, real: LocalMachine) -> None:
         """Count a cycle, and what is left of it."""
         assert cycle.reason is not None
         self.tally.cycles += 1
@@ -194,8 +195,8 @@ class Soak:
             self.tally.surprises.append(f"{cycle.fault.value}{moment}: {reason}")
         self.tally.ends[cycle.fault.value, reason] += 1
         for name in (cycle.session_id, cycle.host) if cycle.alone else (cycle.session_id,):
-            self._count_left(real.profiles.ledger.folder, name)
-        self._count_hosts(cycle, real.browsers)
+            self._count_left(real.ledger.folder, name)
+        self._count_hosts(cycle, real.pool)
         self.on_cycle(self.tally)
 
     def _count_left(self, folder: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from actors.errors import CleanupIncomplete, CloneFailed
 from actors.session.actor import SessionActor
 from actors.session.mailbox import End
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine, FakeWorkspace
 from supervisor import (
     EndReason,
     InternalFailure,
@@ -81,9 +81,9 @@ async def assert_well(supervisor: Supervisor, *, first: str | None = None) -> No
         (SessionActor, "_live", fail_async, create),
         (SessionActor, "_noting_failure", fail, create),
         (Registry, "_requested", property(fail), lambda supervisor: supervisor.count_sessions()),
-        (FakeWorld, "survey", fail_async, lambda supervisor: supervisor.find_leaks()),
-        (FakeWorld, "open_clone", fail, create),
-        (FakeWorld, "open_browser", fail, create),
+        (FakeMachine, "survey", fail_async, lambda supervisor: supervisor.find_leaks()),
+        (FakeMachine, "open_workspace", fail, create),
+        (FakeWorkspace, "launch", fail_async, create),
     ],
 )
 async def test_request_whose_task_fails_is_answered_with_that(
@@ -96,7 +96,7 @@ async def test_request_whose_task_fails_is_answered_with_that(
 ) -> None:
     """Who asked gets an internal error; the other session lives, and every place can be used afterwards."""
     with capture_logs():
-        async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
             first = await supervisor.create_session()
             with monkeypatch.context() as patch, trio.fail_after(100):
                 patch.setattr(owner, name, failure)
@@ -109,8 +109,8 @@ async def test_failed_request_is_logged_once_with_the_id_of_its_answer(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cause, with its traceback, is found by it."""
-    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
-        monkeypatch.setattr(FakeWorld, "survey", fail_async)
+    async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
+        monkeypatch.setattr(FakeMachine, "survey", fail_async)
         with capture_logs() as logs, pytest.raises(InternalFailure) as failure:
             await supervisor.find_leaks()
     [line] = logs
@@ -124,7 +124,7 @@ async def test_end_that_can_not_be_asked_for_leaves_the_session_as_it_is(
 ) -> None:
     """Whoever asked meets that alone, the supervisor included; the session can be ended afterwards."""
     with capture_logs() as logs:
-        async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
             first = await supervisor.create_session()
             with monkeypatch.context() as patch:
                 patch.setattr(trio.MemorySendChannel, "send", _failing_for(End))
@@ -156,17 +156,17 @@ async def test_caller_whose_warm_session_can_not_be_handed_over_is_told(
     """And does not count as one who waits any more."""
     with capture_logs():
         config = SupervisorConfig(warm_sessions=1, max_launching=10, max_sessions=3)
-        world = FakeWorld()
-        async with open_supervisor(config, world=world.world) as supervisor:
+        machine = FakeMachine()
+        async with open_supervisor(config, machine=machine) as supervisor:
             await until_warm(supervisor)
             with monkeypatch.context() as patch:
                 if name != "_claim":
-                    world.probe_s = math.inf  # it turns out not to be fit
+                    machine.probe_s = math.inf  # it turns out not to be fit
                 owner = registry if name == "_claim" else Registry
                 patch.setattr(owner, name, fail if name == "_create_cold" else fail_async)
                 with pytest.raises(InternalFailure):
                     await supervisor.create_session()
-            world.probe_s = 0
+            machine.probe_s = 0
             await assert_well(supervisor)
 
 
@@ -184,7 +184,7 @@ async def test_warm_sessions_that_fail_to_be_kept_are_tried_again(
 
     monkeypatch.setattr(WarmSessions, "run", run)
     with capture_logs() as logs:
-        async with open_supervisor(config, world=FakeWorld().world) as supervisor:
+        async with open_supervisor(config, machine=FakeMachine()) as supervisor:
             info = await supervisor.create_session()
             await trio.sleep(MAX_BACKOFF_S + 1)
             await until_warm(supervisor)
@@ -209,7 +209,7 @@ async def test_drain_that_fails_is_answered_with_that(
     """Whoever drains goes on to stop, which ends all sessions."""
     events: list[SessionEvent] = []
     with capture_logs():
-        async with open_supervisor(CONFIG, world=FakeWorld().world, subscriber=events.append) as supervisor:
+        async with open_supervisor(CONFIG, machine=FakeMachine(), subscriber=events.append) as supervisor:
             await supervisor.create_session()
             monkeypatch.setattr(Registry, "_end_all", fail)
             with pytest.raises(InternalFailure):
@@ -220,7 +220,7 @@ async def test_drain_that_fails_is_answered_with_that(
 
 async def test_cancelled_supervisor_leaves_nobody_waiting(autojump_clock: MockClock) -> None:
     """Whoever asked from outside its block learns that it has stopped, whatever was being done."""
-    world = FakeWorld(launch_s=10, remove_s=20, survey_s=100)
+    machine = FakeMachine(launch_s=10, remove_s=20, survey_s=100)
     stopped = 0
 
     async def ask(request: Callable[[Supervisor], Awaitable[object]], supervisor: Supervisor) -> None:
@@ -232,10 +232,10 @@ async def test_cancelled_supervisor_leaves_nobody_waiting(autojump_clock: MockCl
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
             config = SupervisorConfig(warm_sessions=1, max_launching=10, max_sessions=2)
-            async with open_supervisor(config, world=world.world) as supervisor:
+            async with open_supervisor(config, machine=machine) as supervisor:
                 await until_warm(supervisor)
-                world.probe_s = 1000
-                world.remove_s = 1000
+                machine.probe_s = 1000
+                machine.remove_s = 1000
                 requests: list[Callable[[Supervisor], Awaitable[object]]] = [
                     create,
                     create_with_key,
@@ -244,7 +244,7 @@ async def test_cancelled_supervisor_leaves_nobody_waiting(autojump_clock: MockCl
                 for request in requests:
                     nursery.start_soon(ask, request, supervisor)
                 await trio.sleep(0.5)
-                world.remove_s = 0
+                machine.remove_s = 0
                 scope.cancel()
         with trio.fail_after(100):
             while stopped < len(requests):
@@ -253,9 +253,9 @@ async def test_cancelled_supervisor_leaves_nobody_waiting(autojump_clock: MockCl
 
 async def test_deletion_that_leaves_something_says_so_each_time(autojump_clock: MockClock) -> None:
     """At once, and for as long as the ended session can be asked about."""
-    world = FakeWorld(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
+    machine = FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
     with capture_logs():
-        async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        async with open_supervisor(CONFIG, machine=machine) as supervisor:
             info = await supervisor.create_session()
             for _ in range(2):
                 with pytest.raises(CleanupIncomplete) as incomplete:
@@ -271,10 +271,10 @@ async def test_self_check_that_fails_is_begun_anew(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else notices, and a problem is found later."""
-    world = FakeWorld(no_place="It is full")
+    machine = FakeMachine(no_place="It is full")
     monkeypatch.setattr(SelfCheck, "_turn", _failing_once(SelfCheck._turn))
     with capture_logs() as logs:
-        async with open_supervisor(CONFIG, world=world.world) as supervisor:
+        async with open_supervisor(CONFIG, machine=machine) as supervisor:
             await assert_well(supervisor)
             await trio.sleep(PERIOD_S + 1)
             assert supervisor.checks[Subject.CLONES].problem == "It is full"
@@ -287,14 +287,14 @@ async def test_log_that_is_broken_too_is_no_reason_to_end(
     """Whoever has not set up logging writes to standard output, which may be closed."""
     structlog.configure(processors=[_fail_to_render])
     try:
-        world = FakeWorld()
-        async with open_supervisor(CONFIG, world=world.world, subscriber=fail) as supervisor:
+        machine = FakeMachine()
+        async with open_supervisor(CONFIG, machine=machine, subscriber=fail) as supervisor:
             first = await supervisor.create_session()
-            world.remove_error, world.no_place = CloneFailed("It took a second try"), "It is full"
+            machine.remove_error, machine.no_place = CloneFailed("It took a second try"), "It is full"
             await supervisor.end_session((await supervisor.create_session()).id)
             await trio.sleep(2 * PERIOD_S)
-            world.remove_error = None
-            monkeypatch.setattr(FakeWorld, "survey", fail_async)
+            machine.remove_error = None
+            monkeypatch.setattr(FakeMachine, "survey", fail_async)
             with pytest.raises(InternalFailure):
                 await supervisor.find_leaks()
             await assert_well(supervisor, first=first.id)

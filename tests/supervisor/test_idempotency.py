@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from supervisor import (
     CapacityExhausted,
@@ -38,9 +38,9 @@ async def create_into(supervisor: Supervisor, key: str, sessions: list[SessionIn
 
 async def test_same_key_gives_the_same_session_at_once_and_later(autojump_clock: MockClock) -> None:
     """Two at the same time and one afterwards, even after its end: one creation."""
-    world = FakeWorld(launch_s=3)
+    machine = FakeMachine(launch_s=3)
     sessions: list[SessionInfo] = []
-    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+    async with open_supervisor(CONFIG, machine=machine) as supervisor:
         async with trio.open_nursery() as nursery:
             for _ in range(2):
                 nursery.start_soon(create_into, supervisor, "k", sessions)
@@ -52,18 +52,18 @@ async def test_same_key_gives_the_same_session_at_once_and_later(autojump_clock:
 
 async def test_same_key_gives_the_same_refusal(autojump_clock: MockClock) -> None:
     """What failed once is not tried again under its key."""
-    world = FakeWorld(clone_error=ProfileLocked())
-    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+    machine = FakeMachine(clone_error=ProfileLocked())
+    async with open_supervisor(CONFIG, machine=machine) as supervisor:
         with pytest.raises(ProfileLocked):
             await supervisor.create_session("k")
-        world.clone_error = None
+        machine.clone_error = None
         with pytest.raises(ProfileLocked):
             await supervisor.create_session("k")
 
 
 async def test_request_that_was_not_served_is_served_when_it_comes_again(autojump_clock: MockClock) -> None:
     """No room is no outcome: nothing was done."""
-    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         first = await supervisor.create_session("1")
         await supervisor.create_session("2")
         with pytest.raises(CapacityExhausted):
@@ -74,9 +74,9 @@ async def test_request_that_was_not_served_is_served_when_it_comes_again(autojum
 
 async def test_creation_goes_on_while_anybody_waits_for_it(autojump_clock: MockClock) -> None:
     """One of two callers hangs up: the other gets the session. When both do, nothing is made."""
-    world = FakeWorld(launch_s=3)
+    machine = FakeMachine(launch_s=3)
     sessions: list[SessionInfo] = []
-    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+    async with open_supervisor(CONFIG, machine=machine) as supervisor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(create_into, supervisor, "k", sessions)
             with trio.move_on_after(1):
@@ -85,14 +85,14 @@ async def test_creation_goes_on_while_anybody_waits_for_it(autojump_clock: MockC
         with trio.move_on_after(1):
             await supervisor.create_session("gone")
         await wait_all_tasks_blocked()
-        assert len(world.browsers) == 1
+        assert len(machine.browsers) == 1
         await supervisor.create_session("gone")
-        assert len(world.browsers) == 2
+        assert len(machine.browsers) == 2
 
 
 async def test_outcome_is_forgotten_after_a_while(autojump_clock: MockClock) -> None:
     """After 15 minutes the key is like new."""
-    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         first = await supervisor.create_session("k")
         await trio.sleep(KEEP_S + 1)
         assert (await supervisor.create_session("k")).id != first.id
@@ -100,7 +100,7 @@ async def test_outcome_is_forgotten_after_a_while(autojump_clock: MockClock) -> 
 
 async def test_key_after_the_supervisor_is_refused_each_time() -> None:
     """Whoever comes too late hears so, and does not wait for ever."""
-    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         pass
     for _ in range(2):
         with trio.fail_after(5), pytest.raises(SupervisorStopped):
@@ -109,7 +109,7 @@ async def test_key_after_the_supervisor_is_refused_each_time() -> None:
 
 async def test_refusal_given_often_does_not_grow(autojump_clock: MockClock) -> None:
     """The error that is kept for a key keeps nothing of those who got it."""
-    async with open_supervisor(CONFIG, world=FakeWorld(clone_error=ProfileLocked()).world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine(clone_error=ProfileLocked())) as supervisor:
         lengths = []
         for _ in range(20):
             with pytest.raises(ProfileLocked) as caught:
@@ -120,29 +120,29 @@ async def test_refusal_given_often_does_not_grow(autojump_clock: MockClock) -> N
 
 async def test_session_that_all_had_just_left_is_there_for_who_comes_again(autojump_clock: MockClock) -> None:
     """Hanging up at the very moment of the answer makes no second session."""
-    world = FakeWorld(launch_s=3)
-    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+    machine = FakeMachine(launch_s=3)
+    async with open_supervisor(CONFIG, machine=machine) as supervisor:
         with trio.move_on_after(3):
             await supervisor.create_session("k")
         await supervisor.create_session("k")
-        assert len(world.browsers) == 1
+        assert len(machine.browsers) == 1
 
 
 async def test_answer_that_nobody_took_is_there_for_who_comes_again(autojump_clock: MockClock) -> None:
     """All hang up while the session goes live, with the answer given but not received yet."""
-    world = FakeWorld(launch_s=3)
+    machine = FakeMachine(launch_s=3)
     waiting = trio.CancelScope()
 
     def hang_up(event: SessionEvent) -> None:
         if event.session.state is SessionState.LIVE:
             waiting.cancel()
 
-    async with open_supervisor(CONFIG, world=world.world, subscriber=hang_up) as supervisor:
+    async with open_supervisor(CONFIG, machine=machine, subscriber=hang_up) as supervisor:
         with waiting:
             await supervisor.create_session("k")
         assert waiting.cancelled_caught
         session = await supervisor.create_session("k")
-        assert (trio.current_time(), list(world.browsers)) == (3, [session.id])
+        assert (trio.current_time(), list(machine.browsers)) == (3, [session.id])
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["sessions", "refusals"])
@@ -150,8 +150,8 @@ async def test_ten_thousand_long_keys_take_little_memory(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     """Two kilobytes an outcome, whatever the key is, and whatever was there when a refusal was raised."""
-    world = FakeWorld(page=LoginState.LOGGED_OUT if refused else LoginState.LOGGED_IN)
-    async with open_supervisor(CONFIG, world=world.world) as supervisor:
+    machine = FakeMachine(page=LoginState.LOGGED_OUT if refused else LoginState.LOGGED_IN)
+    async with open_supervisor(CONFIG, machine=machine) as supervisor:
         sample = await outcome_of(supervisor)
 
         async def result(_: Creation) -> SessionInfo:
@@ -183,7 +183,7 @@ async def outcome_of(supervisor: Supervisor) -> SessionInfo | GreenroomError:
 async def test_kept_refusal_is_the_same_without_its_causes(autojump_clock: MockClock) -> None:
     """Whoever asks again is told the same, by an error of their own."""
     cause = RuntimeError("a defect")
-    async with open_supervisor(CONFIG, world=FakeWorld(clone_error=cause).world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine(clone_error=cause)) as supervisor:
         errors = []
         for _ in range(2):
             with pytest.raises(InternalFailure) as caught:

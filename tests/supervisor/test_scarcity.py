@@ -7,10 +7,10 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.ports import Owned
+from actors.machine.ports import Owned
 from actors.resources import Usage
 from actors.session.actor import SAMPLE_S
-from actors.testing import FakeBrowser, FakeWorld
+from actors.testing import FakeMachine, FakeWorkspace
 from supervisor import InternalFailure, SessionState, SupervisorConfig, open_supervisor
 
 
@@ -19,13 +19,13 @@ async def test_survey_that_fails_is_an_error_of_that_question_alone(
 ) -> None:
     """Whoever asks for leaks then learns that it failed; the sessions go on."""
 
-    async def fail(_world: FakeWorld) -> Owned:
+    async def fail(_machine: FakeMachine) -> Owned:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    async with open_supervisor(SupervisorConfig(warm_sessions=0), world=FakeWorld().world) as supervisor:
+    async with open_supervisor(SupervisorConfig(warm_sessions=0), machine=FakeMachine()) as supervisor:
         info = await supervisor.create_session()
         with monkeypatch.context() as patch, capture_logs():
-            patch.setattr(FakeWorld, "survey", fail)
+            patch.setattr(FakeMachine, "survey", fail)
             with pytest.raises(InternalFailure):
                 await supervisor.find_leaks()
         assert (await supervisor.get_session(info.id)).state is SessionState.LIVE
@@ -37,17 +37,17 @@ async def test_sample_that_fails_ends_no_session(
 ) -> None:
     """What a session uses is then sampled the next time."""
     failures = 2
-    measure = FakeBrowser.measure
+    measure = FakeWorkspace.measure
 
-    async def fail_at_first(browser: FakeBrowser, clone: object) -> Usage:
+    async def fail_at_first(workspace: FakeWorkspace) -> Usage:
         nonlocal failures
         if failures:
             failures -= 1
             raise OSError(errno.EMFILE, "Too many open files")
-        return await measure(browser, clone)  # type: ignore[arg-type]  # it takes no notice
+        return await measure(workspace)
 
-    monkeypatch.setattr(FakeBrowser, "measure", fail_at_first)
-    async with open_supervisor(SupervisorConfig(warm_sessions=0), world=FakeWorld().world) as supervisor:
+    monkeypatch.setattr(FakeWorkspace, "measure", fail_at_first)
+    async with open_supervisor(SupervisorConfig(warm_sessions=0), machine=FakeMachine()) as supervisor:
         session_id = (await supervisor.create_session()).id
         await trio.sleep(2.5 * SAMPLE_S)
         info = await supervisor.get_session(session_id)

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from actors.errors import NotLoggedIn, ProfileLocked, UpstreamUnreachable
 from actors.site import SiteAddress
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from supervisor import (
     Condition,
@@ -23,8 +23,8 @@ from supervisor import (
     SupervisorConfig,
     open_supervisor,
 )
+from supervisor.machine import site_address
 from supervisor.self_check import LIMIT_S, PERIOD_S
-from supervisor.world import site_address
 
 NEXT_LOOK_S = 1.2 * PERIOD_S + LIMIT_S
 DOWN = UpstreamUnreachable("The site can't be reached", detail="Connection refused")
@@ -35,11 +35,13 @@ NOBODY = NotLoggedIn(
 
 
 @asynccontextmanager
-async def supervised(world: FakeWorld, *, warm: int = 0) -> AsyncIterator[tuple[Supervisor, list[EventDict]]]:
+async def supervised(
+    machine: FakeMachine, *, warm: int = 0
+) -> AsyncIterator[tuple[Supervisor, list[EventDict]]]:
     """Run a supervisor past its first look; give its log, too, of what was found."""
     with capture_logs() as logs:
         config = SupervisorConfig(warm_sessions=warm, max_launching=10)
-        async with open_supervisor(config, world=world.world) as supervisor:
+        async with open_supervisor(config, machine=machine) as supervisor:
             await trio.sleep(1)
             yield supervisor, logs
 
@@ -66,7 +68,7 @@ async def test_machine_that_is_well_is_found_so_at_the_start_without_a_word(
     autojump_clock: MockClock,
 ) -> None:
     """Only a login is not known before some session was judged."""
-    async with supervised(FakeWorld()) as (supervisor, logs):
+    async with supervised(FakeMachine()) as (supervisor, logs):
         health = {subject: check.health for subject, check in supervisor.checks.items()}
         assert health.pop(Subject.LOGIN) is Condition.UNKNOWN
         assert set(health.values()) == {Condition.OK}
@@ -91,20 +93,20 @@ async def test_what_turns_is_logged_once_each_way(
     autojump_clock: MockClock, field: str, value: object, subject: str, problem: str
 ) -> None:
     """With nobody asking for a session, at the start as well as later."""
-    world = FakeWorld()
-    well = getattr(world, field)
-    setattr(world, field, value)
-    async with supervised(world) as (supervisor, logs):
+    machine = FakeMachine()
+    well = getattr(machine, field)
+    setattr(machine, field, value)
+    async with supervised(machine) as (supervisor, logs):
         await trio.sleep(LIMIT_S)
         assert problems(supervisor) == {subject: problem}
         since = supervisor.checks[Subject(subject)].since
         await trio.sleep(3 * NEXT_LOOK_S)
         assert supervisor.checks[Subject(subject)].since == since
-        setattr(world, field, well)
+        setattr(machine, field, well)
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {}
         assert lines(logs) == [("a problem was found", subject), ("a problem is over", subject)]
-        setattr(world, field, value)
+        setattr(machine, field, value)
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {subject: problem}
 
@@ -113,10 +115,10 @@ async def test_site_that_goes_down_while_warm_sessions_stand_ready_is_noticed(
     autojump_clock: MockClock,
 ) -> None:
     """They are kept: the site may come back."""
-    world = FakeWorld()
-    async with supervised(world, warm=1) as (supervisor, logs):
+    machine = FakeMachine()
+    async with supervised(machine, warm=1) as (supervisor, logs):
         await until_warm(supervisor)
-        world.site_error = DOWN
+        machine.site_error = DOWN
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {"site": "The site can't be reached"}
         assert (await supervisor.count_sessions()).warm == 1
@@ -125,21 +127,21 @@ async def test_site_that_goes_down_while_warm_sessions_stand_ready_is_noticed(
 
 async def test_locked_profile_is_no_problem(autojump_clock: MockClock) -> None:
     """Whoever logs in by `greenroom login` has it open."""
-    world = FakeWorld(clone_error=ProfileLocked())
-    async with supervised(world) as (supervisor, _logs):
+    machine = FakeMachine(clone_error=ProfileLocked())
+    async with supervised(machine) as (supervisor, _logs):
         assert problems(supervisor) == {}
 
 
 async def test_missing_profile_is_noticed_when_a_session_meets_it(autojump_clock: MockClock) -> None:
     """Not a minute later; and over as soon as a session is live."""
-    world = FakeWorld()
-    async with supervised(world) as (supervisor, logs):
-        world.clone_error = NOBODY
+    machine = FakeMachine()
+    async with supervised(machine) as (supervisor, logs):
+        machine.clone_error = NOBODY
         for _ in range(2):
             with pytest.raises(NotLoggedIn):
                 await supervisor.create_session()
             assert problems(supervisor) == {"profile": NOBODY.hint}
-        world.clone_error = None
+        machine.clone_error = None
         await supervisor.create_session()
         assert problems(supervisor) == {}
         assert [check for _, check in lines(logs)] == ["profile", "profile"]
@@ -147,14 +149,14 @@ async def test_missing_profile_is_noticed_when_a_session_meets_it(autojump_clock
 
 async def test_page_that_does_not_come_is_a_problem_until_one_does(autojump_clock: MockClock) -> None:
     """A site that takes connections and answers 500 is not well."""
-    world = FakeWorld(navigate_error=UpstreamUnreachable("HTTP 500"))
-    async with supervised(world) as (supervisor, logs):
+    machine = FakeMachine(navigate_error=UpstreamUnreachable("HTTP 500"))
+    async with supervised(machine) as (supervisor, logs):
         with pytest.raises(UpstreamUnreachable):
             await supervisor.create_session()
         assert problems(supervisor) == {"site": "HTTP 500"}
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {"site": "HTTP 500"}
-        world.navigate_error = None
+        machine.navigate_error = None
         await supervisor.create_session()
         assert problems(supervisor) == {}
         assert [check for _, check in lines(logs)] == ["site", "site"]
@@ -162,9 +164,9 @@ async def test_page_that_does_not_come_is_a_problem_until_one_does(autojump_cloc
 
 async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_clock: MockClock) -> None:
     """Those at hand end, and none is launched, until the master profile is another."""
-    world = FakeWorld(page=LoginState.LOGGED_OUT)
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
     events: list[SessionEvent] = []
-    async with supervised(world, warm=2) as (supervisor, logs):
+    async with supervised(machine, warm=2) as (supervisor, logs):
         with supervisor.events.subscribed(events.append):
             await until_warm(supervisor, 2)
             with pytest.raises(NotLoggedIn):
@@ -174,13 +176,13 @@ async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_
             }
             await trio.sleep(5)
             launched = len([e for e in events if e.session.state is SessionState.LAUNCHING])
-            assert world.browsers == {}
+            assert machine.browsers == {}
             await trio.sleep(600)
-            assert world.browsers == {}
+            assert machine.browsers == {}
             assert len([e for e in events if e.session.state is SessionState.LAUNCHING]) == launched
             with pytest.raises(NotLoggedIn):
                 await supervisor.create_session()  # still served
-            world.version, world.page = "2", LoginState.LOGGED_IN
+            machine.version, machine.page = "2", LoginState.LOGGED_IN
             await trio.sleep(NEXT_LOOK_S)
             assert problems(supervisor) == {}
             assert supervisor.checks[Subject.LOGIN].health is Condition.UNKNOWN
@@ -192,11 +194,11 @@ async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_
 
 async def test_session_that_goes_live_shows_that_the_login_holds(autojump_clock: MockClock) -> None:
     """The verdict before was the site's mood: warm sessions are launched again at once."""
-    world = FakeWorld(page=LoginState.LOGGED_OUT)
-    async with supervised(world, warm=1) as (supervisor, _logs):
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with supervised(machine, warm=1) as (supervisor, _logs):
         with pytest.raises(NotLoggedIn):
             await supervisor.create_session()
-        world.page = LoginState.LOGGED_IN
+        machine.page = LoginState.LOGGED_IN
         await supervisor.create_session()
         assert problems(supervisor) == {}
         await until_warm(supervisor)
@@ -206,8 +208,8 @@ async def test_page_that_does_not_tell_is_no_reason_to_give_up_warm_sessions(
     autojump_clock: MockClock,
 ) -> None:
     """Neither a captcha nor a slow page says that nobody is logged in."""
-    world = FakeWorld(page=LoginState.UNCERTAIN)
-    async with supervised(world, warm=2) as (supervisor, _logs):
+    machine = FakeMachine(page=LoginState.UNCERTAIN)
+    async with supervised(machine, warm=2) as (supervisor, _logs):
         await until_warm(supervisor, 2)
         with pytest.raises(NotLoggedIn):
             await supervisor.create_session()

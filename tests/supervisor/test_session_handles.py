@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.commands import Probe
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from supervisor import (
     EndReason,
     SessionEnded,
@@ -32,7 +32,7 @@ async def until_warm(supervisor: Supervisor) -> None:
 
 async def test_handle_of_a_live_session_runs_commands_and_ends_it(autojump_clock: MockClock) -> None:
     """It tells of the session what the supervisor tells, and waits for its end."""
-    async with open_supervisor(CONFIG, world=FakeWorld(probe_s=2, close_s=1).world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine(probe_s=2, close_s=1)) as supervisor:
         info = await supervisor.create_session()
         handle = supervisor.session(info.id)
         assert handle.id == handle.info().id == info.id
@@ -53,7 +53,7 @@ async def test_handle_reaches_its_session_while_the_registry_answers_nobody(
     def fail(*_args: object) -> None:
         pytest.fail("the loop was asked")
 
-    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         info = await supervisor.create_session()
         with monkeypatch.context() as patch:
             patch.setattr(Registry, "_handle", fail)
@@ -65,7 +65,7 @@ async def test_handle_reaches_its_session_while_the_registry_answers_nobody(
 
 async def test_handle_outlives_its_session_and_so_does_the_way_to_it(autojump_clock: MockClock) -> None:
     """For 15 minutes there is a handle, even for who comes after the end; who has one may keep it."""
-    async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         info = await supervisor.create_session()
         kept = supervisor.session(info.id)
         await kept.end()
@@ -86,7 +86,7 @@ async def test_session_that_nobody_has_asked_for_takes_no_commands(autojump_cloc
     ahead: list[str] = []
     async with open_supervisor(
         SupervisorConfig(warm_sessions=1),
-        world=FakeWorld().world,
+        machine=FakeMachine(),
         subscriber=lambda e: ahead.append(e.session.id),
     ) as supervisor:
         await until_warm(supervisor)
@@ -99,7 +99,7 @@ async def test_session_that_nobody_has_asked_for_takes_no_commands(autojump_cloc
 
 async def test_nobody_gets_a_handle_from_a_supervisor_that_stops(autojump_clock: MockClock) -> None:
     """As with every other question; whoever has one learns how the session ends."""
-    async with open_supervisor(CONFIG, world=FakeWorld(close_s=2).world) as supervisor:
+    async with open_supervisor(CONFIG, machine=FakeMachine(close_s=2)) as supervisor:
         info = await supervisor.create_session()
         handle = supervisor.session(info.id)
         async with trio.open_nursery() as nursery:
@@ -114,7 +114,7 @@ async def test_nobody_gets_a_handle_from_a_supervisor_that_stops(autojump_clock:
 async def test_cancelled_supervisor_gives_out_no_handle_either(autojump_clock: MockClock) -> None:
     """Nor does it leave anybody waiting who has one."""
     with capture_logs(), trio.CancelScope() as scope:
-        async with open_supervisor(CONFIG, world=FakeWorld().world) as supervisor:
+        async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
             handle = supervisor.session((await supervisor.create_session()).id)
             scope.cancel()
     with trio.fail_after(5):
@@ -127,6 +127,6 @@ async def test_cancelled_supervisor_gives_out_no_handle_either(autojump_clock: M
 
 async def test_supervisor_tells_what_its_machine_runs_browsers_with(autojump_clock: MockClock) -> None:
     """Whoever opened it need not have opened the machine to know."""
-    world = FakeWorld()
-    async with open_supervisor(CONFIG, world=world.world) as supervisor:
-        assert supervisor.machine == world.about
+    machine = FakeMachine()
+    async with open_supervisor(CONFIG, machine=machine) as supervisor:
+        assert supervisor.machine == machine.about

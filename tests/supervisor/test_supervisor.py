@@ -11,7 +11,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from supervisor import (
     CapacityExhausted,
     EndReason,
@@ -37,31 +37,31 @@ def config(**changes: object) -> SupervisorConfig:
 
 async def test_created_session_is_live_listed_and_has_a_uuid(autojump_clock: MockClock) -> None:
     """What create_session returns is what the other questions are answered with."""
-    world = FakeWorld(launch_s=2)
-    async with open_supervisor(config(), world=world.world) as supervisor:
+    machine = FakeMachine(launch_s=2)
+    async with open_supervisor(config(), machine=machine) as supervisor:
         info = await supervisor.create_session()
         assert trio.current_time() == 2
         assert uuid.UUID(info.id).version == 4
         assert info.state is SessionState.LIVE
         assert [session.id for session in await supervisor.list_sessions()] == [info.id]
         assert (await supervisor.get_session(info.id)).expires_at == info.expires_at
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 async def test_settings_reach_the_session(autojump_clock: MockClock) -> None:
     """The URL is opened, and the configured times are the ones that count."""
-    world = FakeWorld()
+    machine = FakeMachine()
     settings = config(
         tiktok_url="https://example.test/x", max_session_duration=7, session_creation_timeout=3,
         login_detection_timeout=1, login_detection_retries=0,
     )  # fmt: skip
-    async with open_supervisor(settings, world=world.world) as supervisor:
+    async with open_supervisor(settings, machine=machine) as supervisor:
         info = await supervisor.create_session()
-        assert world.browsers[info.id].urls == ["https://example.test/x"]
+        assert machine.browsers[info.id].urls == ["https://example.test/x"]
         await trio.sleep(7)
         await supervisor.end_session(info.id)
         assert (await supervisor.get_session(info.id)).reason is EndReason.EXPIRED
-        world.inspect_s = math.inf
+        machine.inspect_s = math.inf
         with pytest.raises(NotLoggedIn):
             await supervisor.create_session()
         assert trio.current_time() == 8
@@ -69,17 +69,17 @@ async def test_settings_reach_the_session(autojump_clock: MockClock) -> None:
 
 async def test_ten_creations_at_once_are_independent_of_one_that_hangs(autojump_clock: MockClock) -> None:
     """The supervisor never waits for a launch: a hanging one holds nobody up."""
-    world = FakeWorld(launch_s=math.inf)
+    machine = FakeMachine(launch_s=math.inf)
     made: list[SessionInfo] = []
 
     async def create(supervisor: Supervisor) -> None:
         made.append(await supervisor.create_session())
 
-    async with open_supervisor(config(), world=world.world) as supervisor:
+    async with open_supervisor(config(), machine=machine) as supervisor:
         async with trio.open_nursery() as hanging:
             hanging.start_soon(supervisor.create_session)
             await trio.sleep(1)
-            world.launch_s = 4
+            machine.launch_s = 4
             async with trio.open_nursery() as nursery:
                 for _ in range(9):
                     nursery.start_soon(create, supervisor)
@@ -94,41 +94,39 @@ async def test_unforeseen_failure_of_one_session_leaves_the_others_and_the_super
     autojump_clock: MockClock,
 ) -> None:
     """One child's failure ends that child alone."""
-    world = FakeWorld()
-    async with open_supervisor(config(), world=world.world) as supervisor:
+    machine = FakeMachine()
+    async with open_supervisor(config(), machine=machine) as supervisor:
         first = await supervisor.create_session()
-        world.launch_error = RuntimeError("nobody foresaw this")
+        machine.launch_error = RuntimeError("nobody foresaw this")
         with pytest.raises(InternalFailure):
             await supervisor.create_session()
-        world.launch_error = None
+        machine.launch_error = None
         second = await supervisor.create_session()
         assert [session.id for session in await supervisor.list_sessions()] == [first.id, second.id]
 
 
 async def test_full_house_refuses_with_the_earliest_known_end(autojump_clock: MockClock) -> None:
     """A refusal for lack of room tells when a place is free at the latest."""
-    world = FakeWorld()
-    async with open_supervisor(config(max_sessions=2), world=world.world) as supervisor:
+    machine = FakeMachine()
+    async with open_supervisor(config(max_sessions=2), machine=machine) as supervisor:
         await supervisor.create_session()
         await trio.sleep(100)
-        world.launch_s = 10
+        machine.launch_s = 10
         async with trio.open_nursery() as nursery:
             nursery.start_soon(supervisor.create_session)
             await trio.sleep(5)
             with pytest.raises(CapacityExhausted) as refusal:
                 await supervisor.create_session()
             assert refusal.value.retry_after_s == 195
-        assert len(world.browsers) == 2
+        assert len(machine.browsers) == 2
         await trio.sleep(195)
         await supervisor.create_session()
 
 
 async def test_session_still_cleaning_up_keeps_its_place(autojump_clock: MockClock) -> None:
     """Room is free when the browser and the clone are gone, and not before."""
-    world = FakeWorld(remove_s=10)
-    async with open_supervisor(
-        config(max_sessions=1, max_session_duration=5), world=world.world
-    ) as supervisor:
+    machine = FakeMachine(remove_s=10)
+    async with open_supervisor(config(max_sessions=1, max_session_duration=5), machine=machine) as supervisor:
         await supervisor.create_session()
         await trio.sleep(6)
         with pytest.raises(CapacityExhausted):
@@ -139,7 +137,7 @@ async def test_session_still_cleaning_up_keeps_its_place(autojump_clock: MockClo
 
 async def test_ended_session_is_known_for_a_quarter_of_an_hour(autojump_clock: MockClock) -> None:
     """Its end can be asked for, deleting it again is fine, and then it is forgotten."""
-    async with open_supervisor(config(), world=FakeWorld().world) as supervisor:
+    async with open_supervisor(config(), machine=FakeMachine()) as supervisor:
         info = await supervisor.create_session()
         await supervisor.end_session(info.id)
         ended = await supervisor.get_session(info.id)
@@ -155,7 +153,7 @@ async def test_ended_session_is_known_for_a_quarter_of_an_hour(autojump_clock: M
 
 async def test_unknown_id_is_not_found(autojump_clock: MockClock) -> None:
     """Neither asked for nor ended."""
-    async with open_supervisor(config(), world=FakeWorld().world) as supervisor:
+    async with open_supervisor(config(), machine=FakeMachine()) as supervisor:
         with pytest.raises(SessionNotFound):
             await supervisor.get_session("unknown")
         with pytest.raises(SessionNotFound):
@@ -164,9 +162,9 @@ async def test_unknown_id_is_not_found(autojump_clock: MockClock) -> None:
 
 async def test_cancelled_creation_is_over_without_waiting(autojump_clock: MockClock) -> None:
     """The caller gets away at once, and the session that it asked for is cleaned up behind it."""
-    world = FakeWorld(launch_s=math.inf, remove_s=2)
+    machine = FakeMachine(launch_s=math.inf, remove_s=2)
     events: list[SessionEvent] = []
-    async with open_supervisor(config(), world=world.world, subscriber=events.append) as supervisor:
+    async with open_supervisor(config(), machine=machine, subscriber=events.append) as supervisor:
         with trio.move_on_after(1):
             await supervisor.create_session()
         assert trio.current_time() == 1
@@ -177,24 +175,24 @@ async def test_cancelled_creation_is_over_without_waiting(autojump_clock: MockCl
 
 async def test_leaving_the_block_ends_all_sessions_politely(autojump_clock: MockClock) -> None:
     """The supervisor's end is every session's end, reported as a shutdown."""
-    world = FakeWorld(close_s=3)
+    machine = FakeMachine(close_s=3)
     events: list[SessionEvent] = []
-    async with open_supervisor(config(), world=world.world, subscriber=events.append) as supervisor:
+    async with open_supervisor(config(), machine=machine, subscriber=events.append) as supervisor:
         for _ in range(3):
             await supervisor.create_session()
-        browsers = list(world.browsers.values())
+        browsers = list(machine.browsers.values())
     assert trio.current_time() == 3
     assert all(browser.closed_politely for browser in browsers)
     assert [event.session.reason for event in events if event.session.state is SessionState.ENDED] == [
         EndReason.SHUTDOWN
     ] * 3
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 async def test_stopping_refuses_creations_under_way_and_new_ones(autojump_clock: MockClock) -> None:
     """Whoever waits for a session when the supervisor stops is told so."""
-    world = FakeWorld(launch_s=math.inf)
-    async with open_supervisor(config(), world=world.world) as supervisor:
+    machine = FakeMachine(launch_s=math.inf)
+    async with open_supervisor(config(), machine=machine) as supervisor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_expect_stopped, supervisor.create_session)
             await trio.sleep(1)
@@ -211,25 +209,25 @@ async def _expect_stopped(ask: Callable[[], Awaitable[object]]) -> None:
 
 async def test_cancelling_the_block_frees_everything(autojump_clock: MockClock) -> None:
     """A cancelled nursery around the supervisor leaves no browser and no clone."""
-    world = FakeWorld(remove_s=1, close_s=math.inf)
+    machine = FakeMachine(remove_s=1, close_s=math.inf)
     with trio.move_on_after(10) as scope:
-        async with open_supervisor(config(), world=world.world) as supervisor:
+        async with open_supervisor(config(), machine=machine) as supervisor:
             await supervisor.create_session()
-            world.launch_s = math.inf
+            machine.launch_s = math.inf
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(supervisor.create_session)
     assert scope.cancelled_caught
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 async def test_exception_in_the_block_frees_everything_and_comes_out(autojump_clock: MockClock) -> None:
     """The developer's own error ends the supervisor, and is not lost."""
-    world = FakeWorld()
+    machine = FakeMachine()
     with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError), flatten_subgroups=True):
-        async with open_supervisor(config(), world=world.world) as supervisor:
+        async with open_supervisor(config(), machine=machine) as supervisor:
             await supervisor.create_session()
             raise ZeroDivisionError
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("disk full"), asyncio.CancelledError(), GeneratorExit()])
@@ -241,7 +239,7 @@ async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock, failur
         raise failure
 
     with capture_logs() as logs:
-        async with open_supervisor(config(), world=FakeWorld().world, subscriber=fail) as supervisor:
+        async with open_supervisor(config(), machine=FakeMachine(), subscriber=fail) as supervisor:
             with supervisor.events.subscribed(lambda event: heard.append(event.session.state)):
                 await supervisor.create_session()
             assert heard[-1] is SessionState.LIVE
@@ -255,11 +253,11 @@ async def test_draining_refuses_new_sessions_and_gives_live_ones_their_grace(
     autojump_clock: MockClock,
 ) -> None:
     """Nothing new begins, what is being created is given up at once, and live sessions go on for a while."""
-    world = FakeWorld()
+    machine = FakeMachine()
     events: list[SessionEvent] = []
-    async with open_supervisor(config(), world=world.world, subscriber=events.append) as supervisor:
+    async with open_supervisor(config(), machine=machine, subscriber=events.append) as supervisor:
         live = await supervisor.create_session()
-        world.launch_s = math.inf
+        machine.launch_s = math.inf
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_expect_stopped, supervisor.create_session)
             await trio.sleep(1)
@@ -275,7 +273,7 @@ async def test_draining_refuses_new_sessions_and_gives_live_ones_their_grace(
 
 async def test_draining_ends_with_the_last_session(autojump_clock: MockClock) -> None:
     """Nobody waits for a grace that no session needs any more."""
-    async with open_supervisor(config(max_session_duration=3), world=FakeWorld().world) as supervisor:
+    async with open_supervisor(config(max_session_duration=3), machine=FakeMachine()) as supervisor:
         await supervisor.create_session()
         await supervisor.drain(10)
         assert trio.current_time() == 3
@@ -283,29 +281,29 @@ async def test_draining_ends_with_the_last_session(autojump_clock: MockClock) ->
 
 async def test_hurried_draining_ends_all_at_once(autojump_clock: MockClock) -> None:
     """Cancelling the drain and stopping leaves nothing, without the grace."""
-    world = FakeWorld()
-    async with open_supervisor(config(), world=world.world) as supervisor:
+    machine = FakeMachine()
+    async with open_supervisor(config(), machine=machine) as supervisor:
         await supervisor.create_session()
         with trio.move_on_after(1):
             await supervisor.drain(10)
     assert trio.current_time() == 1
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 async def test_leaks_are_what_belongs_to_no_session(autojump_clock: MockClock) -> None:
     """Everything of a known session is owned; what else there is, is leaked."""
-    world = FakeWorld()
-    async with open_supervisor(config(), world=world.world) as supervisor:
+    machine = FakeMachine()
+    async with open_supervisor(config(), machine=machine) as supervisor:
         info = await supervisor.create_session()
         holdings = await supervisor.find_leaks()
         assert {process.session for process in holdings.owned.processes} == {info.id}
         assert (holdings.leaked.processes, holdings.leaked.directories) == ((), ())
-        world.clones.add("forgotten")
+        machine.clones.add("forgotten")
         holdings = await supervisor.find_leaks()
         assert [directory.name for directory in holdings.leaked.directories] == ["forgotten"]
         assert holdings.leaked.entries == ("forgotten",)
-        world.clones.clear()
-        world.clones.add(info.id)
+        machine.clones.clear()
+        machine.clones.add(info.id)
 
 
 @pytest.mark.parametrize("moment", ["ends during", "begins during", "both"])
@@ -313,8 +311,8 @@ async def test_session_that_ends_or_begins_while_leaks_are_looked_for_is_none(
     autojump_clock: MockClock, moment: str
 ) -> None:
     """What was seen in a survey belonged to a session known at any time during it."""
-    world = FakeWorld(survey_s=10)
-    async with open_supervisor(config(), world=world.world) as supervisor, trio.open_nursery() as nursery:
+    machine = FakeMachine(survey_s=10)
+    async with open_supervisor(config(), machine=machine) as supervisor, trio.open_nursery() as nursery:
         leaked: list[tuple[object, ...]] = []
 
         async def look() -> None:

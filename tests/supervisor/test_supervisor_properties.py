@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.errors import CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
-from actors.testing import FakeBrowser, FakeWorld
+from actors.testing import FakeBrowser, FakeMachine
 from actors.verdict import LoginState
 from supervisor import SessionCount, SessionEvent, Supervisor, SupervisorConfig, open_supervisor, registry
 from supervisor.registry import Registry
@@ -24,13 +24,13 @@ ANSWERED_S = 250.0
 SETTLED_S = 400.0
 MOMENTS = st.sampled_from([0.0, 0.5, 4.0, 5.0, 10.0, 30.0]) | st.floats(0, 100)
 STEPS = ("clone_s", "launch_s", "navigate_s", "inspect_s", "close_s", "remove_s", "survey_s")
-WORLDS = st.fixed_dictionaries(
+MACHINES = st.fixed_dictionaries(
     {},
     optional={step: st.sampled_from([0.0, 0.5, 2.0, 4.0]) for step in STEPS}
     | {"probe_s": st.sampled_from([0.4, 2.0])},
 )
-# What may be wrong for a while: a field of the world, or a step that raises what nobody foresaw.
-WORLD_FAULTS: dict[str, tuple[str, object]] = {
+# What may be wrong for a while: a field of the machine, or a step that raises what nobody foresaw.
+MACHINE_FAULTS: dict[str, tuple[str, object]] = {
     "locked": ("clone_error", ProfileLocked()),
     "site down": ("navigate_error", UpstreamUnreachable("HTTP 500")),
     "odd": ("launch_error", KeyError("x")),
@@ -46,14 +46,14 @@ STEP_FAULTS: dict[str, tuple[Any, str]] = {
     "probe": (FakeBrowser, "probe"),
 }
 REQUESTS = ["create", "create", "leave", "leave", "keyed", "end", "look", "crash", "drain"]
-DEEDS = st.tuples(MOMENTS, st.sampled_from([*REQUESTS, *WORLD_FAULTS, *STEP_FAULTS]), MOMENTS)
+DEEDS = st.tuples(MOMENTS, st.sampled_from([*REQUESTS, *MACHINE_FAULTS, *STEP_FAULTS]), MOMENTS)
 
 
 @attrs.define(eq=False)
 class Story:
     """One supervisor, what is wrong, and everybody who asks for something."""
 
-    world: FakeWorld
+    machine: FakeMachine
     warm: int
     deeds: list[tuple[float, str, float]]
     waiting: int = 0
@@ -69,7 +69,7 @@ class Story:
             session_creation_timeout=CREATION_S,
             max_session_duration=LIFE_S,
         )
-        async with open_supervisor(config, world=self.world.world, subscriber=self._hear) as supervisor:
+        async with open_supervisor(config, machine=self.machine, subscriber=self._hear) as supervisor:
             async with trio.open_nursery() as nursery:
                 for at, deed, lasts_s in self.deeds:
                     nursery.start_soon(self._do, supervisor, at, deed, lasts_s)
@@ -81,11 +81,11 @@ class Story:
                 for _ in range(MAX_SESSIONS):
                     await supervisor.create_session()
                 assert await supervisor.count_sessions() == SessionCount(sessions=MAX_SESSIONS, warm=0)
-        assert (self.world.clones, self.world.browsers) == (set(), {})
+        assert (self.machine.clones, self.machine.browsers) == (set(), {})
         assert self.most <= MAX_SESSIONS
 
     def _hear(self, _event: SessionEvent) -> None:
-        self.most = max(self.most, len(self.world.clones))
+        self.most = max(self.most, len(self.machine.clones))
 
     async def _do(self, supervisor: Supervisor, at: float, deed: str, lasts_s: float) -> None:
         await trio.sleep(at)
@@ -106,7 +106,7 @@ class Story:
             case "drain":
                 await self._ask(supervisor.drain(lasts_s))
             case "crash":
-                for browser in list(self.world.browsers.values()):
+                for browser in list(self.machine.browsers.values()):
                     browser.crash()
             case _:
                 await self._go_wrong(deed, lasts_s)
@@ -114,10 +114,10 @@ class Story:
     async def _go_wrong(self, fault: str, lasts_s: float) -> None:
         for change in (1, -1):
             self.wrong[fault] += change
-            if fault in WORLD_FAULTS:
-                name, value = WORLD_FAULTS[fault]
-                right = getattr(attrs.fields(FakeWorld), name).default
-                setattr(self.world, name, value if self.wrong[fault] else right)
+            if fault in MACHINE_FAULTS:
+                name, value = MACHINE_FAULTS[fault]
+                right = getattr(attrs.fields(FakeMachine), name).default
+                setattr(self.machine, name, value if self.wrong[fault] else right)
             await trio.sleep(lasts_s)
 
     async def _ask(self, request: Awaitable[object]) -> None:
@@ -142,12 +142,12 @@ def _failing_if(wrong: Counter[str], fault: str, step: Callable[..., Any]) -> Ca
 
 
 @settings(max_examples=2 * settings().max_examples)
-@given(fields=WORLDS, warm=st.integers(0, 2), deeds=st.lists(DEEDS, max_size=8))
+@given(fields=MACHINES, warm=st.integers(0, 2), deeds=st.lists(DEEDS, max_size=8))
 def test_any_story_ends_with_every_answer_given_and_every_place_free(
     fields: dict[str, float], warm: int, deeds: list[tuple[float, str, float]]
 ) -> None:
     """Whatever goes wrong when: no request stays without its answer, no session without its end."""
-    story = Story(FakeWorld(**fields), warm, deeds)  # type: ignore[arg-type]  # all of them are seconds
+    story = Story(FakeMachine(**fields), warm, deeds)  # type: ignore[arg-type]  # all of them are seconds
     with pytest.MonkeyPatch.context() as patch, capture_logs():
         for fault, (owner, name) in STEP_FAULTS.items():
             patch.setattr(owner, name, _failing_if(story.wrong, fault, getattr(owner, name)))

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.errors import EngineUnavailable, ProfileLocked
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import LoginState
 from supervisor import (
     CapacityExhausted,
@@ -34,9 +34,9 @@ LAUNCH_S = 4.0
 class Warmed:
     """A supervisor with one session launched ahead, if nothing else is said, and its events."""
 
-    def __init__(self, supervisor: Supervisor, world: FakeWorld, events: list[SessionEvent]) -> None:
+    def __init__(self, supervisor: Supervisor, machine: FakeMachine, events: list[SessionEvent]) -> None:
         self.supervisor = supervisor
-        self.world = world
+        self.machine = machine
         self.events = events
 
     async def until_warm(self, count: int = 1) -> None:
@@ -49,21 +49,21 @@ class Warmed:
 
 
 @asynccontextmanager
-async def warmed(world: FakeWorld | None = None, **settings: object) -> AsyncIterator[Warmed]:
-    world = world or FakeWorld(launch_s=LAUNCH_S, navigate_s=0.2)
+async def warmed(machine: FakeMachine | None = None, **settings: object) -> AsyncIterator[Warmed]:
+    machine = machine or FakeMachine(launch_s=LAUNCH_S, navigate_s=0.2)
     events: list[SessionEvent] = []
     config = SupervisorConfig(**{"warm_sessions": 1, "max_launching": 2, **settings})  # type: ignore[arg-type]
-    async with open_supervisor(config, world=world.world, subscriber=events.append) as supervisor:
-        yield Warmed(supervisor, world, events)
-    assert (world.clones, world.browsers) == (set(), {})
+    async with open_supervisor(config, machine=machine, subscriber=events.append) as supervisor:
+        yield Warmed(supervisor, machine, events)
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 async def test_request_takes_the_warm_session_and_another_is_launched(autojump_clock: MockClock) -> None:
     """No launch is waited for; what was launched ahead, and has only rehearsed, becomes the session."""
     async with warmed() as its:
         await its.until_warm()
-        [ahead] = its.world.browsers
-        browser = its.world.browsers[ahead]
+        [ahead] = its.machine.browsers
+        browser = its.machine.browsers[ahead]
         assert (browser.rehearsed, browser.urls) == ([its.supervisor.config.tiktok_url], [])
         before = trio.current_time()
         info = await its.supervisor.create_session()
@@ -71,13 +71,13 @@ async def test_request_takes_the_warm_session_and_another_is_launched(autojump_c
         assert info.id == ahead
         assert list(info.phase_ms) == ["cloning", "launching", "warm", "navigating", "judging", "live"]
         await its.until_warm()
-        assert len(its.world.browsers) == 2
+        assert len(its.machine.browsers) == 2
         assert [session.id for session in await its.supervisor.list_sessions()] == [ahead]
 
 
 async def test_replacement_waits_until_the_request_is_answered(autojump_clock: MockClock) -> None:
     """Nothing is launched ahead while somebody waits for the page: it would take its processor time."""
-    async with warmed(FakeWorld(launch_s=LAUNCH_S, navigate_s=10)) as its:
+    async with warmed(FakeMachine(launch_s=LAUNCH_S, navigate_s=10)) as its:
         await its.until_warm()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(its.supervisor.create_session)
@@ -88,8 +88,8 @@ async def test_replacement_waits_until_the_request_is_answered(autojump_clock: M
 
 async def test_session_not_logged_in_is_refused_warm_or_not(autojump_clock: MockClock) -> None:
     """The verdict is on the page, which is loaded when somebody asks."""
-    world = FakeWorld(launch_s=LAUNCH_S, page=LoginState.LOGGED_OUT)
-    async with warmed(world) as its:
+    machine = FakeMachine(launch_s=LAUNCH_S, page=LoginState.LOGGED_OUT)
+    async with warmed(machine) as its:
         await its.until_warm()
         with pytest.raises(NotLoggedIn):
             await its.supervisor.create_session()
@@ -102,8 +102,8 @@ async def test_master_changed_discards_the_warm_session_and_the_request_gets_a_n
     """A clone of what the master was is no session of what it is."""
     async with warmed() as its:
         await its.until_warm()
-        [stale] = its.world.browsers
-        its.world.version = "2"
+        [stale] = its.machine.browsers
+        its.machine.version = "2"
         before = trio.current_time()
         info = await its.supervisor.create_session()
         assert info.id != stale
@@ -115,7 +115,7 @@ async def test_master_changed_is_noticed_without_a_request(autojump_clock: MockC
     """After a new login the next request finds a warm session of it."""
     async with warmed() as its:
         await its.until_warm()
-        its.world.version = "2"
+        its.machine.version = "2"
         await trio.sleep(30)
         await its.until_warm()
         assert its.ends() == [EndReason.DISCARDED]
@@ -130,21 +130,21 @@ async def test_locked_master_is_the_answer_even_with_a_warm_session_at_hand(
     """Whoever has the master open is about to change it."""
     async with warmed() as its:
         await its.until_warm()
-        its.world.clone_error = ProfileLocked()
+        its.machine.clone_error = ProfileLocked()
         with pytest.raises(ProfileLocked):
             await its.supervisor.create_session()
-        its.world.clone_error = None
+        its.machine.clone_error = None
 
 
 async def test_old_warm_session_is_replaced(autojump_clock: MockClock) -> None:
     """It waits for `warm_max_age` and no longer."""
     async with warmed(warm_max_age=60) as its:
         await its.until_warm()
-        [old] = its.world.browsers
+        [old] = its.machine.browsers
         await trio.sleep(61)
         await its.until_warm()
         assert its.ends() == [EndReason.DISCARDED]
-        assert old not in its.world.browsers
+        assert old not in its.machine.browsers
 
 
 @pytest.mark.parametrize("ill", ["crashed", "stalled"])
@@ -152,19 +152,19 @@ async def test_unwell_browser_is_not_handed_out(autojump_clock: MockClock, ill: 
     """One that has crashed, or does not answer at once, is replaced by a launch for the request."""
     async with warmed() as its:
         await its.until_warm()
-        [(ahead, browser)] = its.world.browsers.items()
+        [(ahead, browser)] = its.machine.browsers.items()
         if ill == "crashed":
             browser.crash()
         else:
-            its.world.probe_s = math.inf
+            its.machine.probe_s = math.inf
         info = await its.supervisor.create_session()
         assert info.id != ahead
-        its.world.probe_s = 0
+        its.machine.probe_s = 0
 
 
 async def test_caller_that_leaves_a_warm_session_ends_it(autojump_clock: MockClock) -> None:
     """From the claim on it is the caller's, like any other."""
-    async with warmed(FakeWorld(launch_s=LAUNCH_S, navigate_s=10)) as its:
+    async with warmed(FakeMachine(launch_s=LAUNCH_S, navigate_s=10)) as its:
         await its.until_warm()
         with trio.move_on_after(1):
             await its.supervisor.create_session()
@@ -179,7 +179,7 @@ async def test_warm_session_leaves_room_for_requests(autojump_clock: MockClock) 
         for _ in range(2):
             await its.supervisor.create_session()
         await trio.sleep(30)
-        assert len(its.world.browsers) == 2
+        assert len(its.machine.browsers) == 2
         with pytest.raises(CapacityExhausted):
             await its.supervisor.create_session()
         [first, _second] = await its.supervisor.list_sessions()
@@ -189,12 +189,12 @@ async def test_warm_session_leaves_room_for_requests(autojump_clock: MockClock) 
 
 async def test_failing_launches_ahead_are_left_off_until_a_session_is_live(autojump_clock: MockClock) -> None:
     """After some failures one line says so; requests are served; the first that succeeds begins it anew."""
-    world = FakeWorld(launch_s=LAUNCH_S, launch_error=EngineUnavailable("no browser"))
+    machine = FakeMachine(launch_s=LAUNCH_S, launch_error=EngineUnavailable("no browser"))
     with capture_logs() as logs:
-        async with warmed(world) as its:
+        async with warmed(machine) as its:
             await trio.sleep(600)
             assert len(its.ends()) == 5
-            world.launch_error = None
+            machine.launch_error = None
             await trio.sleep(600)
             assert (await its.supervisor.count_sessions()).warm == 0
             await its.supervisor.create_session()
@@ -211,7 +211,7 @@ async def test_several_crashes_with_time_at_hand_between_them_are_no_failure_in_
     async with warmed() as its:
         for _ in range(7):
             await its.until_warm()
-            next(iter(its.world.browsers.values())).crash()
+            next(iter(its.machine.browsers.values())).crash()
             await trio.sleep(30)
         await its.until_warm()
 
@@ -219,7 +219,7 @@ async def test_several_crashes_with_time_at_hand_between_them_are_no_failure_in_
 async def test_session_that_never_lasts_once_it_is_warm_is_left_off_too(autojump_clock: MockClock) -> None:
     """One that is over its budget at the first look would be launched again and again for nothing."""
     async with warmed(session_processes=8) as its:
-        its.world.usage = attrs.evolve(its.world.usage, processes=9)
+        its.machine.usage = attrs.evolve(its.machine.usage, processes=9)
         await trio.sleep(3600)
         assert its.ends() == [EndReason.OVER_BUDGET] * 5
 
@@ -228,10 +228,10 @@ async def test_locked_master_is_asked_again_until_it_is_free(autojump_clock: Moc
     """A long `greenroom login` does not turn warm sessions off."""
     async with warmed() as its:
         await its.until_warm()
-        its.world.clone_error = ProfileLocked()
-        its.world.version = "2"
+        its.machine.clone_error = ProfileLocked()
+        its.machine.version = "2"
         await trio.sleep(600)
-        its.world.clone_error = None
+        its.machine.clone_error = None
         await its.until_warm()
 
 
@@ -240,12 +240,12 @@ async def test_warm_session_that_ends_while_it_is_claimed_does_not_keep_the_call
     autojump_clock: MockClock, how: str
 ) -> None:
     """Its cleaning up may take long; the caller is served by another launch at once."""
-    world = FakeWorld(launch_s=LAUNCH_S, remove_s=40)
-    async with warmed(world, warm_max_age=60) as its:
+    machine = FakeMachine(launch_s=LAUNCH_S, remove_s=40)
+    async with warmed(machine, warm_max_age=60) as its:
         await its.until_warm()
-        [ahead] = world.browsers
+        [ahead] = machine.browsers
         warm_since = trio.current_time()
-        world.probe_s = 0.9
+        machine.probe_s = 0.9
         async with trio.open_nursery() as nursery:
             if how == "too old":
                 await trio.sleep_until(warm_since + 59.5)
@@ -268,7 +268,7 @@ async def test_nothing_is_launched_any_more_once_it_is_to_stop(autojump_clock: M
     """A caller whose warm session is just being looked at is refused, and no other is launched for it."""
     async with warmed() as its:
         await its.until_warm()
-        its.world.probe_s = math.inf
+        its.machine.probe_s = math.inf
         refused: list[Exception] = []
 
         async def ask() -> None:
@@ -289,16 +289,16 @@ async def test_nothing_is_launched_any_more_once_it_is_to_stop(autojump_clock: M
 
 async def test_never_more_sessions_than_may_be_even_while_warm_ones_end(autojump_clock: MockClock) -> None:
     """A request that needs the room of a warm session waits until that is gone."""
-    world = FakeWorld(launch_s=LAUNCH_S, remove_s=5)
-    async with warmed(world, max_sessions=1) as its:
+    machine = FakeMachine(launch_s=LAUNCH_S, remove_s=5)
+    async with warmed(machine, max_sessions=1) as its:
         await its.until_warm()
-        world.version = "2"
+        machine.version = "2"
         most = 0
 
         async def count() -> None:
             nonlocal most
             while True:
-                most = max(most, len(world.clones))
+                most = max(most, len(machine.clones))
                 await trio.sleep(0.05)
 
         async with trio.open_nursery() as nursery:
@@ -312,7 +312,7 @@ async def test_unfit_warm_session_leaves_the_request_to_the_next_warm_one(autoju
     """Two are warm and the first has crashed: no launch."""
     async with warmed(warm_sessions=2) as its:
         await its.until_warm(2)
-        next(iter(its.world.browsers.values())).crash()
+        next(iter(its.machine.browsers.values())).crash()
         before = trio.current_time()
         await its.supervisor.create_session()
         assert trio.current_time() - before < 1
@@ -320,8 +320,8 @@ async def test_unfit_warm_session_leaves_the_request_to_the_next_warm_one(autoju
 
 async def test_waiting_politely_is_no_failure(autojump_clock: MockClock) -> None:
     """Launches ahead that others keep from their turn for long get it in the end, without having failed."""
-    world = FakeWorld(launch_s=0, navigate_s=40)
-    async with warmed(world, session_creation_timeout=100, max_sessions=50) as its:
+    machine = FakeMachine(launch_s=0, navigate_s=40)
+    async with warmed(machine, session_creation_timeout=100, max_sessions=50) as its:
         async with trio.open_nursery() as nursery:
             for _ in range(4):
                 nursery.start_soon(its.supervisor.create_session)
@@ -340,16 +340,16 @@ async def test_drain_and_stop_end_warm_sessions(autojump_clock: MockClock) -> No
             nursery.start_soon(its.supervisor.drain, 20)
             await trio.sleep(1)
             assert its.ends() == [EndReason.SHUTDOWN]
-            assert len(its.world.browsers) == 1
+            assert len(its.machine.browsers) == 1
             await trio.sleep(10)
-            assert len(its.world.browsers) == 1
+            assert len(its.machine.browsers) == 1
 
 
 async def test_warm_session_is_no_leak_and_can_be_looked_at(autojump_clock: MockClock) -> None:
     """It is owned and known, though nobody asked for it."""
     async with warmed() as its:
         await its.until_warm()
-        [ahead] = its.world.browsers
+        [ahead] = its.machine.browsers
         holdings = await its.supervisor.find_leaks()
         assert {process.session for process in holdings.owned.processes} == {ahead}
         assert holdings.leaked.processes == ()
@@ -380,8 +380,8 @@ async def test_caller_that_leaves_during_the_claim_leaves_the_session_warm(
     """Nothing was loaded for it yet: the next request has it, without a launch."""
     async with warmed() as its:
         await its.until_warm()
-        [ahead] = its.world.browsers
-        its.world.probe_s = 0.5
+        [ahead] = its.machine.browsers
+        its.machine.probe_s = 0.5
         for _ in range(3):
             with trio.move_on_after(0.2):
                 await its.supervisor.create_session()
@@ -396,12 +396,12 @@ async def test_session_given_back_ages_on_and_stays_known(autojump_clock: MockCl
     """It is replaced when it is too old, and can be discarded, like any other."""
     async with warmed(warm_max_age=60) as its:
         await its.until_warm()
-        [ahead] = its.world.browsers
-        its.world.probe_s = 0.5
+        [ahead] = its.machine.browsers
+        its.machine.probe_s = 0.5
         with trio.move_on_after(0.2):
             await its.supervisor.create_session()
         await trio.sleep(30)
-        assert list(its.world.browsers) == [ahead]
+        assert list(its.machine.browsers) == [ahead]
         await trio.sleep(40)
         assert its.ends() == [EndReason.DISCARDED]
         await its.until_warm()
@@ -411,11 +411,11 @@ async def test_unfit_session_is_not_given_back(autojump_clock: MockClock) -> Non
     """The caller has left when it turns out that the browser does not answer."""
     async with warmed() as its:
         await its.until_warm()
-        its.world.probe_s = math.inf
+        its.machine.probe_s = math.inf
         with trio.move_on_after(0.2):
             await its.supervisor.create_session()
         await trio.sleep(2)
-        its.world.probe_s = 0
+        its.machine.probe_s = 0
         assert its.ends() == [EndReason.DISCARDED]
         await its.until_warm()
 
@@ -424,10 +424,10 @@ async def test_caller_that_leaves_while_it_waits_for_room_costs_nobody_anything(
     autojump_clock: MockClock,
 ) -> None:
     """It does not count from then on, and no warm session ends for it."""
-    world = FakeWorld(launch_s=LAUNCH_S, remove_s=20)
-    async with warmed(world, max_sessions=1) as its:
+    machine = FakeMachine(launch_s=LAUNCH_S, remove_s=20)
+    async with warmed(machine, max_sessions=1) as its:
         await its.until_warm()
-        world.version = "2"
+        machine.version = "2"
         with trio.move_on_after(3):
             await its.supervisor.create_session()
         await trio.sleep(0.1)
@@ -446,7 +446,7 @@ async def test_claim_that_fails_leaves_the_session_to_the_next_request(
 
     async with warmed() as its:
         await its.until_warm()
-        [ahead] = its.world.browsers
+        [ahead] = its.machine.browsers
         with monkeypatch.context() as patch, capture_logs():
             patch.setattr(registry, "_claim", fail)
             with pytest.raises(InternalFailure):
@@ -458,8 +458,8 @@ async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
     autojump_clock: MockClock,
 ) -> None:
     """Whatever else changes meanwhile: the other session launched ahead goes on."""
-    world = FakeWorld(launch_s=20, remove_s=5)
-    async with warmed(world, max_sessions=2, warm_sessions=2) as its:
+    machine = FakeMachine(launch_s=20, remove_s=5)
+    async with warmed(machine, max_sessions=2, warm_sessions=2) as its:
         await trio.sleep(1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(its.supervisor.create_session)
@@ -472,15 +472,15 @@ async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
 
 async def test_one_that_was_taken_and_still_ends_takes_a_place(autojump_clock: MockClock) -> None:
     """Of the two that were unfit one takes long to go: no third is launched until it has gone."""
-    world = FakeWorld(launch_s=LAUNCH_S, remove_s=5)
+    machine = FakeMachine(launch_s=LAUNCH_S, remove_s=5)
     most = 0
-    async with warmed(world, max_sessions=2, warm_sessions=2) as its, trio.open_nursery() as nursery:
+    async with warmed(machine, max_sessions=2, warm_sessions=2) as its, trio.open_nursery() as nursery:
         await its.until_warm(2)
-        world.probe_s = 5
+        machine.probe_s = 5
         nursery.start_soon(its.supervisor.create_session)
         await trio.sleep(1.5)  # the first was found unfit, the second is looked at
-        world.remove_s = 60
+        machine.remove_s = 60
         for _ in range(100):
-            most = max(most, len(world.clones))
+            most = max(most, len(machine.clones))
             await trio.sleep(0.5)
     assert most == 2

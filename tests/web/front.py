@@ -1,4 +1,4 @@
-"""The HTTP front over a world of fakes, as the tests of this directory ask it."""
+"""The HTTP front over a fake machine, as the tests of this directory ask it."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ import httpx
 import trio
 
 from actors.events import SessionEvent
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from supervisor import Supervisor
 from tests.patience import patience
 from web.daemon import open_daemon
@@ -28,7 +28,7 @@ class Front:
 
     url: str
     client: httpx.AsyncClient
-    world: FakeWorld
+    machine: FakeMachine
     supervisor: Supervisor
     events: list[SessionEvent]
 
@@ -44,23 +44,23 @@ class Front:
 
 
 @asynccontextmanager
-async def open_front(world: FakeWorld | None = None, **settings: Any) -> AsyncIterator[Front]:
+async def open_front(machine: FakeMachine | None = None, **settings: Any) -> AsyncIterator[Front]:
     """Run a daemon for the length of the block; afterwards nothing of its sessions may be left."""
-    world = world or FakeWorld()
+    machine = machine or FakeMachine()
     events: list[SessionEvent] = []
     async with (
-        open_daemon(make_settings(**settings), world=world.world) as daemon,
+        open_daemon(make_settings(**settings), machine=machine) as daemon,
         open_client(daemon.url) as client,
     ):
         with daemon.supervisor.events.subscribed(events.append):
             yield Front(
                 url=daemon.url,
                 client=client,
-                world=world,
+                machine=machine,
                 supervisor=daemon.supervisor,
                 events=events,
             )
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 def make_settings(**settings: Any) -> DaemonSettings:

@@ -18,7 +18,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import web.accepting
 from actors.lifecycle import EndReason, SessionState
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from tests.web.abuse import (
     DRIPS,
     MALFORMED,
@@ -286,11 +286,11 @@ async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
 ) -> None:
     """Whoever opens connections and asks for nothing keeps nobody out; it is logged once."""
     monkeypatch.setattr(web.accepting, "MAX_CONNECTIONS", 3)
-    async with open_front(FakeWorld(launch_s=math.inf)) as front:
+    async with open_front(FakeMachine(launch_s=math.inf)) as front:
         address = address_of(front.url)
         async with await connect(address) as busy:
             await busy.send_all(POST)
-            await until(lambda: bool(front.world.browsers))
+            await until(lambda: bool(front.machine.browsers))
             with capture_logs() as logs:
                 idle = []
                 for _ in range(8):
@@ -392,10 +392,10 @@ async def test_no_descriptor_left_is_waited_for_and_logged_once() -> None:
 async def test_caller_who_leaves_is_seen_whatever_it_sent_before(ahead: bytes, leave: str) -> None:
     """No session stays for somebody who is gone, and nothing of it is an error."""
     with capture_logs() as logs:
-        async with open_front(FakeWorld(launch_s=math.inf)) as front:
+        async with open_front(FakeMachine(launch_s=math.inf)) as front:
             stream = await connect(address_of(front.url))
             await stream.send_all(POST)
-            await until(lambda: bool(front.world.browsers))
+            await until(lambda: bool(front.machine.browsers))
             await stream.send_all(ahead)
             if leave == "reset":
                 await reset(stream)
@@ -425,4 +425,4 @@ async def test_caller_who_leaves_with_its_answer_keeps_its_session() -> None:
                 nursery.start_soon(create)
         await front.client.get("/health")
         assert [event for event in front.events if event.session.state is SessionState.ENDED] == []
-        assert len(front.world.browsers) == 20
+        assert len(front.machine.browsers) == 20

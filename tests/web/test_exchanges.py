@@ -14,7 +14,7 @@ from trio.testing import MockClock, memory_stream_pair
 from actors.errors import CreationTimedOut, GreenroomError, ProfileLocked, SupervisorStopped
 from actors.events import SessionEvent
 from actors.lifecycle import SessionState
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from supervisor import open_supervisor
 from tests.web.front import SESSIONS, Front, make_settings, open_front
 from web.app import create_app
@@ -105,7 +105,7 @@ async def test_refusal_names_the_session_and_its_phase(failure: GreenroomError, 
     """Where a session had been begun, both the answer and the line say which, and what it was about."""
     failure.session_id, failure.phase = "some-session", "launching"
     with capture_logs() as logs:
-        async with open_front(FakeWorld(clone_error=failure)) as front:
+        async with open_front(FakeMachine(clone_error=failure)) as front:
             response = await front.create()
     details = response.json()["error_details"]
     assert response.status_code == status
@@ -136,10 +136,10 @@ async def test_two_idempotency_keys_are_refused(front: Front, keys: list[str]) -
 
 async def test_refusal_under_a_key_is_told_again_by_an_id_of_its_own() -> None:
     """The outcome is kept for 15 minutes, a refusal too; each request still has its own id."""
-    world = FakeWorld(clone_error=ProfileLocked())
-    async with open_front(world) as front:
+    machine = FakeMachine(clone_error=ProfileLocked())
+    async with open_front(machine) as front:
         first = await front.create(headers={"Idempotency-Key": "k"})
-        world.clone_error = None
+        machine.clone_error = None
         second = await front.create(headers={"Idempotency-Key": "k"})
         other = await front.create(headers={"Idempotency-Key": "l"})
     assert [first.status_code, second.status_code, other.status_code] == [423, 423, 200]
@@ -155,21 +155,23 @@ async def test_caller_gone_when_its_session_is_live_leaves_no_session(
     autojump_clock: MockClock, half: bool, warm: int
 ) -> None:
     """Nobody gets a session that nobody can be told of."""
-    world = FakeWorld(launch_s=2)
-    sessions = await create_and_leave(world, POST + b"\r\n", half=half, warm=warm)
+    machine = FakeMachine(launch_s=2)
+    sessions = await create_and_leave(machine, POST + b"\r\n", half=half, warm=warm)
     assert sessions == []
 
 
 async def test_caller_gone_with_a_key_finds_its_session(autojump_clock: MockClock) -> None:
     """Whoever sends a key says that they may ask again: the session is theirs."""
-    sessions = await create_and_leave(FakeWorld(launch_s=2), POST + b"Idempotency-Key: k\r\n\r\n", half=False)
+    sessions = await create_and_leave(
+        FakeMachine(launch_s=2), POST + b"Idempotency-Key: k\r\n\r\n", half=False
+    )
     assert len(sessions) == 1
 
 
 async def test_caller_who_closes_on_seeing_its_answer_keeps_its_session(autojump_clock: MockClock) -> None:
     """It has been told, even if it is gone before its answer's writer is scheduled again."""
     settings = make_settings()
-    async with open_supervisor(settings, world=FakeWorld().world) as supervisor:
+    async with open_supervisor(settings, machine=FakeMachine()) as supervisor:
         client, server = memory_stream_pair()
 
         async def leave_before_the_writer_goes_on() -> None:
@@ -192,7 +194,7 @@ async def test_caller_who_leaves_at_any_step_has_its_answer_or_leaves_no_session
     settings = make_settings(warm_sessions=warm)
     leaving = Leaving()
     while not leaving.is_too_late:
-        async with open_supervisor(settings, world=FakeWorld(launch_s=1).world) as supervisor:
+        async with open_supervisor(settings, machine=FakeMachine(launch_s=1)) as supervisor:
             await trio.sleep(5)
             client, server = memory_stream_pair()
             answers: list[float] = []
@@ -237,10 +239,10 @@ async def note_answer(answers: list[float]) -> None:
     answers.append(trio.current_time())
 
 
-async def create_and_leave(world: FakeWorld, request: bytes, *, half: bool, warm: int = 0) -> list[Any]:
+async def create_and_leave(machine: FakeMachine, request: bytes, *, half: bool, warm: int = 0) -> list[Any]:
     """Ask for a session, leave at the very moment at which it is live, and return what is left then."""
     settings = make_settings(warm_sessions=warm)
-    async with open_supervisor(settings, world=world.world) as supervisor:
+    async with open_supervisor(settings, machine=machine) as supervisor:
         await trio.sleep(5)
         client, server = memory_stream_pair()
 

@@ -34,7 +34,7 @@ async def test_daemon_gives_memory_back_every_minute(
     """As long as it runs, however long that is."""
     given_back: list[float] = []
 
-    class ShortWorld(contextlib.AbstractAsyncContextManager[None]):
+    class ShortMachine(contextlib.AbstractAsyncContextManager[None]):
         async def __aenter__(self) -> None:
             await trio.sleep(150)
             raise KeyError("a test")
@@ -43,7 +43,7 @@ async def test_daemon_gives_memory_back_every_minute(
             pass
 
     monkeypatch.setattr(daemon, "give_back_memory", lambda: given_back.append(trio.current_time()))
-    monkeypatch.setattr(supervisor, "open_world", lambda _: ShortWorld())
+    monkeypatch.setattr(supervisor, "open_machine", lambda _: ShortMachine())
     with pytest.raises(KeyError, match="a test"):
         await daemon.serve(DaemonSettings(), pytest.fail)
     assert given_back == [60, 120]

@@ -14,7 +14,7 @@ import trio
 from actors.browser import BrowserHosts, own_processes
 from actors.errors import EngineUnavailable, ProfileLocked, ProfileUnusable, UpstreamUnreachable
 from actors.profile.cookies import read_login
-from supervisor.world import real_browsers
+from supervisor.machine import local_browsers
 from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
 from tests.web.front import PATIENCE_S, make_settings
 from web.login import log_in
@@ -53,7 +53,7 @@ def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
 
 async def launchers(settings: DaemonSettings) -> BrowserHosts:
     """Return this machine's browsers."""
-    return await trio.to_thread.run_sync(real_browsers, settings)
+    return await trio.to_thread.run_sync(local_browsers, settings)
 
 
 @pytest.mark.browser

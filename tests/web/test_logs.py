@@ -16,7 +16,7 @@ import structlog
 from actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import LoginReason, LoginState, Method, Verdict
 from tests.web.front import open_front, until
 from web.logs import configure_logging, log_session_event
@@ -286,16 +286,16 @@ def test_loss_of_lines_is_a_line_of_the_same_format(configure: Configure) -> Non
 async def test_daemon_logs_each_session_and_no_secret(configure: Configure) -> None:
     """A daemon's log has a line for the beginning and the end of a session; token and proxy stay out."""
     stderr = configure(verbose=True)
-    world = FakeWorld()
+    machine = FakeMachine()
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    async with open_front(world, token=TOKEN, proxy=PROXY) as front:
+    async with open_front(machine, token=TOKEN, proxy=PROXY) as front:
         created = await front.create(headers=bearer)
         session_id = created.headers["X-Session-Id"]
         await front.client.delete(created.headers["Location"], headers=bearer)
-        world.launch_error = RuntimeError("boom")
+        machine.launch_error = RuntimeError("boom")
         assert (await front.create(headers=bearer)).status_code == 500
         await front.create(headers={"Authorization": f"Bearer wrong-{TOKEN}"})
-        await until(lambda: not world.clones)
+        await until(lambda: not machine.clones)
     lines = [
         (entry["event"], entry.get("reason"))
         for entry in stderr.entries

@@ -1,4 +1,4 @@
-"""The contract of every route, over real HTTP, before a world of fakes."""
+"""The contract of every route, over real HTTP, before a fake machine."""
 
 import math
 import re
@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from actors.errors import CloneFailed, ProfileLocked, ProfileUnusable, ResourcesExhausted, UpstreamUnreachable
 from actors.lifecycle import EndReason, SessionState
-from actors.testing import FakeWorld
+from actors.testing import FakeMachine
 from actors.verdict import LoginState
 from tests.patience import patience
 from tests.web.front import SESSIONS, SOON_S, Front, error, make_settings, open_client, open_front, until
@@ -69,13 +69,13 @@ async def test_login_seen_answers_200_and_says_where_the_session_is(front: Front
     session_id = response.headers["X-Session-Id"]
     assert re.fullmatch(UUID, session_id)
     assert response.headers["Location"] == f"{SESSIONS}/{session_id}"
-    assert set(front.world.browsers) == {session_id}
+    assert set(front.machine.browsers) == {session_id}
 
 
 @pytest.mark.parametrize("page", [LoginState.LOGGED_OUT, LoginState.UNCERTAIN])
 async def test_no_login_seen_answers_409(page: LoginState) -> None:
     """A page of nobody, or that does not tell, is a refusal with the state, the method and the timeout."""
-    async with open_front(FakeWorld(page=page)) as front:
+    async with open_front(FakeMachine(page=page)) as front:
         response = await front.create()
     body = response.json()
     assert 0 <= body["error_details"].pop("elapsed_ms") < SOON_S * 1000
@@ -88,8 +88,8 @@ async def test_no_login_seen_answers_409(page: LoginState) -> None:
 
 async def test_no_login_seen_shows_the_configured_timeout() -> None:
     """The 409 names the timeout that was set, fractions included."""
-    world = FakeWorld(page=LoginState.LOGGED_OUT)
-    async with open_front(world, login_detection_timeout=4.5) as front:
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with open_front(machine, login_detection_timeout=4.5) as front:
         response = await front.create()
     body = response.json()
     del body["error_details"]["elapsed_ms"]
@@ -98,7 +98,7 @@ async def test_no_login_seen_shows_the_configured_timeout() -> None:
 
 async def test_locked_profile_answers_423() -> None:
     """A master profile in use is a refusal of its own."""
-    async with open_front(FakeWorld(clone_error=ProfileLocked())) as front:
+    async with open_front(FakeMachine(clone_error=ProfileLocked())) as front:
         response = await front.create()
     assert (response.status_code, response.json()) == (
         423,
@@ -112,11 +112,11 @@ async def test_locked_profile_answers_423() -> None:
 
 async def test_creation_over_its_time_answers_504() -> None:
     """A launch that hangs is given up at the deadline, whose number the answer names."""
-    async with open_front(FakeWorld(launch_s=math.inf), session_creation_timeout=0.3) as front:
+    async with open_front(FakeMachine(launch_s=math.inf), session_creation_timeout=0.3) as front:
         started = time.monotonic()
         response = await front.create()
         took = time.monotonic() - started
-        assert (front.world.clones, front.world.browsers) == (set(), {})
+        assert (front.machine.clones, front.machine.browsers) == (set(), {})
     assert (response.status_code, response.json()) == (
         504,
         error(
@@ -131,7 +131,7 @@ async def test_creation_over_its_time_answers_504() -> None:
 async def test_unreachable_page_answers_502() -> None:
     """A page that can't be loaded is the upstream's failure, and says how it failed."""
     details = "TikTok could not be reached: NS_ERROR_UNKNOWN_HOST"
-    async with open_front(FakeWorld(navigate_error=UpstreamUnreachable(details))) as front:
+    async with open_front(FakeMachine(navigate_error=UpstreamUnreachable(details))) as front:
         response = await front.create()
     assert (response.status_code, response.json()) == (
         502,
@@ -144,7 +144,7 @@ async def test_no_room_answers_503_and_when_to_retry() -> None:
     async with open_front(max_sessions=1, max_session_duration=120) as front:
         await front.establish()
         response = await front.create()
-        assert len(front.world.browsers) == 1
+        assert len(front.machine.browsers) == 1
     assert (response.status_code, response.json()) == (
         503,
         error("No room for another session", "CAPACITY_EXHAUSTED", "The session limit (1) is reached"),
@@ -216,7 +216,7 @@ async def test_other_failure_answers_500_with_an_id_that_the_log_has(
 ) -> None:
     """Anything else is told by an id alone: no path and no traceback leave the log, which has both."""
     with capture_logs() as logs:
-        async with open_front(FakeWorld(clone_error=failure)) as front:
+        async with open_front(FakeMachine(clone_error=failure)) as front:
             response = await front.create()
             await until(lambda: front.events[-1].session.state is SessionState.ENDED)
     body = response.json()
@@ -379,9 +379,9 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
 
 async def test_session_being_created_is_shown_with_what_is_known() -> None:
     """A session that still launches has no expiry, no login state and no end reason."""
-    async with open_front(FakeWorld(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
+    async with open_front(FakeMachine(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
         nursery.start_soon(front.create)
-        await until(lambda: bool(front.world.browsers))
+        await until(lambda: bool(front.machine.browsers))
         [session] = (await front.client.get(SESSIONS)).json()["sessions"]
         nursery.cancel_scope.cancel()
     moment(session.pop("created_at"))
@@ -417,11 +417,11 @@ async def test_list_shows_the_sessions_that_have_not_ended_oldest_first(front: F
 
 async def test_delete_answers_204_only_when_browser_and_clone_are_gone() -> None:
     """The answer to DELETE is empty, and waits for a browser and a clone that take their time."""
-    async with open_front(FakeWorld(close_s=0.1, remove_s=0.2)) as front:
+    async with open_front(FakeMachine(close_s=0.1, remove_s=0.2)) as front:
         path = await front.establish()
         started = time.monotonic()
         response = await front.client.delete(path)
-        assert (front.world.clones, front.world.browsers) == (set(), {})
+        assert (front.machine.clones, front.machine.browsers) == (set(), {})
         assert time.monotonic() - started >= 0.3
         assert (response.status_code, response.content) == (204, b"")
         session = (await front.client.get(path)).json()["session"]
@@ -448,14 +448,14 @@ async def test_delete_of_an_ended_session_answers_204_again(front: Front) -> Non
 async def test_delete_during_creation_answers_the_waiting_client_409() -> None:
     """Whoever still waits for a session that is deleted learns so."""
     answers: list[httpx.Response] = []
-    async with open_front(FakeWorld(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
+    async with open_front(FakeMachine(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
 
         async def create() -> None:
             answers.append(await front.create())
 
         nursery.start_soon(create)
-        await until(lambda: bool(front.world.browsers))
-        [session_id] = front.world.browsers
+        await until(lambda: bool(front.machine.browsers))
+        [session_id] = front.machine.browsers
         assert (await front.client.delete(f"{SESSIONS}/{session_id}")).status_code == 204
     [answer] = answers
     assert (answer.status_code, answer.json()) == (
@@ -486,8 +486,8 @@ async def test_session_that_ended_by_itself_shows_why(reason: EndReason) -> None
     async with open_front(max_session_duration=duration_s) as front:
         path = await front.establish()
         if reason is EndReason.BROWSER_LOST:
-            next(iter(front.world.browsers.values())).crash()
-        await until(lambda: not front.world.clones)
+            next(iter(front.machine.browsers.values())).crash()
+        await until(lambda: not front.machine.clones)
         session = (await front.client.get(path)).json()["session"]
         assert (session["state"], session["end_reason"]) == ("ended", reason.value)
         assert (await front.client.get(SESSIONS)).json()["sessions"] == []
@@ -499,26 +499,26 @@ async def test_session_that_ended_by_itself_shows_why(reason: EndReason) -> None
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 async def test_caller_who_hangs_up_ends_the_creation(reset: bool) -> None:
     """A client that closes its connection while it waits ends its session within a second."""
-    async with open_front(FakeWorld(launch_s=math.inf)) as front:
+    async with open_front(FakeMachine(launch_s=math.inf)) as front:
         host, port = front.url.removeprefix("http://").split(":")
         stream = await trio.open_tcp_stream(host, int(port))
         await stream.send_all(
             b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
         )
-        await until(lambda: bool(front.world.browsers))
+        await until(lambda: bool(front.machine.browsers))
         if reset:
             stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
         await stream.aclose()
         took = await until(lambda: front.events[-1].session.state is SessionState.ENDED)
         assert front.events[-1].session.reason is EndReason.CALLER_LEFT
-        assert (front.world.clones, front.world.browsers) == (set(), {})
+        assert (front.machine.clones, front.machine.browsers) == (set(), {})
         assert took < SOON_S
 
 
 async def test_ten_creations_at_once_all_answer_200() -> None:
     """Ten clients who ask together get ten sessions, in the time that one takes."""
     answers: list[httpx.Response] = []
-    async with open_front(FakeWorld(launch_s=0.3)) as front:
+    async with open_front(FakeMachine(launch_s=0.3)) as front:
 
         async def create() -> None:
             answers.append(await front.create())
@@ -529,16 +529,16 @@ async def test_ten_creations_at_once_all_answer_200() -> None:
                 nursery.start_soon(create)
         took = time.monotonic() - started
         assert [answer.status_code for answer in answers] == [200] * 10
-        assert {answer.headers["X-Session-Id"] for answer in answers} == set(front.world.browsers)
+        assert {answer.headers["X-Session-Id"] for answer in answers} == set(front.machine.browsers)
         assert took < 0.3 + 2 * SOON_S
 
 
 async def test_creation_that_hangs_does_not_delay_others() -> None:
     """While one creation hangs, another is established and everything else answers."""
-    async with open_front(FakeWorld(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
+    async with open_front(FakeMachine(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
         nursery.start_soon(front.create)
-        await until(lambda: bool(front.world.browsers))
-        front.world.launch_s = 0
+        await until(lambda: bool(front.machine.browsers))
+        front.machine.launch_s = 0
         started = time.monotonic()
         path = await front.establish()
         assert (await front.client.get("/health")).status_code == 200
@@ -550,23 +550,23 @@ async def test_creation_that_hangs_does_not_delay_others() -> None:
 
 async def test_shutdown_during_a_creation_answers_503() -> None:
     """A daemon that stops tells the client who still waits, then ends."""
-    world = FakeWorld(launch_s=math.inf)
+    machine = FakeMachine(launch_s=math.inf)
     answers: list[httpx.Response] = []
     # The nursery is around the daemon: the answer comes when that ends.
-    async with trio.open_nursery() as nursery, open_daemon(make_settings(), world=world.world) as daemon:
+    async with trio.open_nursery() as nursery, open_daemon(make_settings(), machine=machine) as daemon:
 
         async def create() -> None:
             async with open_client(daemon.url) as client:
                 answers.append(await client.post(SESSIONS))
 
         nursery.start_soon(create)
-        await until(lambda: bool(world.browsers))
+        await until(lambda: bool(machine.browsers))
     [answer] = answers
     assert (answer.status_code, answer.json()) == (
         503,
         error("Greenroom is shutting down", "DRAINING", "Greenroom is shutting down"),
     )
-    assert (world.clones, world.browsers) == (set(), {})
+    assert (machine.clones, machine.browsers) == (set(), {})
 
 
 # The rest.
@@ -583,8 +583,8 @@ async def test_health_says_ok(front: Front) -> None:
 async def test_problem_is_shown_by_health_and_the_list() -> None:
     """The daemon is well, and its site is not: nobody has to ask for a session to find out."""
     problem = {"health": "problem", "problem": "The site can't be reached"}
-    world = FakeWorld(site_error=UpstreamUnreachable("The site can't be reached", detail="Errno 111"))
-    async with open_front(world) as front:
+    machine = FakeMachine(site_error=UpstreamUnreachable("The site can't be reached", detail="Errno 111"))
+    async with open_front(machine) as front:
         for path in ("/health", SESSIONS):
             with trio.fail_after(patience(10)):
                 while (answer := await front.client.get(path)).json()["checks"]["site"][
@@ -599,8 +599,8 @@ async def test_problem_is_shown_by_health_and_the_list() -> None:
 
 async def test_delete_that_leaves_something_answers_500_and_says_what() -> None:
     """Nobody is told by 204 that all is gone when it is not."""
-    world = FakeWorld(remove_error=CloneFailed("It can't be removed", detail="EBUSY"), keeps_clones=True)
-    async with open_front(world) as front:
+    machine = FakeMachine(remove_error=CloneFailed("It can't be removed", detail="EBUSY"), keeps_clones=True)
+    async with open_front(machine) as front:
         path = await front.establish()
         for _ in range(2):
             answer = await front.client.delete(path)
@@ -609,7 +609,7 @@ async def test_delete_that_leaves_something_answers_500_and_says_what() -> None:
             assert "clone" in answer.json()["error_details"]["details"]
         session = (await front.client.get(path)).json()["session"]
         assert session["receipt"]["left"] == ["clone", "ledger entry"]
-        world.clones.clear()
+        machine.clones.clear()
 
 
 async def test_leaks_shows_what_is_owned_and_what_belongs_to_no_session(front: Front) -> None:
@@ -626,9 +626,9 @@ async def test_leaks_shows_what_is_owned_and_what_belongs_to_no_session(front: F
         "owned": {"directories": [clone], "entries": [session_id], "bytes": 40 << 20},
         "leaked": nothing,
     }
-    front.world.clones.add("forgotten")
+    front.machine.clones.add("forgotten")
     body = (await front.client.get("/leaks")).json()
-    front.world.clones.remove("forgotten")
+    front.machine.clones.remove("forgotten")
     assert body["message"] == "Something belongs to no session"
     assert body["leaked"]["directories"] == [clone | {"name": "forgotten", "session": "forgotten"}]
 
@@ -636,7 +636,7 @@ async def test_leaks_shows_what_is_owned_and_what_belongs_to_no_session(front: F
 async def test_machine_without_room_refuses_and_names_what_lacks() -> None:
     """Preflight's refusal is a 503 of its own."""
     lacking = ResourcesExhausted("There is too little memory for one more session")
-    async with open_front(FakeWorld(clone_error=lacking)) as front:
+    async with open_front(FakeMachine(clone_error=lacking)) as front:
         response = await front.create()
     assert (response.status_code, response.json()) == (
         503,
@@ -662,5 +662,5 @@ async def test_configured_url_is_what_the_browser_opens() -> None:
     """Sessions go to the page of the settings."""
     async with open_front(tiktok_url="https://example.test/feed") as front:
         await front.establish()
-        [browser] = front.world.browsers.values()
+        [browser] = front.machine.browsers.values()
         assert browser.urls == ["https://example.test/feed"]

@@ -23,7 +23,7 @@ from actors.errors import (
     ResourcesExhausted,
 )
 from actors.verdict import Method
-from supervisor.world import open_world
+from supervisor.machine import open_machine
 from web.checks.finding import INSTALL, Finding, Level
 from web.serving import sole_error_bare
 from web.settings import DaemonSettings
@@ -75,13 +75,9 @@ def _without_master(settings: DaemonSettings) -> Iterator[DaemonSettings]:
 
 
 async def _try_out(settings: DaemonSettings) -> None:
-    with sole_error_bare(layers=2):  # the pool's nursery, and the host's
-        async with (
-            open_world(settings) as world,
-            world.profiles.open_clone("doctor") as clone,
-            world.browsers.open_browser("doctor") as browser,
-        ):
-            await browser.launch(clone.path, headless=settings.headless)
+    with sole_error_bare(layers=1):  # the pool's nursery
+        async with open_machine(settings) as machine, machine.open_workspace("doctor") as workspace:
+            browser = await workspace.launch(headless=settings.headless)
             await browser.navigate(_PAGE)
             await browser.inspect(Method.HTML, {})
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from supervisor.world import parse_proxy
+from supervisor.machine import parse_proxy
 from web.checks.finding import Finding, Level
 from web.serving import WILDCARDS
 from web.settings import DaemonSettings

@@ -1,0 +1,125 @@
+"""This machine: its master profile, its browser hosts, and the ledger of what sessions own on it."""
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.browser import BrowserHosts, HostPool, end_marked, open_pool
+from actors.errors import ResourcesExhausted
+from actors.ledger import Ledger, open_ledger
+from actors.machine.about import MachineInfo
+from actors.machine.ports import Owned
+from actors.machine.survey import survey
+from actors.machine.workspace import LocalWorkspace
+from actors.profile import ProfileCloner
+from actors.resources import Budget, Needs, Promises, disk_usage, shortage
+from actors.site import SiteAddress
+from actors.threads import Purpose, finish_in_thread, in_thread
+
+_MEASURE_S = 5.0
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class LocalMachine:
+    """Workspaces on this machine, each listed in the ledger before it exists. Satisfies `ports.Machine`.
+
+    A session is let in if there is room for what it `needs`, beside what was promised to sessions before it
+    and not taken by them yet. A workspace is its entry's only holder.
+    """
+
+    cloner: ProfileCloner
+    ledger: Ledger
+    pool: HostPool
+    site: SiteAddress
+    needs: Needs = attrs.field(factory=Needs)
+    promises: Promises = attrs.field(factory=Promises)
+
+    @property
+    def about(self) -> MachineInfo:
+        """See `ports.Machine`."""
+        return self.pool.hosts.about
+
+    @contextlib.asynccontextmanager
+    async def open_workspace(self, session_id: str) -> AsyncIterator[LocalWorkspace]:
+        """Own a workspace, unless the machine is short of what a session needs; see `ports.Machine`."""
+        look = await in_thread(Purpose.MASTER, self.cloner.look)
+        needs = attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
+        with self.promises.promise(session_id, needs) as promised:
+            check = functools.partial(shortage, self.ledger.folder, needs, promised=promised)
+            if lacking := await in_thread(Purpose.ROOM, check):
+                raise ResourcesExhausted(lacking)
+            async with self.ledger.hold(session_id) as entry:
+                place = contextlib.AsyncExitStack()
+                workspace = LocalWorkspace(
+                    entry=entry,
+                    profile_version=look.version,
+                    pool=self.pool,
+                    promises=self.promises,
+                    place=place,
+                )
+                try:
+                    async with self.cloner.open_clone(session_id) as clone:
+                        self.promises.clone_made(session_id)
+                        try:
+                            async with place:  # empty until the launch
+                                yield workspace
+                        finally:
+                            workspace.freed_bytes = await _measure(clone)
+                finally:
+                    workspace.left = await self.ledger.left_of(session_id)
+
+    async def profile_version(self) -> str:
+        """See `ports.Machine`."""
+        return await in_thread(Purpose.MASTER, self.cloner.look_at_version)
+
+    async def place_problem(self) -> str | None:
+        """See `ports.Machine`."""
+        return await self.ledger.problem()
+
+    async def reach_site(self) -> None:
+        """See `ports.Machine`."""
+        await self.site.reach()
+
+    async def survey(self) -> Owned:
+        """See `ports.Machine`. Raises `trio.TooSlowError` when the disk does not answer within 20 s."""
+        hosts = self.pool.ids
+        owned = await survey(self.ledger)
+        return attrs.evolve(owned, hosts=hosts | self.pool.ids)  # those that came or went meanwhile, too
+
+
+@contextlib.asynccontextmanager
+async def open_local_machine(
+    browsers: BrowserHosts,
+    *,
+    master: Path,
+    clones_dir: Path,
+    sessions_per_host: int,
+    budget: Budget,
+    site: SiteAddress,
+) -> AsyncIterator[LocalMachine]:
+    """Own a place for sessions in `clones_dir`, after ending what dead daemons left there.
+
+    No workspace may be open at the end of the block. A browser host may use what `budget` says. Raises
+    `CloneFailed` where `clones_dir` can't be written, `ProfileUnusable` where no browser can have `master`.
+    """
+    async with (
+        open_ledger(clones_dir, end_marked) as ledger,
+        open_pool(
+            attrs.evolve(browsers, ledger=ledger), sessions_per_host=sessions_per_host, budget=budget
+        ) as pool,
+    ):
+        cloner = ProfileCloner(
+            master=master, clones_dir=ledger.folder, engine_version=browsers.engine.version
+        )
+        yield LocalMachine(cloner=cloner, ledger=ledger, pool=pool, site=site)
+
+
+async def _measure(clone: Path) -> int:
+    """Return what a clone takes on disk, or 0 where the disk does not say so in time."""
+    with contextlib.suppress(trio.TooSlowError):
+        return await finish_in_thread(Purpose.REMOVAL, disk_usage, clone, within_s=_MEASURE_S)
+    return 0

@@ -1,0 +1,71 @@
+"""What a session owns on this machine: its clone from the first, and a browser once it is launched."""
+
+import contextlib
+from pathlib import Path
+
+import attrs
+import structlog
+
+from actors.browser import HostPool, ScraplingFetcherAdapter
+from actors.browser.marks import census
+from actors.errors import BrowserLost
+from actors.ledger import Entry
+from actors.lifecycle import ProcessCount
+from actors.resources import Promises, Usage, measure
+from actors.threads import Purpose, in_thread
+
+_log = structlog.get_logger("greenroom.machine")
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class LocalWorkspace:
+    """A session's workspace on this machine, made by `LocalMachine`. Satisfies `ports.Workspace`.
+
+    `entry` is what the ledger lists of it: all that the session ever has here carries the entry's marker, or
+    is in one of its two directories.
+    """
+
+    entry: Entry
+    profile_version: str
+    freed_bytes: int = attrs.field(default=0, init=False)
+    left: tuple[str, ...] = attrs.field(default=(), init=False)
+    _pool: HostPool
+    _promises: Promises
+    _place: contextlib.AsyncExitStack
+    _browser: ScraplingFetcherAdapter | None = attrs.field(default=None, init=False)
+
+    @property
+    def ended(self) -> ProcessCount:
+        """See `ports.Workspace`."""
+        return self._browser.ended if self._browser else ProcessCount()
+
+    async def launch(self, *, headless: bool) -> ScraplingFetcherAdapter:
+        """Take a place in one of the pool's hosts and launch there; see `ports.Workspace`."""
+        clone = Path(self.entry.clone)
+        browser = await self._take_place()
+        try:
+            await browser.launch(clone, headless=headless)
+        except BrowserLost as exc:
+            if not browser.is_host_lost:
+                raise
+            _log.warning(
+                "a host was lost at a launch: once more, in a new one",
+                session_id=self.entry.session,
+                detail=exc.detail,
+            )
+            await self._place.aclose()
+            # What this profile may do to a host, it should not do to others in one.
+            browser = await self._take_place(in_new_host=True)
+            await browser.launch(clone, headless=headless)
+        self._promises.browser_runs(self.entry.session)
+        return browser
+
+    async def _take_place(self, *, in_new_host: bool = False) -> ScraplingFetcherAdapter:
+        opening = self._pool.open_browser(self.entry.session, self.entry, in_new_host=in_new_host)
+        self._browser = await self._place.enter_async_context(opening)
+        return self._browser
+
+    async def measure(self) -> Usage:
+        """See `ports.Workspace`."""
+        directories = [Path(self.entry.clone), Path(self.entry.scratch)]
+        return await in_thread(Purpose.SAMPLING, lambda: measure(census(self.entry.marker), directories))

@@ -1,0 +1,89 @@
+"""This machine as the settings describe it: what its sessions, and other browsers, are launched with."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from urllib.parse import unquote, urlsplit
+
+import attrs
+import trio
+
+from actors.browser import (
+    BrowserHosts,
+    Private,
+    Proxy,
+    Sandbox,
+    choose_sandbox,
+    end_marked,
+    find_engine,
+    find_home,
+)
+from actors.ledger import open_ledger
+from actors.machine.local import LocalMachine, open_local_machine
+from actors.site import SiteAddress
+from supervisor.config import SupervisorConfig
+
+
+@contextlib.asynccontextmanager
+async def open_machine(config: SupervisorConfig) -> AsyncIterator[LocalMachine]:
+    """Own a place for sessions on this machine, after ending what dead daemons left there.
+
+    Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run, and what
+    `open_local_machine` does.
+    """
+    browsers = await trio.to_thread.run_sync(local_browsers, config)
+    async with open_local_machine(
+        browsers,
+        master=config.user_data_master_dir,
+        clones_dir=config.clones_dir,
+        sessions_per_host=config.sessions_per_host,
+        budget=config.session_budget,
+        site=site_address(config),
+    ) as machine:
+        yield machine
+
+
+@contextlib.asynccontextmanager
+async def open_browsers(config: SupervisorConfig) -> AsyncIterator[BrowserHosts]:
+    """Own a place in `clones_dir` for a few browsers that are no sessions; otherwise like `open_machine`."""
+    browsers = await trio.to_thread.run_sync(local_browsers, config)
+    async with open_ledger(config.clones_dir, end_marked) as ledger:
+        yield attrs.evolve(browsers, ledger=ledger)
+
+
+def local_browsers(config: SupervisorConfig) -> BrowserHosts:
+    """Return what launches this machine's browsers, without a ledger. Blocks for up to some seconds.
+
+    Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run.
+    """
+    browsers = BrowserHosts(
+        engine=find_engine(config.engine),
+        sandbox=choose_sandbox(config.sandbox),
+        proxy=parse_proxy(config.proxy.reveal()) if config.proxy else None,
+        private=Private(
+            paths=(config.user_data_master_dir, config.clones_dir, *config.private_paths),
+            home=find_home(os.environ),
+        ),
+    )
+    if browsers.sandbox is Sandbox.BUBBLEWRAP:
+        browsers.look()
+    return browsers
+
+
+def site_address(config: SupervisorConfig) -> SiteAddress:
+    """Return where browsers connect to: the proxy if there is one, else the site."""
+    name, url = ("The proxy", config.proxy.reveal()) if config.proxy else ("The site", config.tiktok_url)
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return SiteAddress(name=name, host=parts.hostname or "", port=port)
+
+
+def parse_proxy(url: str) -> Proxy:
+    """Split a validated proxy URL into its server and credentials."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return Proxy(
+        server=f"{parts.scheme}://{host}:{parts.port}",
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )

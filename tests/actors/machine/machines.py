@@ -1,0 +1,74 @@
+"""Local machines for tests: real ledgers, clones and processes, with puppets for browser hosts."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.browser import HostPool, end_marked, own_processes
+from actors.browser.marks import census
+from actors.ledger import open_ledger
+from actors.ledger.entries import marker_of
+from actors.machine.local import LocalMachine, open_local_machine
+from actors.machine.workspace import LocalWorkspace
+from actors.profile import ProfileCloner
+from actors.resources import Budget, Needs
+from actors.site import SiteAddress
+from tests.actors.profile_trees import make_profile
+from tests.actors.scripted_hosts import PUPPET, script_hosts
+
+AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
+NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
+# Nobody listens there.
+NOWHERE = SiteAddress(name="The site", host="127.0.0.1", port=1)
+
+
+@contextlib.asynccontextmanager
+async def open_puppet_machine(
+    folder: Path, script: str = PUPPET, *, sandbox: str = "none"
+) -> AsyncIterator[LocalMachine]:
+    """Own a machine whose hosts run `script`, with a small master profile; nothing is left of it."""
+    with trio.fail_after(30):
+        async with open_local_machine(
+            script_hosts(folder, script, sandbox=sandbox),
+            master=make_profile(folder / "master"),
+            clones_dir=folder / "state",
+            sessions_per_host=2,
+            budget=AMPLE,
+            site=NOWHERE,
+        ) as machine:
+            yield attrs.evolve(machine, needs=NOTHING)
+    assert own_processes() == []
+    assert list((folder / "state").iterdir()) == []
+
+
+@contextlib.asynccontextmanager
+async def open_hostless_machine(folder: Path) -> AsyncIterator[LocalMachine]:
+    """Own such a machine that starts no host ahead: all that it owns are workspaces."""
+    master = make_profile(folder / "master")
+    async with open_ledger(folder / "state", end_marked) as ledger, trio.open_nursery() as nursery:
+        hosts = script_hosts(folder, PUPPET, ledger=ledger)
+        yield LocalMachine(
+            cloner=ProfileCloner(master=master, clones_dir=ledger.folder),
+            ledger=ledger,
+            pool=HostPool(hosts=hosts, sessions_per_host=1, budget=AMPLE, nursery=nursery),
+            site=NOWHERE,
+            needs=NOTHING,
+        )
+
+
+def clone_of(workspace: LocalWorkspace) -> Path:
+    """Return where a workspace's clone is."""
+    return Path(workspace.entry.clone)
+
+
+def assert_nothing_of(machine: LocalMachine, session: str) -> None:
+    """Fail if anything is left of a session: process, directory, entry, promise, or place in a host."""
+    assert census(marker_of(machine.ledger.owner, session)) == []
+    assert [path.name for path in machine.ledger.folder.iterdir() if path.name.startswith(session)] == []
+    assert not (machine.ledger.folder / "ledger" / f"{session}.json").exists()
+    assert session not in {entry.session for entry in machine.ledger.entries}
+    assert machine.promises.outstanding == NOTHING
+    assert all(session not in member.sessions for member in machine.pool._members)

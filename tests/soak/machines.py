@@ -1,0 +1,203 @@
+"""The real machine, told by each session's cycle what is to go wrong."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import attrs
+import trio
+
+from actors.browser import Engine, EngineName, HostPool, ScraplingFetcherAdapter, marked_processes
+from actors.browser.hosts import BrowserHost, new_host_id
+from actors.ledger import Entry
+from actors.machine.about import MachineInfo
+from actors.machine.local import LocalMachine, open_local_machine
+from actors.machine.ports import Owned
+from actors.machine.workspace import LocalWorkspace
+from actors.owner import MARKER
+from actors.profile import ProfileCloner
+from supervisor import SupervisorConfig
+from supervisor.machine import local_browsers, open_machine, site_address
+from tests.soak import host
+from tests.soak.faults import OF_HOST, Cycle, Fault
+
+HOST_COMMAND = (sys.executable, "-I", "-S", host.__file__, MARKER)
+# The part of a cycle's delay after which a signal is sent: before a session could be live and expire.
+STRIKE_WITHIN = 0.05
+# A session that has just come to a state may not have the process yet.
+_LOOK_AGAIN_S = 0.01
+
+Cycles = Callable[[str], Cycle]
+Struck = defaultdict[str, set[Fault]]
+"""The faults with which hosts were struck."""
+
+
+@attrs.frozen(kw_only=True)
+class FaultyMachine:
+    """The real machine, but for what is to go wrong with each session. Satisfies `ports.Machine`.
+
+    `broken` is a master that can't be cloned. What strikes a host is noted in `struck` before it does.
+    """
+
+    real: LocalMachine
+    broken: Path
+    cycles: Cycles
+    struck: Struck
+    browserless: bool
+
+    @contextlib.asynccontextmanager
+    async def open_workspace(self, session_id: str) -> AsyncIterator[LocalWorkspace]:
+        """Own a workspace whose launch finds its host as the cycle says.
+
+        In a clone for a host without a browser there is a note on what is to go wrong.
+        """
+        cycle = self.cycles(session_id)
+        machine = self.real
+        if cycle.fault is Fault.CLONE_FAILS:
+            broken = ProfileCloner(master=self.broken, clones_dir=machine.ledger.folder)
+            machine = attrs.evolve(machine, cloner=broken)
+        async with contextlib.AsyncExitStack() as stack:
+            own_host: BrowserHost | None = None
+            if cycle.alone:
+                own_host = await stack.enter_async_context(machine.pool.hosts.open_host(new_host_id()))
+            workspace = await stack.enter_async_context(machine.open_workspace(session_id))
+            self._spoil(Path(workspace.entry.clone), cycle)
+            places = _FaultyPlaces(pool=machine.pool, own_host=own_host, cycle=cycle, machine=self)
+            workspace._pool = places  # type: ignore[assignment]  # where a launch finds its host
+            yield workspace
+
+    @property
+    def about(self) -> MachineInfo:
+        """What browsers are run with."""
+        return self.real.about
+
+    async def profile_version(self) -> str:
+        """Return what the master is."""
+        return await self.real.profile_version()
+
+    async def place_problem(self) -> str | None:
+        """Return what is wrong with the place for clones."""
+        return await self.real.place_problem()
+
+    async def reach_site(self) -> None:
+        """Reach the site."""
+        await self.real.reach_site()
+
+    async def survey(self) -> Owned:
+        """Look at what there is."""
+        return await self.real.survey()
+
+    def _spoil(self, clone: Path, cycle: Cycle) -> None:
+        if cycle.fault is Fault.NOT_LOGGED_IN:
+            for file in clone.glob("cookies.sqlite*"):
+                file.unlink()
+        if self.browserless:
+            moment = cycle.moment.value if cycle.moment else "never"
+            (clone / host.NOTE).write_text(f"{cycle.fault.value}\n{moment}")
+
+    def note_host(self, cycle: Cycle, host_id: str) -> None:
+        """Note in which host a session is, and what strikes that: a host without browsers sees to it."""
+        cycle.host = host_id
+        if self.browserless and cycle.fault in OF_HOST:
+            self.struck[host_id].add(cycle.fault)
+
+
+@attrs.frozen(kw_only=True)
+class _FaultyPlaces:
+    """Places in the pool's hosts, or in a host for this session alone."""
+
+    pool: HostPool
+    own_host: BrowserHost | None
+    cycle: Cycle
+    machine: FaultyMachine
+
+    @contextlib.asynccontextmanager
+    async def open_browser(
+        self, session_id: str, entry: Entry, *, in_new_host: bool
+    ) -> AsyncIterator[ScraplingFetcherAdapter]:
+        """Own a place in a host, and note which it is."""
+        async with contextlib.AsyncExitStack() as place:
+            if self.own_host is None:
+                opening = self.pool.open_browser(session_id, entry, in_new_host=in_new_host)
+            else:
+                opening = self.own_host.open_browser(session_id, entry)
+            browser = await place.enter_async_context(opening)
+            self.machine.note_host(self.cycle, browser._link.host)
+            if not self.machine.browserless and self.cycle.fault is Fault.LAUNCH_REFUSED:
+                browser._engine = attrs.evolve(browser._engine, executable=Path("/bin/true"))
+            yield browser
+
+
+@contextlib.asynccontextmanager
+async def open_faulty_machine(
+    config: SupervisorConfig, broken: Path, cycles: Cycles, struck: Struck, *, browserless: bool
+) -> AsyncIterator[FaultyMachine]:
+    """Open the real machine, with faults. One that is `browserless` has hosts that have no browsers."""
+    async with (_open_browserless_machine if browserless else open_machine)(config) as real:
+        yield FaultyMachine(real=real, broken=broken, cycles=cycles, struck=struck, browserless=browserless)
+
+
+@contextlib.asynccontextmanager
+async def _open_browserless_machine(config: SupervisorConfig) -> AsyncIterator[LocalMachine]:
+    browsers = await trio.to_thread.run_sync(local_browsers, config)
+    async with open_local_machine(
+        attrs.evolve(browsers, engine=_SLEEP, host_command=HOST_COMMAND),
+        master=config.user_data_master_dir,
+        clones_dir=config.clones_dir,
+        sessions_per_host=config.sessions_per_host,
+        budget=config.session_budget,
+        site=site_address(config),
+    ) as machine:
+        yield machine
+
+
+_SLEEP = Engine(
+    name=EngineName.FIREFOX, executable=Path(shutil.which("sleep") or "/bin/sleep"), version="none"
+)
+
+
+_SIGNALS: Mapping[Fault, tuple[str, signal.Signals]] = {
+    Fault.HOST_KILLED: ("actors.browser.host", signal.SIGKILL),
+    Fault.STOPPED: ("actors.browser.host", signal.SIGSTOP),
+    Fault.BROWSER_KILLED: ("firefox", signal.SIGKILL),
+}
+
+
+def strike(real: LocalMachine, cycle: Cycle, struck: Struck) -> bool:
+    """Send the fault's signal to the process, of the session or its host, that it is for.
+
+    Returns whether there was one. Blocks for some milliseconds.
+    """
+    has_struck = False
+    word, number = _SIGNALS[cycle.fault]
+    of_host = cycle.fault in OF_HOST
+    marker = f"{real.ledger.owner}.{cycle.host if of_host else cycle.session_id}"
+    for process, mark in marked_processes():
+        with contextlib.suppress(Exception):  # it may end at any moment
+            command = process.cmdline()
+            if mark == marker and word in " ".join(command) and command[0] != "bwrap":
+                if of_host:
+                    struck[cycle.host].add(cycle.fault)
+                os.kill(process.pid, number)
+                has_struck = True
+    return has_struck
+
+
+def is_struck_from_outside(cycle: Cycle, *, browserless: bool) -> bool:
+    """Tell whether the fault needs `strike`: a host without a browser sees to it by itself."""
+    return not browserless and cycle.fault in _SIGNALS
+
+
+async def strike_when_struck(real: LocalMachine, cycle: Cycle, struck: Struck) -> None:
+    """Wait for the fault's moment, and a random part of a second more, and strike what is there by then."""
+    await cycle.struck.wait()
+    with trio.move_on_after(cycle.delay_s * STRIKE_WITHIN):
+        await cycle.ended.wait()
+        return
+    while not (await trio.to_thread.run_sync(strike, real, cycle, struck) or cycle.ended.is_set()):
+        await trio.sleep(_LOOK_AGAIN_S)
