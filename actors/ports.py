@@ -92,7 +92,10 @@ class Browser(Protocol):
         """How many of its processes have ended; complete once the browser's block is left."""
 
     async def measure(self, clone: Path) -> Usage:
-        """Return what the browser and its directories use now; not its host, which may be others' too."""
+        """Return what the browser and its directories use now; not its host, which may be others' too.
+
+        Raises `ScanFailed`, which is logged already, when the machine's processes can't be seen.
+        """
 
     async def close(self) -> None:
         """End the browser politely: it saves its profile and quits. Returns once it has."""

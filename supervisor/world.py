@@ -62,7 +62,7 @@ async def open_world(config: SupervisorConfig) -> AsyncIterator[RealWorld]:
         yield RealWorld(
             profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
             browsers=pool,
-            estate=RealEstate(ledger, lambda: pool.ids),
+            estate=RealEstate(ledger, lambda: pool.ids, hosts.sampler),
             site=site_address(config),
         )
 

@@ -19,9 +19,8 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 import structlog
@@ -30,20 +29,13 @@ import trio
 from actors.browser.environment import host_environment, make_places
 from actors.browser.host_cell import EVERYTHING, host_cell
 from actors.browser.lease import open_lease
-from actors.browser.marks import (
-    SWEEP_INTERVAL_S,
-    census,
-    end_marked,
-    kill_handle,
-    kill_marked,
-    survivors,
-    sweeps,
-)
+from actors.browser.marks import end_marked, kill_handle, kill_marked
 from actors.browser.sandbox import Sandbox
 from actors.errors import BrowserLost, CloneFailed
+from actors.machine.sampler import Sampler
 from actors.owner import OWNER
 from actors.removal import remove_in_time, remove_tree
-from actors.threads import Purpose, finish_in_thread, limiter
+from actors.threads import Purpose, finish_in_thread
 
 # Whoever stops a service may send SIGTERM to every process of it. Ours go on until the daemon ends them: a
 # shell that ignores a signal hands that down to what it becomes, bubblewrap included.
@@ -55,20 +47,18 @@ _NO_START = "The browser host does not start"
 _log = structlog.get_logger("greenroom.cells")
 
 
-T = TypeVar("T")
-
-
 @attrs.define(eq=False)
 class Cell:
     """The processes started by `open_cell`, and the two ends of talking with the first of them.
 
-    `scratch` is where they keep temporary files; it goes with them.
+    They carry `marker`. `scratch` is where they keep temporary files; it goes with them.
     """
 
     socket: trio.SocketStream
     output: trio.abc.ReceiveStream
     scratch: Path
-    _token: str
+    marker: str
+    _sampler: Sampler
     _process: "subprocess.Popen[bytes]"
     _pidfd: int
     _watched_pidfds: list[int]
@@ -97,9 +87,9 @@ class Cell:
                 self.kill()
                 with trio.move_on_after(_REAP_S, shield=True) as reaping:
                     await self.wait_gone()
-                self._has_ended = True
                 if reaping.cancelled_caught:
-                    self._not_ended = _NotEnded(self._token, survivors(self._token))
+                    self._not_ended = _NotEnded(self.marker, await self._sampler.survivors(self.marker))
+                self._has_ended = True
         if self._not_ended is not None:
             raise self._not_ended
 
@@ -108,7 +98,7 @@ class Cell:
         if self._init_pidfd is not None:
             kill_handle(self._init_pidfd)
         else:
-            kill_marked(self._token)
+            kill_marked([self.marker])
             kill_handle(self._pidfd)
 
     async def wait_gone(self) -> None:
@@ -122,16 +112,11 @@ class Cell:
         await trio.lowlevel.wait_readable(self._pidfd)
         self._process.wait()
         if self._init_pidfd is None:
-            for _ in sweeps(self._token):
-                await trio.sleep(SWEEP_INTERVAL_S)
+            await self._sampler.sweep(self.marker)
 
     def pids(self) -> list[int]:
         """Return the processes with which the cell ends: the first one, and the init of its namespace."""
         return [self._process.pid, *filter(None, [self._init_pid])]
-
-    def census(self) -> list[int]:
-        """Return the processes in the cell now; see `census`."""
-        return census(self._token)
 
     async def _open_init(self, info: trio.lowlevel.FdStream) -> None:
         """Read bubblewrap's report on the init of the PID namespace, and open handles on that."""
@@ -163,13 +148,15 @@ async def open_cell(
     marker: str | None = None,
     scratch: Path | None = None,
     view: Sequence[str] = EVERYTHING,
+    sampler: Sampler | None = None,
 ) -> AsyncIterator[Cell]:
     """Run `command` in a cell of its own for the length of the block.
 
     Its standard input is a socket, its output and error streams one pipe. Its processes carry `marker` and
     keep their temporary files in `scratch`, a directory that does not exist yet; both are made up if they are
-    not given. In a sandbox they see `view` of the machine, as `host_view` returns it. Leaving the block kills
-    the whole cell, waits until it is gone, and removes `scratch`.
+    not given. In a sandbox they see `view` of the machine, as `host_view` returns it. The machine's `sampler`
+    finds them; a cell without one has its own. Leaving the block kills the whole cell, waits until it is
+    gone, and removes `scratch`.
 
     Raises `BrowserLost` when the cell does not start. Also when its processes can't be ended within 5 s, as
     those that wait for a dead disk: its detail then names them, and `scratch` stays, and with that the entry
@@ -181,7 +168,7 @@ async def open_cell(
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
     async with open_scratch(scratch) as folder:
         with _open_lease(token, sandbox):
-            async with _open_processes(command, sandbox, token, folder, view) as cell:
+            async with _open_processes(command, sandbox, token, folder, view, sampler or Sampler()) as cell:
                 yield cell
 
 
@@ -241,10 +228,15 @@ def _open_lease(token: str, sandbox: Sandbox) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def _open_processes(
-    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str, view: Sequence[str]
+    command: Sequence[str],
+    sandbox: Sandbox,
+    token: str,
+    scratch: str,
+    view: Sequence[str],
+    sampler: Sampler,
 ) -> AsyncIterator[Cell]:
     try:
-        cell, info = _start(command, sandbox, token, scratch, view)
+        cell, info = _start(command, sandbox, token, scratch, view, sampler)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
     try:
@@ -264,7 +256,12 @@ async def _open_processes(
 
 
 def _start(
-    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str, view: Sequence[str]
+    command: Sequence[str],
+    sandbox: Sandbox,
+    token: str,
+    scratch: str,
+    view: Sequence[str],
+    sampler: Sampler,
 ) -> tuple[Cell, trio.lowlevel.FdStream]:
     """Return a started cell and bubblewrap's report on it.
 
@@ -298,7 +295,8 @@ def _start(
         socket=trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
         output=trio.lowlevel.FdStream(output_read),
         scratch=Path(scratch),
-        token=token,
+        marker=token,
+        sampler=sampler,
         process=process,
         pidfd=pidfd,
         watched_pidfds=[watched_pidfd],
@@ -309,7 +307,7 @@ def _start(
 def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
     """End and reap a process for which there is no cell yet. Raises `BrowserLost` when it can't be ended."""
     process.kill()
-    left = end_marked(token)
+    left = end_marked([token]).get(token, [])
     try:
         process.wait(_OUTER_EXIT_S)
     except subprocess.TimeoutExpired:
@@ -325,24 +323,12 @@ class _NotEnded(BrowserLost):
         super().__init__("A browser's processes could not be ended", detail=f"cell {token}, pids {pids}")
 
 
-async def aside(function: Callable[[str], T], token: str) -> T:
-    """Return what `function`, about the processes of the cell `token`, does in a thread.
-
-    Nothing else waits for these threads. Where none can be had, ending comes before a loop that never
-    pauses.
-    """
-    try:
-        return await trio.to_thread.run_sync(function, token, limiter=limiter(Purpose.ENDING))
-    except RuntimeError:
-        return function(token)
-
-
-async def end_processes(token: str) -> None:
-    """Kill the cell `token` until nothing is left of it, as `end_marked` does, but in the background.
+async def end_processes(token: str, sampler: Sampler) -> None:
+    """Kill the cell `token` until nothing is left of it. To be shielded.
 
     Raises `BrowserLost` when its processes can't be ended within 5 s.
     """
-    if left := await aside(end_marked, token):
+    if left := await sampler.end(token):
         raise _NotEnded(token, left)
 
 

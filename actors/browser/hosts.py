@@ -18,6 +18,7 @@ from actors.browser.host_cell import host_view
 from actors.browser.link import HostLink
 from actors.browser.sandbox import Sandbox
 from actors.ledger import Ledger
+from actors.machine.sampler import Sampler
 from actors.owner import HOST_PREFIX, OWNER
 from actors.resources import Promises
 from actors.threads import Purpose, in_thread
@@ -37,7 +38,8 @@ class BrowserHosts:
     Satisfies `ports.Browsers` with a host a session; a `HostPool` shares them. With a `ledger`, whoever comes
     after a crash of this process can end what is left of them and of their browsers, and what a session was
     promised counts as taken once its browser runs. In a sandbox they then see only what they need:
-    `profiles` are where profiles lie besides, and `private` is what no browser may see.
+    `profiles` are where profiles lie besides, and `private` is what no browser may see. The machine's
+    `sampler` finds the processes of all.
     """
 
     engine: Engine
@@ -47,6 +49,7 @@ class BrowserHosts:
     private: Private = attrs.field(factory=Private)
     profiles: Sequence[Path] = ()
     host_command: Sequence[str] = HOST_COMMAND
+    sampler: Sampler = attrs.field(factory=Sampler)
 
     @contextlib.asynccontextmanager
     async def open_browser(self, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
@@ -74,7 +77,7 @@ class BrowserHosts:
     @contextlib.asynccontextmanager
     async def _open_cell(self, host_id: str) -> AsyncIterator[Cell]:
         if self.ledger is None:
-            async with open_cell(self.host_command, self.sandbox) as cell:
+            async with open_cell(self.host_command, self.sandbox, sampler=self.sampler) as cell:
                 yield cell
             return
         async with (
@@ -85,6 +88,7 @@ class BrowserHosts:
                 marker=entry.marker,
                 scratch=Path(entry.scratch),
                 view=await in_thread(Purpose.ROOM, self.look),
+                sampler=self.sampler,
             ) as cell,
         ):
             await self.ledger.add_processes(host_id, cell.pids())
@@ -134,6 +138,7 @@ class BrowserHost:
                 sandbox=self._hosts.sandbox,
                 private=self._hosts.private,
                 promises=self._hosts.ledger.promises if self._hosts.ledger else Promises(),
+                sampler=self._hosts.sampler,
             )
             try:
                 yield adapter

@@ -1,6 +1,6 @@
 """Ending what dead daemons left, in an order that a kill at any moment leaves to the next to go on with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -26,7 +26,7 @@ from actors.removal import remove_tree
 
 _log = structlog.get_logger("greenroom.ledger")
 
-KillMarked = Callable[[str], Sequence[int]]
+KillMarked = Callable[[Collection[str]], Mapping[str, Sequence[int]]]
 
 
 def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
@@ -60,9 +60,9 @@ def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
     lock.open_up()
     try:
         sessions = listed_sessions(folder) | {session_of(path) for path in session_directories(folder)}
-        # Hosts first: they could start what sessions own.
-        in_turn = sorted(sessions, key=lambda session: (not session.startswith(HOST_PREFIX), session))
-        alive = {session for session in in_turn if not _end_processes(folder, owner, session, kill_marked)}
+        hosts = {session for session in sessions if session.startswith(HOST_PREFIX)}
+        alive = _end_processes(folder, owner, hosts, kill_marked)  # first: they could start what sessions own
+        alive |= _end_processes(folder, owner, sessions - hosts, kill_marked)
         stuck = {session_of(path) for path in session_directories(folder) if not _remove(path, owner)}
         ended = sessions - alive - stuck
         for session in ended:
@@ -76,8 +76,30 @@ def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
             _log.info("ended what a dead daemon left", owner=owner, sessions=len(ended))
 
 
-def _end_processes(folder: Path, owner: str, session: str, kill_marked: KillMarked) -> bool:
-    """End a session's processes, and tell whether none is left; else its entry is there, or is made."""
+def _end_processes(folder: Path, owner: str, sessions: set[str], kill_marked: KillMarked) -> set[str]:
+    """End the processes of `sessions`, all at once.
+
+    Returns the sessions of which some are left: the entry of each is there, or is made.
+    """
+    if not sessions:
+        return set()
+    marked = {marker_of(owner, session): session for session in sorted(sessions)}
+    for session in marked.values():
+        _end_listed(folder, owner, session)
+    left = {marked[marker]: pids for marker, pids in kill_marked(list(marked)).items() if pids}
+    for session, pids in left.items():
+        _log.warning(
+            "processes of a dead daemon can't be ended: the next start tries again",
+            owner=owner,
+            session_id=session,
+            pids=list(pids),
+        )
+        keep_entry(folder, session)
+    return set(left)
+
+
+def _end_listed(folder: Path, owner: str, session: str) -> None:
+    """End the processes that a session's entry lists."""
     try:
         for process in read_entry(folder, owner, session).processes:
             process.kill()
@@ -85,17 +107,6 @@ def _end_processes(folder: Path, owner: str, session: str, kill_marked: KillMark
         pass  # it died before its first entry was written, or something has removed that
     except (OSError, ValueError) as exc:
         _log.error("a ledger entry can't be read", owner=owner, session_id=session, detail=str(exc))
-    pids = kill_marked(marker_of(owner, session))
-    if not pids:
-        return True
-    _log.warning(
-        "processes of a dead daemon can't be ended: the next start tries again",
-        owner=owner,
-        session_id=session,
-        pids=list(pids),
-    )
-    keep_entry(folder, session)
-    return False
 
 
 def _remove(path: Path, owner: str) -> bool:

@@ -12,7 +12,7 @@ import structlog.testing
 import trio
 
 from actors.browser import ScraplingFetcherAdapter, own_processes
-from actors.browser.marks import census
+from actors.browser.marks import pids_of
 from actors.errors import BrowserLost
 from actors.lifecycle import EndReason
 from actors.verdict import LoginState, Method, decide
@@ -62,7 +62,7 @@ def process_of(marker: str, *words: str) -> psutil.Process:
     """Return the one process of a cell with `words` in its command, sandboxes aside."""
     (found,) = (
         process
-        for process in map(psutil.Process, census(marker))
+        for process in map(psutil.Process, pids_of(marker))
         if process.name() != "bwrap" and set(words) <= set(process.cmdline())
     )
     return found
@@ -83,7 +83,7 @@ async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str)
             with pytest.raises(BrowserLost):
                 await a.navigate(f"{site}/")
             await assert_logged_in(b, f"{site}/")
-        assert census(a._marker) == []
+        assert pids_of(a._marker) == []
         assert not a._scratch.exists()
         await assert_logged_in(b, f"{site}/")
         assert len(world.browsers.ids) == 1
@@ -98,13 +98,13 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
         async with open_session(world, "b") as b:
             async with open_session(world, "a") as a:
                 assert a._link is b._link
-                process_of(a._link.cell._token, "actors.browser.host").kill()
+                process_of(a._link.cell.marker, "actors.browser.host").kill()
                 for browser in (a, b):
                     with trio.fail_after(5), pytest.raises(BrowserLost):
                         await browser.wait_lost()
-            assert census(a._marker) == []
-        assert census(b._marker) == []
-        assert a._link.cell.census() == []
+            assert pids_of(a._marker) == []
+        assert pids_of(b._marker) == []
+        assert pids_of(a._link.cell.marker) == []
         for folder in (a._scratch, b._scratch, a._link.cell.scratch):
             assert not folder.exists()
         async with world.browsers.open_browser("c") as c:
@@ -126,7 +126,7 @@ async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSe
                 with trio.move_on_after(delay_s):
                     await a.launch(clone.path, headless=True)
                 await stack.aclose()
-                assert census(a._marker) == [], delay_s
+                assert pids_of(a._marker) == [], delay_s
                 assert not a._scratch.exists()
             await b.navigate(f"{site}/")
         await assert_logged_in(b, f"{site}/")

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import attrs
+import psutil
 import trio
 
-from actors.browser import Engine, EngineName, HostPool, marked_processes, open_pool
+from actors.browser import Engine, EngineName, HostPool, open_pool
 from actors.browser.link import HostLink
+from actors.browser.marks import pids_of
 from actors.clones import LedgeredProfiles
 from actors.estate import RealEstate
 from actors.owner import MARKER
@@ -150,7 +152,7 @@ async def _open_browserless_world(config: SupervisorConfig) -> AsyncIterator[Rea
         yield RealWorld(
             profiles=LedgeredProfiles(cloner=cloner, ledger=ledger, needs=Needs()),
             browsers=pool,
-            estate=RealEstate(ledger, lambda: pool.ids),
+            estate=RealEstate(ledger, lambda: pool.ids, real_hosts.sampler),
             site=site_address(config),
         )
 
@@ -176,13 +178,13 @@ def strike(real: RealWorld, cycle: Cycle, struck: Struck) -> bool:
     word, number = _SIGNALS[cycle.fault]
     of_host = cycle.fault in OF_HOST
     marker = f"{real.profiles.ledger.owner}.{cycle.host if of_host else cycle.session_id}"
-    for process, mark in marked_processes():
+    for pid in pids_of(marker):
         with contextlib.suppress(Exception):  # it may end at any moment
-            command = process.cmdline()
-            if mark == marker and word in " ".join(command) and command[0] != "bwrap":
+            command = psutil.Process(pid).cmdline()
+            if word in " ".join(command) and command[0] != "bwrap":
                 if of_host:
                     struck[cycle.host].add(cycle.fault)
-                os.kill(process.pid, number)
+                os.kill(pid, number)
                 has_struck = True
     return has_struck
 

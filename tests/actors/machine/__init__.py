@@ -1,0 +1,1 @@
+"""A machine, and what it knows of its processes."""
