@@ -19,7 +19,7 @@ from actors.browser import end_marked, marks, open_pool
 from actors.machine.sampler import SAMPLE_AGE_S, Sampler, ScanFailed
 from actors.owner import MARKER, OWNER
 from actors.resources import Budget, Usage
-from tests.actors.daemons import sleeping
+from tests.actors.daemons import sleeping, until_shows
 from tests.actors.scripted_hosts import PUPPET, script_hosts
 
 MARK = f"{OWNER}.sampler"
@@ -75,12 +75,6 @@ def about_to(script: str, *, marker: str | None = None) -> Iterator[tuple["subpr
             process.kill()
 
 
-def until_shows(process: "subprocess.Popen[bytes]", text: str) -> None:
-    """Return once a process has `text` in its environment; it shows none while it execs."""
-    while text.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes():
-        assert process.poll() is None
-
-
 async def test_all_who_sample_share_a_scan(scans: Scans, mock_clock: MockClock) -> None:
     """However many they are, there is one scan in 2 s."""
     sampler = Sampler()
@@ -122,7 +116,6 @@ async def test_nobody_is_served_by_a_scan_that_had_begun(scans: Scans, mock_cloc
             nursery.start_soon(look)
         await wait_all_tasks_blocked()
         with sleeping(MARK) as process:
-            until_shows(process, MARK)
             scans.gate.set()
             while len(found) < MANY:
                 await wait_all_tasks_blocked()
