@@ -239,7 +239,7 @@ async def test_sessions_and_hosts_of_a_pool_share_scans(tmp_path: Path, scans: S
     hosts = script_hosts(tmp_path, PUPPET, sandbox="none")
     sessions = [f"s{number}" for number in range(8)]
     launched: list[str] = []
-    end = trio.Event()
+    all_sampled, end = trio.Event(), trio.Event()
     looks = 0
     look = Sampler.look
 
@@ -257,7 +257,7 @@ async def test_sessions_and_hosts_of_a_pool_share_scans(tmp_path: Path, scans: S
             assert (await browser.measure(tmp_path)).processes == 1
             sampled.append(name)
             if len(sampled) == len(sessions):
-                end.set()
+                all_sampled.set()
             await end.wait()
 
     sampled: list[str] = []
@@ -269,10 +269,11 @@ async def test_sessions_and_hosts_of_a_pool_share_scans(tmp_path: Path, scans: S
             async with trio.open_nursery() as nursery:
                 for name in sessions:
                     nursery.start_soon(live, name)
-                await end.wait()
+                await all_sampled.wait()
                 # The hosts' own samples, every 5 s, are served by the same scans.
                 assert scans.count - before <= 1 + (trio.current_time() - started) / SAMPLE_AGE_S
                 looks, before = 0, scans.count
+                end.set()
             assert looks >= 4 * len(sessions)
             assert scans.count - before <= looks / 2
 
