@@ -27,7 +27,9 @@ class Purpose(enum.Enum):
     LEDGER = enum.auto()
     """Reading and writing the ledger, and making a session's directories."""
     ENDING = enum.auto()
-    """Finding and ending processes."""
+    """Ending processes."""
+    SCANNING = enum.auto()
+    """Finding the processes of sessions and hosts."""
     REMOVAL = enum.auto()
     """Measuring and removing a session's directories."""
     SURVEY = enum.auto()

@@ -20,15 +20,16 @@ from rich.table import Table
 from actors.browser import EngineChoice, find_engine
 from benchmarks.alone import measure_alone
 from benchmarks.clones import measure_clones
-from benchmarks.figures import Growth, Report, Row, Verdict
+from benchmarks.figures import Growth, Report, Row, Sampling, Verdict
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.notes import NOTES
 from benchmarks.peers import missing_peers
 from benchmarks.report import cells, render_page
+from benchmarks.sampling import measure_sampling
 from benchmarks.sessions import measure_burst, measure_cold, measure_locked, measure_others, measure_warm
 from benchmarks.stage import open_stage
 
-PARTS = ("sessions", "burst", "locked", "clones", "alone")
+PARTS = ("sessions", "burst", "locked", "clones", "alone", "sampling")
 PAGE = Path("docs/benchmarks.md")
 
 
@@ -94,9 +95,13 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
     )
     rows: list[Row] = []
     growth: list[Growth] = []
+    sampling: list[Sampling] = []
     if "alone" in parts:
         alone, growth = measure_alone(quick=quick, say=say)
         rows += alone
+    if "sampling" in parts:
+        sampled, sampling = measure_sampling(quick=quick, say=say)
+        rows += sampled
     if "clones" in parts:
         rows += measure_clones(runs.clones, say)
     if {"sessions", "burst", "locked"} & set(parts):
@@ -113,7 +118,7 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
                 rows += measure_locked(stage, runs.locked, say)
     order = ("Sessions", "Profiles")
     rows.sort(key=lambda row: order.index(row.group) if row.group in order else len(order))
-    return attrs.evolve(report, rows=tuple(rows), growth=tuple(growth))
+    return attrs.evolve(report, rows=tuple(rows), growth=tuple(growth), sampling=tuple(sampling))
 
 
 def write(report: Report, page: Path) -> None:
@@ -127,7 +132,7 @@ def write(report: Report, page: Path) -> None:
         folder = page.with_suffix("")
         plots = {
             caption: f"{folder.name}/{name}"
-            for caption, name in draw(folder, report.rows, report.growth).items()
+            for caption, name in draw(folder, report.rows, report.growth, report.sampling).items()
         }
     page.write_text(render_page(report, NOTES, plots))
 

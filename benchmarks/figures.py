@@ -140,6 +140,19 @@ class Growth:
 
 
 @attrs.frozen(kw_only=True)
+class Sampling:
+    """What it costs to sample a number of sessions at once, and to end them, the median of its runs.
+
+    CPU is that of a core in percent: with one sampler for all, and with one for each session.
+    """
+
+    sessions: int
+    cpu_percent: float
+    each_cpu_percent: float
+    end_cpu_s: float
+
+
+@attrs.frozen(kw_only=True)
 class Report:
     """All that a run found."""
 
@@ -150,4 +163,5 @@ class Report:
     quick: bool
     rows: tuple[Row, ...] = ()
     growth: tuple[Growth, ...] = ()
+    sampling: tuple[Sampling, ...] = ()
     skipped: dict[str, str] = attrs.field(factory=dict)

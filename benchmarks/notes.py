@@ -48,4 +48,12 @@ Another browser, with a fresh profile, to which the page shows nobody logged in.
     "growth-cpu": """
 With linear costs, each session costs the same, however many there are.
 """,
+    "sampling": """
+The sessions are sleeping processes, sampled every 5 s each as the daemon does. What is left is mostly the
+kernel's adding up of each process's memory; a session's 200 processes are ten times those of a browser. The
+baseline has the same scan and the same samples, but scans for each session alone.
+""",
+    "sampling-growth": """
+Linear costs are the same for each session, however many there are.
+""",
 }

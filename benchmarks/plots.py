@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.figures import Growth, Row, Verdict
+from benchmarks.figures import Growth, Row, Sampling, Verdict
 
 _OURS, _THEIRS, _BAR, _MISSED = "#1b7f5c", "#9aa3ad", "#c2410c", "#d9a441"
 _STYLE: dict[Any, Any] = {
@@ -22,7 +22,9 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw(folder: Path, rows: Sequence[Row], growth: Sequence[Growth]) -> dict[str, str]:
+def draw(
+    folder: Path, rows: Sequence[Row], growth: Sequence[Growth], sampling: Sequence[Sampling] = ()
+) -> dict[str, str]:
     """Write the plots that these figures allow; return their file names by their captions."""
     folder.mkdir(parents=True, exist_ok=True)
     plots: dict[str, str] = {}
@@ -38,6 +40,11 @@ def draw(folder: Path, rows: Sequence[Row], growth: Sequence[Growth]) -> dict[st
         if len(growth) > 1:
             _save(_draw_growth(growth), folder / "growth.svg")
             plots["The supervisor's costs by the number of sessions at once"] = "growth.svg"
+        if len(sampling) > 1:
+            _save(_draw_sampling(sampling), folder / "sampling.svg")
+            plots["What it costs to sample and end sessions of 200 processes, by their number"] = (
+                "sampling.svg"
+            )
     return plots
 
 
@@ -123,4 +130,24 @@ def _draw_growth(growth: Sequence[Growth]) -> Figure:
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.locator_params(axis="x", nbins=4)
+    return figure
+
+
+def _draw_sampling(sampling: Sequence[Sampling]) -> Figure:
+    figure, (cpu, end) = _new(2.9, columns=2)
+    sizes = [point.sessions for point in sampling]
+    cpu.plot(
+        sizes, [point.each_cpu_percent for point in sampling], "o-", color=_THEIRS, label="a scan a session"
+    )
+    cpu.plot(sizes, [point.cpu_percent for point in sampling], "o-", color=_OURS, label="one scan for all")
+    cpu.set_title("CPU of sampling, % of a core", fontsize=9)
+    cpu.legend(frameon=False)
+    end.plot(sizes, [point.end_cpu_s for point in sampling], "o-", color=_OURS)
+    end.set_title("CPU s to end all at once", fontsize=9)
+    last = sampling[-1]
+    for axes, value in ((cpu, last.cpu_percent), (end, last.end_cpu_s)):
+        axes.plot([0, last.sessions], [0, value], color=_BAR, linewidth=1, linestyle="--")
+        axes.set_xlabel("sessions at once (dashed: linear)")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
     return figure

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from actors.browser.engines import Engine, EngineChoice, EngineName, find_engine
     from actors.browser.frames import Proxy
     from actors.browser.hosts import BrowserHosts
-    from actors.browser.marks import end_marked, marked_processes, own_processes
+    from actors.browser.marks import end_marked, own_processes
     from actors.browser.pool import HostPool, open_pool
     from actors.browser.sandbox import Sandbox, SandboxChoice, bubblewrap_problem, choose_sandbox
 
@@ -33,7 +33,6 @@ __all__ = [
     "end_marked",
     "find_engine",
     "find_home",
-    "marked_processes",
     "open_pool",
     "own_processes",
 ]
@@ -45,7 +44,7 @@ _MODULES = {
     "engines": ("Engine", "EngineChoice", "EngineName", "find_engine"),
     "frames": ("Proxy",),
     "hosts": ("BrowserHosts",),
-    "marks": ("end_marked", "marked_processes", "own_processes"),
+    "marks": ("end_marked", "own_processes"),
     "pool": ("HostPool", "open_pool"),
 }
 

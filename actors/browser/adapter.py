@@ -11,13 +11,13 @@ import trio
 from actors.browser import frames
 from actors.browser.binds import Private
 from actors.browser.browser_cell import browser_cell
-from actors.browser.cells import aside, end_processes
+from actors.browser.cells import end_processes
 from actors.browser.engines import Engine
 from actors.browser.link import HostLink, Loss
-from actors.browser.marks import census, kill_marked
 from actors.browser.sandbox import Sandbox, cell_rights
 from actors.errors import BrowserLost, EngineUnavailable, PageGone, UpstreamUnreachable
 from actors.lifecycle import ProcessCount
+from actors.machine.sampler import Sampler
 from actors.threads import Purpose, in_thread, limiter
 from actors.verdict import Finding, Method
 
@@ -34,13 +34,14 @@ class ScraplingFetcherAdapter:
     """
 
     _session: str
-    _marker: str
+    marker: str
     _scratch: Path
     _link: HostLink
     _engine: Engine
     _proxy: frames.Proxy | None
     _sandbox: Sandbox
     _private: Private
+    _sampler: Sampler
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
     _loss: Loss = attrs.field(init=False)
@@ -73,7 +74,7 @@ class ScraplingFetcherAdapter:
             profile=str(profile),
             headless=headless,
             proxy=self._proxy,
-            marker=self._marker,
+            marker=self.marker,
             scratch=str(self._scratch),
         )
         reply = await self._ask(request)
@@ -137,9 +138,9 @@ class ScraplingFetcherAdapter:
 
     async def close(self) -> None:
         """End the browser politely; see `ports.Browser`."""
-        before = await aside(census, self._marker)
+        before = await self._sampler.pids(self.marker)
         await self._ask(frames.Close(id=self._link.next_id(), session=self._session))
-        after = await aside(census, self._marker)
+        after = await self._sampler.pids(self.marker)
         self.ended = ProcessCount(politely=len(before) - len(after))
 
     async def end(self) -> None:
@@ -161,12 +162,12 @@ class ScraplingFetcherAdapter:
             if self._link.loss.has_happened:
                 await self._link.cell.end()
         finally:
-            await end_processes(self._marker)
+            await end_processes(self.marker, self._sampler)
 
     async def _count_forced(self) -> None:
         """Count what is left to be killed, at the last moment before it is."""
         with contextlib.suppress(OSError):  # such as no file descriptor left: ending goes before counting
-            left = await aside(census, self._marker)
+            left = await self._sampler.pids(self.marker)
             self.ended = attrs.evolve(self.ended, by_force=len(left))
 
     async def _let_go(self) -> None:
@@ -182,7 +183,7 @@ class ScraplingFetcherAdapter:
 
     async def _keep_killing(self) -> None:
         while True:
-            await aside(kill_marked, self._marker)
+            await self._sampler.kill(self.marker)
             await trio.sleep(_KILL_AGAIN_S)
 
     async def _load(self, request: frames.Navigate | frames.Rehearse) -> None:

@@ -19,9 +19,8 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 import structlog
@@ -30,20 +29,13 @@ import trio
 from actors.browser.environment import host_environment, make_places
 from actors.browser.host_cell import EVERYTHING, host_cell
 from actors.browser.lease import open_lease
-from actors.browser.marks import (
-    SWEEP_INTERVAL_S,
-    census,
-    end_marked,
-    kill_handle,
-    kill_marked,
-    survivors,
-    sweeps,
-)
+from actors.browser.marks import end_marked, kill_handle, kill_marked
 from actors.browser.sandbox import Sandbox
 from actors.errors import BrowserLost, CloneFailed
+from actors.machine.sampler import Sampler
 from actors.owner import OWNER
 from actors.removal import remove_in_time, remove_tree
-from actors.threads import Purpose, finish_in_thread, limiter
+from actors.threads import Purpose, finish_in_thread
 
 # Stopping a service can send SIGTERM to all its processes. Ours keep running until the daemon ends them: a
 # shell that ignores a signal passes that on to the program it execs, here bubblewrap or the host.
@@ -55,20 +47,18 @@ _NO_START = "The browser host does not start"
 _log = structlog.get_logger("greenroom.cells")
 
 
-T = TypeVar("T")
-
-
 @attrs.define(eq=False)
 class Cell:
     """The processes started by `open_cell`, with a socket to the first of them and its output.
 
-    `scratch` holds their temporary files, and is removed after them.
+    They carry `marker`. `scratch` holds their temporary files, and is removed after them.
     """
 
     socket: trio.SocketStream
     output: trio.abc.ReceiveStream
     scratch: Path
-    _token: str
+    marker: str
+    _sampler: Sampler
     _process: "subprocess.Popen[bytes]"
     _pidfd: int
     _watched_pidfds: list[int]
@@ -97,9 +87,9 @@ class Cell:
                 self.kill()
                 with trio.move_on_after(_REAP_S, shield=True) as reaping:
                     await self.wait_gone()
-                self._has_ended = True
                 if reaping.cancelled_caught:
-                    self._not_ended = _NotEnded(self._token, survivors(self._token))
+                    self._not_ended = _NotEnded(self.marker, await self._sampler.survivors(self.marker))
+                self._has_ended = True
         if self._not_ended is not None:
             raise self._not_ended
 
@@ -108,7 +98,7 @@ class Cell:
         if self._init_pidfd is not None:
             kill_handle(self._init_pidfd)
         else:
-            kill_marked(self._token)
+            kill_marked([self.marker])
             kill_handle(self._pidfd)
 
     async def wait_gone(self) -> None:
@@ -122,16 +112,11 @@ class Cell:
         await trio.lowlevel.wait_readable(self._pidfd)
         self._process.wait()
         if self._init_pidfd is None:
-            for _ in sweeps(self._token):
-                await trio.sleep(SWEEP_INTERVAL_S)
+            await self._sampler.sweep(self.marker)
 
     def pids(self) -> list[int]:
         """Return the processes whose death ends the cell: the first one, and the init of its namespace."""
         return [self._process.pid, *filter(None, [self._init_pid])]
-
-    def census(self) -> list[int]:
-        """Return the processes in the cell now; see `census`."""
-        return census(self._token)
 
     async def _open_init(self, info: trio.lowlevel.FdStream) -> None:
         """Read bubblewrap's report about the init of the PID namespace, and open handles on the init."""
@@ -163,13 +148,15 @@ async def open_cell(
     marker: str | None = None,
     scratch: Path | None = None,
     view: Sequence[str] = EVERYTHING,
+    sampler: Sampler | None = None,
 ) -> AsyncIterator[Cell]:
     """Run `command` in its own cell for the length of the block.
 
     Its standard input is a socket; its standard output and error are one pipe. Its processes carry `marker`
     and keep their temporary files in `scratch`, a directory that does not exist yet; both are made up if they
-    are not given. In a sandbox they see `view` of the machine, as `host_view` returns it. Leaving the block
-    kills the whole cell, waits until it is gone, and removes `scratch`.
+    are not given. In a sandbox they see `view` of the machine, as `host_view` returns it. The machine's
+    `sampler` finds them; a cell without one has its own. Leaving the block kills the whole cell, waits until
+    it is gone, and removes `scratch`.
 
     Raises `BrowserLost` when the cell does not start. Raises it also when the processes can't be ended within
     5 s, for example because they wait for a dead disk; its detail then names them, and `scratch` stays, and
@@ -181,7 +168,7 @@ async def open_cell(
     token = marker or f"{OWNER}.{uuid.uuid4().hex}"
     async with open_scratch(scratch) as folder:
         with _open_lease(token, sandbox):
-            async with _open_processes(command, sandbox, token, folder, view) as cell:
+            async with _open_processes(command, sandbox, token, folder, view, sampler or Sampler()) as cell:
                 yield cell
 
 
@@ -241,10 +228,15 @@ def _open_lease(token: str, sandbox: Sandbox) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def _open_processes(
-    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str, view: Sequence[str]
+    command: Sequence[str],
+    sandbox: Sandbox,
+    token: str,
+    scratch: str,
+    view: Sequence[str],
+    sampler: Sampler,
 ) -> AsyncIterator[Cell]:
     try:
-        cell, info = _start(command, sandbox, token, scratch, view)
+        cell, info = _start(command, sandbox, token, scratch, view, sampler)
     except OSError as exc:
         raise BrowserLost(_NO_START, detail=str(exc)) from exc
     try:
@@ -264,7 +256,12 @@ async def _open_processes(
 
 
 def _start(
-    command: Sequence[str], sandbox: Sandbox, token: str, scratch: str, view: Sequence[str]
+    command: Sequence[str],
+    sandbox: Sandbox,
+    token: str,
+    scratch: str,
+    view: Sequence[str],
+    sampler: Sampler,
 ) -> tuple[Cell, trio.lowlevel.FdStream]:
     """Return a started cell, and the pipe for bubblewrap's report about it.
 
@@ -300,7 +297,8 @@ def _start(
         socket=trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
         output=trio.lowlevel.FdStream(output_read),
         scratch=Path(scratch),
-        token=token,
+        marker=token,
+        sampler=sampler,
         process=process,
         pidfd=pidfd,
         watched_pidfds=[watched_pidfd],
@@ -311,7 +309,7 @@ def _start(
 def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
     """End and reap a process that has no `Cell` yet. Raises `BrowserLost` when it can't be ended."""
     process.kill()
-    left = end_marked(token)
+    left = end_marked([token]).get(token, [])
     try:
         process.wait(_OUTER_EXIT_S)
     except subprocess.TimeoutExpired:
@@ -327,24 +325,12 @@ class _NotEnded(BrowserLost):
         super().__init__("A browser's processes could not be ended", detail=f"cell {token}, pids {pids}")
 
 
-async def aside(function: Callable[[str], T], token: str) -> T:
-    """Return the result of `function`, about the processes of the cell `token`, run in a thread.
-
-    These threads have their own limiter, so nothing else delays them. If no thread can be started, `function`
-    blocks the event loop, which is better than leaving the processes.
-    """
-    try:
-        return await trio.to_thread.run_sync(function, token, limiter=limiter(Purpose.ENDING))
-    except RuntimeError:
-        return function(token)
-
-
-async def end_processes(token: str) -> None:
-    """Kill the processes of the cell `token` until none is left, with `end_marked` in a thread.
+async def end_processes(token: str, sampler: Sampler) -> None:
+    """Kill the processes of the cell `token` until none is left. Shield it from cancellation.
 
     Raises `BrowserLost` when they can't be ended within 5 s.
     """
-    if left := await aside(end_marked, token):
+    if left := await sampler.end(token):
         raise _NotEnded(token, left)
 
 

@@ -19,6 +19,7 @@ from actors.browser.link import HostLink
 from actors.browser.sandbox import Sandbox
 from actors.ledger import Entry, Ledger
 from actors.machine.about import MachineInfo
+from actors.machine.sampler import Sampler
 from actors.owner import HOST_PREFIX, OWNER
 from actors.threads import Purpose, in_thread
 
@@ -36,7 +37,8 @@ class BrowserHosts:
 
     A `HostPool` shares them among sessions. With a `ledger`, whoever comes after a crash of this process can
     end what is left of them and of their browsers. In a sandbox they then see only what they need:
-    `profiles` are where profiles lie besides, and `private` is what no browser may see.
+    `profiles` are where profiles lie besides, and `private` is what no browser may see. The machine's
+    `sampler` finds the processes of all.
     """
 
     engine: Engine
@@ -46,6 +48,7 @@ class BrowserHosts:
     private: Private = attrs.field(factory=Private)
     profiles: Sequence[Path] = ()
     host_command: Sequence[str] = HOST_COMMAND
+    sampler: Sampler = attrs.field(factory=Sampler)
 
     @property
     def about(self) -> MachineInfo:
@@ -89,7 +92,7 @@ class BrowserHosts:
     @contextlib.asynccontextmanager
     async def _open_cell(self, host_id: str) -> AsyncIterator[Cell]:
         if self.ledger is None:
-            async with open_cell(self.host_command, self.sandbox) as cell:
+            async with open_cell(self.host_command, self.sandbox, sampler=self.sampler) as cell:
                 yield cell
             return
         async with (
@@ -100,6 +103,7 @@ class BrowserHosts:
                 marker=entry.marker,
                 scratch=Path(entry.scratch),
                 view=await in_thread(Purpose.ROOM, self.look),
+                sampler=self.sampler,
             ) as cell,
         ):
             await self.ledger.add_processes(host_id, cell.pids())
@@ -148,6 +152,7 @@ class BrowserHost:
                 proxy=self._hosts.proxy,
                 sandbox=self._hosts.sandbox,
                 private=self._hosts.private,
+                sampler=self._hosts.sampler,
             )
             try:
                 yield adapter

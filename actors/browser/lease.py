@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from actors.browser.environment import general_environment, python_command
-from actors.browser.marks import end_marked, marked_processes
+from actors.browser.marks import end_marked, scan
 from actors.owner import HOST_PREFIX
 
 # The holder waits as a shell, which takes 0.1 MB. However the daemon dies, the kernel closes the other end of
@@ -45,16 +45,12 @@ def open_lease(marker: str) -> Iterator[None]:
 def end_all(owner: str) -> None:
     """Kill all processes with a marker of `owner`, hosts first, until none is left or 30 s have passed."""
     give_up = time.monotonic() + _GIVE_UP_S
-    while markers := _markers(f"{owner}."):
-        for marker in markers:
-            end_marked(marker)
+    while markers := {mark for mark in scan() if mark.startswith(f"{owner}.")}:
+        hosts = {mark for mark in markers if mark.startswith(f"{owner}.{HOST_PREFIX}")}
+        end_marked(hosts)
+        end_marked(markers - hosts)
         if time.monotonic() > give_up:
             return
-
-
-def _markers(prefix: str) -> list[str]:
-    found = {mark for _, mark in marked_processes() if mark.startswith(prefix)}
-    return sorted(found, key=lambda mark: not mark.startswith(prefix + HOST_PREFIX))
 
 
 if __name__ == "__main__":

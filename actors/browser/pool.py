@@ -11,8 +11,8 @@ from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.hosts import BrowserHost, BrowserHosts, new_host_id
 from actors.errors import BrowserLost, GreenroomError
 from actors.ledger import Entry
-from actors.resources import Budget, measure
-from actors.threads import Purpose, in_thread
+from actors.machine.sampler import ScanFailed
+from actors.resources import Budget
 
 # A host is replaced after so many sessions: whatever a driver may come to keep of each then goes with it.
 MAX_SERVED = 100
@@ -180,9 +180,9 @@ class HostPool:
                 await link.loss.wait()
                 break
             try:
-                usage = await in_thread(
-                    Purpose.SAMPLING, lambda: measure(link.cell.census(), [link.cell.scratch])
-                )
+                usage = await self.hosts.sampler.measure(link.cell.marker, [link.cell.scratch])
+            except ScanFailed:  # logged already, once for all
+                continue
             except Exception as exc:  # such as for want of a descriptor or a thread: no reason to end a host
                 _log.warning("a sample can't be taken", host=link.host, detail=repr(exc))
                 continue

@@ -177,9 +177,9 @@ class Ledger:
 async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterator[Ledger]:
     """Own a new ledger in `clones_dir` for the length of the block; first end what dead daemons left there.
 
-    `kill_marked` kills the processes that carry a marker until none is left, and returns the pids that it
-    could not end. Leaving the block removes the ledger, unless something that it lists could not be removed
-    or ended; the next daemon then tries again.
+    `kill_marked` kills the processes that carry any of some markers until none is left, and returns the pids
+    that it could not end, by marker. Leaving the block removes the ledger, unless something that it lists
+    could not be removed or ended; the next daemon then tries again.
     Raises `CloneFailed` when `clones_dir` can't be written, or its path is too long for a browser's files.
     """
     ledger = await in_thread(Purpose.LEDGER, _begin, clones_dir, kill_marked)

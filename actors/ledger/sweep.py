@@ -1,6 +1,6 @@
 """Ends what dead daemons left, in an order that the next sweep can continue after a kill at any moment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -26,7 +26,7 @@ from actors.removal import remove_tree
 
 _log = structlog.get_logger("greenroom.ledger")
 
-KillMarked = Callable[[str], Sequence[int]]
+KillMarked = Callable[[Collection[str]], Mapping[str, Sequence[int]]]
 
 
 def sweep(clones_dir: Path, kill_marked: KillMarked) -> int:
@@ -65,8 +65,9 @@ def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
     try:
         sessions = listed_sessions(folder) | {session_of(path) for path in session_directories(folder)}
         # Hosts first: a living one could start another browser for a session that was already ended.
-        in_turn = sorted(sessions, key=lambda session: (not session.startswith(HOST_PREFIX), session))
-        alive = {session for session in in_turn if not _end_processes(folder, owner, session, kill_marked)}
+        hosts = {session for session in sessions if session.startswith(HOST_PREFIX)}
+        alive = _end_processes(folder, owner, hosts, kill_marked)
+        alive |= _end_processes(folder, owner, sessions - hosts, kill_marked)
         stuck = {session_of(path) for path in session_directories(folder) if not _remove(path, owner)}
         ended = sessions - alive - stuck
         for session in ended:
@@ -80,8 +81,30 @@ def _sweep_dead(lock: FolderLock, kill_marked: KillMarked) -> None:
             _log.info("cleaned up after a dead daemon", owner=owner, sessions=len(ended))
 
 
-def _end_processes(folder: Path, owner: str, session: str, kill_marked: KillMarked) -> bool:
-    """End a session's processes; return whether none is left. If one is, make sure that the entry stays."""
+def _end_processes(folder: Path, owner: str, sessions: set[str], kill_marked: KillMarked) -> set[str]:
+    """End the processes of `sessions`, all at once.
+
+    Return the sessions that have some left, after making sure that their entries stay.
+    """
+    if not sessions:
+        return set()
+    marked = {marker_of(owner, session): session for session in sorted(sessions)}
+    for session in marked.values():
+        _end_listed(folder, owner, session)
+    left = {marked[marker]: pids for marker, pids in kill_marked(list(marked)).items() if pids}
+    for session, pids in left.items():
+        _log.warning(
+            "could not end a dead daemon's processes; the next start will try again",
+            owner=owner,
+            session_id=session,
+            pids=list(pids),
+        )
+        keep_entry(folder, session)
+    return set(left)
+
+
+def _end_listed(folder: Path, owner: str, session: str) -> None:
+    """End the processes that a session's entry lists."""
     try:
         for process in read_entry(folder, owner, session).processes:
             process.kill()
@@ -89,17 +112,6 @@ def _end_processes(folder: Path, owner: str, session: str, kill_marked: KillMark
         pass  # the daemon died before it wrote the entry, or something has removed it
     except (OSError, ValueError) as exc:
         _log.error("could not read a ledger entry", owner=owner, session_id=session, detail=str(exc))
-    pids = kill_marked(marker_of(owner, session))
-    if not pids:
-        return True
-    _log.warning(
-        "could not end a dead daemon's processes; the next start will try again",
-        owner=owner,
-        session_id=session,
-        pids=list(pids),
-    )
-    keep_entry(folder, session)
-    return False
 
 
 def _remove(path: Path, owner: str) -> bool:

@@ -85,9 +85,9 @@ class LocalMachine:
         await self.site.reach()
 
     async def survey(self) -> Owned:
-        """See `ports.Machine`. Raises `trio.TooSlowError` when the disk does not answer within 20 s."""
+        """See `ports.Machine`. Raises what `survey` does."""
         hosts = self.pool.ids
-        owned = await survey(self.ledger)
+        owned = await survey(self.ledger, self.pool.hosts.sampler)
         return attrs.evolve(owned, hosts=hosts | self.pool.ids)  # those that came or went meanwhile, too
 
 

@@ -72,7 +72,8 @@ class Workspace(Protocol):
     async def measure(self) -> Usage:
         """Return what the browser and the session's directories use now.
 
-        What its host uses is not the session's.
+        What its host uses is not the session's. Raises `ScanFailed`, which is logged already, when the
+        machine's processes can't be seen.
         """
 
     @property

@@ -1,44 +1,45 @@
 """What this daemon owns, seen on the machine itself: marked processes, and directories in its folder."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 import trio
 
-from actors.browser import marked_processes
 from actors.ledger import Ledger
 from actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
+from actors.machine.sampler import Sampler
 from actors.resources import disk_usage
 from actors.threads import Purpose, in_thread
 
 _SURVEY_S = 20.0
 
 
-async def survey(ledger: Ledger) -> Owned:
+async def survey(ledger: Ledger, sampler: Sampler) -> Owned:
     """Look at all processes, and at the directory of the ledger's daemon. Leaves `hosts` out.
 
-    Raises `trio.TooSlowError` when the disk does not answer within 20 s.
+    Raises `trio.TooSlowError` when the disk does not answer within 20 s, and `ScanFailed` when the processes
+    can't be seen.
     """
     with trio.fail_after(_SURVEY_S):
-        return await in_thread(Purpose.SURVEY, _survey, ledger)
+        return await in_thread(Purpose.SURVEY, _survey, ledger, await sampler.look())
 
 
-def _survey(ledger: Ledger) -> Owned:
+def _survey(ledger: Ledger, pids_by_marker: Mapping[str, Sequence[int]]) -> Owned:
     return Owned(
-        processes=tuple(_processes(f"{ledger.owner}.")),
+        processes=tuple(_processes(f"{ledger.owner}.", pids_by_marker)),
         directories=tuple(_directories(ledger)),
         entries=tuple(entry.session for entry in ledger.entries),
     )
 
 
-def _processes(prefix: str) -> Iterator[OwnedProcess]:
-    for process, marker in marked_processes():
-        if marker.startswith(prefix):
+def _processes(prefix: str, pids_by_marker: Mapping[str, Sequence[int]]) -> Iterator[OwnedProcess]:
+    for marker, pids in pids_by_marker.items():
+        for pid in pids if marker.startswith(prefix) else ():
             with contextlib.suppress(psutil.Error):
-                session = marker.removeprefix(prefix)
-                yield OwnedProcess(pid=process.pid, name=process.name(), session=session)
+                name = psutil.Process(pid).name()
+                yield OwnedProcess(pid=pid, name=name, session=marker.removeprefix(prefix))
 
 
 def _directories(ledger: Ledger) -> Iterator[OwnedDirectory]:

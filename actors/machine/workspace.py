@@ -7,12 +7,10 @@ import attrs
 import structlog
 
 from actors.browser import HostPool, ScraplingFetcherAdapter
-from actors.browser.marks import census
 from actors.errors import BrowserLost
 from actors.ledger import Entry
 from actors.lifecycle import ProcessCount
-from actors.resources import Promises, Usage, measure
-from actors.threads import Purpose, in_thread
+from actors.resources import Promises, Usage
 
 _log = structlog.get_logger("greenroom.machine")
 
@@ -68,4 +66,4 @@ class LocalWorkspace:
     async def measure(self) -> Usage:
         """See `ports.Workspace`."""
         directories = [Path(self.entry.clone), Path(self.entry.scratch)]
-        return await in_thread(Purpose.SAMPLING, lambda: measure(census(self.entry.marker), directories))
+        return await self._pool.hosts.sampler.measure(self.entry.marker, directories)

@@ -27,6 +27,7 @@ from actors.errors import (
 from actors.events import SessionEvent
 from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from actors.machine.ports import Browser, Machine, Workspace
+from actors.machine.sampler import ScanFailed
 from actors.resources import Usage
 from actors.session.mailbox import Caller, Claim, End, Message, Run, SessionHandle, open_mailbox
 from actors.session.running import RunningCommands, reply
@@ -37,7 +38,7 @@ from actors.verdict import Verdict
 ANSWER_GRACE_S = 0.9
 # How long a browser may take to close by itself before it is killed.
 CLOSE_GRACE_S = 5.0
-# How often what a session uses is sampled: each sample costs some 50 ms of a core.
+# How often what a session uses is sampled: each sample costs some 30 ms of a core.
 SAMPLE_S = 5.0
 # How long a warm session may take to show that it is fit to be handed out.
 FITNESS_S = 1.0
@@ -283,6 +284,8 @@ class SessionActor:
             try:
                 await self._sample(workspace)
                 is_failing = False
+            except ScanFailed:  # logged already, once for all sessions
+                pass
             except Exception as exc:
                 if not is_failing:
                     report(_log.warning, "samples can't be taken", session_id=self.spec.id, detail=repr(exc))

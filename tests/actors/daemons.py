@@ -80,14 +80,22 @@ def open_daemon(clones_dir: Path) -> Iterator[Daemon]:
 
 @contextlib.contextmanager
 def sleeping(marker: str | None = None) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a process that this one owns, marked or not."""
+    """Run a process that this one owns, marked or not; it shows its marker from the first."""
     environ = {**os.environ, **({MARKER: marker} if marker else {})}
     process = subprocess.Popen(["sleep", "600"], env=environ)
     try:
+        if marker:
+            until_shows(process, marker)
         yield process
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+def until_shows(process: "subprocess.Popen[bytes]", text: str) -> None:
+    """Return once a process has `text` in its environment; it shows none while it execs."""
+    while text.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes():
+        assert process.poll() is None
 
 
 def is_running(process: psutil.Process) -> bool:

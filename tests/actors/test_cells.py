@@ -19,12 +19,14 @@ import psutil
 import pytest
 import trio
 
-from actors.browser import cells, end_marked, marked_processes, marks, own_processes
+from actors.browser import cells, end_marked, marks, own_processes
 from actors.browser.cells import Cell, open_cell
 from actors.browser.lease import open_lease
+from actors.browser.marks import pids_of
 from actors.browser.sandbox import Sandbox, SandboxChoice, bubblewrap_problem, choose_sandbox
 from actors.errors import BrowserLost, SandboxUnavailable
 from actors.ledger import open_ledger
+from actors.machine.sampler import Sampler
 from actors.owner import MARKER, OWNER
 from tests.actors.daemons import sleeping
 from tests.cancelling import cancelled_at_step
@@ -156,7 +158,7 @@ async def test_want_of_threads_does_not_keep_processes_from_being_ended(
 
     with sleeping(f"{OWNER}.threads") as process:
         monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
-        await cells.end_processes(f"{OWNER}.threads")
+        await cells.end_processes(f"{OWNER}.threads", Sampler())
         assert process.wait(patience(5)) == -signal.SIGKILL
 
 
@@ -379,7 +381,7 @@ def unkillable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     kill = subprocess.Popen.kill
     with monkeypatch.context() as patch:
         patch.setattr(cells, "_REAP_S", 0.2)
-        patch.setattr(marks, "_REAP_S", 0.2)
+        patch.setattr(marks, "REAP_S", 0.2)
         patch.setattr(cells, "kill_handle", lambda _: None)
         patch.setattr(marks, "_kill_if_marked", lambda *_: None)
         patch.setattr(
@@ -399,7 +401,7 @@ async def test_cell_that_cant_be_killed_is_reported_and_stays_in_the_ledger(
                 open_cell(FAMILY, sandbox, marker=entry.marker, scratch=Path(entry.scratch)) as cell,
             ):
                 await wait_up(cell)
-                family = cell.census()
+                family = pids_of(cell.marker)
         assert str(family) in str(caught.value.detail)
         assert ledger.entries == (entry,)
     unkillable.undo()
@@ -432,11 +434,11 @@ async def test_start_that_fails_on_a_process_that_cant_be_killed_is_not_held_up(
             pytest.fail("nothing started")
     assert (tmp_path / "scratch").is_dir()
     assert open_descriptors() == descriptors
-    left = [process.pid for process, mark in marked_processes() if mark == MARK]
+    left = pids_of(MARK)
     assert started[-1].pid in left
     assert all(str(pid) in str(caught.value.detail) for pid in left)
     unkillable.undo()
-    assert end_marked(MARK) == []
+    assert end_marked([MARK]) == {}
     assert started[-1].wait(patience(5)) == -signal.SIGKILL
 
 

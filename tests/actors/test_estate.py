@@ -12,6 +12,7 @@ import trio
 from actors.browser import end_marked
 from actors.ledger import Ledger, open_ledger
 from actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
+from actors.machine.sampler import Sampler
 from actors.machine.survey import survey
 from actors.resources import disk_usage
 from tests.actors.daemons import open_daemon, sleeping
@@ -36,7 +37,7 @@ def make(path: str | Path, size: int = 10_000) -> int:
 
 async def test_fresh_ledger_owns_nothing(ledger: Ledger) -> None:
     """The ledger's own files are no session's."""
-    assert await survey(ledger) == NOTHING
+    assert await survey(ledger, Sampler()) == NOTHING
 
 
 async def test_session_is_seen_with_all_it_has(ledger: Ledger) -> None:
@@ -44,7 +45,7 @@ async def test_session_is_seen_with_all_it_has(ledger: Ledger) -> None:
     async with ledger.hold("a") as entry:
         clone, scratch = make(entry.clone), make(entry.scratch, 0)
         with sleeping(entry.marker) as process:
-            owned = await survey(ledger)
+            owned = await survey(ledger, Sampler())
         assert owned.entries == ("a",)
         assert owned.processes == (OwnedProcess(pid=process.pid, name="sleep", session="a"),)
         assert sorted(owned.directories, key=lambda item: item.name) == [
@@ -54,7 +55,7 @@ async def test_session_is_seen_with_all_it_has(ledger: Ledger) -> None:
         assert clone >= 10_000
         for path in (entry.clone, entry.scratch):
             shutil.rmtree(path)
-    assert await survey(ledger) == NOTHING
+    assert await survey(ledger, Sampler()) == NOTHING
 
 
 async def test_what_no_entry_lists_is_seen_all_the_same(ledger: Ledger) -> None:
@@ -62,7 +63,7 @@ async def test_what_no_entry_lists_is_seen_all_the_same(ledger: Ledger) -> None:
     folder = ledger.folder / "forgotten"
     size = make(folder)
     with sleeping(f"{ledger.owner}.lost") as process:
-        owned = await survey(ledger)
+        owned = await survey(ledger, Sampler())
     assert owned == Owned(
         processes=(OwnedProcess(pid=process.pid, name="sleep", session="lost"),),
         directories=(OwnedDirectory(name="forgotten", session="forgotten", bytes=size),),
@@ -75,8 +76,8 @@ async def test_what_is_anothers_is_not_seen(ledger: Ledger, tmp_path: Path) -> N
     async with open_ledger(tmp_path / "state", end_marked) as other, other.hold("a") as entry:
         make(entry.clone)
         with sleeping(entry.marker), sleeping(similar), sleeping(), open_daemon(tmp_path / "state"):
-            assert await survey(ledger) == NOTHING
-            assert len((await survey(other)).processes) == 1
+            assert await survey(ledger, Sampler()) == NOTHING
+            assert len((await survey(other, Sampler())).processes) == 1
         shutil.rmtree(entry.clone)
 
 
@@ -86,14 +87,14 @@ async def test_dead_process_is_not_seen(ledger: Ledger) -> None:
         process.kill()
         while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
             pass
-        assert await survey(ledger) == NOTHING
+        assert await survey(ledger, Sampler()) == NOTHING
 
 
 async def test_folder_that_is_gone_holds_nothing(ledger: Ledger, tmp_path: Path) -> None:
     """A survey of what somebody has removed finds nothing, and is no error."""
     async with ledger.hold("a"):
         shutil.rmtree(tmp_path / "state")
-        assert await survey(ledger) == Owned(entries=("a",))
+        assert await survey(ledger, Sampler()) == Owned(entries=("a",))
 
 
 async def test_disk_that_hangs_ends_the_survey(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +105,6 @@ async def test_disk_that_hangs_ends_the_survey(ledger: Ledger, monkeypatch: pyte
         patch.setattr(Ledger, "session_directories", lambda _: disk_recovers.wait(10))
         try:
             with trio.fail_after(patience(5)), pytest.raises(trio.TooSlowError):
-                await survey(ledger)
+                await survey(ledger, Sampler())
         finally:
             disk_recovers.set()

@@ -20,9 +20,10 @@ from actors.browser import (
     pool,
 )
 from actors.browser.hosts import BrowserHost
-from actors.browser.marks import census
+from actors.browser.marks import pids_of
 from actors.errors import BrowserLost
 from actors.ledger import open_ledger
+from actors.machine import sampler
 from actors.resources import Budget
 from tests.actors.scripted_hosts import (
     ENGINE,
@@ -271,7 +272,7 @@ async def test_sample_that_cannot_be_taken_costs_nothing(
         raise error
 
     monkeypatch.setattr(pool, "SAMPLE_S", 0.01)
-    monkeypatch.setattr(pool, "measure", fail)
+    monkeypatch.setattr(sampler, "measure", fail)
     async with open_puppets(tmp_path) as hosts, hosts.open_browser("a") as a:
         await taken.wait()
         await a.navigate("pass")
@@ -296,10 +297,10 @@ async def test_pool_that_is_left_leaves_nothing(tmp_path: Path, sandbox: str) ->
                     assert {entry.session for entry in ledger.entries} == {"a", "b", *opened.ids}
                     assert len(list(ledger.folder.glob("*.tmp"))) == 4
                     for entry in ledger.entries:
-                        assert census(entry.marker) != []
+                        assert pids_of(entry.marker) != []
                 await until_only(opened)
                 assert {entry.session for entry in ledger.entries} == opened.ids
-                assert len(own_processes()) == len(census(ledger.entries[0].marker))
+                assert len(own_processes()) == len(pids_of(ledger.entries[0].marker))
         assert ledger.entries == ()
         assert list(ledger.folder.glob("*.tmp")) == []
         assert own_processes() == []

@@ -9,7 +9,7 @@ import trio
 
 from actors.browser import ScraplingFetcherAdapter, adapter, end_marked, own_processes
 from actors.browser.hosts import BrowserHost
-from actors.browser.marks import census
+from actors.browser.marks import pids_of
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.ledger import Ledger, open_ledger
 from tests.actors.scripted_hosts import (
@@ -42,7 +42,7 @@ async def open_host(
 
 def processes_of(browser: ScraplingFetcherAdapter) -> list[int]:
     """Return the processes of a session's browser."""
-    return census(browser._marker)
+    return pids_of(browser.marker)
 
 
 async def test_sessions_that_ask_at_once_get_their_own_replies(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ async def test_host_that_does_not_let_go_is_lost(
         async with host.open_browser("a") as a:
             await a.launch(tmp_path, headless=True)
             await b.navigate("handlers['Discard'] = lambda m: None")
-        assert host.link.cell.census() == []
+        assert pids_of(host.link.cell.marker) == []
         assert processes_of(a) == []
         await assert_lost(b, "^the host did not let go of a session for 0.3 seconds$")
 
@@ -378,7 +378,7 @@ async def test_host_and_sessions_have_entries_while_they_exist(tmp_path: Path, s
                     await browser.launch(tmp_path, headless=True)
                 assert listed() == {"host-1", "a", "b"}
                 for entry in ledger.entries:
-                    assert census(entry.marker) != []
+                    assert pids_of(entry.marker) != []
                     assert await trio.Path(entry.scratch).is_dir()
             assert listed() == {"host-1", "b"}
             await b.navigate("pass")

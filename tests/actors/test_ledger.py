@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,9 +23,9 @@ from tests.actors.profile_trees import unprivileged_directory
 from tests.patience import patience
 
 
-def nothing_to_kill(marker: str) -> NoReturn:
+def nothing_to_kill(markers: Collection[str]) -> NoReturn:
     """Stand in for the killing of marked processes, for tests that must not search for any."""
-    pytest.fail(f"asked to kill {marker}")
+    pytest.fail(f"asked to kill {markers}")
 
 
 def listing(directory: Path) -> list[Path]:
@@ -115,14 +115,14 @@ async def test_daemon_that_could_not_remove_all_leaves_its_ledger_to_the_next(tm
     async with opened(tmp_path) as ledger, ledger.hold("a") as entry:
         make(Path(entry.clone), "directory")
     assert [path.name for path in listing(ledger.folder) if path.name == "a"] == ["a"]
-    markers: list[str] = []
+    found: list[str] = []
 
-    def kill_marked(marker: str) -> list[int]:
-        markers.append(marker)
-        return []
+    def kill_marked(markers: Collection[str]) -> dict[str, list[int]]:
+        found.extend(markers)
+        return {}
 
     async with open_ledger(tmp_path, kill_marked) as later:
-        assert markers == [entry.marker]
+        assert found == [entry.marker]
         assert listing(tmp_path) == [later.folder]
 
 

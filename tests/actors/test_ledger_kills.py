@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import attrs
@@ -36,10 +37,10 @@ class Machine:
     clones_dir: Path
     killed: set[str] = attrs.field(factory=set)
 
-    def kill_marked(self, marker: str) -> list[int]:
+    def kill_marked(self, markers: Collection[str]) -> dict[str, list[int]]:
         step()
-        self.killed.add(marker)
-        return []
+        self.killed.update(markers)
+        return {}
 
     def die_with(self, sessions: dict[str, Left], *, lock: bool = True) -> set[str]:
         """Leave what a dead daemon with these sessions would leave; return the markers to be ended."""
@@ -143,7 +144,7 @@ for steps in itertools.count():
             if event in STEPS and next(counted) == steps:
                 os.kill(os.getpid(), signal.SIGKILL)
         sys.addaudithook(die)
-        sweep(machine.clones_dir, lambda _: [])
+        sweep(machine.clones_dir, lambda _: {})
         os._exit(0)
     _, status = os.waitpid(child, 0)
     sweep(machine.clones_dir, machine.kill_marked)

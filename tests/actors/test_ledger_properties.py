@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -68,10 +68,10 @@ class LedgerMachine(RuleBasedStateMachine):
         (foreign / "prefs.js").write_text("mine")
         self.foreign = {path: snapshot(path) for path in (foreign, self.living.ledger.folder)}
 
-    def kill_marked(self, marker: str) -> list[int]:
+    def kill_marked(self, markers: Collection[str]) -> dict[str, list[int]]:
         """Stand in for the sweep of the whole machine."""
-        self.killed.add(marker)
-        return []
+        self.killed.update(markers)
+        return {}
 
     def start_session(self, daemon: Daemon, name: str) -> None:
         if name in daemon.sessions and daemon.sessions[name].hold:

@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import filelock
 import msgspec
@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from actors.browser import end_marked
 from actors.ledger import Entry, OwnedProcess, open_ledger, sweep
+from actors.ledger.sweep import KillMarked
 from tests.actors.daemons import is_running, open_daemon, sleeping
 from tests.actors.profile_trees import make_profile, snapshot, unprivileged_directory
 from tests.patience import patience
@@ -40,14 +41,14 @@ def test_hosts_are_ended_before_what_they_could_start(tmp_path: Path) -> None:
     folder = dead_ledger(tmp_path)
     for session in ("0", "host-1", "z"):
         write_entry(folder, session)
-    asked: list[str] = []
+    asked: list[list[str]] = []
 
-    def note(marker: str) -> list[int]:
-        asked.append(marker.rpartition(".")[2])
-        return []
+    def note(markers: Collection[str]) -> dict[str, list[int]]:
+        asked.append([marker.rpartition(".")[2] for marker in markers])
+        return {}
 
     assert sweep(tmp_path, note) == 1
-    assert asked == ["host-1", "0", "z"]
+    assert asked == [["host-1"], ["0", "z"]]
 
 
 def write_entry(folder: Path, session: str = "a", **changes: Any) -> Entry:
@@ -63,14 +64,19 @@ def write_entry(folder: Path, session: str = "a", **changes: Any) -> Entry:
     return entry
 
 
-def listing_in(markers: list[str]) -> Callable[[str], list[int]]:
-    """Return a stand-in for the killing of marked processes, which appends their markers to `markers`."""
+def listing_in(found: list[str]) -> KillMarked:
+    """Return a stand-in for the killing of marked processes, which appends their markers to `found`."""
 
-    def kill_marked(marker: str) -> list[int]:
-        markers.append(marker)
-        return []
+    def kill_marked(markers: Collection[str]) -> dict[str, list[int]]:
+        found.extend(markers)
+        return {}
 
     return kill_marked
+
+
+def end_nothing(markers: Collection[str]) -> NoReturn:
+    """Fail: nothing is to be ended here."""
+    pytest.fail(f"to be ended: {markers}")
 
 
 async def test_dead_daemons_processes_and_directories_are_ended(tmp_path: Path) -> None:
@@ -251,7 +257,7 @@ def test_entry_of_another_name_says_whose_it_is(tmp_path: Path, name: str) -> No
     (folder / "ledger" / name).write_bytes(b"\x93\x01")
     (folder / "b").mkdir()
     markers: list[str] = []
-    assert sweep(tmp_path, lambda _: [7]) == 1
+    assert sweep(tmp_path, lambda markers: dict.fromkeys(markers, (7,))) == 1
     assert not (folder / "b").exists()
     assert sweep(tmp_path, listing_in(markers)) == 1
     assert markers == ["dead-1.b"]
@@ -314,7 +320,7 @@ def test_processes_that_cant_be_ended_are_reported_and_stay_listed(tmp_path: Pat
         (folder / session).mkdir()
     (folder / "b.tmp").symlink_to(tmp_path)
     with capture_logs() as logs:
-        assert sweep(tmp_path, lambda marker: [7, 8] if marker == "dead-1.b" else []) == 1
+        assert sweep(tmp_path, lambda _: {"dead-1.b": [7, 8]}) == 1
     assert [(entry["log_level"], entry.get("session_id"), entry.get("pids")) for entry in logs] == [
         ("warning", "b", [7, 8]),
         ("info", None, None),
@@ -332,7 +338,7 @@ def test_lock_that_is_held_is_respected_whoever_holds_it(tmp_path: Path) -> None
     folder = dead_ledger(tmp_path)
     write_entry(folder)
     with filelock.UnixFileLock(folder / "owner.lock"):
-        assert sweep(tmp_path, pytest.fail) == 0
+        assert sweep(tmp_path, end_nothing) == 0
     assert (folder / "ledger" / "a.json").is_file()
     assert sweep(tmp_path, end_marked) == 1
 
@@ -341,7 +347,7 @@ async def test_ledgers_opened_at_once_never_sweep_each_other(tmp_path: Path) -> 
     """A ledger's owner keeps it, even if others start while the directory is made and locked."""
 
     async def live() -> None:
-        async with open_ledger(tmp_path, pytest.fail) as ledger, ledger.hold("a"):
+        async with open_ledger(tmp_path, end_nothing) as ledger, ledger.hold("a"):
             await trio.sleep(0.001)
             assert sorted(path.name for path in listing(ledger.folder)) == ["ledger", "owner.lock"]
             assert [path.name for path in listing(ledger.folder / "ledger")] == ["a.json"]
@@ -419,7 +425,7 @@ async def test_living_daemon_whose_lock_file_was_removed_is_not_touched(tmp_path
     """Tmp cleaners remove old files, so the directory itself is locked too."""
     with open_daemon(tmp_path) as living:
         (living.folder / "owner.lock").unlink()
-        assert sweep(tmp_path, pytest.fail) == 0
+        assert sweep(tmp_path, end_nothing) == 0
         assert living.running() == [True, True]
         assert (living.folder / "a").is_dir()
 
@@ -451,7 +457,7 @@ def test_another_users_process_is_not_ended(tmp_path: Path) -> None:
             found = OwnedProcess.of(process.pid)
             assert found is not None
             write_entry(folder, processes=(found,))
-            assert sweep(tmp_path, lambda _: []) == 1
+            assert sweep(tmp_path, lambda _: {}) == 1
             assert process.poll() is None
         finally:
             process.kill()
@@ -464,7 +470,7 @@ def test_processes_of_a_lost_entry_that_cant_be_ended_stay_on_record(tmp_path: P
     (folder / "ledger").write_text("damaged")
     make_profile(folder / "a")
     with capture_logs() as logs:
-        assert sweep(tmp_path, lambda _: [7]) == 1
+        assert sweep(tmp_path, lambda markers: dict.fromkeys(markers, (7,))) == 1
     assert "could not end" in logs[-2]["event"]
     assert sorted(path.name for path in folder.iterdir()) == ["ledger", "owner.lock"]
     markers: list[str] = []
@@ -493,10 +499,10 @@ def test_directory_swapped_while_it_is_swept_is_not_followed(tmp_path: Path) -> 
     write_entry(folder)
     make_profile(folder / "a")
 
-    def swap(_: str) -> list[int]:
+    def swap(_: Collection[str]) -> dict[str, list[int]]:
         folder.rename(tmp_path / "taken")
         folder.symlink_to(mine)
-        return []
+        return {}
 
     with capture_logs():
         sweep(clones_dir, swap)
@@ -528,10 +534,10 @@ def test_error_that_nobody_foresaw_costs_one_directory(tmp_path: Path) -> None:
     for owner in ("dead-1", "dead-2"):
         write_entry(dead_ledger(tmp_path, owner))
 
-    def kill_marked(marker: str) -> list[int]:
-        if marker == "dead-1.a":
+    def kill_marked(markers: Collection[str]) -> dict[str, list[int]]:
+        if "dead-1.a" in markers:
             raise RuntimeError("a test")
-        return []
+        return {}
 
     with capture_logs() as logs:
         assert sweep(tmp_path, kill_marked) == 1

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actors.browser import end_marked, marked_processes, marks
-from actors.browser.marks import kill_marked
+from actors.browser import end_marked, marks
+from actors.browser.marks import kill_marked, pids_of
 from actors.owner import MARKER, OWNER
 from tests.actors.daemons import sleeping
 
@@ -21,7 +21,7 @@ MARK = f"{OWNER}.marks"
 @pytest.fixture
 def unkillable(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let SIGKILL do nothing, as in an uninterruptible sleep, until what is returned is undone."""
-    monkeypatch.setattr(marks, "_REAP_S", 0.2)
+    monkeypatch.setattr(marks, "REAP_S", 0.2)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)
     return monkeypatch
 
@@ -29,9 +29,9 @@ def unkillable(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_processes_that_cant_be_killed_are_named_and_not_waited_for(unkillable: pytest.MonkeyPatch) -> None:
     """Whoever ends a cell goes on after a while, and knows what is left of it."""
     with sleeping(MARK) as process:
-        assert end_marked(MARK) == [process.pid]
+        assert end_marked([MARK]) == {MARK: [process.pid]}
         unkillable.undo()
-        assert end_marked(MARK) == []
+        assert end_marked([MARK]) == {}
 
 
 def test_processes_that_cant_be_seen_are_not_taken_for_gone(unkillable: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,24 @@ def test_processes_that_cant_be_seen_are_not_taken_for_gone(unkillable: pytest.M
         raise OSError(errno.EMFILE, "Too many open files")
 
     unkillable.setattr(psutil, "pids", refuse)
-    assert end_marked(MARK) == [0]
+    assert end_marked([MARK]) == {MARK: [0]}
+
+
+def test_process_that_is_missed_for_want_of_a_descriptor_is_not_taken_for_gone(
+    unkillable: pytest.MonkeyPatch,
+) -> None:
+    """The list of processes could be had, but what took the last descriptor then hid one of them."""
+
+    def refuse(path: str, *args: int) -> int:
+        if path.startswith("/proc/"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return os_open(path, *args)
+
+    os_open = os.open
+    with sleeping(MARK):
+        unkillable.setattr(os, "open", refuse)
+        assert end_marked([MARK]) == {MARK: [0]}
+        unkillable.undo()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start another user's process, or end it")
@@ -50,8 +67,8 @@ def test_process_of_another_user_that_forges_a_marker_is_not_ours() -> None:
     forged = subprocess.Popen(["sleep", "600"], env={MARKER: MARK}, user=_FOREIGN_UID)
     try:
         with sleeping(MARK) as ours:
-            assert [process.pid for process, mark in marked_processes() if mark == MARK] == [ours.pid]
-            assert end_marked(MARK) == []
+            assert pids_of(MARK) == [ours.pid]
+            assert end_marked([MARK]) == {}
             assert ours.wait(5) == -signal.SIGKILL
         assert forged.poll() is None
     finally:
@@ -76,11 +93,11 @@ def test_marker_is_looked_at_again_once_there_is_a_handle(monkeypatch: pytest.Mo
     environ = {**os.environ, MARKER: MARK}
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environ) as process:
         try:
-            while MARK not in [mark for _, mark in marked_processes()]:
+            while not pids_of(MARK):
                 assert process.poll() is None
             with monkeypatch.context() as patch:
                 patch.setattr(os, "pidfd_open", change_and_open)
                 patch.setattr(signal, "pidfd_send_signal", lambda *_: pytest.fail("it was killed"))
-                assert kill_marked(MARK) == 1
+                assert kill_marked([MARK]) == 1
         finally:
             process.kill()

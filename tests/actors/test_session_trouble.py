@@ -18,6 +18,7 @@ from actors.errors import (
     ProfileLocked,
 )
 from actors.lifecycle import EndReason, SessionState
+from actors.machine.sampler import ScanFailed
 from actors.session.actor import SAMPLE_S, SessionActor
 from actors.testing import FakeBrowser, FakeMachine, FakeWorkspace
 from actors.verdict import LoginState
@@ -50,6 +51,20 @@ async def test_live_session_outlives_samples_that_fail(autojump_clock: MockClock
             assert trio.current_time() == 60
     assert (session.reason, session.actor.error) == (EndReason.EXPIRED, None)
     assert [(line["event"], line["detail"]) for line in logs] == [("samples can't be taken", repr(NO_THREAD))]
+
+
+async def test_machine_whose_processes_cant_be_seen_is_no_news_of_each_session(
+    autojump_clock: MockClock,
+) -> None:
+    """The machine's sampler has logged it: a session goes on without samples, and says nothing."""
+    machine = FakeMachine()
+    with capture_logs() as logs:
+        async with open_session(machine, max_duration_s=60) as session:
+            await session.established()
+            machine.sample_error = ScanFailed("a test")
+            await session.ended.wait()
+    assert (session.reason, session.actor.error) == (EndReason.EXPIRED, None)
+    assert logs == []
 
 
 @pytest.mark.parametrize("task", ["_watch_use", "_read_mailbox", "_answer_in_time"])

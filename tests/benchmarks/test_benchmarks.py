@@ -8,9 +8,10 @@ from typing import Any
 import attrs
 import pytest
 
+from benchmarks import sampling
 from benchmarks.alone import FEW, MOST, rows_of
 from benchmarks.fakes import FakeRun, measure
-from benchmarks.figures import Bar, Growth, Report, Row, Statistic, Verdict, percentile, show
+from benchmarks.figures import Bar, Growth, Report, Row, Sampling, Statistic, Verdict, percentile, show
 from benchmarks.notes import NOTES
 from benchmarks.processes import running
 from benchmarks.report import render_page
@@ -163,8 +164,9 @@ def test_plots_are_the_same_bytes_for_the_same_figures(tmp_path: Path) -> None:
     growth = [
         Growth(sessions=n, cpu_s=n / 1e3, memory_mb=40 + n / 30, idle_cpu_percent=n / 1e3) for n in (1, 10)
     ]
-    drawn = [draw(tmp_path / name, [ROW], growth) for name in ("a", "b")]
-    assert sorted(drawn[0].values()) == ["growth.svg", "ratios.svg", "seconds.svg"]
+    sampled = [Sampling(sessions=n, cpu_percent=n, each_cpu_percent=n * n, end_cpu_s=n) for n in (1, 10)]
+    drawn = [draw(tmp_path / name, [ROW], growth, sampled) for name in ("a", "b")]
+    assert sorted(drawn[0].values()) == ["growth.svg", "ratios.svg", "sampling.svg", "seconds.svg"]
     for name in drawn[0].values():
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
         assert first == second
@@ -201,6 +203,29 @@ def _fake_run(sessions: int) -> FakeRun:
         end_cpu_s=sessions / 2500,
         left=0,
     )
+
+
+async def test_sampled_processes_are_counted_and_ended() -> None:
+    """The sessions that are sampled have as many processes as it says, and none afterwards."""
+    run = await sampling.measure(1, 1)
+    assert (run.sessions, run.left) == (1, 0)
+    assert run.cpu_s > 0
+
+
+def test_rows_of_sampling_compare_few_with_many() -> None:
+    """Costs that grow with the number of sessions are the same for each of them."""
+    runs = {
+        size: [
+            sampling.SampledRun(
+                sessions=size, for_s=10, cpu_s=size / 10, each_cpu_s=size / 5, end_cpu_s=size / 100, left=0
+            )
+        ]
+        for size in (sampling.FEW, sampling.MOST)
+    }
+    rows = {found.key: found for found in sampling.rows_of(runs)}
+    assert rows["sampling"].value == sampling.MOST
+    assert rows["sampling"].ratio == 0.5
+    assert {rows[key].ratio for key in ("sampling-growth", "ending-growth")} == {1}
 
 
 def test_notes_belong_to_rows() -> None:

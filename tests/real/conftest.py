@@ -17,7 +17,8 @@ import psutil
 import pytest
 import trio
 
-from actors.browser import marked_processes, own_processes
+from actors.browser import own_processes
+from actors.browser.marks import scan
 from actors.owner import HOST_PREFIX, OWNER
 from tests.patience import patience
 from web.daemon import open_daemon
@@ -128,9 +129,12 @@ class Client:
 def browser_processes() -> list[psutil.Process]:
     """Return the processes of this process's sessions, without those of the hosts that they are in."""
     of_hosts = f".{HOST_PREFIX}"
-    return [
-        process for process, mark in marked_processes() if mark.startswith(OWNER) and of_hosts not in mark
-    ]
+    found = []
+    for mark, pids in scan().items():
+        for pid in pids if mark.startswith(OWNER) and of_hosts not in mark else ():
+            with contextlib.suppress(psutil.Error):
+                found.append(psutil.Process(pid))
+    return found
 
 
 @contextlib.asynccontextmanager

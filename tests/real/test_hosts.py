@@ -13,7 +13,7 @@ import structlog.testing
 import trio
 
 from actors.browser import ScraplingFetcherAdapter, own_processes
-from actors.browser.marks import census
+from actors.browser.marks import pids_of
 from actors.errors import BrowserLost
 from actors.ledger import Entry
 from actors.ledger.entries import read_entry
@@ -73,14 +73,14 @@ def host_of_all(settings: DaemonSettings, machine: LocalMachine) -> Entry:
 
 def left_of(entry: Entry) -> tuple[list[int], bool]:
     """Return the processes that are left, and whether their temporary files are."""
-    return census(entry.marker), Path(entry.scratch).exists()
+    return pids_of(entry.marker), Path(entry.scratch).exists()
 
 
 def process_of(marker: str, *words: str) -> psutil.Process:
     """Return the one process of a cell with `words` in its command, sandboxes aside."""
     (found,) = (
         process
-        for process in map(psutil.Process, census(marker))
+        for process in map(psutil.Process, pids_of(marker))
         if process.name() != "bwrap" and set(words) <= set(process.cmdline())
     )
     return found

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import attrs
+import psutil
 import trio
 
-from actors.browser import Engine, EngineName, HostPool, ScraplingFetcherAdapter, marked_processes
+from actors.browser import Engine, EngineName, HostPool, ScraplingFetcherAdapter
 from actors.browser.hosts import BrowserHost, new_host_id
+from actors.browser.marks import pids_of
 from actors.ledger import Entry
 from actors.machine.about import MachineInfo
 from actors.machine.local import LocalMachine, open_local_machine
@@ -177,13 +179,13 @@ def strike(real: LocalMachine, cycle: Cycle, struck: Struck) -> bool:
     word, number = _SIGNALS[cycle.fault]
     of_host = cycle.fault in OF_HOST
     marker = f"{real.ledger.owner}.{cycle.host if of_host else cycle.session_id}"
-    for process, mark in marked_processes():
+    for pid in pids_of(marker):
         with contextlib.suppress(Exception):  # it may end at any moment
-            command = process.cmdline()
-            if mark == marker and word in " ".join(command) and command[0] != "bwrap":
+            command = psutil.Process(pid).cmdline()
+            if word in " ".join(command) and command[0] != "bwrap":
                 if of_host:
                     struck[cycle.host].add(cycle.fault)
-                os.kill(process.pid, number)
+                os.kill(pid, number)
                 has_struck = True
     return has_struck
 

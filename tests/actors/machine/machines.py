@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from actors.browser import HostPool, end_marked, own_processes
-from actors.browser.marks import census
+from actors.browser.marks import pids_of
 from actors.ledger import open_ledger
 from actors.ledger.entries import marker_of
 from actors.machine.local import LocalMachine, open_local_machine
@@ -18,6 +18,7 @@ from actors.resources import Budget, Needs
 from actors.site import SiteAddress
 from tests.actors.profile_trees import make_profile
 from tests.actors.scripted_hosts import PUPPET, script_hosts
+from tests.patience import patience
 
 AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
 NOTHING = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
@@ -30,7 +31,7 @@ async def open_puppet_machine(
     folder: Path, script: str = PUPPET, *, sandbox: str = "none"
 ) -> AsyncIterator[LocalMachine]:
     """Own a machine whose hosts run `script`, with a small master profile; nothing is left of it."""
-    with trio.fail_after(30):
+    with trio.fail_after(patience(30)):
         async with open_local_machine(
             script_hosts(folder, script, sandbox=sandbox),
             master=make_profile(folder / "master"),
@@ -66,7 +67,7 @@ def clone_of(workspace: LocalWorkspace) -> Path:
 
 def assert_nothing_of(machine: LocalMachine, session: str) -> None:
     """Fail if anything is left of a session: process, directory, entry, promise, or place in a host."""
-    assert census(marker_of(machine.ledger.owner, session)) == []
+    assert pids_of(marker_of(machine.ledger.owner, session)) == []
     assert [path.name for path in machine.ledger.folder.iterdir() if path.name.startswith(session)] == []
     assert not (machine.ledger.folder / "ledger" / f"{session}.json").exists()
     assert session not in {entry.session for entry in machine.ledger.entries}

@@ -14,7 +14,7 @@ import trio.testing
 
 from actors import removal
 from actors.browser import ScraplingFetcherAdapter
-from actors.browser.marks import census
+from actors.browser.marks import pids_of
 from actors.browser.pool import HostPool
 from actors.errors import BrowserLost, CloneFailed, EngineUnavailable, GreenroomError, ResourcesExhausted
 from actors.ledger import Ledger
@@ -23,6 +23,7 @@ from actors.resources import Needs
 from tests.actors.machine.machines import NOTHING, assert_nothing_of, open_puppet_machine
 from tests.actors.scripted_hosts import PRELUDE, PUPPET, SANDBOXES
 from tests.cancelling import cancelled_at_step
+from tests.patience import patience
 
 SOME = Needs(disk_bytes=1, inodes=1, memory_bytes=1, file_descriptors=0, pids=1)
 
@@ -117,7 +118,7 @@ async def test_workspace_cancelled_at_any_checkpoint_leaves_nothing(tmp_path: Pa
         step = 0
         while not reached:
             step += 1
-            with trio.fail_after(10), cancelled_at_step(step) as scope:
+            with trio.fail_after(patience(10)), cancelled_at_step(step) as scope:
                 async with machine.open_workspace("a") as workspace:
                     browser = await workspace.launch(headless=True)
                     await browser.navigate("pass")
@@ -169,7 +170,7 @@ if is_first or not {lives}:
             assert started.read_text() == "xx"
             if lives:
                 await browser.navigate("pass")
-                assert len(census(workspace.entry.marker)) == 1
+                assert len(pids_of(workspace.entry.marker)) == 1
                 assert await trio.Path(workspace.entry.scratch).is_dir()
         assert_nothing_of(machine, "a")
 
@@ -240,7 +241,7 @@ async def test_clone_that_stays_is_told_and_listed_and_nothing_else_is_left(
                 async with machine.open_workspace("a") as workspace:
                     await workspace.launch(headless=True)
         assert workspace.left == ("a",)
-        assert census(workspace.entry.marker) == []
+        assert pids_of(workspace.entry.marker) == []
         assert not await trio.Path(workspace.entry.scratch).exists()
         assert machine.promises.outstanding == NOTHING
         assert (await machine.survey()).kinds_of("a") == ("clone", "ledger entry")

@@ -1,0 +1,159 @@
+"""What runs on this machine for sessions and hosts, and what it uses: one scan of /proc serves all who ask.
+
+A scan costs the same whoever it is for. One for each session would make the cost of sampling, and of ending
+many sessions at once, grow with the square of their number.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeVar, TypeVarTuple
+
+import attrs
+import structlog
+import trio
+
+from actors.browser import marks
+from actors.bulkhead import report
+from actors.resources import Usage, measure
+from actors.threads import Purpose, in_thread, limiter
+
+SAMPLE_AGE_S: Final = 2.0
+"""How old the scan may be that a sample is made from: samples cost at most one scan in so many seconds."""
+
+# /proc makes a reader wait for a process that changes its memory map, which may wait for a dead disk.
+_SCAN_S = 5.0
+
+_log = structlog.get_logger("greenroom.sampler")
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class ScanFailed(OSError):
+    """The machine's processes can't be seen. The sampler has logged it, once for all who asked."""
+
+
+@attrs.frozen(kw_only=True)
+class _Scan:
+    """A scan of /proc, which was the sampler's `number`th: the pids that it found, by marker, or an error."""
+
+    number: int
+    begun: float
+    found: Mapping[str, Sequence[int]] = attrs.field(factory=dict)
+    error: Exception | None = None
+
+
+@attrs.define(eq=False, repr=False)
+class Sampler:
+    """Finds, measures and ends the processes that carry a marker. There should be one a machine.
+
+    Nothing is scanned unless somebody asks, and never twice at a time. Whoever needs a fresh scan waits for
+    the next one to begin, and shares that with all who came meanwhile. If the one in whose task it runs is
+    cancelled, the next in line scans.
+    """
+
+    _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _begun: int = attrs.field(default=0, init=False)
+    _last: _Scan = attrs.field(factory=lambda: _Scan(number=0, begun=-math.inf), init=False)
+    _is_failing: bool = attrs.field(default=False, init=False)
+
+    async def look(self, *, max_age_s: float = 0) -> Mapping[str, Sequence[int]]:
+        """Return the pids of marked processes, by marker, from a scan that began after this call.
+
+        One that began less than `max_age_s` before will do, too. Raises `ScanFailed` when that scan failed,
+        or took more than 5 s.
+        """
+        begun_before, called = self._begun, trio.current_time()
+        async with self._turn:
+            if self._last.number <= begun_before and self._last.begun <= called - max_age_s:
+                self._last = await self._scan()
+            last = self._last
+        if last.error is not None:
+            raise ScanFailed(str(last.error) or repr(last.error)) from last.error
+        return last.found
+
+    async def pids(self, marker: str) -> Sequence[int]:
+        """Return the processes that carry `marker` now. Raises `ScanFailed`."""
+        return (await self.look()).get(marker, ())
+
+    async def measure(self, marker: str, directories: Iterable[Path]) -> Usage:
+        """Return what these directories use now, and those processes that a scan of the last 2 s found.
+
+        Processes started since may be missing; none is counted that the marker is not of any more. The
+        memory of other processes is not looked at. Raises `ScanFailed`.
+        """
+        pids = (await self.look(max_age_s=SAMPLE_AGE_S)).get(marker, ())
+
+        def measure_marked() -> Usage:
+            return measure([pid for pid in pids if marks.is_marked(pid, marker)], directories)
+
+        return await in_thread(Purpose.SAMPLING, measure_marked)
+
+    async def kill(self, marker: str) -> int:
+        """Kill what a fresh scan finds with `marker`, and return how many processes that were.
+
+        Where that can't be seen the answer is 1: nobody knows that none is left.
+        """
+        try:
+            victims = marks.killable(await self.pids(marker))
+        except ScanFailed:
+            return 1
+        if victims:
+            await _finish(marks.kill, victims, marker)
+        return len(victims)
+
+    async def sweep(self, marker: str) -> None:
+        """Kill what carries `marker` until three scans in a row, each of them fresh, have found nothing."""
+        empty = 0
+        while True:
+            empty = 0 if await self.kill(marker) else empty + 1
+            if empty == marks.EMPTY_SWEEPS:
+                return
+            await trio.sleep(marks.SWEEP_INTERVAL_S)
+
+    async def end(self, marker: str) -> Sequence[int]:
+        """Kill what carries `marker` until nothing is left of it, or for 5 s.
+
+        Returns the pids of what is left: see `marks.end_marked`.
+        """
+        with trio.move_on_after(marks.REAP_S):
+            await self.sweep(marker)
+            return []
+        return await self.survivors(marker)
+
+    async def survivors(self, marker: str) -> Sequence[int]:
+        """Return the pids of what is left with `marker`, or 0 where that can't be seen."""
+        try:
+            return marks.killable(await self.pids(marker))
+        except ScanFailed:
+            return [0]
+
+    async def _scan(self) -> _Scan:
+        self._begun += 1
+        number, begun = self._begun, trio.current_time()
+        try:
+            with trio.fail_after(_SCAN_S):
+                found = await _scan_in_thread()
+        except Exception as exc:  # whatever it is, it ends no session: samples are missing
+            if not self._is_failing:
+                report(_log.error, "processes can't be seen", detail=repr(exc))
+            self._is_failing = True
+            return _Scan(number=number, begun=begun, error=exc)
+        self._is_failing = False
+        return _Scan(number=number, begun=begun, found=found)
+
+
+async def _scan_in_thread() -> Mapping[str, Sequence[int]]:
+    try:
+        return await in_thread(Purpose.SCANNING, marks.scan)
+    except RuntimeError:  # no thread can be started: ending processes comes before a loop that never pauses
+        return marks.scan()
+
+
+async def _finish(function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Return what `function`, which ends processes, does in a thread, cancelled or not; see above."""
+    try:
+        return await trio.to_thread.run_sync(function, *args, limiter=limiter(Purpose.ENDING))
+    except RuntimeError:
+        return function(*args)
