@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from actors.browser.wire.messages import ImageType
 from actors.errors import BrowserLost, GreenroomError
 from actors.lifecycle import ProcessCount
 from actors.ports import Clone, Owned, OwnedDirectory, OwnedProcess, World
@@ -23,8 +24,8 @@ from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, S
 class FakeWorld:
     """Profiles and browsers that do what they are told. Times are seconds; `math.inf` means for ever.
 
-    Each of `clone_error`, `launch_error` and `navigate_error` is raised at the end of that step,
-    `sample_error` whenever something is looked at besides. `clones` and `browsers` hold what exists now: both
+    Each of `clone_error`, `launch_error`, `navigate_error` and `action_error` is raised at the end of that
+    step, `sample_error` whenever something is looked at besides. `clones` and `browsers` hold what exists now: both
     are empty when nothing was left behind; with `keeps_clones` clones are. Set `page` for the verdict,
     `version` for what the master profile is: clones made before are not current any more.
     """
@@ -36,11 +37,15 @@ class FakeWorld:
     close_s: float = 0
     remove_s: float = 0
     page: LoginState = LoginState.LOGGED_IN
+    action_s: float = 0
+    picture: bytes = b"a picture"
+    html: bytes = b"<!doctype html><p>a page"
     probe_s: float = 0
     version: str = "1"
     clone_error: Exception | None = None
     launch_error: Exception | None = None
     navigate_error: Exception | None = None
+    action_error: Exception | None = None
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
     sample_error: Exception | None = None
@@ -166,6 +171,16 @@ class FakeBrowser:
         """Take the world's `inspect_s` and find its `page`."""
         await self._take(self.world.inspect_s, None)
         return find_state(method, self.world.page)
+
+    async def screenshot(self, image: ImageType) -> bytes:  # noqa: ARG002  # likewise
+        """Take the world's `action_s`, then raise its `action_error` or return its `picture`."""
+        await self._take(self.world.action_s, self.world.action_error)
+        return self.world.picture
+
+    async def content(self) -> bytes:
+        """Take the world's `action_s`, then raise its `action_error` or return its `html`."""
+        await self._take(self.world.action_s, self.world.action_error)
+        return self.world.html
 
     async def probe(self) -> None:
         """Take the world's `probe_s`."""

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from actors.browser.adapter import ScraplingFetcherAdapter
     from actors.browser.binds import Private, find_home
     from actors.browser.engines import Engine, EngineName, find_engine
-    from actors.browser.frames import Proxy
     from actors.browser.hosts import BrowserHosts
     from actors.browser.marks import end_marked, marked_processes, own_processes
     from actors.browser.pool import HostPool, open_pool
     from actors.browser.sandbox import Sandbox, bubblewrap_problem, choose_sandbox
+    from actors.browser.wire.messages import Proxy
 
 __all__ = [
     "BrowserHosts",
@@ -41,7 +41,7 @@ _MODULES = {
     "sandbox": ("Sandbox", "bubblewrap_problem", "choose_sandbox"),
     "adapter": ("ScraplingFetcherAdapter",),
     "engines": ("Engine", "EngineName", "find_engine"),
-    "frames": ("Proxy",),
+    "wire.messages": ("Proxy",),
     "hosts": ("BrowserHosts",),
     "marks": ("end_marked", "marked_processes", "own_processes"),
     "pool": ("HostPool", "open_pool"),

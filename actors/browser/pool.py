@@ -174,7 +174,7 @@ class HostPool:
                 break
             try:
                 usage = await in_thread(
-                    Purpose.SAMPLING, lambda: measure(link.cell.census(), [link.cell.scratch])
+                    Purpose.SAMPLING, lambda: measure(host.cell.census(), [host.cell.scratch])
                 )
             except Exception as exc:  # such as for want of a descriptor or a thread: no reason to end a host
                 _log.warning("a sample can't be taken", host=link.host, detail=repr(exc))
