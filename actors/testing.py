@@ -25,9 +25,9 @@ class FakeWorld:
     """Profiles and browsers that do what they are told. Times are seconds; `math.inf` means for ever.
 
     Each of `clone_error`, `launch_error`, `navigate_error` and `action_error` is raised at the end of that
-    step, `sample_error` whenever something is looked at besides. `clones` and `browsers` hold what exists now: both
-    are empty when nothing was left behind; with `keeps_clones` clones are. Set `page` for the verdict,
-    `version` for what the master profile is: clones made before are not current any more.
+    step, `sample_error` whenever something is looked at besides. `clones` and `browsers` hold what exists
+    now: both are empty when nothing was left behind; with `keeps_clones` clones are. Set `page` for the
+    verdict, `version` for what the master profile is: clones made before are not current any more.
     """
 
     clone_s: float = 0

@@ -1,8 +1,8 @@
 """A browser host without a process, for tests of what talks to one.
 
-Nothing is kept on the way: whoever sends waits until the other side reads, as with a pipe that is full. Use it
-with Trio's autojump clock. The transport satisfies `Transport`, so that a type checker notices when it and the
-real one come apart.
+Nothing is kept on the way: whoever sends waits until the other side reads, as with a pipe that is full. Use
+it with Trio's autojump clock. The transport satisfies `Transport`, so that a type checker notices when it and
+the real one come apart.
 """
 
 import math

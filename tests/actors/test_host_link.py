@@ -20,10 +20,10 @@ from actors.browser import (
     choose_sandbox,
     end_marked,
     find_engine,
-    frames,
     link,
     own_processes,
 )
+from actors.browser.wire.framing import FrameError
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.ledger import open_ledger
 from actors.resources import Needs
@@ -67,7 +67,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ("connection.sendall(b'\\x00\\x00\\x00\\x02no'); time.sleep(99)", "not a message from a host"),
         ("ready(); tell('Ping', id=1); time.sleep(99)", "not a message from a host.*Ping"),
         ("ready(); connection.sendall(b'\\xff' * 4); time.sleep(99)", "4294967295 bytes is announced"),
-        ("tell('Ready', version=99); time.sleep(99)", "speaks protocol 99, not 2"),
+        ("tell('Ready', version=99); time.sleep(99)", "speaks protocol 99, not 3"),
         ("ready(); tell('Lost', detail='crashed'); time.sleep(99)", "^crashed$"),
         ("ready(); tell('Lost', session='b', detail='crashed'); time.sleep(99)", "session 'b'.* not its own"),
         ("ready(); tell('Lost', session='', detail='crashed'); time.sleep(99)", "^crashed$"),
@@ -146,7 +146,7 @@ async def test_host_that_stops_reading_is_lost(open_host: OpenHost) -> None:
 async def test_request_that_no_frame_can_hold_fails_alone(open_host: OpenHost, url: str) -> None:
     """Bytes that are not UTF-8, from a path or the environment, cost their own request and nothing else."""
     async with open_host("ready()\nfor request in requests(): done(request)") as browser:
-        with pytest.raises(frames.FrameError, match="Navigate"):
+        with pytest.raises(FrameError, match="Navigate"):
             await browser.navigate(url)
         await browser.navigate(URL)
 

@@ -175,7 +175,7 @@ async def test_host_that_is_lost_while_nobody_uses_it_is_replaced(tmp_path: Path
     async with open_puppets(tmp_path) as hosts:
         host = await only_host(hosts)
         await host.link.wait_ready()
-        host.link.cell.kill()
+        host.cell.kill()
         await host.link.loss.wait()
         async with hosts.open_browser("a") as a:
             assert host_of(a) != host.link.host
@@ -191,7 +191,7 @@ async def test_host_that_lasted_is_replaced_before_anybody_comes(
     async with open_puppets(tmp_path) as hosts:
         host = await only_host(hosts)
         await host.link.wait_ready()
-        host.link.cell.kill()
+        host.cell.kill()
         await host.link.loss.wait()
         while host.link.host in hosts.ids:
             await trio.sleep(0.01)

@@ -10,7 +10,9 @@ from actors.browser.host import server
 from actors.browser.host.document import PageUnreachable
 from actors.browser.host.session import BrowserSession
 from actors.browser.wire import messages
+from actors.browser.wire.framing import decode_from_host, encode
 from actors.verdict import Method
+from tests.actors.frame_reader import read_frame
 
 LAUNCH = messages.Launch(
     id=1,
@@ -45,9 +47,8 @@ def converse(*requests: messages.ToHost) -> list[messages.FromHost]:
         replies = []
         for request in (None, *requests):
             if request is not None:
-                writer.write(messages.encode(request))
-            length = int.from_bytes(await reader.readexactly(4), "big")
-            replies.append(messages.decode_from_host(await reader.readexactly(length)))
+                writer.write(encode(request))
+            replies.append(decode_from_host(await read_frame(reader)))
         writer.close()
         await serving
         return replies[1:]

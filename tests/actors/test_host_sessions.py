@@ -16,8 +16,10 @@ from actors.browser.host.driver import Driver
 from actors.browser.host.page import CamoufoxSession
 from actors.browser.host.session import BrowserSession, beside
 from actors.browser.wire import messages
+from actors.browser.wire.framing import decode_from_host, encode
 from actors.verdict import LoginReason, Method
 from actors.verdict.arrival import Arrival
+from tests.actors.frame_reader import read_frame
 
 ANSWERED_S = 5
 # Longer than it takes a host to answer what it can answer at once.
@@ -88,14 +90,14 @@ class Daemon:
     driver: Driver
     serving: asyncio.Task[set[str]]
 
-    def say(self, *messages: messages.ToHost) -> None:
+    def say(self, *said: messages.ToHost) -> None:
         """Send frames, all at once."""
-        self.writer.write(b"".join(map(messages.encode, messages)))
+        self.writer.write(b"".join(map(encode, said)))
 
     async def hear(self) -> messages.FromHost:
         """Return the host's next frame."""
-        length = int.from_bytes(await self.reader.readexactly(4), "big")
-        return messages.decode_from_host(await self.reader.readexactly(length))
+        frame = await read_frame(self.reader)
+        return decode_from_host(frame)
 
     async def hears_nothing(self) -> bool:
         """Return whether the host says nothing for a while."""

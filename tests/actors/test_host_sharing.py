@@ -247,7 +247,7 @@ async def test_host_that_does_not_let_go_is_lost(
         async with host.open_browser("a") as a:
             await a.launch(tmp_path, headless=True)
             await b.navigate("handlers['Discard'] = lambda m: None")
-        assert host.link.cell.census() == []
+        assert host.cell.census() == []
         assert processes_of(a) == []
         await assert_lost(b, "^the host did not let go of a session for 0.3 seconds$")
 
@@ -385,5 +385,5 @@ async def test_temporary_files_go_with_their_session(tmp_path: Path) -> None:
             (a._scratch / "core").touch()
         assert not a._scratch.exists()
         assert b._scratch.is_dir()
-        assert host.link.cell.scratch.is_dir()
+        assert host.cell.scratch.is_dir()
         await b.navigate("pass")

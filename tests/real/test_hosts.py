@@ -98,14 +98,14 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
         async with open_session(world, "b") as b:
             async with open_session(world, "a") as a:
                 assert a._link is b._link
-                process_of(a._link.cell._token, "actors.browser.host").kill()
+                process_of(host_cell(a)._token, "actors.browser.host").kill()
                 for browser in (a, b):
                     with trio.fail_after(5), pytest.raises(BrowserLost):
                         await browser.wait_lost()
             assert census(a._marker) == []
         assert census(b._marker) == []
-        assert a._link.cell.census() == []
-        for folder in (a._scratch, b._scratch, a._link.cell.scratch):
+        assert host_cell(a).census() == []
+        for folder in (a._scratch, b._scratch, host_cell(a).scratch):
             assert not folder.exists()
         async with world.browsers.open_browser("c") as c:
             assert c._link is not a._link

@@ -1,4 +1,7 @@
-"""What is done in a page for a client: a picture of it, its HTML. Pages are not trusted: all of it has bounds."""
+"""What is done in a page for a client: a picture of it, its HTML.
+
+Pages are not trusted: each action has a limit in time and in bytes.
+"""
 
 from typing import Final
 

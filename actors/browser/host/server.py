@@ -132,12 +132,8 @@ class Host:
                 await self._sessions[session].close()
             case messages.Discard():
                 await self._discard(session)
-            case messages.Ping(session=""):
-                # A running browser's own heartbeat asks the driver. This costs that 3 KB each time, for good.
-                if any(not launch.done() for launch in self._launches.values()):
-                    await self.driver.probe()
             case messages.Ping():
-                await self._probe(session)
+                await (self._probe(session) if session else self._probe_driver())
         return messages.Done(id=id_, session=session)
 
     async def _send_result(self, request: messages.Streaming) -> None:
@@ -154,6 +150,11 @@ class Host:
                 await credit.acquire()
                 piece = messages.Piece(id=request.id, session=request.session)
                 await self.outbox.put_piece(encode(piece, view[start : start + MAX_PIECE_BYTES]))
+
+    async def _probe_driver(self) -> None:
+        # A running browser's own heartbeat asks the driver. This costs that 3 KB each time, for good.
+        if any(not launch.done() for launch in self._launches.values()):
+            await self.driver.probe()
 
     async def _probe(self, session: str) -> None:
         browser = self._sessions.get(session)

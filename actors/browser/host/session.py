@@ -34,7 +34,8 @@ _NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_
 # How long after the end of its page a browser that is going may take to be seen gone.
 _END_S = 1.0
 _ABORTED = "NS_BINDING_ABORTED"
-# How long a rehearsal may take, which takes a quarter of a second; and ports for it that browsers don't refuse.
+# How long a rehearsal may take, which takes a quarter of a second; and ports for it that browsers don't
+# refuse.
 _REHEARSAL_S = 10.0
 _PORTS = (8443, 8444)
 _DOWNLOAD = "Download is starting"
@@ -173,7 +174,7 @@ class BrowserSession:
         return judge_elements(known, own)
 
     async def screenshot(self, image: ImageType) -> bytes:
-        """Return a picture of the page. Raises `ActionFailed`, or `PageUnreachable` where there is no page."""
+        """Return a picture of the page. Raises `ActionFailed`, or `PageUnreachable` if there is no page."""
         return await self._act(lambda: take_picture(self._scrapling.page, image))
 
     async def content(self) -> bytes:
@@ -181,7 +182,7 @@ class BrowserSession:
         return await self._act(self._scrapling.content)
 
     async def _act(self, action: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Do something with the page in bounded time. Raises Playwright's `Error` if the browser is not well."""
+        """Do something with the page in bounded time. Raises Playwright's `Error` if the browser is gone."""
         try:
             async with asyncio.timeout(ACTION_S):
                 return await action()

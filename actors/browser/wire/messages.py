@@ -4,9 +4,9 @@ The host speaks first, with `Ready`; a protocol version other than ours ends the
 names its session, since a host serves several; those about the host itself leave it empty. Requests carry an
 id, and exactly one reply carries it back.
 
-A request with `credit` is sent pieces before its reply: the bytes of its result, however many. The host sends
-no more pieces than it has credit for, and the daemon gives more as they are read: what is under way is bounded,
-however slow the reader. `Cancel` ends a request early; its reply still comes, after its last piece.
+A request with `credit` is sent pieces before its reply: the bytes of its result, however many. The host
+sends no more pieces than it has credit for, and the daemon gives more as they are read: what is under way is
+bounded, however slow the reader. `Cancel` ends a request early; its reply still comes, after its last piece.
 """
 
 from collections.abc import Mapping
