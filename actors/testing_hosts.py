@@ -57,6 +57,7 @@ class MemoryHost:
     _stream: trio.abc.Stream
     _lines: trio.MemorySendChannel[bytes]
     died: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _saying: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
     _buffer: FrameBuffer = attrs.field(factory=FrameBuffer, init=False)
     _heard: deque[Frame] = attrs.field(factory=deque, init=False)
 
@@ -66,7 +67,8 @@ class MemoryHost:
 
     async def say_bytes(self, data: bytes) -> None:
         """Send what may be no frame."""
-        await self._stream.send_all(data)
+        async with self._saying:
+            await self._stream.send_all(data)
 
     async def ready(self) -> None:
         """Say that requests are welcome."""

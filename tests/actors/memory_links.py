@@ -48,8 +48,10 @@ async def open_link(
 
 
 async def _run(behave: Behaviour, host: MemoryHost) -> None:
-    with contextlib.suppress(trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+    try:
         await behave(host)
+    except* (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
 
 
 def navigate(link: HostLink, url: str | None = URL, session: str = "a") -> messages.Navigate:

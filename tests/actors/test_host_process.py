@@ -1,4 +1,4 @@
-"""The daemon's side of a browser host, against hosts that misbehave: real processes with small scripts."""
+"""What only real host processes show: how they die, stop reading, print, and keep secrets."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,17 +20,14 @@ from actors.browser import (
     choose_sandbox,
     end_marked,
     find_engine,
-    link,
     own_processes,
 )
-from actors.browser.wire.framing import FrameError
 from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from actors.ledger import open_ledger
 from actors.resources import Needs
 from actors.testing import find_state
 from actors.verdict import LoginState, Method
 from tests.actors.scripted_hosts import ENGINE, GONE, PRELUDE, URL, assert_lost, lose_patience, script_hosts
-from tests.cancelling import cancelled_at_step
 
 PROXY = Proxy(server="http://127.0.0.1:9", username="proxyuser", password="proxyuser-hunter2")
 
@@ -63,16 +60,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ("connection.sendall(b'HTTP/1.1 400 Bad Request'); time.sleep(99)", "bytes is announced"),
-        ("connection.sendall(b'\\x00\\x00\\x00\\x02no'); time.sleep(99)", "not a message from a host"),
-        ("ready(); tell('Ping', id=1); time.sleep(99)", "not a message from a host.*Ping"),
-        ("ready(); connection.sendall(b'\\xff' * 4); time.sleep(99)", "4294967295 bytes is announced"),
-        ("tell('Ready', version=99); time.sleep(99)", "speaks protocol 99, not 3"),
-        ("ready(); tell('Lost', detail='crashed'); time.sleep(99)", "^crashed$"),
-        ("ready(); tell('Lost', session='b', detail='crashed'); time.sleep(99)", "session 'b'.* not its own"),
-        ("ready(); tell('Lost', session='', detail='crashed'); time.sleep(99)", "^crashed$"),
-        ("ready()\nfor r in messages(): tell('Done', id=r.id, session='b')", "session 'b'.* not its own"),
-        ("ready(); tell('Done', id=99, session='b'); time.sleep(99)", "session 'b'.* not its own"),
         ("sys.exit(0)", GONE),
         ("sys.exit('Traceback')", GONE),
         ("ready()\nfor _ in requests(): os.kill(os.getpid(), 9)", GONE),
@@ -80,16 +67,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ready()\nfor _ in requests(): connection.send(b'\\0\\0'); sys.exit()", GONE),
     ],
     ids=[
-        "garbage",
-        "not-json",
-        "wrong-direction",
-        "giant",
-        "other-version",
-        "lost",
-        "lost-another",
-        "lost-nobody",
-        "reply-of-another",
-        "unasked-reply-of-another",
         "exits",
         "fails",
         "dies-in-request",
@@ -111,28 +88,6 @@ async def test_dead_host_whose_child_holds_the_socket_is_lost(open_host: OpenHos
             await assert_lost(browser, "process died")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "time.sleep(99)",
-        "ready(); time.sleep(99)",
-        "ready()\nfor _, message in zip(range(3), messages()): done(message)\ntime.sleep(99)",
-        "ready()\nfor message in messages():\n    if message.type != 'Ping': done(message)",
-        "import signal; ready(); os.kill(os.getpid(), signal.SIGSTOP)",
-    ],
-    ids=["never-ready", "never-answers", "stops-answering", "no-heartbeat", "stopped"],
-)
-@pytest.mark.usefixtures("impatient")
-async def test_stalled_host_is_lost(open_host: OpenHost, body: str) -> None:
-    """A host that is there but does not answer is noticed without anybody asking."""
-    async with open_host(body) as browser:
-        with trio.fail_after(10), pytest.raises(BrowserLost) as caught:
-            await browser.wait_lost()
-        assert str(caught.value.detail).endswith(" did not answer for 0.5 seconds")
-        with trio.fail_after(1):
-            await assert_lost(browser, "did not answer")
-
-
 @pytest.mark.usefixtures("impatient")
 async def test_host_that_stops_reading_is_lost(open_host: OpenHost) -> None:
     """A request that does not get through is not waited for, with or without a cancellation."""
@@ -140,157 +95,6 @@ async def test_host_that_stops_reading_is_lost(open_host: OpenHost) -> None:
         with trio.fail_after(10), pytest.raises(BrowserLost) as caught:
             await browser.navigate(URL + "x" * 900_000)
         assert "stopped reading" in str(caught.value.detail)
-
-
-@pytest.mark.parametrize("url", ["http://example.org/\udcff", URL + "x" * (1 << 20)], ids=["bytes", "giant"])
-async def test_request_that_no_frame_can_hold_fails_alone(open_host: OpenHost, url: str) -> None:
-    """Bytes that are not UTF-8, from a path or the environment, cost their own request and nothing else."""
-    async with open_host("ready()\nfor request in requests(): done(request)") as browser:
-        with pytest.raises(FrameError, match="Navigate"):
-            await browser.navigate(url)
-        await browser.navigate(URL)
-
-
-async def test_slow_start_of_requests_is_waited_for(open_host: OpenHost) -> None:
-    """A request made before the host is ready is sent when it is."""
-    async with open_host("time.sleep(0.2); ready()\nfor request in requests(): done(request)") as browser:
-        await browser.navigate(URL)
-
-
-async def test_host_that_answers_lives_on(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pause between heartbeats is no part of the time in which one is to be answered."""
-    monkeypatch.setattr(link, "_HEARTBEAT_S", 0.05)
-    async with open_host("ready()\nfor request in requests(): done(request)") as browser:
-        await browser.navigate(URL)
-        monkeypatch.setattr(link, "_STALLED_S", 0.5)
-        monkeypatch.setattr(link, "_HEARTBEAT_S", 0.8)
-        with trio.move_on_after(1.2) as patience:
-            await browser.wait_lost()
-        assert patience.cancelled_caught
-        await browser.navigate(URL)
-
-
-async def test_heartbeats_leave_the_host_in_peace(open_host: OpenHost) -> None:
-    """One that is answered is followed by a pause."""
-    body = """
-ready()
-pings = 0
-for message in messages():
-    pings += message.type == "Ping" and message.session == ""
-    if message.type == "Navigate":
-        tell("Unreachable", id=message.id, detail=str(pings))
-    else:
-        done(message)
-"""
-    async with open_host(body) as browser:
-        with pytest.raises(UpstreamUnreachable):
-            await browser.refresh()
-        await trio.sleep(0.2)
-        with pytest.raises(UpstreamUnreachable, match=r": 1$"):
-            await browser.refresh()
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "connection.sendall(9 * frame('Done', id=request.id))",
-        "done(request); tell('Failed', id=request.id, detail='x')",
-        "tell('Done', id=request.id + 1000); done(request)",
-        "tell('Done', id=-1); done(request)",
-        "ready(); done(request)",
-    ],
-    ids=["often", "twice-differently", "unknown-id", "negative-id", "ready-again"],
-)
-async def test_reply_that_nobody_waits_for_is_ignored(open_host: OpenHost, answer: str) -> None:
-    """A reply more does no harm to its own request or to the next."""
-    async with open_host(f"ready()\nfor request in requests(): {answer}") as browser:
-        for _ in range(3):
-            await browser.navigate(URL)
-
-
-async def test_replies_in_another_order_find_their_requests(open_host: OpenHost) -> None:
-    """Requests under way at once are told apart by their ids, not by their order."""
-    body = """
-ready()
-first, second, third = [request for _, request in zip(range(3), requests())]
-for request in (third, first, second):
-    tell('Unreachable', id=request.id, detail=request.url)
-for _ in requests(): pass
-"""
-    answers: dict[str, str] = {}
-
-    async def load(url: str) -> None:
-        with pytest.raises(UpstreamUnreachable) as caught:
-            await browser.navigate(url)
-        answers[url] = str(caught.value)
-
-    async with open_host(body) as browser, trio.open_nursery() as nursery:
-        for url in ("one", "two", "three"):
-            nursery.start_soon(load, url)
-    assert answers == {url: f"TikTok could not be reached: {url}" for url in ("one", "two", "three")}
-
-
-ANSWERS_AND_REMEMBERS = """
-ready()
-hanging, given_up = None, None
-for message in requests():
-    if message.type == 'Cancel':
-        given_up = message.id
-        tell('Failed', id=message.id, detail="given up")
-    elif message.url == "hang":
-        hanging = message.id
-    elif message.url == "report":
-        same = hanging is not None and given_up == hanging
-        tell('Unreachable', id=message.id, detail=f"told: {same}")
-    else:
-        done(message)
-"""
-
-
-async def test_cancelled_request_is_given_up_and_the_link_stays_usable(open_host: OpenHost) -> None:
-    """The host learns which request nobody waits for any more; its late reply harms no other."""
-    async with open_host(ANSWERS_AND_REMEMBERS) as browser:
-        await browser.navigate(URL)
-        with trio.move_on_after(0.1) as patience:
-            await browser.navigate("hang")
-        assert patience.cancelled_caught
-        with pytest.raises(UpstreamUnreachable, match="told: True"):
-            await browser.navigate("report")
-
-
-async def test_request_cancelled_while_it_is_sent_leaves_the_link_usable(open_host: OpenHost) -> None:
-    """A frame once begun is sent to its end, within bounds: half of one would be the end of the link."""
-    body = "ready(); time.sleep(0.3)\nfor request in requests(): request.type == 'Cancel' or done(request)"
-    async with open_host(body) as browser:
-        with trio.move_on_after(0.15) as patience:
-            await browser.navigate(URL + "x" * 900_000)
-        assert patience.cancelled_caught
-        await browser.navigate(URL)
-
-
-async def test_request_cancelled_at_any_checkpoint_leaves_the_link_usable(open_host: OpenHost) -> None:
-    """A deadline that falls into the middle of sending does not cost the host."""
-    async with open_host(ANSWERS_AND_REMEMBERS) as browser:
-        for step in range(1, 9):
-            with cancelled_at_step(step):
-                await browser.navigate(URL)
-            await browser.navigate(URL)
-
-
-async def test_lost_host_wakes_every_request(open_host: OpenHost) -> None:
-    """Requests under way at the same time all learn of the loss."""
-    errors: list[BrowserLost] = []
-
-    async def load() -> None:
-        with pytest.raises(BrowserLost) as caught:
-            await browser.navigate(URL)
-        errors.append(caught.value)
-
-    body = "ready()\nlist(zip(range(3), requests()))\nsys.exit()"
-    async with open_host(body) as browser, trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(load)
-    assert len(errors) == 3
 
 
 REPLIES: Mapping[str, str] = {
@@ -339,14 +143,6 @@ async def test_finding_arrives_as_it_was_made(open_host: OpenHost) -> None:
     async with open_host("ready()\nfor request in requests(): done(request)") as browser:
         with pytest.raises(BrowserLost, match="does not show its page"):
             await browser.inspect(Method.DOM, {})
-
-
-async def test_giant_detail_is_cut(open_host: OpenHost) -> None:
-    """A host can't fill the log with the reason for its own end."""
-    async with open_host("tell('Lost', detail='x' * 1_000_000); time.sleep(99)") as browser:
-        with pytest.raises(BrowserLost) as caught:
-            await browser.wait_lost()
-    assert caught.value.detail == "x" * 2000
 
 
 NOISY = """
