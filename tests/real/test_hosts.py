@@ -12,8 +12,10 @@ import structlog.testing
 import trio
 
 from actors.browser import ScraplingFetcherAdapter, own_processes
+from actors.browser.cells import Cell
+from actors.browser.client.transport import CellTransport
 from actors.browser.marks import census
-from actors.errors import BrowserLost
+from actors.errors import ActionTimedOut, BrowserLost
 from actors.lifecycle import EndReason
 from actors.verdict import LoginState, Method, decide
 from supervisor.world import RealWorld, open_world
@@ -26,7 +28,8 @@ pytestmark = pytest.mark.browser
 DELAYS_S = (0, 0.1, 0.4, 0.9, 1.8)
 # Where a rehearsal shows its page, if the port is not the site's own.
 REHEARSAL_PORT = 8443
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\nConnection: close\r\n\r\n<p>x"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+NEVER_ENDS = b"<p>x<script>addEventListener('load', () => setTimeout(() => { for (;;); }, 500))</script>"
 
 
 @contextlib.asynccontextmanager
@@ -56,6 +59,13 @@ async def assert_logged_in(browser: ScraplingFetcherAdapter, url: str) -> None:
     await browser.navigate(url)
     found = await browser.inspect(Method.HTML, {})
     assert decide(found.evidence).state is LoginState.LOGGED_IN
+
+
+def host_cell(browser: ScraplingFetcherAdapter) -> Cell:
+    """Return the cell of the host that a browser is in."""
+    transport = browser._link.transport
+    assert isinstance(transport, CellTransport)
+    return transport.cell
 
 
 def process_of(marker: str, *words: str) -> psutil.Process:
@@ -137,6 +147,7 @@ async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSe
 class Listener:
     """A site that remembers who came: the first bytes of each connection."""
 
+    page: bytes = b"<p>x"
     heard: list[bytes] = attrs.field(factory=list)
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -144,7 +155,8 @@ class Listener:
         self.heard.append(b"")
         with contextlib.suppress(trio.BrokenResourceError):
             self.heard[number] = await stream.receive_some()
-            await stream.send_all(ANSWER)
+            await stream.send_all(HEAD + self.page)
+            await stream.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -180,3 +192,35 @@ async def test_rehearsal_asks_nobody(settings: DaemonSettings, site: str) -> Non
             assert beside.heard == []
             await assert_logged_in(a, f"{site}/")
     assert [entry for entry in logs if "rehearsal failed" in entry.get("line", "")] == []
+
+
+async def test_page_is_pictured_and_read(settings: DaemonSettings, site: str) -> None:
+    """As it is shown, in both formats, and as HTML with what scripts have made of it."""
+    async with open_bounded_world(settings) as world, open_session(world, "a") as a:
+        await a.navigate(f"{site}/")
+        assert (await a.screenshot("png")).startswith(b"\x89PNG\r\n\x1a\n")
+        assert (await a.screenshot("jpeg")).startswith(b"\xff\xd8\xff")
+        html = (await a.content()).decode()
+        assert html.startswith("<html")
+        assert html.endswith("</html>")
+        assert "maker" in html
+
+
+async def test_page_that_never_stops_costs_an_action_not_a_session(
+    settings: DaemonSettings, site: str
+) -> None:
+    """The session beside it in the same host goes on, and so does its own, on its next page."""
+    async with (
+        open_listeners(Listener(NEVER_ENDS), Listener()) as port,
+        open_bounded_world(settings) as world,
+        open_session(world, "a") as a,
+        open_session(world, "b") as b,
+    ):
+        assert a._link is b._link
+        await a.navigate(f"http://127.0.0.1:{port}/")
+        await trio.sleep(1)  # for the page to begin
+        for action in (a.content, functools.partial(a.screenshot, "png")):
+            with trio.fail_after(15), pytest.raises(ActionTimedOut):
+                await action()
+            await assert_logged_in(b, f"{site}/")
+        await a.probe()
