@@ -23,13 +23,14 @@ from actors.errors import (
     UpstreamUnreachable,
 )
 from actors.resources import Promises
-from actors.testing import find_state
+from actors.testing import FakeWorld, find_state
 from actors.testing_hosts import MemoryHost
 from actors.verdict import LoginState, Method
 from tests.actors.memory_links import URL, open_link
 from tests.actors.scripted_hosts import ENGINE
 
 Answer = Callable[[MemoryHost, messages.Request], Awaitable[None]]
+Ask = Callable[[], Awaitable[object]]
 KINDS = messages.Failure
 
 
@@ -87,7 +88,8 @@ def showing(*pieces: bytes) -> Answer:
 async def test_unreachable_page_is_upstream_unreachable(autojump_clock: MockClock) -> None:
     """A page that can't be loaded is not the browser's fault, on the first load and on a refresh."""
     async with open_adapter(unreachable("NS_ERROR_NET_RESET")) as browser:
-        for load in (lambda: browser.navigate(URL), browser.refresh, lambda: browser.rehearse(URL)):
+        loads: list[Ask] = [lambda: browser.navigate(URL), browser.refresh, lambda: browser.rehearse(URL)]
+        for load in loads:
             with pytest.raises(UpstreamUnreachable, match="NS_ERROR_NET_RESET"):
                 await load()
         for look in (
@@ -170,3 +172,18 @@ async def test_finding_arrives_as_it_was_made(autojump_clock: MockClock) -> None
     async with open_adapter(showing()) as browser:
         with pytest.raises(BrowserLost, match="does not show its page"):
             await browser.inspect(Method.DOM, {})
+
+
+async def test_fake_browser_acts_as_it_is_told(autojump_clock: MockClock) -> None:
+    """It stands in for the adapter in tests of what is built on sessions."""
+    world = FakeWorld(action_s=3)
+    async with world.open_browser("a") as browser:
+        assert await browser.screenshot("png") == world.picture
+        assert await browser.content() == world.html
+        assert trio.current_time() == 6
+        world.action_error = ActionTimedOut("The page did not answer in time")
+        with pytest.raises(ActionTimedOut):
+            await browser.content()
+        browser.crash()
+        with pytest.raises(BrowserLost):
+            await browser.screenshot("png")
