@@ -103,6 +103,18 @@ class BrowserLost(GreenroomError):
     reason = EndReason.BROWSER_LOST
 
 
+class ActionFailed(GreenroomError):
+    """The browser is well, but could not do with its page what was asked for."""
+
+
+class ActionTimedOut(ActionFailed):
+    """The page took too long to do what was asked for, as one does that never stops computing."""
+
+
+class PageTooLarge(ActionFailed):
+    """The page, or a picture of it, has more bytes than may be sent."""
+
+
 class CleanupIncomplete(GreenroomError):
     """A session has ended, but something that it owned is still there; `left` names kinds, not paths."""
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 import attrs
 import trio
 
+from actors.browser.wire.messages import ImageType
 from actors.errors import BrowserLost, GreenroomError
 from actors.lifecycle import ProcessCount
 from actors.machine.about import MachineInfo
@@ -23,11 +24,11 @@ from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, S
 class FakeMachine:
     """A machine that does what it is told. Satisfies `ports.Machine`.
 
-    Times are seconds; `math.inf` means for ever. Each of `clone_error`, `launch_error` and `navigate_error`
-    is raised at the end of that step, `sample_error` whenever something is looked at besides. `clones` and
-    `browsers` hold what exists now, by session: both are empty when nothing was left behind; with
-    `keeps_clones` clones are. Set `page` for the verdict, `version` for what the master profile is: clones
-    made before are not current any more.
+    Times are seconds; `math.inf` means for ever. Each of `clone_error`, `launch_error`, `navigate_error` and
+    `action_error` is raised at the end of that step, `sample_error` whenever something is looked at besides.
+    `clones` and `browsers` hold what exists now, by session: both are empty when nothing was left behind;
+    with `keeps_clones` clones are. Set `page` for the verdict, `version` for what the master profile is:
+    clones made before are not current any more.
     """
 
     clone_s: float = 0
@@ -37,11 +38,15 @@ class FakeMachine:
     close_s: float = 0
     remove_s: float = 0
     page: LoginState = LoginState.LOGGED_IN
+    action_s: float = 0
+    picture: bytes = b"a picture"
+    html: bytes = b"<!doctype html><p>a page"
     probe_s: float = 0
     version: str = "1"
     clone_error: Exception | None = None
     launch_error: Exception | None = None
     navigate_error: Exception | None = None
+    action_error: Exception | None = None
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
     sample_error: Exception | None = None
@@ -175,6 +180,16 @@ class FakeBrowser:
         """Take the machine's `inspect_s` and find its `page`."""
         await self.take(self.machine.inspect_s)
         return find_state(method, self.machine.page)
+
+    async def screenshot(self, image: ImageType) -> bytes:  # noqa: ARG002  # likewise
+        """Take the machine's `action_s`, then raise its `action_error` or return its `picture`."""
+        await self.take(self.machine.action_s, self.machine.action_error)
+        return self.machine.picture
+
+    async def content(self) -> bytes:
+        """Take the machine's `action_s`, then raise its `action_error` or return its `html`."""
+        await self.take(self.machine.action_s, self.machine.action_error)
+        return self.machine.html
 
     async def probe(self) -> None:
         """Take the machine's `probe_s`."""

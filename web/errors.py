@@ -9,6 +9,8 @@ import msgspec
 from werkzeug.exceptions import default_exceptions
 
 from actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
     CapacityExhausted,
     CleanupIncomplete,
     CreationTimedOut,
@@ -18,6 +20,7 @@ from actors.errors import (
     OverBudget,
     Overloaded,
     PageGone,
+    PageTooLarge,
     ProfileLocked,
     ResourcesExhausted,
     SessionDeleted,
@@ -71,6 +74,9 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     Overloaded: _Answer(503, "OVERLOADED", "Too many sessions are being launched"),
     ResourcesExhausted: _Answer(503, "RESOURCES_EXHAUSTED", "Too little left for another session"),
     OverBudget: _Answer(503, "OVER_BUDGET", "Session is over its budget"),
+    ActionFailed: _Answer(500, "ACTION_FAILED", "The page could not do this"),
+    ActionTimedOut: _Answer(504, "ACTION_TIMEOUT", "The page did not answer in time"),
+    PageTooLarge: _Answer(422, "PAGE_TOO_LARGE", "The page is too large"),
     CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
     SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
     SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),

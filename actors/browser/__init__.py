@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from actors.browser.adapter import ScraplingFetcherAdapter
     from actors.browser.binds import Private, find_home
     from actors.browser.engines import Engine, EngineChoice, EngineName, find_engine
-    from actors.browser.frames import Proxy
     from actors.browser.hosts import BrowserHosts
     from actors.browser.marks import end_marked, own_processes
     from actors.browser.pool import HostPool, open_pool
     from actors.browser.sandbox import Sandbox, SandboxChoice, bubblewrap_problem, choose_sandbox
+    from actors.browser.wire.messages import Proxy
 
 __all__ = [
     "BrowserHosts",
@@ -42,7 +42,7 @@ _MODULES = {
     "sandbox": ("Sandbox", "SandboxChoice", "bubblewrap_problem", "choose_sandbox"),
     "adapter": ("ScraplingFetcherAdapter",),
     "engines": ("Engine", "EngineChoice", "EngineName", "find_engine"),
-    "frames": ("Proxy",),
+    "wire.messages": ("Proxy",),
     "hosts": ("BrowserHosts",),
     "marks": ("end_marked", "own_processes"),
     "pool": ("HostPool", "open_pool"),

@@ -4,18 +4,29 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
 
-from actors.browser import frames
 from actors.browser.binds import Private
 from actors.browser.browser_cell import browser_cell
 from actors.browser.cells import end_processes
+from actors.browser.client.loss import Loss
 from actors.browser.engines import Engine
-from actors.browser.link import HostLink, Loss
+from actors.browser.link import WINDOW, HostLink
 from actors.browser.sandbox import Sandbox, cell_rights
-from actors.errors import BrowserLost, EngineUnavailable, PageGone, UpstreamUnreachable
+from actors.browser.wire import messages
+from actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
+    BrowserLost,
+    EngineUnavailable,
+    GreenroomError,
+    PageGone,
+    PageTooLarge,
+    UpstreamUnreachable,
+)
 from actors.lifecycle import ProcessCount
 from actors.machine.sampler import Sampler
 from actors.threads import Purpose, in_thread, limiter
@@ -24,6 +35,8 @@ from actors.verdict import Finding, Method
 # How long a host may take to let go of a session whose browser is being killed.
 _LET_GO_S = 5.0
 _KILL_AGAIN_S = 0.05
+# More than a host sends, which has limits of its own.
+MAX_RESULT_BYTES: Final = 32 << 20
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
@@ -38,7 +51,7 @@ class ScraplingFetcherAdapter:
     _scratch: Path
     _link: HostLink
     _engine: Engine
-    _proxy: frames.Proxy | None
+    _proxy: messages.Proxy | None
     _sandbox: Sandbox
     _private: Private
     _sampler: Sampler
@@ -65,7 +78,7 @@ class ScraplingFetcherAdapter:
         run_as = await self._make_browser_cell(executable, profile, headless)
         await self._link.wait_ready()
         self._has_begun = True
-        request = frames.Launch(
+        request = messages.Launch(
             id=self._link.next_id(),
             session=self._session,
             engine=self._engine.name.value,
@@ -78,7 +91,7 @@ class ScraplingFetcherAdapter:
             scratch=str(self._scratch),
         )
         reply = await self._ask(request)
-        if isinstance(reply, frames.Failed):
+        if isinstance(reply, messages.Failed):
             raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
 
     async def _make_browser_cell(self, executable: Path, profile: Path, headless: bool) -> tuple[str, ...]:
@@ -102,33 +115,76 @@ class ScraplingFetcherAdapter:
 
     async def rehearse(self, url: str) -> None:
         """Get ready for `url` without asking for it; see `ports.Browser`."""
-        await self._load(frames.Rehearse(id=self._link.next_id(), session=self._session, url=url))
+        await self._load(messages.Rehearse(id=self._link.next_id(), session=self._session, url=url))
 
     async def navigate(self, url: str) -> None:
         """Load `url`; see `ports.Browser`."""
-        await self._load(frames.Navigate(id=self._link.next_id(), session=self._session, url=url))
+        await self._load(messages.Navigate(id=self._link.next_id(), session=self._session, url=url))
 
     async def refresh(self) -> None:
         """Load the page again; see `ports.Browser`."""
-        await self._load(frames.Navigate(id=self._link.next_id(), session=self._session))
+        await self._load(messages.Navigate(id=self._link.next_id(), session=self._session))
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         """Look at the page; see `ports.Browser`."""
         reply = await self._ask(
-            frames.Inspect(id=self._link.next_id(), session=self._session, method=method, selectors=selectors)
+            messages.Inspect(
+                id=self._link.next_id(), session=self._session, method=method, selectors=selectors
+            )
         )
         match reply:
-            case frames.Found(finding=finding):
+            case messages.Found(finding=finding):
                 return finding
-            case frames.Unreachable(detail=detail):
+            case messages.Unreachable(detail=detail):
                 raise PageGone(f"TikTok's page is gone: {self._redact(detail)}")
             case _:
                 raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
 
+    async def screenshot(self, image: messages.ImageType) -> bytes:
+        """Picture the page; see `ports.Browser`."""
+        return await self._collect(
+            messages.Screenshot(id=self._link.next_id(), session=self._session, credit=WINDOW, image=image)
+        )
+
+    async def content(self) -> bytes:
+        """Return the page's HTML; see `ports.Browser`."""
+        return await self._collect(
+            messages.Content(id=self._link.next_id(), session=self._session, credit=WINDOW)
+        )
+
+    async def _collect(self, request: messages.Streaming) -> bytes:
+        result = bytearray()
+        async with self._link.open_stream(request, self._loss) as stream:
+            async for piece in stream:
+                result += piece
+                if len(result) > MAX_RESULT_BYTES:
+                    raise PageTooLarge("The page is too large to be sent")
+        match stream.reply:
+            case messages.Done():
+                return bytes(result)
+            case messages.Unreachable(detail=detail):
+                raise PageGone(f"TikTok's page is gone: {self._redact(detail)}")
+            case messages.Failed() as failed:
+                raise self._action_error(failed)
+            case reply:
+                raise BrowserLost("The browser answers what it was not asked", detail=type(reply).__name__)
+
+    def _action_error(self, failed: messages.Failed) -> GreenroomError:
+        detail = self._redact(failed.detail)
+        match failed.kind:
+            case messages.Failure.ACTION:
+                return ActionFailed("The browser could not do this with its page", detail=detail)
+            case messages.Failure.TIMEOUT:
+                return ActionTimedOut("The page did not answer in time", detail=detail)
+            case messages.Failure.TOO_LARGE:
+                return PageTooLarge("The page is too large to be sent", detail=detail)
+            case messages.Failure.BROWSER:
+                return BrowserLost("The browser does not show its page", detail=detail)
+
     async def probe(self) -> None:
         """Wait for an answer; see `ports.Browser`."""
-        reply = await self._ask(frames.Ping(id=self._link.next_id(), session=self._session))
-        if isinstance(reply, frames.Failed):
+        reply = await self._ask(messages.Ping(id=self._link.next_id(), session=self._session))
+        if isinstance(reply, messages.Failed):
             raise BrowserLost("The browser is unwell", detail=self._redact(reply.detail))
 
     async def wait_lost(self) -> None:
@@ -139,7 +195,7 @@ class ScraplingFetcherAdapter:
     async def close(self) -> None:
         """End the browser politely; see `ports.Browser`."""
         before = await self._sampler.pids(self.marker)
-        await self._ask(frames.Close(id=self._link.next_id(), session=self._session))
+        await self._ask(messages.Close(id=self._link.next_id(), session=self._session))
         after = await self._sampler.pids(self.marker)
         self.ended = ProcessCount(politely=len(before) - len(after))
 
@@ -160,7 +216,7 @@ class ScraplingFetcherAdapter:
             await self._count_forced()
             await self._let_go()
             if self._link.loss.has_happened:
-                await self._link.cell.end()
+                await self._link.transport.end()
         finally:
             await end_processes(self.marker, self._sampler)
 
@@ -172,7 +228,7 @@ class ScraplingFetcherAdapter:
 
     async def _let_go(self) -> None:
         """Have the host let go of the session, and kill until it has: a launch under way ends by that."""
-        discard = frames.Discard(id=self._link.next_id(), session=self._session)
+        discard = messages.Discard(id=self._link.next_id(), session=self._session)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_killing)
             with trio.move_on_after(_LET_GO_S) as letting_go, contextlib.suppress(BrowserLost):
@@ -186,21 +242,21 @@ class ScraplingFetcherAdapter:
             await self._sampler.kill(self.marker)
             await trio.sleep(_KILL_AGAIN_S)
 
-    async def _load(self, request: frames.Navigate | frames.Rehearse) -> None:
+    async def _load(self, request: messages.Navigate | messages.Rehearse) -> None:
         match await self._ask(request):
-            case frames.Unreachable(detail=detail):
+            case messages.Unreachable(detail=detail):
                 raise UpstreamUnreachable(f"TikTok could not be reached: {self._redact(detail)}")
-            case frames.Failed(detail=detail):
+            case messages.Failed(detail=detail):
                 raise BrowserLost("The browser can't load pages", detail=self._redact(detail))
             case _:
                 pass
 
-    async def _ask(self, request: frames.Request) -> frames.Reply:
+    async def _ask(self, request: messages.Request) -> messages.Reply:
         return await self._link.request(request, self._loss)
 
     def _redact(self, detail: str) -> str:
         return self._link.redact(detail)
 
 
-def _detail(reply: frames.Reply) -> str:
-    return reply.detail if isinstance(reply, frames.Failed) else type(reply).__name__
+def _detail(reply: messages.Reply) -> str:
+    return reply.detail if isinstance(reply, messages.Failed) else type(reply).__name__

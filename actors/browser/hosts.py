@@ -8,15 +8,16 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.browser import frames
 from actors.browser.adapter import ScraplingFetcherAdapter
 from actors.browser.binds import Private
 from actors.browser.cells import Cell, open_cell, open_scratch
+from actors.browser.client.transport import CellTransport
 from actors.browser.engines import Engine
 from actors.browser.environment import python_command
 from actors.browser.host_cell import host_view
 from actors.browser.link import HostLink
 from actors.browser.sandbox import Sandbox
+from actors.browser.wire.messages import Proxy
 from actors.ledger import Entry, Ledger
 from actors.machine.about import MachineInfo
 from actors.machine.sampler import Sampler
@@ -43,7 +44,7 @@ class BrowserHosts:
 
     engine: Engine
     sandbox: Sandbox
-    proxy: frames.Proxy | None = None
+    proxy: Proxy | None = None
     ledger: Ledger | None = None
     private: Private = attrs.field(factory=Private)
     profiles: Sequence[Path] = ()
@@ -81,10 +82,10 @@ class BrowserHosts:
         """
         async with self._open_cell(host_id) as cell, trio.open_nursery() as nursery:
             secrets = (self.proxy.username, self.proxy.password) if self.proxy else ()
-            link = HostLink(host=host_id, cell=cell, secrets=secrets)
+            link = HostLink(host=host_id, transport=CellTransport(cell), secrets=secrets)
             nursery.start_soon(link.run)
             try:
-                yield BrowserHost(hosts=self, link=link)
+                yield BrowserHost(hosts=self, link=link, cell=cell)
             finally:
                 link.lose("the host is not needed any more")
                 link.running.cancel(reason="the host is not needed any more")
@@ -130,6 +131,7 @@ class BrowserHost:
 
     _hosts: BrowserHosts
     link: HostLink
+    cell: Cell
 
     @contextlib.asynccontextmanager
     async def open_browser(

@@ -2,23 +2,26 @@
 
 import contextlib
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, Self
 
 import attrs
 import structlog
 import trio
 
-from actors.browser import frames
-from actors.browser.cells import Cell
+from actors.browser.client.loss import Loss
+from actors.browser.client.transport import Transport
 from actors.browser.redact import redact
+from actors.browser.wire import messages
+from actors.browser.wire.framing import FrameBuffer, FrameError, decode_from_host, encode
 from actors.errors import BrowserLost
+
+# How many pieces of one stream may be under way or unread: 256 KB.
+WINDOW: Final = 4
 
 # A browser in a burst of launches on few cores answers late; one that is stopped never does.
 _HEARTBEAT_S = 2.0
 _STALLED_S = 15.0
-_RECEIVE_BYTES = 65536
-# Longer lines of output are left out whole: a part of one might be a secret that nothing marks any more.
-_MAX_LINE_BYTES = 8192
 _MAX_DETAIL = 2000
 # A frame is far smaller than the socket's buffer: only a host that no longer reads makes sending wait.
 _SEND_S = 1.0
@@ -29,52 +32,65 @@ _log = structlog.get_logger("greenroom.host")
 
 
 @attrs.define(eq=False)
-class Loss:
-    """Whether a host, or a session's browser in it, is lost, and why. The first reason stays."""
-
-    why: str = attrs.field(default="", init=False)
-    _event: trio.Event = attrs.field(factory=trio.Event, init=False)
-
-    @property
-    def has_happened(self) -> bool:
-        """Whether it is lost."""
-        return self._event.is_set()
-
-    def happen(self, why: str) -> None:
-        """Wake everybody who waits."""
-        if not self.has_happened:
-            self.why = why
-            self._event.set()
-
-    async def wait(self) -> None:
-        """Return once it is lost."""
-        await self._event.wait()
-
-    def error(self) -> BrowserLost:
-        """Return an error that tells why it was lost."""
-        return BrowserLost("The browser was lost", detail=self.why)
-
-
-@attrs.frozen
 class _Waiting:
-    """Somebody who waits for a reply about a session, unless the loss happens."""
+    """Somebody who waits for pieces and a reply about a session, unless the loss happens.
+
+    The channel has room for the reply, and for all the pieces that the host has credit for.
+    """
 
     session: str
     loss: Loss
-    reply_to: trio.MemorySendChannel[frames.Reply]
+    answer_to: trio.MemorySendChannel[messages.Reply | bytes]
+    credit: int
+
+    def put(self, answer: messages.Reply | bytes) -> None:
+        """Pass on a reply, or a piece for which there was credit."""
+        with contextlib.suppress(trio.ClosedResourceError):  # lost, and not told yet
+            self.answer_to.send_nowait(answer)
+
+
+@attrs.define(eq=False)
+class Stream:
+    """The pieces that are sent for a request, in order; after the last of them there is the `reply`.
+
+    Iterating raises `BrowserLost` when the browser is lost before the reply.
+    """
+
+    _link: "HostLink"
+    _request: messages.Request
+    _loss: Loss
+    _answer: trio.MemoryReceiveChannel[messages.Reply | bytes]
+    reply: messages.Reply | None = attrs.field(default=None, init=False)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            received = await self._answer.receive()
+        except trio.EndOfChannel:
+            raise self._loss.error() from None
+        if not isinstance(received, bytes):
+            self.reply = received
+            raise StopAsyncIteration
+        await self._link.give_credit(self._request)
+        return received
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class HostLink:
-    """A conversation with the host in `cell`: requests out, each answered by its own reply.
+    """A conversation with a host over `transport`: requests out, each answered by its own reply.
 
-    Nobody waits in vain. The first sign that the host is gone, stalls, or breaks the protocol is its loss,
-    and that of all its sessions; one whose browser alone is gone or stalls is lost alone. Every request for
-    what is lost, under way or made later, raises `BrowserLost`.
+    Every request ends in a reply or `BrowserLost`. The first sign that the host is gone, stalls, or breaks
+    the protocol is its loss, and that of all its sessions; one whose browser alone is gone or stalls is lost
+    alone. Every request for what is lost, under way or made later, raises `BrowserLost`.
+
+    Receiving never waits for whoever reads a stream: a host that sends more than it has credit for has broken
+    the protocol. Frames to the host go out in the order in which they were asked for.
     """
 
     host: str
-    cell: Cell
+    transport: Transport
     secrets: tuple[str, ...] = ()
     loss: Loss = attrs.field(factory=Loss, init=False)
     running: trio.CancelScope = attrs.field(factory=lambda: trio.CancelScope(shield=True), init=False)
@@ -129,30 +145,55 @@ class HostLink:
         if self.loss.has_happened:
             raise self.loss.error()
 
-    async def request(self, request: frames.Request, loss: Loss | None = None) -> frames.Reply:
+    async def request(self, request: messages.Request, loss: Loss | None = None) -> messages.Reply:
         """Send `request` once the host is ready and return the reply to it.
 
         Cancelling tells the host to give the request up. Raises `BrowserLost` at `loss`, or else that of the
         host, and `FrameError`, with the conversation unharmed, for a request that no frame can hold.
         """
-        loss = loss or self.loss
+        async with self._open_stream(request, 0, loss or self.loss) as stream:
+            async for _ in stream:
+                pass  # without credit no piece comes
+            assert stream.reply is not None  # noqa: S101  # it is what ends a stream
+            return stream.reply
+
+    def open_stream(
+        self, request: messages.Streaming, loss: Loss
+    ) -> contextlib.AbstractAsyncContextManager[Stream]:
+        """Send `request` once the host is ready; the block reads what is sent for it.
+
+        Leaving the block before the reply has come tells the host to give the request up. Raises what
+        `request` does.
+        """
+        return self._open_stream(request, request.credit, loss)
+
+    @contextlib.asynccontextmanager
+    async def _open_stream(self, request: messages.Request, credit: int, loss: Loss) -> AsyncIterator[Stream]:
         await self._ready.wait()
-        send, receive = trio.open_memory_channel[frames.Reply](1)
+        send, receive = trio.open_memory_channel[messages.Reply | bytes](credit + 1)
         with send, receive:
-            self._waiting[request.id] = _Waiting(request.session, loss, send)
+            self._waiting[request.id] = _Waiting(request.session, loss, send, credit)
             try:
                 if loss.has_happened:
                     raise loss.error()
                 await self._send(request)
-                return await receive.receive()
-            except trio.EndOfChannel:
-                raise loss.error() from None
-            except trio.Cancelled:
-                with trio.move_on_after(1, shield=True), contextlib.suppress(BrowserLost):
-                    await self._send(frames.Cancel(session=request.session, id=request.id))
-                raise
+                try:
+                    yield Stream(self, request, loss, receive)
+                finally:
+                    if request.id in self._waiting and not loss.has_happened:
+                        await self._give_up(request)
             finally:
                 self._waiting.pop(request.id, None)
+
+    async def _give_up(self, request: messages.Request) -> None:
+        with trio.move_on_after(1, shield=True), contextlib.suppress(BrowserLost):
+            await self._send(messages.Cancel(session=request.session, id=request.id))
+
+    async def give_credit(self, request: messages.Request) -> None:
+        """Let the host send one more piece for `request`, unless its reply has come. Raises `BrowserLost`."""
+        if (waiting := self._waiting.get(request.id)) is not None:
+            waiting.credit += 1
+            await self._send(messages.Credit(session=request.session, id=request.id, pieces=1))
 
     def lose(self, why: str) -> None:
         """Give the host up: wake every request with `BrowserLost`. The first reason stays."""
@@ -164,22 +205,22 @@ class HostLink:
         loss.happen(self.redact(why))
         for waiting in self._waiting.values():
             if waiting.loss is loss:
-                waiting.reply_to.close()
+                waiting.answer_to.close()
 
     async def receive(self) -> None:
         """Take in frames until the host ends the conversation or breaks the protocol."""
-        buffer = frames.FrameBuffer()
+        buffer = FrameBuffer()
         try:
-            while data := await self.cell.socket.receive_some(_RECEIVE_BYTES):
-                for body in buffer.feed(data):
-                    self._take(frames.decode_from_host(body))
+            while data := await self.transport.receive_some():
+                for frame in buffer.feed(data):
+                    self._take(decode_from_host(frame), frame.body)
             self.lose("the host closed the conversation")
-        except (frames.FrameError, trio.BrokenResourceError) as exc:
+        except (FrameError, trio.BrokenResourceError) as exc:
             self.lose(str(exc))
 
     async def watch_process(self) -> None:
         """Notice the host's death."""
-        await self.cell.wait_first()
+        await self.transport.wait_died()
         self.lose("the host process died")
 
     async def beat(self) -> None:
@@ -195,14 +236,14 @@ class HostLink:
 
     async def _ping(self, session: str, asked: set[str]) -> None:
         loss = self._sessions.get(session, self.loss)
-        reply: frames.Reply | None = None
+        reply: messages.Reply | None = None
         with trio.move_on_after(_STALLED_S) as answering, contextlib.suppress(BrowserLost):
-            reply = await self.request(frames.Ping(id=self.next_id(), session=session), loss)
+            reply = await self.request(messages.Ping(id=self.next_id(), session=session), loss)
         asked.discard(session)
         who = "the browser" if session else "the host"
         if answering.cancelled_caught:
             self._lose_one(session, loss, f"{who} did not answer for {_STALLED_S:g} seconds")
-        elif isinstance(reply, frames.Failed):
+        elif isinstance(reply, messages.Failed):
             self._lose_one(session, loss, f"{who} is unwell: {reply.detail}")
 
     def _lose_one(self, session: str, loss: Loss, why: str) -> None:
@@ -213,45 +254,45 @@ class HostLink:
 
     async def log_output(self) -> None:
         """Pass on what the host, its driver and its browsers print, redacted."""
-        rest = b""
-        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            async for chunk in self.cell.output:
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._log_line(line)
-                rest = rest[: _MAX_LINE_BYTES + 1]
-            self._log_line(rest)
+        while (line := await self.transport.receive_line()) is not None:
+            self._log_line(line)
 
     def _log_line(self, line: bytes) -> None:
-        if len(line) > _MAX_LINE_BYTES:
-            line = b"(a line too long to be logged)"
         text = redact(line.decode(errors="replace"), self.secrets).strip()
         if text:
             _log.debug("host output", host=self.host, line=text)
 
-    def _take(self, message: frames.FromHost) -> None:
+    def _take(self, message: messages.FromHost, body: bytes) -> None:
         match message:
-            case frames.Ready(version=frames.PROTOCOL_VERSION):
+            case messages.Ready(version=messages.PROTOCOL_VERSION):
                 self._ready.set()
-            case frames.Ready(version=version):
-                self.lose(f"the host speaks protocol {version}, not {frames.PROTOCOL_VERSION}")
-            case frames.Lost(session="", detail=detail):
+            case messages.Ready(version=version):
+                self.lose(f"the host speaks protocol {version}, not {messages.PROTOCOL_VERSION}")
+            case messages.Lost(session="", detail=detail):
                 self.lose(detail)
             case _ if message.session in self._left:
                 pass
             case _ if message.session and message.session not in self._sessions:
                 self.lose(f"the host spoke of the session {message.session!r}, which is not its own")
-            case frames.Lost(session=session, detail=detail):
+            case messages.Lost(session=session, detail=detail):
                 self._tell(self._sessions[session], detail)
-            case _ if message.id not in self._waiting:
-                pass  # the reply to a request that was given up
-            case _ if message.session != (asker := self._waiting[message.id].session):
-                self.lose(f"the host answered for {message.session!r} what {asker!r} had asked")
-            case _:
-                with contextlib.suppress(trio.ClosedResourceError):  # lost, and not told yet
-                    self._waiting.pop(message.id).reply_to.send_nowait(message)
+            case _ if message.id in self._waiting:  # and was not given up
+                self._pass_on(message, body)
 
-    async def _send(self, message: frames.ToHost) -> None:
+    def _pass_on(self, answer: messages.Reply | messages.Piece, body: bytes) -> None:
+        waiting = self._waiting[answer.id]
+        if answer.session != waiting.session:
+            self.lose(f"the host answered for {answer.session!r} what {waiting.session!r} had asked")
+        elif not isinstance(answer, messages.Piece):
+            del self._waiting[answer.id]
+            waiting.put(answer)
+        elif waiting.credit:
+            waiting.credit -= 1
+            waiting.put(body)
+        else:
+            self.lose("the host sent more of a stream than it may")
+
+    async def _send(self, message: messages.ToHost) -> None:
         """Send a frame, all of it even if cancelled: half a frame would end the conversation.
 
         Raises `BrowserLost`.
@@ -259,10 +300,10 @@ class HostLink:
         async with self._sending:
             if self.loss.has_happened:
                 raise self.loss.error()
-            data = frames.encode(message)
+            data = encode(message)
             try:
                 with trio.fail_after(_SEND_S, shield=True):
-                    await self.cell.socket.send_all(data)
+                    await self.transport.send_all(data)
             except (trio.TooSlowError, trio.BrokenResourceError) as exc:
                 self.lose(f"the host stopped reading: {exc!r}")
                 raise self.loss.error() from exc

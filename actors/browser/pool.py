@@ -180,7 +180,7 @@ class HostPool:
                 await link.loss.wait()
                 break
             try:
-                usage = await self.hosts.sampler.measure(link.cell.marker, [link.cell.scratch])
+                usage = await self.hosts.sampler.measure(host.cell.marker, [host.cell.scratch])
             except ScanFailed:  # logged already, once for all
                 continue
             except Exception as exc:  # such as for want of a descriptor or a thread: no reason to end a host

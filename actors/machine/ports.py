@@ -10,6 +10,7 @@ from typing import Protocol
 
 import attrs
 
+from actors.browser.wire.messages import ImageType
 from actors.lifecycle import ProcessCount
 from actors.machine.about import MachineInfo
 from actors.resources import Usage
@@ -112,6 +113,16 @@ class Browser(Protocol):
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         """Look at the page as it is now with one login detection method."""
+
+    async def screenshot(self, image: ImageType) -> bytes:
+        """Return a picture of the part of the page that the window shows.
+
+        Raises `ActionTimedOut`, `PageTooLarge` or another `ActionFailed` when there is none, `PageGone` when
+        there is no page any more. The browser keeps running.
+        """
+
+    async def content(self) -> bytes:
+        """Return the HTML of the page as it is now, in UTF-8. Raises what `screenshot` does."""
 
     async def probe(self) -> None:
         """Return once the browser has answered."""

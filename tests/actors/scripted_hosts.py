@@ -38,21 +38,21 @@ connection = socket.socket(fileno=0)
 
 def frame(type, **fields):
     body = json.dumps({"type": type, "session": "" if type == "Ready" else "a", **fields}).encode()
-    return len(body).to_bytes(4, "big") + body
+    return len(body).to_bytes(4, "big") + bytes(4) + body
 
 def tell(type, **fields):
     connection.sendall(frame(type, **fields))
 
 def ready():
-    tell("Ready", version=2)
+    tell("Ready", version=3)
 
 def done(message):
     tell("Done", id=message.id, session=message.session)
 
 def messages():
     stream = connection.makefile("rb")
-    while header := stream.read(4):
-        yield SimpleNamespace(**json.loads(stream.read(int.from_bytes(header, "big"))))
+    while lengths := stream.read(8):
+        yield SimpleNamespace(**json.loads(stream.read(int.from_bytes(lengths[:4], "big"))))
 
 def requests():
     for message in messages():

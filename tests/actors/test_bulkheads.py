@@ -11,7 +11,7 @@ import structlog.testing
 import trio
 
 from actors.browser import HostPool, ScraplingFetcherAdapter, link, open_pool, own_processes
-from actors.browser.cells import Cell
+from actors.browser.client.transport import CellTransport
 from actors.browser.link import HostLink
 from actors.errors import BrowserLost
 from actors.resources import Budget
@@ -60,11 +60,11 @@ async def test_task_of_a_conversation_that_raises_is_the_loss_of_its_host(
     """Its session learns why, and the log has it once; the other session and the pool keep running."""
     fault = Fault()
     take, log_line, ping = HostLink._take, HostLink._log_line, HostLink._ping
-    wait_first = Cell.wait_first
+    wait_died = CellTransport.wait_died
 
-    def failing_take(self: HostLink, message: Any) -> None:
+    def failing_take(self: HostLink, message: Any, body: bytes) -> None:
         fault.strike(self)
-        take(self, message)
+        take(self, message, body)
 
     def failing_log_line(self: HostLink, line: bytes) -> None:
         fault.strike(self)
@@ -74,9 +74,9 @@ async def test_task_of_a_conversation_that_raises_is_the_loss_of_its_host(
         fault.strike(self)
         await ping(self, session, asked)
 
-    async def failing_wait(self: Cell) -> None:
+    async def failing_wait(self: CellTransport) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait_first, self)
+            nursery.start_soon(wait_died, self)
             await fault.armed.wait()
             fault.strike(self)
 
@@ -85,14 +85,14 @@ async def test_task_of_a_conversation_that_raises_is_the_loss_of_its_host(
         case "receive":
             monkeypatch.setattr(HostLink, "_take", failing_take)
         case "watch_process":
-            monkeypatch.setattr(Cell, "wait_first", failing_wait)
+            monkeypatch.setattr(CellTransport, "wait_died", failing_wait)
         case "log_output":
             monkeypatch.setattr(HostLink, "_log_line", failing_log_line)
         case "beat":
             monkeypatch.setattr(HostLink, "_ping", failing_ping)
     with structlog.testing.capture_logs() as logs:
         async with open_two(tmp_path) as (hosts, a, b):
-            fault.where = a._link.cell if task == "watch_process" else a._link
+            fault.where = a._link.transport if task == "watch_process" else a._link
             fault.armed.set()
             with contextlib.suppress(BrowserLost):
                 await a.navigate("print('a line', flush=True)")

@@ -12,11 +12,11 @@ import attrs
 import msgspec
 import pytest
 
-from actors.browser import frames
 from actors.browser.engines import find_firefox
 from actors.browser.environment import browser_environment
 from actors.browser.host import camoufox_args
 from actors.browser.host.firefox import PREFERENCES
+from actors.browser.wire import messages
 from tests.patience import patience
 
 # In a process of its own, as in a host: the package settles its directories when it is imported.
@@ -24,7 +24,7 @@ from tests.patience import patience
 BUILD = """
 import asyncio, json, sys, warnings
 import msgspec
-from actors.browser import frames
+from actors.browser.wire import messages
 from actors.browser.host import camoufox_args, session
 from actors.browser.host.camoufox import CamoufoxArgsBuilder
 from actors.browser.host.driver import Driver
@@ -39,7 +39,7 @@ async def choose(launch):
     return browser._scrapling._launch_args
 
 built = []
-for launch in msgspec.json.decode(sys.argv[1], type=list[frames.Launch]):
+for launch in msgspec.json.decode(sys.argv[1], type=list[messages.Launch]):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         args = CamoufoxArgsBuilder(launch, block_webgl=True).build()
@@ -53,7 +53,7 @@ json.dump(built, open(sys.argv[2], "w"))
 class Built:
     """The result of building arguments."""
 
-    launch: frames.Launch
+    launch: messages.Launch
     home: Path
     printed: str
     args: dict[str, Any]
@@ -74,8 +74,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
     (bundle / "properties.json").write_text("[]")
     (bundle / "application.ini").write_text("[App]\nVersion=150.0.2\n")
     (bundle / "camoufox-bin").symlink_to(firefox.executable.resolve())
-    proxy = frames.Proxy(server="http://proxy:8080", username="user", password="hunter2")
-    behind_proxy = frames.Launch(
+    proxy = messages.Proxy(server="http://proxy:8080", username="user", password="hunter2")
+    behind_proxy = messages.Launch(
         id=1,
         session="a",
         engine="camoufox",
@@ -231,7 +231,7 @@ def test_camoufox_is_given_our_preferences_too(camoufox: Built) -> None:
 def test_package_that_fails_gives_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the package's process ends with an error, so does the launch."""
     monkeypatch.setattr(camoufox_args, "_BUILD_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
-    launch = frames.Launch(
+    launch = messages.Launch(
         id=1,
         session="a",
         engine="camoufox",

@@ -1,92 +1,81 @@
-"""The daemon's side of a browser host, against hosts that misbehave: real processes with small scripts."""
+"""The daemon's side of a conversation with a browser host that misbehaves: in memory, in virtual time."""
 
-import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
-import attrs
-import psutil
 import pytest
 import structlog.testing
 import trio
+from trio.testing import MockClock
 
-from actors.browser import (
-    BrowserHosts,
-    Engine,
-    EngineChoice,
-    EngineName,
-    Proxy,
-    SandboxChoice,
-    ScraplingFetcherAdapter,
-    choose_sandbox,
-    find_engine,
-    frames,
-    link,
-    own_processes,
-)
-from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
-from actors.testing import find_state
-from actors.verdict import LoginState, Method
-from tests.actors.scripted_hosts import (
-    ENGINE,
-    GONE,
-    PRELUDE,
-    STALLED_S,
-    URL,
-    assert_lost,
-    lose_patience,
-    script_hosts,
-)
+from actors.browser.client.loss import Loss
+from actors.browser.wire import messages
+from actors.browser.wire.framing import FrameError, encode
+from actors.errors import BrowserLost
+from actors.testing_hosts import MemoryHost
+from tests.actors.memory_links import URL, answer_all, assert_lost, load, open_link
 from tests.cancelling import cancelled_at_step
-from tests.patience import patience
 
-PROXY = Proxy(server="http://127.0.0.1:9", username="proxyuser", password="proxyuser-hunter2")
-
-OpenHost = Callable[..., AbstractAsyncContextManager[ScraplingFetcherAdapter]]
+PASSWORD = "proxyuser-hunter2"
 
 
-@pytest.fixture
-def open_host(tmp_path: Path) -> OpenHost:
-    """Return a function that opens a host which runs a script."""
+def says(*said: messages.FromHost | bytes) -> Callable[[MemoryHost], Awaitable[None]]:
+    """Return the behaviour of a host that says this, then nothing more."""
 
-    @contextlib.asynccontextmanager
-    async def open_script(
-        body: str, proxy: Proxy | None = None, sandbox: str = "auto"
-    ) -> AsyncIterator[ScraplingFetcherAdapter]:
-        hosts = script_hosts(tmp_path, PRELUDE + body, sandbox=sandbox, proxy=proxy)
-        with trio.fail_after(patience(20)):
-            async with hosts.open_browser("a") as browser:
-                yield browser
-        assert own_processes() == []
+    async def behave(host: MemoryHost) -> None:
+        for one in said:
+            await (host.say_bytes(one) if isinstance(one, bytes) else host.say(one))
+        await trio.sleep_forever()
 
-    return open_script
+    return behave
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a host for stalled after a short time."""
-    lose_patience(monkeypatch)
+def answers(
+    answer: Callable[[MemoryHost, messages.Request], Awaitable[object]],
+) -> Callable[[MemoryHost], Awaitable[None]]:
+    """Return the behaviour of a host that answers each request, heartbeats aside, in such a way."""
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        while True:
+            if not isinstance(message := await host.hear_request(), messages.Cancel | messages.Credit):
+                await answer(host, message)
+
+    return behave
+
+
+async def hang_up(host: MemoryHost, _request: messages.Request) -> None:
+    await host.hang_up()
+
+
+async def break_off(host: MemoryHost, _request: messages.Request) -> None:
+    await host.say_bytes(b"\0\0")
+    await host.hang_up()
+
+
+async def die(host: MemoryHost, _request: messages.Request) -> None:
+    host.died.set()
+
+
+# Which one is seen first depends on whether a heartbeat is being sent just then.
+HUNG_UP = "closed the conversation|stopped reading"
+READY = messages.Ready(version=messages.PROTOCOL_VERSION)
 
 
 @pytest.mark.parametrize(
-    ("body", "why"),
+    ("behave", "why"),
     [
-        ("connection.sendall(b'HTTP/1.1 400 Bad Request'); time.sleep(99)", "bytes is announced"),
-        ("connection.sendall(b'\\x00\\x00\\x00\\x02no'); time.sleep(99)", "not a message from a host"),
-        ("ready(); tell('Ping', id=1); time.sleep(99)", "not a message from a host.*Ping"),
-        ("ready(); connection.sendall(b'\\xff' * 4); time.sleep(99)", "4294967295 bytes is announced"),
-        ("tell('Ready', version=99); time.sleep(99)", "speaks protocol 99, not 2"),
-        ("ready(); tell('Lost', detail='crashed'); time.sleep(99)", "^crashed$"),
-        ("ready(); tell('Lost', session='b', detail='crashed'); time.sleep(99)", "session 'b'.* not its own"),
-        ("ready(); tell('Lost', session='', detail='crashed'); time.sleep(99)", "^crashed$"),
-        ("ready()\nfor r in messages(): tell('Done', id=r.id, session='b')", "session 'b'.* not its own"),
-        ("ready(); tell('Done', id=99, session='b'); time.sleep(99)", "session 'b'.* not its own"),
-        ("sys.exit(0)", GONE),
-        ("sys.exit('Traceback')", GONE),
-        ("ready()\nfor _ in requests(): os.kill(os.getpid(), 9)", GONE),
-        ("ready()\nfor _ in requests(): connection.shutdown(socket.SHUT_RDWR); time.sleep(99)", GONE),
-        ("ready()\nfor _ in requests(): connection.send(b'\\0\\0'); sys.exit()", GONE),
+        (says(b"HTTP/1.1 400 Bad Request"), "bytes is announced"),
+        (says(b"\0\0\0\2\0\0\0\0no"), "not a message from a host"),
+        (says(READY, encode(messages.Ping(id=1))), "not a message from a host"),
+        (says(READY, b"\xff" * 8), "4294967295 bytes is announced"),
+        (says(messages.Ready(version=99)), "speaks protocol 99, not 3"),
+        (says(READY, messages.Lost(detail="crashed")), "^crashed$"),
+        (says(READY, messages.Lost(session="b", detail="crashed")), "session 'b'.* not its own"),
+        (answers(lambda host, r: host.say(messages.Done(id=r.id, session="b"))), "session 'b'.* not its own"),
+        (says(READY, messages.Done(id=99, session="b")), "session 'b'.* not its own"),
+        (answers(hang_up), HUNG_UP),
+        (answers(break_off), HUNG_UP),
+        (answers(die), "process died"),
     ],
     ids=[
         "garbage",
@@ -94,368 +83,433 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         "wrong-direction",
         "giant",
         "other-version",
-        "lost",
+        "gives-up",
         "lost-another",
-        "lost-nobody",
         "reply-of-another",
         "unasked-reply-of-another",
-        "exits",
-        "fails",
-        "dies-in-request",
         "hangs-up-in-request",
         "dies-in-frame",
+        "dies-with-the-socket-open",
     ],
 )
-async def test_broken_host_is_lost(open_host: OpenHost, body: str, why: str) -> None:
+async def test_broken_host_is_lost(
+    autojump_clock: MockClock, behave: Callable[[MemoryHost], Awaitable[None]], why: str
+) -> None:
     """Whatever a host does wrong ends as `BrowserLost` with the reason, at once and for everybody."""
-    async with open_host(body) as browser:
-        with trio.fail_after(patience(10)):
-            await assert_lost(browser, why)
+    async with open_link(behave) as (link, _):
+        with trio.fail_after(2):
+            await assert_lost(link, why)
 
 
-async def test_dead_host_whose_child_holds_the_socket_is_lost(open_host: OpenHost) -> None:
-    """The host's own death counts, not the end of the conversation alone."""
-    async with open_host("ready()\nif os.fork(): sys.exit()\ntime.sleep(99)", sandbox="none") as browser:
-        with trio.fail_after(patience(10)):
-            await assert_lost(browser, "process died")
+async def never_ready(_host: MemoryHost) -> None:
+    await trio.sleep_forever()
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "time.sleep(99)",
-        "ready(); time.sleep(99)",
-        "ready()\nfor _, message in zip(range(3), messages()): done(message)\ntime.sleep(99)",
-        "ready()\nfor message in messages():\n    if message.type != 'Ping': done(message)",
-        "import signal; ready(); os.kill(os.getpid(), signal.SIGSTOP)",
-    ],
-    ids=["never-ready", "never-answers", "stops-answering", "no-heartbeat", "stopped"],
-)
-@pytest.mark.usefixtures("impatient")
-async def test_stalled_host_is_lost(open_host: OpenHost, body: str) -> None:
-    """A host that is there but does not answer is noticed without anybody asking."""
-    async with open_host(body) as browser:
-        with trio.fail_after(patience(10)), pytest.raises(BrowserLost) as caught:
-            await browser.wait_lost()
-        assert str(caught.value.detail).endswith(f" did not answer for {STALLED_S:g} seconds")
-        with trio.fail_after(patience(1)):
-            await assert_lost(browser, "did not answer")
+async def never_answers(host: MemoryHost) -> None:
+    await host.ready()
+    while True:
+        await host.hear()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_host_that_stops_reading_is_lost(open_host: OpenHost) -> None:
+async def stops_answering(host: MemoryHost) -> None:
+    await host.ready()
+    for _ in range(3):
+        request = await host.hear()
+        assert isinstance(request, messages.Ping)
+        await host.done(request)
+    while True:
+        await host.hear()
+
+
+async def no_heartbeat(host: MemoryHost) -> None:
+    await host.ready()
+    while True:
+        if isinstance(message := await host.hear(), messages.Navigate):
+            await host.done(message)
+
+
+@pytest.mark.parametrize("behave", [never_ready, never_answers, stops_answering, no_heartbeat])
+async def test_stalled_host_is_lost(
+    autojump_clock: MockClock, behave: Callable[[MemoryHost], Awaitable[None]]
+) -> None:
+    """A host that is there but does not answer is noticed without anybody asking, after 15 s."""
+    async with open_link(behave) as (link, _):
+        await link.loss.wait()
+        assert link.loss.why.endswith(" did not answer for 15 seconds")
+        assert trio.current_time() <= 15 + 2 + 2
+        await assert_lost(link, "did not answer")
+
+
+async def test_host_that_stops_reading_is_lost(autojump_clock: MockClock) -> None:
     """A request that does not get through is not waited for, with or without a cancellation."""
-    async with open_host("ready(); time.sleep(99)") as browser:
-        with trio.fail_after(patience(10)), pytest.raises(BrowserLost) as caught:
-            await browser.navigate(URL + "x" * 900_000)
+    async with open_link(says(READY)) as (link, _):
+        with pytest.raises(BrowserLost) as caught:
+            await load(link)
         assert "stopped reading" in str(caught.value.detail)
+        assert trio.current_time() == 1
 
 
 @pytest.mark.parametrize("url", ["http://example.org/\udcff", URL + "x" * (1 << 20)], ids=["bytes", "giant"])
-async def test_request_that_no_frame_can_hold_fails_alone(open_host: OpenHost, url: str) -> None:
+async def test_request_that_no_frame_can_hold_fails_alone(autojump_clock: MockClock, url: str) -> None:
     """Bytes that are not UTF-8, from a path or the environment, cost their own request and nothing else."""
-    async with open_host("ready()\nfor request in requests(): done(request)") as browser:
-        with pytest.raises(frames.FrameError, match="Navigate"):
-            await browser.navigate(url)
-        await browser.navigate(URL)
+    async with open_link(answer_all) as (link, _):
+        with pytest.raises(FrameError, match="Navigate"):
+            await load(link, url=url)
+        assert await load(link) == ""
 
 
-async def test_slow_start_of_requests_is_waited_for(open_host: OpenHost) -> None:
+async def test_slow_start_of_requests_is_waited_for(autojump_clock: MockClock) -> None:
     """A request made before the host is ready is sent when it is."""
-    async with open_host("time.sleep(0.2); ready()\nfor request in requests(): done(request)") as browser:
-        await browser.navigate(URL)
+
+    async def behave(host: MemoryHost) -> None:
+        await trio.sleep(14)
+        await answer_all(host)
+
+    async with open_link(behave) as (link, _):
+        assert await load(link) == ""
+        assert trio.current_time() == 14
 
 
-async def test_host_that_answers_lives_on(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_host_that_answers_lives_on(autojump_clock: MockClock) -> None:
     """The pause between heartbeats is no part of the time in which one is to be answered."""
-    monkeypatch.setattr(link, "_HEARTBEAT_S", 0.05)
-    async with open_host("ready()\nfor request in requests(): done(request)") as browser:
-        await browser.navigate(URL)
-        monkeypatch.setattr(link, "_STALLED_S", 0.5)
-        monkeypatch.setattr(link, "_HEARTBEAT_S", 0.8)
-        with trio.move_on_after(1.2) as limit:
-            await browser.wait_lost()
-        assert limit.cancelled_caught
-        await browser.navigate(URL)
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        while True:
+            message = await host.hear()
+            await trio.sleep(14)
+            assert not isinstance(message, messages.Cancel | messages.Credit)
+            await host.done(message)
+
+    async with open_link(behave) as (link, _):
+        link.leave("a")
+        with trio.move_on_after(500):
+            await link.loss.wait()
+        assert not link.loss.has_happened
 
 
-async def test_heartbeats_leave_the_host_in_peace(open_host: OpenHost) -> None:
+async def test_heartbeats_leave_the_host_in_peace(autojump_clock: MockClock) -> None:
     """One that is answered is followed by a pause."""
-    body = """
-ready()
-pings = 0
-for message in messages():
-    pings += message.type == "Ping" and message.session == ""
-    if message.type == "Navigate":
-        tell("Unreachable", id=message.id, detail=str(pings))
-    else:
-        done(message)
-"""
-    async with open_host(body) as browser:
-        with pytest.raises(UpstreamUnreachable):
-            await browser.refresh()
-        await trio.sleep(0.2)
-        with pytest.raises(UpstreamUnreachable, match=r": 1$"):
-            await browser.refresh()
+    pings: list[str] = []
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        while True:
+            message = await host.hear()
+            assert isinstance(message, messages.Ping)
+            pings.append(message.session)
+            await host.done(message)
+
+    async with open_link(behave):
+        await trio.sleep(1)
+        assert sorted(pings) == ["", "a"]
+        await trio.sleep(2)
+        assert sorted(pings) == ["", "", "a", "a"]
+
+
+async def often(host: MemoryHost, request: messages.Request) -> None:
+    for _ in range(9):
+        await host.done(request)
+
+
+async def twice_differently(host: MemoryHost, request: messages.Request) -> None:
+    await host.done(request)
+    await host.say(messages.Failed(id=request.id, session="a", detail="x"))
+
+
+async def unknown_id(host: MemoryHost, request: messages.Request) -> None:
+    await host.say(messages.Done(id=request.id + 1000, session="a"))
+    await host.done(request)
+
+
+async def negative_id(host: MemoryHost, request: messages.Request) -> None:
+    await host.say(messages.Done(id=-1, session="a"))
+    await host.done(request)
+
+
+async def unknown_piece(host: MemoryHost, request: messages.Request) -> None:
+    await host.say(messages.Piece(id=request.id + 1000, session="a"), b"x")
+    await host.done(request)
+
+
+async def ready_again(host: MemoryHost, request: messages.Request) -> None:
+    await host.ready()
+    await host.done(request)
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [
-        "connection.sendall(9 * frame('Done', id=request.id))",
-        "done(request); tell('Failed', id=request.id, detail='x')",
-        "tell('Done', id=request.id + 1000); done(request)",
-        "tell('Done', id=-1); done(request)",
-        "ready(); done(request)",
-    ],
-    ids=["often", "twice-differently", "unknown-id", "negative-id", "ready-again"],
+    "answer", [often, twice_differently, unknown_id, negative_id, unknown_piece, ready_again]
 )
-async def test_reply_that_nobody_waits_for_is_ignored(open_host: OpenHost, answer: str) -> None:
+async def test_reply_that_nobody_waits_for_is_ignored(
+    autojump_clock: MockClock,
+    answer: Callable[[MemoryHost, messages.Request], Awaitable[object]],
+) -> None:
     """A reply more does no harm to its own request or to the next."""
-    async with open_host(f"ready()\nfor request in requests(): {answer}") as browser:
+    async with open_link(answers(answer)) as (link, _):
         for _ in range(3):
-            await browser.navigate(URL)
+            assert await load(link) == ""
 
 
-async def test_replies_in_another_order_find_their_requests(open_host: OpenHost) -> None:
+async def test_replies_in_another_order_find_their_requests(autojump_clock: MockClock) -> None:
     """Requests under way at once are told apart by their ids, not by their order."""
-    body = """
-ready()
-first, second, third = [request for _, request in zip(range(3), requests())]
-for request in (third, first, second):
-    tell('Unreachable', id=request.id, detail=request.url)
-for _ in requests(): pass
-"""
-    answers: dict[str, str] = {}
 
-    async def load(url: str) -> None:
-        with pytest.raises(UpstreamUnreachable) as caught:
-            await browser.navigate(url)
-        answers[url] = str(caught.value)
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        asked = [await host.hear_request() for _ in range(3)]
+        for request in (asked[2], asked[0], asked[1]):
+            assert isinstance(request, messages.Navigate)
+            await host.say(messages.Unreachable(id=request.id, session="a", detail=str(request.url)))
+        await host.hear_request()
 
-    async with open_host(body) as browser, trio.open_nursery() as nursery:
+    answered: dict[str, str] = {}
+
+    async def ask(url: str) -> None:
+        answered[url] = await load(link, url=url)
+
+    async with open_link(behave) as (link, _), trio.open_nursery() as nursery:
         for url in ("one", "two", "three"):
-            nursery.start_soon(load, url)
-    assert answers == {url: f"TikTok could not be reached: {url}" for url in ("one", "two", "three")}
+            nursery.start_soon(ask, url)
+    assert answered == {url: url for url in ("one", "two", "three")}
 
 
-ANSWERS_AND_REMEMBERS = """
-ready()
-hanging, given_up = None, None
-for message in requests():
-    if message.type == 'Cancel':
-        given_up = message.id
-        tell('Failed', id=message.id, detail="given up")
-    elif message.url == "hang":
-        hanging = message.id
-    elif message.url == "report":
-        same = hanging is not None and given_up == hanging
-        tell('Unreachable', id=message.id, detail=f"told: {same}")
-    else:
-        done(message)
-"""
+def remembers(heard: list[messages.ToHost]) -> Callable[[MemoryHost], Awaitable[None]]:
+    """Return the behaviour of a host that does what it is asked for, unless it is to hang."""
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        while True:
+            heard.append(message := await host.hear_request())
+            match message:
+                case messages.Cancel(id=id_):
+                    await host.say(messages.Failed(id=id_, session="a", detail="given up"))
+                case messages.Navigate(url="hang") | messages.Credit():
+                    pass
+                case _:
+                    await host.done(message)
+
+    return behave
 
 
-async def test_cancelled_request_is_given_up_and_the_link_stays_usable(open_host: OpenHost) -> None:
+async def test_cancelled_request_is_given_up_and_the_link_stays_usable(autojump_clock: MockClock) -> None:
     """The host learns which request nobody waits for any more; its late reply harms no other."""
-    async with open_host(ANSWERS_AND_REMEMBERS) as browser:
-        await browser.navigate(URL)
-        with trio.move_on_after(0.1) as limit:
-            await browser.navigate("hang")
-        assert limit.cancelled_caught
-        with pytest.raises(UpstreamUnreachable, match="told: True"):
-            await browser.navigate("report")
+    heard: list[messages.ToHost] = []
+    async with open_link(remembers(heard)) as (link, _):
+        await load(link)
+        with trio.move_on_after(1):
+            await load(link, url="hang")
+        assert await load(link) == ""
+    hanging, given_up = heard[1], heard[2]
+    assert isinstance(hanging, messages.Navigate)
+    assert given_up == messages.Cancel(id=hanging.id, session="a")
 
 
-async def test_request_cancelled_while_it_is_sent_leaves_the_link_usable(open_host: OpenHost) -> None:
+async def test_request_cancelled_while_it_is_sent_leaves_the_link_usable(autojump_clock: MockClock) -> None:
     """A frame once begun is sent to its end, within bounds: half of one would be the end of the link."""
-    body = "ready(); time.sleep(0.3)\nfor request in requests(): request.type == 'Cancel' or done(request)"
-    async with open_host(body) as browser:
-        with trio.move_on_after(0.15) as limit:
-            await browser.navigate(URL + "x" * 900_000)
-        assert limit.cancelled_caught
-        await browser.navigate(URL)
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        await trio.sleep(0.9)
+        while True:
+            if not isinstance(message := await host.hear(), messages.Cancel | messages.Credit):
+                await host.done(message)
+
+    async with open_link(behave) as (link, _):
+        await link.wait_ready()
+        with trio.move_on_after(0.5) as patience:
+            await load(link, url=URL + "x" * 900_000)
+        assert patience.cancelled_caught
+        assert await load(link) == ""
 
 
-async def test_request_cancelled_at_any_checkpoint_leaves_the_link_usable(open_host: OpenHost) -> None:
+async def test_request_cancelled_at_any_checkpoint_leaves_the_link_usable(autojump_clock: MockClock) -> None:
     """A deadline that falls into the middle of sending does not cost the host."""
-    async with open_host(ANSWERS_AND_REMEMBERS) as browser:
-        for step in range(1, 9):
+    async with open_link(remembers([])) as (link, _):
+        for step in range(1, 12):
             with cancelled_at_step(step):
-                await browser.navigate(URL)
-            await browser.navigate(URL)
+                await load(link)
+            assert await load(link) == ""
 
 
-async def test_lost_host_wakes_every_request(open_host: OpenHost) -> None:
+async def test_lost_host_wakes_every_request(autojump_clock: MockClock) -> None:
     """Requests under way at the same time all learn of the loss."""
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        for _ in range(3):
+            await host.hear_request()
+        await host.die()
+
     errors: list[BrowserLost] = []
 
-    async def load() -> None:
+    async def ask() -> None:
         with pytest.raises(BrowserLost) as caught:
-            await browser.navigate(URL)
+            await load(link)
         errors.append(caught.value)
 
-    body = "ready()\nlist(zip(range(3), requests()))\nsys.exit()"
-    async with open_host(body) as browser, trio.open_nursery() as nursery:
+    async with open_link(behave) as (link, _), trio.open_nursery() as nursery:
         for _ in range(3):
-            nursery.start_soon(load)
+            nursery.start_soon(ask)
     assert len(errors) == 3
 
 
-REPLIES: Mapping[str, str] = {
-    "Unreachable": "tell('Unreachable', id=request.id, detail='NS_ERROR_NET_RESET')",
-    "Failed": "tell('Failed', id=request.id, detail='via http://u:p@h ' + 'x' * 9999)",
-    "Found": (
-        "tell('Found', id=request.id, finding={'method': 'dom_element_detection', 'viewer': 'maker',"
-        " 'elapsed_ms': 1.5, 'evidence': [{'rule': 'told to', 'place': 'test', 'points_to': 'LOGGED_IN',"
-        " 'strength': 4, 'reason': 'viewer_object'}]})"
-    ),
-}
-
-
-async def test_unreachable_page_is_upstream_unreachable(open_host: OpenHost) -> None:
-    """A page that can't be loaded is not the browser's fault, on the first load and on a refresh."""
-    async with open_host(f"ready()\nfor request in requests(): {REPLIES['Unreachable']}") as browser:
-        with pytest.raises(UpstreamUnreachable, match="NS_ERROR_NET_RESET"):
-            await browser.navigate(URL)
-        with pytest.raises(UpstreamUnreachable, match="NS_ERROR_NET_RESET"):
-            await browser.refresh()
-
-
-async def test_failed_request_is_its_methods_error_with_a_redacted_detail(open_host: OpenHost) -> None:
-    """What a host says of a failure goes to the log alone, without secrets and not at any length."""
-    async with open_host(f"ready()\nfor request in requests(): {REPLIES['Failed']}") as browser:
-        with pytest.raises(EngineUnavailable) as not_launched:
-            await browser.launch(Path("/profile"), headless=True)
-        with pytest.raises(BrowserLost) as not_loaded:
-            await browser.navigate(URL)
-        with pytest.raises(BrowserLost) as not_seen:
-            await browser.inspect(Method.HTML, {})
-        await browser.close()
-    for caught in (not_launched, not_loaded, not_seen):
-        assert "xxx" not in str(caught.value)
-        assert str(caught.value.detail).startswith("via http://***@h xxx")
-        assert len(str(caught.value.detail)) <= 2000
-
-
-async def test_finding_arrives_as_it_was_made(open_host: OpenHost) -> None:
-    """The evidence passes through unchanged; a reply of another kind is no evidence."""
-    async with open_host(f"ready()\nfor request in requests(): {REPLIES['Found']}") as browser:
-        finding = await browser.inspect(Method.DOM, {"logged_in": "#me"})
-    assert finding == attrs.evolve(
-        find_state(Method.DOM, LoginState.LOGGED_IN), viewer="maker", elapsed_ms=1.5
-    )
-    async with open_host("ready()\nfor request in requests(): done(request)") as browser:
-        with pytest.raises(BrowserLost, match="does not show its page"):
-            await browser.inspect(Method.DOM, {})
-
-
-async def test_giant_detail_is_cut(open_host: OpenHost) -> None:
+async def test_giant_detail_is_cut(autojump_clock: MockClock) -> None:
     """A host can't fill the log with the reason for its own end."""
-    async with open_host("tell('Lost', detail='x' * 1_000_000); time.sleep(99)") as browser:
-        with pytest.raises(BrowserLost) as caught:
-            await browser.wait_lost()
-    assert caught.value.detail == "x" * 2000
+    async with open_link(says(messages.Lost(detail="x" * 1_000_000))) as (link, _):
+        await link.loss.wait()
+        assert link.loss.why == "x" * 2000
 
 
-NOISY = """
-ready()
-print("hello")
-print("Proxy-Authorization: Basic cHJveHl1c2Vy", file=sys.stderr)
-print("proxy http://proxyuser:proxyuser-hunter2@127.0.0.1:9 is used")
-print("it is proxyuser-hunter2, twice: proxyuser-hunter2")
-sys.stdout.flush()
-cookie = "Cookie: " + "a" * 3000
-for piece in (cookie, "b" * 5000 + "sec", "ret=c" * 9, "\\n"):
-    print(piece, end="", flush=True)
-    time.sleep(0.05)
-print("Cookie: " + "d" * 20000, flush=True)
-os.write(1, b"\\xff\\n\\n")
-print("last words: proxyuser-hunter2", end="", flush=True)
-connection.recv(1)
-"""
+async def test_output_is_logged_at_debug_and_redacted(autojump_clock: MockClock) -> None:
+    """Passwords and cookies never reach the log."""
 
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        for line in (b"hello", b"Cookie: aaa", b"it is " + PASSWORD.encode(), b"\xff", b"", b" "):
+            host.print(line)
 
-async def test_output_is_logged_at_debug_and_redacted(open_host: OpenHost) -> None:
-    """Passwords and cookies never reach the log, however the output is cut into pieces."""
     with structlog.testing.capture_logs() as logs:
-        async with open_host(NOISY, PROXY) as browser:
-            with pytest.raises(BrowserLost):
-                await browser.wait_lost()
-            await trio.sleep(0.1)
-    lines = [entry["line"] for entry in logs if entry["event"] == "host output"]
-    assert {(entry["log_level"], entry["host"][:5]) for entry in logs} == {("debug", "host-")}
-    assert "hello" in lines
-    assert "Proxy-Authorization:***" in lines
-    assert "proxy http://***@127.0.0.1:9 is used" in lines
-    assert "it is ***, twice: ***" in lines
-    assert "last words: ***" in lines
-    assert "�" in lines
-    text = "\n".join(lines)
-    for secret in ("hunter2", "cHJveHl1c2Vy", "aaa", "bbb", "ret=c", "ddd"):
-        assert secret not in text
+        async with open_link(behave, secrets=[PASSWORD]):
+            await trio.sleep(1)
+    assert [(entry["event"], entry["log_level"], entry["host"]) for entry in logs] == [
+        ("host output", "debug", "host-1")
+    ] * 4
+    assert [entry["line"] for entry in logs] == ["hello", "Cookie:***", "it is ***", "�"]
 
 
-def who_shows(secret: str) -> list[str]:
-    """Return the processes, of the whole machine, that have `secret` in their arguments or environment."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if secret in str(process.cmdline()) or secret in str(process.environ()):
-                found.append(process.name())
-    return found
+async def test_sessions_that_ask_at_once_get_their_own_replies(autojump_clock: MockClock) -> None:
+    """Each reply reaches the session that it names, in whatever order they come."""
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        asked = [await host.hear_request() for _ in range(4)]
+        for request in reversed(asked):
+            assert isinstance(request, messages.Navigate)
+            detail = f"{request.session} asked {request.url}"
+            await host.say(messages.Unreachable(id=request.id, session=request.session, detail=detail))
+
+    answered: dict[tuple[str, str], str] = {}
+
+    async def ask(name: str, url: str) -> None:
+        answered[name, url] = await load(link, url=url, session=name)
+
+    async with open_link(behave) as (link, _), trio.open_nursery() as nursery:
+        link.enter("b")
+        for url in ("one", "two"):
+            for name in ("a", "b"):
+                nursery.start_soon(ask, name, url)
+    assert answered == {(name, url): f"{name} asked {url}" for name in ("a", "b") for url in ("one", "two")}
 
 
-async def test_proxy_credentials_are_in_no_argument_list_nor_environment(open_host: OpenHost) -> None:
-    """The host learns the credentials over its socket, which nobody else can read."""
-    body = """
-ready()
-for request in requests():
-    if (request.proxy["username"], request.proxy["password"]) == ("proxyuser", "proxyuser-hunter2"):
-        done(request)
-"""
-    async with open_host(body, PROXY) as browser:
-        await browser.launch(Path("/profile"), headless=True)
-        assert own_processes() != []
-        assert who_shows(PROXY.password) == []
-        assert who_shows(PROXY.username) == []
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [("b", "^the host answered for 'b' what 'a' had asked$"), ("z", "'z', which is not its own")],
+    ids=["neighbour", "stranger"],
+)
+@pytest.mark.parametrize("kind", ["reply", "piece"])
+async def test_answer_that_names_another_session_than_asked_ends_all(
+    autojump_clock: MockClock, named: str, why: str, kind: str
+) -> None:
+    """A host that mixes sessions up might show one the other's page: it is not trusted any more."""
+
+    async def mix_up(host: MemoryHost, request: messages.Request) -> None:
+        if kind == "piece":
+            await host.say(messages.Piece(id=request.id, session=named), b"x")
+        else:
+            await host.say(messages.Done(id=request.id, session=named))
+
+    async with open_link(answers(mix_up)) as (link, _):
+        losses = [link.enter("b"), link.loss]
+        with pytest.raises(BrowserLost):
+            await load(link)
+        for loss in losses:
+            assert loss.has_happened
+        await assert_lost(link, why)
 
 
-@pytest.mark.browser
-async def test_real_browser_behind_a_proxy_shows_no_credentials(tmp_path: Path) -> None:
-    """Neither Playwright's driver nor Firefox gets the credentials as an argument or in its environment."""
-    hosts = BrowserHosts(
-        engine=find_engine(EngineChoice.FIREFOX), sandbox=choose_sandbox(SandboxChoice.AUTO), proxy=PROXY
-    )
-    with trio.fail_after(patience(40)):
-        async with hosts.open_browser("a") as browser:
-            await browser.launch(tmp_path / "profile", headless=True)
-            assert who_shows(PROXY.password) == []
-            with pytest.raises(UpstreamUnreachable, match="NS_ERROR_PROXY"):
-                await browser.navigate("http://example.org/")
-            assert who_shows(PROXY.password) == []
-    assert own_processes() == []
+async def test_browser_said_to_be_lost_is_lost_alone(autojump_clock: MockClock) -> None:
+    """Its requests under way and later ones learn why; the other session goes on, and so does the host."""
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        while True:
+            message = await host.hear_request()
+            assert isinstance(message, messages.Navigate)
+            if message.session == "b":
+                await host.say(messages.Lost(session="b", detail="crashed"))
+            else:
+                await host.done(message)
+
+    async with open_link(behave) as (link, _):
+        loss = link.enter("b")
+        for _ in range(2):
+            with pytest.raises(BrowserLost) as caught:
+                await load(link, loss, session="b")
+            assert caught.value.detail == "crashed"
+        link.leave("b")
+        assert await load(link) == ""
+        link.enter("c")
+        assert await load(link, session="c") == ""
 
 
-async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_path: Path) -> None:
-    """A browser that ends at once is told from a lost host."""
-    engine = Engine(name=EngineName.FIREFOX, executable=Path("/bin/true"), version="1")
-    hosts = BrowserHosts(engine=engine, sandbox=choose_sandbox(SandboxChoice.AUTO))
-    with trio.fail_after(patience(20)):
-        async with hosts.open_browser("a") as browser:
-            with pytest.raises(EngineUnavailable) as caught:
-                await browser.launch(tmp_path / "profile", headless=True)
-    assert "Failed to launch" in str(caught.value.detail)
+@pytest.mark.parametrize(
+    "late",
+    [
+        messages.Lost(session="b", detail="crashed"),
+        messages.Done(id=1, session="b"),
+        messages.Failed(id=99, session="b", detail="x"),
+        None,
+    ],
+    ids=["lost", "old-reply", "unknown-reply", "reply-to-anothers-request"],
+)
+async def test_answer_for_a_session_that_has_left_is_ignored(
+    autojump_clock: MockClock, late: messages.FromHost | None
+) -> None:
+    """What was on its way when the session left costs nobody anything; one that comes again is heard."""
+
+    async def answer(host: MemoryHost, request: messages.Request) -> None:
+        if request.session == "a":
+            await host.say(late or messages.Done(id=request.id, session="b"))
+        await host.done(request)
+
+    async with open_link(answers(answer)) as (link, _):
+        link.enter("b")
+        assert await load(link, session="b") == ""
+        link.leave("b")
+        assert await load(link) == ""
+        link.enter("b")
+        assert await load(link, session="b") == ""
 
 
-async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None:
-    """A broken installation is noticed at once, by the first request at the latest."""
-    hosts = BrowserHosts(
-        engine=ENGINE, sandbox=choose_sandbox(SandboxChoice.AUTO), host_command=(str(tmp_path / "missing"),)
-    )
-    with (
-        trio.fail_after(patience(5)),
-        pytest.RaisesGroup(BrowserLost, allow_unwrapped=True, flatten_subgroups=True),
-    ):
-        async with hosts.open_browser("a") as browser:
-            await browser.navigate(URL)
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (None, "the browser did not answer for 15 seconds"),
+        (messages.Failed(id=0, session="b", detail="closed"), "the browser is unwell: closed"),
+    ],
+    ids=["silent", "unwell"],
+)
+async def test_browser_that_is_not_well_is_lost_alone(
+    autojump_clock: MockClock, reply: messages.Failed | None, why: str
+) -> None:
+    """A host that answers for itself and the other session has only lost the one that it is silent about."""
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        while True:
+            match message := await host.hear():
+                case messages.Ping(id=id_, session="b"):
+                    if reply is not None:
+                        await host.say(messages.Failed(id=id_, session="b", detail=reply.detail))
+                case messages.Cancel() | messages.Credit():
+                    pass
+                case _:
+                    await host.done(message)
+
+    async with open_link(behave) as (link, _):
+        loss: Loss = link.enter("b")
+        await loss.wait()
+        assert loss.why == why
+        with trio.move_on_after(60):
+            await link.loss.wait()
+        assert not link.loss.has_happened
+        assert await load(link) == ""

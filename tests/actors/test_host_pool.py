@@ -33,6 +33,7 @@ from tests.actors.scripted_hosts import (
     script_hosts,
     seen_by_host,
 )
+from tests.patience import patience
 
 AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
 
@@ -43,7 +44,7 @@ async def open_puppets(
 ) -> AsyncIterator[HostPool]:
     """Own a pool of puppets; nothing is left of it afterwards."""
     hosts = script_hosts(folder, PUPPET, sandbox=sandbox)
-    with trio.fail_after(20):
+    with trio.fail_after(patience(20)):
         async with open_pool(hosts, sessions_per_host=per_host, budget=budget) as opened:
             yield opened
     assert own_processes() == []
@@ -175,7 +176,7 @@ async def test_host_that_is_lost_while_nobody_uses_it_is_replaced(tmp_path: Path
     async with open_puppets(tmp_path) as hosts:
         host = await only_host(hosts)
         await host.link.wait_ready()
-        host.link.cell.kill()
+        host.cell.kill()
         await host.link.loss.wait()
         async with hosts.open_browser("a") as a:
             assert host_of(a) != host.link.host
@@ -191,7 +192,7 @@ async def test_host_that_lasted_is_replaced_before_anybody_comes(
     async with open_puppets(tmp_path) as hosts:
         host = await only_host(hosts)
         await host.link.wait_ready()
-        host.link.cell.kill()
+        host.cell.kill()
         await host.link.loss.wait()
         while host.link.host in hosts.ids:
             await trio.sleep(0.01)
@@ -204,7 +205,7 @@ async def test_host_that_does_not_start_costs_its_session_alone(tmp_path: Path, 
     hosts = script_hosts(tmp_path, PUPPET, sandbox=sandbox)
     command = tmp_path / "host"
     broken = attrs.evolve(hosts, host_command=(str(command), *hosts.host_command))
-    with trio.fail_after(20):
+    with trio.fail_after(patience(20)):
         async with open_pool(broken, sessions_per_host=2, budget=AMPLE) as opened:
             for name in ("a", "b"):
                 with pytest.raises(BrowserLost, match=r"does not start|was lost"):
@@ -284,7 +285,7 @@ async def test_pool_that_is_left_leaves_nothing(tmp_path: Path, sandbox: str) ->
     """No process, no directory and no entry of a host or a session; while they exist, each has all three."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         hosts = attrs.evolve(script_hosts(tmp_path, PUPPET, sandbox=sandbox), ledger=ledger)
-        with trio.fail_after(20):
+        with trio.fail_after(patience(20)):
             async with open_pool(hosts, sessions_per_host=1, budget=AMPLE) as opened:
                 async with (
                     ledger.hold("a") as of_a,
@@ -314,7 +315,7 @@ async def test_pool_cancelled_while_its_first_host_starts_leaves_nothing(
 ) -> None:
     """A host that is not there yet is not there later either."""
     hosts = script_hosts(tmp_path, PUPPET, sandbox=sandbox)
-    with trio.fail_after(10):
+    with trio.fail_after(patience(10)):
         with trio.move_on_after(wait_s):
             async with open_pool(hosts, sessions_per_host=2, budget=AMPLE) as opened:
                 await trio.sleep_forever()
@@ -349,7 +350,7 @@ async def test_everything_cancelled_lets_sessions_close_politely(tmp_path: Path)
                     everything.cancel(reason="a test")
                 await trio.sleep_forever()
             finally:
-                with trio.fail_after(5, shield=True):
+                with trio.fail_after(patience(5), shield=True):
                     await browser.close()
                     answered[name] = await seen_by_host(browser)
 
@@ -369,7 +370,7 @@ async def test_failure_to_start_that_nobody_foresaw_ends_one_host_alone(tmp_path
     hosts = BrowserHosts(
         engine=ENGINE, sandbox=script_hosts(tmp_path, PUPPET, sandbox="none").sandbox, host_command=("a\0b",)
     )
-    with trio.fail_after(10), structlog.testing.capture_logs() as logs:
+    with trio.fail_after(patience(10)), structlog.testing.capture_logs() as logs:
         async with open_pool(hosts, sessions_per_host=2, budget=AMPLE) as opened:
             with pytest.raises(BrowserLost) as caught:
                 async with opened.open_browser("a"):
@@ -385,7 +386,7 @@ async def test_sessions_in_a_ledger_that_was_made_anew_come_to_hosts_that_see_it
     """A host in a sandbox has the folder mounted that was removed; nobody comes to it any more."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         hosts = attrs.evolve(script_hosts(tmp_path, PUPPET, sandbox=sandbox), ledger=ledger)
-        with trio.fail_after(20):
+        with trio.fail_after(patience(20)):
             async with open_pool(hosts, sessions_per_host=2, budget=AMPLE) as opened:
                 await (await only_host(opened)).link.wait_ready()
                 before = opened.ids

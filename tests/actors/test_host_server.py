@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 import pytest
 
-from actors.browser import frames
 from actors.browser.host import server
 from actors.browser.host.document import PageUnreachable
 from actors.browser.host.session import BrowserSession
+from actors.browser.wire import messages
+from actors.browser.wire.framing import decode_from_host, encode
 from actors.verdict import Method
+from tests.actors.frame_reader import read_frame
+from tests.patience import patience
 
-LAUNCH = frames.Launch(
+LAUNCH = messages.Launch(
     id=1,
     session="a",
     engine="firefox",
@@ -22,7 +25,7 @@ LAUNCH = frames.Launch(
     marker="o.a",
     scratch="/s",
 )
-ANSWERED_S = 5
+ANSWERED_S = patience(5)
 
 
 @pytest.fixture
@@ -35,24 +38,23 @@ def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BrowserSession, "start", start)
 
 
-def converse(*requests: frames.ToHost) -> list[frames.FromHost]:
+def converse(*requests: messages.ToHost) -> list[messages.FromHost]:
     """Serve these requests, one after the other, and return the replies."""
 
-    async def run() -> list[frames.FromHost]:
+    async def run() -> list[messages.FromHost]:
         ours, theirs = socket.socketpair()
         serving = asyncio.create_task(server.serve(theirs))
         reader, writer = await asyncio.open_connection(sock=ours)
         replies = []
         for request in (None, *requests):
             if request is not None:
-                writer.write(frames.encode(request))
-            length = int.from_bytes(await reader.readexactly(4), "big")
-            replies.append(frames.decode_from_host(await reader.readexactly(length)))
+                writer.write(encode(request))
+            replies.append(decode_from_host(await read_frame(reader)))
         writer.close()
         await serving
         return replies[1:]
 
-    async def run_within_bounds() -> list[frames.FromHost]:
+    async def run_within_bounds() -> list[messages.FromHost]:
         return await asyncio.wait_for(run(), ANSWERED_S)
 
     return asyncio.run(run_within_bounds())
@@ -63,16 +65,16 @@ def converse(*requests: frames.ToHost) -> list[frames.FromHost]:
     [
         (
             RuntimeError("a page's \ud83e words"),
-            frames.Failed(id=2, session="a", detail="RuntimeError: a page's ? words"),
+            messages.Failed(id=2, session="a", detail="RuntimeError: a page's ? words"),
         ),
-        (RuntimeError("x" * 5000), frames.Failed(id=2, session="a", detail=f"RuntimeError: {'x' * 3986}")),
-        (PageUnreachable("NS_\udcff"), frames.Unreachable(id=2, session="a", detail="NS_?")),
+        (RuntimeError("x" * 5000), messages.Failed(id=2, session="a", detail=f"RuntimeError: {'x' * 3986}")),
+        (PageUnreachable("NS_\udcff"), messages.Unreachable(id=2, session="a", detail="NS_?")),
     ],
     ids=["surrogate", "long", "unreachable"],
 )
 @pytest.mark.usefixtures("_no_browser")
 def test_error_text_that_does_not_fit_a_frame_is_made_to(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, reply: frames.Reply
+    monkeypatch: pytest.MonkeyPatch, error: Exception, reply: messages.Reply
 ) -> None:
     """Half a character, which a page's own error text may hold, costs the reader that character only."""
 
@@ -80,7 +82,7 @@ def test_error_text_that_does_not_fit_a_frame_is_made_to(
         raise error
 
     monkeypatch.setattr(BrowserSession, "load", fail)
-    assert converse(LAUNCH, frames.Navigate(id=2, session="a"))[1] == reply
+    assert converse(LAUNCH, messages.Navigate(id=2, session="a"))[1] == reply
 
 
 @pytest.mark.usefixtures("_no_browser")
@@ -91,13 +93,13 @@ def test_finding_that_no_frame_can_hold_is_a_failure(monkeypatch: pytest.MonkeyP
         return "\ud83e"
 
     monkeypatch.setattr(BrowserSession, "inspect", find)
-    _, reply = converse(LAUNCH, frames.Inspect(id=2, session="a", method=Method.DOM, selectors={}))
-    assert isinstance(reply, frames.Failed)
+    _, reply = converse(LAUNCH, messages.Inspect(id=2, session="a", method=Method.DOM, selectors={}))
+    assert isinstance(reply, messages.Failed)
     assert reply.detail.startswith("FrameError: a Found holds text that is not Unicode")
 
 
 def test_request_for_a_session_that_is_not_there_is_a_failure() -> None:
     """What the host does not know is told apart from what it can't do."""
-    assert converse(frames.Close(id=1, session="b")) == [
-        frames.Failed(id=1, session="b", detail="KeyError: 'b'")
+    assert converse(messages.Close(id=1, session="b")) == [
+        messages.Failed(id=1, session="b", detail="KeyError: 'b'")
     ]

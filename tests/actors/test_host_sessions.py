@@ -10,13 +10,16 @@ import attrs
 import pytest
 from playwright.async_api import Error
 
-from actors.browser import frames
 from actors.browser.host import driver, server, session
 from actors.browser.host.document import Sight
 from actors.browser.host.driver import Driver
-from actors.browser.host.session import BrowserSession, CamoufoxSession, beside
+from actors.browser.host.page import CamoufoxSession
+from actors.browser.host.session import BrowserSession, beside
+from actors.browser.wire import messages
+from actors.browser.wire.framing import decode_from_host, encode
 from actors.verdict import LoginReason, Method
 from actors.verdict.arrival import Arrival
+from tests.actors.frame_reader import read_frame
 from tests.patience import patience
 
 ANSWERED_S = patience(5)
@@ -24,8 +27,8 @@ ANSWERED_S = patience(5)
 A_WHILE_S = 0.1
 
 
-def launch(session: str, request: int) -> frames.Launch:
-    return frames.Launch(
+def launch(session: str, request: int) -> messages.Launch:
+    return messages.Launch(
         id=request,
         session=session,
         engine="firefox",
@@ -88,14 +91,14 @@ class Daemon:
     driver: Driver
     serving: asyncio.Task[set[str]]
 
-    def say(self, *messages: frames.ToHost) -> None:
+    def say(self, *said: messages.ToHost) -> None:
         """Send frames, all at once."""
-        self.writer.write(b"".join(map(frames.encode, messages)))
+        self.writer.write(b"".join(map(encode, said)))
 
-    async def hear(self) -> frames.FromHost:
+    async def hear(self) -> messages.FromHost:
         """Return the host's next frame."""
-        length = int.from_bytes(await self.reader.readexactly(4), "big")
-        return frames.decode_from_host(await self.reader.readexactly(length))
+        frame = await read_frame(self.reader)
+        return decode_from_host(frame)
 
     async def hears_nothing(self) -> bool:
         """Return whether the host says nothing for a while."""
@@ -119,7 +122,7 @@ async def open_daemon() -> AsyncIterator[Daemon]:
     serving = asyncio.create_task(server.serve(theirs, drivers))
     reader, writer = await asyncio.open_connection(sock=ours)
     daemon = Daemon(reader, writer, drivers, serving)
-    assert await daemon.hear() == frames.Ready(version=frames.PROTOCOL_VERSION)
+    assert await daemon.hear() == messages.Ready(version=messages.PROTOCOL_VERSION)
     try:
         yield daemon
     finally:
@@ -152,11 +155,11 @@ def test_discard_during_a_launch_is_answered_when_that_has_ended(
         firefox.error = error
         daemon.say(launch("a", 1), launch("b", 2))
         await until(lambda: firefox.launching == {"a", "b"})
-        daemon.say(frames.Discard(id=3, session="a"))
-        assert await daemon.hear() == frames.Failed(id=1, session="a", detail="given up")
+        daemon.say(messages.Discard(id=3, session="a"))
+        assert await daemon.hear() == messages.Failed(id=1, session="a", detail="given up")
         assert await daemon.hears_nothing()
         firefox.launched["a"].set()
-        assert await daemon.hear() == frames.Done(id=3, session="a")
+        assert await daemon.hear() == messages.Done(id=3, session="a")
         assert firefox.closed == ([] if error else ["a"])
         assert firefox.launching == {"b"}
 
@@ -169,12 +172,12 @@ def test_launch_given_up_and_then_discarded_is_waited_for(firefox: FakeFirefox) 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
         await until(lambda: firefox.launching)
-        daemon.say(frames.Cancel(session="a", id=1))
-        assert await daemon.hear() == frames.Failed(id=1, session="a", detail="given up")
-        daemon.say(frames.Discard(id=2, session="a"))
+        daemon.say(messages.Cancel(session="a", id=1))
+        assert await daemon.hear() == messages.Failed(id=1, session="a", detail="given up")
+        daemon.say(messages.Discard(id=2, session="a"))
         assert await daemon.hears_nothing()
         firefox.launched["a"].set()
-        assert await daemon.hear() == frames.Done(id=2, session="a")
+        assert await daemon.hear() == messages.Done(id=2, session="a")
         assert firefox.closed == ["a"]
 
     converse(conversation)
@@ -184,10 +187,10 @@ def test_launch_and_discard_in_one_breath_leave_nothing(firefox: FakeFirefox) ->
     """The discard is not answered before it is known what has become of the launch."""
 
     async def conversation(daemon: Daemon) -> None:
-        daemon.say(launch("a", 1), frames.Cancel(session="a", id=1), frames.Discard(id=2, session="a"))
+        daemon.say(launch("a", 1), messages.Cancel(session="a", id=1), messages.Discard(id=2, session="a"))
         firefox.launched["a"].set()
-        while (reply := await daemon.hear()).session == "a" and reply != frames.Done(id=2, session="a"):
-            assert reply == frames.Failed(id=1, session="a", detail="given up")
+        while (reply := await daemon.hear()).session == "a" and reply != messages.Done(id=2, session="a"):
+            assert reply == messages.Failed(id=1, session="a", detail="given up")
         assert not firefox.launching
         assert await daemon.hears_nothing()
         assert len(firefox.closed) == len(firefox.lose)
@@ -201,14 +204,14 @@ def test_discarded_browser_is_closed_once_and_not_reported_as_lost(firefox: Fake
     async def conversation(daemon: Daemon) -> None:
         firefox.launched["a"].set()
         daemon.say(launch("a", 1))
-        assert await daemon.hear() == frames.Done(id=1, session="a")
-        daemon.say(frames.Discard(id=2, session="a"))
-        assert await daemon.hear() == frames.Done(id=2, session="a")
+        assert await daemon.hear() == messages.Done(id=1, session="a")
+        daemon.say(messages.Discard(id=2, session="a"))
+        assert await daemon.hear() == messages.Done(id=2, session="a")
         firefox.lose["a"]()
         assert await daemon.hears_nothing()
-        daemon.say(frames.Discard(id=3, session="a"), frames.Navigate(id=4, session="a"))
-        assert await daemon.hear() == frames.Done(id=3, session="a")
-        assert await daemon.hear() == frames.Failed(id=4, session="a", detail="KeyError: 'a'")
+        daemon.say(messages.Discard(id=3, session="a"), messages.Navigate(id=4, session="a"))
+        assert await daemon.hear() == messages.Done(id=3, session="a")
+        assert await daemon.hear() == messages.Failed(id=4, session="a", detail="KeyError: 'a'")
         assert firefox.closed == ["a"]
 
     converse(conversation)
@@ -221,14 +224,14 @@ def test_lost_browser_is_reported_once_and_alone(firefox: FakeFirefox) -> None:
         for number, name in enumerate(("a", "b")):
             firefox.launched[name].set()
             daemon.say(launch(name, number))
-            assert await daemon.hear() == frames.Done(id=number, session=name)
+            assert await daemon.hear() == messages.Done(id=number, session=name)
         firefox.lose["a"]()
         firefox.lose["a"]()
-        assert await daemon.hear() == frames.Lost(session="a", detail="the browser is gone")
-        daemon.say(frames.Discard(id=3, session="a"))
-        assert await daemon.hear() == frames.Done(id=3, session="a")
-        daemon.say(frames.Ping(id=4, session="b"))
-        assert await daemon.hear() == frames.Done(id=4, session="b")
+        assert await daemon.hear() == messages.Lost(session="a", detail="the browser is gone")
+        daemon.say(messages.Discard(id=3, session="a"))
+        assert await daemon.hear() == messages.Done(id=3, session="a")
+        daemon.say(messages.Ping(id=4, session="b"))
+        assert await daemon.hear() == messages.Done(id=4, session="b")
         assert firefox.probed == ["b"]
         assert await daemon.hang_up() == {"o.b"}
 
@@ -241,18 +244,18 @@ def test_ping_for_a_session_that_is_launching_is_answered_at_once(firefox: FakeF
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
         await until(lambda: firefox.launching)
-        daemon.say(frames.Ping(id=2, session="a"), frames.Ping(id=3, session="b"), frames.Ping(id=4))
+        daemon.say(messages.Ping(id=2, session="a"), messages.Ping(id=3, session="b"), messages.Ping(id=4))
         replies = [await daemon.hear() for _ in range(3)]
         assert replies == [
-            frames.Done(id=2, session="a"),
-            frames.Done(id=3, session="b"),
-            frames.Done(id=4),
+            messages.Done(id=2, session="a"),
+            messages.Done(id=3, session="b"),
+            messages.Done(id=4),
         ]
         assert firefox.probed == []
         firefox.launched["a"].set()
-        assert await daemon.hear() == frames.Done(id=1, session="a")
-        daemon.say(frames.Ping(id=5, session="a"))
-        assert await daemon.hear() == frames.Done(id=5, session="a")
+        assert await daemon.hear() == messages.Done(id=1, session="a")
+        daemon.say(messages.Ping(id=5, session="a"))
+        assert await daemon.hear() == messages.Done(id=5, session="a")
         assert firefox.probed == ["a"]
 
     converse(conversation)
@@ -264,9 +267,9 @@ def test_host_that_is_hung_up_on_names_the_browsers_that_may_run(firefox: FakeFi
     async def conversation(daemon: Daemon) -> None:
         firefox.launched["gone"].set()
         daemon.say(launch("gone", 1))
-        assert await daemon.hear() == frames.Done(id=1, session="gone")
-        daemon.say(frames.Discard(id=2, session="gone"), launch("a", 3), launch("b", 4))
-        assert await daemon.hear() == frames.Done(id=2, session="gone")
+        assert await daemon.hear() == messages.Done(id=1, session="gone")
+        daemon.say(messages.Discard(id=2, session="gone"), launch("a", 3), launch("b", 4))
+        assert await daemon.hear() == messages.Done(id=2, session="gone")
         await until(lambda: firefox.launching == {"a", "b"})
         assert await daemon.hang_up() == {"o.a", "o.b"}
 
@@ -279,8 +282,8 @@ def test_host_that_is_hung_up_on_during_a_discard_names_the_browser(firefox: Fak
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
         await until(lambda: firefox.launching)
-        daemon.say(frames.Discard(id=2, session="a"))
-        assert await daemon.hear() == frames.Failed(id=1, session="a", detail="given up")
+        daemon.say(messages.Discard(id=2, session="a"))
+        assert await daemon.hear() == messages.Failed(id=1, session="a", detail="given up")
         assert await daemon.hang_up() == {"o.a"}
 
     converse(conversation)
@@ -290,8 +293,8 @@ def test_launch_given_up_in_one_breath_gets_its_reply(firefox: FakeFirefox) -> N
     """Exactly one reply, also where the request is given up before it has begun."""
 
     async def conversation(daemon: Daemon) -> None:
-        daemon.say(launch("a", 1), frames.Cancel(session="a", id=1))
-        assert await daemon.hear() == frames.Failed(id=1, session="a", detail="given up")
+        daemon.say(launch("a", 1), messages.Cancel(session="a", id=1))
+        assert await daemon.hear() == messages.Failed(id=1, session="a", detail="given up")
 
     converse(conversation)
 
@@ -309,7 +312,7 @@ def test_driver_that_does_not_start_is_the_loss_of_the_host(
 
     async def conversation(daemon: Daemon) -> None:
         daemon.driver.start_soon()
-        assert await daemon.hear() == frames.Lost(
+        assert await daemon.hear() == messages.Lost(
             session="", detail="the browser driver died, or does not start"
         )
 
@@ -328,14 +331,14 @@ def test_hosts_own_ping_during_a_launch_is_answered_by_the_driver(
             await asyncio.shield(asked)
 
         monkeypatch.setattr(Driver, "probe", probe)
-        daemon.say(frames.Ping(id=1))
-        assert await daemon.hear() == frames.Done(id=1)
+        daemon.say(messages.Ping(id=1))
+        assert await daemon.hear() == messages.Done(id=1)
         daemon.say(launch("a", 2))
         await until(lambda: firefox.launching)
-        daemon.say(frames.Ping(id=3))
+        daemon.say(messages.Ping(id=3))
         assert await daemon.hears_nothing()
         asked.set_exception(OSError("broken"))
-        assert await daemon.hear() == frames.Failed(id=3, detail="OSError: broken")
+        assert await daemon.hear() == messages.Failed(id=3, detail="OSError: broken")
 
     converse(conversation)
 
@@ -353,10 +356,10 @@ def test_page_that_is_too_long_stays_in_the_browser(
     async def conversation(daemon: Daemon) -> None:
         firefox.launched["a"].set()
         daemon.say(launch("a", 1))
-        assert await daemon.hear() == frames.Done(id=1, session="a")
-        daemon.say(frames.Inspect(id=2, session="a", method=Method.HTML, selectors={}))
+        assert await daemon.hear() == messages.Done(id=1, session="a")
+        daemon.say(messages.Inspect(id=2, session="a", method=Method.HTML, selectors={}))
         found = await daemon.hear()
-        assert isinstance(found, frames.Found)
+        assert isinstance(found, messages.Found)
         assert [evidence.reason for evidence in found.finding.evidence] == [LoginReason.UNREADABLE]
 
     converse(conversation)
@@ -369,7 +372,7 @@ def test_dead_driver_is_the_loss_of_the_host(firefox: FakeFirefox) -> None:
         daemon.say(launch("a", 1))
         await until(lambda: firefox.launching)
         daemon.driver.lost.set()
-        assert await daemon.hear() == frames.Lost(
+        assert await daemon.hear() == messages.Lost(
             session="", detail="the browser driver died, or does not start"
         )
 

@@ -10,11 +10,10 @@ import trio
 from actors.browser import ScraplingFetcherAdapter, adapter, end_marked, own_processes
 from actors.browser.hosts import BrowserHost
 from actors.browser.marks import pids_of
-from actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
+from actors.errors import BrowserLost, EngineUnavailable
 from actors.ledger import Ledger, open_ledger
 from tests.actors.scripted_hosts import (
     GONE,
-    PRELUDE,
     PUPPET,
     SANDBOXES,
     STALLED_S,
@@ -43,133 +42,6 @@ async def open_host(
 def processes_of(browser: ScraplingFetcherAdapter) -> list[int]:
     """Return the processes of a session's browser."""
     return pids_of(browser.marker)
-
-
-async def test_sessions_that_ask_at_once_get_their_own_replies(tmp_path: Path) -> None:
-    """Each reply reaches the session that it names, in whatever order they come."""
-    body = """
-ready()
-asked = [request for _, request in zip(range(4), requests())]
-for request in reversed(asked):
-    detail = f"{request.session} asked {request.url}"
-    tell("Unreachable", id=request.id, session=request.session, detail=detail)
-for _ in requests(): pass
-"""
-    answers: dict[tuple[str, str], str] = {}
-
-    async def ask(name: str, browser: ScraplingFetcherAdapter, url: str) -> None:
-        with pytest.raises(UpstreamUnreachable) as caught:
-            await browser.navigate(url)
-        answers[name, url] = str(caught.value)
-
-    async with (
-        open_host(tmp_path, PRELUDE + body) as host,
-        host.open_browser("a") as a,
-        host.open_browser("b") as b,
-        trio.open_nursery() as nursery,
-    ):
-        for url in ("one", "two"):
-            nursery.start_soon(ask, "a", a, url)
-            nursery.start_soon(ask, "b", b, url)
-    assert answers == {
-        (name, url): f"TikTok could not be reached: {name} asked {url}"
-        for name in ("a", "b")
-        for url in ("one", "two")
-    }
-
-
-async def test_browser_said_to_be_lost_is_lost_alone(tmp_path: Path) -> None:
-    """Its requests under way and later ones learn why; the other session goes on, and so does the host."""
-    async with open_host(tmp_path) as host, host.open_browser("b") as b:
-        async with host.open_browser("a") as a, trio.open_nursery() as nursery:
-            await b.navigate("handlers['Navigate'] = lambda m: m.session == 'b' and obey(m)")
-            nursery.start_soon(assert_lost, a, "^crashed$")
-            await until_seen(b, "Navigate a")
-            await b.navigate("tell('Lost', session='a', detail='crashed')")
-        await b.navigate("pass")
-        async with host.open_browser("c") as c:
-            await b.navigate("handlers['Navigate'] = obey")
-            await c.navigate("pass")
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        "tell('Lost', session='a', detail='crashed')",
-        "tell('Done', id=1, session='a')",
-        "tell('Done', id=message.id, session='a')",
-        "tell('Failed', id=99, session='a', detail='x')",
-    ],
-    ids=["lost", "old-reply", "reply-to-anothers-request", "unknown-reply"],
-)
-async def test_frame_for_a_session_that_has_left_is_ignored(tmp_path: Path, frame: str) -> None:
-    """What was on its way when the session left costs nobody anything."""
-    async with open_host(tmp_path) as host, host.open_browser("b") as b:
-        async with host.open_browser("a") as a:
-            await a.navigate("pass")
-        await b.navigate(frame)
-        await b.navigate("pass")
-
-
-async def test_session_that_comes_again_is_heard(tmp_path: Path) -> None:
-    """What is ignored of one that has left is heard of the next with its id."""
-    async with open_host(tmp_path) as host:
-        for _ in range(2):
-            async with host.open_browser("a") as a:
-                await a.navigate("pass")
-
-
-@pytest.mark.parametrize(
-    ("named", "why"),
-    [("b", "^the host answered for 'b' what 'a' had asked$"), ("z", "'z', which is not its own")],
-    ids=["neighbour", "stranger"],
-)
-async def test_reply_that_names_another_session_than_asked_ends_all(
-    tmp_path: Path, named: str, why: str
-) -> None:
-    """A host that mixes sessions up might show one the other's page: it is not trusted any more."""
-    async with open_host(tmp_path) as host, host.open_browser("a") as a, host.open_browser("b") as b:
-        with pytest.raises(BrowserLost):
-            await a.navigate(f"tell('Done', id=message.id, session={named!r})")
-        for browser in (a, b):
-            await assert_lost(browser, why)
-
-
-async def test_browser_that_stalls_is_lost_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that answers for itself and the other session has only lost the one that it is silent about."""
-    lose_patience(monkeypatch)
-    async with open_host(tmp_path) as host, host.open_browser("b") as b:
-        async with host.open_browser("a") as a:
-            await b.navigate("handlers['Ping'] = lambda m: m.session == 'a' or done(m)")
-            await assert_lost_by_waiting(a, f"the browser did not answer for {STALLED_S:g} seconds")
-            await b.navigate("pass")
-        with trio.move_on_after(2.4 * STALLED_S):
-            await b.wait_lost()
-        await b.navigate("pass")
-
-
-async def test_browser_that_fails_when_it_is_asked_is_lost_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An answer alone is no sign of life: a browser that could not be asked is gone."""
-    lose_patience(monkeypatch)
-    fails = (
-        "handlers['Ping'] = lambda m: tell('Failed', id=m.id, session='a', detail='closed')"
-        " if m.session == 'a' else done(m)"
-    )
-    async with open_host(tmp_path) as host, host.open_browser("b") as b, host.open_browser("a") as a:
-        await b.navigate(fails)
-        with pytest.raises(BrowserLost):
-            await a.probe()
-        await assert_lost_by_waiting(a, "the browser is unwell: closed")
-        await b.navigate("pass")
-
-
-async def assert_lost_by_waiting(browser: ScraplingFetcherAdapter, why: str) -> None:
-    """Fail unless a session that asks for nothing learns `why` it is lost."""
-    with pytest.raises(BrowserLost) as caught:
-        await browser.wait_lost()
-    assert caught.value.detail == why
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
@@ -252,7 +124,7 @@ async def test_host_that_does_not_let_go_is_lost(
         async with host.open_browser("a") as a:
             await a.launch(tmp_path, headless=True)
             await b.navigate("handlers['Discard'] = lambda m: None")
-        assert pids_of(host.link.cell.marker) == []
+        assert pids_of(host.cell.marker) == []
         assert processes_of(a) == []
         await assert_lost(b, "^the host did not let go of a session for 0.3 seconds$")
 
@@ -394,5 +266,5 @@ async def test_temporary_files_go_with_their_session(tmp_path: Path) -> None:
             (a._scratch / "core").touch()
         assert not a._scratch.exists()
         assert b._scratch.is_dir()
-        assert host.link.cell.scratch.is_dir()
+        assert host.cell.scratch.is_dir()
         await b.navigate("pass")

@@ -19,6 +19,7 @@ from actors.ledger import living as module
 from tests.actors.daemons import sleeping
 from tests.actors.portal import Portal
 from tests.actors.profile_trees import snapshot
+from tests.patience import patience
 
 SESSIONS = st.sampled_from(["a", "b"])
 
@@ -230,7 +231,9 @@ class LedgerMachine(RuleBasedStateMachine):
             assert set(self.clones_dir.iterdir()) == set(self.foreign)
             for session in self.all_sessions():
                 if not session.torn:
-                    assert [process.wait(5) for process in session.processes] == [-9] * len(session.processes)
+                    assert [process.wait(patience(5)) for process in session.processes] == [-9] * len(
+                        session.processes
+                    )
         finally:
             for process in self.orphans:
                 process.kill()

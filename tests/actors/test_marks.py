@@ -13,6 +13,7 @@ from actors.browser import end_marked, marks
 from actors.browser.marks import kill_marked, pids_of
 from actors.owner import MARKER, OWNER
 from tests.actors.daemons import sleeping
+from tests.patience import patience
 
 _FOREIGN_UID = 65534
 MARK = f"{OWNER}.marks"
@@ -69,7 +70,7 @@ def test_process_of_another_user_that_forges_a_marker_is_not_ours() -> None:
         with sleeping(MARK) as ours:
             assert pids_of(MARK) == [ours.pid]
             assert end_marked([MARK]) == {}
-            assert ours.wait(5) == -signal.SIGKILL
+            assert ours.wait(patience(5)) == -signal.SIGKILL
         assert forged.poll() is None
     finally:
         forged.kill()

@@ -14,7 +14,7 @@ import trio
 
 from actors.browser import ScraplingFetcherAdapter, own_processes
 from actors.browser.marks import pids_of
-from actors.errors import BrowserLost
+from actors.errors import ActionTimedOut, BrowserLost
 from actors.ledger import Entry
 from actors.ledger.entries import read_entry
 from actors.lifecycle import EndReason
@@ -31,7 +31,8 @@ pytestmark = pytest.mark.browser
 DELAYS_S = (0, 0.1, 0.4, 0.9, 1.8)
 # Where a rehearsal shows its page, if the port is not the site's own.
 REHEARSAL_PORT = 8443
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\nConnection: close\r\n\r\n<p>x"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+NEVER_ENDS = b"<p>x<script>addEventListener('load', () => setTimeout(() => { for (;;); }, 500))</script>"
 
 
 @contextlib.asynccontextmanager
@@ -149,6 +150,7 @@ async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSe
 class Listener:
     """A site that remembers who came: the first bytes of each connection."""
 
+    page: bytes = b"<p>x"
     heard: list[bytes] = attrs.field(factory=list)
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -156,7 +158,8 @@ class Listener:
         self.heard.append(b"")
         with contextlib.suppress(trio.BrokenResourceError):
             self.heard[number] = await stream.receive_some()
-            await stream.send_all(ANSWER)
+            await stream.send_all(HEAD + self.page)
+            await stream.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -192,3 +195,35 @@ async def test_rehearsal_asks_nobody(settings: DaemonSettings, site: str) -> Non
             assert beside.heard == []
             await assert_logged_in(a, f"{site}/")
     assert [entry for entry in logs if "rehearsal failed" in entry.get("line", "")] == []
+
+
+async def test_page_is_pictured_and_read(settings: DaemonSettings, site: str) -> None:
+    """As it is shown, in both formats, and as HTML with what scripts have made of it."""
+    async with open_bounded_machine(settings) as machine, open_session(machine, "a") as a:
+        await a.navigate(f"{site}/")
+        assert (await a.screenshot("png")).startswith(b"\x89PNG\r\n\x1a\n")
+        assert (await a.screenshot("jpeg")).startswith(b"\xff\xd8\xff")
+        html = (await a.content()).decode()
+        assert html.startswith("<html")
+        assert html.endswith("</html>")
+        assert "maker" in html
+
+
+async def test_page_that_never_stops_costs_an_action_not_a_session(
+    settings: DaemonSettings, site: str
+) -> None:
+    """The session beside it in the same host goes on, and so does its own, on its next page."""
+    async with (
+        open_listeners(Listener(NEVER_ENDS), Listener()) as port,
+        open_bounded_machine(settings) as machine,
+        open_session(machine, "a") as a,
+        open_session(machine, "b") as b,
+    ):
+        host_of_all(settings, machine)  # there is only one
+        await a.navigate(f"http://127.0.0.1:{port}/")
+        await trio.sleep(1)  # for the page to begin
+        for action in (a.content, functools.partial(a.screenshot, "png")):
+            with trio.fail_after(patience(15)), pytest.raises(ActionTimedOut):
+                await action()
+            await assert_logged_in(b, f"{site}/")
+        await a.probe()

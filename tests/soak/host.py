@@ -27,7 +27,7 @@ LIVE_S = 0.05
 def tell(type_: str, **fields: object) -> None:
     """Send a frame."""
     body = json.dumps({"type": type_, **fields}).encode()
-    os.write(CONNECTION, len(body).to_bytes(4, "big") + body)
+    os.write(CONNECTION, len(body).to_bytes(4, "big") + bytes(4) + body)
 
 
 def read(size: int) -> bytes:
@@ -104,15 +104,15 @@ class Host:
 
     def serve(self) -> None:
         """Answer until the daemon hangs up."""
-        tell("Ready", version=2)
+        tell("Ready", version=3)
         while True:
             due = [session.due for session in self.sessions.values() if session.due is not None]
             wait_s = max(0, min(due) - time.monotonic()) if due else None
             if select.select([CONNECTION], [], [], wait_s)[0]:
-                header = read(4)
-                if not header:
+                lengths = read(8)
+                if not lengths:
                     return
-                self.take(json.loads(read(int.from_bytes(header, "big"))))
+                self.take(json.loads(read(int.from_bytes(lengths[:4], "big"))))
             for session in self.sessions.values():
                 if session.due is not None and session.due <= time.monotonic():
                     session.due = None

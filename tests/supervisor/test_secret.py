@@ -10,7 +10,7 @@ import attrs
 import msgspec
 import pytest
 
-from actors.browser.frames import Launch, Proxy
+from actors.browser.wire.messages import Launch, Proxy
 from supervisor.secret import Secret
 from web.settings import DaemonSettings
 

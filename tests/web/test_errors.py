@@ -10,6 +10,8 @@ import pytest
 from werkzeug.exceptions import default_exceptions
 
 from actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
     BrowserLost,
     CapacityExhausted,
     CleanupIncomplete,
@@ -23,6 +25,7 @@ from actors.errors import (
     OverBudget,
     Overloaded,
     PageGone,
+    PageTooLarge,
     ProfileLocked,
     ProfileUnusable,
     ResourcesExhausted,
@@ -80,6 +83,9 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     ),
     (OverBudget("too much"), (503, "OVER_BUDGET", "Session is over its budget")),
     (CapacityExhausted(4, retry_after_s=1), (503, "CAPACITY_EXHAUSTED", "No room for another session")),
+    (ActionFailed("no", detail=DETAIL), (500, "ACTION_FAILED", "The page could not do this")),
+    (ActionTimedOut("hangs"), (504, "ACTION_TIMEOUT", "The page did not answer in time")),
+    (PageTooLarge("too large"), (422, "PAGE_TOO_LARGE", "The page is too large")),
     (CleanupIncomplete(("clone",)), (500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up")),
     (SupervisorStopped(), (503, "DRAINING", "Greenroom is shutting down")),
     (SessionNotFound("some-id"), (404, "SESSION_NOT_FOUND", "Session not found")),

@@ -18,10 +18,10 @@ from camoufox.pkgman import camoufox_path, launch_path
 from camoufox.utils import launch_options
 from msgspec.json import decode
 
-from actors.browser import frames
 from actors.browser.engines import read_version
 from actors.browser.environment import display
 from actors.browser.host.firefox import PREFERENCES, playwright_proxy
+from actors.browser.wire import messages
 
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 
@@ -35,7 +35,7 @@ class CamoufoxArgsBuilder:
     client waits. `block_webgl` is for machines without Camoufox's WebGL data.
     """
 
-    launch: frames.Launch
+    launch: messages.Launch
     block_webgl: bool = False
 
     def build(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class CamoufoxArgsBuilder:
 
 def build(*, block_webgl: bool = False) -> None:
     """Read a `Launch` and print its arguments as JSON."""
-    launch = decode(sys.stdin.buffer.read(), type=frames.Launch)
+    launch = decode(sys.stdin.buffer.read(), type=messages.Launch)
     args = CamoufoxArgsBuilder(launch, block_webgl=block_webgl).build()
     sys.stdout.write(json.dumps(args))
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from actors.browser import frames
 from actors.browser.environment import python_command
+from actors.browser.wire import messages
 
 _BUILD_COMMAND = python_command("actors.browser.host.camoufox", "build")
 
@@ -20,7 +20,7 @@ class CamoufoxFailed(Exception):
     """Camoufox's package can't build the arguments; it has written the reason to standard error."""
 
 
-async def camoufox_args(launch: frames.Launch) -> dict[str, Any]:
+async def camoufox_args(launch: messages.Launch) -> dict[str, Any]:
     """Return the arguments of Playwright's `launch_persistent_context` for Camoufox.
 
     Cancelling ends the process. Raises `CamoufoxFailed`, and `OSError` when it does not start.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from actors.browser import frames
+from actors.browser.wire import messages
 
 # Preferences that no page can see. Printing is off, because a page that prints would hang until somebody
 # answers the dialog. Processes start when a page needs them: the three that Firefox keeps ready for the next
@@ -18,7 +18,7 @@ PREFERENCES: Final[Mapping[str, bool | int]] = {
 }
 
 
-def firefox_args(launch: frames.Launch) -> dict[str, Any]:
+def firefox_args(launch: messages.Launch) -> dict[str, Any]:
     """Return the arguments of Playwright's `launch_persistent_context` for Firefox over WebDriver BiDi."""
     args: dict[str, Any] = {
         "user_data_dir": launch.profile,
@@ -34,7 +34,7 @@ def firefox_args(launch: frames.Launch) -> dict[str, Any]:
     return args
 
 
-def playwright_proxy(proxy: frames.Proxy) -> dict[str, str]:
+def playwright_proxy(proxy: messages.Proxy) -> dict[str, str]:
     """Return a proxy in the form that Playwright and Camoufox take."""
     settings = {"server": proxy.server}
     if proxy.username:

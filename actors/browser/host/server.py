@@ -6,10 +6,13 @@ import socket
 
 import attrs
 
-from actors.browser import frames
+from actors.browser.host.actions import ActionFailed
 from actors.browser.host.document import PageUnreachable
 from actors.browser.host.driver import Driver
+from actors.browser.host.outbox import Outbox
 from actors.browser.host.session import BrowserSession
+from actors.browser.wire import messages
+from actors.browser.wire.framing import MAX_PIECE_BYTES, FrameBuffer, FrameError, decode_to_host, encode
 
 _RECEIVE_BYTES = 65536
 _MAX_DETAIL = 4000
@@ -22,100 +25,136 @@ async def serve(connection: socket.socket, driver: Driver | None = None) -> set[
     A `driver` may be starting already; without one, the first launch starts it. Returns the markers of
     browsers that may still run.
     """
+    # What the kernel has taken in can't be overtaken any more: a piece is enough.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_PIECE_BYTES)
     reader, writer = await asyncio.open_connection(sock=connection)
-    host = Host(writer=writer, driver=driver or Driver())
-    host.tell(frames.Ready(version=frames.PROTOCOL_VERSION))
-    watching = asyncio.create_task(host.watch_driver())
-    buffer = frames.FrameBuffer()
-    with contextlib.suppress(frames.FrameError, ConnectionError):
+    host = Host(outbox=Outbox(writer), driver=driver or Driver())
+    host.tell(messages.Ready(version=messages.PROTOCOL_VERSION))
+    tasks = [asyncio.create_task(host.outbox.run()), asyncio.create_task(host.watch_driver())]
+    buffer = FrameBuffer()
+    with contextlib.suppress(FrameError, ConnectionError):
         while data := await reader.read(_RECEIVE_BYTES):
-            for body in buffer.feed(data):
-                host.take(frames.decode_to_host(body))
-    watching.cancel()
+            for frame in buffer.feed(data):
+                host.take(decode_to_host(frame))
+    for task in tasks:
+        task.cancel()
+    with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+        await tasks[0]
     writer.close()
     return host.markers
 
 
 @attrs.define(eq=False, kw_only=True)
 class Host:
-    """The sessions of this host and the requests under way."""
+    """The sessions of this host and the requests under way, with the credit of those that send pieces."""
 
-    writer: asyncio.StreamWriter
+    outbox: Outbox
     driver: Driver
     _sessions: dict[str, BrowserSession] = attrs.field(factory=dict, init=False)
     _launches: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
     _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
+    _credits: dict[int, asyncio.Semaphore] = attrs.field(factory=dict, init=False)
 
     @property
     def markers(self) -> set[str]:
         """The markers of browsers that may still run, or may still be started."""
         return {browser.launch.marker for browser in self._sessions.values()}
 
-    def tell(self, message: frames.FromHost) -> None:
-        """Send a frame, unless nobody listens any more."""
-        if not self.writer.is_closing():
-            self.writer.write(frames.encode(message))
+    def tell(self, message: messages.FromHost) -> None:
+        """Send a frame."""
+        self.outbox.put(encode(message))
 
-    def take(self, message: frames.ToHost) -> None:
-        """Start on a request, or give one up."""
-        if isinstance(message, frames.Cancel):
-            if message.id in self._tasks:
-                self._tasks[message.id].cancel()
-            return
-        task = asyncio.create_task(self._answer(message))
-        self._tasks[message.id] = task
-        if isinstance(message, frames.Launch):
-            self._launches[message.session] = task
-        task.add_done_callback(lambda task: self._forget(message, task))
+    def take(self, message: messages.ToHost) -> None:
+        """Start on a request, let one go on, or give one up. One that is over is left alone."""
+        match message:
+            case messages.Cancel(id=id_):
+                if id_ in self._tasks:
+                    self._tasks[id_].cancel()
+            case messages.Credit(id=id_, pieces=pieces):
+                if id_ in self._credits:
+                    for _ in range(pieces):
+                        self._credits[id_].release()
+            case _:
+                self._start(message)
 
-    def _forget(self, request: frames.Request, task: asyncio.Task[None]) -> None:
+    def _start(self, request: messages.Request) -> None:
+        task = asyncio.create_task(self._answer(request))
+        self._tasks[request.id] = task
+        if isinstance(request, messages.Launch):
+            self._launches[request.session] = task
+        if isinstance(request, messages.Streaming):
+            self._credits[request.id] = asyncio.Semaphore(request.credit)
+        task.add_done_callback(lambda task: self._forget(request, task))
+
+    def _forget(self, request: messages.Request, task: asyncio.Task[None]) -> None:
         del self._tasks[request.id]
+        self._credits.pop(request.id, None)
         if task.cancelled():  # before it began
-            self.tell(frames.Failed(id=request.id, session=request.session, detail=_GIVEN_UP))
+            self.tell(messages.Failed(id=request.id, session=request.session, detail=_GIVEN_UP))
 
-    async def _answer(self, request: frames.Request) -> None:
+    async def _answer(self, request: messages.Request) -> None:
         """Reply to `request` exactly once, whatever becomes of it."""
         id_, session = request.id, request.session
-        reply: frames.Reply
+        reply: messages.Reply
         try:
             self.tell(await self._carry_out(request))
         except PageUnreachable as exc:
-            reply = frames.Unreachable(id=id_, session=session, detail=_sendable(str(exc)))
+            reply = messages.Unreachable(id=id_, session=session, detail=_sendable(str(exc)))
+        except ActionFailed as exc:
+            reply = messages.Failed(id=id_, session=session, detail=_sendable(str(exc)), kind=exc.kind)
         except asyncio.CancelledError:
-            reply = frames.Failed(id=id_, session=session, detail=_GIVEN_UP)
+            reply = messages.Failed(id=id_, session=session, detail=_GIVEN_UP)
         except Exception as exc:  # one session's failure, to find words included, must not end the host
             detail = _sendable(f"{type(exc).__name__}: {exc}")
-            reply = frames.Failed(id=id_, session=session, detail=detail)
+            reply = messages.Failed(id=id_, session=session, detail=detail)
         else:
             return
         self.tell(reply)
 
-    async def _carry_out(self, request: frames.Request) -> frames.Reply:
+    async def _carry_out(self, request: messages.Request) -> messages.Reply:
         id_, session = request.id, request.session
         match request:
-            case frames.Launch():
+            case messages.Launch():
                 self._sessions[session] = browser = BrowserSession(
                     request, driver=self.driver, on_lost=lambda why: self._lost(session, why)
                 )
                 await browser.start()
-            case frames.Navigate():
+            case messages.Navigate():
                 await self._sessions[session].load(request.url)
-            case frames.Inspect():
+            case messages.Inspect():
                 finding = await self._sessions[session].inspect(request.method, request.selectors)
-                return frames.Found(id=id_, session=session, finding=finding)
-            case frames.Rehearse():
+                return messages.Found(id=id_, session=session, finding=finding)
+            case messages.Screenshot() | messages.Content():
+                await self._send_result(request)
+            case messages.Rehearse():
                 await self._sessions[session].rehearse(request.url)
-            case frames.Close():
+            case messages.Close():
                 await self._sessions[session].close()
-            case frames.Discard():
+            case messages.Discard():
                 await self._discard(session)
-            case frames.Ping(session=""):
-                # A running browser's own heartbeat asks the driver. This costs that 3 KB each time, for good.
-                if any(not launch.done() for launch in self._launches.values()):
-                    await self.driver.probe()
-            case frames.Ping():
-                await self._probe(session)
-        return frames.Done(id=id_, session=session)
+            case messages.Ping():
+                await (self._probe(session) if session else self._probe_driver())
+        return messages.Done(id=id_, session=session)
+
+    async def _send_result(self, request: messages.Streaming) -> None:
+        """Get what is asked for and send it in pieces, as the credit for them comes."""
+        browser, credit = self._sessions[request.session], self._credits[request.id]
+        async with browser.sending:
+            match request:
+                case messages.Screenshot(image=image):
+                    result = await browser.screenshot(image)
+                case messages.Content():
+                    result = await browser.content()
+            view = memoryview(result)
+            for start in range(0, len(view), MAX_PIECE_BYTES):
+                await credit.acquire()
+                piece = messages.Piece(id=request.id, session=request.session)
+                await self.outbox.put_piece(encode(piece, view[start : start + MAX_PIECE_BYTES]))
+
+    async def _probe_driver(self) -> None:
+        # A running browser's own heartbeat asks the driver. This costs that 3 KB each time, for good.
+        if any(not launch.done() for launch in self._launches.values()):
+            await self.driver.probe()
 
     async def _probe(self, session: str) -> None:
         browser = self._sessions.get(session)
@@ -138,12 +177,12 @@ class Host:
         browser = self._sessions.get(session)
         if browser is not None and not browser.is_leaving:
             browser.is_leaving = True
-            self.tell(frames.Lost(session=session, detail=why))
+            self.tell(messages.Lost(session=session, detail=why))
 
     async def watch_driver(self) -> None:
         """Give this host up when its driver has died, or does not start."""
         await self.driver.lost.wait()
-        self.tell(frames.Lost(detail="the browser driver died, or does not start"))
+        self.tell(messages.Lost(detail="the browser driver died, or does not start"))
 
 
 def _sendable(text: str) -> str:

@@ -1,26 +1,39 @@
-"""The protocol between the daemon and a browser host: messages, and how they become bytes.
+"""The messages between the daemon and a browser host.
 
-On the wire a frame is a 4-byte big-endian length and that many bytes of JSON, an object whose `type` names
-the message. The host speaks first, with `Ready`; a protocol version other than ours ends the conversation.
-Every message names its session, since a host serves several; those about the host itself leave it empty.
-Requests carry an id, and exactly one reply carries it back. Nothing here does I/O.
+The host speaks first, with `Ready`; a protocol version other than ours ends the conversation. Every message
+names its session, since a host serves several; those about the host itself leave it empty. Requests carry an
+id, and exactly one reply carries it back.
+
+A request with `credit` is sent pieces before its reply: the bytes of its result, however many. The host
+sends no more pieces than it has credit for, and the daemon gives more as they are read: what is under way is
+bounded, however slow the reader. `Cancel` ends a request early; its reply still comes, after its last piece.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any, Literal
 
-import attrs
 import msgspec
 
 from actors.verdict import Finding, Method
 
-PROTOCOL_VERSION = 2
-MAX_FRAME_BYTES = 1 << 20
-_LENGTH_BYTES = 4
+PROTOCOL_VERSION = 3
+
+ImageType = Literal["png", "jpeg"]
+_Pieces = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
 
-class FrameError(Exception):
-    """What the protocol does not allow: too long a frame, not JSON, an unknown or malformed message."""
+class Failure(Enum):
+    """Why a request failed.
+
+    `BROWSER` means that the browser can't be used any more. After the others it is well: an action came to
+    nothing, took too long, or came to more than may be sent.
+    """
+
+    BROWSER = "browser"
+    ACTION = "action"
+    TIMEOUT = "timeout"
+    TOO_LARGE = "too_large"
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -33,6 +46,10 @@ class _Request(_Message, frozen=True, kw_only=True):
 
 class _Reply(_Message, frozen=True, kw_only=True):
     id: int
+
+
+class _Streaming(_Request, frozen=True, kw_only=True):
+    credit: _Pieces
 
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +107,16 @@ class Rehearse(_Request, frozen=True, kw_only=True):
     url: str
 
 
+class Screenshot(_Streaming, frozen=True, kw_only=True):
+    """Send a picture of the part of the page that the window shows."""
+
+    image: ImageType
+
+
+class Content(_Streaming, frozen=True, kw_only=True):
+    """Send the HTML of the page as it is now, in UTF-8."""
+
+
 class Close(_Request, frozen=True, kw_only=True):
     """End the browser politely."""
 
@@ -107,6 +134,19 @@ class Ping(_Request, frozen=True, kw_only=True):
 
 class Cancel(_Message, frozen=True, kw_only=True):
     """Give up on a request; it still gets its reply, which nobody waits for."""
+
+    id: int
+
+
+class Credit(_Message, frozen=True, kw_only=True):
+    """Send so many more pieces for a request."""
+
+    id: int
+    pieces: _Pieces
+
+
+class Piece(_Message, frozen=True, kw_only=True):
+    """The next bytes of a request's result: the frame's body."""
 
     id: int
 
@@ -131,6 +171,7 @@ class Failed(_Reply, frozen=True, kw_only=True):
     """The request failed for any other reason; `detail` is for the log, redacted by whoever receives it."""
 
     detail: str
+    kind: Failure = Failure.BROWSER
 
 
 class Ready(_Message, frozen=True, kw_only=True):
@@ -145,64 +186,8 @@ class Lost(_Message, frozen=True, kw_only=True):
     detail: str
 
 
-Request = Launch | Navigate | Inspect | Rehearse | Close | Discard | Ping
-ToHost = Request | Cancel
+Streaming = Screenshot | Content
+Request = Launch | Navigate | Inspect | Rehearse | Streaming | Close | Discard | Ping
+ToHost = Request | Cancel | Credit
 Reply = Done | Found | Unreachable | Failed
-FromHost = Reply | Ready | Lost
-
-_to_host: msgspec.json.Decoder[ToHost] = msgspec.json.Decoder(ToHost)
-_from_host: msgspec.json.Decoder[FromHost] = msgspec.json.Decoder(FromHost)
-# What msgspec raises at bytes that are not such a message; RecursionError at JSON nested too deeply.
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-def encode(message: ToHost | FromHost) -> bytes:
-    """Return `message` as one frame.
-
-    Raises `FrameError` when it is longer than a frame may be, or holds text that is not Unicode: lone
-    surrogates, as which Python reads bytes in paths and in the environment that are not UTF-8.
-    """
-    try:
-        body = msgspec.json.encode(message)
-    except UnicodeEncodeError as exc:
-        raise FrameError(f"a {type(message).__name__} holds text that is not Unicode: {exc}") from exc
-    if len(body) > MAX_FRAME_BYTES:
-        raise FrameError(f"a {type(message).__name__} of {len(body)} bytes does not fit a frame")
-    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
-
-
-def decode_to_host(body: bytes) -> ToHost:
-    """Return the message in a frame sent to a host. Raises `FrameError`."""
-    try:
-        return _to_host.decode(body)
-    except _UNREADABLE as exc:
-        raise FrameError(f"not a message to a host: {exc}") from exc
-
-
-def decode_from_host(body: bytes) -> FromHost:
-    """Return the message in a frame sent by a host. Raises `FrameError`."""
-    try:
-        return _from_host.decode(body)
-    except _UNREADABLE as exc:
-        raise FrameError(f"not a message from a host: {exc}") from exc
-
-
-@attrs.define(eq=False, repr=False)
-class FrameBuffer:
-    """Cuts a byte stream, fed in pieces of any size, into the bodies of its frames."""
-
-    _bytes: bytearray = attrs.field(factory=bytearray, init=False)
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take in `data` and yield each body completed by it. Raises `FrameError` at too long a frame."""
-        self._bytes += data
-        while len(self._bytes) >= _LENGTH_BYTES:
-            length = int.from_bytes(self._bytes[:_LENGTH_BYTES], "big")
-            if length > MAX_FRAME_BYTES:
-                raise FrameError(f"a frame of {length} bytes is announced; {MAX_FRAME_BYTES} are allowed")
-            end = _LENGTH_BYTES + length
-            if len(self._bytes) < end:
-                return
-            body = bytes(self._bytes[_LENGTH_BYTES:end])
-            del self._bytes[:end]
-            yield body
+FromHost = Reply | Piece | Ready | Lost

@@ -1,0 +1,99 @@
+"""The way to a browser host: bytes both ways, what its process prints, and word of its death."""
+
+import contextlib
+from collections import deque
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from actors.browser.cells import Cell
+
+MAX_LINE_BYTES: Final = 8192
+_TOO_LONG: Final = b"(a line too long to be logged)"
+_RECEIVE_BYTES = 65536
+
+
+class Transport(Protocol):
+    """A connection to one host, and its process. Each method is for one task at a time."""
+
+    async def send_all(self, data: bytes) -> None:
+        """Send `data`. Raises `trio.BrokenResourceError` when nobody reads it any more."""
+
+    async def receive_some(self) -> bytes:
+        """Return the next bytes, or none at the end. Raises `trio.BrokenResourceError`."""
+
+    async def receive_line(self) -> bytes | None:
+        """Return the next line that the process prints, or None at the end.
+
+        A line is at most `MAX_LINE_BYTES` long. A longer one is left out whole, with a note in its place: a
+        part of one might be a secret that nothing marks any more.
+        """
+
+    async def wait_died(self) -> None:
+        """Return when the process has died."""
+
+    async def end(self) -> None:
+        """Kill the process and all that it has started, and return when nothing of it is left.
+
+        Unlike the others, any task may call this, at any time. Raises `BrowserLost` when it can't be ended.
+        """
+
+
+@attrs.define(eq=False)
+class CellTransport:
+    """The way to the host in a cell. Satisfies `Transport`."""
+
+    cell: Cell
+    _lines: "LineReader" = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._lines = LineReader(self.cell.output)
+
+    async def send_all(self, data: bytes) -> None:
+        """See `Transport`."""
+        await self.cell.socket.send_all(data)
+
+    async def receive_some(self) -> bytes:
+        """See `Transport`."""
+        return bytes(await self.cell.socket.receive_some(_RECEIVE_BYTES))
+
+    async def receive_line(self) -> bytes | None:
+        """See `Transport`."""
+        return await self._lines.receive()
+
+    async def wait_died(self) -> None:
+        """See `Transport`."""
+        await self.cell.wait_first()
+
+    async def end(self) -> None:
+        """See `Transport`."""
+        await self.cell.end()
+
+
+@attrs.define(eq=False)
+class LineReader:
+    """Cuts what a process prints into lines, as `Transport.receive_line` has them."""
+
+    _output: trio.abc.ReceiveStream
+    _rest: bytes = attrs.field(default=b"", init=False)
+    _lines: deque[bytes] = attrs.field(factory=deque, init=False)
+    _is_over: bool = attrs.field(default=False, init=False)
+
+    async def receive(self) -> bytes | None:
+        """Return the next line, or None at the end; the last line needs no newline."""
+        while not self._lines:
+            if self._is_over:
+                return None
+            chunk = b""
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                chunk = bytes(await self._output.receive_some())
+            if chunk:
+                *lines, rest = (self._rest + chunk).split(b"\n")
+                self._lines.extend(lines)
+                self._rest = rest[: MAX_LINE_BYTES + 1]
+            else:
+                self._is_over = True
+                self._lines.append(self._rest)
+        line = self._lines.popleft()
+        return line if len(line) <= MAX_LINE_BYTES else _TOO_LONG

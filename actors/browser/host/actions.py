@@ -1,0 +1,51 @@
+"""What is done in a page for a client: a picture of it, its HTML.
+
+Pages are not trusted: each action has a limit in time and in bytes.
+"""
+
+from typing import Final
+
+from playwright.async_api import Page
+
+from actors.browser.host.document import MAX_HTML_CHARS
+from actors.browser.wire.messages import Failure, ImageType
+
+# How long an action may take: a page that never stops computing answers nothing.
+ACTION_S: Final = 5.0
+# A picture of a window of 3840 by 2160 that shows noise has about as much.
+MAX_PICTURE_BYTES: Final = 24 << 20
+
+# What is too long never leaves the browser. A page may have put something of its own in the place of what is
+# asked, hence the look at its type.
+_READ = """
+(limit) => {
+    const root = document.documentElement;
+    const html = root ? root.outerHTML : "";
+    return typeof html === "string" && html.length <= limit ? html : null;
+}
+"""
+
+
+class ActionFailed(Exception):
+    """An action came to nothing, but the browser is well; `kind` says why."""
+
+    def __init__(self, kind: Failure, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+async def take_picture(page: Page, image: ImageType) -> bytes:
+    """Return what the window shows of the page. Raises `ActionFailed` or Playwright's `Error`."""
+    # The driver is given the limit too: it would go on with what nobody waits for any more.
+    picture = await page.screenshot(type=image, timeout=ACTION_S * 1000)
+    if len(picture) > MAX_PICTURE_BYTES:
+        raise ActionFailed(Failure.TOO_LARGE, f"a picture of {len(picture)} bytes")
+    return picture
+
+
+async def read_html(page: Page) -> bytes:
+    """Return the page's HTML as it is now. Raises `ActionFailed` or Playwright's `Error`."""
+    html = await page.evaluate(_READ, MAX_HTML_CHARS)
+    if not isinstance(html, str) or len(html) > MAX_HTML_CHARS:
+        raise ActionFailed(Failure.TOO_LARGE, f"HTML of more than {MAX_HTML_CHARS} characters, or none")
+    return html.encode(errors="replace")  # half a character, which a page may hold, has no bytes

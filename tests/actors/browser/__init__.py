@@ -1,0 +1,1 @@
+"""Tests of browsers: their hosts, cells, and the conversation with them."""

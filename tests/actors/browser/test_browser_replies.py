@@ -1,0 +1,189 @@
+"""What a session makes of a host's replies: in memory, in virtual time."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.browser import Private, ScraplingFetcherAdapter, adapter
+from actors.browser.sandbox import Sandbox
+from actors.browser.wire import messages
+from actors.browser.wire.framing import MAX_PIECE_BYTES
+from actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
+    BrowserLost,
+    GreenroomError,
+    PageGone,
+    PageTooLarge,
+    UpstreamUnreachable,
+)
+from actors.machine.sampler import Sampler
+from actors.testing import FakeMachine, find_state
+from actors.testing_hosts import MemoryHost
+from actors.verdict import LoginState, Method
+from tests.actors.memory_links import URL, open_link
+from tests.actors.scripted_hosts import ENGINE
+
+Answer = Callable[[MemoryHost, messages.Request], Awaitable[None]]
+Ask = Callable[[], Awaitable[object]]
+KINDS = messages.Failure
+
+
+@contextlib.asynccontextmanager
+async def open_adapter(answer: Answer) -> AsyncIterator[ScraplingFetcherAdapter]:
+    """Own the session "a" in a host that answers each request, heartbeats aside, in such a way."""
+
+    async def behave(host: MemoryHost) -> None:
+        await host.ready()
+        while True:
+            if not isinstance(message := await host.hear_request(), messages.Cancel | messages.Credit):
+                await answer(host, message)
+
+    async with open_link(behave) as (link, _):
+        yield ScraplingFetcherAdapter(
+            session="a",
+            marker="o.a",
+            scratch=Path("/nonexistent"),
+            link=link,
+            engine=ENGINE,
+            proxy=None,
+            sandbox=Sandbox.NONE,
+            private=Private(),
+            sampler=Sampler(),
+        )
+
+
+def failing(kind: messages.Failure, pieces: int = 0) -> Answer:
+    async def fail(host: MemoryHost, request: messages.Request) -> None:
+        for _ in range(pieces):
+            await host.say(messages.Piece(id=request.id, session="a"), b"half a pic")
+        detail = "via http://u:p@h " + "x" * 9999
+        await host.say(messages.Failed(id=request.id, session="a", detail=detail, kind=kind))
+
+    return fail
+
+
+def unreachable(detail: str) -> Answer:
+    async def answer(host: MemoryHost, request: messages.Request) -> None:
+        await host.say(messages.Unreachable(id=request.id, session="a", detail=detail))
+
+    return answer
+
+
+def showing(*pieces: bytes) -> Answer:
+    async def show(host: MemoryHost, request: messages.Request) -> None:
+        for piece in pieces:
+            await host.say(messages.Piece(id=request.id, session="a"), piece)
+        await host.done(request)
+
+    return show
+
+
+async def test_unreachable_page_is_upstream_unreachable(autojump_clock: MockClock) -> None:
+    """A page that can't be loaded is not the browser's fault, on the first load and on a refresh."""
+    async with open_adapter(unreachable("NS_ERROR_NET_RESET")) as browser:
+        loads: list[Ask] = [lambda: browser.navigate(URL), browser.refresh, lambda: browser.rehearse(URL)]
+        for load in loads:
+            with pytest.raises(UpstreamUnreachable, match="NS_ERROR_NET_RESET"):
+                await load()
+        for look in (
+            lambda: browser.inspect(Method.HTML, {}),
+            lambda: browser.screenshot("png"),
+            browser.content,
+        ):
+            with pytest.raises(PageGone, match="NS_ERROR_NET_RESET"):
+                await look()
+
+
+async def test_failed_request_is_a_lost_browser_with_a_redacted_detail(autojump_clock: MockClock) -> None:
+    """What a host says of a failure goes to the log alone, without secrets and not at any length."""
+    async with open_adapter(failing(KINDS.BROWSER)) as browser:
+        for ask in (
+            lambda: browser.navigate(URL),
+            lambda: browser.inspect(Method.HTML, {}),
+            browser.content,
+        ):
+            with pytest.raises(BrowserLost) as caught:
+                await ask()
+            assert "xxx" not in str(caught.value)
+            assert str(caught.value.detail).startswith("via http://***@h xxx")
+            assert len(str(caught.value.detail)) <= 2000
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [(KINDS.ACTION, ActionFailed), (KINDS.TIMEOUT, ActionTimedOut), (KINDS.TOO_LARGE, PageTooLarge)],
+)
+@pytest.mark.parametrize("pieces", [0, 2])
+async def test_failed_action_is_no_lost_browser(
+    autojump_clock: MockClock, kind: messages.Failure, error: type[GreenroomError], pieces: int
+) -> None:
+    """It has an error of its own, whatever of a result came before; the session goes on."""
+    async with open_adapter(failing(kind, pieces)) as browser:
+        for action in (browser.content, lambda: browser.screenshot("jpeg")):
+            with pytest.raises(ActionFailed) as caught:
+                await action()
+            assert type(caught.value) is error
+            assert "xxx" not in str(caught.value)
+            assert str(caught.value.detail).startswith("via http://***@h xxx")
+        with trio.move_on_after(100):
+            await browser.wait_lost()
+
+
+async def test_result_arrives_as_it_was_sent(autojump_clock: MockClock) -> None:
+    """Bytes, whatever they are and however they come."""
+    async with open_adapter(showing(b"\0\xff", b"{}", b"x" * MAX_PIECE_BYTES)) as browser:
+        assert await browser.screenshot("png") == b"\0\xff{}" + b"x" * MAX_PIECE_BYTES
+    async with open_adapter(showing()) as browser:
+        assert await browser.content() == b""
+
+
+async def test_result_without_end_is_given_up(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host has limits of its own, but is not trusted to keep them."""
+    monkeypatch.setattr(adapter, "MAX_RESULT_BYTES", 10)
+    async with open_adapter(showing(b"12345", b"67890")) as browser:
+        assert await browser.content() == b"1234567890"
+    async with open_adapter(showing(b"12345", b"67890", b"1")) as browser:
+        with pytest.raises(PageTooLarge):
+            await browser.content()
+        with pytest.raises(PageTooLarge):
+            await browser.screenshot("png")
+
+
+async def test_finding_arrives_as_it_was_made(autojump_clock: MockClock) -> None:
+    """The evidence passes through unchanged; a reply of another kind is no evidence, and no picture."""
+    made = attrs.evolve(find_state(Method.DOM, LoginState.LOGGED_IN), viewer="maker", elapsed_ms=1.5)
+
+    async def find(host: MemoryHost, request: messages.Request) -> None:
+        await host.say(messages.Found(id=request.id, session="a", finding=made))
+
+    async with open_adapter(find) as browser:
+        assert await browser.inspect(Method.DOM, {"logged_in": "#me"}) == made
+        with pytest.raises(BrowserLost, match="what it was not asked"):
+            await browser.content()
+    async with open_adapter(showing()) as browser:
+        with pytest.raises(BrowserLost, match="does not show its page"):
+            await browser.inspect(Method.DOM, {})
+
+
+async def test_fake_browser_acts_as_it_is_told(autojump_clock: MockClock) -> None:
+    """It stands in for the adapter in tests of what is built on sessions."""
+    machine = FakeMachine(action_s=3)
+    async with machine.open_workspace("a") as workspace:
+        browser = await workspace.launch(headless=True)
+        assert await browser.screenshot("png") == machine.picture
+        assert await browser.content() == machine.html
+        assert trio.current_time() == 6
+        machine.action_error = ActionTimedOut("The page did not answer in time")
+        with pytest.raises(ActionTimedOut):
+            await browser.content()
+        browser.crash()
+        with pytest.raises(BrowserLost):
+            await browser.screenshot("png")

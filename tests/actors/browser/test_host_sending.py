@@ -1,0 +1,370 @@
+"""The host's side of streams: what it sends, in which order, and that each request is answered once."""
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+import attrs
+import pytest
+from playwright.async_api import Error
+from playwright.async_api import TimeoutError as TimedOut
+
+from actors.browser.host import server, session
+from actors.browser.host.actions import ActionFailed, read_html, take_picture
+from actors.browser.host.driver import Driver
+from actors.browser.host.outbox import Outbox
+from actors.browser.host.page import CamoufoxSession
+from actors.browser.host.session import BrowserSession
+from actors.browser.wire import messages
+from actors.browser.wire.framing import MAX_PIECE_BYTES, Frame, decode_from_host, encode
+from tests.actors.frame_reader import read_frame
+from tests.patience import patience
+
+ANSWERED_S = patience(20)
+PIECES = 40
+BODY = random.Random(1).randbytes(PIECES * MAX_PIECE_BYTES - 7)  # noqa: S311  # as good as any
+
+
+def launch(name: str, request: int) -> messages.Launch:
+    return messages.Launch(
+        id=request,
+        session=name,
+        engine="firefox",
+        executable="x",
+        profile=name,
+        headless=True,
+        marker=f"o.{name}",
+        scratch="/s",
+    )
+
+
+@attrs.define(eq=False)
+class Daemon:
+    """The other end of a host's conversation, in which the sessions "a" and "b" are."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def say(self, *said: messages.ToHost) -> None:
+        self.writer.write(b"".join(map(encode, said)))
+
+    async def hear(self) -> tuple[messages.FromHost, bytes]:
+        frame: Frame = await read_frame(self.reader)
+        return decode_from_host(frame), frame.body
+
+    async def hear_until(self, id_: int) -> list[messages.FromHost]:
+        """Return what comes up to the reply to a request."""
+        heard: list[messages.FromHost] = []
+        while not heard or isinstance(heard[-1], messages.Piece) or _id(heard[-1]) != id_:
+            heard.append((await self.hear())[0])
+        return heard
+
+
+def _id(message: messages.FromHost) -> int:
+    assert not isinstance(message, messages.Ready | messages.Lost)
+    return message.id
+
+
+@contextlib.asynccontextmanager
+async def open_daemon() -> AsyncIterator[Daemon]:
+    ours, theirs = socket.socketpair()
+    serving = asyncio.create_task(server.serve(theirs, Driver()))
+    reader, writer = await asyncio.open_connection(sock=ours, limit=1)  # takes in next to nothing ahead
+    daemon = Daemon(reader, writer)
+    await daemon.hear()
+    try:
+        for number, name in enumerate(("a", "b")):
+            daemon.say(launch(name, number))
+            await daemon.hear()
+        yield daemon
+    finally:
+        writer.close()
+        await serving
+
+
+def converse(conversation: Callable[[Daemon], Coroutine[None, None, None]]) -> None:
+    """Have a conversation with a host, within bounds."""
+
+    async def run() -> None:
+        async with asyncio.timeout(ANSWERED_S), open_daemon() as daemon:
+            await conversation(daemon)
+
+    asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every browser for launched, and its page for one of many bytes."""
+
+    async def start(_session: BrowserSession) -> None:
+        pass
+
+    async def content(_session: BrowserSession) -> bytes:
+        return BODY
+
+    async def screenshot(_session: BrowserSession, image: messages.ImageType) -> bytes:
+        return image.encode()
+
+    monkeypatch.setattr(BrowserSession, "start", start)
+    monkeypatch.setattr(BrowserSession, "content", content)
+    monkeypatch.setattr(BrowserSession, "screenshot", screenshot)
+
+
+def content(id_: int, name: str = "a", credit: int = PIECES) -> messages.Content:
+    return messages.Content(id=id_, session=name, credit=credit)
+
+
+def test_result_comes_in_bounded_pieces_and_then_its_reply() -> None:
+    """Every byte arrives as it was, whatever it is."""
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.say(content(5))
+        pieces = []
+        while isinstance((heard := await daemon.hear())[0], messages.Piece):
+            pieces.append(heard[1])
+        assert heard[0] == messages.Done(id=5, session="a")
+        assert b"".join(pieces) == BODY
+        assert [len(piece) for piece in pieces] == [MAX_PIECE_BYTES] * (PIECES - 1) + [MAX_PIECE_BYTES - 7]
+        daemon.say(messages.Screenshot(id=6, session="a", credit=1, image="jpeg"))
+        assert await daemon.hear() == (messages.Piece(id=6, session="a"), b"jpeg")
+        assert await daemon.hear() == (messages.Done(id=6, session="a"), b"")
+
+    converse(conversation)
+
+
+def test_no_piece_is_sent_without_credit() -> None:
+    """What comes next in the conversation proves it: nothing was waiting to be sent before that."""
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.say(content(5, credit=2))
+        assert [_id((await daemon.hear())[0]) for _ in range(2)] == [5, 5]
+        daemon.say(messages.Ping(id=6))
+        assert await daemon.hear() == (messages.Done(id=6), b"")
+        daemon.say(messages.Credit(id=5, session="a", pieces=PIECES), messages.Credit(id=99, pieces=1))
+        assert len(await daemon.hear_until(5)) == PIECES - 2 + 1
+
+    converse(conversation)
+
+
+@pytest.mark.parametrize("when", ["waits for credit", "is being sent", "has not begun", "is over"])
+def test_cancelled_stream_ends_in_one_reply(when: str) -> None:
+    """After which nothing of it comes any more, and the session can do something else."""
+
+    async def conversation(daemon: Daemon) -> None:
+        cancel = messages.Cancel(id=5, session="a")
+        daemon.say(content(5, credit=1 if when == "waits for credit" else PIECES))
+        if when in {"waits for credit", "is being sent"}:
+            await daemon.hear()
+        elif when == "is over":
+            await daemon.hear_until(5)
+        daemon.say(cancel, cancel)
+        if when != "is over":
+            *pieces, reply = await daemon.hear_until(5)
+            assert len(pieces) < PIECES
+            assert reply == messages.Failed(id=5, session="a", detail="given up")
+        daemon.say(content(6))
+        assert {_id(message) for message in await daemon.hear_until(6)} == {6}
+
+    converse(conversation)
+
+
+def test_replies_overtake_a_stream_that_nobody_reads() -> None:
+    """A small reply waits for the few pieces that the kernel has taken in already, and for one more."""
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.say(content(5))
+        await daemon.hear()
+        await asyncio.sleep(0.1)  # for the host to fill what it can: more would only be easier
+        daemon.say(messages.Ping(id=6, session="b"), messages.Ping(id=7))
+        heard = await daemon.hear_until(7)
+        assert len(heard) <= 2 + 8
+        assert len(await daemon.hear_until(5)) > PIECES / 2
+
+    converse(conversation)
+
+
+def test_streams_of_two_sessions_take_turns() -> None:
+    """Neither is more than a piece ahead of its turn."""
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.say(content(5), content(6, "b"))
+        heard = [_id((await daemon.hear())[0]) for _ in range(PIECES)]
+        assert abs(heard.count(5) - heard.count(6)) <= 2
+        assert all(len(set(heard[at : at + 3])) == 2 for at in range(4, PIECES - 4))
+
+    converse(conversation)
+
+
+def test_outbox_sends_replies_first_and_pieces_in_turn() -> None:
+    """To the frame: of what waits, a reply goes next, then the piece that has waited longest."""
+
+    class Writer:
+        """Writes when it is let."""
+
+        def __init__(self) -> None:
+            self.transport = self
+            self.written: list[bytes] = []
+            self.gate = asyncio.Semaphore(0)
+
+        def set_write_buffer_limits(self, high: int) -> None:
+            assert high == 0
+
+        def write(self, frame: bytes) -> None:
+            self.written.append(frame)
+
+        async def drain(self) -> None:
+            await self.gate.acquire()
+
+    async def run() -> None:
+        writer = Writer()
+        outbox = Outbox(writer)  # type: ignore[arg-type]  # as much of one as it uses
+
+        async def stream(name: bytes) -> None:
+            for number in range(3):
+                await outbox.put_piece(name + b"%d" % number)
+
+        tasks = [asyncio.create_task(stream(name)) for name in (b"a", b"b")]
+        running = asyncio.create_task(outbox.run())
+        for step in range(8):
+            await asyncio.sleep(0.01)
+            if step == 2:
+                outbox.put(b"reply")
+            writer.gate.release()
+        await asyncio.gather(*tasks)
+        running.cancel()
+        assert writer.written == [b"a0", b"b0", b"a1", b"reply", b"b1", b"a2", b"b2"]
+        given_up = asyncio.create_task(outbox.put_piece(b"given up"))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        assert not outbox._pieces
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_mixture_is_answered_once_each(seed: int) -> None:
+    """Streams, credit, cancellations and small requests of two sessions, in any order."""
+
+    async def conversation(daemon: Daemon) -> None:
+        chance = random.Random(seed)  # noqa: S311  # likewise
+        credit: dict[int, int] = {}
+        replies: dict[int, int] = {}
+        for id_ in range(10, 60):
+            name = chance.choice("ab")
+            match chance.randrange(4):
+                case 0 | 1:
+                    credit[id_] = chance.randint(1, 4)
+                    daemon.say(content(id_, name, credit[id_]))
+                case 2:
+                    daemon.say(messages.Ping(id=id_, session=name))
+                case 3:
+                    daemon.say(messages.Discard(id=id_, session="nobody"))
+            replies[id_] = 0
+        open_ = set(replies)
+        while open_:
+            message, _ = await daemon.hear()
+            id_ = _id(message)
+            if isinstance(message, messages.Piece):
+                assert id_ in open_, "nothing comes after the reply"
+                credit[id_] -= 1
+                assert credit[id_] >= 0
+                if chance.random() < 0.1:
+                    daemon.say(messages.Cancel(id=id_))
+                credit[id_] += 1
+                daemon.say(messages.Credit(id=id_, pieces=1))
+            else:
+                replies[id_] += 1
+                open_.remove(id_)
+        daemon.say(messages.Ping(id=1))
+        assert await daemon.hear() == (messages.Done(id=1), b"")
+        assert set(replies.values()) == {1}
+
+    converse(conversation)
+
+
+@attrs.define(eq=False)
+class FakePage:
+    """A page that shows, or fails with, what it is told to."""
+
+    shows: object = ""
+    error: Exception | None = None
+    hangs: bool = False
+    is_gone: bool = False
+
+    async def evaluate(self, _function: str, _limit: int) -> object:
+        return await self._answer()
+
+    async def screenshot(self, **_options: object) -> object:
+        return await self._answer()
+
+    async def _answer(self) -> object:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        return self.shows
+
+    def is_closed(self) -> bool:
+        return self.is_gone
+
+
+@pytest.mark.parametrize(
+    "shows", [None, {"length": 1}, 7, "x" * 8_000_001], ids=["none", "object", "number", "long"]
+)
+def test_html_that_is_none_or_too_long_is_told_apart(shows: object) -> None:
+    """Whatever a page puts in its place."""
+    with pytest.raises(ActionFailed) as caught:
+        asyncio.run(read_html(FakePage(shows)))  # type: ignore[arg-type]  # as much of a page as it uses
+    assert caught.value.kind is messages.Failure.TOO_LARGE
+
+
+def test_half_a_character_on_a_page_costs_that_alone() -> None:
+    """It has no bytes."""
+    assert asyncio.run(read_html(FakePage("<p>\ud83e fox"))) == b"<p>? fox"  # type: ignore[arg-type]
+
+
+def test_picture_that_is_too_large_is_not_sent() -> None:
+    """A limit of our own, whatever a browser makes of a page."""
+    page = FakePage(bytes((24 << 20) + 1))
+    with pytest.raises(ActionFailed) as caught:
+        asyncio.run(take_picture(page, "png"))  # type: ignore[arg-type]
+    assert caught.value.kind is messages.Failure.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("page", "is_well", "kind"),
+    [
+        (FakePage(hangs=True), True, messages.Failure.TIMEOUT),
+        (FakePage(error=TimedOut("Timeout 5000ms exceeded")), True, messages.Failure.TIMEOUT),
+        (FakePage(error=Error("Unable to capture")), True, messages.Failure.ACTION),
+        (FakePage(error=Error("Unable to capture")), False, None),
+        (FakePage(error=Error("Page crashed")), True, None),
+        (FakePage(error=Error("closed"), is_gone=True), False, None),
+    ],
+    ids=["hangs", "driver's-limit", "fails", "fails-with-its-browser", "crashes", "goes"],
+)
+def test_failed_action_is_told_from_a_browser_that_is_gone(
+    page: FakePage, is_well: bool, kind: messages.Failure | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None for whatever means that the browser is of no use."""
+    monkeypatch.undo()
+    monkeypatch.setattr(session, "ACTION_S", 0.05)
+
+    async def probe(_session: CamoufoxSession) -> None:
+        if not is_well:
+            raise Error("browser closed")
+
+    monkeypatch.setattr(CamoufoxSession, "probe", probe)
+
+    async def run() -> None:
+        browser = BrowserSession(launch("a", 1), driver=Driver(), on_lost=lambda _why: None)
+        browser._scrapling = CamoufoxSession(Driver(), {"headless": True}, on_lost=lambda: None)
+        browser._scrapling.page = page  # type: ignore[assignment]
+        await browser.screenshot("png")
+
+    with pytest.raises(Error if kind is None else ActionFailed) as caught:
+        asyncio.run(run())
+    assert getattr(caught.value, "kind", None) is kind
