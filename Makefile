@@ -81,7 +81,7 @@ lock: ## Renew constraints.txt: the newest versions that pyproject.toml allows
 
 clean: ## Remove the environment and all caches; never a profile
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
-	find actors supervisor web benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find greenroom actors supervisor web benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -108,5 +108,5 @@ ifdef FORCE
 endif
 
 $(BROWSER): $(INSTALLED)
-	@$(BIN)/python -m web.install_browser
+	@$(BIN)/python -m greenroom.web.commands.install_browser
 	@touch $@

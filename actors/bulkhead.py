@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.errors import GreenroomError, InternalFailure
+from greenroom.actors.errors import GreenroomError, InternalFailure
 
 
 def as_error(exc: Exception) -> GreenroomError:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from actors.machine.ports import Browser
+from greenroom.actors.machine.ports import Browser
 
 T_co = TypeVar("T_co", covariant=True)
 

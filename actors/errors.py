@@ -7,8 +7,8 @@ the operator, and goes to the log.
 import uuid
 from typing import ClassVar
 
-from actors.lifecycle import EndReason, SessionInfo
-from actors.verdict import Verdict
+from greenroom.actors.lifecycle import EndReason, SessionInfo
+from greenroom.actors.verdict import Verdict
 
 
 class GreenroomError(Exception):

@@ -2,8 +2,8 @@
 
 import attrs
 
-from actors.errors import GreenroomError
-from actors.lifecycle import SessionInfo
+from greenroom.actors.errors import GreenroomError
+from greenroom.actors.lifecycle import SessionInfo
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import attrs
 
-from actors.resources import Usage
-from actors.verdict import Verdict
+from greenroom.actors.resources import Usage
+from greenroom.actors.verdict import Verdict
 
 
 class SessionState(enum.Enum):

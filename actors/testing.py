@@ -1,7 +1,7 @@
 """A machine without browsers, disks and threads, for tests of what is built on sessions.
 
 Everything happens in virtual time: use it with Trio's autojump clock. `FakeMachine` satisfies the protocols
-of `actors.machine.ports`, so that a type checker notices when it and the real thing come apart.
+of `greenroom.actors.machine.ports`, so that a type checker notices when it and the real thing come apart.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Mapping
 import attrs
 import trio
 
-from actors.browser.wire.messages import ImageType
-from actors.errors import BrowserLost, GreenroomError
-from actors.lifecycle import ProcessCount
-from actors.machine.about import MachineInfo
-from actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
-from actors.resources import Usage
-from actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
+from greenroom.actors.browser.wire.messages import ImageType
+from greenroom.actors.errors import BrowserLost, GreenroomError
+from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
+from greenroom.actors.resources import Usage
+from greenroom.actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)

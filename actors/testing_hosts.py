@@ -12,9 +12,9 @@ import attrs
 import trio
 from trio.testing import lockstep_stream_pair
 
-from actors.browser.client.transport import Transport
-from actors.browser.wire import messages
-from actors.browser.wire.framing import Frame, FrameBuffer, decode_to_host, encode
+from greenroom.actors.browser.client.transport import Transport
+from greenroom.actors.browser.wire import messages
+from greenroom.actors.browser.wire.framing import Frame, FrameBuffer, decode_to_host, encode
 
 
 @attrs.define(eq=False, repr=False)

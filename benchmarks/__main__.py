@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from actors.browser import EngineChoice, find_engine
 from benchmarks.alone import measure_alone
 from benchmarks.clones import measure_clones
 from benchmarks.figures import Growth, Report, Row, Sampling, Verdict
@@ -28,6 +27,7 @@ from benchmarks.report import cells, render_page
 from benchmarks.sampling import measure_sampling
 from benchmarks.sessions import measure_burst, measure_cold, measure_locked, measure_others, measure_warm
 from benchmarks.stage import open_stage
+from greenroom.actors.browser.engines import EngineChoice, find_engine
 
 PARTS = ("sessions", "burst", "locked", "clones", "alone", "sampling")
 PAGE = Path("docs/benchmarks.md")

@@ -23,7 +23,7 @@ from camoufox.utils import launch_options
 from playwright.async_api import async_playwright
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
-from actors.browser.engines import Engine, EngineName
+from greenroom.actors.browser.engines import Engine, EngineName
 
 # Locks of whoever has the profile open, and what only costs time to copy.
 _NOT_COPIED = shutil.ignore_patterns("lock", ".parentlock", "cache2")

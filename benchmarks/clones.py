@@ -11,8 +11,8 @@ from pathlib import Path
 
 import trio
 
-from actors.profile import ProfileCloner
 from benchmarks.figures import Bar, Row
+from greenroom.actors.profile import ProfileCloner
 
 _MB = 1_000_000
 # A browser's profile: few large files, many small ones. Sizes in bytes, and how many of them there are.

@@ -17,9 +17,9 @@ import msgspec
 import structlog
 import trio
 
-from actors.resources import collect_rarely
-from actors.testing import FakeMachine
-from supervisor import Supervisor, SupervisorConfig, open_supervisor
+from greenroom import Supervisor, SupervisorConfig, open_supervisor
+from greenroom.actors.resources import collect_rarely
+from greenroom.actors.testing import FakeMachine
 
 CALLERS = 32
 """How many callers ask at the same time: with them the supervisor is never idle."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from actors.browser import Engine
+from greenroom.actors.browser.engines import Engine
 
 _PACKAGES = ("greenroom", "trio", "scrapling", "playwright", "camoufox")
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import attrs
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
-from actors.browser.engines import EngineChoice, find_engine
 from benchmarks.bare_scrapling import BareScrapling
+from greenroom.actors.browser.engines import EngineChoice, find_engine
 
 SCRAPLING = "bare Scrapling"
 CHROMIUM = "Scrapling on Chromium"

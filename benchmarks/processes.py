@@ -14,7 +14,7 @@ from typing import IO
 import attrs
 import psutil
 
-from actors.owner import MARKER as CELL
+from greenroom.actors.owner import MARKER as CELL
 
 MARK: str = "BENCHMARK_RUN"
 """The environment variable that everything started for one measurement inherits, browser hosts aside."""

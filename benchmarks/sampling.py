@@ -16,11 +16,11 @@ import click
 import msgspec
 import trio
 
-from actors.machine.sampler import Sampler
-from actors.owner import MARKER, OWNER
-from actors.session.actor import SAMPLE_S
 from benchmarks.fakes import stopwatch
 from benchmarks.figures import Bar, Row, Sampling
+from greenroom.actors.machine.sampler import Sampler
+from greenroom.actors.owner import MARKER, OWNER
+from greenroom.actors.session.actor import SAMPLE_S
 
 GROUP = "Sampling"
 PROCESSES = 200

@@ -18,10 +18,10 @@ import click
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from actors.verdict import LoginState, analyse_html, decide
 from benchmarks.machine import describe_machine
+from greenroom.actors.verdict import LoginState, analyse_html, decide
+from greenroom.web.practice.pages import State, all_pages, render
 from tests.fuzz.hostile import hostile_pages
-from web.practice.pages import State, all_pages, render
 
 LOGGED_IN_PATTERNS: Final = (
     *("profile-avatar", "user.*avatar", "logged.*in", "sign.*out", "log.*out", "account", "notification"),

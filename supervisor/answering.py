@@ -8,7 +8,7 @@ import outcome
 import structlog
 import trio
 
-from actors.bulkhead import contain
+from greenroom.actors.bulkhead import contain
 
 T = TypeVar("T")
 

@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from actors.browser import EngineChoice, SandboxChoice
-from actors.resources import Budget
-from supervisor.places import NoPlace, default_clones_dir
-from supervisor.secret import HIDDEN, Secret
-from supervisor.selectors import is_selector
+from greenroom.actors.browser.cells.sandbox import SandboxChoice
+from greenroom.actors.browser.engines import EngineChoice
+from greenroom.actors.resources import Budget
+from greenroom.supervisor.places import NoPlace, default_clones_dir
+from greenroom.supervisor.secret import HIDDEN, Secret
+from greenroom.supervisor.selectors import is_selector
 
 DEFAULT_SELECTORS: Final[Mapping[str, str]] = {
     "logged_in": "[data-e2e='profile-avatar']",

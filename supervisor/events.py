@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import attrs
 import structlog
 
-from actors.bulkhead import report
-from actors.events import SessionEvent
+from greenroom.actors.bulkhead import report
+from greenroom.actors.events import SessionEvent
 
 Subscriber = Callable[[SessionEvent], None]
 

@@ -8,18 +8,18 @@ import outcome
 import structlog
 import trio
 
-from actors.bulkhead import contain
-from actors.errors import (
+from greenroom.actors.bulkhead import contain
+from greenroom.actors.errors import (
     CapacityExhausted,
     GreenroomError,
     Overloaded,
     ResourcesExhausted,
     SupervisorStopped,
 )
-from actors.lifecycle import SessionInfo
-from actors.session.mailbox import Caller
-from supervisor.messages import CreateSession, Message
-from supervisor.remembered import Remembered
+from greenroom.actors.lifecycle import SessionInfo
+from greenroom.actors.session.mailbox import Caller
+from greenroom.supervisor.messages import CreateSession, Message
+from greenroom.supervisor.remembered import Remembered
 
 # These did nothing: whoever asks again is to be served.
 _UNDONE = (CapacityExhausted, Overloaded, ResourcesExhausted, SupervisorStopped)

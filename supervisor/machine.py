@@ -8,20 +8,16 @@ from urllib.parse import unquote, urlsplit
 import attrs
 import trio
 
-from actors.browser import (
-    BrowserHosts,
-    Private,
-    Proxy,
-    Sandbox,
-    choose_sandbox,
-    end_marked,
-    find_engine,
-    find_home,
-)
-from actors.ledger import open_ledger
-from actors.machine.local import LocalMachine, open_local_machine
-from actors.site import SiteAddress
-from supervisor.config import SupervisorConfig
+from greenroom.actors.browser.cells.binds import Private, find_home
+from greenroom.actors.browser.cells.marks import end_marked
+from greenroom.actors.browser.cells.sandbox import Sandbox, choose_sandbox
+from greenroom.actors.browser.client.host import BrowserHosts
+from greenroom.actors.browser.engines import find_engine
+from greenroom.actors.browser.wire.messages import Proxy
+from greenroom.actors.ledger import open_ledger
+from greenroom.actors.machine.local import LocalMachine, open_local_machine
+from greenroom.actors.machine.site import SiteAddress
+from greenroom.supervisor.config import SupervisorConfig
 
 
 @contextlib.asynccontextmanager

@@ -4,9 +4,9 @@ import attrs
 import outcome
 import trio
 
-from actors.lifecycle import SessionInfo
-from actors.machine.ports import Owned
-from actors.session.mailbox import Caller
+from greenroom.actors.lifecycle import SessionInfo
+from greenroom.actors.machine.ports import Owned
+from greenroom.actors.session.mailbox import Caller
 
 
 @attrs.frozen(kw_only=True)

@@ -8,26 +8,26 @@ import outcome
 import structlog
 import trio
 
-from actors.admission import Admission
-from actors.bulkhead import contain
-from actors.errors import (
+from greenroom.actors.admission import Admission
+from greenroom.actors.bulkhead import contain
+from greenroom.actors.errors import (
     CapacityExhausted,
     CreationTimedOut,
     Overloaded,
     SessionNotFound,
     SupervisorStopped,
 )
-from actors.events import SessionEvent
-from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.machine.ports import Machine, Owned
-from actors.session.actor import SessionActor
-from actors.session.mailbox import Caller, Claim, SessionHandle
-from actors.session.spec import SessionSpec
-from actors.verdict.detector import LoginDetector
-from supervisor.answering import answer, answering
-from supervisor.config import SupervisorConfig
-from supervisor.events import EventStream
-from supervisor.messages import (
+from greenroom.actors.events import SessionEvent
+from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
+from greenroom.actors.machine.ports import Machine, Owned
+from greenroom.actors.session.actor import SessionActor
+from greenroom.actors.session.mailbox import Caller, Claim, SessionHandle
+from greenroom.actors.session.spec import SessionSpec
+from greenroom.actors.verdict.detector import LoginDetector
+from greenroom.supervisor.answering import answer, answering
+from greenroom.supervisor.config import SupervisorConfig
+from greenroom.supervisor.events import EventStream
+from greenroom.supervisor.messages import (
     CountSessions,
     CreateSession,
     Drain,
@@ -37,9 +37,9 @@ from supervisor.messages import (
     Message,
     SessionCount,
 )
-from supervisor.remembered import Remembered
-from supervisor.self_check import PERIOD_S, SelfCheck
-from supervisor.warm import WarmSessions
+from greenroom.supervisor.remembered import Remembered
+from greenroom.supervisor.self_check import PERIOD_S, SelfCheck
+from greenroom.supervisor.warm import WarmSessions
 
 # Made once: subscripting the generic is slower than opening the channel.
 _open_for_fitness = trio.open_memory_channel[bool]

@@ -9,12 +9,12 @@ import attrs
 import structlog
 import trio
 
-from actors.bulkhead import as_error
-from actors.errors import GreenroomError, NotLoggedIn, ProfileLocked, UpstreamUnreachable
-from actors.events import SessionEvent
-from actors.lifecycle import SessionState
-from actors.machine.ports import Machine
-from actors.verdict import LoginReason, LoginState
+from greenroom.actors.bulkhead import as_error
+from greenroom.actors.errors import GreenroomError, NotLoggedIn, ProfileLocked, UpstreamUnreachable
+from greenroom.actors.events import SessionEvent
+from greenroom.actors.lifecycle import SessionState
+from greenroom.actors.machine.ports import Machine
+from greenroom.actors.verdict import LoginReason, LoginState
 
 # How often to look, more or less: daemons started together don't go on together.
 PERIOD_S = 60.0

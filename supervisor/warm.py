@@ -6,10 +6,10 @@ import attrs
 import structlog
 import trio
 
-from actors.bulkhead import contain
-from actors.errors import NotLoggedIn, ProfileLocked
-from actors.lifecycle import EndReason
-from actors.session.actor import SessionActor
+from greenroom.actors.bulkhead import contain
+from greenroom.actors.errors import NotLoggedIn, ProfileLocked
+from greenroom.actors.lifecycle import EndReason
+from greenroom.actors.session.actor import SessionActor
 
 # After so many failures in a row there is no further try, until some session is live.
 MAX_FAILURES = 5

@@ -11,7 +11,7 @@ import hypothesis
 import psutil
 import pytest
 
-from actors.browser import own_processes
+from greenroom.actors.browser.cells.marks import own_processes
 
 # Whatever the tests start, and whatever that starts, inherits this variable; browser hosts don't.
 RUN = "PYTEST_RUN_OF_GREENROOM"

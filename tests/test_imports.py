@@ -77,10 +77,10 @@ def test_contracts_hold(checkout: Path) -> None:
         ("web/logs.py", "import asyncio", "stays free of asyncio"),
         (
             "web/practice/__init__.py",
-            "from actors.browser.host import server",
+            "from greenroom.actors.browser.host import server",
             "a program of its own",
         ),
-        ("actors/errors.py", "import supervisor.config", "imports only downwards"),
+        ("actors/errors.py", "import greenroom.supervisor.config", "imports only downwards"),
     ],
 )
 def test_import_that_a_contract_forbids_is_found(

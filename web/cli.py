@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from web.streams import be_patient, open_missing_streams
+from greenroom.web.streams import be_patient, open_missing_streams
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +80,7 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     Exit code 0 after such an end, 1 if it can't run here, 2 if a setting is not allowed, and 128 plus the
     signal's number after a third signal.
     """
-    from actors.resources import collect_rarely, keep_one_arena
+    from greenroom.actors.resources import collect_rarely, keep_one_arena
 
     be_patient()
     keep_one_arena()
@@ -88,9 +88,9 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     with _explaining():
         import trio
 
-        from web.daemon import serve as serve_daemon
-        from web.login import finish_interrupted_login
-        from web.settings import load_settings
+        from greenroom.web.commands.login import finish_interrupted_login
+        from greenroom.web.commands.serve import serve as serve_daemon
+        from greenroom.web.settings import load_settings
 
         collect_rarely()
         settings = load_settings(config_file, overrides)
@@ -110,7 +110,7 @@ def practice(bind: str) -> None:
     """
     import trio
 
-    from web.practice import open_practice_site
+    from greenroom.web.practice import open_practice_site
 
     async def run() -> None:
         async with open_practice_site(bind) as url:
@@ -149,9 +149,9 @@ def login(
     """
     _configure_logging(verbose=verbose)
     with _explaining():
-        from supervisor.machine import open_browsers
-        from web.login import log_in
-        from web.settings import load_settings
+        from greenroom.supervisor.machine import open_browsers
+        from greenroom.web.commands.login import log_in
+        from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
 
@@ -181,8 +181,8 @@ def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool,
     """
     _configure_logging(verbose=verbose)
     with _explaining():
-        from web.doctor import show_examination
-        from web.settings import load_settings
+        from greenroom.web.commands.doctor import show_examination
+        from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
         show = partial(show_examination, settings, _console(), launch=launch, as_json=as_json)
@@ -203,7 +203,7 @@ def demo(engine: str | None, verbose: bool) -> None:
     """
     _configure_logging(verbose=verbose, quiet=not verbose)
     with _explaining():
-        from web.demo import run_demo
+        from greenroom.web.commands.demo import run_demo
 
         if not _run(run_demo, engine or ENGINES[0], _console()):
             sys.exit(EXIT_FAILED)
@@ -218,8 +218,8 @@ def leaks(config_file: Path | None, url: str | None) -> None:
     Exit code 1 if anything that it owns belongs to no session.
     """
     with _explaining():
-        from web.leaks import show_leaks
-        from web.settings import load_settings
+        from greenroom.web.commands.leaks import show_leaks
+        from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file)
         token = settings.token.reveal() if settings.token else None
@@ -251,12 +251,12 @@ def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
     Exit code 0 if logged in, 1 if logged out, 2 if uncertain, 3 if there is no page to read, and 4 for wrong
     usage. Of several pages, the highest.
     """
-    from web.verdict import show_verdicts
+    from greenroom.web.commands.verdict import show_verdicts
 
     try:
         code = show_verdicts(sources, _console(), _complain, as_json=as_json, show_viewer=show_viewer)
     except KeyboardInterrupt:  # click's exit code for it would be a verdict
-        from web.signals import EXIT_SIGNALLED
+        from greenroom.web.signals import EXIT_SIGNALLED
 
         _stop("stopped", EXIT_SIGNALLED + signal.SIGINT)
     sys.exit(code)
@@ -271,20 +271,20 @@ def install_browser_command() -> None:
 
     Exit code 1 if there is no browser that can start.
     """
-    from web.install_browser import install_browser
+    from greenroom.web.commands.install_browser import install_browser
 
     if not install_browser(say=click.echo):
         sys.exit(EXIT_FAILED)
 
 
 def _console() -> "Console":
-    from web.console import make_console
+    from greenroom.web.console import make_console
 
     return make_console(sys.stdout)
 
 
 def _configure_logging(**how: bool) -> None:
-    from web.logs import configure_logging
+    from greenroom.web.logs import configure_logging
 
     configure_logging(**how)
 
@@ -301,8 +301,8 @@ def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
     """Run `command` to its end and return its result. A signal to stop cancels it: raises `_Signalled`."""
     import trio
 
-    from web.serving import sole_error_bare
-    from web.signals import open_stop_signals
+    from greenroom.web.http.serving import sole_error_bare
+    from greenroom.web.signals import open_stop_signals
 
     async def run() -> T:
         with open_stop_signals() as signals:
@@ -326,10 +326,10 @@ async def _heed_signals(signals: AsyncIterator[signal.Signals]) -> NoReturn:
 @contextmanager
 def _explaining() -> Iterator[None]:
     """Turn errors into one readable message on standard error, and an exit code."""
-    from actors.errors import GreenroomError
-    from web.leaks import DaemonUnreachable
-    from web.serving import BindFailed
-    from web.settings import SettingsError
+    from greenroom.actors.errors import GreenroomError
+    from greenroom.web.commands.leaks import DaemonUnreachable
+    from greenroom.web.http.serving import BindFailed
+    from greenroom.web.settings import SettingsError
 
     try:
         yield
@@ -339,7 +339,7 @@ def _explaining() -> Iterator[None]:
         detail = getattr(exc, "detail", None)
         _stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
     except _Signalled as exc:
-        from web.signals import EXIT_SIGNALLED
+        from greenroom.web.signals import EXIT_SIGNALLED
 
         _stop("stopped", EXIT_SIGNALLED + exc.number)
 
@@ -350,7 +350,7 @@ def _stop(message: str, code: int) -> NoReturn:
 
 
 def _complain(message: str) -> None:
-    from actors.browser.words import unframe
+    from greenroom.actors.browser.client.failure import unframe
 
     for line in unframe(message).splitlines():
         click.echo(f"greenroom: {line}", err=True)

@@ -7,11 +7,11 @@ import time
 
 import structlog
 
-from actors.browser.words import unframe
-from actors.events import SessionEvent
-from actors.lifecycle import EndReason, SessionState
-from web.repeats import RepeatFilter
-from web.streams import PatientStream
+from greenroom.actors.browser.client.failure import unframe
+from greenroom.actors.events import SessionEvent
+from greenroom.actors.lifecycle import EndReason, SessionState
+from greenroom.web.repeats import RepeatFilter
+from greenroom.web.streams import PatientStream
 
 _log = structlog.get_logger("greenroom.session")
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import attrs
 
-from actors.errors import ResourcesExhausted
-from supervisor.config import SupervisorConfig
+from greenroom.actors.errors import ResourcesExhausted
+from greenroom.supervisor.config import SupervisorConfig
 
 # Measured on Firefox 140: the daemon has 16 files open when idle and 25 while four sessions launch; it begins
 # none with less than 64 to spare. A browser's main process has 125 open on an almost empty page.

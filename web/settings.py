@@ -23,9 +23,17 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from supervisor.config import InvalidSetting, SupervisorConfig, Validator, is_plain, must, show, to_secret
-from supervisor.secret import Secret
-from web.address import BIND_SYNTAX, split_bind
+from greenroom.supervisor.config import (
+    InvalidSetting,
+    SupervisorConfig,
+    Validator,
+    is_plain,
+    must,
+    show,
+    to_secret,
+)
+from greenroom.supervisor.secret import Secret
+from greenroom.web.address import BIND_SYNTAX, split_bind
 
 _log = logging.getLogger("greenroom.settings")
 

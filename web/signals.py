@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 import trio
 
-from web.streams import say_last_words
+from greenroom.web.streams import say_last_words
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)

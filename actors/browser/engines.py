@@ -10,13 +10,13 @@ from pathlib import Path
 import attrs
 import platformdirs
 
-from actors.browser.environment import python_command, search_environment
-from actors.errors import EngineUnavailable
+from greenroom.actors.browser.cells.environment import python_command, search_environment
+from greenroom.actors.errors import EngineUnavailable
 
 FIREFOX_NAMES = ("firefox-esr", "firefox")
 """Firefox as a program, a package and a folder in /etc; the one that changes less often comes first."""
 
-_PROBE_COMMAND = python_command("actors.browser.host.camoufox")
+_PROBE_COMMAND = python_command("greenroom.actors.browser.host.camoufox")
 _PROBE_S = 20.0
 
 

@@ -6,8 +6,8 @@ gets the lock knows that the owner is dead, ends what belongs to it, and removes
 outside such directories is never touched: other daemons' sessions and the user's own browsers are safe.
 """
 
-from actors.ledger.entries import Entry, OwnedProcess
-from actors.ledger.living import Ledger, open_ledger
-from actors.ledger.sweep import KillMarked, sweep
+from greenroom.actors.ledger.entry import Entry, OwnedProcess
+from greenroom.actors.ledger.ledger import Ledger, open_ledger
+from greenroom.actors.ledger.sweep import KillMarked, sweep
 
 __all__ = ["Entry", "KillMarked", "Ledger", "OwnedProcess", "open_ledger", "sweep"]

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import attrs
 
-from actors.ledger.entries import ENTRIES_NAME, listed_sessions, read_entry
-from actors.profile import make_private
-from actors.removal import remove_tree
+from greenroom.actors.ledger.entry import ENTRIES_NAME, listed_sessions, read_entry
+from greenroom.actors.profile import make_private
+from greenroom.actors.profile.removal import remove_tree
 
 LOCK_NAME = "owner.lock"
 

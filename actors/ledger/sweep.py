@@ -5,15 +5,9 @@ from pathlib import Path
 
 import structlog
 
-from actors.errors import CloneFailed
-from actors.ledger.entries import (
-    keep_entry,
-    listed_sessions,
-    marker_of,
-    read_entry,
-    strike_entry,
-)
-from actors.ledger.folder import (
+from greenroom.actors.errors import CloneFailed
+from greenroom.actors.ledger.entry import keep_entry, listed_sessions, marker_of, read_entry, strike_entry
+from greenroom.actors.ledger.folder import (
     FolderLock,
     is_ledger,
     lock_folder,
@@ -21,8 +15,8 @@ from actors.ledger.folder import (
     session_directories,
     session_of,
 )
-from actors.owner import HOST_PREFIX
-from actors.removal import remove_tree
+from greenroom.actors.owner import HOST_PREFIX
+from greenroom.actors.profile.removal import remove_tree
 
 _log = structlog.get_logger("greenroom.ledger")
 

@@ -8,17 +8,19 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.browser import BrowserHosts, HostPool, end_marked, open_pool
-from actors.errors import ResourcesExhausted
-from actors.ledger import Ledger, open_ledger
-from actors.machine.about import MachineInfo
-from actors.machine.ports import Owned
-from actors.machine.survey import survey
-from actors.machine.workspace import LocalWorkspace
-from actors.profile import ProfileCloner
-from actors.resources import Budget, Needs, Promises, disk_usage, shortage
-from actors.site import SiteAddress
-from actors.threads import Purpose, finish_in_thread, in_thread
+from greenroom.actors.browser.cells.marks import end_marked
+from greenroom.actors.browser.client.host import BrowserHosts
+from greenroom.actors.browser.client.pool import HostPool, open_pool
+from greenroom.actors.errors import ResourcesExhausted
+from greenroom.actors.ledger import Ledger, open_ledger
+from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.machine.ports import Owned
+from greenroom.actors.machine.site import SiteAddress
+from greenroom.actors.machine.survey import survey
+from greenroom.actors.machine.workspace import LocalWorkspace
+from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.resources import Budget, Needs, Promises, disk_usage, shortage
+from greenroom.actors.threads import Purpose, finish_in_thread, in_thread
 
 _MEASURE_S = 5.0
 

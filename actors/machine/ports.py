@@ -10,11 +10,11 @@ from typing import Protocol
 
 import attrs
 
-from actors.browser.wire.messages import ImageType
-from actors.lifecycle import ProcessCount
-from actors.machine.about import MachineInfo
-from actors.resources import Usage
-from actors.verdict import Finding, Method
+from greenroom.actors.browser.wire.messages import ImageType
+from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.resources import Usage
+from greenroom.actors.verdict import Finding, Method
 
 
 class Machine(Protocol):

@@ -13,10 +13,10 @@ import attrs
 import structlog
 import trio
 
-from actors.browser import marks
-from actors.bulkhead import report
-from actors.resources import Usage, measure
-from actors.threads import Purpose, in_thread, limiter
+from greenroom.actors.browser.cells import marks
+from greenroom.actors.bulkhead import report
+from greenroom.actors.resources import Usage, measure
+from greenroom.actors.threads import Purpose, in_thread, limiter
 
 SAMPLE_AGE_S: Final = 2.0
 """How old the scan may be that a sample is made from: samples cost at most one scan in so many seconds."""

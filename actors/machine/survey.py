@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import trio
 
-from actors.ledger import Ledger
-from actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
-from actors.machine.sampler import Sampler
-from actors.resources import disk_usage
-from actors.threads import Purpose, in_thread
+from greenroom.actors.ledger import Ledger
+from greenroom.actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
+from greenroom.actors.machine.sampler import Sampler
+from greenroom.actors.resources import disk_usage
+from greenroom.actors.threads import Purpose, in_thread
 
 _SURVEY_S = 20.0
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import attrs
 import structlog
 
-from actors.browser import HostPool, ScraplingFetcherAdapter
-from actors.errors import BrowserLost
-from actors.ledger import Entry
-from actors.lifecycle import ProcessCount
-from actors.resources import Promises, Usage
+from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
+from greenroom.actors.browser.client.pool import HostPool
+from greenroom.actors.errors import BrowserLost
+from greenroom.actors.ledger import Entry
+from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.resources import Promises, Usage
 
 _log = structlog.get_logger("greenroom.machine")
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from actors.errors import ProfileUnusable
+from greenroom.actors.errors import ProfileUnusable
 
 TOKENS: Final = ("sessionid", "sessionid_ss", "sid_tt")
 """The cookies each of which proves a login to TikTok."""

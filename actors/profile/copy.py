@@ -14,9 +14,9 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.errors import ProfileUnusable
-from actors.profile.translate import reading_master, writing_clone
-from actors.profile.visit import KEPT_NAMES
+from greenroom.actors.errors import ProfileUnusable
+from greenroom.actors.profile.translate import reading_master, writing_clone
+from greenroom.actors.profile.visit import KEPT_NAMES
 
 LOCK_NAMES = frozenset({"lock", ".parentlock", "parent.lock"})
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from actors.errors import CloneFailed, ProfileUnusable
+from greenroom.actors.errors import CloneFailed, ProfileUnusable
 
 
 @contextmanager

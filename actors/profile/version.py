@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from actors.profile.copy import MAX_DEPTH, NOT_CLONED
+from greenroom.actors.profile.copy import MAX_DEPTH, NOT_CLONED
 
 
 def profile_version(profile: Path) -> str:

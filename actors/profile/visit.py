@@ -16,8 +16,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from actors.errors import ProfileLocked, ProfileUnusable
-from actors.profile.lock import is_locked
+from greenroom.actors.errors import ProfileLocked, ProfileUnusable
+from greenroom.actors.profile.lock import is_locked
 
 _PREFERENCES = "prefs.js"
 _OWN = ("user.js", _PREFERENCES, "sessionstore.jsonlz4")

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import psutil
 
-from actors.resources.usage import in_words
+from greenroom.actors.resources.usage import in_words
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _OWN_CGROUPS: Final = Path("/proc/self/cgroup")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from actors.resources.preflight import Needs
+from greenroom.actors.resources.preflight import Needs
 
 
 @attrs.define(eq=False)

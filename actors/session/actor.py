@@ -11,9 +11,9 @@ import outcome
 import structlog
 import trio
 
-from actors.admission import Admission, Place
-from actors.bulkhead import as_error, report
-from actors.errors import (
+from greenroom.actors.admission import Admission, Place
+from greenroom.actors.bulkhead import as_error, report
+from greenroom.actors.errors import (
     BrowserLost,
     CloneFailed,
     CreationTimedOut,
@@ -24,15 +24,15 @@ from actors.errors import (
     SessionNotLive,
     SupervisorStopped,
 )
-from actors.events import SessionEvent
-from actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
-from actors.machine.ports import Browser, Machine, Workspace
-from actors.machine.sampler import ScanFailed
-from actors.resources import Usage
-from actors.session.mailbox import Caller, Claim, End, Message, Run, SessionHandle, open_mailbox
-from actors.session.running import RunningCommands, reply
-from actors.session.spec import SessionSpec
-from actors.verdict import Verdict
+from greenroom.actors.events import SessionEvent
+from greenroom.actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
+from greenroom.actors.machine.ports import Browser, Machine, Workspace
+from greenroom.actors.machine.sampler import ScanFailed
+from greenroom.actors.resources import Usage
+from greenroom.actors.session.mailbox import Caller, Claim, End, Message, Run, SessionHandle, open_mailbox
+from greenroom.actors.session.running import RunningCommands, reply
+from greenroom.actors.session.spec import SessionSpec
+from greenroom.actors.verdict import Verdict
 
 # A creation answers at most this long after its deadline, cleaned up or not.
 ANSWER_GRACE_S = 0.9

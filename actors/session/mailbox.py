@@ -8,9 +8,9 @@ import attrs
 import outcome
 import trio
 
-from actors.commands import Command
-from actors.errors import CleanupIncomplete, SessionEnded
-from actors.lifecycle import EndReason, SessionInfo, SessionState
+from greenroom.actors.commands import Command
+from greenroom.actors.errors import CleanupIncomplete, SessionEnded
+from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 
 T = TypeVar("T")
 

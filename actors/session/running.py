@@ -8,11 +8,11 @@ import outcome
 import structlog
 import trio
 
-from actors.bulkhead import contain
-from actors.errors import BrowserLost
-from actors.lifecycle import SessionState
-from actors.machine.ports import Browser
-from actors.session.mailbox import Run
+from greenroom.actors.bulkhead import contain
+from greenroom.actors.errors import BrowserLost
+from greenroom.actors.lifecycle import SessionState
+from greenroom.actors.machine.ports import Browser
+from greenroom.actors.session.mailbox import Run
 
 _log = structlog.get_logger("greenroom.session")
 

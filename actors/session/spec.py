@@ -2,8 +2,8 @@
 
 import attrs
 
-from actors.resources import Budget
-from actors.verdict.detector import LoginDetector
+from greenroom.actors.resources import Budget
+from greenroom.actors.verdict.detector import LoginDetector
 
 
 @attrs.frozen(kw_only=True)

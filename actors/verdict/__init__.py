@@ -1,11 +1,11 @@
 """Decides who is looking at a page: finds the evidence on it, and judges it.
 
-`actors.verdict.detector` asks a page in a browser, method after method.
+`greenroom.actors.verdict.detector` asks a page in a browser, method after method.
 """
 
-from actors.verdict.html import analyse_html, too_long_html
-from actors.verdict.policy import Decision, decide
-from actors.verdict.verdict import (
+from greenroom.actors.verdict.html import analyse_html, too_long_html
+from greenroom.actors.verdict.policy import Decision, decide
+from greenroom.actors.verdict.verdict import (
     Evidence,
     Finding,
     Gate,

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from actors.verdict.data import member
-from actors.verdict.hydration import read_viewer, viewer_evidence
-from actors.verdict.verdict import Evidence, Finding, LoginReason, Method
+from greenroom.actors.verdict.data import member
+from greenroom.actors.verdict.hydration import read_viewer, viewer_evidence
+from greenroom.actors.verdict.verdict import Evidence, Finding, LoginReason, Method
 
 ACCOUNT_INFO = "/passport/web/account/info/"
 APP_CONTEXT = "/node-webapp/api/common-app-context"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
+from greenroom.actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
 _REGION_PATH = re.compile(r"/[a-z]{2}/notfound/?", re.ASCII)
 _TOO_MANY, _LEGAL, _REFUSED = 429, 451, 400

@@ -6,8 +6,8 @@ from typing import Protocol
 import attrs
 import trio
 
-from actors.verdict.policy import Decision, decide
-from actors.verdict.verdict import Evidence, Finding, Gate, LoginReason, LoginState, Method, Verdict
+from greenroom.actors.verdict.policy import Decision, decide
+from greenroom.actors.verdict.verdict import Evidence, Finding, Gate, LoginReason, LoginState, Method, Verdict
 
 # How long to wait for a page that may lead to another by itself, as a firewall's does once it is done, and
 # how often to look at it; a look costs a few milliseconds.

@@ -6,7 +6,7 @@ They were counted on saved pages of tiktok.com from 2020 to 2026. Others, such a
 
 from collections.abc import Iterator, Mapping
 
-from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
+from greenroom.actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 LOGGED_IN_E2E = frozenset(
     {

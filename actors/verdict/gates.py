@@ -8,7 +8,7 @@ of a dialog or of a page that shows no post. Anywhere else the same words are ju
 import re
 from collections.abc import Iterable, Iterator
 
-from actors.verdict.verdict import Evidence, Gate, LoginReason, LoginState, Strength
+from greenroom.actors.verdict.verdict import Evidence, Gate, LoginReason, LoginState, Strength
 
 _SUSPENDED = r"suspend(?:ed|ion)?|bann?ed|ban|disabled|deactivated|restricted|locked"
 _NAMES = {

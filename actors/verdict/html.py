@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import attrs
 
-from actors.verdict.arrival import Arrival, Shown, is_region_path, refusal, stop
-from actors.verdict.dom import challenge, is_captcha, is_firewall, rule_evidence
-from actors.verdict.gates import find_gates
-from actors.verdict.hydration import Viewers, data_name, find_viewers
-from actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, Script, read_page
-from actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
-from actors.verdict.words import count_words
+from greenroom.actors.verdict.arrival import Arrival, Shown, is_region_path, refusal, stop
+from greenroom.actors.verdict.dom import challenge, is_captcha, is_firewall, rule_evidence
+from greenroom.actors.verdict.gates import find_gates
+from greenroom.actors.verdict.hydration import Viewers, data_name, find_viewers
+from greenroom.actors.verdict.indicators import count_words
+from greenroom.actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, Script, read_page
+from greenroom.actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 # No page of TikTok with a viewer or a feed is smaller.
 TINY_CHARS = 16_000

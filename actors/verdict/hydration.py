@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 import attrs
 import msgspec
 
-from actors.verdict.data import UNREADABLE, DataReader, assigned_at, member, members
-from actors.verdict.reading import Script
-from actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
+from greenroom.actors.verdict.data import UNREADABLE, DataReader, assigned_at, member, members
+from greenroom.actors.verdict.reading import Script
+from greenroom.actors.verdict.verdict import Evidence, LoginReason, LoginState, Strength
 
 # Somebody's id: neither a zero in any form nor any language's word for nobody.
 _ID = re.compile(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from actors.verdict.verdict import Evidence, Gate, LoginReason, LoginState, Strength
+from greenroom.actors.verdict.verdict import Evidence, Gate, LoginReason, LoginState, Strength
 
 # Each of these proves a login by itself. The login flag doesn't; it only supports or contradicts a proof.
 _PROOFS_OF_LOGIN = {LoginReason.VIEWER_OBJECT, LoginReason.VIEWER_API, LoginReason.VIEWER_CONTROLS}

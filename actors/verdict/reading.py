@@ -11,10 +11,10 @@ from collections import Counter
 import attrs
 from lxml import etree
 
-from actors.verdict.arrival import path_of
-from actors.verdict.dom import FIREWALL_NAME, is_captcha, rules_met
-from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES, normal_name
-from actors.verdict.site import is_address, is_tiktok_address
+from greenroom.actors.verdict.arrival import path_of
+from greenroom.actors.verdict.dom import FIREWALL_NAME, is_captcha, rules_met
+from greenroom.actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES, normal_name
+from greenroom.actors.verdict.site import is_address, is_tiktok_address
 
 # What a page may cost to read, per megabyte, with a minimum of one. A unit takes about 0.1 microseconds, and
 # an element with a text and two attributes costs 8 units: even a page that is only a feed stays below this.

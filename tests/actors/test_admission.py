@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.admission import Admission
+from greenroom.actors.admission import Admission
 
 
 class Launches:

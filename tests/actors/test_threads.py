@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from actors.threads import Purpose, finish_in_thread, in_thread, limiter
+from greenroom.actors.threads import Purpose, finish_in_thread, in_thread, limiter
 from tests.patience import patience
 
 

@@ -376,7 +376,7 @@ def _connections_abused(base: Base, sandbox: str, result: Result) -> None:
         before = daemon.descriptors()
         since = time.monotonic()
         abuse = subprocess.run(
-            [sys.executable, "-m", "tests.web.abuse", f"127.0.0.1:{daemon.port}", str(_ABUSE_S)],
+            [sys.executable, "-m", "tests.web.http.abuse", f"127.0.0.1:{daemon.port}", str(_ABUSE_S)],
             capture_output=True,
             text=True,
             timeout=4 * _ABUSE_S,

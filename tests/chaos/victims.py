@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from actors.owner import MARKER
+from greenroom.actors.owner import MARKER
 
 
 class Victim(enum.Enum):
@@ -113,7 +113,7 @@ def _is_fork_of_parent(process: Process, processes: list[Process]) -> bool:
 
 def _kind(process: Process) -> Victim | None:
     command = process.command
-    if "actors.browser.host" in command:
+    if "greenroom.actors.browser.host" in command:
         return Victim.HOST
     if any(word.endswith("run-driver") for word in command):
         return Victim.DRIVER

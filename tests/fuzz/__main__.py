@@ -16,9 +16,9 @@ from pathlib import Path
 import attrs
 import click
 
-from actors.verdict import analyse_html, decide
+from greenroom.actors.verdict import analyse_html, decide
+from greenroom.web.practice.pages import all_pages, render, render_uncertain
 from tests.fuzz.mutating import mutate
-from web.practice.pages import all_pages, render, render_uncertain
 
 MAX_MS_PER_MB = 20.0
 MORE_LOOKS, BETWEEN_LOOKS_S = 9, 0.5

@@ -17,12 +17,11 @@ import psutil
 import pytest
 import trio
 
-from actors.browser import own_processes
-from actors.browser.marks import scan
-from actors.owner import HOST_PREFIX, OWNER
+from greenroom.actors.browser.cells.marks import own_processes, scan
+from greenroom.actors.owner import HOST_PREFIX, OWNER
+from greenroom.web.commands.serve import open_daemon
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
-from web.daemon import open_daemon
-from web.settings import DaemonSettings
 
 GREENROOM = [str(Path(sys.executable).with_name("greenroom"))]
 COMMAND_S = patience(60)

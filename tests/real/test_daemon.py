@@ -12,10 +12,10 @@ import httpx
 import psutil
 import pytest
 
-from actors.owner import MARKER
+from greenroom.actors.owner import MARKER
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import GREENROOM, POLL_S, clones_in, running
-from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 

@@ -12,18 +12,18 @@ import pytest
 import structlog.testing
 import trio
 
-from actors.browser import ScraplingFetcherAdapter, own_processes
-from actors.browser.marks import pids_of
-from actors.errors import ActionTimedOut, BrowserLost
-from actors.ledger import Entry
-from actors.ledger.entries import read_entry
-from actors.lifecycle import EndReason
-from actors.machine.local import LocalMachine
-from actors.verdict import LoginState, Method, decide
-from supervisor.machine import open_machine
+from greenroom.actors.browser.cells.marks import own_processes, pids_of
+from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
+from greenroom.actors.errors import ActionTimedOut, BrowserLost
+from greenroom.actors.ledger import Entry
+from greenroom.actors.ledger.entry import read_entry
+from greenroom.actors.lifecycle import EndReason
+from greenroom.actors.machine.local import LocalMachine
+from greenroom.actors.verdict import LoginState, Method, decide
+from greenroom.supervisor.machine import open_machine
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import clones_in
-from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 
@@ -117,7 +117,7 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
             async with open_session(machine, "a") as a:
                 host = host_of_all(settings, machine)
                 sessions = [entry_of(settings, name) for name in "ab"]
-                process_of(host.marker, "actors.browser.host").kill()
+                process_of(host.marker, "greenroom.actors.browser.host").kill()
                 for browser in (a, b):
                     with trio.fail_after(patience(5)), pytest.raises(BrowserLost):
                         await browser.wait_lost()

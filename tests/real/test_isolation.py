@@ -6,11 +6,11 @@ from pathlib import Path
 import attrs
 import pytest
 
-from actors.verdict import Finding, Method
-from supervisor.machine import open_machine
-from tests.actors.cell_shell import noexec_mount
+from greenroom.actors.verdict import Finding, Method
+from greenroom.supervisor.machine import open_machine
+from greenroom.web.settings import DaemonSettings
+from tests.actors.browser.cell_shell import noexec_mount
 from tests.actors.machine.machines import clone_of
-from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 

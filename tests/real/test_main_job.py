@@ -15,15 +15,15 @@ import psutil
 import pytest
 import trio
 
-from actors.browser import own_processes
-from actors.owner import HOST_PREFIX
-from actors.session.actor import CLOSE_GRACE_S
-from actors.verdict import LoginState, Method, decide
-from supervisor import SessionState, open_supervisor
-from supervisor.machine import local_browsers
+from greenroom import SessionState, open_supervisor
+from greenroom.actors.browser.cells.marks import own_processes
+from greenroom.actors.owner import HOST_PREFIX
+from greenroom.actors.session.actor import CLOSE_GRACE_S
+from greenroom.actors.verdict import LoginState, Method, decide
+from greenroom.supervisor.machine import local_browsers
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
-from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import POLL_S, running
-from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 

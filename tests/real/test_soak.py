@@ -7,7 +7,7 @@ import attrs
 import pytest
 import trio
 
-from tests.actors.profile_trees import make_profile, snapshot
+from tests.actors.profile.profile_trees import make_profile, snapshot
 from tests.patience import patience
 from tests.soak.faults import Fault
 from tests.soak.plans import browserless_plan, soak_config

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.browser import ScraplingFetcherAdapter
-from actors.browser.hosts import BrowserHost
-from actors.errors import PageGone, UpstreamUnreachable
-from actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
-from actors.verdict.detector import LoginDetector
-from supervisor.machine import local_browsers
+from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
+from greenroom.actors.browser.client.host import BrowserHost
+from greenroom.actors.errors import PageGone, UpstreamUnreachable
+from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
+from greenroom.actors.verdict.detector import LoginDetector
+from greenroom.supervisor.machine import local_browsers
+from greenroom.web.practice.pages import Page, State, all_pages
+from greenroom.web.settings import DaemonSettings
 from tests.actors.verdict.builders import IN_FILE
 from tests.patience import patience
 from tests.real.conftest import open_client
-from web.practice.pages import Page, State, all_pages
-from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 

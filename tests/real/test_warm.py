@@ -6,10 +6,10 @@ from collections.abc import Set as AbstractSet
 import pytest
 import trio
 
-from actors.browser import own_processes
+from greenroom.actors.browser.cells.marks import own_processes
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import POLL_S, Client, clones_in, open_client
-from web.settings import DaemonSettings
 
 pytestmark = pytest.mark.browser
 

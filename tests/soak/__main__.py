@@ -17,10 +17,11 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from actors.browser import EngineChoice, SandboxChoice, choose_sandbox, find_engine
-from actors.resources import keep_one_arena
-from supervisor import SupervisorConfig
-from tests.actors.profile_trees import make_profile
+from greenroom import SupervisorConfig
+from greenroom.actors.browser.cells.sandbox import SandboxChoice, choose_sandbox
+from greenroom.actors.browser.engines import EngineChoice, find_engine
+from greenroom.actors.resources import keep_one_arena
+from tests.actors.profile.profile_trees import make_profile
 from tests.real.conftest import COMMAND_S, GREENROOM, fingerprint, running
 from tests.soak.plans import browser_plan, browserless_plan, soak_config
 from tests.soak.report import Setting, hosts, rate, result_table, write_section

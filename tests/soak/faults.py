@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import attrs
 import trio
 
-from actors.lifecycle import EndReason, SessionState
+from greenroom.actors.lifecycle import EndReason, SessionState
 
 
 class Fault(enum.Enum):

@@ -18,7 +18,7 @@ CONNECTION = 0
 DURATION_S = "3600"
 NOTE = "what-goes-wrong"
 MOMENTS = {"Launch": "launching", "Navigate": "navigating", "Inspect": "judging", "Close": "ending"}
-# As actors.verdict.Evidence has it: 4 is the strength of what TikTok's own data says.
+# As greenroom.actors.verdict.Evidence has it: 4 is the strength of what TikTok's own data says.
 EVIDENCE = {"rule": "told to", "place": "test", "strength": 4, "reason": "viewer_object"}
 # How long after its last answer a session is live, as far as its host can tell.
 LIVE_S = 0.05

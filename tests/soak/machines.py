@@ -13,18 +13,20 @@ import attrs
 import psutil
 import trio
 
-from actors.browser import Engine, EngineName, HostPool, ScraplingFetcherAdapter
-from actors.browser.hosts import BrowserHost, new_host_id
-from actors.browser.marks import pids_of
-from actors.ledger import Entry
-from actors.machine.about import MachineInfo
-from actors.machine.local import LocalMachine, open_local_machine
-from actors.machine.ports import Owned
-from actors.machine.workspace import LocalWorkspace
-from actors.owner import MARKER
-from actors.profile import ProfileCloner
-from supervisor import SupervisorConfig
-from supervisor.machine import local_browsers, open_machine, site_address
+from greenroom import SupervisorConfig
+from greenroom.actors.browser.cells.marks import pids_of
+from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
+from greenroom.actors.browser.client.host import BrowserHost, new_host_id
+from greenroom.actors.browser.client.pool import HostPool
+from greenroom.actors.browser.engines import Engine, EngineName
+from greenroom.actors.ledger import Entry
+from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.machine.local import LocalMachine, open_local_machine
+from greenroom.actors.machine.ports import Owned
+from greenroom.actors.machine.workspace import LocalWorkspace
+from greenroom.actors.owner import MARKER
+from greenroom.actors.profile import ProfileCloner
+from greenroom.supervisor.machine import local_browsers, open_machine, site_address
 from tests.soak import host
 from tests.soak.faults import OF_HOST, Cycle, Fault
 
@@ -164,8 +166,8 @@ _SLEEP = Engine(
 
 
 _SIGNALS: Mapping[Fault, tuple[str, signal.Signals]] = {
-    Fault.HOST_KILLED: ("actors.browser.host", signal.SIGKILL),
-    Fault.STOPPED: ("actors.browser.host", signal.SIGSTOP),
+    Fault.HOST_KILLED: ("greenroom.actors.browser.host", signal.SIGKILL),
+    Fault.STOPPED: ("greenroom.actors.browser.host", signal.SIGSTOP),
     Fault.BROWSER_KILLED: ("firefox", signal.SIGKILL),
 }
 

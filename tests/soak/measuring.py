@@ -5,7 +5,7 @@ from pathlib import Path
 
 import attrs
 
-from actors.resources import give_back_memory
+from greenroom.actors.resources import give_back_memory
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from supervisor import SupervisorConfig
+from greenroom import SupervisorConfig
 from tests.soak.faults import Fault
 from tests.soak.running import SESSIONS_PER_HOST, Plan
 

@@ -13,7 +13,7 @@ import attrs
 import psutil
 from rich.table import Table
 
-from actors.browser import Sandbox
+from greenroom.actors.browser.cells.sandbox import Sandbox
 from tests.soak.faults import MOMENTS, Fault
 from tests.soak.measuring import Footprint
 from tests.soak.running import MAX_SERVED, SESSIONS_PER_HOST, Plan, Tally

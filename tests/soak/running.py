@@ -12,12 +12,15 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.browser import HostPool, link, own_processes, pool
-from actors.errors import BrowserLost
-from actors.events import SessionEvent
-from actors.lifecycle import SessionState
-from actors.machine.local import LocalMachine
-from supervisor import GreenroomError, Supervisor, SupervisorConfig, open_supervisor, remembered
+from greenroom import GreenroomError, Supervisor, SupervisorConfig, open_supervisor
+from greenroom.actors.browser.cells.marks import own_processes
+from greenroom.actors.browser.client import link, pool
+from greenroom.actors.browser.client.pool import HostPool
+from greenroom.actors.errors import BrowserLost
+from greenroom.actors.events import SessionEvent
+from greenroom.actors.lifecycle import SessionState
+from greenroom.actors.machine.local import LocalMachine
+from greenroom.supervisor import remembered
 from tests.soak.faults import Cycle, Fault, draw
 from tests.soak.machines import Struck, is_struck_from_outside, open_faulty_machine, strike_when_struck
 from tests.soak.measuring import Footprint

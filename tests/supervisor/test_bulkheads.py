@@ -10,11 +10,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.errors import CleanupIncomplete, CloneFailed
-from actors.session.actor import SessionActor
-from actors.session.mailbox import End
-from actors.testing import FakeMachine, FakeWorkspace
-from supervisor import (
+from greenroom import (
     EndReason,
     InternalFailure,
     SessionEvent,
@@ -24,12 +20,16 @@ from supervisor import (
     SupervisorConfig,
     SupervisorStopped,
     open_supervisor,
-    registry,
 )
-from supervisor.idempotency import Creation
-from supervisor.registry import Registry
-from supervisor.self_check import PERIOD_S, SelfCheck
-from supervisor.warm import MAX_BACKOFF_S, WarmSessions
+from greenroom.actors.errors import CleanupIncomplete, CloneFailed
+from greenroom.actors.session.actor import SessionActor
+from greenroom.actors.session.mailbox import End
+from greenroom.actors.testing import FakeMachine, FakeWorkspace
+from greenroom.supervisor import registry
+from greenroom.supervisor.idempotency import Creation
+from greenroom.supervisor.registry import Registry
+from greenroom.supervisor.self_check import PERIOD_S, SelfCheck
+from greenroom.supervisor.warm import MAX_BACKOFF_S, WarmSessions
 
 NO_THREAD = RuntimeError("can't start new thread")
 CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=3)

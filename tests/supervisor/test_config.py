@@ -6,15 +6,16 @@ from typing import Any
 import attrs
 import pytest
 
-from actors.browser import EngineChoice, SandboxChoice
-from supervisor.config import (
+from greenroom.actors.browser.cells.sandbox import SandboxChoice
+from greenroom.actors.browser.engines import EngineChoice
+from greenroom.supervisor.config import (
     DEFAULT_SELECTORS,
     InvalidSetting,
     SupervisorConfig,
     TikTokSessionConfig,
     show,
 )
-from supervisor.places import default_clones_dir
+from greenroom.supervisor.places import default_clones_dir
 
 SECONDS = "a number of seconds above 0"
 URL = "an http or https URL with a host and without a user name or password"

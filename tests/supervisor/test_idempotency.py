@@ -10,10 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
-from actors.testing import FakeMachine
-from actors.verdict import LoginReason, LoginState, Method, Verdict
-from supervisor import (
+from greenroom import (
     CapacityExhausted,
     SessionEvent,
     SessionInfo,
@@ -23,8 +20,11 @@ from supervisor import (
     SupervisorStopped,
     open_supervisor,
 )
-from supervisor.idempotency import Creation
-from supervisor.remembered import KEEP, KEEP_S
+from greenroom.actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
+from greenroom.actors.testing import FakeMachine
+from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
+from greenroom.supervisor.idempotency import Creation
+from greenroom.supervisor.remembered import KEEP, KEEP_S
 
 VERDICT = Verdict(
     state=LoginState.LOGGED_OUT, reason=LoginReason.LOGIN_BUTTON, method=Method.HTML, elapsed_ms=120

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import InvalidSetting, SupervisorConfig
-from supervisor.places import default_clones_dir
+from greenroom.supervisor.config import InvalidSetting, SupervisorConfig
+from greenroom.supervisor.places import default_clones_dir
 
 HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 

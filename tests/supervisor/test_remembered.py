@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from supervisor import remembered
-from supervisor.remembered import KEEP_S, Remembered
+from greenroom.supervisor import remembered
+from greenroom.supervisor.remembered import KEEP_S, Remembered
 
 
 async def test_value_is_remembered_for_its_time_and_no_longer(autojump_clock: MockClock) -> None:

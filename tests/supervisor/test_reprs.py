@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.web.front import open_front
+from tests.web.http.front import open_front
 
 PASSWORD = "hunter2-hunter2-hunter2"
 SHORT = 1_500  # what is known of a session takes most
-LAYERS = ("actors.", "supervisor.", "web.")
+LAYERS = ("greenroom.",)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.machine.ports import Owned
-from actors.resources import Usage
-from actors.session.actor import SAMPLE_S
-from actors.testing import FakeMachine, FakeWorkspace
-from supervisor import InternalFailure, SessionState, SupervisorConfig, open_supervisor
+from greenroom import InternalFailure, SessionState, SupervisorConfig, open_supervisor
+from greenroom.actors.machine.ports import Owned
+from greenroom.actors.resources import Usage
+from greenroom.actors.session.actor import SAMPLE_S
+from greenroom.actors.testing import FakeMachine, FakeWorkspace
 
 
 async def test_survey_that_fails_is_an_error_of_that_question_alone(

@@ -10,9 +10,9 @@ import attrs
 import msgspec
 import pytest
 
-from actors.browser.wire.messages import Launch, Proxy
-from supervisor.secret import Secret
-from web.settings import DaemonSettings
+from greenroom.actors.browser.wire.messages import Launch, Proxy
+from greenroom.supervisor.secret import Secret
+from greenroom.web.settings import DaemonSettings
 
 PASSWORD = "hunter2-hunter2-hunter2"
 SETTINGS = DaemonSettings(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from supervisor.config import DEFAULT_SELECTORS
-from supervisor.selectors import is_selector
+from greenroom.supervisor.config import DEFAULT_SELECTORS
+from greenroom.supervisor.selectors import is_selector
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from trio.testing import MockClock
 
-from actors.errors import NotLoggedIn, ProfileLocked, UpstreamUnreachable
-from actors.site import SiteAddress
-from actors.testing import FakeMachine
-from actors.verdict import LoginReason, LoginState, Method, Verdict
-from supervisor import (
+from greenroom import (
     Condition,
     EndReason,
     SessionEvent,
@@ -23,8 +19,12 @@ from supervisor import (
     SupervisorConfig,
     open_supervisor,
 )
-from supervisor.machine import site_address
-from supervisor.self_check import LIMIT_S, PERIOD_S
+from greenroom.actors.errors import NotLoggedIn, ProfileLocked, UpstreamUnreachable
+from greenroom.actors.machine.site import SiteAddress
+from greenroom.actors.testing import FakeMachine
+from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
+from greenroom.supervisor.machine import site_address
+from greenroom.supervisor.self_check import LIMIT_S, PERIOD_S
 
 NEXT_LOOK_S = 1.2 * PERIOD_S + LIMIT_S
 DOWN = UpstreamUnreachable("The site can't be reached", detail="Connection refused")

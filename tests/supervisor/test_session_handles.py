@@ -5,9 +5,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.commands import Probe
-from actors.testing import FakeMachine
-from supervisor import (
+from greenroom import (
     EndReason,
     SessionEnded,
     SessionNotFound,
@@ -18,8 +16,10 @@ from supervisor import (
     SupervisorStopped,
     open_supervisor,
 )
-from supervisor.registry import Registry
-from supervisor.remembered import KEEP_S
+from greenroom.actors.commands import Probe
+from greenroom.actors.testing import FakeMachine
+from greenroom.supervisor.registry import Registry
+from greenroom.supervisor.remembered import KEEP_S
 
 CONFIG = SupervisorConfig(warm_sessions=0, max_launching=10, max_sessions=3)
 

@@ -11,8 +11,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.testing import FakeMachine
-from supervisor import (
+from greenroom import (
     CapacityExhausted,
     EndReason,
     InternalFailure,
@@ -26,7 +25,8 @@ from supervisor import (
     SupervisorStopped,
     open_supervisor,
 )
-from supervisor.remembered import KEEP_S
+from greenroom.actors.testing import FakeMachine
+from greenroom.supervisor.remembered import KEEP_S
 
 
 def config(**changes: object) -> SupervisorConfig:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.errors import CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
-from actors.testing import FakeBrowser, FakeMachine
-from actors.verdict import LoginState
-from supervisor import SessionCount, SessionEvent, Supervisor, SupervisorConfig, open_supervisor, registry
-from supervisor.registry import Registry
+from greenroom import SessionCount, SessionEvent, Supervisor, SupervisorConfig, open_supervisor
+from greenroom.actors.errors import CloneFailed, GreenroomError, ProfileLocked, UpstreamUnreachable
+from greenroom.actors.testing import FakeBrowser, FakeMachine
+from greenroom.actors.verdict import LoginState
+from greenroom.supervisor import registry
+from greenroom.supervisor.registry import Registry
 
 MAX_SESSIONS = 3
 CREATION_S, LIFE_S = 30.0, 60.0

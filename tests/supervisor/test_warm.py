@@ -10,10 +10,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.errors import EngineUnavailable, ProfileLocked
-from actors.testing import FakeMachine
-from actors.verdict import LoginState
-from supervisor import (
+from greenroom import (
     CapacityExhausted,
     EndReason,
     InternalFailure,
@@ -25,8 +22,11 @@ from supervisor import (
     SupervisorConfig,
     SupervisorStopped,
     open_supervisor,
-    registry,
 )
+from greenroom.actors.errors import EngineUnavailable, ProfileLocked
+from greenroom.actors.testing import FakeMachine
+from greenroom.actors.verdict import LoginState
+from greenroom.supervisor import registry
 
 LAUNCH_S = 4.0
 

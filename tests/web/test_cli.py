@@ -27,13 +27,13 @@ import structlog
 import trio
 from click.testing import CliRunner, Result
 
-from actors.browser import EngineChoice
-from tests.actors.logins import keep_login
-from tests.actors.profile_trees import locked_by_other_process, make_profile, snapshot
+from greenroom.actors.browser.engines import EngineChoice
+from greenroom.web.cli import ENGINES, main
+from greenroom.web.commands.demo import Report
+from greenroom.web.practice import open_practice_site
+from tests.actors.profile.logins import keep_login
+from tests.actors.profile.profile_trees import locked_by_other_process, make_profile, snapshot
 from tests.patience import patience
-from web.cli import ENGINES, main
-from web.demo import Report
-from web.practice import open_practice_site
 
 GREENROOM = str(Path(sys.executable).with_name("greenroom"))
 PATIENCE_S = patience(20)
@@ -212,16 +212,18 @@ def test_verdict_starts_without_the_daemons_modules(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<html>")
     program = (
-        "import sys, web.cli\n"
-        "try: web.cli.main(['verdict', 'page.html'])\n"
+        "import sys, greenroom.web.cli\n"
+        "try: greenroom.web.cli.main(['verdict', 'page.html'])\n"
         "except SystemExit: pass\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.startswith("UNCERTAIN")
     modules = set(done.stdout.split())
-    assert "actors.verdict" in modules
-    assert modules.isdisjoint({"trio", "quart", "hypercorn", "structlog", "supervisor", "playwright"})
+    assert "greenroom.actors.verdict" in modules
+    assert modules.isdisjoint(
+        {"trio", "quart", "hypercorn", "structlog", "greenroom.supervisor", "playwright"}
+    )
 
 
 def test_engines_are_those_that_the_settings_know() -> None:

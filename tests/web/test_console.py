@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from web.console import make_console
+from greenroom.web.console import make_console
 
 LONG = "a word " * 40 + "end"
 

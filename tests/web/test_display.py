@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from web.display import display_problem
+from greenroom.web.display import display_problem
 
 NONE = "There is no display to show a browser on"
 FREE = 6_100  # far beyond the displays that machines have

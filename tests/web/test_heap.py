@@ -7,10 +7,11 @@ import trio
 from click.testing import CliRunner
 from trio.testing import MockClock
 
-from actors import resources
-from supervisor import supervisor
-from web import cli, daemon, logs
-from web.settings import DaemonSettings
+from greenroom.actors import resources
+from greenroom.supervisor import api
+from greenroom.web import cli, logs
+from greenroom.web.commands import serve as daemon
+from greenroom.web.settings import DaemonSettings
 
 
 def test_serve_keeps_one_arena_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +44,7 @@ async def test_daemon_gives_memory_back_every_minute(
             pass
 
     monkeypatch.setattr(daemon, "give_back_memory", lambda: given_back.append(trio.current_time()))
-    monkeypatch.setattr(supervisor, "open_machine", lambda _: ShortMachine())
+    monkeypatch.setattr(api, "open_machine", lambda _: ShortMachine())
     with pytest.raises(KeyError, match="a test"):
         await daemon.serve(DaemonSettings(), pytest.fail)
     assert given_back == [60, 120]

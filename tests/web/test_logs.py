@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import structlog
 
-from actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
-from actors.events import SessionEvent
-from actors.lifecycle import EndReason, SessionInfo, SessionState
-from actors.testing import FakeMachine
-from actors.verdict import LoginReason, LoginState, Method, Verdict
-from tests.web.front import open_front, until
-from web.logs import configure_logging, log_session_event
-from web.streams import PatientStream
+from greenroom.actors.errors import GreenroomError, InternalFailure, NotLoggedIn, ProfileLocked
+from greenroom.actors.events import SessionEvent
+from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
+from greenroom.actors.testing import FakeMachine
+from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
+from greenroom.web.logs import configure_logging, log_session_event
+from greenroom.web.streams import PatientStream
+from tests.web.http.front import open_front, until
 
 SESSION_ID = "5d0c8a52-6d4c-4f0e-9c3b-1f7f1c1f3a10"
 TOKEN = "correct-horse-battery"

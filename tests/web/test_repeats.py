@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from web import repeats
-from web.repeats import MAX_KINDS, PERIOD_S, RepeatFilter
+from greenroom.web import repeats
+from greenroom.web.repeats import MAX_KINDS, PERIOD_S, RepeatFilter
 
 
 class Log(logging.Handler):

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from actors.errors import ResourcesExhausted
-from supervisor.config import SupervisorConfig
-from web.rlimits import Limits, check_limits
+from greenroom.actors.errors import ResourcesExhausted
+from greenroom.supervisor.config import SupervisorConfig
+from greenroom.web.rlimits import Limits, check_limits
 
 
 def config(max_sessions: int, max_launching: int = 2) -> SupervisorConfig:

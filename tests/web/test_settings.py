@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 import pytest
 
-from actors.browser import EngineChoice
-from supervisor.config import DEFAULT_SELECTORS, InvalidSetting
-from supervisor.secret import HIDDEN, Secret
-from tests.web.front import open_front
-from web.settings import DaemonSettings, SettingsError, load_settings
+from greenroom.actors.browser.engines import EngineChoice
+from greenroom.supervisor.config import DEFAULT_SELECTORS, InvalidSetting
+from greenroom.supervisor.secret import HIDDEN, Secret
+from greenroom.web.settings import DaemonSettings, SettingsError, load_settings
+from tests.web.http.front import open_front
 
 TOKEN = "correct-horse-battery"
 BIND = "HOST:PORT or [IPv6]:PORT, the port from 0 to 65535"

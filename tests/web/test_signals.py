@@ -8,12 +8,12 @@ import time
 import pytest
 import trio
 
+from greenroom.web.signals import TWIN_S, open_stop_signals
 from tests.patience import patience
-from web.signals import TWIN_S, open_stop_signals
 
 PROGRAM = """
 import trio
-from web.signals import open_stop_signals
+from greenroom.web.signals import open_stop_signals
 
 async def main():
     with open_stop_signals() as signals:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.web.streams import PatientStream
 from tests.patience import patience
-from web.streams import PatientStream
 
 # What a pipe takes before its writer has to wait.
 PIPE_BYTES = 65536
@@ -129,7 +129,8 @@ def test_text_that_is_no_unicode_is_written_escaped(pipe: tuple[int, int]) -> No
 def test_process_without_standard_streams_gives_their_numbers_to_nothing_else() -> None:
     """A daemon started with its descriptors closed prints into none of its own files."""
     program = (
-        "import os, web.streams as s; s.open_missing_streams(); s.be_patient(); print(1); s.say_last_words();"
+        "import os, greenroom.web.streams as s; s.open_missing_streams(); s.be_patient(); print(1);"
+        "s.say_last_words();"
         "os._exit(0 if all(os.readlink(f'/proc/self/fd/{n}') == os.devnull for n in range(3)) else 1)"
     )
     done = subprocess.run(
@@ -141,7 +142,7 @@ def test_process_without_standard_streams_gives_their_numbers_to_nothing_else() 
 def test_end_of_a_process_waits_a_moment_only_for_its_last_words(pipe: tuple[int, int]) -> None:
     """A traceback at the very end is written if it can be, and else keeps no process."""
     reader, writer = pipe
-    program = "import web.streams as s; s.LAST_WORDS_S = {}; s.be_patient(); print('x' * {}); 1 / 0"
+    program = "import greenroom.web.streams as s; s.LAST_WORDS_S = {}; s.be_patient(); print('x' * {}); 1 / 0"
     with subprocess.Popen(
         [sys.executable, "-c", program.format(0.01, 2 * PIPE_BYTES)], stderr=writer, stdout=writer
     ) as stuck:

@@ -1,5 +1,5 @@
 """What `greenroom doctor` looks at, a module for each place where a session can fail."""
 
-from web.checks.finding import INSTALL, Finding, Level
+from greenroom.web.checks.finding import INSTALL, Finding, Level
 
 __all__ = ["INSTALL", "Finding", "Level"]

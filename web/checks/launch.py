@@ -10,8 +10,8 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.browser.words import plain_reason
-from actors.errors import (
+from greenroom.actors.browser.client.failure import plain_reason
+from greenroom.actors.errors import (
     BrowserLost,
     CloneFailed,
     EngineUnavailable,
@@ -22,11 +22,11 @@ from actors.errors import (
     ProfileUnusable,
     ResourcesExhausted,
 )
-from actors.verdict import Method
-from supervisor.machine import open_machine
-from web.checks.finding import INSTALL, Finding, Level
-from web.serving import sole_error_bare
-from web.settings import DaemonSettings
+from greenroom.actors.verdict import Method
+from greenroom.supervisor.machine import open_machine
+from greenroom.web.checks.finding import INSTALL, Finding, Level
+from greenroom.web.http.serving import sole_error_bare
+from greenroom.web.settings import DaemonSettings
 
 LAUNCH_S = 60.0
 

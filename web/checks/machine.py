@@ -5,11 +5,12 @@ import platform
 import shutil
 import sys
 
-from actors.browser import EngineName, SandboxChoice, bubblewrap_problem, find_engine
-from actors.errors import GreenroomError
-from web.checks.finding import INSTALL, Finding, Level
-from web.display import display_problem
-from web.settings import DaemonSettings
+from greenroom.actors.browser.cells.sandbox import SandboxChoice, bubblewrap_problem
+from greenroom.actors.browser.engines import EngineName, find_engine
+from greenroom.actors.errors import GreenroomError
+from greenroom.web.checks.finding import INSTALL, Finding, Level
+from greenroom.web.display import display_problem
+from greenroom.web.settings import DaemonSettings
 
 # What a session needs, each with what to do where it is scarce.
 _RESOURCES = {

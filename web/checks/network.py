@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from supervisor.machine import parse_proxy
-from web.checks.finding import Finding, Level
-from web.serving import WILDCARDS
-from web.settings import DaemonSettings
+from greenroom.supervisor.machine import parse_proxy
+from greenroom.web.checks.finding import Finding, Level
+from greenroom.web.http.serving import WILDCARDS
+from greenroom.web.settings import DaemonSettings
 
 ANSWER_S = 10.0
 _CONNECT_S = 5.0

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from actors.errors import NotLoggedIn, ProfileLocked, ProfileUnusable
-from actors.profile import ProfileCloner
-from actors.profile.cookies import read_login
-from actors.profile.lock import LOCK_FILE
-from actors.profile.visit import recover
-from web.checks.finding import Finding, Level
-from web.checks.room import check_disk
-from web.login import describe_login
-from web.settings import DaemonSettings
+from greenroom.actors.errors import NotLoggedIn, ProfileLocked, ProfileUnusable
+from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.profile.cookies import read_login
+from greenroom.actors.profile.lock import LOCK_FILE
+from greenroom.actors.profile.visit import recover
+from greenroom.web.checks.finding import Finding, Level
+from greenroom.web.checks.room import check_disk
+from greenroom.web.commands.login import describe_login
+from greenroom.web.settings import DaemonSettings
 
 _MASTER, _CLONES = "master profile", "clones"
 _LOGIN = "greenroom login"

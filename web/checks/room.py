@@ -6,9 +6,9 @@ from typing import Final
 
 import attrs
 
-from actors.resources import Needs, disk_usage, shortage
-from web.checks.finding import Finding, Level
-from web.settings import DaemonSettings
+from greenroom.actors.resources import Needs, disk_usage, shortage
+from greenroom.web.checks.finding import Finding, Level
+from greenroom.web.settings import DaemonSettings
 
 _NOTHING: Final = Needs(disk_bytes=0, inodes=0, memory_bytes=0, file_descriptors=0, pids=0)
 _ON_DISK: Final = {

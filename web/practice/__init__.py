@@ -1,13 +1,13 @@
 """The practice site: a stand-in for TikTok's home page, for the demo and for tests on a real browser.
 
-`web.practice.app` documents its routes.
+`greenroom.web.practice.app` documents its routes.
 """
 
 import contextlib
 from collections.abc import AsyncIterator
 
-from web.practice.app import create_practice_app
-from web.serving import open_server
+from greenroom.web.http.serving import open_server
+from greenroom.web.practice.app import create_practice_app
 
 __all__ = ["create_practice_app", "open_practice_site"]
 

@@ -5,16 +5,9 @@ from urllib.parse import parse_qsl, urlsplit
 from quart import request
 from quart.typing import ResponseReturnValue
 
-from web.practice.home import Route, current_viewer
-from web.practice.pages import (
-    INVENTED_VIEWER,
-    NoSuchPage,
-    Page,
-    State,
-    Viewer,
-    render_uncertain,
-)
-from web.practice.viewers import Viewers
+from greenroom.web.practice.home import Route, current_viewer
+from greenroom.web.practice.pages import INVENTED_VIEWER, NoSuchPage, Page, State, Viewer, render_uncertain
+from greenroom.web.practice.viewers import Viewers
 
 SILENT_PAGES = ("/captcha", "/uncertain")
 SESSION_EXPIRED = {

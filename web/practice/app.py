@@ -26,7 +26,7 @@
 | `/heavy`                              | the home feed, 5 MB of HTML with very long lines                   |
 | `/uncertain`                          | a page that says nothing, nor do the endpoints if asked from it    |
 | `/api-only`                           | the same page, but the endpoints below tell                        |
-| `/page?state=&era=&kind=&rendered=`   | any page of `web.practice.pages`, of an invented viewer; else 400  |
+| `/page?state=&era=&kind=&rendered=`   | any page of `web/practice/pages`, of an invented viewer; else 400  |
 | `/obj/oec-ttweb-captcha/sdk.js`       | the script of the shop's captcha, which does nothing               |
 | `/passport/web/account/info/`         | JSON: the viewer's account, or `session_expired`                   |
 | `/node-webapp/api/common-app-context` | JSON: with the viewer as `user`, or without                        |
@@ -40,13 +40,13 @@ from quart import Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
-from web.practice.accounts import AccountEndpoints
-from web.practice.gallery import Gallery
-from web.practice.home import COOKIE, Route, render_home
-from web.practice.pages import all_pages
-from web.practice.refusals import RefusalPages
-from web.practice.trouble import TroublePages
-from web.practice.viewers import Viewers
+from greenroom.web.practice.accounts import AccountEndpoints
+from greenroom.web.practice.gallery import Gallery
+from greenroom.web.practice.home import COOKIE, Route, render_home
+from greenroom.web.practice.pages import all_pages
+from greenroom.web.practice.refusals import RefusalPages
+from greenroom.web.practice.trouble import TroublePages
+from greenroom.web.practice.viewers import Viewers
 
 COOKIE_MAX_AGE_S = 30 * 24 * 60 * 60
 MAX_FORM_BYTES = 64 * 1024

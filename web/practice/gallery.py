@@ -3,8 +3,8 @@
 from quart import abort, request
 from quart.typing import ResponseReturnValue
 
-from web.practice.home import Route
-from web.practice.pages import NoSuchPage, Page, render
+from greenroom.web.practice.home import Route
+from greenroom.web.practice.pages import NoSuchPage, Page, render
 
 SDK = "/* A stand-in for the script that would draw a captcha. */\n"
 

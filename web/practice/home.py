@@ -8,8 +8,8 @@ import attrs
 from quart import abort, request
 from quart.typing import ResponseReturnValue
 
-from web.practice.pages import Era, Kind, Page, State, Viewer, render
-from web.practice.viewers import Viewers
+from greenroom.web.practice.pages import Era, Kind, Page, State, Viewer, render
+from greenroom.web.practice.viewers import Viewers
 
 COOKIE = "sessionid"
 ENDLESS_IMAGE = """<article class="post">

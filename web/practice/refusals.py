@@ -5,9 +5,9 @@ from markupsafe import escape
 from quart import abort, request
 from quart.typing import ResponseReturnValue
 
-from web.practice.home import Route, asked_seconds, asked_status, render_home
-from web.practice.pages import Era, Kind, Page, State, render
-from web.practice.viewers import Viewers
+from greenroom.web.practice.home import Route, asked_seconds, asked_status, render_home
+from greenroom.web.practice.pages import Era, Kind, Page, State, render
+from greenroom.web.practice.viewers import Viewers
 
 PASS_COOKIE = "practice_pass"  # noqa: S105  # the cookie's name
 MAX_PASS_S = 60.0

@@ -9,10 +9,10 @@ import trio
 from quart import abort, current_app, render_template, request
 from quart.typing import ResponseReturnValue
 
-from web.practice.home import Route, asked_seconds, asked_status, render_home
-from web.practice.pages import Era, Kind, Page, State, render, render_uncertain
-from web.practice.viewers import Viewers
-from web.serving import reset_connections
+from greenroom.web.http.serving import reset_connections
+from greenroom.web.practice.home import Route, asked_seconds, asked_status, render_home
+from greenroom.web.practice.pages import Era, Kind, Page, State, render, render_uncertain
+from greenroom.web.practice.viewers import Viewers
 
 MAX_SLOW_S = 60.0
 HEAVY_BYTES = 5_000_000

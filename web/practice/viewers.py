@@ -4,7 +4,7 @@ import secrets
 
 import attrs
 
-from web.practice.pages import Viewer
+from greenroom.web.practice.pages import Viewer
 
 NAME_LENGTH = 40  # characters of a name that are kept
 NAMELESS = "someone"

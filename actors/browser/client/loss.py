@@ -3,7 +3,7 @@
 import attrs
 import trio
 
-from actors.errors import BrowserLost
+from greenroom.actors.errors import BrowserLost
 
 
 @attrs.define(eq=False)

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import attrs
 import trio
 
-from actors.browser.cells import Cell
+from greenroom.actors.browser.cells.cell import Cell
 
 MAX_LINE_BYTES: Final = 8192
 _TOO_LONG: Final = b"(a line too long to be logged)"

@@ -6,7 +6,7 @@ import os
 import socket
 import traceback
 
-from actors.browser.host.driver import Driver
+from greenroom.actors.browser.host.driver import Driver
 
 
 def main() -> None:
@@ -33,14 +33,14 @@ async def _serve(connection: socket.socket) -> set[str]:
     """Start the driver, and import Scrapling in a thread meanwhile: each takes half a second."""
     driver = Driver()
     driver.start_soon()
-    server = await asyncio.to_thread(importlib.import_module, "actors.browser.host.server")
+    server = await asyncio.to_thread(importlib.import_module, "greenroom.actors.browser.host.server")
     markers: set[str] = await server.serve(connection, driver)
     return markers
 
 
 def _end_own_cell(browsers: set[str]) -> None:
     """End the cell. The import waits until here, because nothing else in a host needs the module."""
-    importlib.import_module("actors.browser.marks").end_own_cell(browsers)
+    importlib.import_module("greenroom.actors.browser.cells.marks").end_own_cell(browsers)
 
 
 if __name__ == "__main__":

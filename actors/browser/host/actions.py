@@ -7,8 +7,8 @@ from typing import Final
 
 from playwright.async_api import Page
 
-from actors.browser.host.document import MAX_HTML_CHARS
-from actors.browser.wire.messages import Failure, ImageType
+from greenroom.actors.browser.host.document import MAX_HTML_CHARS
+from greenroom.actors.browser.wire.messages import Failure, ImageType
 
 # How long an action may take: a page that never stops computing answers nothing.
 ACTION_S: Final = 5.0

@@ -18,10 +18,10 @@ from camoufox.pkgman import camoufox_path, launch_path
 from camoufox.utils import launch_options
 from msgspec.json import decode
 
-from actors.browser.engines import read_version
-from actors.browser.environment import display
-from actors.browser.host.firefox import PREFERENCES, playwright_proxy
-from actors.browser.wire import messages
+from greenroom.actors.browser.cells.environment import display
+from greenroom.actors.browser.engines import read_version
+from greenroom.actors.browser.host.firefox import PREFERENCES, playwright_proxy
+from greenroom.actors.browser.wire import messages
 
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 

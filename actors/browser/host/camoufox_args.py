@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from actors.browser.environment import python_command
-from actors.browser.wire import messages
+from greenroom.actors.browser.cells.environment import python_command
+from greenroom.actors.browser.wire import messages
 
-_BUILD_COMMAND = python_command("actors.browser.host.camoufox", "build")
+_BUILD_COMMAND = python_command("greenroom.actors.browser.host.camoufox", "build")
 
 
 class CamoufoxFailed(Exception):

@@ -6,11 +6,11 @@ import re
 import attrs
 from playwright.async_api import Error, Page, Response
 
-from actors.verdict.arrival import Arrival, Shown, path_of, seconds_to_wait, stop
-from actors.verdict.dom import KNOWN_SELECTORS
-from actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES
-from actors.verdict.site import is_same_site
-from actors.verdict.verdict import Finding, LoginReason, Method
+from greenroom.actors.verdict.arrival import Arrival, Shown, path_of, seconds_to_wait, stop
+from greenroom.actors.verdict.dom import KNOWN_SELECTORS
+from greenroom.actors.verdict.gates import GATE_NAME, MAX_HEADLINE_CHARS, MAX_HEADLINES
+from greenroom.actors.verdict.site import is_same_site
+from greenroom.actors.verdict.verdict import Finding, LoginReason, Method
 
 # TikTok's own pages have up to 2 MB. One of 30 MB blocks a driver, and all sessions on it, for 12 s.
 MAX_HTML_CHARS = 8_000_000

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from actors.browser.wire import messages
+from greenroom.actors.browser.wire import messages
 
 # Preferences that no page can see. Printing is off, because a page that prints would hang until somebody
 # answers the dialog. Processes start when a page needs them: the three that Firefox keeps ready for the next

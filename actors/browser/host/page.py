@@ -12,8 +12,8 @@ from playwright.async_api import Error, Page, Request, Route
 from playwright.async_api import TimeoutError as TimedOut
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
-from actors.browser.host.actions import read_html
-from actors.browser.host.document import (
+from greenroom.actors.browser.host.actions import read_html
+from greenroom.actors.browser.host.document import (
     Answers,
     Sight,
     check_type,
@@ -22,8 +22,8 @@ from actors.browser.host.document import (
     look,
     whereabouts,
 )
-from actors.browser.host.driver import Driver
-from actors.verdict import Finding, Method
+from greenroom.actors.browser.host.driver import Driver
+from greenroom.actors.verdict import Finding, Method
 
 # How long a page that has its document may take to show who its viewer is.
 _RENDER_S = 2.0

@@ -6,13 +6,19 @@ import socket
 
 import attrs
 
-from actors.browser.host.actions import ActionFailed
-from actors.browser.host.document import PageUnreachable
-from actors.browser.host.driver import Driver
-from actors.browser.host.outbox import Outbox
-from actors.browser.host.session import BrowserSession
-from actors.browser.wire import messages
-from actors.browser.wire.framing import MAX_PIECE_BYTES, FrameBuffer, FrameError, decode_to_host, encode
+from greenroom.actors.browser.host.actions import ActionFailed
+from greenroom.actors.browser.host.browser import BrowserSession
+from greenroom.actors.browser.host.document import PageUnreachable
+from greenroom.actors.browser.host.driver import Driver
+from greenroom.actors.browser.host.outbox import Outbox
+from greenroom.actors.browser.wire import messages
+from greenroom.actors.browser.wire.framing import (
+    MAX_PIECE_BYTES,
+    FrameBuffer,
+    FrameError,
+    decode_to_host,
+    encode,
+)
 
 _RECEIVE_BYTES = 65536
 _MAX_DETAIL = 4000

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import attrs
 import msgspec
 
-from actors.browser.wire.messages import FromHost, Piece, ToHost
+from greenroom.actors.browser.wire.messages import FromHost, Piece, ToHost
 
 MAX_HEAD_BYTES = 1 << 20
 MAX_PIECE_BYTES = 1 << 16

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from actors.verdict import Finding, Method
+from greenroom.actors.verdict import Finding, Method
 
 PROTOCOL_VERSION = 3
 

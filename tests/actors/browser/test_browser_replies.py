@@ -9,11 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.browser import Private, ScraplingFetcherAdapter, adapter
-from actors.browser.sandbox import Sandbox
-from actors.browser.wire import messages
-from actors.browser.wire.framing import MAX_PIECE_BYTES
-from actors.errors import (
+from greenroom.actors.browser.cells.binds import Private
+from greenroom.actors.browser.cells.sandbox import Sandbox
+from greenroom.actors.browser.client import browser as adapter
+from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
+from greenroom.actors.browser.wire import messages
+from greenroom.actors.browser.wire.framing import MAX_PIECE_BYTES
+from greenroom.actors.errors import (
     ActionFailed,
     ActionTimedOut,
     BrowserLost,
@@ -22,12 +24,12 @@ from actors.errors import (
     PageTooLarge,
     UpstreamUnreachable,
 )
-from actors.machine.sampler import Sampler
-from actors.testing import FakeMachine, find_state
-from actors.testing_hosts import MemoryHost
-from actors.verdict import LoginState, Method
-from tests.actors.memory_links import URL, open_link
-from tests.actors.scripted_hosts import ENGINE
+from greenroom.actors.machine.sampler import Sampler
+from greenroom.actors.testing import FakeMachine, find_state
+from greenroom.actors.testing_hosts import MemoryHost
+from greenroom.actors.verdict import LoginState, Method
+from tests.actors.browser.memory_links import URL, open_link
+from tests.actors.browser.scripted_hosts import ENGINE
 
 Answer = Callable[[MemoryHost, messages.Request], Awaitable[None]]
 Ask = Callable[[], Awaitable[object]]

@@ -11,15 +11,16 @@ import pytest
 from playwright.async_api import Error
 from playwright.async_api import TimeoutError as TimedOut
 
-from actors.browser.host import server, session
-from actors.browser.host.actions import ActionFailed, read_html, take_picture
-from actors.browser.host.driver import Driver
-from actors.browser.host.outbox import Outbox
-from actors.browser.host.page import CamoufoxSession
-from actors.browser.host.session import BrowserSession
-from actors.browser.wire import messages
-from actors.browser.wire.framing import MAX_PIECE_BYTES, Frame, decode_from_host, encode
-from tests.actors.frame_reader import read_frame
+from greenroom.actors.browser.host import browser as session
+from greenroom.actors.browser.host import server
+from greenroom.actors.browser.host.actions import ActionFailed, read_html, take_picture
+from greenroom.actors.browser.host.browser import BrowserSession
+from greenroom.actors.browser.host.driver import Driver
+from greenroom.actors.browser.host.outbox import Outbox
+from greenroom.actors.browser.host.page import CamoufoxSession
+from greenroom.actors.browser.wire import messages
+from greenroom.actors.browser.wire.framing import MAX_PIECE_BYTES, Frame, decode_from_host, encode
+from tests.actors.browser.frame_reader import read_frame
 from tests.patience import patience
 
 ANSWERED_S = patience(20)

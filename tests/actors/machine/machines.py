@@ -7,17 +7,17 @@ from pathlib import Path
 import attrs
 import trio
 
-from actors.browser import HostPool, end_marked, own_processes
-from actors.browser.marks import pids_of
-from actors.ledger import open_ledger
-from actors.ledger.entries import marker_of
-from actors.machine.local import LocalMachine, open_local_machine
-from actors.machine.workspace import LocalWorkspace
-from actors.profile import ProfileCloner
-from actors.resources import Budget, Needs
-from actors.site import SiteAddress
-from tests.actors.profile_trees import make_profile
-from tests.actors.scripted_hosts import PUPPET, script_hosts
+from greenroom.actors.browser.cells.marks import end_marked, own_processes, pids_of
+from greenroom.actors.browser.client.pool import HostPool
+from greenroom.actors.ledger import open_ledger
+from greenroom.actors.ledger.entry import marker_of
+from greenroom.actors.machine.local import LocalMachine, open_local_machine
+from greenroom.actors.machine.site import SiteAddress
+from greenroom.actors.machine.workspace import LocalWorkspace
+from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.resources import Budget, Needs
+from tests.actors.browser.scripted_hosts import PUPPET, script_hosts
+from tests.actors.profile.profile_trees import make_profile
 from tests.patience import patience
 
 AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.errors import (
+from greenroom.actors.errors import (
     BrowserLost,
     EngineUnavailable,
     GreenroomError,
@@ -18,14 +18,14 @@ from actors.errors import (
     ResourcesExhausted,
     UpstreamUnreachable,
 )
-from actors.lifecycle import ProcessCount
-from actors.machine.local import LocalMachine
-from actors.machine.ports import Browser, Machine
-from actors.resources import Needs
-from actors.testing import FakeBrowser, FakeMachine
-from actors.verdict import LoginReason, LoginState, Method, Verdict
+from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.machine.local import LocalMachine
+from greenroom.actors.machine.ports import Browser, Machine
+from greenroom.actors.resources import Needs
+from greenroom.actors.testing import FakeBrowser, FakeMachine
+from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
+from tests.actors.browser.scripted_hosts import PUPPET
 from tests.actors.machine.machines import open_puppet_machine
-from tests.actors.scripted_hosts import PUPPET
 
 URL = "pass"  # a puppet runs what it is asked to load
 

@@ -15,12 +15,14 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.browser import end_marked, marks, open_pool
-from actors.machine.sampler import SAMPLE_AGE_S, Sampler, ScanFailed
-from actors.owner import MARKER, OWNER
-from actors.resources import Budget, Usage
-from tests.actors.daemons import sleeping, until_shows
-from tests.actors.scripted_hosts import PUPPET, script_hosts
+from greenroom.actors.browser.cells import marks
+from greenroom.actors.browser.cells.marks import end_marked
+from greenroom.actors.browser.client.pool import open_pool
+from greenroom.actors.machine.sampler import SAMPLE_AGE_S, Sampler, ScanFailed
+from greenroom.actors.owner import MARKER, OWNER
+from greenroom.actors.resources import Budget, Usage
+from tests.actors.browser.scripted_hosts import PUPPET, script_hosts
+from tests.actors.ledger.daemons import sleeping, until_shows
 from tests.patience import patience
 
 MARK = f"{OWNER}.sampler"

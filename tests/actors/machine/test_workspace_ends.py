@@ -12,16 +12,21 @@ import structlog.testing
 import trio
 import trio.testing
 
-from actors import removal
-from actors.browser import ScraplingFetcherAdapter
-from actors.browser.marks import pids_of
-from actors.browser.pool import HostPool
-from actors.errors import BrowserLost, CloneFailed, EngineUnavailable, GreenroomError, ResourcesExhausted
-from actors.ledger import Ledger
-from actors.profile import ProfileCloner
-from actors.resources import Needs
+from greenroom.actors.browser.cells.marks import pids_of
+from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
+from greenroom.actors.browser.client.pool import HostPool
+from greenroom.actors.errors import (
+    BrowserLost,
+    CloneFailed,
+    EngineUnavailable,
+    GreenroomError,
+    ResourcesExhausted,
+)
+from greenroom.actors.ledger import Ledger
+from greenroom.actors.profile import ProfileCloner, removal
+from greenroom.actors.resources import Needs
+from tests.actors.browser.scripted_hosts import PRELUDE, PUPPET, SANDBOXES
 from tests.actors.machine.machines import NOTHING, assert_nothing_of, open_puppet_machine
-from tests.actors.scripted_hosts import PRELUDE, PUPPET, SANDBOXES
 from tests.cancelling import cancelled_at_step
 from tests.patience import patience
 
@@ -44,7 +49,7 @@ async def fail_async(*_args: object, **_kwargs: object) -> Any:
         (ProfileCloner, "_make_empty", fail),
         (ProfileCloner, "_fill", fail),
         (HostPool, "_find_place", fail),
-        ("actors.browser.hosts.open_scratch", None, fail),
+        ("greenroom.actors.browser.client.host.open_scratch", None, fail),
         (ScraplingFetcherAdapter, "launch", fail_async),
     ],
     ids=["look", "entry", "directory", "copy", "place", "scratch", "launch"],

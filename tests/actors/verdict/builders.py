@@ -2,9 +2,18 @@
 
 import attrs
 
-from actors.verdict import Decision, Evidence, Gate, LoginReason, LoginState, Strength, analyse_html, decide
-from actors.verdict.arrival import Arrival
-from actors.verdict.dom import challenge as challenged
+from greenroom.actors.verdict import (
+    Decision,
+    Evidence,
+    Gate,
+    LoginReason,
+    LoginState,
+    Strength,
+    analyse_html,
+    decide,
+)
+from greenroom.actors.verdict.arrival import Arrival
+from greenroom.actors.verdict.dom import challenge as challenged
 
 HERE = Arrival(is_proven=True)
 LOGGED_IN, LOGGED_OUT, UNCERTAIN = LoginState.LOGGED_IN, LoginState.LOGGED_OUT, LoginState.UNCERTAIN

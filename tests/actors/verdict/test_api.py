@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.verdict import LoginReason, LoginState, Method
-from actors.verdict.api import ACCOUNT_INFO, APP_CONTEXT, ENDPOINTS, Answer, judge_answers
+from greenroom.actors.verdict import LoginReason, LoginState, Method
+from greenroom.actors.verdict.api import ACCOUNT_INFO, APP_CONTEXT, ENDPOINTS, Answer, judge_answers
 from tests.actors.verdict.builders import LOGGED_IN, LOGGED_OUT, UNCERTAIN, VIEWER, decided
 
 ACCOUNT = '{"data":{"user_id":6812345678901234567,"username":"quiet.heron"},"message":"success"}'

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from actors.verdict.arrival import seconds_to_wait
+from greenroom.actors.verdict.arrival import seconds_to_wait
 
 
 @pytest.mark.parametrize(

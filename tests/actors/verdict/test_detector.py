@@ -7,9 +7,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.errors import BrowserLost
-from actors.verdict import Evidence, Finding, LoginReason, Method
-from actors.verdict.detector import LoginDetector
+from greenroom.actors.errors import BrowserLost
+from greenroom.actors.verdict import Evidence, Finding, LoginReason, Method
+from greenroom.actors.verdict.detector import LoginDetector
 from tests.actors.verdict.builders import (
     ABSENT,
     BUTTON,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from actors.verdict import LoginReason, LoginState, Strength, analyse_html
-from actors.verdict.dom import KNOWN_SELECTORS, judge_elements, rules_met
+from greenroom.actors.verdict import LoginReason, LoginState, Strength, analyse_html
+from greenroom.actors.verdict.dom import KNOWN_SELECTORS, judge_elements, rules_met
 from tests.actors.verdict.builders import HERE, LOGGED_IN, LOGGED_OUT, UNCERTAIN, decided, judge
 
 LOGGED_IN_NAMES = (

@@ -3,9 +3,9 @@
 import attrs
 import pytest
 
-from actors.verdict import LoginReason, Strength, analyse_html
-from actors.verdict.arrival import Arrival, Shown
-from actors.verdict.reading import MAX_DEPTH
+from greenroom.actors.verdict import LoginReason, Strength, analyse_html
+from greenroom.actors.verdict.arrival import Arrival, Shown
+from greenroom.actors.verdict.reading import MAX_DEPTH
 from tests.actors.verdict.builders import (
     HERE,
     LOGGED_IN,

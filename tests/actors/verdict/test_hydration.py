@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.verdict import LoginReason, LoginState, analyse_html
-from actors.verdict.data import member
-from actors.verdict.hydration import read_viewer
+from greenroom.actors.verdict import LoginReason, LoginState, analyse_html
+from greenroom.actors.verdict.data import member
+from greenroom.actors.verdict.hydration import read_viewer
 from tests.actors.verdict.builders import (
     LOGGED_IN,
     LOGGED_OUT,

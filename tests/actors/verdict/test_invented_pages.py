@@ -3,8 +3,8 @@
 import attrs
 import pytest
 
-from actors.verdict import Gate, LoginReason, LoginState, analyse_html, decide
-from actors.verdict.arrival import Arrival
+from greenroom.actors.verdict import Gate, LoginReason, LoginState, analyse_html, decide
+from greenroom.actors.verdict.arrival import Arrival
 from tests.actors.verdict.builders import (
     HERE,
     LOGGED_IN,

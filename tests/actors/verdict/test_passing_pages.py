@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.verdict import Evidence, Finding, Gate, LoginReason, Method, Verdict
-from actors.verdict.detector import LOOK_AGAIN_S, STANDS_STILL_S, LoginDetector
+from greenroom.actors.verdict import Evidence, Finding, Gate, LoginReason, Method, Verdict
+from greenroom.actors.verdict.detector import LOOK_AGAIN_S, STANDS_STILL_S, LoginDetector
 from tests.actors.verdict.builders import (
     ABSENT,
     CHALLENGE,

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from actors.verdict import Evidence, Gate, LoginReason, LoginState
+from greenroom.actors.verdict import Evidence, Gate, LoginReason, LoginState
 from tests.actors.verdict.builders import (
     ABSENT,
     ABSENT_FROM_API,

@@ -4,9 +4,17 @@ import time
 
 import pytest
 
-from actors.verdict import LoginReason, analyse_html, decide
+from greenroom.actors.verdict import LoginReason, analyse_html, decide
+from greenroom.web.practice.pages import (
+    INVENTED_VIEWER,
+    Page,
+    State,
+    all_pages,
+    evidence_of,
+    render,
+    render_uncertain,
+)
 from tests.actors.verdict.builders import LOGGED_IN, LOGGED_OUT, UNCERTAIN
-from web.practice.pages import INVENTED_VIEWER, Page, State, all_pages, evidence_of, render, render_uncertain
 
 MAX_MS_PER_MB = 20
 STATES = {State.LOGGED_IN: LOGGED_IN, State.LOGGED_OUT: LOGGED_OUT, State.CHALLENGE: UNCERTAIN}

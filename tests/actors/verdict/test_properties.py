@@ -9,11 +9,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.verdict import Evidence, LoginReason, LoginState, Strength, analyse_html, decide
+from greenroom.actors.verdict import Evidence, LoginReason, LoginState, Strength, analyse_html, decide
+from greenroom.web.practice.pages import TRAPS, Page, State, all_pages, render
 from tests.actors.verdict.builders import LOGGED_IN, NOBODY, SOMEBODY, UNIVERSAL, e2e, judge, pumbaa, script
 from tests.fuzz.hostile import hostile_pages
 from tests.fuzz.mutating import mutate
-from web.practice.pages import TRAPS, Page, State, all_pages, render
 
 PIECES = (
     *TRAPS,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.verdict.site import is_same_site
+from greenroom.actors.verdict.site import is_same_site
 
 
 @pytest.mark.parametrize(

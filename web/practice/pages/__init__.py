@@ -4,11 +4,11 @@ They are what a login verdict has to tell apart. All people, words and code in t
 which pages there are, `evidence_of` what each of them carries, `render` makes it. Nothing here knows of HTTP.
 """
 
-from web.practice.pages.ballast import TRAPS
-from web.practice.pages.evidence import Evidence, Place, evidence_of
-from web.practice.pages.page import CHALLENGES, Era, Kind, NoSuchPage, Page, State, all_pages
-from web.practice.pages.render import render, render_uncertain
-from web.practice.pages.viewer import INVENTED_VIEWER, VIEWED, Viewer
+from greenroom.web.practice.pages.ballast import TRAPS
+from greenroom.web.practice.pages.evidence import Evidence, Place, evidence_of
+from greenroom.web.practice.pages.page import CHALLENGES, Era, Kind, NoSuchPage, Page, State, all_pages
+from greenroom.web.practice.pages.render import render, render_uncertain
+from greenroom.web.practice.pages.viewer import INVENTED_VIEWER, VIEWED, Viewer
 
 __all__ = [
     "CHALLENGES",

@@ -5,7 +5,7 @@ Every page holds the same words whoever looks at it, so none of them is evidence
 
 import functools
 
-from web.practice.pages.encode import Encoded, Encoder, encoded
+from greenroom.web.practice.pages.encode import Encoded, Encoder, encoded
 
 TRANSLATION_CHARS = 375_000
 EXPERIMENT_CHARS = 90_000

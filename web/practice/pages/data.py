@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
-from web.practice.pages.ballast import experiments, translations
-from web.practice.pages.encode import (
+from greenroom.web.practice.pages.ballast import experiments, translations
+from greenroom.web.practice.pages.encode import (
     UNDEFINED,
     Encoded,
     Encoder,
@@ -15,9 +15,9 @@ from web.practice.pages.encode import (
     to_literal,
     to_named_escaped_json,
 )
-from web.practice.pages.evidence import Place, evidence_of
-from web.practice.pages.page import Era, Kind, Page
-from web.practice.pages.viewer import VIEWED, Viewer
+from greenroom.web.practice.pages.evidence import Place, evidence_of
+from greenroom.web.practice.pages.page import Era, Kind, Page
+from greenroom.web.practice.pages.viewer import VIEWED, Viewer
 
 _Object = Mapping[str, object]
 # How a page says that nobody is there; where it is not listed, by leaving the viewer object out.

@@ -23,7 +23,7 @@ import enum
 
 import attrs
 
-from web.practice.pages.page import Era, Kind, Page, State
+from greenroom.web.practice.pages.page import Era, Kind, Page, State
 
 
 class Place(enum.Enum):

@@ -7,11 +7,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from web.practice.pages.ballast import TRAPS
-from web.practice.pages.data import data_of_nobody_in_particular, data_scripts
-from web.practice.pages.evidence import evidence_of
-from web.practice.pages.page import CHALLENGES, Era, Kind, Page, State
-from web.practice.pages.viewer import INVENTED_VIEWER, Viewer
+from greenroom.web.practice.pages.ballast import TRAPS
+from greenroom.web.practice.pages.data import data_of_nobody_in_particular, data_scripts
+from greenroom.web.practice.pages.evidence import evidence_of
+from greenroom.web.practice.pages.page import CHALLENGES, Era, Kind, Page, State
+from greenroom.web.practice.pages.viewer import INVENTED_VIEWER, Viewer
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 _ROOTS = {Era.NEXT: "__next", Era.SIGI: "app", Era.SIGI_LITERAL: "app", Era.UNIVERSAL: "app"}

@@ -1,0 +1,262 @@
+"""One session's browser, in a host that it may share with others."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from greenroom.actors.browser.cells.binds import Private
+from greenroom.actors.browser.cells.browser import browser_cell
+from greenroom.actors.browser.cells.cell import end_processes
+from greenroom.actors.browser.cells.sandbox import Sandbox, cell_rights
+from greenroom.actors.browser.client.link import WINDOW, HostLink
+from greenroom.actors.browser.client.loss import Loss
+from greenroom.actors.browser.engines import Engine
+from greenroom.actors.browser.wire import messages
+from greenroom.actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
+    BrowserLost,
+    EngineUnavailable,
+    GreenroomError,
+    PageGone,
+    PageTooLarge,
+    UpstreamUnreachable,
+)
+from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.machine.sampler import Sampler
+from greenroom.actors.threads import Purpose, in_thread, limiter
+from greenroom.actors.verdict import Finding, Method
+
+# How long a host may take to let go of a session whose browser is being killed.
+_LET_GO_S = 5.0
+_KILL_AGAIN_S = 0.05
+# More than a host sends, which has limits of its own.
+MAX_RESULT_BYTES: Final = 32 << 20
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class ScraplingFetcherAdapter:
+    """The face of a Scrapling session to the actor. Satisfies `ports.Browser` once it is launched.
+
+    All processes of the browser carry `marker`, and keep their temporary files in `scratch`.
+    """
+
+    _session: str
+    marker: str
+    _scratch: Path
+    _link: HostLink
+    _engine: Engine
+    _proxy: messages.Proxy | None
+    _sandbox: Sandbox
+    _private: Private
+    _sampler: Sampler
+    ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
+    _has_begun: bool = attrs.field(default=False, init=False)
+    _loss: Loss = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._loss = self._link.enter(self._session)
+
+    @property
+    def is_host_lost(self) -> bool:
+        """Whether the host is lost, and not this browser alone."""
+        return self._link.loss.has_happened
+
+    async def launch(self, profile: Path, *, headless: bool) -> None:
+        """Run the browser on `profile`, a directory that nothing else uses. Call it once, first.
+
+        Raises `EngineUnavailable` when the browser does not start.
+        """
+        # A cell does not show the links that may lead to these.
+        profile = Path(await in_thread(Purpose.LEDGER, os.path.realpath, profile))
+        executable = self._engine.executable.resolve()
+        run_as = await self._make_browser_cell(executable, profile, headless)
+        await self._link.wait_ready()
+        self._has_begun = True
+        request = messages.Launch(
+            id=self._link.next_id(),
+            session=self._session,
+            engine=self._engine.name.value,
+            executable=str(executable),
+            run_as=run_as,
+            profile=str(profile),
+            headless=headless,
+            proxy=self._proxy,
+            marker=self.marker,
+            scratch=str(self._scratch),
+        )
+        reply = await self._ask(request)
+        if isinstance(reply, messages.Failed):
+            raise EngineUnavailable("The browser does not start", detail=self._redact(reply.detail))
+
+    async def _make_browser_cell(self, executable: Path, profile: Path, headless: bool) -> tuple[str, ...]:
+        if self._sandbox is Sandbox.NONE:
+            return ()
+
+        def make() -> list[str]:
+            return browser_cell(
+                executable=executable,
+                profile=profile,
+                scratch=self._scratch,
+                headless=headless,
+                rights=cell_rights(),
+                private=self._private,
+            )
+
+        try:
+            return tuple(await trio.to_thread.run_sync(make, limiter=limiter(Purpose.LEDGER)))
+        except OSError as exc:
+            raise EngineUnavailable("The browser does not start", detail=str(exc)) from exc
+
+    async def rehearse(self, url: str) -> None:
+        """Get ready for `url` without asking for it; see `ports.Browser`."""
+        await self._load(messages.Rehearse(id=self._link.next_id(), session=self._session, url=url))
+
+    async def navigate(self, url: str) -> None:
+        """Load `url`; see `ports.Browser`."""
+        await self._load(messages.Navigate(id=self._link.next_id(), session=self._session, url=url))
+
+    async def refresh(self) -> None:
+        """Load the page again; see `ports.Browser`."""
+        await self._load(messages.Navigate(id=self._link.next_id(), session=self._session))
+
+    async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
+        """Look at the page; see `ports.Browser`."""
+        reply = await self._ask(
+            messages.Inspect(
+                id=self._link.next_id(), session=self._session, method=method, selectors=selectors
+            )
+        )
+        match reply:
+            case messages.Found(finding=finding):
+                return finding
+            case messages.Unreachable(detail=detail):
+                raise PageGone(f"TikTok's page is gone: {self._redact(detail)}")
+            case _:
+                raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
+
+    async def screenshot(self, image: messages.ImageType) -> bytes:
+        """Picture the page; see `ports.Browser`."""
+        return await self._collect(
+            messages.Screenshot(id=self._link.next_id(), session=self._session, credit=WINDOW, image=image)
+        )
+
+    async def content(self) -> bytes:
+        """Return the page's HTML; see `ports.Browser`."""
+        return await self._collect(
+            messages.Content(id=self._link.next_id(), session=self._session, credit=WINDOW)
+        )
+
+    async def _collect(self, request: messages.Streaming) -> bytes:
+        result = bytearray()
+        async with self._link.open_stream(request, self._loss) as stream:
+            async for piece in stream:
+                result += piece
+                if len(result) > MAX_RESULT_BYTES:
+                    raise PageTooLarge("The page is too large to be sent")
+        match stream.reply:
+            case messages.Done():
+                return bytes(result)
+            case messages.Unreachable(detail=detail):
+                raise PageGone(f"TikTok's page is gone: {self._redact(detail)}")
+            case messages.Failed() as failed:
+                raise self._action_error(failed)
+            case reply:
+                raise BrowserLost("The browser answers what it was not asked", detail=type(reply).__name__)
+
+    def _action_error(self, failed: messages.Failed) -> GreenroomError:
+        detail = self._redact(failed.detail)
+        match failed.kind:
+            case messages.Failure.ACTION:
+                return ActionFailed("The browser could not do this with its page", detail=detail)
+            case messages.Failure.TIMEOUT:
+                return ActionTimedOut("The page did not answer in time", detail=detail)
+            case messages.Failure.TOO_LARGE:
+                return PageTooLarge("The page is too large to be sent", detail=detail)
+            case messages.Failure.BROWSER:
+                return BrowserLost("The browser does not show its page", detail=detail)
+
+    async def probe(self) -> None:
+        """Wait for an answer; see `ports.Browser`."""
+        reply = await self._ask(messages.Ping(id=self._link.next_id(), session=self._session))
+        if isinstance(reply, messages.Failed):
+            raise BrowserLost("The browser is unwell", detail=self._redact(reply.detail))
+
+    async def wait_lost(self) -> None:
+        """Wait for the end of it; see `ports.Browser`."""
+        await self._loss.wait()
+        raise self._loss.error()
+
+    async def close(self) -> None:
+        """End the browser politely; see `ports.Browser`."""
+        before = await self._sampler.pids(self.marker)
+        await self._ask(messages.Close(id=self._link.next_id(), session=self._session))
+        after = await self._sampler.pids(self.marker)
+        self.ended = ProcessCount(politely=len(before) - len(after))
+
+    async def end(self) -> None:
+        """Kill what is left of the browser and return when nothing of it is left, or can be started.
+
+        A host that does not let go of it ends with it. To be called last, and shielded. Raises `BrowserLost`
+        when processes can't be ended within 5 s.
+        """
+        try:
+            if self._has_begun:
+                await self._end_browser()
+        finally:
+            self._link.leave(self._session)
+
+    async def _end_browser(self) -> None:
+        try:
+            await self._count_forced()
+            await self._let_go()
+            if self._link.loss.has_happened:
+                await self._link.transport.end()
+        finally:
+            await end_processes(self.marker, self._sampler)
+
+    async def _count_forced(self) -> None:
+        """Count what is left to be killed, at the last moment before it is."""
+        with contextlib.suppress(OSError):  # such as no file descriptor left: ending goes before counting
+            left = await self._sampler.pids(self.marker)
+            self.ended = attrs.evolve(self.ended, by_force=len(left))
+
+    async def _let_go(self) -> None:
+        """Have the host let go of the session, and kill until it has: a launch under way ends by that."""
+        discard = messages.Discard(id=self._link.next_id(), session=self._session)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_killing)
+            with trio.move_on_after(_LET_GO_S) as letting_go, contextlib.suppress(BrowserLost):
+                await self._link.request(discard)
+            nursery.cancel_scope.cancel(reason="the host has let go")
+        if letting_go.cancelled_caught:
+            self._link.lose(f"the host did not let go of a session for {_LET_GO_S:g} seconds")
+
+    async def _keep_killing(self) -> None:
+        while True:
+            await self._sampler.kill(self.marker)
+            await trio.sleep(_KILL_AGAIN_S)
+
+    async def _load(self, request: messages.Navigate | messages.Rehearse) -> None:
+        match await self._ask(request):
+            case messages.Unreachable(detail=detail):
+                raise UpstreamUnreachable(f"TikTok could not be reached: {self._redact(detail)}")
+            case messages.Failed(detail=detail):
+                raise BrowserLost("The browser can't load pages", detail=self._redact(detail))
+            case _:
+                pass
+
+    async def _ask(self, request: messages.Request) -> messages.Reply:
+        return await self._link.request(request, self._loss)
+
+    def _redact(self, detail: str) -> str:
+        return self._link.redact(detail)
+
+
+def _detail(reply: messages.Reply) -> str:
+    return reply.detail if isinstance(reply, messages.Failed) else type(reply).__name__

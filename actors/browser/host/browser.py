@@ -1,0 +1,234 @@
+"""One session in a host: its browser, and what it is asked to do with its page."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+from playwright.async_api import Error
+from playwright.async_api import TimeoutError as TimedOut
+
+from greenroom.actors.browser.cells.environment import browser_environment
+from greenroom.actors.browser.engines import EngineName
+from greenroom.actors.browser.host.actions import ACTION_S, ActionFailed, take_picture
+from greenroom.actors.browser.host.camoufox_args import camoufox_args
+from greenroom.actors.browser.host.document import PageUnreachable, has_crashed, unreadable
+from greenroom.actors.browser.host.driver import Driver
+from greenroom.actors.browser.host.firefox import firefox_args
+from greenroom.actors.browser.host.launcher import open_launcher, path_of
+from greenroom.actors.browser.host.page import CamoufoxSession
+from greenroom.actors.browser.wire.messages import Failure, ImageType, Launch
+from greenroom.actors.verdict import Finding, Method, analyse_html, too_long_html
+from greenroom.actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
+from greenroom.actors.verdict.dom import KNOWN_SELECTORS, judge_elements
+
+# The names under which Firefox reports that a page could not be fetched; everything else in its error
+# texts, the URL for one, is left out.
+_NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_ERROR_\w+|\w+PortAccess")
+# How long after the end of its page a browser that is going may take to be seen gone.
+_END_S = 1.0
+_ABORTED = "NS_BINDING_ABORTED"
+# How long a rehearsal may take, which takes a quarter of a second; and ports for it that browsers don't
+# refuse.
+_REHEARSAL_S = 10.0
+_PORTS = (8443, 8444)
+_DOWNLOAD = "Download is starting"
+_WITHOUT_PAGE = {204, 205}
+
+
+class BrowserSession:
+    """What the host does for one session.
+
+    Whoever sends a result of its page holds `sending`: a host keeps one of them a session, however slowly it
+    is read.
+    """
+
+    def __init__(self, launch: Launch, *, driver: Driver, on_lost: Callable[[str], None]) -> None:
+        self.launch = launch
+        self.sending = asyncio.Lock()
+        self._driver = driver
+        self._on_lost = on_lost
+        self._scrapling: CamoufoxSession
+        self._launching: asyncio.Task[None] | None = None
+        self._asked = ""
+        self.is_leaving = False
+
+    async def start(self) -> None:
+        """Launch the browser and from then on watch it.
+
+        Cancelling does not end a launch that the driver has begun: `discard` waits for what comes of it.
+        """
+        if self.launch.engine == EngineName.CAMOUFOX.value:
+            launch_args = await camoufox_args(self.launch)
+        else:
+            launch_args = firefox_args(self.launch)
+        self._launching = asyncio.create_task(self._start(launch_args | self._own_places(launch_args)))
+        await asyncio.shield(self._launching)
+
+    async def _start(self, launch_args: dict[str, Any]) -> None:
+        with contextlib.ExitStack() as launcher:
+            if self.launch.run_as:
+                descriptor = open_launcher(self.launch.run_as, self.launch.executable)
+                launcher.callback(os.close, descriptor)
+                launch_args["executable_path"] = path_of(descriptor)
+            self._scrapling = CamoufoxSession(
+                self._driver, launch_args, on_lost=lambda: self._on_lost("the browser is gone")
+            )
+            await self._scrapling.start()
+
+    def _own_places(self, launch_args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what keeps the browser's processes and files apart from those of others.
+
+        Nothing but the daemon's word ends a browser, not a signal that the driver gets.
+        """
+        environ = browser_environment(
+            os.environ,
+            marker=self.launch.marker,
+            scratch=self.launch.scratch,
+            headless=self.launch.headless,
+        )
+        places: dict[str, Any] = {"env": launch_args.get("env", {}) | environ}
+        places |= dict.fromkeys(("handle_sighup", "handle_sigint", "handle_sigterm"), False)
+        if not self.launch.run_as:  # in a cell of its own, it has a /tmp of its own for downloads
+            places["downloads_path"] = f"{self.launch.scratch}/downloads"
+        return places
+
+    async def load(self, url: str | None) -> None:
+        """Load a page up to its document. Raises `PageUnreachable`."""
+        self._asked = url or self._asked
+        try:
+            await self._scrapling.load(url)
+        except Error as exc:
+            if _DOWNLOAD in exc.message:
+                raise PageUnreachable("a download came instead of a page") from exc
+            status = self._scrapling.answers.status
+            if status in _WITHOUT_PAGE:
+                raise PageUnreachable(f"HTTP {status}, without a page") from exc
+            network_error = _NETWORK_ERROR.search(exc.message)
+            if network_error is not None and not await self._is_ending(network_error[0]):
+                raise PageUnreachable(network_error[0]) from exc
+            await self._check_closed(exc)
+            raise
+        if self._scrapling.answers.status >= 500:
+            raise PageUnreachable(f"HTTP {self._scrapling.answers.status}")
+
+    async def _check_closed(self, error: Error) -> None:
+        """Raise `PageUnreachable` where a page has closed itself, and the browser goes on."""
+        if self._scrapling.page.is_closed():
+            with contextlib.suppress(Error):
+                await self._scrapling.probe()
+                if not self._scrapling.ended.is_set():
+                    raise PageUnreachable("the page closed itself") from error
+
+    async def _is_ending(self, network_error: str) -> bool:
+        """Tell whether a load failed because the browser is going: it says so a little later."""
+        if network_error == _ABORTED:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._scrapling.ended.wait(), _END_S)
+        return self._scrapling.ended.is_set()
+
+    async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
+        """Look at the page with one method. Raises `PageUnreachable` where there is no page any more."""
+        ask: Callable[[], Awaitable[Finding]]
+        try:
+            match method:
+                case Method.HTML:
+                    return await self._inspect_html()
+                case Method.DOM:
+                    ask = functools.partial(self._inspect_elements, selectors)
+                case Method.API:
+                    ask = self._ask_endpoints
+            return await self._scrapling.of_one_document(self._asked, method, ask)
+        except Error as exc:
+            await self._check_closed(exc)
+            if self._scrapling.page.is_closed() or has_crashed(exc):
+                raise
+            await self._scrapling.probe()
+            print(f"a page can't be looked at: {exc.message}", file=sys.stderr)
+            return attrs.evolve(unreadable(method), document=await self._scrapling.document(self._asked))
+
+    async def _inspect_html(self) -> Finding:
+        sight = await self._scrapling.look(self._asked)
+        if sight.html is None:
+            return too_long_html(sight.arrival)
+        return await asyncio.to_thread(analyse_html, sight.html, sight.arrival)
+
+    async def _ask_endpoints(self) -> Finding:
+        answers = await self._scrapling.page.evaluate(ASK, [list(ENDPOINTS), MAX_ANSWER_CHARS])
+        return judge_answers([Answer(*answer) for answer in answers])
+
+    async def _inspect_elements(self, selectors: Mapping[str, str]) -> Finding:
+        telling = [selector for name, selector in selectors.items() if name in KNOWN_SELECTORS]
+        await self._scrapling.wait_rendered([*KNOWN_SELECTORS.values(), *telling])
+        known = {
+            name: await self._scrapling.count(css, visible=name == "challenge")
+            for name, css in KNOWN_SELECTORS.items()
+        }
+        own = {name: await self._scrapling.count(css) for name, css in selectors.items()}
+        return judge_elements(known, own)
+
+    async def screenshot(self, image: ImageType) -> bytes:
+        """Return a picture of the page. Raises `ActionFailed`, or `PageUnreachable` if there is no page."""
+        return await self._act(lambda: take_picture(self._scrapling.page, image))
+
+    async def content(self) -> bytes:
+        """Return the page's HTML. Raises what `screenshot` does."""
+        return await self._act(self._scrapling.content)
+
+    async def _act(self, action: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Do something with the page in bounded time. Raises Playwright's `Error` if the browser is gone."""
+        try:
+            async with asyncio.timeout(ACTION_S):
+                return await action()
+        except (TimeoutError, TimedOut) as exc:
+            raise ActionFailed(Failure.TIMEOUT, f"no answer from the page for {ACTION_S:g} seconds") from exc
+        except Error as exc:
+            await self._check_closed(exc)
+            if self._scrapling.page.is_closed() or has_crashed(exc):
+                raise
+            await self._scrapling.probe()
+            raise ActionFailed(Failure.ACTION, exc.message) from exc
+
+    async def rehearse(self, url: str) -> None:
+        """Have the browser do what it does for its first page of a site, without asking the site.
+
+        Where it can't, the first page takes longer. Raises `TimeoutError` at a browser that is of no use.
+        """
+        async with asyncio.timeout(_REHEARSAL_S):
+            await self._scrapling.rehearse(beside(url))
+
+    async def probe(self) -> None:
+        """Return once the browser, if it runs, has answered."""
+        if self._launching is not None and self._launching.done():
+            await self._scrapling.probe()
+
+    async def close(self) -> None:
+        """End the browser politely, as a whole: with its last page Firefox quits without an answer."""
+        self.is_leaving = True
+        await self._scrapling.close()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
+
+    async def discard(self) -> None:
+        """Return once no browser can come of this any more; somebody else kills what runs."""
+        self.is_leaving = True
+        if self._launching is not None:
+            with contextlib.suppress(Exception):  # it did not come to a browser, or that is dead
+                await self._launching
+                await self.close()
+                await self._scrapling.ended.wait()
+
+
+def beside(url: str) -> str:
+    """Return an address that is of the same site as `url` to a browser, and of another origin.
+
+    A service worker of the origin would answer in the place of the network, and ask it.
+    """
+    parts = urlsplit(url)
+    port = next(port for port in _PORTS if port != parts.port)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}:{port}/"

@@ -1,0 +1,164 @@
+"""The supervisor: who lives and who dies."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import TypeVar
+
+import attrs
+import outcome
+import trio
+
+from greenroom.actors.errors import GreenroomError, SupervisorStopped
+from greenroom.actors.lifecycle import SessionInfo
+from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.machine.ports import Machine
+from greenroom.actors.session.mailbox import SessionHandle
+from greenroom.supervisor.config import SupervisorConfig
+from greenroom.supervisor.events import EventStream, Subscriber
+from greenroom.supervisor.idempotency import Creation, KeyedCreations
+from greenroom.supervisor.machine import open_machine
+from greenroom.supervisor.messages import (
+    CountSessions,
+    Drain,
+    FindLeaks,
+    Holdings,
+    ListSessions,
+    Message,
+    SessionCount,
+)
+from greenroom.supervisor.registry import Registry
+from greenroom.supervisor.self_check import Check, Subject
+
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def open_supervisor(
+    config: SupervisorConfig, *, machine: Machine | None = None, subscriber: Subscriber | None = None
+) -> AsyncIterator["Supervisor"]:
+    """Run a supervisor for the length of the block, in a nursery of its own.
+
+    Leaving the block, or cancelling it, ends every session and returns when all of them are gone. `machine`
+    replaces this machine; `subscriber` hears every event, the last ones included.
+    Raises what `open_machine` does, on entering, where no session could ever run.
+    """
+    events = EventStream()
+    async with contextlib.AsyncExitStack() as stack:
+        if subscriber is not None:
+            stack.enter_context(events.subscribed(subscriber))
+        if machine is None:
+            machine = await stack.enter_async_context(open_machine(config))
+        requests, inbox = trio.open_memory_channel[Message](0)
+        registry = Registry(config=config, machine=machine, events=events)
+        stack.enter_context(events.subscribed(registry.hear))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(registry.run, inbox)
+            try:
+                yield Supervisor(
+                    config=config, events=events, requests=requests, registry=registry, machine=machine.about
+                )
+            finally:
+                requests.close()  # the registry takes this as the sign to end all sessions
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Supervisor:
+    """The way to a running supervisor. Every method raises `SupervisorStopped` once it is stopping."""
+
+    config: SupervisorConfig
+    events: EventStream
+    machine: MachineInfo
+    _requests: trio.MemorySendChannel[Message]
+    _registry: Registry
+    _keyed: KeyedCreations = attrs.field(init=False)
+
+    @_keyed.default
+    def _make_keyed(self) -> KeyedCreations:
+        return KeyedCreations(begin=self._begin_creation)
+
+    @property
+    def checks(self) -> Mapping[Subject, Check]:
+        """What is known of that without which no session goes live."""
+        return self._registry.self_check.checks
+
+    async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:
+        """Create a session and return it once it is live; it then ends by itself, or by `end_session`.
+
+        Cancelling this cancels the creation. Raises `CapacityExhausted`, `Overloaded`, `NotLoggedIn`,
+        `ProfileLocked`, `CreationTimedOut`, `UpstreamUnreachable`, or another `GreenroomError`, with nothing
+        left behind. With an idempotency key, whoever comes with the same one within 15 minutes gets the same
+        outcome, and there is one session; its creation is cancelled when all who wait for it are.
+        """
+        if idempotency_key is not None:
+            return await self._keyed.get(idempotency_key)
+        creation = self._begin_creation()
+        try:
+            return await creation.result()
+        except GreenroomError:  # the answer
+            raise
+        except BaseException:
+            creation.leave()
+            raise
+
+    def _begin_creation(self) -> Creation:
+        return Creation(requests=self._requests, timeout_s=self.config.session_creation_timeout)
+
+    def session(self, session_id: str) -> SessionHandle:
+        """Return the handle of a session that exists, or has ended within the last 15 minutes.
+
+        What is done through it goes straight to the session. Raises `SessionNotFound`.
+        """
+        way = self._requests.statistics()
+        if not (way.open_send_channels and way.open_receive_channels):
+            raise SupervisorStopped
+        return self._registry.session(session_id)
+
+    async def end_session(self, session_id: str) -> None:
+        """End a session and return when its browser and clone are gone; one that has ended already is fine.
+
+        Raises `SessionNotFound`, or `CleanupIncomplete` where something of it could not be removed.
+        """
+        await self.session(session_id).end()
+
+    async def get_session(self, session_id: str) -> SessionInfo:
+        """Return a session as it is, or as it ended within the last 15 minutes. Raises `SessionNotFound`."""
+        await trio.lowlevel.checkpoint()
+        return self.session(session_id).info()
+
+    async def list_sessions(self) -> list[SessionInfo]:
+        """Return the sessions that were asked for and have not ended, oldest first."""
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[list[SessionInfo]]](1)
+        return await self._ask(ListSessions(reply_to=reply_to), reply)
+
+    async def count_sessions(self) -> SessionCount:
+        """Return how many sessions there are."""
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionCount]](1)
+        return await self._ask(CountSessions(reply_to=reply_to), reply)
+
+    async def find_leaks(self) -> Holdings:
+        """Survey what the supervisor owns on this machine, and what of it belongs to no session."""
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[Holdings]](1)
+        return await self._ask(FindLeaks(reply_to=reply_to), reply)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more sessions, give up those being created, and let the live ones go on for `grace_s`.
+
+        Returns when none is left. Cancelling this ends the rest at once, when `stop` is called.
+        """
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
+        with contextlib.suppress(SupervisorStopped):
+            await self._ask(Drain(grace_s=grace_s, reply_to=reply_to), reply)
+
+    async def stop(self) -> None:
+        """End all sessions, creations under way included, and return when they are gone."""
+        self._requests.close()
+        await self._registry.stopped.wait()
+
+    async def _ask(self, request: Message, reply: trio.MemoryReceiveChannel[outcome.Maybe[T]]) -> T:
+        with reply:
+            try:
+                await self._requests.send(request)
+                answer = await reply.receive()
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.EndOfChannel):
+                raise SupervisorStopped from None
+        return answer.unwrap()

@@ -1,0 +1,266 @@
+"""The protocol between daemon and host: what goes through, and what ends the conversation."""
+
+import itertools
+from collections.abc import Iterable
+from typing import get_args
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.actors.browser.wire import framing, messages
+from greenroom.actors.browser.wire.framing import (
+    Frame,
+    FrameBuffer,
+    FrameError,
+    decode_from_host,
+    decode_to_host,
+    encode,
+)
+from greenroom.actors.testing import find_state
+from greenroom.actors.verdict import LoginState, Method
+
+TO_HOST: list[messages.ToHost] = [
+    messages.Launch(
+        id=1,
+        session="a",
+        engine="firefox",
+        executable="/opt/firefox",
+        profile="/clones/ä b",
+        headless=True,
+        marker="o.a",
+        scratch="/clones/a.tmp",
+        proxy=messages.Proxy(server="http://proxy:1", username="user", password="secret"),
+    ),
+    messages.Launch(
+        id=2,
+        session="a",
+        engine="camoufox",
+        executable="x",
+        profile="y",
+        headless=False,
+        marker="o.a",
+        scratch="/s",
+    ),
+    messages.Navigate(id=3, session="a", url="https://www.tiktok.com/"),
+    messages.Navigate(id=4, session="a"),
+    messages.Inspect(id=5, session="a", method=Method.DOM, selectors={"logged_in": "[data-e2e='x']"}),
+    messages.Rehearse(id=8, session="a", url="https://www.tiktok.com/"),
+    messages.Screenshot(id=10, session="a", credit=4, image="png"),
+    messages.Content(id=11, session="a", credit=1),
+    messages.Close(id=6, session="a"),
+    messages.Discard(id=9, session="a"),
+    messages.Ping(id=7, session="a"),
+    messages.Cancel(id=7, session="a"),
+    messages.Credit(id=10, session="a", pieces=2),
+]
+FROM_HOST: list[messages.FromHost] = [
+    messages.Ready(version=messages.PROTOCOL_VERSION),
+    messages.Done(id=3, session="a"),
+    messages.Found(
+        id=5,
+        session="a",
+        finding=attrs.evolve(find_state(Method.HTML, LoginState.LOGGED_IN), viewer="maker", elapsed_ms=1.5),
+    ),
+    messages.Unreachable(id=3, session="a", detail="NS_ERROR_NET_RESET"),
+    messages.Piece(id=10, session="a"),
+    messages.Failed(id=1, session="a", detail='"quotes"\nand \x00 and 🦊'),
+    messages.Failed(id=1, session="a", detail="", kind=messages.Failure.TIMEOUT),
+    messages.Lost(session="a", detail="gone"),
+]
+MESSAGES = TO_HOST + FROM_HOST
+
+
+Message = messages.ToHost | messages.FromHost
+
+
+def decode(message: Message, frame: Frame) -> Message:
+    """Decode `frame` as whoever receives such a message does."""
+    return decode_to_host(frame) if isinstance(message, messages.ToHost) else decode_from_host(frame)
+
+
+def encode_any(message: Message) -> bytes:
+    """Return a message as a frame, with a body where it has one."""
+    return encode(message, b"a \0 piece" if isinstance(message, messages.Piece) else b"")
+
+
+def cut(stream: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """Return `stream` in pieces that end at `cuts`."""
+    bounds = [0, *sorted(cuts), len(stream)]
+    return [stream[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def frame_of(message: Message) -> Frame:
+    """Return a message as the frame that arrives."""
+    (frame,) = FrameBuffer().feed(encode_any(message))
+    return frame
+
+
+def test_examples_cover_every_message() -> None:
+    """A message type that is added to the protocol must be added to these tests."""
+    assert {type(message) for message in TO_HOST} == set(get_args(messages.ToHost))
+    assert {type(message) for message in FROM_HOST} == set(get_args(messages.FromHost))
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=repr)
+def test_message_fed_byte_by_byte_arrives_whole(message: Message) -> None:
+    """Every message comes out as it went in, and with its last byte, not before."""
+    buffer = FrameBuffer()
+    stream = encode_any(message)
+    assert [frame for byte in stream[:-1] for frame in buffer.feed(bytes([byte]))] == []
+    (frame,) = buffer.feed(stream[-1:])
+    assert decode(message, frame) == message
+    assert frame.body == (b"a \0 piece" if isinstance(message, messages.Piece) else b"")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        messages.Navigate(id=1, session="a", url="http://example.org/\udcff"),
+        messages.Launch(
+            id=1,
+            session="a",
+            engine="x",
+            executable="/\udcff",
+            profile="y",
+            headless=True,
+            marker="o.a",
+            scratch="/s",
+        ),
+        messages.Failed(id=1, session="a", detail="\ud83e"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_text_that_is_not_unicode_is_refused(message: Message) -> None:
+    """Lone surrogates have no bytes on the wire: whoever would send one learns it."""
+    with pytest.raises(FrameError, match="not Unicode"):
+        encode(message)
+
+
+@given(data=st.data(), chosen=st.lists(st.sampled_from(MESSAGES), max_size=8))
+def test_stream_cut_anywhere_gives_the_same_messages(data: st.DataObject, chosen: list[Message]) -> None:
+    """However the stream is cut into pieces, empty ones included, the messages arrive in order."""
+    stream = b"".join(map(encode_any, chosen))
+    pieces = cut(stream, data.draw(st.lists(st.integers(0, len(stream)))))
+    buffer = FrameBuffer()
+    frames = [frame for piece in pieces for frame in buffer.feed(piece)]
+    assert [decode(message, frame) for message, frame in zip(chosen, frames, strict=True)] == chosen
+
+
+@given(noise=st.binary(max_size=200))
+def test_noise_is_a_frame_error_or_nothing(noise: bytes) -> None:
+    """No bytes whatever raise anything but `FrameError`."""
+    buffer = FrameBuffer()
+    try:
+        for frame in buffer.feed(noise):
+            decode_from_host(frame)
+    except FrameError:
+        pass
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=repr)
+def test_message_names_its_session(message: Message) -> None:
+    """The session is on the wire in every message; only what is about the host itself leaves it empty."""
+    session = "" if isinstance(message, messages.Ready) else "a"
+    assert f'"session":"{session}"'.encode() in encode_any(message)
+
+
+def test_longest_head_goes_through_and_longer_does_not() -> None:
+    """The limit on a frame's head holds to the byte for whoever sends it."""
+    room = framing.MAX_HEAD_BYTES - len(frame_of(messages.Lost(session="a", detail="")).head)
+    message = messages.Lost(session="a", detail="x" * room)
+    assert decode_from_host(frame_of(message)) == message
+    with pytest.raises(FrameError, match="does not fit"):
+        encode(messages.Lost(session="a", detail="x" * (room + 1)))
+
+
+def test_longest_piece_goes_through_and_longer_does_not() -> None:
+    """The limit on a frame's body holds to the byte, too."""
+    piece = messages.Piece(id=1, session="a")
+    longest = bytes(framing.MAX_PIECE_BYTES)
+    (frame,) = FrameBuffer().feed(encode(piece, longest))
+    assert (decode_from_host(frame), frame.body) == (piece, longest)
+    with pytest.raises(FrameError, match="does not fit"):
+        encode(piece, longest + b"x")
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=repr)
+def test_only_a_piece_has_a_body(message: Message) -> None:
+    """Whoever would send another body, or a piece without one, learns it, and so does whoever gets it."""
+    wrong = b"" if isinstance(message, messages.Piece) else b"x"
+    with pytest.raises(FrameError, match="with a body of"):
+        encode(message, wrong)
+    with pytest.raises(FrameError, match="with a body of"):
+        decode(message, Frame(frame_of(message).head, wrong))
+
+
+def announce(head: int, body: int) -> bytes:
+    """Return how a frame of such lengths begins."""
+    return head.to_bytes(4, "big") + body.to_bytes(4, "big")
+
+
+def test_announced_giant_is_refused_before_it_comes() -> None:
+    """Eight bytes that announce too long a frame end the conversation; the longest allowed is waited for."""
+    head, body = framing.MAX_HEAD_BYTES, framing.MAX_PIECE_BYTES
+    assert list(FrameBuffer().feed(announce(head, body))) == []
+    for giant in (announce(head + 1, 0), announce(2, body + 1)):
+        with pytest.raises(FrameError, match="announced"):
+            list(FrameBuffer().feed(giant))
+
+
+def test_giant_behind_a_good_frame_is_refused_after_it() -> None:
+    """What came whole before the breach is still delivered."""
+    frames = FrameBuffer().feed(encode(messages.Lost(detail="x")) + b"\xff" * 8)
+    assert decode_from_host(next(frames)) == messages.Lost(detail="x")
+    with pytest.raises(FrameError):
+        next(frames)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request",
+        b"\xff\xfe\x00",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"type":"Ready","version":1} {}',
+        b'{"type":"Ready","version":1',
+        b'{"type":"Shell","session":"a","id":1}',
+        b'{"session":"a","id":1}',
+        b'{"type":["Ready"],"version":1}',
+        b'{"type":"Ready","session":"","version":"1"}',
+        b'{"type":"Ready","session":"","version":1,"more":1}',
+        b'{"type":"Ready","session":""}',
+        b'{"type":"Done","session":"a"}',
+        b'{"type":"Done","session":null,"id":1}',
+        b'{"type":"Done","session":"a","id":' + b"9" * 9999 + b"}",
+        b'{"type":"Lost","session":"a","detail":"\xff"}',
+        b'{"type":"Lost","session":"a","detail":"\\ud800"}',
+        b'{"type":"Found","session":"a","id":1,"finding":{"method":"guess","state":"LOGGED_IN"}}',
+        b'{"type":"Failed","session":"a","id":1,"detail":"","kind":"fatal"}',
+        b'{"type":"Content","session":"a","id":1}',
+        b'{"type":"Content","session":"a","id":1,"credit":0}',
+        b'{"type":"Credit","session":"a","id":1,"pieces":-1}',
+        b'{"type":"Credit","session":"a","id":1,"pieces":1000000}',
+        b'{"type":"Screenshot","session":"a","id":1,"credit":1,"image":"gif"}',
+        b'{"more":' + b"[" * 100_000 + b"]" * 100_000 + b',"type":"Ready","version":1}',
+    ],
+    ids=lambda head: head[:60],
+)
+def test_malformed_message_is_a_frame_error(head: bytes) -> None:
+    """Not JSON, unknown types and fields, missing fields, wrong types, hostile nesting: all the same."""
+    with pytest.raises(FrameError):
+        decode_from_host(Frame(head))
+    with pytest.raises(FrameError):
+        decode_to_host(Frame(head))
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=repr)
+def test_message_in_the_wrong_direction_is_a_frame_error(message: Message) -> None:
+    """A host takes no replies and the daemon no requests."""
+    wrong = decode_from_host if isinstance(message, messages.ToHost) else decode_to_host
+    with pytest.raises(FrameError):
+        wrong(frame_of(message))

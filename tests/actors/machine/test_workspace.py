@@ -1,0 +1,354 @@
+"""Workspaces before a launch: refused before anything exists, listed while they do, then measured."""
+
+import contextlib
+import shutil
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from greenroom.actors.errors import CloneFailed, NotLoggedIn, ResourcesExhausted
+from greenroom.actors.ledger import Ledger
+from greenroom.actors.machine.local import LocalMachine
+from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.resources import Needs, disk_usage, preflight
+from greenroom.actors.threads import Purpose, limiter
+from tests.actors.machine.machines import NOTHING, clone_of, open_hostless_machine
+from tests.actors.profile.profile_trees import deep_tree, snapshot
+from tests.cancelling import cancelled_at_step
+from tests.patience import patience
+
+TOO_MUCH = 1 << 60
+
+
+@pytest.fixture
+async def machine(tmp_path: Path) -> AsyncIterator[LocalMachine]:
+    """A machine without a host, of which nothing is left in the end, and whose master stays as it was."""
+    async with open_hostless_machine(tmp_path) as machine:
+        before = snapshot(machine.cloner.master)
+        yield machine
+        assert (machine.ledger.entries, names(machine.ledger)) == ((), [])
+        assert machine.promises.outstanding == NOTHING
+        assert snapshot(machine.cloner.master) == before
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def names(ledger: Ledger) -> list[str]:
+    """Return the names of the entries and of the sessions' directories."""
+    entries = [path.name for path in (ledger.folder / "ledger").iterdir()]
+    return entries + [path.name for path in ledger.session_directories()]
+
+
+async def test_clone_is_listed_as_long_as_it_exists(machine: LocalMachine) -> None:
+    """The entry comes before the clone and goes after it."""
+    async with machine.open_workspace("a") as workspace:
+        assert clone_of(workspace) == machine.ledger.folder / "a"
+        assert (clone_of(workspace) / "prefs.js").is_file()
+        assert names(machine.ledger) == ["a.json", "a"]
+        assert [entry.clone for entry in machine.ledger.entries] == [str(clone_of(workspace))]
+
+
+async def test_freed_bytes_are_what_the_clone_took_at_its_end(machine: LocalMachine) -> None:
+    """What the browser has written counts, what it has removed does not."""
+    async with machine.open_workspace("a") as workspace:
+        at_first = disk_usage(clone_of(workspace))
+        (clone_of(workspace) / "grown").write_bytes(b"x" * 1_000_000)
+        (clone_of(workspace) / "cookies.sqlite").unlink()
+        at_last = disk_usage(clone_of(workspace))
+        assert workspace.freed_bytes == 0
+    assert workspace.freed_bytes == at_last > at_first + 800_000
+
+
+async def test_freed_bytes_are_told_after_a_cancellation(machine: LocalMachine) -> None:
+    """A receipt is complete however the session ended."""
+    with trio.CancelScope() as scope:
+        async with machine.open_workspace("a") as workspace:
+            scope.cancel(reason="a test")
+            await trio.lowlevel.checkpoint()
+    assert workspace.freed_bytes > 100_000
+
+
+async def test_freed_bytes_are_told_after_an_error(machine: LocalMachine) -> None:
+    """The error goes on its way unchanged."""
+    with pytest.raises(KeyError, match="a test"):
+        async with machine.open_workspace("a") as workspace:
+            raise KeyError("a test")
+    assert workspace.freed_bytes > 100_000
+
+
+async def test_clone_that_is_gone_already_frees_nothing(machine: LocalMachine) -> None:
+    """Somebody who tidies up by hand does no harm."""
+    async with machine.open_workspace("a") as workspace:
+        shutil.rmtree(clone_of(workspace))
+    assert workspace.freed_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("short", "named"),
+    [
+        (Needs(disk_bytes=TOO_MUCH), "disk space"),
+        (Needs(memory_bytes=TOO_MUCH), "memory"),
+        (Needs(file_descriptors=TOO_MUCH), "file descriptors"),
+        (Needs(pids=TOO_MUCH), "pids"),
+    ],
+    ids=["disk", "memory", "descriptors", "pids"],
+)
+async def test_shortage_refuses_before_anything_exists(
+    machine: LocalMachine, short: Needs, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names what is too scarce, and neither an entry nor a directory was made."""
+
+    def fail(*_: object) -> None:
+        pytest.fail("something was made")
+
+    monkeypatch.setattr(Ledger, "_write", fail)
+    monkeypatch.setattr(ProfileCloner, "_make_empty", fail)
+    with pytest.raises(ResourcesExhausted, match=named):
+        async with attrs.evolve(machine, needs=short).open_workspace("a"):
+            pytest.fail("there is a clone")
+    assert names(machine.ledger) == []
+
+
+class Room:
+    """A machine with a fixed amount of room; the test decides which clones are being made."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, *, disk_bytes: int = TOO_MUCH, memory: int = TOO_MUCH
+    ):
+        monkeypatch.setattr(preflight, "_disk_room", lambda _: (disk_bytes, None))
+        monkeypatch.setattr(preflight, "_memory_rooms", lambda _: [memory])
+        monkeypatch.setattr(ProfileCloner, "open_clone", self.open_clone)
+        self.may_copy = trio.Event()
+
+    @contextlib.asynccontextmanager
+    async def open_clone(self, session_id: str) -> AsyncIterator[Path]:
+        await self.may_copy.wait()
+        yield Path(session_id)
+
+
+async def ask(machine: LocalMachine, session: str, answers: dict[str, str]) -> None:
+    """Ask for a clone, keep it, and note what becomes of it."""
+    try:
+        async with machine.open_workspace(session):
+            answers[session] = "let in"
+            await trio.sleep_forever()
+    except ResourcesExhausted as exc:
+        answers[session] = str(exc)
+
+
+async def test_memory_for_three_is_given_to_three_of_ten_at_once(
+    machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session whose browser does not run yet uses no memory, but it counts nevertheless."""
+    room = Room(monkeypatch, memory=3_500)
+    room.may_copy.set()
+    machine = attrs.evolve(machine, needs=attrs.evolve(NOTHING, memory_bytes=1_000))
+    answers: dict[str, str] = {}
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(ask, machine, f"s{number}", answers)
+        with trio.fail_after(patience(5)):
+            while len(answers) < 10:
+                await trio.sleep(0.01)
+        assert Counter(answer[:27] for answer in answers.values()) == {
+            "let in": 3,
+            "There is too little memory ": 7,
+        }
+        one = next(session for session in answers if answers[session] == "let in")
+        machine.promises.browser_runs(one)
+        with trio.fail_after(patience(5)):
+            await nursery.start(_let_in, machine, "later")
+        with pytest.raises(ResourcesExhausted):
+            async with machine.open_workspace("too many"):
+                pytest.fail("there is a clone")
+        nursery.cancel_scope.cancel(reason="a test")
+    assert machine.promises.outstanding == NOTHING
+
+
+async def _let_in(
+    machine: LocalMachine, session: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    async with machine.open_workspace(session):
+        task_status.started()
+        await trio.sleep_forever()
+
+
+async def test_disk_space_is_promised_until_the_clone_is_made(
+    machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone that is being made counts with the master's size; one that is made shows on the disk itself."""
+    size = disk_usage(machine.cloner.master)
+    room = Room(monkeypatch, disk_bytes=2 * size - 1)
+    answers: dict[str, str] = {}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, machine, "first", answers)
+        with trio.fail_after(patience(5)):
+            while not machine.ledger.entries:
+                await trio.sleep(0.01)
+            assert machine.promises.outstanding.disk_bytes == size
+            await ask(machine, "second", answers)
+        assert "disk space" in answers["second"]
+        room.may_copy.set()
+        with trio.fail_after(patience(5)):
+            await nursery.start(_let_in, machine, "third")
+        assert answers["first"] == "let in"
+        nursery.cancel_scope.cancel(reason="a test")
+    assert machine.promises.outstanding == NOTHING
+
+
+async def test_creation_given_up_at_any_checkpoint_keeps_no_promise(machine: LocalMachine) -> None:
+    """Whatever a session was promised is free again when it is not to be."""
+    machine = attrs.evolve(machine, needs=Needs(disk_bytes=1, inodes=1, memory_bytes=1, pids=1))
+    reached = False
+    step = 0
+    while not reached:
+        step += 1
+        with trio.fail_after(patience(5)), cancelled_at_step(step) as scope:
+            async with machine.open_workspace("a"):
+                reached = True
+                scope.cancel(reason="no checkpoint is left to try")
+        assert machine.promises.outstanding == NOTHING
+    assert step > 3
+
+
+async def test_clone_that_cant_be_made_keeps_no_promise(machine: LocalMachine, tmp_path: Path) -> None:
+    """A failure is no session."""
+    nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=machine.ledger.folder)
+    with pytest.raises(NotLoggedIn):
+        async with attrs.evolve(machine, cloner=nothing, needs=Needs()).open_workspace("a"):
+            pytest.fail("there is a clone")
+    assert machine.promises.outstanding == NOTHING
+
+
+async def test_master_that_is_missing_leaves_no_entry(machine: LocalMachine, tmp_path: Path) -> None:
+    """A clone that can't be made is struck off at once."""
+    nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=machine.ledger.folder)
+    with pytest.raises(NotLoggedIn):
+        async with attrs.evolve(machine, cloner=nothing).open_workspace("a"):
+            pytest.fail("there is a clone")
+
+
+async def test_clone_that_cant_be_removed_stays_listed(
+    machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clone is in the ledger for everybody to see, and the session's next holder removes the entry."""
+
+    def fail(clone: Path) -> None:
+        raise CloneFailed("The clone could not be removed", detail=str(clone))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("greenroom.actors.profile.removal.remove_tree", fail)
+        with pytest.raises(CloneFailed) as caught:
+            async with machine.open_workspace("a") as workspace:
+                pass
+    assert str(caught.value) == "The clone could not be removed"
+    assert names(machine.ledger) == ["a.json", "a"]
+    assert len(machine.ledger.entries) == 1
+    assert workspace.freed_bytes > 0
+    assert workspace.left == ("a",)
+    shutil.rmtree(clone_of(workspace))
+    async with machine.ledger.hold("a"):
+        pass
+
+
+async def test_many_clones_at_once_leave_nothing(machine: LocalMachine) -> None:
+    """Entries and clones of many sessions come and go side by side."""
+
+    async def live(session: str) -> None:
+        async with machine.open_workspace(session) as workspace:
+            assert clone_of(workspace).name == session
+            assert (machine.ledger.folder / "ledger" / f"{session}.json").is_file()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(40):
+            nursery.start_soon(live, f"s{number}")
+
+
+async def test_scratch_that_stays_is_told_too(machine: LocalMachine) -> None:
+    """A session's temporary files go before its clone; whichever is left then, the receipt can say so."""
+    async with machine.open_workspace("a") as workspace:
+        (machine.ledger.folder / "a.tmp").mkdir()
+    assert workspace.left == ("a.tmp",)
+    assert names(machine.ledger) == ["a.json", "a.tmp"]
+    (machine.ledger.folder / "a.tmp").rmdir()
+    async with machine.open_workspace("a") as workspace:
+        pass
+    assert workspace.left == ()
+
+
+async def test_removal_that_hangs_is_reported_and_stays_listed(
+    machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measuring and removing on a disk that hangs are both bounded, and then the session is over."""
+    disk_recovers = threading.Event()
+
+    def hang(_: Path) -> int:
+        disk_recovers.wait(patience(10))
+        return 0
+
+    try:
+        with monkeypatch.context() as patch, trio.fail_after(patience(5)):
+            patch.setattr("greenroom.actors.machine.local._MEASURE_S", 0.05)
+            patch.setattr("greenroom.actors.profile.removal._IN_TIME_S", 0.05)
+            patch.setattr("greenroom.actors.machine.local.disk_usage", hang)
+            patch.setattr("greenroom.actors.profile.removal.remove_tree", hang)
+            with pytest.raises(CloneFailed, match="in time"):
+                async with machine.open_workspace("a") as workspace:
+                    pass
+    finally:
+        disk_recovers.set()
+    assert (workspace.left, workspace.freed_bytes) == (("a",), 0)
+    assert names(machine.ledger) == ["a.json", "a"]
+    shutil.rmtree(clone_of(workspace))
+    async with machine.ledger.hold("a"):
+        pass
+
+
+async def test_clones_directory_removed_while_in_use_is_made_anew(machine: LocalMachine) -> None:
+    """Sessions that have lost their clones end in order, and new ones get theirs."""
+    async with machine.open_workspace("a") as lost:
+        shutil.rmtree(machine.ledger.folder.parent)
+        async with machine.open_workspace("b") as workspace:
+            assert (clone_of(workspace) / "prefs.js").is_file()
+    assert (lost.left, workspace.left) == ((), ())
+
+
+async def test_trees_that_nobody_would_make_are_removed(machine: LocalMachine) -> None:
+    """A session's end takes more nested directories than Python recurses, and is complete."""
+    with contextlib.ExitStack() as trees:
+        async with machine.open_workspace("a") as workspace:
+            trees.enter_context(deep_tree(clone_of(workspace) / "deep", 1_100))
+        assert workspace.left == ()
+
+
+async def test_forty_creations_on_a_hung_master_hold_up_no_session_that_lives(
+    machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The creations wait for their own deadlines; other sessions end, are surveyed, and leave nothing."""
+    disk_recovers = threading.Event()
+
+    def hang(_: ProfileCloner) -> None:
+        disk_recovers.wait(patience(10))
+
+    async def create(session: str) -> None:
+        async with machine.open_workspace(session):
+            pytest.fail("there is a clone")
+
+    try:
+        with trio.fail_after(patience(5)):
+            async with trio.open_nursery() as nursery:
+                async with machine.open_workspace("a"):
+                    monkeypatch.setattr(ProfileCloner, "look", hang)
+                    for number in range(40):
+                        nursery.start_soon(create, f"s{number}")
+                    while limiter(Purpose.MASTER).statistics().tasks_waiting < 32:
+                        await trio.lowlevel.checkpoint()
+                    assert (await machine.survey()).entries == ("a",)
+                assert names(machine.ledger) == []
+                nursery.cancel_scope.cancel(reason="a test")
+    finally:
+        disk_recovers.set()

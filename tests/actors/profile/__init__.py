@@ -1,0 +1,1 @@
+"""Tests of master profiles and their clones."""

@@ -1,0 +1,1 @@
+"""Tests of what sessions use of the machine."""

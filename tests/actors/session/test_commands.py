@@ -1,0 +1,309 @@
+"""Commands to a session, and what its handle promises: one answer each, and nothing held up."""
+
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+import attrs
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from greenroom.actors.commands import Command, Probe
+from greenroom.actors.errors import (
+    BrowserLost,
+    CleanupIncomplete,
+    CloneFailed,
+    GreenroomError,
+    InternalFailure,
+    SessionEnded,
+    SessionNotLive,
+    UpstreamUnreachable,
+)
+from greenroom.actors.lifecycle import EndReason, SessionState
+from greenroom.actors.machine.ports import Browser
+from greenroom.actors.session.actor import SessionActor
+from greenroom.actors.session.mailbox import SessionHandle
+from greenroom.actors.testing import FakeMachine
+from tests.actors.session.test_actor import CREATING, Session, open_session, reach, stuck_in
+
+FOR_EVER = 1e6
+DEFECT = RuntimeError("nobody foresaw this")
+
+
+@attrs.define(eq=False)
+class Work:
+    """A command that takes some time, then fails or returns its name; it takes note of how it went."""
+
+    seconds: float = 0
+    name: str = "done"
+    error: Exception | None = None
+    slow_to_cancel_s: float = 0
+    began: trio.Event = attrs.field(factory=trio.Event)
+    cancelled_at: float | None = None
+    is_over: bool = False
+
+    async def apply(self, browser: Browser) -> str:
+        await browser.probe()
+        self.began.set()
+        try:
+            await trio.sleep(self.seconds)
+        except trio.Cancelled:
+            self.cancelled_at = trio.current_time()
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self.slow_to_cancel_s)
+            raise
+        finally:
+            self.is_over = True
+        if self.error is not None:
+            raise self.error
+        return self.name
+
+
+@attrs.define(eq=False)
+class Asked:
+    """What became of one `run`: its result, or its error, and when that came."""
+
+    answer: str | GreenroomError | None = None
+    at: float | None = None
+
+    async def ask(self, handle: SessionHandle, command: Command[str]) -> None:
+        assert self.at is None
+        try:
+            self.answer = await handle.run(command)
+        except GreenroomError as exc:
+            self.answer = exc
+        self.at = trio.current_time()
+
+
+@asynccontextmanager
+async def live_session(machine: FakeMachine | None = None, **spec: Any) -> AsyncIterator[Session]:
+    async with open_session(machine or FakeMachine(), **spec) as session:
+        await session.established()
+        yield session
+
+
+async def test_command_on_a_live_session_returns_its_result(autojump_clock: MockClock) -> None:
+    """It is given the session's browser, takes the time that it takes, and the session goes on."""
+    async with live_session(FakeMachine(probe_s=2), max_duration_s=60) as session:
+        assert await session.actor.handle.run(Work(seconds=3, name="a title")) == "a title"
+        assert trio.current_time() == 5
+        await session.actor.handle.run(Probe())
+        assert trio.current_time() == 7
+        assert session.actor.handle.info().state is SessionState.LIVE
+        info = await session.actor.handle.wait_ended()
+        assert trio.current_time() == 60
+    assert info == session.actor.handle.info() == session.events[-1].session
+    assert info.reason is EndReason.EXPIRED
+
+
+async def test_commands_hold_up_neither_each_other_nor_the_mailbox_nor_the_deadline(
+    autojump_clock: MockClock,
+) -> None:
+    """Beside one that never ends, a second runs; the session expires on time, or is ended at once."""
+    for is_deleted in (False, True):
+        async with live_session(max_duration_s=60) as session, trio.open_nursery() as nursery:
+            started, asked = trio.current_time(), Asked()
+            nursery.start_soon(asked.ask, session.actor.handle, Work(seconds=FOR_EVER))
+            assert await session.actor.handle.run(Work(seconds=1)) == "done"
+            if is_deleted:
+                await session.actor.handle.end()
+            await session.ended.wait()
+            assert trio.current_time() == started + (1 if is_deleted else 60)
+        assert isinstance(asked.answer, SessionEnded)
+        assert asked.answer.end_reason is (EndReason.DELETED if is_deleted else EndReason.EXPIRED)
+        assert (asked.answer.session_id, asked.at) == ("a", trio.current_time())
+
+
+async def test_command_that_fails_fails_alone(autojump_clock: MockClock) -> None:
+    """Its error is its answer, with the session in it; others run on, and so does the session."""
+    async with live_session() as session, trio.open_nursery() as nursery:
+        handle, other = session.actor.handle, Asked()
+        nursery.start_soon(other.ask, handle, Work(seconds=10))
+        with pytest.raises(UpstreamUnreachable) as failed:
+            await handle.run(Work(seconds=1, error=UpstreamUnreachable("HTTP 500")))
+        assert (failed.value.session_id, failed.value.phase) == ("a", "live")
+        await trio.sleep(20)
+        assert other.answer == "done"
+        assert handle.info().state is SessionState.LIVE
+        await handle.end()
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_command_with_a_defect_is_an_internal_failure_logged_once(
+    autojump_clock: MockClock, at_once: bool
+) -> None:
+    """Even one that fails before it waits for anything; the log has the id of the answer, and the cause."""
+
+    class Broken:
+        def apply(self, browser: Browser) -> Coroutine[Any, Any, str]:  # noqa: ARG002  # the protocol's signature
+            raise DEFECT
+
+    with capture_logs() as logs:
+        async with live_session() as session:
+            command: Command[str] = Broken() if at_once else Work(seconds=1, error=DEFECT)
+            with pytest.raises(InternalFailure) as failed:
+                await session.actor.handle.run(command)
+            assert session.actor.handle.info().state is SessionState.LIVE
+            await session.actor.handle.end()
+    [line] = logs
+    assert (line["event"], line["error_id"], line["session_id"]) == ("a command failed", failed.value.id, "a")
+    assert line["command"] == ("Broken" if at_once else "Work")
+    assert line["exc_info"] is DEFECT
+
+
+async def test_caller_who_leaves_cancels_that_command_alone(autojump_clock: MockClock) -> None:
+    """At once, even where the command is slow to be cancelled; the other one gets its answer."""
+    async with live_session() as session, trio.open_nursery() as nursery:
+        other, left = Asked(), Work(seconds=FOR_EVER, slow_to_cancel_s=30)
+        nursery.start_soon(other.ask, session.actor.handle, Work(seconds=5))
+        with trio.move_on_after(2):
+            await session.actor.handle.run(left)
+        assert trio.current_time() == 2
+        await wait_all_tasks_blocked()
+        assert left.cancelled_at == 2
+        await trio.sleep(10)
+        assert (other.answer, other.at) == ("done", 5)
+        await session.actor.handle.end()
+        assert trio.current_time() == 32  # the actor waits for its own
+
+
+async def test_caller_who_leaves_at_the_moment_of_the_answer_hurts_nobody(autojump_clock: MockClock) -> None:
+    """Nobody takes the answer, and nothing is logged."""
+    with capture_logs() as logs:
+        async with live_session() as session:
+            with trio.move_on_after(2):
+                await session.actor.handle.run(Work(seconds=2))
+            assert session.actor.handle.info().state is SessionState.LIVE
+            await session.actor.handle.end()
+    assert logs == []
+
+
+@pytest.mark.parametrize("state", CREATING)
+async def test_session_that_is_not_live_yet_takes_no_commands_and_says_what_it_is(
+    autojump_clock: MockClock, state: SessionState
+) -> None:
+    """At once: whoever asks is not kept waiting until it is live. The creation goes on."""
+    async with open_session(stuck_in(state)) as session:
+        await reach(session, state)
+        started = trio.current_time()
+        with pytest.raises(SessionNotLive, match=state.value) as refused:
+            await session.actor.handle.run(Probe())
+        assert (refused.value.session_id, refused.value.phase) == ("a", state.value)
+        assert trio.current_time() == started
+        assert session.actor.handle.info().reason is None
+
+
+@pytest.mark.parametrize("state", [SessionState.ENDING, SessionState.ENDED])
+async def test_session_that_ends_or_has_ended_says_why(
+    autojump_clock: MockClock, state: SessionState
+) -> None:
+    """Also while its browser still closes. Ending it once more is fine."""
+    async with live_session(FakeMachine(close_s=3), max_duration_s=10) as session:
+        handle = session.actor.handle
+        await trio.sleep(11)
+        if state is SessionState.ENDED:
+            await handle.wait_ended()
+        started = trio.current_time()
+        with pytest.raises(SessionEnded) as refused:
+            await handle.run(Probe())
+        assert trio.current_time() == started
+        assert (refused.value.end_reason, refused.value.phase) == (EndReason.EXPIRED, state.value)
+        await handle.end()
+        assert handle.info().state is SessionState.ENDED
+        assert trio.current_time() == 13
+
+
+async def test_commands_are_cut_off_before_the_browser_is_closed(autojump_clock: MockClock) -> None:
+    """They are answered and cancelled first; one that is slow to be cancelled holds up no cleaning up."""
+    machine = FakeMachine(close_s=2)
+    async with live_session(machine, max_duration_s=10) as session, trio.open_nursery() as nursery:
+        asked, work = Asked(), Work(seconds=FOR_EVER, slow_to_cancel_s=20)
+        (browser,) = machine.browsers.values()
+        nursery.start_soon(asked.ask, session.actor.handle, work)
+        await trio.sleep(11)
+        assert isinstance(asked.answer, SessionEnded)
+        assert (asked.at, work.cancelled_at, browser.closed_politely) == (10, 10, False)
+        await trio.sleep(2)
+        assert browser.closed_politely
+        assert (machine.clones, machine.browsers) == (set(), {})
+        assert session.states[-1] is SessionState.ENDED
+
+
+@pytest.mark.parametrize("finder", ["the command", "the session"])
+async def test_lost_browser_ends_the_session_and_all_its_commands(
+    autojump_clock: MockClock, finder: str
+) -> None:
+    """Whoever notices first: each command's answer is that the session ended, and why."""
+    machine = FakeMachine()
+    async with live_session(machine) as session, trio.open_nursery() as nursery:
+        asked = [Asked(), Asked()]
+        error = BrowserLost("The browser was lost") if finder == "the command" else None
+        nursery.start_soon(asked[0].ask, session.actor.handle, Work(seconds=5, error=error))
+        nursery.start_soon(asked[1].ask, session.actor.handle, Work(seconds=FOR_EVER))
+        if finder == "the session":
+            await trio.sleep(1)
+            machine.browsers["a"].crash()
+        await session.ended.wait()
+    for one in asked:
+        assert isinstance(one.answer, SessionEnded)
+        assert one.answer.end_reason is EndReason.BROWSER_LOST
+    assert session.reason is EndReason.BROWSER_LOST
+    assert isinstance(session.events[-1].error, BrowserLost)
+
+
+async def test_cancellation_from_outside_answers_every_command(autojump_clock: MockClock) -> None:
+    """Whoever asked from elsewhere does not wait for ever."""
+    asked = Asked()
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as outside:
+            async with live_session(FakeMachine(remove_s=5)) as session:
+                nursery.start_soon(asked.ask, session.actor.handle, Work(seconds=FOR_EVER))
+                await trio.sleep(1)
+                outside.cancel()
+    assert isinstance(asked.answer, SessionEnded)
+    assert (asked.answer.end_reason, asked.at) == (EndReason.SHUTDOWN, 1)
+
+
+async def test_end_that_leaves_something_says_so_each_time(autojump_clock: MockClock) -> None:
+    """Also to who comes after the end."""
+    machine = FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
+    with capture_logs():
+        async with live_session(machine) as session:
+            for _ in range(2):
+                with pytest.raises(CleanupIncomplete) as incomplete:
+                    await session.actor.handle.end()
+                assert (incomplete.value.session_id, incomplete.value.phase) == ("a", "ending")
+            machine.clones.clear()
+
+
+async def test_whoever_stops_waiting_for_the_end_has_asked_for_it(autojump_clock: MockClock) -> None:
+    """Cancelling `end` keeps no session alive."""
+    async with live_session(FakeMachine(close_s=3)) as session:
+        with trio.move_on_after(1):
+            await session.actor.handle.end()
+        assert (await session.actor.handle.wait_ended()).reason is EndReason.DELETED
+        assert trio.current_time() == 3
+
+
+@pytest.mark.parametrize("name", ["end", "wait_ended", "run"])
+async def test_session_that_does_not_read_its_mailbox_leaves_nobody_waiting(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its failure is the session's end, and whoever waited for anything learns of that."""
+
+    async def fail(*_args: object) -> NoReturn:
+        await trio.sleep(1)
+        raise DEFECT
+
+    monkeypatch.setattr(SessionActor, "_read_mailbox", fail)
+    async with open_session(FakeMachine(launch_s=5)) as session:
+        handle = session.actor.handle
+        with trio.fail_after(5):
+            if name == "run":
+                with pytest.raises(SessionEnded):
+                    await handle.run(Probe())
+            else:
+                await (handle.end() if name == "end" else handle.wait_ended())
+        assert handle.info().reason is EndReason.FAILED

@@ -1,0 +1,138 @@
+"""What the doctor finds of the daemon's address, the proxy and the site, each played by a socket."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import trio
+
+from greenroom.web.checks import Finding, Level, network
+from tests.web.http.front import make_settings, open_front
+
+HOST = "127.0.0.1"
+NOWHERE = f"http://{HOST}:9/"  # which nobody serves
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """Answer each connection to an address with the same bytes, for the length of the block."""
+    with socket.create_server((HOST, 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"{HOST}:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def http(status: str, body: str = "") -> bytes:
+    """Return an answer over HTTP."""
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+def test_port_that_another_program_has_fails() -> None:
+    """Also if that speaks HTTP: the daemon would not start."""
+    with answering(http("200 OK", "hello")) as bind:
+        port = network.check_port(make_settings(bind=bind))
+    assert (port.level, port.found) == (Level.FAIL, f"{bind} can't be listened on: Address already in use")
+    assert "set bind" in port.mend
+
+
+async def test_port_that_a_daemon_of_ours_has_is_told_as_such() -> None:
+    """Whoever asks the doctor beside a running daemon is not told that something is wrong."""
+    async with open_front() as front:
+        bind = front.url.removeprefix("http://")
+        port = await trio.to_thread.run_sync(network.check_port, make_settings(bind=bind))
+    assert port.level is Level.WARN
+    assert port.found == f"{bind}: a Greenroom daemon serves there already"
+
+
+def test_address_that_is_not_ours_fails() -> None:
+    """An address of another machine, and a name that is none."""
+    for bind in ("192.0.2.1:8700", "nowhere.invalid:8700"):
+        port = network.check_port(make_settings(bind=bind, token="t" * 16))
+        assert port.level is Level.FAIL
+        assert port.found.startswith(f"{bind} can't be listened on: ")
+
+
+@pytest.mark.parametrize(
+    ("status", "level"), [("200 OK", Level.OK), ("403 No", Level.WARN), ("503 No", Level.FAIL)]
+)
+def test_site_is_told_by_its_answer(status: str, level: Level) -> None:
+    """What browsers may be let through with is a warning; a server's own failure is one."""
+    with answering(http(status)) as address:
+        (site,) = network.check_network(make_settings(tiktok_url=f"http://{address}/"))
+    assert site.level is level
+    assert site.found == f"http://{address}/ answers with HTTP {status[:3]}"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (NOWHERE, "Connection refused"),
+        ("http://nowhere.invalid/", "its name does not resolve"),
+    ],
+)
+def test_site_that_can_not_be_reached_fails(url: str, why: str) -> None:
+    """The cause is named that the network gave."""
+    (site,) = network.check_network(make_settings(tiktok_url=url))
+    assert site.level is Level.FAIL
+    assert site.found.startswith(f"{url} can't be reached: ")
+    assert why in site.found
+
+
+def test_site_that_does_not_answer_fails_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site that accepts and is silent is given up."""
+    monkeypatch.setattr(network, "ANSWER_S", 0.2)
+    with socket.create_server((HOST, 0)) as server:
+        url = f"http://{HOST}:{server.getsockname()[1]}/"
+        (site,) = network.check_network(make_settings(tiktok_url=url))
+    assert (site.level, site.found) == (Level.FAIL, f"{url} can't be reached: no answer within 0.2 s")
+
+
+def test_site_is_asked_through_the_proxy_without_a_secret_shown() -> None:
+    """The proxy answers in the site's place: what it lets through counts, and its password is not shown."""
+    with answering(http("200 OK")) as address:
+        settings = make_settings(proxy=f"http://me:canary@{address}", tiktok_url="http://nowhere.invalid/")
+        proxy, site = network.check_network(settings)
+    assert proxy == Finding("proxy", Level.OK, f"http://***@{address} takes connections")
+    assert site == Finding(
+        "site", Level.OK, "http://nowhere.invalid/ answers through the proxy with HTTP 200"
+    )
+
+
+def test_proxy_that_refuses_is_blamed_and_not_the_site() -> None:
+    """A proxy asks for a password by a status of its own."""
+    with answering(http("407 Proxy Authentication Required")) as address:
+        settings = make_settings(proxy=f"http://me:canary@{address}", tiktok_url="https://nowhere.invalid/")
+        _proxy, site = network.check_network(settings)
+    assert site.level is Level.FAIL
+    assert "the proxy refuses: 407" in site.found
+    assert "canary" not in repr(site)
+
+
+def test_proxy_that_is_not_there_fails_and_the_site_is_not_blamed() -> None:
+    """What lies behind it can't be told."""
+    with socket.create_server((HOST, 0)) as server:
+        address = f"{HOST}:{server.getsockname()[1]}"
+    (proxy,) = network.check_network(make_settings(proxy=f"http://me:canary@{address}"))
+    assert proxy.level is Level.FAIL
+    assert proxy.found == f"http://***@{address} can't be reached: Connection refused"
+
+
+def test_socks_proxy_is_only_asked_for_a_connection() -> None:
+    """Plain requests don't go through one; browsers do."""
+    with answering(b"") as address:
+        proxy, site = network.check_network(make_settings(proxy=f"socks5://{address}"))
+    assert (proxy.level, site.level) == (Level.OK, Level.OK)
+    assert "was not asked" in site.found

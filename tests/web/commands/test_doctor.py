@@ -1,0 +1,498 @@
+"""The doctor's findings: how bad each is, and what it says to do, under conditions changed one at a time."""
+
+import errno
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from greenroom.actors.browser.cells.marks import own_processes
+from greenroom.actors.browser.cells.sandbox import bubblewrap_problem
+from greenroom.actors.errors import ResourcesExhausted
+from greenroom.actors.resources import Needs, shortage
+from greenroom.web.checks import Finding, Level, launch, machine, room
+from greenroom.web.commands import doctor
+from greenroom.web.commands.doctor import examine, show_examination
+from greenroom.web.console import make_console
+from greenroom.web.practice import open_practice_site
+from tests.actors.profile.logins import keep_login
+from tests.actors.profile.profile_trees import (
+    locked_by_other_process,
+    make_profile,
+    snapshot,
+    unprivileged_directory,
+)
+from tests.web.http.front import PATIENCE_S, make_settings
+
+INSTALL = "greenroom install-browser"
+HOST = "127.0.0.1"
+SUBJECTS = (
+    "python",
+    "user",
+    "engine",
+    "sandbox",
+    "master profile",
+    "clones",
+    "disk space",
+    "inodes",
+    "memory",
+    "descriptors",
+    "pids",
+    "port",
+    "site",
+)
+NOWHERE = f"http://{HOST}:9/"  # which nobody serves
+
+
+@pytest.fixture(autouse=True)
+def _bubblewrap_asked_again() -> Iterator[None]:
+    """Let each test ask for bubblewrap anew: the answer is kept, and here the machine changes."""
+    bubblewrap_problem.cache_clear()
+    yield
+    bubblewrap_problem.cache_clear()
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty directory that is all of PATH, on a machine without Camoufox."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CAMOUFOX_EXECUTABLE_PATH", raising=False)
+    return folder
+
+
+def program(path: Path, script: str) -> None:
+    """Write a program that runs a few lines of shell."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def make_master(path: Path) -> Path:
+    """Make a profile with a login at the site that these tests are set to."""
+    return keep_login(make_profile(path), host=HOST, expires_at=datetime.now(UTC) + timedelta(days=30))
+
+
+async def findings(tmp_path: Path, *, launch: bool = False, **settings: Any) -> dict[str, Finding]:
+    """Examine a machine whose master profile and clones are in `tmp_path`, and return what was found."""
+    master = settings.setdefault("user_data_master_dir", tmp_path / "master")
+    settings.setdefault("clones_dir", tmp_path / "clones")
+    settings.setdefault("tiktok_url", NOWHERE)
+    if master == tmp_path / "master" and not master.exists():
+        make_master(master)
+    async with aclosing(examine(make_settings(**settings), launch=launch)) as looking:
+        found = [finding async for finding in looking]
+    assert all(finding.mend for finding in found if finding.level is not Level.OK)
+    return {finding.subject: finding for finding in found}
+
+
+async def test_fine_machine_fails_in_nothing(tmp_path: Path, programs: Path) -> None:
+    """With a browser, a sandbox, a profile that has a login and a site that answers, sessions can run."""
+    program(programs / "firefox", "exit 0")
+    program(programs / "bwrap", "exit 0")
+    async with open_practice_site() as site:
+        found = await findings(tmp_path, tiktok_url=f"{site}/")
+    assert list(found) == [*SUBJECTS]
+    assert Level.FAIL not in {finding.level for finding in found.values()}
+    assert found["sandbox"] == Finding("sandbox", Level.OK, "bubblewrap")
+    assert found["clones"].level is Level.OK
+    assert found["site"] == Finding("site", Level.OK, f"{site}/ answers with HTTP 200")
+    assert not (tmp_path / "clones").exists()  # looking makes nothing
+
+
+def test_root_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gets out of a browser has what its user has."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert machine.check_user(make_settings()).level is Level.WARN
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert machine.check_user(make_settings()) == Finding("user", Level.OK, "uid 1000")
+
+
+def test_display_is_asked_only_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser that is not shown needs none; one that is fails without."""
+    monkeypatch.setenv("DISPLAY", ":59999")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert machine.check_display(make_settings()) is None
+    finding = machine.check_display(make_settings(headless=False))
+    assert finding is not None
+    nobody = "There is no display to show a browser on: nothing answers at DISPLAY=':59999'"
+    assert (finding.level, finding.found) == (Level.FAIL, nobody)
+
+
+async def test_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be looked at keeps nothing else from being looked at."""
+
+    def broken(_settings: object) -> Finding:
+        raise PermissionError(errno.EACCES, "Permission denied", "/somewhere")
+
+    monkeypatch.setattr(doctor, "CHECKS", (("broken", broken), ("python", machine.check_python)))
+    found = await findings(tmp_path)
+    assert found["broken"].level is Level.FAIL
+    assert "Permission denied" in found["broken"].found
+    assert found["python"].level is Level.OK
+
+
+# The engine.
+
+
+async def test_firefox_alone_warns_that_stealth_is_off(tmp_path: Path, programs: Path) -> None:
+    """Firefox does, but is no Camoufox."""
+    program(programs / "firefox", "exit 0")
+    engine = (await findings(tmp_path))["engine"]
+    assert (engine.level, engine.mend) == (Level.WARN, INSTALL)
+    assert str(programs / "firefox") in engine.found
+    assert "stealth is off" in engine.found
+
+
+@pytest.mark.parametrize(
+    ("choice", "missing"),
+    [("auto", "Camoufox or Firefox"), ("firefox", "Firefox"), ("camoufox", "Camoufox")],
+)
+async def test_no_engine_fails(tmp_path: Path, programs: Path, choice: str, missing: str) -> None:
+    """Without the browser that is wanted nothing can run, and launching it is not tried."""
+    found = await findings(tmp_path, launch=True, engine=choice)
+    assert (found["engine"].level, found["engine"].mend) == (Level.FAIL, INSTALL)
+    assert found["engine"].found.startswith(f"{missing} is not installed")
+    assert "launch" not in found
+
+
+async def test_camoufox_wanted_but_not_there_fails_beside_firefox(tmp_path: Path, programs: Path) -> None:
+    """Firefox is no substitute for whoever asks for Camoufox."""
+    program(programs / "firefox", "exit 0")
+    assert (await findings(tmp_path, engine="camoufox"))["engine"].level is Level.FAIL
+
+
+# The sandbox.
+
+
+@pytest.mark.parametrize(("choice", "level"), [("auto", Level.WARN), ("bubblewrap", Level.FAIL)])
+async def test_no_bubblewrap_is_as_bad_as_it_is_wanted(
+    tmp_path: Path, programs: Path, choice: str, level: Level
+) -> None:
+    """Without bubblewrap sessions do run, unless it is demanded; the engine is found all the same."""
+    program(programs / "firefox", "exit 0")
+    found = await findings(tmp_path, launch=level is Level.FAIL, sandbox=choice)
+    assert found["sandbox"] == Finding("sandbox", level, "none: bubblewrap is not installed", INSTALL)
+    assert found["engine"].level is Level.WARN
+    assert "launch" not in found
+
+
+async def test_bubblewrap_that_does_not_run_is_not_to_be_installed(tmp_path: Path, programs: Path) -> None:
+    """Where it is installed and forbidden, installing it mends nothing."""
+    program(programs / "bwrap", "echo 'setting up uid map: Permission denied' >&2; exit 1")
+    sandbox = (await findings(tmp_path))["sandbox"]
+    assert sandbox.level is Level.WARN
+    assert "setting up uid map: Permission denied" in sandbox.found
+    assert "user namespaces" in sandbox.mend
+
+
+async def test_sandbox_turned_off_warns(tmp_path: Path, programs: Path) -> None:
+    """Whoever turned the sandbox off is reminded of it."""
+    sandbox = (await findings(tmp_path, sandbox="none"))["sandbox"]
+    assert sandbox == Finding("sandbox", Level.WARN, "none, as set", "set sandbox to auto")
+
+
+# The master profile.
+
+
+async def test_missing_master_fails_and_names_login(tmp_path: Path) -> None:
+    """A profile that is not there yet is made by logging in."""
+    master = (await findings(tmp_path, user_data_master_dir=tmp_path / "none"))["master profile"]
+    assert (master.level, master.mend) == (Level.FAIL, "greenroom login")
+    assert master.found == f"{tmp_path / 'none'} does not exist"
+
+
+async def test_master_with_a_login_tells_until_when(tmp_path: Path) -> None:
+    """What a session will find there is told: which cookies, and how long they hold at most."""
+    expires_at = datetime(2099, 1, 2, 3, 4, tzinfo=UTC)
+    master = keep_login(make_profile(tmp_path / "master"), host=HOST, expires_at=expires_at)
+    found = (await findings(tmp_path))["master profile"]
+    assert found.level is Level.OK
+    assert found.found == f"{master}, with a login at {HOST}: sessionid, until 2099-01-02 03:04 UTC at most"
+
+
+@pytest.mark.parametrize("kind", ["no cookies", "a visitor's", "elsewhere", "expired", "unreadable"])
+async def test_master_without_a_login_names_login(tmp_path: Path, kind: str) -> None:
+    """Never logged in, logged in at another site, or too long ago: a session would be refused."""
+    profile, later = make_profile(tmp_path / "master"), datetime.now(UTC) + timedelta(days=30)
+    level, says = Level.FAIL, f"{profile} has no login at {HOST}"
+    if kind == "no cookies":
+        (profile / "cookies.sqlite").unlink()
+    elif kind == "a visitor's":
+        keep_login(profile, host=HOST, expires_at=later, name="ttwid")
+    elif kind == "elsewhere":
+        keep_login(profile, host=".example.com", expires_at=later)
+    elif kind == "expired":
+        keep_login(profile, host=HOST, expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+        says = f"{profile}: the login at {HOST} has expired, 2026-01-02 00:00 UTC"
+    else:  # what `make_profile` has is no database
+        level, says = Level.WARN, f"{profile}: The profile's cookies can't be read ("
+    master = (await findings(tmp_path))["master profile"]
+    assert (master.level, master.mend) == (level, "greenroom login")
+    assert master.found.startswith(says)
+
+
+async def test_empty_master_fails_and_names_login(tmp_path: Path) -> None:
+    """A directory without anything in it is not called missing."""
+    (tmp_path / "master").mkdir()
+    master = (await findings(tmp_path))["master profile"]
+    assert (master.level, master.mend) == (Level.FAIL, "greenroom login")
+    assert master.found == f"{tmp_path / 'master'} is empty"
+
+
+async def test_interrupted_login_is_made_good_and_told(tmp_path: Path) -> None:
+    """The settings that a killed login has set aside are put back."""
+    master = make_master(tmp_path / "master")
+    away = master / ".greenroom-login"
+    away.mkdir()
+    (master / "prefs.js").replace(away / "prefs.js")
+    (away / "user.js").write_text("own")
+    (master / "user.js").write_text("automation")
+    found = (await findings(tmp_path))["master profile"]
+    assert found.level is Level.OK
+    assert found.found.endswith("a login was cut off here, and the profile has its own settings back")
+    assert (master / "user.js").read_text() == "own"
+    assert (master / "prefs.js").exists()
+    assert not away.exists()
+
+
+async def test_master_in_use_fails_and_is_left_alone(tmp_path: Path) -> None:
+    """A profile that a browser has open is only looked at."""
+    profile = make_profile(tmp_path / "master")
+    with locked_by_other_process(profile):
+        before = snapshot(profile)
+        master = (await findings(tmp_path))["master profile"]
+        assert snapshot(profile) == before
+    assert (master.level, master.mend) == (Level.FAIL, "close the browser that has it open")
+    assert "is locked by another process" in master.found
+
+
+@pytest.mark.parametrize(("kind", "why"), [("file", "Not a directory"), ("loop", "Too many levels")])
+async def test_master_that_is_no_directory_fails(tmp_path: Path, kind: str, why: str) -> None:
+    """A file and a loop of symlinks are no profiles, and each is called what it is."""
+    path = tmp_path / "odd"
+    if kind == "file":
+        path.touch()
+    else:
+        path.symlink_to(path)
+    master = (await findings(tmp_path, user_data_master_dir=path))["master profile"]
+    assert master.level is Level.FAIL
+    assert master.found.startswith(f"{path}: The master profile can't be read: {why}")
+    assert "--user-data-dir" in master.mend
+
+
+async def test_lock_file_that_can_not_be_opened_fails(tmp_path: Path) -> None:
+    """A profile that can't tell whether it is in use is a finding, not a crash."""
+    lock = make_profile(tmp_path / "master") / ".parentlock"
+    lock.unlink()
+    lock.symlink_to(lock)
+    master = (await findings(tmp_path))["master profile"]
+    assert master.level is Level.FAIL
+    assert master.mend == f"remove {lock} while no browser runs"
+
+
+# Where clones go, and memory.
+
+
+async def test_file_where_clones_go_fails(tmp_path: Path) -> None:
+    """A file in the place of the clones' directory, or above it, is named."""
+    (tmp_path / "file").touch()
+    for clones in (tmp_path / "file", tmp_path / "file" / "clones"):
+        found = (await findings(tmp_path, clones_dir=clones))["clones"]
+        assert (found.level, found.mend) == (Level.FAIL, "move that away, or set clones_dir")
+        assert found.found == f"{clones} can't be made: {tmp_path / 'file'} is not a directory"
+
+
+async def test_directories_without_permission_fail() -> None:
+    """What may not be read, or written to, is named, and is not called missing."""
+    with unprivileged_directory() as folder:
+        master, clones = folder / "hidden" / "master", folder / "clones"
+        make_master(master)
+        master.parent.chmod(0)
+        clones.mkdir(mode=0o500)
+        found = await findings(folder, engine="firefox", user_data_master_dir=master)
+        master.parent.chmod(0o700)
+    assert found["master profile"].level is Level.FAIL
+    assert found["master profile"].found == f"{master}: The master profile can't be read: Permission denied"
+    assert found["master profile"].mend.startswith("let this user (uid ")
+    assert found["master profile"].mend.endswith(f") read {master}")
+    assert (found["clones"].level, found["clones"].mend) == (Level.FAIL, f"chmod u+rwx {clones}")
+    assert found["clones"].found == f"{clones}: nothing can be made in {clones}: Permission denied"
+
+
+async def test_cookies_that_may_not_be_read_are_not_called_missing() -> None:
+    """A login is there, and another user's: logging in once more would not mend it."""
+    with unprivileged_directory() as folder:
+        cookies = make_master(folder / "master") / "cookies.sqlite"
+        cookies.chmod(0)
+        found = (await findings(folder, engine="firefox"))["master profile"]
+    assert found.level is Level.FAIL
+    assert "cookies can't be read" in found.found
+    assert found.mend.startswith("let this user (uid ")
+    assert found.mend.endswith(f") read {cookies}")
+
+
+async def test_place_that_keeps_no_files_is_not_called_full(tmp_path: Path) -> None:
+    """Where nothing can be made, freeing disk space does not help."""
+    found = await findings(tmp_path, clones_dir=Path("/proc/greenroom"))
+    clones = found["clones"]
+    assert clones.level is Level.FAIL
+    assert clones.found.startswith("/proc/greenroom: nothing can be made in /proc: ")
+    assert clones.mend.startswith("set clones_dir")
+    assert "disk space" not in found
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o777, Level.WARN), (0o1777, Level.OK), (0o755, Level.OK)])
+async def test_place_that_others_can_write_to_is_warned_of(tmp_path: Path, mode: int, level: Level) -> None:
+    """Whoever can rename a session's directory can put another in its place."""
+    clones = tmp_path / "clones"
+    clones.mkdir()
+    clones.chmod(mode)
+    assert (await findings(tmp_path))["clones"].level is level
+    assert list(clones.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("need", "subject"),
+    [
+        ("disk_bytes", "disk space"),
+        ("inodes", "inodes"),
+        ("memory_bytes", "memory"),
+        ("file_descriptors", "descriptors"),
+        ("pids", "pids"),
+    ],
+)
+async def test_what_is_scarce_fails_in_the_daemons_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, need: str, subject: str
+) -> None:
+    """Asked is what a session is refused by, of each resource by itself."""
+    needs = attrs.evolve(Needs(), **{need: 1 << 60})
+    if shortage(tmp_path, needs) is None:
+        pytest.skip("nothing limits that here")
+    monkeypatch.setattr(room, "Needs", lambda: needs)
+    found = await findings(tmp_path)
+    assert found[subject].level is Level.FAIL
+    assert found[subject].found.startswith("There ")
+    others = [name for name in ("disk space", "inodes", "memory", "descriptors", "pids") if name != subject]
+    assert Level.FAIL not in {found[name].level for name in others}
+
+
+# Launching.
+
+
+async def test_browser_that_does_not_start_fails_with_its_own_words(tmp_path: Path, programs: Path) -> None:
+    """An engine that is there and ends at once: installing it once more mends nothing."""
+    program(programs / "firefox", "echo 'Error: no luck today' >&2; exit 1")
+    finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert finding.level is Level.FAIL
+    assert finding.found == "The browser does not start: Error: no luck today"
+    assert "--verbose" in finding.mend
+
+
+async def test_missing_library_is_to_be_installed(tmp_path: Path, programs: Path) -> None:
+    """That is the one failure of a launch that installing mends."""
+    program(programs / "firefox", "echo 'error while loading shared libraries: libgtk-3.so.0' >&2; exit 127")
+    finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert (finding.level, finding.mend) == (Level.FAIL, INSTALL)
+    assert "libgtk-3.so.0" in finding.found
+
+
+async def test_browser_that_hangs_fails_in_time(
+    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that never answers is given up."""
+    monkeypatch.setattr(launch, "LAUNCH_S", 0.5)
+    program(programs / "firefox", "exec /bin/sleep 60")
+    with trio.fail_after(PATIENCE_S):
+        finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert (finding.level, finding.found) == (Level.FAIL, "it took over 0.5 s")
+
+
+async def test_master_that_can_not_be_cloned_fails_as_at_a_session(tmp_path: Path, programs: Path) -> None:
+    """What only copying shows is found by the copy that a launch begins with."""
+    program(programs / "firefox", "exit 0")
+    os.mkfifo(make_master(tmp_path / "master") / "pipe")
+    found = await findings(tmp_path, launch=True, sandbox="none")
+    assert found["master profile"].level is Level.OK
+    assert found["launch"].level is Level.FAIL
+    assert found["launch"].found.startswith("The master profile contains a FIFO")
+
+
+async def test_master_that_is_no_profile_does_not_hide_how_a_launch_goes(
+    tmp_path: Path, programs: Path
+) -> None:
+    """What is wrong with it is said once, by its own check."""
+    program(programs / "firefox", "echo 'Error: no luck today' >&2; exit 1")
+    (tmp_path / "master" / "Default").mkdir(parents=True)
+    (tmp_path / "master" / "Local State").write_text("{}")
+    found = await findings(tmp_path, launch=True, sandbox="none")
+    assert "Chromium" in found["master profile"].found
+    assert found["launch"].found == "The browser does not start: Error: no luck today"
+
+
+async def test_launch_without_room_sends_to_what_is_said_of_that(
+    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ending other programs frees no disk."""
+
+    async def fail(_: object) -> None:
+        raise ResourcesExhausted("There is too little disk space for one more session")
+
+    program(programs / "firefox", "exit 0")
+    monkeypatch.setattr(launch, "_try_out", fail)
+    finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
+    assert finding.mend.startswith("see what is said of disk space")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("master", ["there", "missing"])
+async def test_browser_that_works_is_launched_in_the_daemons_directories(tmp_path: Path, master: str) -> None:
+    """On a clone, in `clones_dir`; the master profile stays as it is, and of the trial nothing is left."""
+    path = make_profile(tmp_path / "master")
+    (path / "cookies.sqlite").unlink()
+    before = snapshot(path)
+    if master == "missing":
+        path = tmp_path / "none"
+    finding = (await findings(tmp_path, launch=True, engine="firefox", user_data_master_dir=path))["launch"]
+    assert finding.level is Level.OK
+    assert finding.found.startswith("launched, loaded a page and looked at it in ")
+    assert snapshot(tmp_path / "master") == before
+    assert names_in(tmp_path / "clones") == set()
+    assert own_processes() == []
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a directory."""
+    return {path.name for path in folder.iterdir()}
+
+
+# What is printed.
+
+
+async def test_json_is_one_document_with_every_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs get what people see: whether sessions can run, and each finding with its fields."""
+    found = [Finding("a", Level.OK, "fine"), Finding("b", Level.FAIL, "[bold]not", "do this")]
+    monkeypatch.setattr(doctor, "CHECKS", [("all", lambda _settings: iter(found))])
+    out = io.StringIO()
+    settings = make_settings(user_data_master_dir=tmp_path / "master")
+    assert not await show_examination(settings, make_console(out), launch=False, as_json=True)
+    assert json.loads(out.getvalue()) == {
+        "ok": False,
+        "findings": [
+            {"subject": "a", "level": "ok", "found": "fine", "mend": ""},
+            {"subject": "b", "level": "fails", "found": "[bold]not", "mend": "do this"},
+        ],
+    }
+    found.pop()
+    assert await show_examination(settings, make_console(io.StringIO()), launch=False)

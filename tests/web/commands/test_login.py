@@ -1,0 +1,283 @@
+"""How a profile gets its login, with a real browser at the practice site."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+import trio
+
+from greenroom.actors.browser.cells.marks import own_processes
+from greenroom.actors.browser.client.host import BrowserHosts
+from greenroom.actors.errors import EngineUnavailable, ProfileLocked, ProfileUnusable, UpstreamUnreachable
+from greenroom.actors.profile.cookies import read_login
+from greenroom.supervisor.machine import local_browsers
+from greenroom.web.commands.login import log_in
+from greenroom.web.practice import app as practice_app
+from greenroom.web.practice import open_practice_site
+from greenroom.web.settings import DaemonSettings
+from tests.actors.profile.profile_trees import locked_by_other_process, make_profile, snapshot
+from tests.web.http.front import PATIENCE_S, make_settings
+
+# What Playwright and Firefox write that is not the user's.
+AUTOMATION = {
+    "user.js",
+    "prefs.js",
+    "prefs.js.playwright",
+    "WebDriverBiDiServer.json",
+    "MarionetteActivePort",
+}
+HOST = "127.0.0.1"
+NOWHERE = "http://127.0.0.1:9/"  # never asked for where this stands
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[str]:
+    """Return the URL of a practice site."""
+    async with open_practice_site() as url:
+        yield url
+
+
+def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
+    """Return settings with a master profile in `tmp_path` that the page at `url` is to log in."""
+    return make_settings(
+        engine="firefox",
+        user_data_master_dir=tmp_path / "master",
+        clones_dir=tmp_path / "clones",
+        tiktok_url=url,
+    )
+
+
+async def launchers(settings: DaemonSettings) -> BrowserHosts:
+    """Return this machine's browsers."""
+    return await trio.to_thread.run_sync(local_browsers, settings)
+
+
+@pytest.mark.browser
+async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path, site: str) -> None:
+    """A login is waited for; the next browser on the profile is logged in from its first page on."""
+    said: list[str] = []
+    at_form = settings_for(tmp_path, f"{site}/login?as=maker")
+    browsers = await launchers(at_form)
+    assert await log_in(at_form, browsers, said.append, headless=True)
+    *opening, saved = said
+    assert opening == [
+        "Opening firefox on the master profile ...",
+        "Waiting until the page shows a login.",
+        "Logged in. Saving the profile ...",
+    ]
+    in_30_days = datetime.now(UTC) + timedelta(days=30)
+    assert saved.startswith(f"Saved: sessionid, until {in_30_days:%Y-%m-%d} ")
+    master = tmp_path / "master"
+    assert read_login(master, HOST).names == ("sessionid",)
+    assert master.stat().st_mode & 0o777 == 0o700
+    assert AUTOMATION.isdisjoint(names_in(master))
+    assert own_processes() == []
+
+    with trio.fail_after(PATIENCE_S):
+        assert await log_in(settings_for(tmp_path, f"{site}/"), browsers, said.append, headless=True)
+
+
+@pytest.mark.browser
+async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> None:
+    """Of an existing profile, the settings stay byte for byte, while the browser has the user's proxy."""
+    settings = settings_for(tmp_path, f"{site}/login?as=maker")
+    master = settings.user_data_master_dir
+    master.mkdir()
+    own = {"user.js": b'user_pref("own.setting", "kept");\n', "prefs.js": b'user_pref("own.pref", 1);\n'}
+    for name, content in own.items():
+        (master / name).write_bytes(content)
+    (master / "user.js").chmod(0o440)
+    before = {name: content for name, content in snapshot(master).items() if name in own}
+    assert await log_in(settings, await launchers(settings), _ignore, headless=True)
+    after = snapshot(master)
+    assert {name: after[name] for name in own} == before
+    assert (AUTOMATION - own.keys()).isdisjoint(after)
+    assert read_login(master, HOST).names == ("sessionid",)
+
+
+@pytest.mark.browser
+async def test_login_that_ends_with_the_browser_is_told_and_nothing_is_left(
+    tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session cookie is in no file: the login was seen and is lost, and so is the profile made for it."""
+    monkeypatch.setattr(practice_app, "COOKIE_MAX_AGE_S", None)
+    said: list[str] = []
+    settings = settings_for(tmp_path / "made" / "too", f"{site}/login?as=maker")
+    assert not await log_in(settings, await launchers(settings), said.append, headless=True)
+    assert said[-1].startswith("Nothing was saved: with the browser, all of sessionid, sessionid_ss, sid_tt")
+    assert names_in(tmp_path) == set()
+
+
+@pytest.mark.browser
+async def test_login_that_the_page_does_not_show_is_kept_all_the_same(tmp_path: Path) -> None:
+    """Whoever gives up before the page shows a login does not lose it: the profile is asked."""
+    async with open_taciturn_site() as url:
+        settings = settings_for(tmp_path, url)
+        browsers = await launchers(settings)
+        with trio.CancelScope() as scope:
+
+            def say(line: str) -> None:
+                if line.startswith("Waiting"):
+                    scope.cancel()
+
+            await log_in(settings, browsers, say, headless=True)
+    assert scope.cancelled_caught
+    assert read_login(settings.user_data_master_dir, HOST).names == ("sessionid",)
+    assert AUTOMATION.isdisjoint(names_in(settings.user_data_master_dir))
+
+
+@asynccontextmanager
+async def open_taciturn_site() -> AsyncIterator[str]:
+    """Serve a site that logs everybody in and shows nothing of it."""
+    answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n"
+        b"Set-Cookie: sessionid=1; Max-Age=1000000\r\n\r\nHello"
+    )
+
+    async def serve(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+            await stream.send_all(answer)
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host=HOST)
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        yield f"http://{HOST}:{listener.socket.getsockname()[1]}/"
+        nursery.cancel_scope.cancel(reason="the test is over")
+
+
+@pytest.mark.browser
+async def test_login_that_does_not_come_is_given_up(tmp_path: Path, site: str) -> None:
+    """Where nobody logs in, the wait ends after the timeout; an empty directory that was there stays so."""
+    said: list[str] = []
+    settings = settings_for(tmp_path, f"{site}/")
+    settings.user_data_master_dir.mkdir()
+    with trio.fail_after(PATIENCE_S):
+        assert not await log_in(settings, await launchers(settings), said.append, headless=True, timeout_s=4)
+    assert said[-1] == "No login was seen within 4 s."
+    assert names_in(settings.user_data_master_dir) == set()
+    assert own_processes() == []
+
+
+@pytest.mark.browser
+async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site: str) -> None:
+    """Somebody who closes the window is told that no login was seen, and nothing is left running."""
+    said: list[str] = []
+    settings = settings_for(tmp_path, f"{site}/")
+    browsers = await launchers(settings)
+    waiting = trio.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("Waiting"):
+            waiting.set()
+
+    async def close_window() -> None:
+        await waiting.wait()
+        _firefox().kill()
+
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(close_window)
+            assert not await log_in(settings, browsers, say, headless=True)
+    assert said[-1] == "The browser was closed before a login was seen."
+    assert own_processes() == []
+
+
+@pytest.mark.browser
+async def test_unreachable_site_is_told_as_such(tmp_path: Path) -> None:
+    """A site that refuses the connection is an error of its own, bare, with the browser gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    settings = settings_for(tmp_path, f"http://127.0.0.1:{port}/")  # where now nobody listens
+    with pytest.raises(UpstreamUnreachable, match="NS_ERROR_CONNECTION_REFUSED"):
+        await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert own_processes() == []
+    assert not settings.user_data_master_dir.exists()
+
+
+async def test_browser_that_does_not_start_is_told_in_a_line_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Playwright's log of a launch is boiled down to what the browser wrote."""
+    firefox = tmp_path / "bin" / "firefox"
+    firefox.parent.mkdir()
+    firefox.write_text("#!/bin/sh\necho 'Error: no luck today' >&2\nexit 1\n")
+    firefox.chmod(0o755)
+    monkeypatch.setenv("PATH", str(firefox.parent))
+    settings = attrs.evolve(
+        settings_for(tmp_path / "made", NOWHERE), sandbox="none"
+    )  # whose program is hidden
+    with pytest.raises(EngineUnavailable, match=r"^The browser does not start$") as caught:
+        await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert caught.value.detail == "Error: no luck today"
+    assert not (tmp_path / "made").exists()
+
+
+async def test_profile_in_use_is_left_alone(tmp_path: Path) -> None:
+    """A profile that a browser has open is refused before anything is written to it."""
+    settings = settings_for(tmp_path, NOWHERE)
+    profile = make_profile(tmp_path / "master")
+    with locked_by_other_process(profile):
+        before = snapshot(profile)
+        with pytest.raises(ProfileLocked):
+            await log_in(settings, await launchers(settings), _ignore, headless=True)
+        assert snapshot(profile) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "lock loop"])
+async def test_profile_that_can_not_be_opened_is_told_as_such(tmp_path: Path, kind: str) -> None:
+    """A file in the profile's place, and symlinks that lead nowhere, are errors without a path."""
+    settings = settings_for(tmp_path, NOWHERE)
+    master = tmp_path / "master"
+    if kind == "file":
+        master.touch()
+    elif kind == "loop":
+        master.symlink_to(master)
+    else:
+        master.mkdir()
+        (master / ".parentlock").symlink_to(".parentlock")
+    with pytest.raises(ProfileUnusable, match=r"^The master profile can't be (opened|read)") as caught:
+        await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert str(tmp_path) in (caught.value.detail or "")
+
+
+async def test_no_display_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no window can be shown, no profile is made."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    settings = settings_for(tmp_path, NOWHERE)
+    browsers = await launchers(settings)
+    with pytest.raises(EngineUnavailable, match="There is no display"):
+        await log_in(settings, browsers, _ignore)
+    monkeypatch.setenv("DISPLAY", ":59999")
+    with pytest.raises(EngineUnavailable, match=r"nothing answers at DISPLAY=':59999'$"):
+        await log_in(settings, browsers, _ignore)
+    assert not (tmp_path / "master").exists()
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a directory."""
+    return {path.name for path in folder.iterdir()}
+
+
+def _ignore(_line: str) -> None:
+    """Say nothing."""
+
+
+def _firefox() -> psutil.Process:
+    """Return the browser's main process: of those in our cells, the one with the profile as an argument."""
+    return next(process for process in own_processes() if _is_firefox(process))
+
+
+def _is_firefox(process: psutil.Process) -> bool:
+    words = process.cmdline()
+    return "firefox" in Path(words[0]).name and "-contentproc" not in words if words else False

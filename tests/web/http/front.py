@@ -1,0 +1,104 @@
+"""The HTTP front over a fake machine, as the tests of this directory ask it."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import httpx
+import trio
+
+from greenroom import Supervisor
+from greenroom.actors.events import SessionEvent
+from greenroom.actors.testing import FakeMachine
+from greenroom.web.commands.serve import open_daemon
+from greenroom.web.settings import DaemonSettings
+from tests.patience import patience
+
+SESSIONS = "/tiktok/session"
+PATIENCE_S = patience(10.0)
+OCCURRENCE = {"request_id", "session_id", "phase"}  # of error_details: differ each time
+SOON_S = patience(1.0)  # what must happen at once may take this long on a busy machine
+
+
+@attrs.frozen(kw_only=True)
+class Front:
+    """A daemon that serves over real HTTP, a client of it, and all that its sessions published."""
+
+    url: str
+    client: httpx.AsyncClient
+    machine: FakeMachine
+    supervisor: Supervisor
+    events: list[SessionEvent]
+
+    async def create(self, **request: Any) -> httpx.Response:
+        """Ask for a session."""
+        return await self.client.post(SESSIONS, **request)
+
+    async def establish(self) -> str:
+        """Create a session and return its path."""
+        response = await self.create()
+        assert response.status_code == 200
+        return response.headers["Location"]
+
+
+@asynccontextmanager
+async def open_front(machine: FakeMachine | None = None, **settings: Any) -> AsyncIterator[Front]:
+    """Run a daemon for the length of the block; afterwards nothing of its sessions may be left."""
+    machine = machine or FakeMachine()
+    events: list[SessionEvent] = []
+    async with (
+        open_daemon(make_settings(**settings), machine=machine) as daemon,
+        open_client(daemon.url) as client,
+    ):
+        with daemon.supervisor.events.subscribed(events.append):
+            yield Front(
+                url=daemon.url,
+                client=client,
+                machine=machine,
+                supervisor=daemon.supervisor,
+                events=events,
+            )
+    assert (machine.clones, machine.browsers) == (set(), {})
+
+
+def make_settings(**settings: Any) -> DaemonSettings:
+    """Return settings for a daemon on a free port; one try at the verdict takes no more than a creation."""
+    creation_s = settings.get("session_creation_timeout", 30)
+    detection = {"login_detection_timeout": creation_s / 2} if creation_s <= 8 else {}
+    return DaemonSettings(**{"bind": "127.0.0.1:0", "warm_sessions": 0, **detection, **settings})
+
+
+@asynccontextmanager
+async def open_client(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a client that no proxy of the environment comes between."""
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
+        yield client
+
+
+class _Refusal(dict[str, Any]):
+    """The body of a refusal. What names the one occurrence does not count when it is compared."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, dict) or "request_id" not in other.get("error_details", {}):
+            return False
+        details = other["error_details"]
+        kept = {name: value for name, value in details.items() if name not in OCCURRENCE}
+        return dict(self) == other | {"error_details": kept}
+
+    __hash__ = None
+
+
+def error(message: str, code: str, details: str, **more: Any) -> dict[str, Any]:
+    """Return the body of an answer that says no, as it compares: without the ids of this one occurrence."""
+    return _Refusal(status="error", message=message, error_details={"code": code, "details": details, **more})
+
+
+async def until(condition: Callable[[], bool]) -> float:
+    """Wait until `condition` holds and return the seconds that took."""
+    started = time.monotonic()
+    with trio.fail_after(PATIENCE_S):
+        while not condition():
+            await trio.sleep(0.01)
+    return time.monotonic() - started

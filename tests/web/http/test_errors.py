@@ -1,0 +1,199 @@
+"""The map from errors to answers: complete, and what the specification's table says."""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import attrs
+import msgspec
+import pytest
+from werkzeug.exceptions import default_exceptions
+
+from greenroom.actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
+    BrowserLost,
+    CapacityExhausted,
+    CleanupIncomplete,
+    CloneFailed,
+    CreationTimedOut,
+    EngineUnavailable,
+    GreenroomError,
+    InternalFailure,
+    NotAProfile,
+    NotLoggedIn,
+    OverBudget,
+    Overloaded,
+    PageGone,
+    PageTooLarge,
+    ProfileLocked,
+    ProfileUnusable,
+    ResourcesExhausted,
+    SandboxUnavailable,
+    SessionDeleted,
+    SessionEnded,
+    SessionNotFound,
+    SessionNotLive,
+    SupervisorStopped,
+    UpstreamUnreachable,
+)
+from greenroom.actors.lifecycle import SessionInfo, SessionState
+from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
+from greenroom.web.http.errors import (
+    HostNotAllowed,
+    InvalidRequest,
+    OriginNotAllowed,
+    Unauthorized,
+    describe_error,
+    describe_http_error,
+    whole,
+)
+from greenroom.web.http.schemas import TikTokSessionErrorResponse
+
+DETAIL = "/home/alice/profile: No space left on device"
+INTERNAL = (500, "INTERNAL_ERROR", "Internal server error")
+VERDICT = Verdict(
+    state=LoginState.UNCERTAIN, reason=LoginReason.CHALLENGE, method=Method.HTML, elapsed_ms=120
+)
+WARM = SessionInfo(
+    id="some-id",
+    state=SessionState.WARM,
+    created_at=datetime.now(UTC),
+    expires_at=None,
+    verdict=None,
+    phase_ms={},
+    reason=None,
+)
+
+# Every error, made as it is made elsewhere, and its answer.
+TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
+    (Overloaded(retry_after_s=3), (503, "OVERLOADED", "Too many sessions are being launched")),
+    (NotLoggedIn(VERDICT, hint="log in"), (409, "NOT_LOGGED_IN", "Not logged in to TikTok")),
+    (SessionDeleted("deleted"), (409, "SESSION_DELETED", "Session was deleted")),
+    (SessionNotLive(WARM), (409, "SESSION_NOT_LIVE", "Session is not live")),
+    (SessionEnded(WARM), (409, "SESSION_ENDED", "Session has ended")),
+    (NotAProfile("a cat"), (409, "NOT_A_PROFILE", "User data directory is no Firefox profile")),
+    (ProfileLocked(), (423, "USER_DATA_LOCKED", "User data directory is locked")),
+    (CreationTimedOut(30.0), (504, "SESSION_TIMEOUT", "Session creation timed out")),
+    (UpstreamUnreachable("refused"), (502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached")),
+    (PageGone("closed"), (502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached")),
+    (
+        ResourcesExhausted("no memory"),
+        (503, "RESOURCES_EXHAUSTED", "Too little left for another session"),
+    ),
+    (OverBudget("too much"), (503, "OVER_BUDGET", "Session is over its budget")),
+    (CapacityExhausted(4, retry_after_s=1), (503, "CAPACITY_EXHAUSTED", "No room for another session")),
+    (ActionFailed("no", detail=DETAIL), (500, "ACTION_FAILED", "The page could not do this")),
+    (ActionTimedOut("hangs"), (504, "ACTION_TIMEOUT", "The page did not answer in time")),
+    (PageTooLarge("too large"), (422, "PAGE_TOO_LARGE", "The page is too large")),
+    (CleanupIncomplete(("clone",)), (500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up")),
+    (SupervisorStopped(), (503, "DRAINING", "Greenroom is shutting down")),
+    (SessionNotFound("some-id"), (404, "SESSION_NOT_FOUND", "Session not found")),
+    (InvalidRequest("field"), (422, "INVALID_REQUEST", "Invalid request")),
+    (Unauthorized("token"), (401, "UNAUTHORIZED", "Authentication required")),
+    (OriginNotAllowed("origin"), (403, "ORIGIN_NOT_ALLOWED", "Origin not allowed")),
+    (HostNotAllowed("host"), (403, "HOST_NOT_ALLOWED", "Host not allowed")),
+    (ProfileUnusable("unusable", detail=DETAIL), INTERNAL),
+    (CloneFailed("no clone", detail=DETAIL), INTERNAL),
+    (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
+    (SandboxUnavailable("no sandbox", detail=DETAIL), INTERNAL),
+    (BrowserLost("lost", detail=DETAIL), INTERNAL),
+    (InternalFailure(OSError(DETAIL)), INTERNAL),
+    (GreenroomError("something", detail=DETAIL), INTERNAL),
+]
+
+
+def descendants(cls: type[GreenroomError]) -> Iterator[type[GreenroomError]]:
+    """Yield all errors below a class that the project itself defines for others to see."""
+    for child in cls.__subclasses__():
+        if not child.__module__.startswith("tests.") and not child.__name__.startswith("_"):
+            yield child
+        yield from descendants(child)
+
+
+def test_every_error_is_in_the_table() -> None:
+    """Whoever adds an error decides here what a client is told of it."""
+    assert set(descendants(GreenroomError)) | {GreenroomError} == {type(error) for error, _answer in TABLE}
+
+
+@pytest.mark.parametrize(("error", "answer"), TABLE, ids=lambda value: type(value).__name__)
+def test_error_gives_its_answer(error: GreenroomError, answer: tuple[int, str, str]) -> None:
+    """Each error has its status, code and message, and a body of the one shape without the log's detail."""
+    status, headers, body = describe_error(error, login_detection_timeout_s=8.0)
+    assert (status, body.error_details.code, body.message) == answer
+    encoded = msgspec.json.encode(body)
+    assert msgspec.json.decode(encoded, type=TikTokSessionErrorResponse) == body
+    assert DETAIL.encode() not in encoded
+    assert body.error_details.details == str(error)
+    assert body.error_details.id == (error.id if answer is INTERNAL else None)
+    assert all(headers.values())
+
+
+def test_error_of_a_class_below_a_known_one_is_internal() -> None:
+    """An error that nobody decided on tells a client nothing but its id."""
+
+    class Novel(ProfileLocked):
+        """An error that the map does not know."""
+
+    status, _headers, body = describe_error(Novel(), login_detection_timeout_s=8.0)
+    assert (status, body.error_details.code) == (500, "INTERNAL_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "details"),
+    [
+        (30.0, "Session creation timed out after 30 seconds"),
+        (4.5, "Session creation timed out after 4.5 seconds"),
+    ],
+)
+def test_timeout_names_the_configured_number(timeout_s: float, details: str) -> None:
+    """A whole number of seconds is written as people write it."""
+    _status, _headers, body = describe_error(CreationTimedOut(timeout_s), login_detection_timeout_s=8.0)
+    assert body.error_details.details == details
+
+
+@pytest.mark.parametrize(
+    ("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.1, "2"), (299.5, "300")]
+)
+def test_retry_after_is_whole_seconds_and_never_zero(seconds: float, header: str) -> None:
+    """The header takes whole seconds: rounded up, so that whoever heeds it finds room."""
+    error = CapacityExhausted(1, retry_after_s=seconds)
+    _status, headers, _body = describe_error(error, login_detection_timeout_s=8.0)
+    assert headers == {"Retry-After": header}
+
+
+def test_other_answers_have_no_optional_fields() -> None:
+    """What belongs to one refusal does not show up, as null, in another."""
+    _status, headers, body = describe_error(ProfileLocked(), login_detection_timeout_s=8.0)
+    assert headers == {}
+    assert msgspec.json.decode(msgspec.json.encode(body))["error_details"].keys() == {"code", "details"}
+
+
+@pytest.mark.parametrize("status", sorted(default_exceptions))
+def test_http_error_gives_the_same_shape(status: int) -> None:
+    """Every status that the web framework may come up with has a code, a message and details."""
+    body = describe_http_error(status, default_exceptions[status]().name)
+    assert body.status == "error"
+    assert body.error_details.code.replace("_", "").replace("'", "").isalnum()
+    assert body.error_details.details
+    assert body.message
+
+
+@pytest.mark.parametrize(("number", "shown"), [(8.0, "8"), (4.5, "4.5"), (0.1, "0.1"), (1e3, "1000")])
+def test_whole_drops_only_a_fraction_of_nothing(number: float, shown: str) -> None:
+    """Numbers look as they were configured."""
+    assert str(whole(number)) == shown
+    assert math.isclose(whole(number), number)
+
+
+def test_refusal_of_the_site_is_told_with_its_status() -> None:
+    """A client learns what TikTok answered, what stands before the account, and when to come back."""
+    limited = attrs.evolve(VERDICT, reason=LoginReason.RATE_LIMITED, status=429, retry_after_s=17)
+    _, headers, body = describe_error(NotLoggedIn(limited), login_detection_timeout_s=8.0)
+    assert headers == {"Retry-After": "17"}
+    assert (body.error_details.upstream_status, body.error_details.gate) == (429, None)
+    assert "17 seconds" in (body.error_details.hint or "")
+    gated = attrs.evolve(VERDICT, reason=LoginReason.ACCOUNT_RESTRICTED, gate=Gate.CONSENT)
+    _, headers, body = describe_error(NotLoggedIn(gated), login_detection_timeout_s=8.0)
+    assert (headers, body.error_details.gate) == ({}, Gate.CONSENT)
+    assert "allow_restricted" in (body.error_details.hint or "")

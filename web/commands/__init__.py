@@ -1,0 +1,1 @@
+"""What `greenroom` does, a module for each command."""

@@ -1,0 +1,89 @@
+"""What would keep sessions from running here: asked as the daemon asks it, with the step that mends it."""
+
+import json
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing
+from typing import Final
+
+import trio
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from greenroom.actors.errors import GreenroomError
+from greenroom.web.checks import Finding, Level
+from greenroom.web.checks.launch import check_launch
+from greenroom.web.checks.machine import check_display, check_engine, check_python, check_sandbox, check_user
+from greenroom.web.checks.network import check_network, check_port
+from greenroom.web.checks.places import check_clones, check_master
+from greenroom.web.checks.room import check_room
+from greenroom.web.settings import DaemonSettings
+
+_STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+# A launch needs these. Without a master profile it does well, and it tells for itself what is scarce.
+_NEEDED_TO_LAUNCH: Final = frozenset({"engine", "sandbox", "display", "clones"})
+
+Check = Callable[[DaemonSettings], Finding | Iterable[Finding] | None]
+
+CHECKS: Final[tuple[tuple[str, Check], ...]] = (
+    ("python", check_python),
+    ("user", check_user),
+    ("engine", check_engine),
+    ("sandbox", check_sandbox),
+    ("display", check_display),
+    ("master profile", check_master),
+    ("clones", check_clones),
+    ("resources", check_room),
+    ("port", check_port),
+    ("site", check_network),
+)
+
+
+async def show_examination(
+    settings: DaemonSettings, console: Console, *, launch: bool, as_json: bool = False
+) -> bool:
+    """Examine this machine, with a sign of life meanwhile, and print what was found.
+
+    As JSON it is one document. Returns whether sessions can run: nothing fails.
+    """
+    findings = []
+    with console.status("Looking ...") as status:
+        async with aclosing(examine(settings, launch=launch)) as looking:
+            async for finding in looking:
+                findings.append(finding)
+                status.update(f"{finding.subject} done ...")
+    is_fine = all(finding.level is not Level.FAIL for finding in findings)
+    if as_json:
+        document = {"ok": is_fine, "findings": [finding.as_json() for finding in findings]}
+        print(json.dumps(document, indent=2), file=console.file)
+        return is_fine
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for finding in findings:
+        found = escape(finding.found) + (f"\n[bold]-> {escape(finding.mend)}[/]" if finding.mend else "")
+        table.add_row(f"[{_STYLES[finding.level]}]{finding.level.value}[/]", finding.subject, found)
+    console.print(table)
+    return is_fine
+
+
+async def examine(settings: DaemonSettings, *, launch: bool) -> AsyncGenerator[Finding, None]:
+    """Yield a finding for each thing that a session needs. With `launch`, run the browser for real, too.
+
+    What a check can't look at is a finding as well.
+    """
+    failed = set()
+    for subject, check in CHECKS:
+        for finding in await trio.to_thread.run_sync(_look, subject, check, settings):
+            if finding.level is Level.FAIL:
+                failed.add(finding.subject)
+            yield finding
+    if launch and not failed & _NEEDED_TO_LAUNCH:
+        yield await check_launch(settings)
+
+
+def _look(subject: str, check: Check, settings: DaemonSettings) -> list[Finding]:
+    try:
+        found = check(settings)
+        return list(found) if isinstance(found, Iterator) else [found] if isinstance(found, Finding) else []
+    except (GreenroomError, OSError) as exc:
+        mend = "see to that first: nothing else could be found out about it"
+        return [Finding(subject, Level.FAIL, f"can't be looked at: {exc}", mend)]

@@ -1,0 +1,201 @@
+"""How the master profile gets its login: a browser on the profile itself, until the page shows a login."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+import structlog
+import trio
+
+from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
+from greenroom.actors.browser.client.failure import plain_reason
+from greenroom.actors.browser.client.host import BrowserHosts
+from greenroom.actors.errors import BrowserLost, EngineUnavailable, PageGone, ProfileLocked, ProfileUnusable
+from greenroom.actors.profile import ProfileCloner, is_locked
+from greenroom.actors.profile.cookies import TOKENS, SavedLogin, read_login
+from greenroom.actors.profile.copy import LOCK_NAMES
+from greenroom.actors.profile.visit import recover, visiting
+from greenroom.actors.verdict import LoginState, Method
+from greenroom.actors.verdict.detector import LoginDetector
+from greenroom.supervisor.config import SupervisorConfig
+from greenroom.web.display import display_problem
+from greenroom.web.http.serving import sole_error_bare
+
+TIMEOUT_S = 600
+LOOK_AGAIN_S = 1.0
+# Here, unlike in a session, the profile that the browser writes on closing is what all this is for.
+CLOSE_GRACE_S = 15.0
+
+_NO_DISPLAY_HINT = (
+    "run this on a desktop or through `ssh -X`, or log in on another machine and copy its profile here"
+)
+
+_log = structlog.get_logger("greenroom.login")
+
+
+def finish_interrupted_login(master: Path) -> None:
+    """Put the user's settings back into a profile on which a login was killed; log that, or why not."""
+    try:
+        if recover(master):
+            _log.warning("a login was cut off: the master profile has its own settings back")
+    except ProfileUnusable as exc:
+        _log.warning(
+            "a login was cut off, and the profile's own settings can't be put back", detail=exc.detail
+        )
+
+
+async def log_in(
+    config: SupervisorConfig,
+    browsers: BrowserHosts,
+    say: Callable[[str], None],
+    *,
+    headless: bool = False,
+    timeout_s: float = TIMEOUT_S,
+) -> bool:
+    """Open a browser on the master profile at the configured site and wait until somebody is logged in.
+
+    This is the one feature that writes to the profile; it makes the directory if it is missing. What the user
+    has set there stays as it was, however this ends. Returns whether a login was seen and the profile has it:
+    False when the window was closed before or `timeout_s` has passed, and when the login ended with the
+    browser. A profile that was not there before stays only if it has a login.
+
+    Raises `ProfileLocked` when the profile is in use, `ProfileUnusable` when its directory can't be made, or
+    read as sessions do, `EngineUnavailable`, also where no display can show a window, `UpstreamUnreachable`.
+    """
+    if not headless and (problem := await trio.to_thread.run_sync(display_problem)):
+        raise EngineUnavailable(problem, detail=_NO_DISPLAY_HINT)
+    host = urlsplit(config.tiktok_url).hostname or ""
+    with _open_master(config, host) as master:
+        before = _read_login(master, host)
+        browsers = attrs.evolve(browsers, profiles=(master,))
+        with visiting(master), sole_error_bare(layers=1):  # the host's nursery
+            was_seen = await _run_browser(config, browsers, say, master, headless, timeout_s)
+        return _conclude(was_seen, before, read_login(master, host), say)
+
+
+@contextlib.contextmanager
+def _open_master(config: SupervisorConfig, host: str) -> Iterator[Path]:
+    """Make what is missing of the profile's directory; remove that again if no login at `host` is in it then.
+
+    An empty directory is emptied again. What sessions could not use is refused as they would refuse it.
+    """
+    path = Path(os.path.realpath(config.user_data_master_dir))
+    cloner = ProfileCloner(master=path, clones_dir=config.clones_dir)
+    made: list[Path] = []
+    try:
+        if is_locked(path):
+            raise ProfileLocked
+        for folder in reversed((path, *path.parents)):
+            if not folder.exists():
+                folder.mkdir(mode=0o700)
+                made.append(folder)
+        had_content = any(entry.name not in LOCK_NAMES for entry in path.iterdir())
+    except OSError as exc:
+        _remove(made)
+        raise ProfileUnusable("The master profile can't be opened", detail=str(exc)) from exc
+    if had_content:
+        cloner.look_at_version()
+    try:
+        yield path
+    finally:
+        saved = _read_login(path, host)
+        if not (had_content or (saved and saved.holds_at(datetime.now(UTC)))):
+            _empty(path)
+            _remove(made)
+
+
+def _empty(path: Path) -> None:
+    with contextlib.suppress(OSError):  # it is the outcome of the login that is to be told
+        if not is_locked(path):
+            for entry in path.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _remove(made: list[Path]) -> None:
+    with contextlib.suppress(OSError):  # somebody else has put something there, or removed it
+        for folder in reversed(made):
+            folder.rmdir()
+
+
+def _read_login(master: Path, host: str) -> SavedLogin | None:
+    try:
+        return read_login(master, host)
+    except ProfileUnusable:  # the browser starts a new file where it can't read the old one
+        return None
+
+
+async def _run_browser(
+    config: SupervisorConfig,
+    browsers: BrowserHosts,
+    say: Callable[[str], None],
+    master: Path,
+    headless: bool,
+    timeout_s: float,
+) -> bool:
+    """Return whether the browser has shown a login; it is gone by then."""
+    async with browsers.open_browser("login") as browser:
+        say(f"Opening {browsers.engine.name.value} on the master profile ...")
+        with trio.move_on_after(timeout_s):
+            try:
+                await browser.launch(master, headless=headless)
+            except EngineUnavailable as exc:
+                raise EngineUnavailable(str(exc), detail=plain_reason(exc.detail or "")) from exc
+            try:
+                return await _see_login(browser, config, say, headless)
+            finally:
+                with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
+                    await browser.close()
+        say(f"No login was seen within {timeout_s:g} s.")
+    return False
+
+
+async def _see_login(
+    browser: ScraplingFetcherAdapter, config: SupervisorConfig, say: Callable[[str], None], headless: bool
+) -> bool:
+    # What is shown counts for more than the page's data, which may be from before the login.
+    detector = LoginDetector(
+        timeout_s=config.login_detection_timeout,
+        retries=0,
+        selectors=config.selectors,
+        methods=(Method.DOM, Method.HTML),
+    )
+    try:
+        await browser.navigate(config.tiktok_url)
+        if headless:
+            say("Waiting until the page shows a login.")
+        else:
+            say("Waiting until the page shows a login. Log in there; close the window to give up.")
+        while (await detector.judge(browser)).state is not LoginState.LOGGED_IN:  # noqa: ASYNC110  # a page sets no event
+            await trio.sleep(LOOK_AGAIN_S)
+    except (BrowserLost, PageGone):
+        say("The browser was closed before a login was seen.")
+        return False
+    say("Logged in. Saving the profile ...")
+    return True
+
+
+def _conclude(
+    was_seen: bool, before: SavedLogin | None, saved: SavedLogin, say: Callable[[str], None]
+) -> bool:
+    """Say what the profile has, and return whether the login that was seen is in it."""
+    has_login = saved.holds_at(datetime.now(UTC))
+    if has_login and (was_seen or saved != before):
+        say(f"Saved: {describe_login(saved)}.")
+    elif was_seen:
+        say(
+            f"Nothing was saved: with the browser, all of {', '.join(TOKENS)} are gone from the profile. "
+            "The site lets them end with the browser (look for a box like 'remember me'), "
+            "the profile is set to forget cookies, or the disk did not take them."
+        )
+    return was_seen and has_login
+
+
+def describe_login(saved: SavedLogin) -> str:
+    """Return what a profile has of a login, and until when it holds, without a secret."""
+    until = "" if saved.expires_at is None else f", until {saved.expires_at:%Y-%m-%d %H:%M} UTC at most"
+    return f"{', '.join(saved.names)}{until}"

@@ -1,0 +1,127 @@
+"""The daemon: a supervisor and its HTTP front, until a signal says stop."""
+
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+
+import attrs
+import structlog
+import trio
+
+from greenroom.actors.browser.cells.sandbox import Sandbox
+from greenroom.actors.browser.engines import EngineName
+from greenroom.actors.errors import EngineUnavailable
+from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.machine.ports import Machine
+from greenroom.actors.resources import give_back_memory
+from greenroom.supervisor.api import Supervisor, open_supervisor
+from greenroom.web.display import HINT, display_problem
+from greenroom.web.http.app import create_app
+from greenroom.web.http.serving import open_server, sole_error_bare
+from greenroom.web.logs import log_session_event, tell_repeats
+from greenroom.web.repeats import PERIOD_S
+from greenroom.web.rlimits import check_limits, raise_limits
+from greenroom.web.settings import DaemonSettings
+from greenroom.web.signals import open_stop_signals
+
+# How often memory is given back, which takes a millisecond or so.
+_GIVE_BACK_S = 60.0
+
+_log = structlog.get_logger("greenroom.daemon")
+
+
+@attrs.frozen(kw_only=True)
+class Daemon:
+    """A running daemon: its address as a URL without a slash at the end, and its supervisor."""
+
+    url: str
+    supervisor: Supervisor
+
+
+@contextlib.asynccontextmanager
+async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = None) -> AsyncIterator[Daemon]:
+    """Serve sessions over HTTP for the length of the block.
+
+    On leaving the block, all sessions end; requests under way get their answers. Raises `BindFailed` when
+    the address is taken, and what `open_supervisor` raises.
+    """
+    with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
+        async with (
+            open_supervisor(settings, machine=machine, subscriber=log_session_event) as supervisor,
+            open_server(create_app(supervisor, settings), settings.bind) as url,
+        ):
+            yield Daemon(url=url, supervisor=supervisor)
+            await supervisor.stop()  # while requests can still be answered
+
+
+async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
+    """Run the daemon until a signal asks it to stop, then drain it and return. `say` gets what it serves.
+
+    Draining gives live sessions `drain_grace` seconds; a second signal ends them at once, cleanly still; a
+    third ends this process. Raises `ResourcesExhausted` where its limits are too low for the settings,
+    `EngineUnavailable` also where windows are wanted and can't be shown, and what `open_daemon` raises.
+    """
+    check_limits(settings, raise_limits())
+    if not settings.headless and (problem := await trio.to_thread.run_sync(display_problem)):
+        raise EngineUnavailable(problem, detail=HINT)
+    stopping, draining = trio.Event(), trio.CancelScope()
+    with open_stop_signals() as signals, sole_error_bare(layers=1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_heed_signals, signals, stopping, draining)
+            nursery.start_soon(_give_back_memory)
+            nursery.start_soon(_tell_repeats)
+            async with open_daemon(settings) as daemon:
+                machine = daemon.supervisor.machine
+                say(f"engine          {machine.engine} {machine.engine_version}")
+                say(f"sandbox         {machine.sandbox}")
+                say(f"master profile  {settings.user_data_master_dir.absolute()}")
+                say(f"site            {settings.tiktok_url}")
+                say(f"address         {daemon.url}")
+                _warn(machine)
+                await stopping.wait()
+                with draining:
+                    await daemon.supervisor.drain(settings.drain_grace)
+            nursery.cancel_scope.cancel(reason="the daemon has stopped")
+    tell_repeats(at_once=True)
+    _log.info("stopped")
+
+
+async def _give_back_memory() -> None:
+    """Keep what sessions have freed from adding up: a daemon runs for months."""
+    while True:
+        await trio.sleep(_GIVE_BACK_S)
+        give_back_memory()
+
+
+async def _tell_repeats() -> None:
+    while True:
+        await trio.sleep(PERIOD_S)
+        tell_repeats()
+
+
+async def _heed_signals(
+    signals: AsyncIterator[signal.Signals], stopping: trio.Event, draining: trio.CancelScope
+) -> None:
+    """Set `stopping` at the first signal, cancel `draining` at the second; more must not break the stop."""
+    async for number in signals:
+        if not stopping.is_set():
+            _log.info("stopping: live sessions may go on for a while", signal=number.name)
+            stopping.set()
+        else:
+            _log.info("stopping at once", signal=number.name)
+            draining.cancel(reason=f"a second signal: {number.name}")
+
+
+def _warn(machine: MachineInfo) -> None:
+    if os.geteuid() == 0:
+        _log.warning(
+            "running as root: a page that breaks out of its browser would own this machine; "
+            "run the daemon as a user of its own, such as by systemd's User= or Docker's --user"
+        )
+    if machine.engine == EngineName.FIREFOX.value:
+        _log.warning(
+            "stock Firefox stands in for Camoufox: stealth is off, the site can tell that it is automated"
+        )
+    if machine.sandbox == Sandbox.NONE.value:
+        _log.warning("browsers run without a sandbox: run `greenroom doctor` to see why")

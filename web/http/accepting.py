@@ -1,0 +1,165 @@
+"""Accepts connections and decides whose turn it is: hundreds that only wait must not delay one that asks."""
+
+import collections
+import contextlib
+import errno
+import math
+import resource
+import socket
+
+import attrs
+import structlog
+import trio
+from hypercorn.typing import ASGIFramework
+
+from greenroom.web.http.connections import SAFE_METHODS, Connection, Stage
+from greenroom.web.http.limits import Limits
+
+MAX_CONNECTIONS = 1000
+DESCRIPTORS_SHARE = 2  # connections take at most one in so many of the file descriptors there may be
+ACCEPT_AGAIN_S = 0.1
+TELL_AGAIN_S = 60.0
+# Accepting costs 20 us, taking in 100 us, and each turn delays whoever is being answered.
+ACCEPTED_IN_A_TURN = 100
+TAKEN_IN_A_TURN = 8
+_GLANCE_BYTES = 2048
+_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+_log = structlog.get_logger("greenroom.web")
+
+
+def max_connections() -> int:
+    """Return how many connections there may be, as the limit of file descriptors is now."""
+    descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, descriptors // DESCRIPTORS_SHARE)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Acceptor:
+    """Accepts connections and serves each in a task of `nursery`, none of which ever fails.
+
+    Each turn accepts all that have come. Those that have sent a whole request without a body are served at
+    once; of the others, each turn takes in a few, from both ends of the queue, so that neither the first nor
+    the last waits for all of them.
+    """
+
+    app: ASGIFramework
+    limits: Limits
+    nursery: trio.Nursery
+    _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _queue: collections.deque[socket.socket] = attrs.field(factory=collections.deque, init=False)
+    _connections: dict[Connection, None] = attrs.field(factory=dict, init=False)
+    _most: int = attrs.field(factory=max_connections, init=False)
+    _shortages: int = attrs.field(default=0, init=False)
+    _told_at: float = attrs.field(default=-math.inf, init=False)
+
+    async def run(self, listening: socket.socket) -> None:
+        """Accept connections until `stop`. `listening`, which must not block, is closed then."""
+        with listening, contextlib.closing(self), self._accepting:
+            while True:
+                if self._queue:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.lowlevel.wait_readable(listening)
+                if self._accepting.cancel_called:
+                    return  # by a task that ran since the wait was over: `stop` sees nobody who comes now
+                try:
+                    self._accept_some(listening)
+                except OSError as exc:  # no file descriptor or no memory left
+                    self._make_room(str(exc))
+                    await trio.sleep(ACCEPT_AGAIN_S)
+                self._take_in()
+
+    async def stop(self) -> None:
+        """Accept no more connections, and end each as soon as its request under way is answered."""
+        self._accepting.cancel(reason="the server stops")
+        self.close()
+        for connection in tuple(self._connections):
+            await connection.stop()
+
+    def close(self) -> None:
+        """Close the connections that have not been taken in."""
+        while self._queue:
+            self._queue.popleft().close()
+
+    def _accept_some(self, listening: socket.socket) -> None:
+        """Accept whoever has come. Raises OSError where the system has no room for another."""
+        for _ in range(ACCEPTED_IN_A_TURN):
+            try:
+                client, _address = listening.accept()
+            except OSError as exc:
+                if exc.errno in _NO_ROOM:
+                    raise
+                return  # nobody is left, or one has gone already
+            if not self._has_room():
+                client.close()
+            elif _asks(client):
+                self._start(client)
+            else:
+                self._queue.append(client)
+
+    def _has_room(self) -> bool:
+        return len(self._connections) + len(self._queue) < self._most or self._make_room(
+            f"there are {self._most}"
+        )
+
+    def _take_in(self) -> None:
+        for turn in range(min(TAKEN_IN_A_TURN, len(self._queue))):
+            self._start(self._queue.pop() if turn % 2 else self._queue.popleft())
+
+    def _start(self, client: socket.socket) -> None:
+        try:
+            ends = client.getsockname()[:2], client.getpeername()[:2]
+        except OSError:  # reset already
+            client.close()
+            return
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(client))
+        connection = Connection(
+            app=self.app, stream=stream, limits=self.limits, server=ends[0], client=ends[1]
+        )
+        self._connections[connection] = None
+        self.nursery.start_soon(self._serve, connection)
+
+    async def _serve(self, connection: Connection) -> None:
+        try:
+            await connection.run()
+        finally:
+            self._connections.pop(connection, None)
+
+    def _make_room(self, why: str) -> bool:
+        """Reset the oldest connection that waits for its client, and return whether there is one.
+
+        So whoever opens connections and asks for nothing, or takes no answer, keeps nobody out. Logged once a
+        minute at most.
+        """
+        self._shortages += 1
+        if trio.current_time() - self._told_at >= TELL_AGAIN_S:
+            _log.warning(
+                "too many connections: those that wait for their clients are reset",
+                why=why,
+                times=self._shortages,
+            )
+            self._told_at, self._shortages = trio.current_time(), 0
+        asking = (connection for connection in self._connections if connection.stage is not Stage.ANSWER)
+        taking = (connection for connection in self._connections if connection.is_writing)
+        oldest = next(asking, None) or next(taking, None)
+        if oldest is not None:
+            oldest.abort()
+            del self._connections[oldest]
+        elif self._queue:
+            self._queue.popleft().close()
+        else:
+            return False
+        return True
+
+
+def _asks(client: socket.socket) -> bool:
+    """Tell whether a client has sent a whole request that needs no body; what it has sent stays unread."""
+    try:
+        sent = client.recv(_GLANCE_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return False
+    method, _, rest = sent.partition(b" ")
+    return method in SAFE_METHODS and b"\r\n\r\n" in rest

@@ -1,0 +1,220 @@
+"""The HTTP front: requests in, supervisor messages out."""
+
+import functools
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from quart import Response, request
+from quart.wrappers.base import BaseRequestWebsocket
+from quart_cors import cors
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+
+from greenroom.actors.errors import GreenroomError, InternalFailure
+from greenroom.supervisor.api import Supervisor
+from greenroom.web.http.errors import InvalidRequest, describe_error, describe_http_error
+from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
+from greenroom.web.http.guards import add_guards
+from greenroom.web.http.limits import Limits
+from greenroom.web.http.openapi import describe_api
+from greenroom.web.http.schemas import (
+    AllSessions,
+    Health,
+    Leaks,
+    OneSession,
+    Owned,
+    Session,
+    TikTokSessionErrorResponse,
+    TikTokSessionRequest,
+    TikTokSessionResponse,
+)
+from greenroom.web.settings import DaemonSettings
+
+# Visible ASCII.
+_KEY = re.compile(r"[!-~]{1,255}")
+_LOGGED_CHARACTERS = 200  # of what a client chose
+
+_log = structlog.get_logger("greenroom.web")
+
+
+class _App(QuartTrio):
+    """Finds its routes whatever the host is: Werkzeug fails on some that clients may send."""
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Return what matches `request` with the routes."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind(
+            "localhost", request.root_path, None, request.scheme, request.method, request.path
+        )
+
+
+def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
+    """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
+    app = _App(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = Limits().body_bytes
+    app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
+    app.asgi_http_class = ExchangeConnection
+    app.asgi_websocket_class = ExchangeWebsocket
+    _add_routes(app, supervisor, settings)
+    add_guards(app, settings)
+    _add_error_handlers(app, settings)
+    if settings.cors_origins:
+        app = cors(
+            app,
+            allow_origin=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
+        )
+    return app
+
+
+def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+    @app.post("/tiktok/session")
+    async def create_session() -> Response:
+        """Create a session: a browser on a clone of the master profile, checked to be logged in."""
+        _check_body(await request.body)
+        key = _idempotency_key()
+        info = await supervisor.create_session(key)
+        if key is None:  # with a key, whoever was not told may ask again
+            Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
+        headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
+        return _json(TikTokSessionResponse(message="TikTok session established successfully"), 200, headers)
+
+    @app.get("/tiktok/session")
+    async def list_sessions() -> Response:
+        """List the sessions that have not ended."""
+        sessions = [Session.of(info) for info in await supervisor.list_sessions()]
+        warm = (await supervisor.count_sessions()).warm
+        return _json(
+            AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=supervisor.checks)
+        )
+
+    @app.get("/tiktok/session/<session_id>")
+    async def get_session(session_id: str) -> Response:
+        """Show one session, also for 15 minutes after its end."""
+        info = await supervisor.get_session(session_id)
+        viewer = info.verdict.viewer if info.verdict else None
+        message = f"Session is {info.state.value}"
+        return _json(OneSession(message=message, session=Session.of(info), viewer=viewer))
+
+    @app.delete("/tiktok/session/<session_id>")
+    async def delete_session(session_id: str) -> Response:
+        """End a session; answered once its browser and clone are gone."""
+        await supervisor.end_session(session_id)
+        response = Response(b"", status=204)
+        del response.headers["Content-Type"]
+        return response
+
+    @app.get("/leaks")
+    async def find_leaks() -> Response:
+        """Show what this daemon owns now, and what of it belongs to no session: that should be nothing."""
+        holdings = await supervisor.find_leaks()
+        leaked = Owned.of(holdings.leaked)
+        message = "Nothing is leaked" if leaked.is_empty else "Something belongs to no session"
+        return _json(Leaks(message=message, owned=Owned.of(holdings.owned), leaked=leaked))
+
+    @app.get("/health")
+    async def health() -> Response:
+        """Tell that the daemon answers."""
+        return _json(Health(checks=supervisor.checks))
+
+    description = describe_api(with_token=settings.token is not None)
+
+    @app.get("/openapi.json")
+    async def openapi() -> Response:
+        """Describe all of this for programs."""
+        return _json(description)
+
+
+def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
+    @app.errorhandler(GreenroomError)
+    async def refuse(error: GreenroomError) -> Response:
+        status, headers, body = describe_error(
+            error, login_detection_timeout_s=settings.login_detection_timeout
+        )
+        return _refusal(status, headers, body)
+
+    @app.errorhandler(HTTPException)
+    async def refuse_http(error: HTTPException) -> Response:
+        status = error.code or 500
+        headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+        return _refusal(status, headers, describe_http_error(status, error.name))
+
+    @app.errorhandler(Exception)
+    async def fail(error: Exception) -> Response:
+        failure = InternalFailure(error)
+        exchange = Exchange.current()
+        _log.error(
+            "request failed", request_id=exchange.id, error_id=failure.id, path=_path(), exc_info=error
+        )
+        status, headers, body = describe_error(
+            failure, login_detection_timeout_s=settings.login_detection_timeout
+        )
+        body.error_details.request_id = exchange.id
+        return _json(body, status, headers)
+
+
+def _check_body(body: bytes) -> None:
+    """Raise `InvalidRequest` unless `body` is empty or an empty JSON object, whatever its content type."""
+    if not body.strip():
+        return
+    try:
+        msgspec.json.decode(body, type=TikTokSessionRequest)
+    except msgspec.MsgspecError as exc:
+        raise InvalidRequest(str(exc)) from exc
+    except UnicodeDecodeError as exc:  # msgspec lets it through
+        raise InvalidRequest("JSON is malformed: not UTF-8") from exc
+
+
+def _idempotency_key() -> str | None:
+    """Return the request's key, if any. Raises `InvalidRequest` unless it is 1 to 255 visible characters."""
+    keys = request.headers.getlist("Idempotency-Key")
+    if len(keys) > 1:
+        raise InvalidRequest("There is more than one Idempotency-Key")
+    if keys and not _KEY.fullmatch(keys[0]):
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
+    return keys[0] if keys else None
+
+
+def _count(sessions: list[Session]) -> str:
+    return "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions"
+
+
+def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorResponse) -> Response:
+    """Return the answer that says no, with the request's id, and write the one line about it."""
+    details = body.error_details
+    details.request_id = Exchange.current().id
+    _log.log(
+        logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO,
+        "request refused",
+        request_id=details.request_id,
+        status=status,
+        code=details.code,
+        method=asked().method[:_LOGGED_CHARACTERS],
+        path=_path(),
+        details=details.details[:_LOGGED_CHARACTERS],
+        **{
+            name: value
+            for name, value in (("session_id", details.session_id), ("phase", details.phase))
+            if value
+        },
+    )
+    return _json(body, status, headers)
+
+
+def _path() -> str:
+    """Return the request's path for the log: as it was sent, and so without control characters."""
+    return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
+
+
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(body), status=status, headers=headers, content_type="application/json"
+    )

@@ -1,0 +1,352 @@
+"""One client's connection: what keeps it from harming the others.
+
+Hypercorn's protocol speaks HTTP and WebSockets on it, in place of Hypercorn's `TCPServer`, out of which an
+error ends the whole server and whose writes nothing can cancel. Here every wait and every buffer has a
+limit, and an eye is kept on the client while it waits, so that its leaving is seen whatever it had sent
+before.
+"""
+
+import contextlib
+import enum
+import functools
+import logging
+import math
+import socket
+import struct
+
+import attrs
+import h11
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ConnectionState, Scope
+
+from greenroom.web.http.errors import describe_malformed
+from greenroom.web.http.limits import Limits
+from greenroom.web.http.protocol import Protocol
+from greenroom.web.http.requests import Refused, make_refusal, request_id_of
+
+# RFC 9110, 9.2.1: answering these for nobody harms nobody.
+SAFE_METHODS = {b"GET", b"HEAD", b"OPTIONS"}
+PIECE_BYTES = 64 * 1024
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+_log = structlog.get_logger("greenroom.web")
+
+
+class Stage(enum.Enum):
+    """How far the current request is."""
+
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    WEBSOCKET = enum.auto()
+
+
+@attrs.define(eq=False, kw_only=True)
+class Connection:
+    """Serves the client at the other end of `stream`. `server` and `client` are the ends' addresses.
+
+    The app is cancelled if the client leaves before it has been answered, or does not take its answer.
+    """
+
+    app: ASGIFramework
+    stream: trio.abc.HalfCloseableStream
+    limits: Limits
+    server: tuple[str, int] | None = None
+    client: tuple[str, int] | None = None
+    is_writing: bool = attrs.field(default=False, init=False)
+    _context: WorkerContext = attrs.field(factory=lambda: WorkerContext(None), init=False)
+    _apps: TaskGroup = attrs.field(factory=TaskGroup, init=False)
+    _protocol: Protocol = attrs.field(init=False)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _conversing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _deadline: float = attrs.field(default=math.inf, init=False)
+    _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _writing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _is_free: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _has_begun: bool = attrs.field(default=False, init=False)
+    _has_parted: bool = attrs.field(default=False, init=False)
+    _has_left: bool = attrs.field(default=False, init=False)
+    _refusal: Refused | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        is_secure = False  # TLS is for what is in front of us
+        self._protocol = Protocol(
+            self._serve,
+            _config(self.limits),
+            self._context,
+            self._apps,
+            ConnectionState({}),
+            is_secure,
+            self.client,
+            self.server,
+            self._send,
+            max_body_bytes=self.limits.body_bytes,
+        )
+
+    async def run(self) -> None:
+        """Serve the client until it or we have had enough, and close the stream.
+
+        Never raises, whatever the client, the app or a library does: it is logged, once. Cancelling this
+        resets the connection.
+        """
+        try:
+            await self._run()
+        except* (OSError, trio.BrokenResourceError):
+            pass  # the client has left
+        except* Exception:
+            _log.exception("a connection failed")
+
+    @property
+    def stage(self) -> Stage:
+        """How far the current request is."""
+        if self._protocol.is_websocket:
+            return Stage.WEBSOCKET
+        if self._protocol.stream is not None:
+            return Stage.ANSWER
+        return Stage.HEAD if self._protocol.request is None else Stage.BODY
+
+    async def stop(self) -> None:
+        """Answer the request that is here, if there is one, and no other; its client has to be quick now."""
+        await self._context.terminated.set()
+        if self.stage is not Stage.ANSWER:
+            self.abort()
+        self._writing.deadline = min(self._writing.deadline, trio.current_time() + self.limits.linger_s)
+
+    def abort(self) -> None:
+        """Reset the connection, whatever is going on."""
+        self._protocol.take_no_more()
+        self._scope.cancel(reason="the connection is to end")
+
+    async def _run(self) -> None:
+        is_over = False
+        try:
+            with self._scope:
+                await self._converse()
+                if self._refusal is not None:
+                    await self._refuse(self._refusal)
+                if not self._has_parted:
+                    await self._let_read_the_end()
+                is_over = True
+        finally:
+            if not is_over:
+                self._reset_on_close()
+            await trio.aclose_forcefully(self.stream)
+
+    async def _converse(self) -> None:
+        """Read and answer until `_end`."""
+        with self._conversing:
+            async with self._apps:
+                await self._read()
+
+    def _end(self, refusal: Refused | None = None) -> None:
+        """Have the conversation end, by a refusal or by what has been sent."""
+        self._refusal = self._refusal or refusal
+        self._protocol.take_no_more()
+        self._conversing.cancel(reason="the conversation is over")
+
+    # Reading
+
+    # A client that is waited for costs this one task: hundreds may come at once, and whoever asks for
+    # something among them waits until all have been taken in.
+
+    async def _read(self) -> None:
+        self._wait_at_most(self.limits.head_s)
+        while not self._has_parted:
+            data = await self._receive()
+            if data:
+                await self._take(data)
+            elif data is not None:
+                await self._part()
+            elif self._is_free.is_set():
+                await self._handle_kept()
+            else:
+                self._stop_waiting()
+
+    async def _receive(self) -> bytes | None:
+        """Return what the client sends, b"" if it has ended.
+
+        Returns None once its time is over, or a request has been answered: the next one may be here already.
+        """
+        with trio.CancelScope(deadline=self._deadline) as self._patience:
+            while not self._is_free.is_set():
+                try:
+                    data = bytes(await self.stream.receive_some(PIECE_BYTES))
+                except trio.BrokenResourceError:
+                    self._has_left = True
+                    return b""
+                if not self._is_within_headers(data):
+                    return data
+                self._protocol.keep(data)
+        return None
+
+    def _is_within_headers(self, data: bytes) -> bool:
+        """Tell whether the headers neither begin nor end nor get too long with `data`."""
+        if not data or b"\n" in data or not self._has_begun or self.stage is not Stage.HEAD:
+            return False
+        kept, _is_closed = self._protocol.http.trailing_data
+        return len(kept) + len(data) <= self.limits.head_bytes
+
+    async def _take(self, data: bytes) -> None:
+        if self.stage is not Stage.ANSWER:
+            if self.stage is Stage.HEAD and not self._has_begun and data.strip(b"\r\n"):
+                self._has_begun = True
+                self._wait_at_most(self.limits.head_s, self._deadline)
+            await self._handle(data)
+            return
+        self._protocol.keep(data)
+        if len(self._protocol.http.trailing_data[0]) > self.limits.ahead_bytes:
+            self.abort()  # what can't be kept would hide that the client leaves
+
+    async def _part(self) -> None:
+        """End with a client that sends no more: at once, unless it may still wait for an answer."""
+        with trio.move_on_after(self.limits.half_closed_s):
+            while self.stage is Stage.ANSWER and self._is_safe and not self._has_left:
+                await self._is_free.wait()
+                await self._handle_kept()
+        if self.stage is not Stage.HEAD:
+            self.abort()
+        self._has_parted = True
+
+    @property
+    def _is_safe(self) -> bool:
+        request = self._protocol.request
+        return request is not None and request.method in SAFE_METHODS
+
+    async def _handle_kept(self) -> None:
+        """Go on with what was sent before its turn, which comes when a request has been answered."""
+        self._is_free = trio.Event()
+        await self._handle()
+
+    async def _handle(self, data: bytes = b"") -> None:
+        try:
+            self._protocol.keep(data)
+            await self._protocol.handle_kept()
+        except Refused as refused:
+            self._end(refused.with_traceback(None))  # its frames would keep this connection alive
+        except Exception as exc:  # Hypercorn's own: one client's bytes are to end one connection
+            defect = Refused(400, "The request can't be understood")
+            defect.__cause__ = exc
+            self._end(defect)
+        if self.stage in {Stage.ANSWER, Stage.WEBSOCKET}:
+            self._deadline = math.inf
+
+    def _wait_at_most(self, seconds: float, latest: float = math.inf) -> None:
+        """Wait for the client so long, and until `latest` on Trio's clock at most."""
+        self._deadline = min(latest, trio.current_time() + self.limits.spread_out(seconds))
+
+    def _stop_waiting(self) -> None:
+        """End with a client that has taken too long."""
+        if self.stage is Stage.BODY:
+            self._end(Refused(408, f"The request's body took longer than {self.limits.body_s:g} seconds"))
+        elif self._has_begun:
+            self._end(Refused(408, f"The request's headers took longer than {self.limits.head_s:g} seconds"))
+        else:
+            self._end()
+
+    # Answering
+
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        sync_spawn: object,  # noqa: ARG002  # this and the next are for apps that run in threads
+        call_soon: object,  # noqa: ARG002
+    ) -> None:
+        """Have the app answer a request. What it raises ends the connection, with a 500 if there is time."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # what followed the headers may be refused already
+        try:
+            await self.app(scope, receive, send)
+        except* Exception as failed:
+            refused = Refused(500, "An internal error occurred")
+            refused.__cause__ = failed
+            self._end(refused)
+
+    async def _send(self, event: Event) -> None:
+        """Do what the protocol asks for."""
+        match event:
+            case RawData(data=data):
+                await self._write(data)
+            case Closed():
+                self._end()
+            case Updated(idle=True):
+                self._has_begun = bool(self._protocol.http.trailing_data[0])
+                self._wait_at_most(self.limits.head_s if self._has_begun else self.limits.idle_s)
+                self._is_free.set()
+                self._patience.cancel(reason="the next request has its turn")
+            case Updated():
+                self._wait_at_most(self.limits.body_s)
+
+    async def _write(self, data: bytes) -> None:
+        """Send `data`, or end with a client that does not take it in time."""
+        view = memoryview(data)
+        seconds = self.limits.linger_s if self._context.terminated.is_set() else self.limits.write_s
+        async with self._sending:
+            self.is_writing = True
+            try:
+                for start in range(0, len(view), PIECE_BYTES):
+                    with trio.move_on_after(seconds) as self._writing:
+                        await self.stream.send_all(view[start : start + PIECE_BYTES])
+                    if self._writing.cancelled_caught:
+                        await self._leave()
+            except (OSError, trio.BrokenResourceError):
+                await self._leave()
+            finally:
+                self.is_writing = False
+
+    async def _leave(self) -> None:
+        """Cancel all that goes on here, the caller included."""
+        self.abort()
+        await trio.lowlevel.checkpoint()
+
+    async def _refuse(self, refused: Refused) -> None:
+        """Answer in place of the app; if a part of its answer is sent already, break that off."""
+        request = self._protocol.request
+        given = (
+            [] if request is None else [value for name, value in request.headers if name == b"x-request-id"]
+        )
+        request_id = request_id_of([value.decode("latin-1") for value in given])
+        failure = describe_malformed(refused.status, str(refused))
+        log = _log.error if refused.__cause__ else _log.info
+        log(
+            "request refused",
+            request_id=request_id,
+            status=refused.status,
+            code=failure.error_details.code,
+            details=str(refused),
+            exc_info=refused.__cause__,
+        )
+        if not self._protocol.can_refuse:
+            await self._leave()
+        response, data = make_refusal(refused.status, failure, request_id)
+        is_head = request is not None and request.method == b"HEAD"
+        events = (response, h11.EndOfMessage()) if is_head else (response, data, h11.EndOfMessage())
+        await self._write(b"".join(self._protocol.http.send(event) or b"" for event in events))
+
+    async def _let_read_the_end(self) -> None:
+        """Close our side, and for a while drop what still comes: else TCP would take back what was sent."""
+        with trio.move_on_after(self.limits.linger_s):
+            await self.stream.send_eof()
+            while await self.stream.receive_some(PIECE_BYTES):
+                pass
+
+    def _reset_on_close(self) -> None:
+        if isinstance(self.stream, trio.SocketStream):
+            with contextlib.suppress(OSError):  # reset already
+                self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+
+
+@functools.cache
+def _config(limits: Limits) -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.head_bytes
+    return config

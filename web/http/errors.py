@@ -1,0 +1,145 @@
+"""The one map from errors to HTTP answers."""
+
+import http
+import math
+from collections.abc import Mapping
+
+import attrs
+import msgspec
+from werkzeug.exceptions import default_exceptions
+
+from greenroom.actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
+    CapacityExhausted,
+    CleanupIncomplete,
+    CreationTimedOut,
+    GreenroomError,
+    NotAProfile,
+    NotLoggedIn,
+    OverBudget,
+    Overloaded,
+    PageGone,
+    PageTooLarge,
+    ProfileLocked,
+    ResourcesExhausted,
+    SessionDeleted,
+    SessionEnded,
+    SessionNotFound,
+    SessionNotLive,
+    SupervisorStopped,
+    UpstreamUnreachable,
+)
+from greenroom.actors.verdict import LoginReason
+from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
+
+
+class InvalidRequest(GreenroomError):
+    """The request's body is not what it should be; the text names the field."""
+
+
+class Unauthorized(GreenroomError):
+    """The request does not carry the token that the daemon was started with."""
+
+
+class OriginNotAllowed(GreenroomError):
+    """The request comes from a web page of an origin that is not configured."""
+
+
+class HostNotAllowed(GreenroomError):
+    """The request is meant for a host that this daemon is not: a page may have had its own name lead here."""
+
+
+@attrs.frozen
+class _Answer:
+    status: int
+    code: str
+    message: str
+
+
+_INTERNAL = _Answer(500, "INTERNAL_ERROR", "Internal server error")
+
+# Looked up by the error's own class; every GreenroomError that is not here is an INTERNAL_ERROR.
+_ANSWERS: Mapping[type[GreenroomError], _Answer] = {
+    NotLoggedIn: _Answer(409, "NOT_LOGGED_IN", "Not logged in to TikTok"),
+    SessionDeleted: _Answer(409, "SESSION_DELETED", "Session was deleted"),
+    SessionNotLive: _Answer(409, "SESSION_NOT_LIVE", "Session is not live"),
+    SessionEnded: _Answer(409, "SESSION_ENDED", "Session has ended"),
+    NotAProfile: _Answer(409, "NOT_A_PROFILE", "User data directory is no Firefox profile"),
+    ProfileLocked: _Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
+    CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
+    UpstreamUnreachable: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
+    PageGone: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
+    CapacityExhausted: _Answer(503, "CAPACITY_EXHAUSTED", "No room for another session"),
+    Overloaded: _Answer(503, "OVERLOADED", "Too many sessions are being launched"),
+    ResourcesExhausted: _Answer(503, "RESOURCES_EXHAUSTED", "Too little left for another session"),
+    OverBudget: _Answer(503, "OVER_BUDGET", "Session is over its budget"),
+    ActionFailed: _Answer(500, "ACTION_FAILED", "The page could not do this"),
+    ActionTimedOut: _Answer(504, "ACTION_TIMEOUT", "The page did not answer in time"),
+    PageTooLarge: _Answer(422, "PAGE_TOO_LARGE", "The page is too large"),
+    CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
+    SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
+    SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),
+    InvalidRequest: _Answer(422, "INVALID_REQUEST", "Invalid request"),
+    Unauthorized: _Answer(401, "UNAUTHORIZED", "Authentication required"),
+    OriginNotAllowed: _Answer(403, "ORIGIN_NOT_ALLOWED", "Origin not allowed"),
+    HostNotAllowed: _Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
+}
+
+HttpAnswer = tuple[int, dict[str, str], TikTokSessionErrorResponse]
+
+
+def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
+    """Return the status, the extra headers and the body that tell a client of `error`."""
+    answer = _ANSWERS.get(type(error), _INTERNAL)
+    details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase)
+    if not isinstance(error, SessionNotFound):  # whose id is only what was asked for
+        details.session_id = error.session_id
+    headers: dict[str, str] = {}
+    match error:
+        case NotLoggedIn(verdict=verdict, hint=hint):
+            details = msgspec.structs.replace(
+                details,
+                method=verdict.method.value,
+                timeout=whole(login_detection_timeout_s),
+                state=verdict.state,
+                reason=verdict.reason,
+                elapsed_ms=verdict.elapsed_ms,
+                hint=hint,
+                gate=verdict.gate,
+                upstream_status=verdict.status,
+            )
+            if verdict.reason is LoginReason.RATE_LIMITED and verdict.retry_after_s:
+                headers["Retry-After"] = str(verdict.retry_after_s)
+        case CapacityExhausted(retry_after_s=retry_after_s) | Overloaded(retry_after_s=retry_after_s):
+            headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+        case Unauthorized():
+            headers["WWW-Authenticate"] = "Bearer"
+    if answer is _INTERNAL:
+        details = msgspec.structs.replace(details, id=error.id)
+    return answer.status, headers, TikTokSessionErrorResponse(message=answer.message, error_details=details)
+
+
+def describe_http_error(status: int, name: str) -> TikTokSessionErrorResponse:
+    """Return the body for an answer that HTTP itself demands: no such path, no such method.
+
+    `name` is the status's name; Python's own differ from version to version.
+    """
+    details = ErrorDetails(code=_code(name), details=http.HTTPStatus(status).description or name)
+    return TikTokSessionErrorResponse(message=name, error_details=details)
+
+
+def describe_malformed(status: int, why: str) -> TikTokSessionErrorResponse:
+    """Return the body for a request that never got as far as a route."""
+    name = default_exceptions[status]().name
+    code = _INTERNAL.code if status == _INTERNAL.status else _code(name)
+    return TikTokSessionErrorResponse(message=name, error_details=ErrorDetails(code=code, details=why))
+
+
+def _code(name: str) -> str:
+    return name.upper().replace(" ", "_")
+
+
+def whole(number: float) -> float | int:
+    """Return 8.0 as 8, as people write it."""
+    return int(number) if number.is_integer() else number

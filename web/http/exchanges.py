@@ -1,0 +1,93 @@
+"""One request and its answer: the id that goes with both, and what happens if nobody can be told.
+
+A WebSocket's handshake is a request like any other, until it is accepted.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import attrs
+import structlog
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
+from quart import Request, Websocket, has_websocket_context, request, websocket
+from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
+
+from greenroom.actors.errors import GreenroomError
+from greenroom.web.http.requests import request_id_of
+
+UNDO_S = 1.0
+_SCOPE_KEY = "greenroom.exchange"
+
+_log = structlog.get_logger("greenroom.web")
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """What is known of the request that is being answered, and its `id`."""
+
+    id: str
+    undo: Callable[[], Awaitable[None]] | None = None
+    """What to do if the answer can't be given any more, since its client has left. It has a second."""
+
+    @staticmethod
+    def current() -> "Exchange":
+        """Return that of the request that Quart is handling."""
+        return cast("Exchange", cast("dict[str, Any]", asked().scope)[_SCOPE_KEY])
+
+    @classmethod
+    def begin(cls, scope: HTTPScope | WebsocketScope) -> "Exchange":
+        """Return a new one for the request that `scope` tells of."""
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
+        exchange = cls(request_id_of(given))
+        cast("dict[str, Any]", scope)[_SCOPE_KEY] = exchange
+        return exchange
+
+    def show_in(self, message: ASGISendEvent) -> None:
+        """Put the id into the headers of an answer, where `message` is these."""
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+            start = cast("dict[str, Any]", message)
+            start["headers"] = [*start["headers"], (b"X-Request-Id", self.id.encode())]
+
+
+def asked() -> Request | Websocket:
+    """Return the request, or the handshake, that Quart is handling."""
+    return websocket if has_websocket_context() else request
+
+
+class ExchangeConnection(TrioASGIHTTPConnection):
+    """Handles a request with an `Exchange` of its own, and shows its id as X-Request-Id in the answer."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Answer the request, or undo it."""
+        exchange = Exchange.begin(self.scope)
+        is_answered = False
+
+        async def send_with_id(message: ASGISendEvent) -> None:
+            nonlocal is_answered
+            exchange.show_in(message)
+            await send(message)
+            is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        try:
+            await super().__call__(receive, send_with_id)
+        finally:
+            if exchange.undo is not None and not is_answered:
+                _log.info("the client left before its answer", request_id=exchange.id)
+                with trio.move_on_after(UNDO_S, shield=True), contextlib.suppress(GreenroomError):
+                    await exchange.undo()
+
+
+class ExchangeWebsocket(TrioASGIWebsocketConnection):
+    """Handles a WebSocket with an `Exchange` of its own, and shows its id where the handshake is refused."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve the client until either side closes."""
+        exchange = Exchange.begin(self.scope)
+
+        async def send_with_id(message: ASGISendEvent) -> None:
+            exchange.show_in(message)
+            await send(message)
+
+        await super().__call__(receive, send_with_id)

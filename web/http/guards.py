@@ -1,0 +1,90 @@
+"""Who may ask: the host that is asked for, the web page that asks, and the token."""
+
+import hmac
+import ipaddress
+import re
+
+from quart import has_websocket_context
+from quart_trio import QuartTrio
+from werkzeug.exceptions import BadRequest
+
+from greenroom.web.http.errors import HostNotAllowed, OriginNotAllowed, Unauthorized
+from greenroom.web.http.exchanges import asked
+from greenroom.web.settings import DaemonSettings
+
+OPEN_PATHS = {"/health"}
+
+_HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]@/]+))(?::[0-9]*)?")
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
+    """Have the app refuse, before anything is done, whoever may not ask."""
+    guard = HostGuard(settings)
+
+    async def check_host() -> None:
+        """Keep web pages out that had their own name lead here."""
+        host = asked().headers.get("Host")
+        if not host:  # only HTTP/1.0 gets here without
+            raise BadRequest
+        if not guard.allows(host):
+            raise HostNotAllowed("The Host header names another host; allowed_hosts can add names")
+
+    async def check_origin() -> None:
+        """Keep out web pages of other origins where CORS doesn't: a POST without a body, and WebSockets."""
+        origin = asked().headers.get("Origin")
+        is_guarded = has_websocket_context() or asked().method in {"POST", "DELETE"}
+        if origin and is_guarded and origin not in settings.cors_origins:
+            raise OriginNotAllowed("The page's origin is not among cors_origins")
+
+    async def check_token() -> None:
+        if settings.token is None or asked().path in OPEN_PATHS or asked().method == "OPTIONS":
+            return
+        given = asked().headers.getlist("Authorization")
+        scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
+        is_right = hmac.compare_digest(token.strip().encode(), settings.token.reveal().encode())
+        if scheme.lower() != "bearer" or not is_right:
+            raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
+
+    for check in (check_host, check_origin, check_token):
+        app.before_request(check)
+        app.before_websocket(check)
+
+
+class HostGuard:
+    """Says which Host headers are for this daemon; the port does not matter, since ports get forwarded.
+
+    These are the address, localhost and `allowed_hosts`; on a wildcard address, any address too. An address
+    that others can reach has a token, which no page knows: there, without `allowed_hosts`, every host is let
+    in.
+    """
+
+    def __init__(self, settings: DaemonSettings) -> None:
+        bound, _port = settings.address
+        self._hosts = frozenset(_plain(host) for host in {bound, *_LOOPBACK, *settings.allowed_hosts})
+        self._is_open = not settings.is_loopback and not settings.allowed_hosts
+        self._takes_addresses = _is_address(bound) and ipaddress.ip_address(bound).is_unspecified
+
+    def allows(self, header: str) -> bool:
+        """Return whether `header` names this daemon."""
+        match = _HOST.fullmatch(header)
+        if match is None:
+            return False
+        host = _plain(match["ipv6"] or match["name"])
+        if self._is_open or host in self._hosts:
+            return True
+        return self._takes_addresses and _is_address(host)
+
+
+def _plain(host: str) -> str:
+    """Return `host` as it is compared: in lower case, without the root's dot, addresses in one form."""
+    host = host.lower().removesuffix(".")
+    return str(ipaddress.ip_address(host)) if _is_address(host) else host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,192 @@
+"""The description of the HTTP side for programs: `GET /openapi.json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from greenroom.web.http.schemas import (
+    AllSessions,
+    ErrorDetails,
+    Health,
+    Leaks,
+    OneSession,
+    TikTokSessionErrorResponse,
+    TikTokSessionRequest,
+    TikTokSessionResponse,
+)
+
+Json = dict[str, Any]
+
+_REQUEST_ID: Json = {
+    "description": "The request's id, which the log has too: the one that was sent, if any, else a new one.",
+    "schema": {"type": "string"},
+}
+_RETRY_AFTER: Json = {
+    "description": "After how many seconds to ask again, if that is known.",
+    "schema": {"type": "integer", "minimum": 1},
+}
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Whoever comes with the same key within 15 minutes gets the outcome of the first, "
+    "but for a 503.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+_SESSION_ID: Json = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+_REFUSALS: Mapping[int, str] = {
+    400: "The request is no valid HTTP/1.1, or lacks its Host header.",
+    401: "The daemon's token is missing or wrong.",
+    403: "The request is for another host, or from a web page of an origin that is not configured.",
+    404: "There is no such session, or no such path.",
+    405: "The path has no such method; `Allow` names those that it has.",
+    408: "The request took too long to arrive.",
+    409: "The page does not show a login, or the session was deleted meanwhile.",
+    413: "The body is too large.",
+    422: "The body is neither empty nor `{}`, or `Idempotency-Key` is unusable.",
+    423: "The master profile is open in a browser.",
+    431: "The headers are too large.",
+    500: "Anything unforeseen; `id` is also in the log.",
+    502: "The page can't be loaded.",
+    501: "Chunked is the only transfer encoding that is understood.",
+    503: "There is no room, or the daemon is stopping.",
+    504: "Creating the session took too long.",
+    505: "Only HTTP/1.1 and HTTP/1.0 are spoken.",
+}
+# Every other body is sent whole: a field's default in the code is none for clients.
+_WITH_OPTIONAL_FIELDS = {TikTokSessionRequest.__name__, ErrorDetails.__name__}
+_EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
+_CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
+_ALLOW: Json = {"description": "The path's methods.", "schema": {"type": "string"}}
+_HEADERS: Mapping[int, Json] = {
+    401: {"WWW-Authenticate": _CHALLENGE},
+    405: {"Allow": _ALLOW},
+    409: {"Retry-After": _RETRY_AFTER},
+    503: {"Retry-After": _RETRY_AFTER},
+}
+
+
+def describe_api(*, with_token: bool) -> Json:
+    """Return the description as OpenAPI 3.1; `with_token` if clients must send one."""
+    bodies = (
+        AllSessions,
+        TikTokSessionRequest,
+        TikTokSessionErrorResponse,
+        Health,
+        Leaks,
+        OneSession,
+        TikTokSessionResponse,
+    )
+    _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    for name, schema in schemas.items():
+        if name not in _WITH_OPTIONAL_FIELDS and "properties" in schema:
+            schema["required"] = list(schema["properties"])
+            for described in schema["properties"].values():
+                described.pop("default", None)
+    components: Json = {
+        "schemas": schemas,
+        "responses": {str(status): _refusal(status, why) for status, why in _REFUSALS.items()},
+    }
+    description: Json = {
+        "openapi": "3.1.0",
+        "info": {"title": "Greenroom", "version": "1"},
+        "paths": _paths(),
+        "components": components,
+    }
+    if with_token:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        description["security"] = [{"token": []}]
+        description["paths"]["/health"]["get"]["security"] = []
+    return description
+
+
+def _paths() -> Json:
+    where = {
+        "Location": {"description": "The session's path.", "schema": {"type": "string"}},
+        "X-Session-Id": {"description": "The session's id.", "schema": {"type": "string"}},
+    }
+    create = _operation(
+        "create_session",
+        "Create a session: a browser on a clone of the master profile, checked to be logged in.",
+        {200: _answer("The session is live.", TikTokSessionResponse, where)},
+        refusals=(409, 422, 423, 502, 503, 504),
+        parameters=[_KEY],
+    )
+    create["requestBody"] = {"required": False, "content": _content(TikTokSessionRequest)}
+    return {
+        "/tiktok/session": {
+            "get": _operation(
+                "list_sessions",
+                "List the sessions that have not ended.",
+                {200: _answer("The sessions, oldest first.", AllSessions)},
+                refusals=(503,),
+            ),
+            "post": create,
+        },
+        "/tiktok/session/{session_id}": {
+            "get": _operation(
+                "get_session",
+                "Show one session, also for 15 minutes after its end.",
+                {200: _answer("The session.", OneSession)},
+                refusals=(404, 503),
+                parameters=[_SESSION_ID],
+            ),
+            "delete": _operation(
+                "delete_session",
+                "End a session; answered once its browser and clone are gone.",
+                {204: {"description": "It has ended.", "headers": {"X-Request-Id": _REQUEST_ID}}},
+                refusals=(404, 503),
+                parameters=[_SESSION_ID],
+            ),
+        },
+        "/leaks": {
+            "get": _operation(
+                "find_leaks",
+                "Show what this daemon owns now, and what of it belongs to no session: nothing.",
+                {200: _answer("What is owned, and what is leaked.", Leaks)},
+                refusals=(503,),
+            )
+        },
+        "/health": {
+            "get": _operation(
+                "health", "Tell that the daemon answers.", {200: _answer("It does.", Health)}, refusals=()
+            )
+        },
+    }
+
+
+def _operation(
+    name: str,
+    summary: str,
+    answers: dict[int, Json],
+    *,
+    refusals: tuple[int, ...],
+    parameters: list[Json] | None = None,
+) -> Json:
+    refused = {
+        str(status): {"$ref": f"#/components/responses/{status}"}
+        for status in sorted({*_EVERYWHERE, *refusals})
+    }
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": parameters or [],
+        "responses": {**{str(status): answer for status, answer in answers.items()}, **refused},
+    }
+
+
+def _answer(description: str, body: type, headers: Json | None = None) -> Json:
+    return {
+        "description": description,
+        "headers": {"X-Request-Id": _REQUEST_ID, **(headers or {})},
+        "content": _content(body),
+    }
+
+
+def _refusal(status: int, why: str) -> Json:
+    return _answer(why, TikTokSessionErrorResponse, _HEADERS.get(status))
+
+
+def _content(body: type) -> Json:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}}

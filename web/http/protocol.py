@@ -1,0 +1,141 @@
+"""HTTP/1.1 and WebSockets as Hypercorn speaks them, without what Greenroom does not offer.
+
+Hypercorn's own loop would speak HTTP/2 with anybody who asks, take what follows a `Connection: close` request
+for an error in that request, and stop reading while a request is answered, blind to a client that leaves.
+"""
+
+import dataclasses
+from typing import Any
+
+import h11
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.protocol.events import Body, Data, EndBody, Event, Response
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.typing import H11SendableEvent
+
+from greenroom.web.http.requests import TOO_EARLY, TOO_LARGE, Refused, check, explain, to_origin_form
+
+
+class Protocol(H11Protocol):
+    """One connection's requests, one after the other.
+
+    What comes goes to `keep`, and `handle_kept` gives it to the app, a request at a time, once all of it is
+    here and the one before has been answered: a client that sends slowly costs the app nothing. It raises
+    `Refused` for what the app can't be given; the connection is then of no more use.
+    """
+
+    request: h11.Request | None = None
+
+    def __init__(self, *args: Any, max_body_bytes: int) -> None:
+        super().__init__(*args)
+        self._max_body_bytes = max_body_bytes
+        self._head = b""
+        self._body = bytearray()
+
+    @property
+    def http(self) -> h11.Connection:
+        """The state of the HTTP conversation, also where it has become a WebSocket's."""
+        connection: Any = self.connection
+        http: h11.Connection = connection.h11_connection if self.is_websocket else connection
+        return http
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the connection has left HTTP, or asks to."""
+        return isinstance(self.connection, H11WSConnection)
+
+    @property
+    def can_refuse(self) -> bool:
+        """Whether nothing of an answer has been sent yet."""
+        return self.http.our_state in {h11.IDLE, h11.SEND_RESPONSE}
+
+    def keep(self, data: bytes) -> None:
+        """Keep what was sent before its turn."""
+        if self.request is None and not self.http.trailing_data[0]:
+            data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: some clients end a body with a line break
+        if data:
+            self.connection.receive_data(data)
+
+    def take_no_more(self) -> None:
+        """Take nothing from the app any more: for one that is cancelled, Hypercorn would still answer 500."""
+        if self.stream is not None:
+            self.stream.closed = True
+
+    async def handle_kept(self) -> None:
+        """Give the app what has come, up to the end of its request. Raises `Refused`."""
+        try:
+            while await self._handle_event():
+                pass
+        except h11.RemoteProtocolError as exc:
+            refused = explain(exc)
+        else:
+            return
+        raise refused  # without `exc`, which keeps alive all that the client sent
+
+    async def stream_send(self, event: Event) -> None:
+        """Send a part of an answer; the last answer that this connection gives says so."""
+        if isinstance(event, Response) and self.context.terminated.is_set():
+            event = dataclasses.replace(event, headers=[*event.headers, (b"connection", b"close")])
+        await super().stream_send(event)
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """Send an answer's head with the first of its body: a client that closes on seeing both has both."""
+        try:
+            data = self._head + (self.connection.send(event) or b"")
+        except h11.LocalProtocolError:
+            if self.http.their_state is not h11.ERROR:
+                raise
+            return
+        self._head = data if isinstance(event, h11.Response) else b""
+        if data and not self._head:
+            await self.send(RawData(data=data))
+
+    async def _handle_event(self) -> bool:
+        """Handle the next thing that has come; return whether there may be another."""
+        if self.connection.they_are_waiting_for_100_continue:
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+        event = self.connection.next_event()
+        if isinstance(event, h11.Request):
+            self.request = event
+            is_followed = bool(self.http.trailing_data[0])
+            check(event, max_body_bytes=self._max_body_bytes, is_followed=is_followed)
+            await self.send(Updated(idle=False))
+        elif isinstance(event, h11.Data):
+            self._body += event.data
+            if len(self._body) > self._max_body_bytes:
+                raise Refused(413, TOO_LARGE.format(self._max_body_bytes))
+        elif isinstance(event, h11.EndOfMessage) and self.request is not None:
+            await self._give(self.request, bytes(self._body))
+            return self.is_websocket
+        elif isinstance(event, Data) and isinstance(self.stream, WSStream):
+            if not self.stream.handshake.accepted:
+                raise Refused(400, TOO_EARLY)
+            await self.stream.handle(event)
+        else:
+            return False
+        return True
+
+    async def _give(self, request: h11.Request, body: bytes) -> None:
+        """Give the app a request that is here as a whole."""
+        await self._create_stream(to_origin_form(request))
+        if isinstance(self.stream, HTTPStream):
+            if body:
+                await self.stream.handle(Body(stream_id=STREAM_ID, data=body))
+            await self.stream.handle(EndBody(stream_id=STREAM_ID))
+
+    async def _maybe_recycle(self) -> None:
+        """Be ready for another request, of which something may be here already, or close."""
+        await self._close_stream()
+        is_done = self.http.our_state is h11.DONE and self.http.their_state is h11.DONE
+        if self.is_websocket or self.context.terminated.is_set() or not is_done:
+            await self.send(Closed())
+            return
+        ahead, _ = self.http.trailing_data
+        self.connection = h11.Connection(
+            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
+        )
+        self.request, self._body = None, bytearray()
+        self.keep(ahead)
+        await self.send(Updated(idle=True))

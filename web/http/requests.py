@@ -1,0 +1,152 @@
+"""What a request must be to be given to the app, and the answer to one that is not."""
+
+import base64
+import re
+import uuid
+from email.utils import formatdate
+
+import h11
+import msgspec
+
+from greenroom.web.http.schemas import TikTokSessionErrorResponse
+
+_ABSOLUTE = re.compile(
+    rb"https?://(?P<host>(?:\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::[0-9]*)?)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?",
+    re.IGNORECASE,
+)
+# What clients may call their requests: it goes to the log.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SETTING_BYTES = 6
+TOO_LARGE = "The request's body is larger than {} bytes"
+TOO_EARLY = "A WebSocket client has to wait for the answer to its handshake"
+_WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+
+
+class Refused(Exception):
+    """The request can't be given to the app. `status` says why to programs, the text to people."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def check(request: h11.Request, *, max_body_bytes: int, is_followed: bool) -> None:
+    """Raise `Refused` for a request that is well-formed and still not one of HTTP/1.1 to this server.
+
+    `is_followed` says whether its client has sent more than its headers already.
+    """
+    if request.http_version not in {b"1.0", b"1.1"}:
+        raise Refused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken")
+    names = [name for name, _value in request.headers]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise Refused(400, "Both Content-Length and Transfer-Encoding tell where the body ends")
+    announced = [int(value) for name, value in request.headers if name == b"content-length"]
+    if max(announced, default=0) > max_body_bytes:
+        raise Refused(413, TOO_LARGE.format(max_body_bytes))
+    _check_upgrade(request, is_followed=is_followed)
+    is_path = request.target.startswith(b"/") or (request.method, request.target) == (b"OPTIONS", b"*")
+    if not is_path and not _ABSOLUTE.fullmatch(request.target):
+        raise Refused(400, "The request's target is neither a path nor an http address")
+
+
+def _check_upgrade(request: h11.Request, *, is_followed: bool) -> None:
+    """Refuse an upgrade that is none; a valid one to HTTP/2 is answered in HTTP/1.1.
+
+    RFC 9110, 7.8, allows to ignore an upgrade, and clients count on it: Java's HttpClient and `curl --http2`
+    ask for HTTP/2 with every first request.
+    """
+    upgrades = _list(request, b"upgrade")
+    if b"websocket" in upgrades:
+        if not _is_handshake(request, upgrades):
+            raise Refused(400, "The WebSocket handshake is not what RFC 6455, 4.1, asks for")
+        if is_followed:
+            raise Refused(400, TOO_EARLY)
+    if b"h2c" in upgrades:
+        settings = [value for name, value in request.headers if name == b"http2-settings"]
+        if len(settings) != 1 or not _is_settings(settings[0]):
+            raise Refused(400, "HTTP2-Settings is not what RFC 7540, 3.2.1, asks for")
+
+
+def _is_handshake(request: h11.Request, upgrades: list[bytes]) -> bool:
+    """Return whether a WebSocket can come of the request. What is not ASCII in it, Hypercorn can't read."""
+    wanted = {name: value for name, value in request.headers if name.startswith(b"sec-websocket-")}
+    return (
+        (request.method, request.http_version, upgrades) == (b"GET", b"1.1", [b"websocket"])
+        and b"upgrade" in _list(request, b"connection")
+        and wanted.get(b"sec-websocket-version") == b"13"
+        and bool(_WEBSOCKET_KEY.fullmatch(wanted.get(b"sec-websocket-key", b"")))
+        and all(value.isascii() for name, value in request.headers if name in {b"connection", *wanted})
+    )
+
+
+def _list(request: h11.Request, name: bytes) -> list[bytes]:
+    values = b",".join(value for given, value in request.headers if given == name)
+    return [word.strip().lower() for word in values.split(b",")]
+
+
+def _is_settings(value: bytes) -> bool:
+    """Return whether `value` is an HTTP/2 SETTINGS payload in base64url without padding."""
+    try:
+        payload = base64.b64decode(value + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return False
+    return b"=" not in value and len(payload) % _SETTING_BYTES == 0
+
+
+def to_origin_form(request: h11.Request) -> h11.Request:
+    """Return a request that `check` let pass with a path as its target.
+
+    RFC 9112, 3.2.2: where the target is an address, the host in it replaces the header's.
+    """
+    absolute = _ABSOLUTE.fullmatch(request.target)
+    if absolute is None:
+        return request
+    path, query = absolute["path"] or b"/", absolute["query"]
+    headers = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        target=path if query is None else path + b"?" + query,
+        headers=[*headers, (b"host", absolute["host"])],
+        http_version=request.http_version,
+    )
+
+
+def explain(error: h11.RemoteProtocolError) -> Refused:
+    """Return the refusal of a request that is no HTTP. h11's own text may quote it, secrets included."""
+    if str(error).startswith(("Missing mandatory Host", "Found multiple Host")):
+        return Refused(400, "HTTP/1.1 demands exactly one Host header")
+    match error.error_status_hint:
+        case 431:
+            return Refused(431, "The request's headers are too large")
+        case 501:
+            return Refused(501, "Chunked is the only Transfer-Encoding that is understood")
+        case _:
+            return Refused(400, "The request is not valid HTTP/1.1")
+
+
+def request_id_of(given: list[str]) -> str:
+    """Return a request's id: the X-Request-Id that its client gave it, if that is sane, else a new one."""
+    if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        return given[0]
+    return uuid.uuid4().hex[:12]
+
+
+def make_refusal(
+    status: int, failure: TikTokSessionErrorResponse, request_id: str
+) -> tuple[h11.Response, h11.Data]:
+    """Return the answer to a request that the app does not see; the connection ends with it."""
+    failure.error_details.request_id = request_id
+    body = msgspec.json.encode(failure)
+    headers = [
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", str(len(body)).encode()),
+        (b"X-Request-Id", request_id.encode()),
+        (b"Connection", b"close"),
+        date_header(),
+    ]
+    return h11.Response(status_code=status, headers=headers), h11.Data(data=body)
+
+
+def date_header() -> tuple[bytes, bytes]:
+    """Return the header that a server with a clock must send (RFC 9110, 6.6.1)."""
+    return b"Date", formatdate(usegmt=True).encode()

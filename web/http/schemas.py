@@ -1,0 +1,171 @@
+"""The shapes of request and response bodies.
+
+What the supervisor knows goes out as it is where clients are told all of it: msgspec encodes attrs classes.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from greenroom.actors import resources
+from greenroom.actors.lifecycle import EndReason, Receipt, SessionInfo, SessionState
+from greenroom.actors.machine import ports
+from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method
+from greenroom.supervisor.self_check import Check, Subject
+
+
+class TikTokSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /tiktok/session`: an object without fields, or nothing at all."""
+
+
+class Usage(msgspec.Struct, kw_only=True):
+    """What a session used when it was last sampled; `memory_bytes` is PSS."""
+
+    memory_bytes: int
+    processes: int
+    disk_bytes: int
+
+    @classmethod
+    def of(cls, usage: resources.Usage) -> "Usage":
+        """Return the part of what is known of a session's use that clients are told."""
+        return cls(memory_bytes=usage.memory_bytes, processes=usage.processes, disk_bytes=usage.disk_bytes)
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """One session. Times are UTC; `expires_at` and the login's fields are null until they are known.
+
+    `phase_ms` maps each state that the session was in to whole milliseconds; `end_reason` is null until the
+    session is ending, `usage` until it was first sampled, `receipt` until it has ended.
+    """
+
+    id: str
+    state: SessionState
+    created_at: datetime
+    expires_at: datetime | None
+    login_state: LoginState | None
+    login_reason: LoginReason | None
+    login_method: Method | None
+    phase_ms: dict[str, int]
+    end_reason: EndReason | None
+    usage: Usage | None
+    receipt: Receipt | None
+
+    @classmethod
+    def of(cls, info: SessionInfo) -> "Session":
+        """Return the shape of a session as the supervisor knows it."""
+        return cls(
+            id=info.id,
+            state=info.state,
+            created_at=info.created_at,
+            expires_at=info.expires_at,
+            login_state=info.verdict.state if info.verdict else None,
+            login_reason=info.verdict.reason if info.verdict else None,
+            login_method=info.verdict.method if info.verdict else None,
+            phase_ms=dict(info.phase_ms),
+            end_reason=info.reason,
+            usage=Usage.of(info.usage) if info.usage else None,
+            receipt=info.receipt,
+        )
+
+
+class TikTokSessionResponse(msgspec.Struct, kw_only=True):
+    """A request that was carried out."""
+
+    status: Literal["success"] = "success"
+    message: str
+
+
+class OneSession(TikTokSessionResponse, kw_only=True):
+    """The answer to `GET /tiktok/session/{id}`.
+
+    `viewer` is the handle of whoever is logged in, null where the page did not name it: only this has it.
+    """
+
+    session: Session
+    viewer: str | None
+
+
+class AllSessions(TikTokSessionResponse, kw_only=True):
+    """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first.
+
+    `warm` counts those that nobody asked for yet: launched ahead, they wait for a request. `checks` has what
+    would keep the next one from going live.
+    """
+
+    sessions: list[Session]
+    warm: int
+    checks: Mapping[Subject, Check]
+
+
+class Owned(msgspec.Struct, kw_only=True):
+    """What there is of processes, directories and ledger entries; `bytes` is all directories' disk space."""
+
+    processes: tuple[ports.OwnedProcess, ...]
+    directories: tuple[ports.OwnedDirectory, ...]
+    entries: tuple[str, ...]
+    bytes: int
+
+    @classmethod
+    def of(cls, owned: ports.Owned) -> "Owned":
+        """Return the shape of what the supervisor owns."""
+        return cls(
+            processes=owned.processes,
+            directories=owned.directories,
+            entries=owned.entries,
+            bytes=sum(directory.bytes for directory in owned.directories),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing."""
+        return not (self.processes or self.directories or self.entries)
+
+
+class Leaks(TikTokSessionResponse, kw_only=True):
+    """The answer to `GET /leaks`: all that is owned now, and what of it belongs to no session."""
+
+    owned: Owned
+    leaked: Owned
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """The answer to `GET /health`: the daemon is well. What else a session needs is in `checks`."""
+
+    status: Literal["ok"] = "ok"
+    checks: Mapping[Subject, Check]
+
+
+class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Why a request was refused.
+
+    `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
+    the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
+    to do next, with the `gate` before the viewer, if any, and the `upstream_status` with which the page came;
+    with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in the header
+    X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state then.
+    """
+
+    code: str
+    details: str
+    method: str | None = None
+    timeout: float | int | None = None
+    state: LoginState | None = None
+    reason: LoginReason | None = None
+    elapsed_ms: int | None = None
+    hint: str | None = None
+    gate: Gate | None = None
+    upstream_status: int | None = None
+    id: str | None = None
+    request_id: str | None = None
+    session_id: str | None = None
+    phase: str | None = None
+
+
+class TikTokSessionErrorResponse(msgspec.Struct, kw_only=True):
+    """A request that was refused or failed."""
+
+    status: Literal["error"] = "error"
+    message: str
+    error_details: ErrorDetails

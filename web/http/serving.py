@@ -1,0 +1,175 @@
+"""Serve an ASGI app on an address for as long as a block lasts.
+
+Each client has a `Connection` of its own, out of which no error gets; `Acceptor` says who has one. Added here
+is where they come from, and an end that no client can hold up.
+"""
+
+import contextlib
+import ctypes
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.typing import ASGIFramework
+from hypercorn.utils import wrap_app
+
+from greenroom.web.address import BIND_SYNTAX, split_bind
+from greenroom.web.http.accepting import Acceptor
+from greenroom.web.http.limits import Limits
+
+GRACEFUL_TIMEOUT_S = 5.0
+LIFESPAN_TIMEOUT_S = 10.0
+BACKLOG = 1024
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
+
+
+class BindFailed(OSError):
+    """The address can't be listened on: taken, forbidden, unknown, or no address at all."""
+
+    def __init__(self, bind: str, why: str, *, code: int | None = None) -> None:
+        super().__init__(code, f"Can't listen on {bind!r}: {why}")
+        self.bind = bind
+
+    def __str__(self) -> str:
+        return str(self.strerror)  # without the number that OSError puts before it
+
+
+@contextlib.asynccontextmanager
+async def open_server(
+    app: ASGIFramework,
+    bind: str,
+    *,
+    graceful_timeout_s: float = GRACEFUL_TIMEOUT_S,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> AsyncIterator[str]:
+    """Serve `app` on `bind` inside the block, and yield its base URL, without a slash at the end.
+
+    `bind` is `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one. The URL is one that this machine can use,
+    so a wildcard address becomes the loopback one. It accepts connections from the first line of the block.
+
+    Leaving the block stops accepting, gives requests in flight `graceful_timeout_s` to finish, resets the
+    connections of the rest and runs the app's shutdown. An error or a cancellation that leaves the block
+    gives them no time. Either way nothing listens and no connection is open afterwards. An error of the block
+    comes out as it is.
+
+    Raises BindFailed when the address can't be had, and hypercorn's LifespanFailureError when the app fails
+    to start; the block is entered in neither case.
+    """
+    listening = await _listen(bind)
+    with listening, sole_error_bare(layers=2):
+        async with _open_lifespan(app), trio.open_nursery() as connections:
+            acceptor = Acceptor(app=app, limits=limits, nursery=connections)
+            connections.start_soon(acceptor.run, listening)
+            yield _base_url(listening.getsockname())
+            await acceptor.stop()
+            connections.cancel_scope.deadline = trio.current_time() + graceful_timeout_s
+
+
+def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = None) -> int:
+    """Reset this process's connections from `client`, or from everywhere, to its `server` address.
+
+    The peer sees a TCP reset, whatever was still to be sent is dropped, and whoever reads or writes here
+    fails with ECONNRESET or EPIPE. Returns how many there were. Linux only; elsewhere there are none.
+    """
+    count = 0
+    with contextlib.suppress(FileNotFoundError):
+        for entry in list(Path("/proc/self/fd").iterdir()):
+            with contextlib.suppress(OSError), _borrowed_socket(int(entry.name)) as connection:
+                if _connects(connection, server, client):
+                    _reset(connection)
+                    count += 1
+    return count
+
+
+@contextlib.asynccontextmanager
+async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
+    """Run the app's startup, the block, and unless that is left by an error the app's shutdown."""
+    config = Config()
+    config.startup_timeout = config.shutdown_timeout = LIFESPAN_TIMEOUT_S
+    lifespan = Lifespan(wrap_app(app, config.wsgi_max_body_size, "asgi"), config, {})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        if lifespan.supported and lifespan.shutdown.is_set():
+            await trio.sleep_forever()  # the app has failed to start, which is raised in a moment
+        yield
+        await lifespan.wait_for_shutdown()
+        nursery.cancel_scope.cancel(reason="the app has shut down")
+
+
+async def _listen(bind: str) -> socket.socket:
+    try:
+        host, port = split_bind(bind)
+    except ValueError:
+        raise BindFailed(bind, f"not {BIND_SYNTAX}") from None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        found = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listening.bind(found[0][4])
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+        except BaseException:
+            listening.close()
+            raise
+    except OSError as exc:
+        raise BindFailed(bind, exc.strerror or str(exc), code=exc.errno) from exc
+    except UnicodeError as exc:
+        raise BindFailed(bind, "no name that a host can have") from exc
+    return listening
+
+
+def _base_url(address: tuple[str, int]) -> str:
+    host = WILDCARDS.get(address[0], address[0])
+    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
+
+
+@contextlib.contextmanager
+def _borrowed_socket(fd: int) -> Iterator[socket.socket]:
+    """Give another handle on `fd`: if a thread closes `fd` meanwhile, we still touch no wrong socket."""
+    copy = os.dup(fd)
+    try:
+        borrowed = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    with borrowed:
+        yield borrowed
+
+
+def _connects(connection: socket.socket, server: tuple[str, int], client: tuple[str, int] | None) -> bool:
+    if connection.family not in {socket.AF_INET, socket.AF_INET6} or connection.type != socket.SOCK_STREAM:
+        return False
+    ours, theirs = connection.getsockname()[:2], connection.getpeername()[:2]
+    if client is not None and theirs != client[:2]:
+        return False
+    return ours[1] == server[1] and (ours[0] == server[0] or server[0] in WILDCARDS)
+
+
+def _reset(connection: socket.socket) -> None:
+    # Connecting a TCP socket to no address at all resets it at once (connect(2), AF_UNSPEC). Python's own
+    # connect() can't say that. SO_LINGER resets only once the last handle closes.
+    no_address = bytes(16)
+    ctypes.CDLL(None).connect(connection.fileno(), no_address, len(no_address))
+
+
+@contextlib.contextmanager
+def sole_error_bare(*, layers: float) -> Iterator[None]:
+    """Raise an error that is alone in its group as itself, up to `layers` groups deep: no nursery shows."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        sole: BaseException = group
+        while layers > 0 and isinstance(sole, BaseExceptionGroup) and len(sole.exceptions) == 1:
+            sole = sole.exceptions[0]
+            layers -= 1
+        if sole is group:
+            raise
+        raise sole from sole.__cause__
