@@ -1,4 +1,4 @@
-"""Whoever asks gets an answer, whatever becomes of the task that is to give it."""
+"""Every request gets an answer, even if the task that should give it fails."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _log = structlog.get_logger("greenroom.supervisor")
 
 @contextlib.contextmanager
 def answering(reply_to: trio.MemorySendChannel[outcome.Maybe[T]], request: str) -> Iterator[None]:
-    """Answer with what the block raises; if it is cancelled, close `reply_to`, which tells whoever waits.
+    """Answer with what the block raises; if it is cancelled, close `reply_to`, which wakes the caller.
 
     A block that comes to its end has answered, or left that to somebody else.
     """

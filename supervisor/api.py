@@ -78,7 +78,7 @@ class Supervisor:
 
     @property
     def checks(self) -> Mapping[Subject, Check]:
-        """What is known of that without which no session goes live."""
+        """The latest result of each self-check."""
         return self._registry.self_check.checks
 
     async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:

@@ -1,6 +1,6 @@
-"""What may be set, which values are allowed, and what holds when nothing is set.
+"""The settings, their allowed values and their defaults.
 
-The classes here are complete in themselves: a Python developer who builds one directly gets the same checks
+The classes here can be used alone: a Python developer who builds one directly gets the same checks
 and the same messages as the operator whose settings come from files and the environment. A converter only
 brings a value into its type where that can be done without guessing, and leaves it alone otherwise; all
 refusing is done by validators, with `InvalidSetting`.
@@ -155,7 +155,7 @@ def _check_selectors(_instance: object, attribute: "attrs.Attribute[Any]", value
         if not isinstance(selector, str) or not selector.strip():
             raise InvalidSetting(f"{attribute.name}.{key}", show(selector), "a CSS selector, not empty")
         if not is_selector(selector):
-            raise InvalidSetting(f"{attribute.name}.{key}", show(selector), "a CSS selector; this is none")
+            raise InvalidSetting(f"{attribute.name}.{key}", show(selector), "a valid CSS selector")
     if value.get("logged_in") == value.get("logged_out"):
         shown = show(value.get("logged_in"))
         raise InvalidSetting(f"{attribute.name}.logged_in", shown, "another selector than logged_out")

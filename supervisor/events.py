@@ -41,5 +41,5 @@ class EventStream:
                 subscriber(event)
             except (KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException:  # such as another framework's cancellation, which is none here
+            except BaseException:  # such as another framework's cancellation, which does not cancel us
                 report(_log.exception, "an event subscriber failed", session_id=event.session.id)

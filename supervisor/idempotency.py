@@ -1,4 +1,4 @@
-"""Creations with a key: however often one is asked for, it happens once."""
+"""Keyed creations: repeated requests with one key create one session."""
 
 import hashlib
 from collections.abc import Callable

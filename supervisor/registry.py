@@ -126,7 +126,7 @@ class Registry:
                     await trio.sleep(PERIOD_S)
 
     def _handle(self, message: Message) -> None:
-        """Answer a message, or start what will. May raise the answer."""
+        """Answer a message, or start a task that will. An exception it raises is the answer."""
         match message:
             case CreateSession(caller=caller):
                 self._create(caller)
@@ -152,7 +152,7 @@ class Registry:
 
     @property
     def _has_room(self) -> bool:
-        """Whether one more session would not be too many, with those that are ending."""
+        """Whether there is room for another session, counting those that are ending."""
         return len(self._actors) < self.config.max_sessions
 
     def _create(self, caller: Caller) -> None:
@@ -167,7 +167,7 @@ class Registry:
             self._nursery.start_soon(self._serve, caller, warm)
 
     async def _serve(self, caller: Caller, warm: SessionActor | None) -> None:
-        """Give a caller a warm session, or a new one if none turns out to be fit."""
+        """Give a caller a warm session, or a new one if none is healthy."""
         try:
             with answering(caller.reply_to, "CreateSession"):
                 if not await self._hand_over(warm, caller):
@@ -189,7 +189,7 @@ class Registry:
         return False
 
     async def _make_room(self, caller: Caller) -> None:
-        """Return when what was launched ahead, and stands in a session's way, is gone, or nobody waits."""
+        """Return once the warm sessions that take a caller's slot have ended, or nobody waits."""
         in_the_way: SessionActor | None = None
         with trio.CancelScope(deadline=caller.deadline) as waiting:
             caller.when_left(lambda: waiting.cancel(reason="the caller has left"))
@@ -267,7 +267,7 @@ class Registry:
             self._tell_change()
 
     def _tell_change(self) -> None:
-        """Wake whoever waits for room, or for a login."""
+        """Wake the tasks that wait for room or for a login."""
         self._change.set()
         self._change = trio.Event()
 
@@ -281,7 +281,7 @@ class Registry:
             await self._change.wait()
 
     def _discard_logged_out(self) -> None:
-        """End what is kept warm with a login that is none."""
+        """End the warm sessions whose login no longer works."""
         if (version := self.self_check.logged_out_version) is not None:
             kept = [actor for actor in self._warm.kept if actor.reason is None]
             useless = [actor for actor in kept if actor.info().profile_version == version]

@@ -1,4 +1,4 @@
-"""Texts that never show themselves."""
+"""Strings that never print themselves."""
 
 import hmac
 import pickle

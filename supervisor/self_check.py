@@ -1,4 +1,4 @@
-"""What would keep the next session from going live, noticed before anybody asks for one."""
+"""Finds what would stop the next session from going live before anybody asks for one."""
 
 import enum
 import random
@@ -142,9 +142,9 @@ class SelfCheck:
             return
         self.checks[subject] = Check(health=health, problem=problem)
         if problem:
-            _log.warning("a problem was found", check=subject.value, problem=problem, detail=detail)
+            _log.warning("problem found", check=subject.value, problem=problem, detail=detail)
         elif before.health is Condition.PROBLEM:
-            _log.info("a problem is over", check=subject.value)
+            _log.info("problem resolved", check=subject.value)
         self.on_turn()
 
 

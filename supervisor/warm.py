@@ -1,4 +1,4 @@
-"""Warm sessions: launched ahead, so that a request need not wait for a launch."""
+"""Warm sessions: launched in advance, so that a request does not wait for a launch."""
 
 from collections.abc import Awaitable, Callable
 
@@ -48,7 +48,7 @@ class WarmSessions:
         return sum(actor.is_warm for actor in self.kept)
 
     async def run(self) -> None:
-        """Keep them until `running` is cancelled; the sessions themselves are then for whoever does that."""
+        """Keep them until `running` is cancelled; the canceller ends the sessions themselves."""
         with self.running:
             async with trio.open_nursery() as nursery:
                 for _ in range(self.size):
@@ -106,7 +106,7 @@ class WarmSessions:
             await trio.sleep(min(2.0**failures, MAX_BACKOFF_S))
             return failures
         _log.error(
-            "warm sessions are left off until some session is live: see why they end",
+            "no more warm sessions until a session goes live; the log says why they ended",
             failures=failures,
             error=str(actor.error) if actor.error else None,
             reason=actor.reason.value if actor.reason else None,

@@ -53,8 +53,8 @@ _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers 
 def main() -> None:
     """Logged-in TikTok browser sessions on call.
 
-    To start: `install-browser` gets a browser, `login` logs your profile in, `doctor` tells what would fail,
-    `serve` runs the daemon. `demo` shows it all on a practice site.
+    To start: `install-browser` gets a browser, `login` logs your profile in, `doctor` shows what would fail,
+    `serve` runs the daemon. `demo` shows all of this on a practice site.
 
     Every setting can also come from a TOML file (--config FILE, else the one that GREENROOM_CONFIG names) or
     the environment (GREENROOM_MAX_SESSIONS=4). An empty variable counts as not set.
@@ -73,11 +73,11 @@ def main() -> None:
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     """Run the daemon until SIGTERM, SIGHUP or Ctrl-C.
 
-    POST /tiktok/session on its address makes a session, GET /openapi.json describes the rest. Told to stop,
-    it takes no more sessions and lets the live ones go on for drain_grace seconds; a second signal ends them
+    POST /tiktok/session on its address makes a session, GET /openapi.json describes the rest. When told to
+    stop, it takes no more sessions and gives live ones drain_grace seconds; a second signal ends them
     at once, and a third ends the daemon itself, without cleaning up.
 
-    Exit code 0 after such an end, 1 if it can't run here, 2 if a setting is not allowed, and 128 plus the
+    Exit code 0 after such an end, 1 if it can't run here, 2 if a setting is invalid, and 128 plus the
     signal's number after a third signal.
     """
     from greenroom.actors.resources import collect_rarely, keep_one_arena
@@ -105,8 +105,8 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
 def practice(bind: str) -> None:
     """Serve the practice site, a stand-in for tiktok.com.
 
-    Its page /login?as=NAME logs in by itself: `greenroom login --headless --url` with that address makes a
-    profile to try things with. It runs until SIGTERM or Ctrl-C.
+    Its page /login?as=NAME logs in by itself: `greenroom login --headless --url` with that address creates a
+    profile to experiment with. Runs until SIGTERM or Ctrl-C.
     """
     import trio
 
@@ -126,7 +126,7 @@ def practice(bind: str) -> None:
 @_user_data_dir
 @_engine
 @_config
-@click.option("--headless", is_flag=True, help="Show no window: for sites that log in by themselves.")
+@click.option("--headless", is_flag=True, help="Don't open a window; for sites that log in without a person.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -134,16 +134,16 @@ def practice(bind: str) -> None:
     type=click.IntRange(1, 86_400),
     default=600,
     show_default=True,
-    help="Give up when no login was seen for so long.",
+    help="Give up if no login was seen within this time.",
 )
 @_verbose
 def login(
     config_file: Path | None, headless: bool, timeout_s: int, verbose: bool, **overrides: object
 ) -> None:
-    """Log the master profile in, by hand, in a browser.
+    """Log in to the master profile by hand, in a browser.
 
-    Opens a visible browser on it until the login is seen, and reads the profile afterwards. Your own settings
-    in it stay as they are.
+    Opens a visible browser until the page shows a login, then reads the profile. Your own settings in it are
+    kept.
 
     Exit code 1 if no login was saved.
     """
@@ -172,7 +172,7 @@ def login(
 @click.option("--json", "as_json", is_flag=True, help="One document of JSON: ok, and a list of findings.")
 @_verbose
 def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool, **overrides: object) -> None:
-    """Tell what is here, what would fail, and what mends it.
+    """Check what is here, what would fail, and the fix.
 
     Looks at what `serve` would run with, on its directories, and launches a browser on a clone of the master
     profile as a session does. The site is asked for one page, without cookies.
@@ -194,12 +194,12 @@ def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool,
 @_engine
 @_verbose
 def demo(engine: str | None, verbose: bool) -> None:
-    """Run the main job on the practice site, for real.
+    """Run the main job on the practice site and a browser.
 
-    Logs a profile of its own in, serves sessions of it, and shows what was expected and what came. Yours is
-    not touched.
+    Logs in a profile of its own, serves sessions from it, and shows expected and actual results. It does not
+    touch your profile.
 
-    Exit code 0 only if all of it held.
+    Exit code 0 only if every result is as expected.
     """
     _configure_logging(verbose=verbose, quiet=not verbose)
     with _explaining():
@@ -215,7 +215,7 @@ def demo(engine: str | None, verbose: bool) -> None:
 def leaks(config_file: Path | None, url: str | None) -> None:
     """Show what the running daemon owns, and what it leaks.
 
-    Exit code 1 if anything that it owns belongs to no session.
+    Exit code 1 if anything it owns belongs to no session.
     """
     with _explaining():
         from greenroom.web.commands.leaks import show_leaks
@@ -241,15 +241,15 @@ class _VerdictCommand(click.Command):
 @main.command(cls=_VerdictCommand)
 @click.argument("sources", metavar="FILE|URL|-...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each page.")
-@click.option("--show-viewer", is_flag=True, help="Also show the handle of whoever is logged in.")
+@click.option("--show-viewer", is_flag=True, help="Also show the handle of the logged-in user.")
 def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
     """Judge saved pages of tiktok.com: logged in or out.
 
-    Shows what the verdict on a page rests on; of several pages, a line each and a total. An address is
-    fetched without cookies. No content of a page is shown.
+    Shows the evidence for a page's verdict; for several pages, one line each and a total. An address is
+    fetched without cookies. It shows no content of the pages.
 
     Exit code 0 if logged in, 1 if logged out, 2 if uncertain, 3 if there is no page to read, and 4 for wrong
-    usage. Of several pages, the highest.
+    usage. For several pages, the highest.
     """
     from greenroom.web.commands.verdict import show_verdicts
 
@@ -269,7 +269,7 @@ def install_browser_command() -> None:
     As root, and with apt-get, it also installs what is missing: Firefox, bubblewrap, libraries. Otherwise it
     says what to install.
 
-    Exit code 1 if there is no browser that can start.
+    Exit code 1 if no browser can start.
     """
     from greenroom.web.commands.install_browser import install_browser
 

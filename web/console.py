@@ -11,7 +11,7 @@ from typing import Final, TextIO
 from rich.console import Console
 
 WIDE: Final = 100_000
-"""The width, in columns, of what is no terminal: no line is ever broken there."""
+"""The width without a terminal, in columns: wide enough that no line breaks."""
 
 EXIT_NO_READER: Final = 128 + signal.SIGPIPE
 EXIT_NO_OUTPUT: Final = os.EX_IOERR

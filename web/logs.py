@@ -93,7 +93,7 @@ def log_session_event(event: SessionEvent) -> None:
     elif session.is_requested:
         _log.info("session ended", **fields)
     else:
-        _log.debug("session launched ahead ended", **fields)
+        _log.debug("warm session ended", **fields)
 
 
 def _unframe(

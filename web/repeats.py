@@ -1,4 +1,4 @@
-"""What is said again and again in the log is said once a period, and then how often it was left out."""
+"""Logs repeated lines once per period, with a count of those left out."""
 
 import logging
 import sys
@@ -90,7 +90,7 @@ class RepeatFilter(logging.Filter):
 def _tell(kind: _Kind) -> None:
     if kind.left_out:
         _log.log(
-            kind.level, "lines like one before were left out",
+            kind.level, "left out similar lines",
             count=kind.left_out, of=kind.text, of_logger=kind.logger,
         )  # fmt: skip
 

@@ -131,7 +131,7 @@ def _origins_from(value: object) -> object:
 
 @attrs.frozen(kw_only=True, repr=False)
 class DaemonSettings(SupervisorConfig):
-    """All that `greenroom serve` can be told."""
+    """The settings of `greenroom serve`."""
 
     bind: str = attrs.field(
         default="127.0.0.1:8700",
@@ -276,7 +276,7 @@ class _Sources:
                 near = [*known, CONFIG_VARIABLE]
                 self._problems.append(_unknown(variable, near, where="in the environment"))
         if foreign:
-            _log.info("variables of a service that is called greenroom, ignored: %s", ", ".join(foreign))
+            _log.info("ignored variables of a service called greenroom: %s", ", ".join(foreign))
 
     def add_command_line(self, overrides: Mapping[str, object]) -> None:
         """Take what the command line gives."""

@@ -73,12 +73,12 @@ def _pass_on(send: trio.MemorySendChannel[signal.Signals], number: signal.Signal
 
 
 def _tell_twin(number: signal.Signals) -> None:
-    _log.info("counted as one with the signal just before", signal=number.name)
+    _log.info("ignored: it repeats the previous signal", signal=number.name)
 
 
 def _give_up(number: int) -> None:
     _log.warning(
-        "ended without cleaning up: the next daemon on the same clones_dir will",
+        "exiting without cleanup; the next daemon on the same clones_dir will clean up",
         signal=signal.Signals(number).name,
     )
     say_last_words()

@@ -1,4 +1,4 @@
-"""Standard output and error that never make the daemon wait, whatever becomes of whoever reads them."""
+"""Standard output and error that never block the daemon, even if nobody reads them."""
 
 import atexit
 import io

@@ -1,4 +1,4 @@
-"""What this daemon owns, seen on the machine itself: marked processes, and directories in its folder."""
+"""What this daemon owns, read from the machine: marked processes, and the directories in its folder."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence

@@ -48,7 +48,7 @@ class LocalWorkspace:
             if not browser.is_host_lost:
                 raise
             _log.warning(
-                "a host was lost at a launch: once more, in a new one",
+                "host lost during a launch; retrying in a new one",
                 session_id=self.entry.session,
                 detail=exc.detail,
             )

@@ -106,7 +106,7 @@ class SessionActor:
 
     @property
     def latest_end(self) -> float:
-        """The time, on Trio's clock, at which the session ends at the latest."""
+        """The time, on Trio's clock, when the session must end."""
         if self._expires_at is not None:
             return self._life.deadline
         return self._life.deadline + self.spec.max_duration_s
@@ -176,7 +176,7 @@ class SessionActor:
             self._close()
 
     def give_up(self, exc: Exception) -> None:
-        """Take the session for ended, and tell all who wait: what holds it together has itself failed."""
+        """Declare the session ended and wake everybody who waits, because its own task failed."""
         self._fail(exc)
         self._enter_ending()
         if self._state is not SessionState.ENDED:
@@ -185,7 +185,7 @@ class SessionActor:
         self._close()
 
     def _serve(self, caller: Caller) -> None:
-        """From now on, there is somebody who waits."""
+        """Take `caller` as the one who waits for this session from now on."""
         self.caller = caller
         caller.when_left(lambda: self._end(EndReason.CALLER_LEFT))
         self._beside.start_soon(self._contain, self._answer_in_time, caller)
@@ -203,7 +203,7 @@ class SessionActor:
                         await self._close_politely(self._browser)
 
     async def _stand_in_line(self, place: Place) -> None:
-        """Wait for the turn to launch; whoever launches ahead has time."""
+        """Wait for a turn to launch. Warm launches have no deadline until it comes."""
         if not place.is_free:
             self._enter(SessionState.QUEUED)
         if self.caller is None:
@@ -229,7 +229,7 @@ class SessionActor:
             nursery.cancel_scope.cancel(reason="the session ends")
 
     async def _wait_for_claim(self, browser: Browser, workspace: Workspace) -> None:
-        """Stay warm until a caller claims the session, and take it if it is fit for that.
+        """Stay warm until a caller claims the session, and accept if it is healthy.
 
         A rehearsal comes first: a browser takes longer for what it does for the first time.
         """
@@ -246,7 +246,7 @@ class SessionActor:
         claim.reply_to.send_nowait(True)
 
     async def _next_claim(self, browser: Browser, workspace: Workspace) -> Claim | None:
-        """Wait for a claim and return it, or None if its caller has left by the time that all is well."""
+        """Wait for a claim and return it, or None if the caller left before the check finished."""
         with trio.CancelScope() as self._unclaimed:
             await browser.wait_lost()
         if (claim := self._claim) is None:
@@ -274,7 +274,7 @@ class SessionActor:
         return False
 
     async def _watch_use(self, workspace: Workspace) -> None:
-        """Sample what the session uses, and end it when that is too much, or nobody could use it any more.
+        """Sample what the session uses, and end it when it is over budget or can't be used any more.
 
         A sample that fails, as without a thread or a file descriptor left, is only missing.
         """
@@ -307,7 +307,7 @@ class SessionActor:
         self._verdict = await self.spec.detector.judge(browser)
         if not self._verdict.is_usable:
             raise NotLoggedIn(self._verdict)
-        await trio.lowlevel.checkpoint()  # the last moment at which the creation deadline counts
+        await trio.lowlevel.checkpoint()  # the creation deadline no longer applies after this
         self._life.deadline = trio.current_time() + self.spec.max_duration_s
         self._expires_at = datetime.now(UTC) + timedelta(seconds=self.spec.max_duration_s)
         self._enter(SessionState.LIVE)
@@ -327,11 +327,11 @@ class SessionActor:
             try:
                 self._left = (await self.machine.survey()).kinds_of(self.spec.id)
             except Exception as exc:
-                report(_log.warning, "what is left can't be told", session_id=self.spec.id, detail=repr(exc))
+                report(_log.warning, "can't find out what is left", session_id=self.spec.id, detail=repr(exc))
         if self._left:
-            report(_log.error, "cleaning up has left something", session_id=self.spec.id, left=self._left)
+            report(_log.error, "cleanup left something", session_id=self.spec.id, left=self._left)
 
-    # What goes on beside the session's own life
+    # Tasks that run alongside the session's life
 
     async def _contain(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run `task`; what it raises is the end of the session, and of nothing else."""
@@ -415,13 +415,13 @@ class SessionActor:
         """End the session with what goes wrong in the block, and on leaving it in any way enter ENDING."""
         try:
             yield
-        except* Exception as group:  # the one place at which a session's failure is caught
+        except* Exception as group:  # the only place that catches a session's failure
             self._fail(group)
         finally:
             self._enter_ending()
 
     def _fail(self, exc: Exception) -> None:
-        """End the session with an error, or log it where that is no news any more."""
+        """End the session with an error, or log it if the session is ending already."""
         error = self._in_session(as_error(exc))
         is_cleaning = self._state is SessionState.ENDING
         self._may_leave |= is_cleaning or isinstance(error, CloneFailed)
@@ -451,7 +451,7 @@ class SessionActor:
             else:
                 self._reason = EndReason.EXPIRED if self._expires_at else EndReason.CREATION_TIMEOUT
         if self._claim is not None and self.caller is None:
-            self._claim.reply_to.close()  # at once: the caller is not to wait for this one's end
+            self._claim.reply_to.close()  # now: the caller must not wait for this session's end
         self._ended_in = self._state
         self._enter(SessionState.ENDING)
         self._commands.stop()
@@ -469,7 +469,7 @@ class SessionActor:
         return self._in_session(error)
 
     def _in_session(self, error: GreenroomError) -> GreenroomError:
-        """Say in an error which session it is about, and what that was doing."""
+        """Add the session's id and phase to an error."""
         error.session_id, error.phase = self.spec.id, (self._ended_in or self._state).value
         return error
 

@@ -278,7 +278,7 @@ async def test_self_check_that_fails_is_begun_anew(
             await assert_well(supervisor)
             await trio.sleep(PERIOD_S + 1)
             assert supervisor.checks[Subject.CLONES].problem == "It is full"
-    assert [line["event"] for line in logs] == ["the self-check failed", "a problem was found"]
+    assert [line["event"] for line in logs] == ["the self-check failed", "problem found"]
 
 
 async def test_log_that_is_broken_too_is_no_reason_to_end(

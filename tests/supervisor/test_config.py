@@ -238,7 +238,7 @@ def test_selector_that_is_none_is_refused(selector: str) -> None:
     """What no browser takes is told at start."""
     with pytest.raises(InvalidSetting) as caught:
         make(selectors={"logged_in": selector})
-    assert str(caught.value) == f"selectors.logged_in is {selector!r}, must be a CSS selector; this is none"
+    assert str(caught.value) == f"selectors.logged_in is {selector!r}, must be a valid CSS selector"
 
 
 def test_numbers_as_text_are_converted() -> None:

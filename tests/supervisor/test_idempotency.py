@@ -62,7 +62,7 @@ async def test_same_key_gives_the_same_refusal(autojump_clock: MockClock) -> Non
 
 
 async def test_request_that_was_not_served_is_served_when_it_comes_again(autojump_clock: MockClock) -> None:
-    """No room is no outcome: nothing was done."""
+    """A refusal for lack of room is not remembered, because nothing was done."""
     async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         first = await supervisor.create_session("1")
         await supervisor.create_session("2")

@@ -105,7 +105,7 @@ async def test_what_turns_is_logged_once_each_way(
         setattr(machine, field, well)
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {}
-        assert lines(logs) == [("a problem was found", subject), ("a problem is over", subject)]
+        assert lines(logs) == [("problem found", subject), ("problem resolved", subject)]
         setattr(machine, field, value)
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {subject: problem}

@@ -272,7 +272,7 @@ async def test_draining_refuses_new_sessions_and_gives_live_ones_their_grace(
 
 
 async def test_draining_ends_with_the_last_session(autojump_clock: MockClock) -> None:
-    """Nobody waits for a grace that no session needs any more."""
+    """Draining ends as soon as no session is left."""
     async with open_supervisor(config(max_session_duration=3), machine=FakeMachine()) as supervisor:
         await supervisor.create_session()
         await supervisor.drain(10)

@@ -99,7 +99,7 @@ async def test_session_not_logged_in_is_refused_warm_or_not(autojump_clock: Mock
 async def test_master_changed_discards_the_warm_session_and_the_request_gets_a_new_one(
     autojump_clock: MockClock,
 ) -> None:
-    """A clone of what the master was is no session of what it is."""
+    """A clone of the old master must not serve a new session."""
     async with warmed() as its:
         await its.until_warm()
         [stale] = its.machine.browsers
@@ -163,7 +163,7 @@ async def test_unwell_browser_is_not_handed_out(autojump_clock: MockClock, ill: 
 
 
 async def test_caller_that_leaves_a_warm_session_ends_it(autojump_clock: MockClock) -> None:
-    """From the claim on it is the caller's, like any other."""
+    """A claimed session belongs to its caller like any other."""
     async with warmed(FakeMachine(launch_s=LAUNCH_S, navigate_s=10)) as its:
         await its.until_warm()
         with trio.move_on_after(1):
@@ -199,7 +199,7 @@ async def test_failing_launches_ahead_are_left_off_until_a_session_is_live(autoj
             assert (await its.supervisor.count_sessions()).warm == 0
             await its.supervisor.create_session()
             await its.until_warm()
-    [left_off] = [line for line in logs if "left off" in line["event"]]
+    [left_off] = [line for line in logs if "no more warm sessions" in line["event"]]
     assert left_off["log_level"] == "error"
     assert left_off["error"] == "no browser"
 

@@ -58,7 +58,7 @@ def accept_in_vain() -> None:
 
 
 def left_out(count: int, of: str, logger: str) -> dict[str, object]:
-    return {"event": "lines like one before were left out", "count": count, "of": of, "of_logger": logger}
+    return {"event": "left out similar lines", "count": count, "of": of, "of_logger": logger}
 
 
 def test_error_ten_times_a_second_is_told_once_a_period_with_a_count(log: Log) -> None:

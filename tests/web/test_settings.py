@@ -163,7 +163,7 @@ def test_origin_not_allowed_is_refused(origin: object) -> None:
 
 
 def test_origins_not_a_list_are_refused() -> None:
-    """A single thing that is no text is not a list."""
+    """A single value that isn't text doesn't become a list."""
     with pytest.raises(InvalidSetting, match=r"cors_origins is 5, must be a list of origins"):
         make(cors_origins=5)
 
@@ -395,7 +395,7 @@ def test_variables_of_a_service_are_ignored_with_one_line(
     with caplog.at_level(logging.INFO):
         assert load_settings() == DaemonSettings()
     (line,) = caplog.messages
-    assert line.startswith("variables of a service that is called greenroom, ignored: GREENROOM_PORT, ")
+    assert line.startswith("ignored variables of a service called greenroom: GREENROOM_PORT, ")
     assert line.count("GREENROOM_") == 11
 
 

@@ -45,7 +45,7 @@ def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -
                 time.sleep(2 * TWIN_S)
             process.send_signal(number)
             assert process.wait(patience(20)) == 128 + number
-            assert "ended without cleaning up" in process.stdout.read()
+            assert "exiting without cleanup" in process.stdout.read()
         finally:
             process.kill()
 

@@ -34,9 +34,9 @@ _SEE_MORE = "greenroom doctor --verbose shows what the browser prints"
 _PAGE = "data:text/html;base64," + b64encode(b"<!doctype html><title>Doctor</title><p>.</p>").decode()
 _MENDS: dict[type[GreenroomError], str] = {
     BrowserLost: _SEE_MORE,
-    CloneFailed: "see what is said of clones, or set clones_dir",
-    ProfileUnusable: "see what is said of the master profile, or take that out of it",
-    ResourcesExhausted: "see what is said of disk space, inodes, memory, descriptors and pids",
+    CloneFailed: "see the finding about clones, or set clones_dir",
+    ProfileUnusable: "see the finding about the master profile, or remove that from it",
+    ResourcesExhausted: "see the finding about disk space, inodes, memory, descriptors and pids",
 }
 
 
@@ -59,7 +59,7 @@ async def check_launch(settings: DaemonSettings) -> Finding:
         took = time.monotonic() - started
         found = f"launched, loaded a page and looked at it in {took:.1f} s"
         if took > settings.session_creation_timeout:
-            mend = "raise session_creation_timeout, or end other programs"
+            mend = "raise session_creation_timeout, or stop other programs"
             late = f"{found}: a session has {settings.session_creation_timeout:g} s"
             return Finding("launch", Level.FAIL, late, mend)
         return Finding("launch", Level.OK, found)

@@ -16,7 +16,7 @@ from greenroom.web.settings import DaemonSettings
 _RESOURCES = {
     "disk_bytes": ("disk space", "free some disk space, or set clones_dir to another disk"),
     "inodes": ("inodes", "remove files on that disk, or set clones_dir to another disk"),
-    "memory_bytes": ("memory", "end other programs, or raise the container's memory limit"),
+    "memory_bytes": ("memory", "stop other programs, or raise the container's memory limit"),
     "file_descriptors": ("descriptors", "raise the limit: ulimit -n 4096, or a service's LimitNOFILE="),
     "pids": ("pids", "raise the limit: ulimit -u, a container's pids.max, or a service's TasksMax="),
 }
@@ -28,7 +28,7 @@ def check_python(_settings: DaemonSettings) -> Finding:
 
 
 def check_user(_settings: DaemonSettings) -> Finding:
-    """Warn of root: what gets out of a browser would have the machine."""
+    """Warn about root: anything that escapes from a browser owns the machine."""
     if os.geteuid() != 0:
         return Finding("user", Level.OK, f"uid {os.geteuid()}")
     found = "root: whatever breaks out of a browser has the whole machine"
@@ -70,6 +70,6 @@ def check_display(settings: DaemonSettings) -> Finding | None:
         return None
     if problem := display_problem():
         return Finding(
-            "display", Level.FAIL, problem, "set headless to true, or DISPLAY to a display that runs"
+            "display", Level.FAIL, problem, "set headless to true, or DISPLAY to a running display"
         )
     return Finding("display", Level.OK, "answers")

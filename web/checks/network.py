@@ -78,9 +78,7 @@ def _check_site(settings: DaemonSettings) -> Finding:
         status = _ask(settings)
     except httpx.ProxyError as exc:
         found = f"{url} can't be reached: the proxy refuses: {_words(exc)}"
-        return Finding(
-            "site", Level.FAIL, found, "check the proxy's user and password, and what it lets through"
-        )
+        return Finding("site", Level.FAIL, found, "check the proxy's user and password, and its rules")
     except (httpx.HTTPError, OSError, ValueError) as exc:
         found = f"{url} can't be reached{through}: {_words(exc)}"
         return Finding(
@@ -91,7 +89,7 @@ def _check_site(settings: DaemonSettings) -> Finding:
         return Finding("site", Level.FAIL, found, "wait until the site is up again")
     if status >= 400:
         mend = (
-            "open it in a browser on this machine: the site may refuse its address, or plain requests alone"
+            "open it in a browser on this machine: the site may refuse this address, or only plain requests"
         )
         return Finding("site", Level.WARN, found, mend)
     return Finding("site", Level.OK, found)
@@ -133,7 +131,7 @@ def _words(error: Exception) -> str:
         if isinstance(cause, socket.gaierror):
             return "its name does not resolve"
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not good: {cause.verify_message}"
+            return f"its certificate is invalid: {cause.verify_message}"
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return f"no answer within {ANSWER_S:g} s" if isinstance(error, httpx.HTTPError) else "no answer"
     if isinstance(error, OSError) and error.strerror:

@@ -41,7 +41,7 @@ def check_master(settings: DaemonSettings) -> Finding:
         return Finding(_MASTER, Level.FAIL, f"{master}: {exc}", _mend_profile(master, exc))
     finding = _look_at_login(settings)
     if was_cut_off:
-        note = "a login was cut off here, and the profile has its own settings back"
+        note = "a login was interrupted here; the profile's settings were restored"
         return Finding(_MASTER, finding.level, f"{finding.found}; {note}", finding.mend)
     return finding
 
@@ -114,7 +114,7 @@ def _others_with_access(clones: Path) -> str | None:
     if status.st_uid not in {os.geteuid(), 0}:
         return f"it belongs to uid {status.st_uid}, who can replace what is in it"
     if status.st_mode & 0o022 and not status.st_mode & 0o1000:
-        return "others can write to it, and so replace what is in it"
+        return "others can write to it and replace its contents"
     return None
 
 

@@ -16,7 +16,7 @@ _ON_DISK: Final = {
     "inodes": ("inodes", "remove files on that disk, or set clones_dir to another disk"),
 }
 _ELSEWHERE: Final = {
-    "memory_bytes": ("memory", "end other programs, or raise the container's memory limit"),
+    "memory_bytes": ("memory", "stop other programs, or raise the container's memory limit"),
     "file_descriptors": ("descriptors", "raise the limit: ulimit -n 4096, or a service's LimitNOFILE="),
     "pids": ("pids", "raise the limit: ulimit -u, a container's pids.max, or a service's TasksMax="),
 }

@@ -1,4 +1,4 @@
-"""What would keep sessions from running here: asked as the daemon asks it, with the step that mends it."""
+"""What would stop sessions from running here, checked as the daemon does, with the step that fixes it."""
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator

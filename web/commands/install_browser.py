@@ -139,7 +139,7 @@ def _get_camoufox(machine: Machine, say: Callable[[str], None]) -> str | None:
     say("Looking for Camoufox")
     sight = _look(machine)
     if sight.state is Camoufox.AVAILABLE:
-        say("Fetching Camoufox: about 700 MB, some minutes")
+        say("Downloading Camoufox: about 700 MB, a few minutes")
         fetch = machine.run([sys.executable, "-m", "camoufox", "fetch"], show=True)
         sight = _look(machine)
         if sight.state is not Camoufox.INSTALLED:

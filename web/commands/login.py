@@ -42,10 +42,10 @@ def finish_interrupted_login(master: Path) -> None:
     """Put the user's settings back into a profile on which a login was killed; log that, or why not."""
     try:
         if recover(master):
-            _log.warning("a login was cut off: the master profile has its own settings back")
+            _log.warning("a login was interrupted; the master profile's settings were restored")
     except ProfileUnusable as exc:
         _log.warning(
-            "a login was cut off, and the profile's own settings can't be put back", detail=exc.detail
+            "a login was interrupted, and the profile's settings can't be restored", detail=exc.detail
         )
 
 
@@ -173,7 +173,7 @@ async def _see_login(
         while (await detector.judge(browser)).state is not LoginState.LOGGED_IN:  # noqa: ASYNC110  # a page sets no event
             await trio.sleep(LOOK_AGAIN_S)
     except (BrowserLost, PageGone):
-        say("The browser was closed before a login was seen.")
+        say("You closed the browser before a login was seen.")
         return False
     say("Logged in. Saving the profile ...")
     return True

@@ -106,7 +106,7 @@ async def _heed_signals(
     """Set `stopping` at the first signal, cancel `draining` at the second; more must not break the stop."""
     async for number in signals:
         if not stopping.is_set():
-            _log.info("stopping: live sessions may go on for a while", signal=number.name)
+            _log.info("stopping; live sessions get drain_grace seconds", signal=number.name)
             stopping.set()
         else:
             _log.info("stopping at once", signal=number.name)
@@ -117,7 +117,7 @@ def _warn(machine: MachineInfo) -> None:
     if os.geteuid() == 0:
         _log.warning(
             "running as root: a page that breaks out of its browser would own this machine; "
-            "run the daemon as a user of its own, such as by systemd's User= or Docker's --user"
+            "run the daemon as a dedicated user, for example with systemd's User= or Docker's --user"
         )
     if machine.engine == EngineName.FIREFOX.value:
         _log.warning(

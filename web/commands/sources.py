@@ -138,7 +138,7 @@ def _from_har(source: str, text: bytes) -> Source:
 
 
 def _documents(entries: list[dict[str, Any]]) -> Iterator[Source]:
-    """Yield the documents, but for those in frames where the requests tell, and for redirects."""
+    """Yield the documents, except redirects and those that the requests show to be in frames."""
     for entry in entries:
         answer, asked = entry["response"], str(entry["request"]["url"])
         content = answer.get("content") or {}

@@ -137,7 +137,7 @@ class Acceptor:
         self._shortages += 1
         if trio.current_time() - self._told_at >= TELL_AGAIN_S:
             _log.warning(
-                "too many connections: those that wait for their clients are reset",
+                "too many connections: resetting those that wait for their clients",
                 why=why,
                 times=self._shortages,
             )

@@ -114,7 +114,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
 
     @app.get("/leaks")
     async def find_leaks() -> Response:
-        """Show what this daemon owns now, and what of it belongs to no session: that should be nothing."""
+        """Show what this daemon owns now, and what belongs to no session, which should be nothing."""
         holdings = await supervisor.find_leaks()
         leaked = Owned.of(holdings.leaked)
         message = "Nothing is leaked" if leaked.is_empty else "Something belongs to no session"

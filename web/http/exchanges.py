@@ -1,4 +1,4 @@
-"""One request and its answer: the id that goes with both, and what happens if nobody can be told.
+"""One request and its answer: the id they share, and what to undo if the answer can't be delivered.
 
 A WebSocket's handshake is a request like any other, until it is accepted.
 """

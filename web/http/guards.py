@@ -19,7 +19,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
-    """Have the app refuse, before anything is done, whoever may not ask."""
+    """Make the app refuse unauthorized requests before it does anything else."""
     guard = HostGuard(settings)
 
     async def check_host() -> None:

@@ -18,15 +18,15 @@ class Limits:
     write_s: float = 10.0
     """For taking 64 KiB of an answer."""
     half_closed_s: float = 0.5
-    """How long a safe request goes on when its client sends no more, and may still read."""
+    """How long a safe request continues after its client stopped sending; the client may still be reading."""
     linger_s: float = 1.0
     """For reading the end of the last answer."""
     spread: float = 0.2
-    """By which share, at random, a request's times may be longer: who came at once is not refused at once."""
+    """A random extension of a request's times: clients that arrive together are not refused together."""
     head_bytes: int = 16 * 1024
     body_bytes: int = 64 * 1024
     ahead_bytes: int = 64 * 1024
-    """What may be sent after a request before that is answered."""
+    """How much a client may send before its current request is answered."""
 
     def spread_out(self, seconds: float) -> float:
         """Return the time with its random share."""

@@ -29,8 +29,8 @@ _RETRY_AFTER: Json = {
 _KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Whoever comes with the same key within 15 minutes gets the outcome of the first, "
-    "but for a 503.",
+    "description": "A request with the same key within 15 minutes gets the outcome of the first, "
+    "except a 503.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 _SESSION_ID: Json = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}

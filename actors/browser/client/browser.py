@@ -32,7 +32,7 @@ from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.threads import Purpose, in_thread, limiter
 from greenroom.actors.verdict import Finding, Method
 
-# How long a host may take to let go of a session whose browser is being killed.
+# How long a host may take to release a session whose browser is being killed.
 _LET_GO_S = 5.0
 _KILL_AGAIN_S = 0.05
 # More than a host sends, which has limits of its own.
@@ -227,7 +227,10 @@ class ScraplingFetcherAdapter:
             self.ended = attrs.evolve(self.ended, by_force=len(left))
 
     async def _let_go(self) -> None:
-        """Have the host let go of the session, and kill until it has: a launch under way ends by that."""
+        """Ask the host to release the session, and keep killing until it has.
+
+        That also ends a launch in progress.
+        """
         discard = messages.Discard(id=self._link.next_id(), session=self._session)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_killing)

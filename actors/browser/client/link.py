@@ -122,7 +122,7 @@ class HostLink:
             _log.error("a conversation with a browser host failed", host=self.host, detail=detail)
 
     def enter(self, session: str) -> Loss:
-        """Take part in the conversation as `session`; return what tells of its browser's loss."""
+        """Join the conversation as `session`; return an object that reports the loss of its browser."""
         self._left.discard(session)
         self._sessions[session] = loss = Loss()
         if self.loss.has_happened:

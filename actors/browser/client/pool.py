@@ -14,7 +14,7 @@ from greenroom.actors.ledger import Entry
 from greenroom.actors.machine.sampler import ScanFailed
 from greenroom.actors.resources import Budget
 
-# A host is replaced after so many sessions: whatever a driver may come to keep of each then goes with it.
+# A host is replaced after this many sessions, so that anything its driver keeps of each can't add up.
 MAX_SERVED = 100
 # A host that ends sooner is not replaced until somebody needs one.
 LASTED_S = 60.0
@@ -183,7 +183,7 @@ class HostPool:
                 usage = await self.hosts.sampler.measure(host.cell.marker, [host.cell.scratch])
             except ScanFailed:  # logged already, once for all
                 continue
-            except Exception as exc:  # such as for want of a descriptor or a thread: no reason to end a host
+            except Exception as exc:  # for example no free descriptor or thread; the host itself is fine
                 _log.warning("a sample can't be taken", host=link.host, detail=repr(exc))
                 continue
             if breach := self.budget.breach(usage, "browser host"):

@@ -70,7 +70,7 @@ class CamoufoxSession(AsyncStealthySession):
         self.page = self.context.pages[0]
         self.answers = Answers(self.page)
         self.answers.attach()
-        self.page.set_default_timeout(0)  # whoever asks gives up by cancelling
+        self.page.set_default_timeout(0)  # the caller's cancellation is the timeout
         self.page.set_default_navigation_timeout(0)
         self._is_alive = True
 
@@ -85,12 +85,12 @@ class CamoufoxSession(AsyncStealthySession):
     async def load(self, url: str | None) -> None:
         """Load `url`, or the current page again, up to its document.
 
-        Waits as long as it takes: whoever asks gives up by cancelling. Raises `PageUnreachable` where
+        Waits as long as it takes: the caller's cancellation is the timeout. Raises `PageUnreachable` where
         something else than a page came, or Playwright's `Error`.
         """
         if self._given_up:
             await _stop_loading(self.page)
-        self._given_up = True  # unless something comes of it
+        self._given_up = True  # unless it succeeds
         self.answers.status = 0
         try:
             # An image's document never says that its DOM is there: so what it is is looked at first.
@@ -108,7 +108,7 @@ class CamoufoxSession(AsyncStealthySession):
     async def rehearse(self, url: str) -> None:
         """Load an empty page under `url`, which nobody is asked for; or don't, where that fails.
 
-        To be given up only with the browser: what answers in the network's place would stay.
+        Cancel it only by ending the browser; otherwise the route that answers for the network would stay.
         """
         try:
             await self.page.route("**/*", _answer_empty)
@@ -189,7 +189,7 @@ async def _answer_empty(route: Route) -> None:
 
 
 async def _stop_loading(page: Page) -> None:
-    """Stop a load of `page` that was given up, and wait until it has failed.
+    """Stop an abandoned load of `page` and wait until it has failed.
 
     It would fail at the next load anyway, and a reload takes the first failure in its page for its own. What
     fails here, as when it has just ended by itself, or takes too long is left to the next load.

@@ -1,4 +1,4 @@
-"""Carries out the daemon's requests: each in a task of its own, so that one can be given up."""
+"""Carries out the daemon's requests: each in its own task, so that it can be cancelled."""
 
 import asyncio
 import contextlib

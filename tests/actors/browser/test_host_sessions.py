@@ -367,7 +367,7 @@ def test_page_that_is_too_long_stays_in_the_browser(
 
 
 def test_dead_driver_is_the_loss_of_the_host(firefox: FakeFirefox) -> None:
-    """All browsers hang on the driver: what is told names none of them."""
+    """All browsers depend on the driver, so the report of its loss names none of them."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))

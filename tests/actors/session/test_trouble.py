@@ -275,7 +275,7 @@ async def test_what_cleaning_up_leaves_is_in_the_receipt_and_the_answer_to_delet
     assert receipt.left == incomplete.value.left == ("clone", "ledger entry")
     assert incomplete.value.session_id == "a"
     assert "clone" in str(incomplete.value)
-    assert "cleaning up has left something" in {line["event"] for line in logs}
+    assert "cleanup left something" in {line["event"] for line in logs}
 
 
 async def test_refused_creation_that_leaves_something_says_so_in_its_receipt(

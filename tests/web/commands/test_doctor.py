@@ -259,7 +259,7 @@ async def test_interrupted_login_is_made_good_and_told(tmp_path: Path) -> None:
     (master / "user.js").write_text("automation")
     found = (await findings(tmp_path))["master profile"]
     assert found.level is Level.OK
-    assert found.found.endswith("a login was cut off here, and the profile has its own settings back")
+    assert found.found.endswith("a login was interrupted here; the profile's settings were restored")
     assert (master / "user.js").read_text() == "own"
     assert (master / "prefs.js").exists()
     assert not away.exists()
@@ -450,7 +450,7 @@ async def test_launch_without_room_sends_to_what_is_said_of_that(
     program(programs / "firefox", "exit 0")
     monkeypatch.setattr(launch, "_try_out", fail)
     finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
-    assert finding.mend.startswith("see what is said of disk space")
+    assert finding.mend.startswith("see the finding about disk space")
 
 
 @pytest.mark.browser

@@ -101,7 +101,7 @@ def test_releases_listed_fetches_camoufox_without_a_time_limit() -> None:
     assert machine.install()
     assert machine.ran == [[Path(sys.executable).name, "-m", "camoufox", "fetch"]]
     assert machine.limits["fetch"] is None
-    assert "Fetching Camoufox: about 700 MB, some minutes" in machine.said
+    assert "Downloading Camoufox: about 700 MB, a few minutes" in machine.said
     assert machine.said[-1] == "Browser: Camoufox in /cache/camoufox"
 
 

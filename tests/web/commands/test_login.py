@@ -186,7 +186,7 @@ async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(close_window)
             assert not await log_in(settings, browsers, say, headless=True)
-    assert said[-1] == "The browser was closed before a login was seen."
+    assert said[-1] == "You closed the browser before a login was seen."
     assert own_processes() == []
 
 
@@ -251,7 +251,7 @@ async def test_profile_that_can_not_be_opened_is_told_as_such(tmp_path: Path, ki
 async def test_no_display_is_told_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no window can be shown, no profile is made."""
+    """If no window can be shown, no profile is created."""
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     settings = settings_for(tmp_path, NOWHERE)

@@ -302,7 +302,7 @@ async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
             for stream in idle:
                 await stream.aclose()
         assert [entry["event"] for entry in logs] == [
-            "too many connections: those that wait for their clients are reset"
+            "too many connections: resetting those that wait for their clients"
         ]
 
 
@@ -378,7 +378,7 @@ async def test_no_descriptor_left_is_waited_for_and_logged_once() -> None:
             with trio.fail_after(PATIENCE_S):
                 assert (await read_answer(stream)).startswith(b"HTTP/1.1 200")
     assert [entry["event"] for entry in logs] == [
-        "too many connections: those that wait for their clients are reset"
+        "too many connections: resetting those that wait for their clients"
     ]
 
 

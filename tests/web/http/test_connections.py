@@ -152,7 +152,7 @@ async def test_client_that_does_not_read_is_left(autojump_clock: MockClock) -> N
 
 
 async def test_slow_reader_gets_a_long_answer(autojump_clock: MockClock) -> None:
-    """The time for taking an answer is for each piece of it, not for the whole."""
+    """The write timeout applies to each piece of an answer, not to the whole."""
     app = App(body=b"x" * 300_000)
     received = b""
     async with connect(app, lockstep_stream_pair) as (client, _):
@@ -448,7 +448,7 @@ async def test_app_that_fails_within_its_answer_breaks_it_off(autojump_clock: Mo
 
 
 async def test_app_that_sends_nonsense_answers_500(autojump_clock: MockClock) -> None:
-    """An answer that is none is a defect like any other."""
+    """A malformed answer is a defect like any other."""
 
     async def app(_scope: Any, _receive: object, send: Any) -> None:
         await send({"type": "websocket.accept"})

@@ -54,7 +54,7 @@ async def front() -> AsyncIterator[Front]:
 async def test_refusal_has_an_id_and_one_line_in_the_log(
     front: Front, method: str, path: str, headers: dict[str, str], status: int, level: str
 ) -> None:
-    """The same id is in the header, in the body and in the line."""
+    """The header, the body and the log line have the same id."""
     content = b" " * 70_000 if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE else b""
     with capture_logs() as logs:
         response = await front.client.request(method, path, headers=headers, content=content)
@@ -67,7 +67,7 @@ async def test_refusal_has_an_id_and_one_line_in_the_log(
 
 
 async def test_every_answer_has_an_id_of_its_own(front: Front) -> None:
-    """Also those that are no refusal, and two of them never the same."""
+    """Every answer has an id, refusal or not, and no two are equal."""
     created = await front.create(headers=BEARER)
     deleted = await front.client.delete(created.headers["Location"], headers=BEARER)
     asked = await front.client.options(SESSIONS)

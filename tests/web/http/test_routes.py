@@ -153,7 +153,7 @@ async def test_no_room_answers_503_and_when_to_retry() -> None:
         assert len(front.machine.browsers) == 1
     assert (response.status_code, response.json()) == (
         503,
-        error("No room for another session", "CAPACITY_EXHAUSTED", "The session limit (1) is reached"),
+        error("All sessions are in use", "CAPACITY_EXHAUSTED", "The session limit (1) is reached"),
     )
     assert 110 <= int(response.headers["Retry-After"]) <= 120
 
@@ -646,7 +646,7 @@ async def test_machine_without_room_refuses_and_names_what_lacks() -> None:
         response = await front.create()
     assert (response.status_code, response.json()) == (
         503,
-        error("Too little left for another session", "RESOURCES_EXHAUSTED", str(lacking)),
+        error("Not enough resources for another session", "RESOURCES_EXHAUSTED", str(lacking)),
     )
 
 

@@ -38,7 +38,7 @@ async def test_wrong_numbers_are_refused(client: httpx.AsyncClient, path: str) -
 
 
 async def test_refusal_has_the_status_that_was_asked_for(client: httpx.AsyncClient) -> None:
-    """And the time after which to come back, if one was."""
+    """It also has the Retry-After that was asked for."""
     answer = await client.get("/refused?status=429&retry_after=17")
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "17")
     finding = analyse_html(answer.text, Arrival(status=429))
