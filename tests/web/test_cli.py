@@ -490,9 +490,9 @@ def test_login_that_is_killed_is_made_good_by_the_next_command(tmp_path: Path, c
     if command == "serve":
         with running("serve", *FREE, "--engine", "firefox", last="address") as (process, _said):
             _code, err = stop(process, signal.SIGTERM, signal.SIGTERM)
-        assert "the master profile has its own settings back" in err
+        assert "the master profile's settings were restored" in err
     else:
-        assert "has its own settings back" in greenroom("doctor", "--no-launch").stdout
+        assert "the profile's settings were restored" in greenroom("doctor", "--no-launch").stdout
     after = snapshot(profile)
     assert {name: after[name] for name in own} == before
     assert not [name for name in after if name.startswith(".greenroom")]
