@@ -58,7 +58,7 @@ class Bar:
     at_least: bool = False
 
     def holds(self, value: float) -> bool:
-        """Tell whether a value is within it."""
+        """Return whether a value is within it."""
         return value >= self.limit if self.at_least else value <= self.limit
 
 

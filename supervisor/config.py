@@ -97,7 +97,7 @@ def whole_number(low: int, high: int) -> Validator:
 
 
 def is_plain(value: object) -> TypeGuard[str]:
-    """Tell whether this is a text without spaces and control characters, which `urlsplit` drops silently."""
+    """Return whether a text has no spaces or control characters, which `urlsplit` drops silently."""
     return isinstance(value, str) and value.isprintable() and not any(c.isspace() for c in value)
 
 

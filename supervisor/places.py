@@ -43,7 +43,7 @@ def _homes() -> Iterator[Path]:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Tell whether files can be made in a directory, which itself may still have to be made."""
+    """Return whether files can be made in a directory, which itself may still have to be made."""
     for existing in (folder, *folder.parents):
         if os.path.lexists(existing):
             return os.access(existing / ".", os.W_OK | os.X_OK, effective_ids=True)

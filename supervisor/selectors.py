@@ -18,7 +18,7 @@ _CASE_FLAG: Final = re.compile(r"\s+[iIsS]\s*\]")
 
 
 def is_selector(text: str) -> bool:
-    """Tell whether a browser might take `text`: CSS, or a selector of Playwright's own, also chained by `>>`.
+    """Return whether a browser might take `text`: CSS, or a selector of Playwright's, also chained by `>>`.
 
     False is certain, True is not: the arguments of a pseudo-class are not looked at, nor is its name, and of
     Playwright's other engines only that something is asked of them.

@@ -149,5 +149,5 @@ class SelfCheck:
 
 
 def _is_logged_out(error: NotLoggedIn) -> bool:
-    """Tell whether a page said so: not a captcha or a slow one."""
+    """Return whether a page said so: not a captcha or a slow one."""
     return error.verdict.state is LoginState.LOGGED_OUT

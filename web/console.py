@@ -69,5 +69,5 @@ class _Trimmed:
         return self._file.fileno()
 
     def isatty(self) -> bool:
-        """Tell that this is no terminal."""
+        """Return False: this is not a terminal."""
         return False

@@ -49,7 +49,7 @@ class RepeatFilter(logging.Filter):
         self._lock = threading.RLock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the record is to be written."""
+        """Return whether the record is to be written."""
         if record.levelno < logging.WARNING or record.name == _OWN_LOGGER:
             return True
         text, fields, error = _take_apart(record)

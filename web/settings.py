@@ -314,7 +314,7 @@ _Hooks = tuple[Callable[[Any], Any] | None, Validator | None]
 
 
 def _is_service_variable(name: str, text: str) -> bool:
-    """Tell whether Kubernetes or Docker has set this to tell where a service is."""
+    """Return whether Kubernetes or Docker has set this to tell where a service is."""
     if _SERVICE_VARIABLE.fullmatch(name):
         return True
     return bool(_SERVICE_PORT.fullmatch(name) and _SERVICE_ADDRESS.fullmatch(text))

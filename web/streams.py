@@ -76,7 +76,7 @@ class PatientStream(io.TextIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Tell whether a terminal shows what is written."""
+        """Return whether a terminal shows what is written."""
         try:
             return os.isatty(self._descriptor)
         except OSError:

@@ -193,7 +193,7 @@ def strike(real: LocalMachine, cycle: Cycle, struck: Struck) -> bool:
 
 
 def is_struck_from_outside(cycle: Cycle, *, browserless: bool) -> bool:
-    """Tell whether the fault needs `strike`: a host without a browser sees to it by itself."""
+    """Return whether the fault needs `strike`: a host without a browser sees to it by itself."""
     return not browserless and cycle.fault in _SIGNALS
 
 

@@ -45,7 +45,7 @@ class Stderr(io.StringIO):
         self._terminal = terminal
 
     def isatty(self) -> bool:
-        """Tell whether this is a terminal."""
+        """Return whether this is a terminal."""
         return self._terminal
 
     @property

@@ -18,7 +18,7 @@ class Level(enum.Enum):
 
 @attrs.frozen
 class Finding:
-    """One thing that was looked at, and the command or step that mends it where it needs mending."""
+    """The result of one check, with the command or step that fixes it, if it needs fixing."""
 
     subject: str
     level: Level

@@ -23,7 +23,7 @@ _RESOURCES = {
 
 
 def check_python(_settings: DaemonSettings) -> Finding:
-    """Tell which interpreter runs Greenroom."""
+    """Report which Python runs Greenroom."""
     return Finding("python", Level.OK, f"{platform.python_version()} at {sys.executable}")
 
 
@@ -52,7 +52,7 @@ def check_engine(settings: DaemonSettings) -> Finding:
 
 
 def check_sandbox(settings: DaemonSettings) -> Finding:
-    """Look whether browsers get the sandbox that is set."""
+    """Check whether browsers get the configured sandbox."""
     if settings.sandbox is SandboxChoice.NONE:
         return Finding("sandbox", Level.WARN, "none, as set", "set sandbox to auto")
     problem = bubblewrap_problem()
@@ -65,7 +65,7 @@ def check_sandbox(settings: DaemonSettings) -> Finding:
 
 
 def check_display(settings: DaemonSettings) -> Finding | None:
-    """Look whether windows can be shown, if they are to be."""
+    """Check whether windows can be shown, if sessions have windows."""
     if settings.headless:
         return None
     if problem := display_problem():

@@ -20,7 +20,7 @@ _CONNECT_S = 5.0
 
 
 def check_port(settings: DaemonSettings) -> Finding:
-    """Look whether the daemon could listen on its address."""
+    """Check whether the daemon can listen on its address."""
     bind = settings.bind
     host, port = settings.address
     try:
@@ -49,7 +49,7 @@ def _is_ours(host: str, port: int) -> bool:
 
 
 def check_network(settings: DaemonSettings) -> Iterator[Finding]:
-    """Look whether the proxy, if there is one, takes connections, and what the site answers to nobody."""
+    """Check whether the proxy, if any, accepts connections, and what the site answers to a plain request."""
     if settings.proxy is not None:
         proxy = _check_proxy(settings)
         yield proxy

@@ -77,7 +77,7 @@ def _look_at_login(settings: DaemonSettings) -> Finding:
 
 
 def check_clones(settings: DaemonSettings) -> Iterator[Finding]:
-    """Look whether clones can be made where they are to be, and whether they fit; leaves nothing there."""
+    """Check whether clones can be made in `clones_dir`, and whether they fit. Leaves nothing there."""
     place = _check_place(settings)
     yield place
     if place.level is not Level.FAIL:
@@ -106,7 +106,7 @@ def _check_place(settings: DaemonSettings) -> Finding:
 
 
 def _others_with_access(clones: Path) -> str | None:
-    """Tell who else can put something in the place of a session's directory, if anybody but root can."""
+    """Report who, besides root, could replace a session's directory."""
     try:
         status = clones.stat()
     except OSError:  # not there yet: what is missing is made for this user alone

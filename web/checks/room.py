@@ -23,7 +23,7 @@ _ELSEWHERE: Final = {
 
 
 def check_disk(settings: DaemonSettings) -> Iterator[Finding]:
-    """Look whether a clone of the master profile fits where clones are made."""
+    """Check whether a clone of the master profile fits in `clones_dir`."""
     needs = Needs()
     with contextlib.suppress(OSError):  # which the master profile's own check tells
         size = disk_usage(settings.user_data_master_dir)
@@ -32,7 +32,7 @@ def check_disk(settings: DaemonSettings) -> Iterator[Finding]:
 
 
 def check_room(settings: DaemonSettings) -> Iterator[Finding]:
-    """Look whether there are memory, descriptors and pids for one more session."""
+    """Check whether memory, descriptors and pids suffice for another session."""
     return _check(settings, Needs(), _ELSEWHERE)
 
 

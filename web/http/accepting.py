@@ -156,7 +156,7 @@ class Acceptor:
 
 
 def _asks(client: socket.socket) -> bool:
-    """Tell whether a client has sent a whole request that needs no body; what it has sent stays unread."""
+    """Return whether a client has sent a whole request that needs no body; what it has sent stays unread."""
     try:
         sent = client.recv(_GLANCE_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:

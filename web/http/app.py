@@ -122,7 +122,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
 
     @app.get("/health")
     async def health() -> Response:
-        """Tell that the daemon answers."""
+        """Show that the daemon answers."""
         return _json(Health(checks=supervisor.checks))
 
     description = describe_api(with_token=settings.token is not None)

@@ -186,7 +186,7 @@ class Connection:
         return None
 
     def _is_within_headers(self, data: bytes) -> bool:
-        """Tell whether the headers neither begin nor end nor get too long with `data`."""
+        """Return whether the headers neither begin nor end nor get too long with `data`."""
         if not data or b"\n" in data or not self._has_begun or self.stage is not Stage.HEAD:
             return False
         kept, _is_closed = self._protocol.http.trailing_data

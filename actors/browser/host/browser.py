@@ -127,7 +127,7 @@ class BrowserSession:
                     raise PageUnreachable("the page closed itself") from error
 
     async def _is_ending(self, network_error: str) -> bool:
-        """Tell whether a load failed because the browser is going: it says so a little later."""
+        """Return whether a load failed because the browser is going: it says so a little later."""
         if network_error == _ABORTED:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._scrapling.ended.wait(), _END_S)
