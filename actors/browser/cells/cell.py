@@ -174,7 +174,7 @@ async def open_cell(
 
 @contextlib.asynccontextmanager
 async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
-    """Own a directory for temporary files, some of which a killed driver leaves behind.
+    """Make a directory for temporary files, some of which a killed driver leaves behind.
 
     If a process outlives its cell, the directory stays, so that the ledger keeps the cell's entry.
     Raises `BrowserLost` when it can't be made.

@@ -119,7 +119,7 @@ async def test_host_that_does_not_discard_a_session_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
     """Such a host may still start something, so it ends. The other session learns why; nothing is left."""
-    monkeypatch.setattr(adapter, "_LET_GO_S", 0.3)
+    monkeypatch.setattr(adapter, "_RELEASE_S", 0.3)
     async with open_host(tmp_path, sandbox=sandbox) as host, host.open_browser("b") as b:
         await b.launch(tmp_path, headless=True)
         async with host.open_browser("a") as a:
@@ -127,7 +127,7 @@ async def test_host_that_does_not_discard_a_session_is_lost(
             await b.navigate("handlers['Discard'] = lambda m: None")
         assert pids_of(host.cell.marker) == []
         assert processes_of(a) == []
-        await assert_lost(b, "^the host did not let go of a session for 0.3 seconds$")
+        await assert_lost(b, "^the host did not release a session for 0.3 seconds$")
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
