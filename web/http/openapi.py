@@ -54,7 +54,7 @@ _REFUSALS: Mapping[int, str] = {
     504: "Creating the session took too long.",
     505: "Only HTTP/1.1 and HTTP/1.0 are spoken.",
 }
-# Every other body is sent whole: a field's default in the code is none for clients.
+# All other bodies are sent with all fields: a default in the code doesn't make a field optional for clients.
 _WITH_OPTIONAL_FIELDS = {TikTokSessionRequest.__name__, ErrorDetails.__name__}
 _EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
