@@ -1,9 +1,16 @@
-"""Decides whether a text can be a selector, without a browser."""
+"""The default selectors, and a check, without a browser, of whether a text can be a selector."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import cssselect
+
+DEFAULT_SELECTORS: Final[Mapping[str, str]] = {
+    "logged_in": "[data-e2e='profile-avatar']",
+    "logged_out": "[data-e2e='login-button']",
+    "uncertain": "body",
+}
 
 # What Playwright accepts besides CSS, by the engine that it names or by its first characters.
 _OTHER_ENGINES: Final = re.compile(

@@ -72,8 +72,12 @@ def test_contracts_hold(checkout: Path) -> None:
         ("actors/ledger/__init__.py", "import playwright.async_api", "stays free of asyncio"),
         ("actors/errors.py", "from scrapling.fetchers import StealthyFetcher", "stays free of asyncio"),
         ("actors/browser/engines.py", "import camoufox", "stays free of asyncio"),
-        ("supervisor/config.py", "def late() -> None:\n    import patchright", "stays free of asyncio"),
-        ("web/settings.py", "import playwright.async_api", "stays free of asyncio"),
+        (
+            "supervisor/config/settings.py",
+            "def late() -> None:\n    import patchright",
+            "stays free of asyncio",
+        ),
+        ("web/settings/daemon.py", "import playwright.async_api", "stays free of asyncio"),
         ("web/logs.py", "import asyncio", "stays free of asyncio"),
         (
             "web/practice/__init__.py",

@@ -8,14 +8,10 @@ import pytest
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
-from greenroom.supervisor.config import (
-    DEFAULT_SELECTORS,
-    InvalidSetting,
-    SupervisorConfig,
-    TikTokSessionConfig,
-    show,
-)
+from greenroom.supervisor.config import InvalidSetting, SupervisorConfig, TikTokSessionConfig
+from greenroom.supervisor.config.validators import show
 from greenroom.supervisor.places import default_clones_dir
+from greenroom.supervisor.selectors import DEFAULT_SELECTORS
 
 SECONDS = "a number of seconds above 0"
 URL = "an http or https URL with a host and without a user name or password"

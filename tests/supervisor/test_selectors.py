@@ -2,8 +2,7 @@
 
 import pytest
 
-from greenroom.supervisor.config import DEFAULT_SELECTORS
-from greenroom.supervisor.selectors import is_selector
+from greenroom.supervisor.selectors import DEFAULT_SELECTORS, is_selector
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import attrs
 import pytest
 
 from greenroom.actors.browser.engines import EngineChoice
-from greenroom.supervisor.config import DEFAULT_SELECTORS, InvalidSetting
+from greenroom.supervisor.config import InvalidSetting
 from greenroom.supervisor.secret import HIDDEN, Secret
+from greenroom.supervisor.selectors import DEFAULT_SELECTORS
 from greenroom.web.settings import DaemonSettings, SettingsError, load_settings
 from tests.web.http.front import open_front
 
