@@ -12,8 +12,9 @@ import structlog
 import trio
 from hypercorn.typing import ASGIFramework
 
-from greenroom.web.http.connections import SAFE_METHODS, Connection, Stage
+from greenroom.web.http.connections import SAFE_METHODS, Connection
 from greenroom.web.http.limits import Limits
+from greenroom.web.http.protocol import Stage
 
 MAX_CONNECTIONS = 1000
 DESCRIPTORS_SHARE = 2  # connections take at most one in so many of the file descriptors there may be

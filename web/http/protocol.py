@@ -6,9 +6,13 @@ leaves.
 """
 
 import dataclasses
+import enum
+import functools
+import logging
 from typing import Any
 
 import h11
+from hypercorn.config import Config
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
@@ -16,7 +20,17 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import H11SendableEvent
 
+from greenroom.web.http.limits import Limits
 from greenroom.web.http.requests import TOO_EARLY, TOO_LARGE, Refused, check, explain, to_origin_form
+
+
+class Stage(enum.Enum):
+    """How far the current request has come."""
+
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    WEBSOCKET = enum.auto()
 
 
 class Protocol(H11Protocol):
@@ -46,6 +60,15 @@ class Protocol(H11Protocol):
     def is_websocket(self) -> bool:
         """Whether the connection has left HTTP, or asks to."""
         return isinstance(self.connection, H11WSConnection)
+
+    @property
+    def stage(self) -> Stage:
+        """How far the current request has come."""
+        if self.is_websocket:
+            return Stage.WEBSOCKET
+        if self.stream is not None:
+            return Stage.ANSWER
+        return Stage.HEAD if self.request is None else Stage.BODY
 
     @property
     def can_refuse(self) -> bool:
@@ -140,3 +163,14 @@ class Protocol(H11Protocol):
         self.request, self._body = None, bytearray()
         self.keep(ahead)
         await self.send(Updated(idle=True))
+
+
+@functools.cache
+def config_for(limits: Limits) -> Config:
+    """Return Hypercorn's configuration for a connection with these limits."""
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.head_bytes
+    return config

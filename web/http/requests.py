@@ -1,14 +1,10 @@
-"""Which requests are passed to the app, and the answer to the others."""
+"""Which requests are passed to the app, and why the others are refused."""
 
 import base64
 import re
 import uuid
-from email.utils import formatdate
 
 import h11
-import msgspec
-
-from greenroom.web.http.schemas import TikTokSessionErrorResponse
 
 _ABSOLUTE = re.compile(
     rb"https?://(?P<host>(?:\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::[0-9]*)?)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?",
@@ -129,24 +125,3 @@ def request_id_of(given: list[str]) -> str:
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return given[0]
     return uuid.uuid4().hex[:12]
-
-
-def make_refusal(
-    status: int, failure: TikTokSessionErrorResponse, request_id: str
-) -> tuple[h11.Response, h11.Data]:
-    """Return the answer to a request that never reaches the app. The connection ends with it."""
-    failure.error_details.request_id = request_id
-    body = msgspec.json.encode(failure)
-    headers = [
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", str(len(body)).encode()),
-        (b"X-Request-Id", request_id.encode()),
-        (b"Connection", b"close"),
-        date_header(),
-    ]
-    return h11.Response(status_code=status, headers=headers), h11.Data(data=body)
-
-
-def date_header() -> tuple[bytes, bytes]:
-    """Return the header that a server with a clock must send (RFC 9110, 6.6.1)."""
-    return b"Date", formatdate(usegmt=True).encode()
