@@ -125,7 +125,7 @@ def settings(site: str, master: Path, tmp_path: Path) -> DaemonSettings:
 
 @attrs.frozen
 class Client:
-    """An HTTP client of a daemon under test, and what is left of the daemon's sessions."""
+    """An HTTP client of a daemon under test. It also counts what is left of the daemon's sessions."""
 
     http: httpx.AsyncClient
     clones_dir: Path

@@ -368,7 +368,7 @@ async def test_slow_page_comes_after_its_seconds(client: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize("seconds", ["-1", "61", "nan", "inf", "soon", ""])
 async def test_slow_page_with_bad_seconds_is_refused(client: httpx.AsyncClient, seconds: str) -> None:
-    """A request can't make the site wait longer than a minute, or for something that is no number."""
+    """A request can't make the site wait longer than a minute, or for a text that is not a number."""
     assert (await client.get("/slow", params={"seconds": seconds})).status_code == 400
 
 
