@@ -11,7 +11,7 @@ import trio
 
 from greenroom.actors.browser.cells.binds import Private
 from greenroom.actors.browser.cells.browser import browser_cell
-from greenroom.actors.browser.cells.cell import end_processes
+from greenroom.actors.browser.cells.ending import end_processes
 from greenroom.actors.browser.cells.sandbox import Sandbox, cell_rights
 from greenroom.actors.browser.client.link import WINDOW, HostLink
 from greenroom.actors.browser.client.loss import Loss

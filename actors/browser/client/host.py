@@ -9,10 +9,11 @@ import attrs
 import trio
 
 from greenroom.actors.browser.cells.binds import Private
-from greenroom.actors.browser.cells.cell import Cell, open_cell, open_scratch
+from greenroom.actors.browser.cells.cell import Cell, open_cell
 from greenroom.actors.browser.cells.environment import python_command
 from greenroom.actors.browser.cells.host import host_view
 from greenroom.actors.browser.cells.sandbox import Sandbox
+from greenroom.actors.browser.cells.scratch import open_scratch
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.link import HostLink
 from greenroom.actors.browser.client.transport import CellTransport
