@@ -24,7 +24,7 @@ ENGINES = ("auto", "camoufox", "firefox")
 _engine = click.option(
     "--engine",
     type=click.Choice(ENGINES),
-    help="The browser to launch; auto takes Camoufox, or Firefox where Camoufox is not installed.",
+    help="The browser to launch; auto takes Camoufox, or Firefox if Camoufox is not installed.",
 )
 _config = click.option(
     "--config",
@@ -37,7 +37,7 @@ _user_data_dir = click.option(
     "--user-data-dir",
     "user_data_master_dir",
     metavar="DIR",
-    help="The master profile; else CAMOUFOX_USER_DATA_DIR, else ./user_data.",
+    help="The master profile.  [default: CAMOUFOX_USER_DATA_DIR or ./user_data]",
 )
 _url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
 _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers and their hosts print.")

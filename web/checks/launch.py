@@ -35,7 +35,7 @@ _PAGE = "data:text/html;base64," + b64encode(b"<!doctype html><title>Doctor</tit
 _MENDS: dict[type[GreenroomError], str] = {
     BrowserLost: _SEE_MORE,
     CloneFailed: "see the finding about clones, or set clones_dir",
-    ProfileUnusable: "see the finding about the master profile, or remove that from it",
+    ProfileUnusable: "see the finding about the master profile, or remove the cause from it",
     ResourcesExhausted: "see the finding about disk space, inodes, memory, descriptors and pids",
 }
 

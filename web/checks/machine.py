@@ -23,7 +23,7 @@ def check_user(_settings: DaemonSettings) -> Finding:
     if os.geteuid() != 0:
         return Finding("user", Level.OK, f"uid {os.geteuid()}")
     found = "root: anything that escapes from a browser owns the machine"
-    return Finding("user", Level.WARN, found, "run Greenroom as a user of its own")
+    return Finding("user", Level.WARN, found, "run Greenroom as a dedicated user")
 
 
 def check_engine(settings: DaemonSettings) -> Finding:

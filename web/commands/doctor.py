@@ -85,5 +85,5 @@ def _look(subject: str, check: Check, settings: DaemonSettings) -> list[Finding]
         found = check(settings)
         return list(found) if isinstance(found, Iterator) else [found] if isinstance(found, Finding) else []
     except (GreenroomError, OSError) as exc:
-        mend = "see to that first: nothing else could be found out about it"
+        mend = "fix that first: the rest could not be checked"
         return [Finding(subject, Level.FAIL, f"can't be looked at: {exc}", mend)]

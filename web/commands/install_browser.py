@@ -45,7 +45,7 @@ class Machine(Protocol):
         """Whether packages can be installed without asking."""
 
     def find(self, name: str) -> str | None:
-        """Return the path of the program, or None where it is not installed."""
+        """Return the path of the program, or None if it is not installed."""
 
     def run(self, argv: Sequence[str], *, limit_s: float | None = None, show: bool = False) -> Finished:
         """Run a program until it ends, or for `limit_s` seconds, without input.
@@ -63,7 +63,7 @@ class ThisMachine:
         return os.geteuid() == 0
 
     def find(self, name: str) -> str | None:
-        """Return the path of the program, or None where it is not installed."""
+        """Return the path of the program, or None if it is not installed."""
         return shutil.which(name)
 
     def run(self, argv: Sequence[str], *, limit_s: float | None = None, show: bool = False) -> Finished:

@@ -127,7 +127,7 @@ def _remove(made: list[Path]) -> None:
 def _read_login(master: Path, host: str) -> SavedLogin | None:
     try:
         return read_login(master, host)
-    except ProfileUnusable:  # the browser starts a new file where it can't read the old one
+    except ProfileUnusable:  # the browser starts a new file if it can't read the old one
         return None
 
 

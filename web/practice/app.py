@@ -21,7 +21,7 @@
 | `/attachment`                         | a download instead of a page                                       |
 | `/no-page`                            | JSON instead of a page                                             |
 | `/no-content`                         | nothing, with status 204                                           |
-| `/closing`                            | a page that closes itself, where the browser lets it               |
+| `/closing`                            | a page that closes itself, if the browser lets it                  |
 | `/gate?kind=K`                        | the home feed behind a dialog: age, consent, ...                   |
 | `/heavy`                              | the home feed, 5 MB of HTML with very long lines                   |
 | `/uncertain`                          | a page without evidence; the endpoints keep silent to it too       |
