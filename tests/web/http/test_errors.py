@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from werkzeug.exceptions import default_exceptions
 
+from greenroom.actors.browser.cells.ending import NotEnded
 from greenroom.actors.errors import (
     ActionFailed,
     ActionTimedOut,
@@ -98,6 +99,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
     (SandboxUnavailable("no sandbox", detail=DETAIL), INTERNAL),
     (BrowserLost("lost", detail=DETAIL), INTERNAL),
+    (NotEnded("cell", [1]), INTERNAL),
     (InternalFailure(OSError(DETAIL)), INTERNAL),
     (GreenroomError("something", detail=DETAIL), INTERNAL),
 ]
