@@ -1,13 +1,13 @@
-# The tests run in one worker more than there are cores, because those on real browsers wait a lot.
+# The tests use one worker more than there are cores, because tests on real browsers mostly wait.
 #
-# Everything is done in $(VENV), which `make` builds when it is missing and renews when
-# pyproject.toml or constraints.txt change.
+# Everything runs in $(VENV). `make` builds it if it is missing, and rebuilds it when pyproject.toml or
+# constraints.txt change.
 
 PYTHON ?= python3
 LOCK_PYTHON ?= python3.11
 VENV ?= .venv
 WORKERS ?= $(shell expr $$(nproc) + 1)
-# The busy loops of test-under-load stop by themselves after LOAD_S; with them everything takes several times as long.
+# The busy loops of test-under-load stop by themselves after LOAD_S. They make everything several times slower.
 LOAD_S ?= 3600
 LOAD_PATIENCE ?= 10
 
@@ -23,7 +23,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(BROWSER) ## Build the environment and get a browser; FORCE=1 looks for a browser again
+setup: $(BROWSER) ## Build the environment and install a browser; FORCE=1 looks for a browser again
 
 demo: setup ## Run the main job on the practice site with a real browser
 	@$(BIN)/greenroom demo $(ARGS)
@@ -48,11 +48,11 @@ soak: setup ## Create and end sessions by the thousand with random faults; ARGS=
 chaos: setup ## Kill and stop everything at every moment on the real browser; writes docs/chaos.md
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-fuzz: $(INSTALLED) ## Judge mutilated pages for some minutes, ARGS="--minutes N"; then all properties, with more examples
+fuzz: $(INSTALLED) ## Judge broken pages for some minutes, ARGS="--minutes N"; then test all properties with more examples
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m hypothesis --hypothesis-profile=fuzz
 
-bench: setup $(PLOTS) ## Measure side by side with what else there is; ARGS=--quick; writes docs/benchmarks.md
+bench: setup $(PLOTS) ## Measure against the alternatives; ARGS=--quick; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: $(INSTALLED) ## Check format, lint, types and the layers' import contract
@@ -64,7 +64,7 @@ check: $(INSTALLED) ## Check format, lint, types and the layers' import contract
 serve: setup ## Run the daemon; ARGS="--bind HOST:PORT" and the like
 	@$(BIN)/greenroom serve $(ARGS)
 
-format: $(INSTALLED) ## Format the code and mend what the linter can
+format: $(INSTALLED) ## Format the code and fix what the linter can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 

@@ -104,15 +104,15 @@ class BrowserLost(GreenroomError):
 
 
 class ActionFailed(GreenroomError):
-    """The browser is well, but could not do with its page what was asked for."""
+    """The browser is well but could not carry out the action on its page."""
 
 
 class ActionTimedOut(ActionFailed):
-    """The page took too long to do what was asked for, as one does that never stops computing."""
+    """The page took too long for the action, as one that never stops computing does."""
 
 
 class PageTooLarge(ActionFailed):
-    """The page, or a picture of it, has more bytes than may be sent."""
+    """The page, or a picture of it, is larger than the limit."""
 
 
 class CleanupIncomplete(GreenroomError):
@@ -146,7 +146,7 @@ class SessionNotLive(GreenroomError):
 
 
 class SessionEnded(GreenroomError):
-    """The session is ending or has ended; `end_reason` tells why.
+    """The session is ending or has ended; `end_reason` says why.
 
     A command that it was asked for has failed with it, but may have been carried out in part.
     """

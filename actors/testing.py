@@ -1,7 +1,7 @@
-"""A machine without browsers, disks and threads, for tests of what is built on sessions.
+"""A machine without browsers, disks and threads, for tests of code that uses sessions.
 
 Everything happens in virtual time: use it with Trio's autojump clock. `FakeMachine` satisfies the protocols
-of `greenroom.actors.machine.ports`, so that a type checker notices when it and the real thing come apart.
+of `greenroom.actors.machine.ports`, so a type checker notices if it and the real machine drift apart.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ from greenroom.actors.verdict import Evidence, Finding, LoginReason, LoginState,
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class FakeMachine:
-    """A machine that does what it is told. Satisfies `ports.Machine`.
+    """A machine that does what the test says. Satisfies `ports.Machine`.
 
-    Times are seconds; `math.inf` means for ever. Each of `clone_error`, `launch_error`, `navigate_error` and
-    `action_error` is raised at the end of that step, `sample_error` whenever something is looked at besides.
-    `clones` and `browsers` hold what exists now, by session: both are empty when nothing was left behind;
-    with `keeps_clones` clones are. Set `page` for the verdict, `version` for what the master profile is:
-    clones made before are not current any more.
+    Times are seconds; `math.inf` means forever. `clone_error`, `launch_error`, `navigate_error` and
+    `action_error` are each raised at the end of that step, `sample_error` by whatever only looks: samples,
+    surveys, and the checks of profile and place. `clones` and `browsers` hold what exists now, by session.
+    Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set `page` for the verdict.
+    Set `version` to change the master profile, which makes earlier clones out of date.
     """
 
     clone_s: float = 0
@@ -65,7 +65,7 @@ class FakeMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(self, session_id: str) -> AsyncIterator["FakeWorkspace"]:
-        """See `ports.Machine`; with a nursery around the block, as another machine may have."""
+        """See `ports.Machine`. There is a nursery around the block, as other machines may have one."""
         workspace = FakeWorkspace(machine=self, session_id=session_id, profile_version=self.version)
         self.clones.add(session_id)
         try:
@@ -102,7 +102,7 @@ class FakeMachine:
         await _take(self.reach_s, self.site_error)
 
     async def survey(self) -> Owned:
-        """See `ports.Machine`: two processes a browser, one directory a clone, all after `survey_s`."""
+        """See `ports.Machine`. Takes `survey_s`; finds two processes per browser, one directory per clone."""
         await _take(self.survey_s / 2, self.sample_error)
         owned = self._survey()
         await _take(self.survey_s / 2, None)
@@ -148,8 +148,8 @@ class FakeWorkspace:
 class FakeBrowser:
     """A browser on a fake machine. Satisfies `ports.Browser`.
 
-    `closed_politely` tells whether it was asked to close, and had the time to. It has the processes of the
-    machine's `usage`.
+    `closed_politely` is true if it was asked to close and had the time for it. It has as many processes as
+    the machine's `usage` says.
     """
 
     machine: FakeMachine
@@ -206,12 +206,12 @@ class FakeBrowser:
         self.closed_politely = True
 
     def end(self) -> ProcessCount:
-        """Return how its processes have ended, now that it is no more."""
+        """Return how its processes ended."""
         count = self.machine.usage.processes
         return ProcessCount(politely=count) if self.closed_politely else ProcessCount(by_force=count)
 
     async def take(self, seconds: float, error: Exception | None = None) -> None:
-        """Take so long, then raise `error`, if any; a browser that is lost meanwhile is lost at once."""
+        """Take so long, then raise `error`, if any. A crash meanwhile is raised at once."""
         if self._lost.is_set():
             await self.wait_lost()
         if seconds:
@@ -221,7 +221,7 @@ class FakeBrowser:
 
 
 def find_state(method: Method, state: LoginState) -> Finding:
-    """Return a finding from which that state follows."""
+    """Return a finding that leads to that state."""
     if state is LoginState.UNCERTAIN:
         return Finding(method=method)
     reasons = {

@@ -1,8 +1,8 @@
-"""A browser host without a process, for tests of what talks to one.
+"""A browser host without a process, for tests of code that talks to one.
 
-Nothing is kept on the way: whoever sends waits until the other side reads, as with a pipe that is full. Use
-it with Trio's autojump clock. The transport satisfies `Transport`, so that a type checker notices when it and
-the real one come apart.
+Nothing is buffered: a sender waits until the other side reads, as with a full pipe. Use it with Trio's
+autojump clock. The transport satisfies `Transport`, so a type checker notices if it and the real one drift
+apart.
 """
 
 import math
@@ -52,7 +52,7 @@ class MemoryTransport:
 
 @attrs.define(eq=False, repr=False)
 class MemoryHost:
-    """What a test says and hears as a browser host."""
+    """The test's end: it plays the browser host."""
 
     _stream: trio.abc.Stream
     _lines: trio.MemorySendChannel[bytes]
@@ -66,12 +66,12 @@ class MemoryHost:
         await self.say_bytes(encode(message, body))
 
     async def say_bytes(self, data: bytes) -> None:
-        """Send what may be no frame."""
+        """Send any bytes, even if they are not a frame."""
         async with self._saying:
             await self._stream.send_all(data)
 
     async def ready(self) -> None:
-        """Say that requests are welcome."""
+        """Send `Ready`."""
         await self.say(messages.Ready(version=messages.PROTOCOL_VERSION))
 
     async def done(self, request: messages.Request) -> None:
@@ -88,7 +88,7 @@ class MemoryHost:
         return decode_to_host(self._heard.popleft())
 
     async def hear_request(self) -> messages.ToHost:
-        """Return the next message that a daemon does not send by itself; answer those that it does."""
+        """Return the next message that is neither a `Ping` nor a `Discard`; answer those."""
         while isinstance(message := await self.hear(), messages.Ping | messages.Discard):
             await self.done(message)
         return message
@@ -109,7 +109,7 @@ class MemoryHost:
 
 
 def memory_host() -> tuple[Transport, MemoryHost]:
-    """Return a host and the way to it."""
+    """Return a host and a transport to it."""
     ours, theirs = lockstep_stream_pair()
     output_to, output = trio.open_memory_channel[bytes](math.inf)
     host = MemoryHost(theirs, output_to)

@@ -1,1 +1,1 @@
-"""Greenroom's figures beside those of what people would use without it: `python -m benchmarks`."""
+"""Benchmarks of Greenroom against what people would use without it: `python -m benchmarks`."""

@@ -35,7 +35,7 @@ PAGE = Path("docs/benchmarks.md")
 
 @attrs.frozen(kw_only=True)
 class Runs:
-    """How often each thing is measured."""
+    """How often each thing is measured. `settle_s` is how long a session lives before it is measured."""
 
     sessions: int = 20
     settle_s: float = 1.0
@@ -50,11 +50,11 @@ QUICK = Runs(sessions=5, settle_s=0.5, others=2, burst=1, locked=200, clones=5)
 
 @click.command(context_settings={"show_default": True})
 @click.option("--quick", is_flag=True, help="Fewer runs: under three minutes.")
-@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure a part, and write no page.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure one part; write no page.")
 @click.option("--page", type=click.Path(path_type=Path), default=PAGE, help="Where to write the page.")
-@click.option("--render", is_flag=True, help="Measure nothing: write the page anew from its last figures.")
+@click.option("--render", is_flag=True, help="Don't measure; write the page again from its last figures.")
 def main(*, quick: bool, only: tuple[str, ...], page: Path, render: bool) -> None:
-    """Measure Greenroom beside what people would use without it.
+    """Measure Greenroom against what people would use without it.
 
     Exit code 1 if a bar is missed.
     """
@@ -63,7 +63,7 @@ def main(*, quick: bool, only: tuple[str, ...], page: Path, render: bool) -> Non
         write(msgspec.json.decode(_figures(page).read_bytes(), type=Report), page)
         return
     runs = QUICK if quick else Runs()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which cleans up
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # to clean up
     with console.status("Setting up ...") as status:
         say = status.update if console.is_terminal else functools.partial(click.echo, err=True)
         report = measure(quick=quick, runs=runs, parts=only or PARTS, say=say)
@@ -82,7 +82,7 @@ def main(*, quick: bool, only: tuple[str, ...], page: Path, render: bool) -> Non
 
 
 def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[str], None]) -> Report:
-    """Measure these parts. Takes three minutes if `quick`, else most of an hour."""
+    """Measure these parts. All of them take three minutes if `quick`, otherwise most of an hour."""
     engine = find_engine(EngineChoice.AUTO)
     missing = missing_peers()
     report = Report(
@@ -122,7 +122,7 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
 
 
 def write(report: Report, page: Path) -> None:
-    """Write the page, and beside it a directory with its plots, where matplotlib is installed."""
+    """Write the page and, if matplotlib is installed, a directory with its plots next to it."""
     try:
         from benchmarks.plots import draw  # noqa: PLC0415  # matplotlib is optional
     except ImportError:
@@ -138,7 +138,7 @@ def write(report: Report, page: Path) -> None:
 
 
 def _figures(page: Path) -> Path:
-    """Return where the page's figures are kept."""
+    """Return the path of the page's figures."""
     return page.with_suffix("") / "figures.json"
 
 

@@ -20,7 +20,7 @@ _KB = 1e3
 
 
 def measure_alone(*, quick: bool, say: Callable[[str], None]) -> tuple[list[Row], list[Growth]]:
-    """Measure numbers of sessions on fake browsers up to `MOST`, each in a process of its own."""
+    """Measure up to `MOST` sessions on fake browsers. Each number of them runs in its own process."""
     runs_of: dict[int, list[FakeRun]] = {}
     for turn in range(1 if quick else 5):
         for size in _QUICK_SIZES if quick else SIZES:
@@ -30,7 +30,7 @@ def measure_alone(*, quick: bool, say: Callable[[str], None]) -> tuple[list[Row]
 
 
 def rows_of(runs_of: dict[int, list[FakeRun]]) -> Iterator[Row]:
-    """Yield the rows that runs with `MOST` and `FEW` sessions make."""
+    """Yield the report's rows, from the runs with `MOST` and with `FEW` sessions."""
     most, few = runs_of[MOST], runs_of[FEW]
     yield _row(
         "alone-rate",

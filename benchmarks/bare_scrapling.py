@@ -1,12 +1,12 @@
-"""The baseline: the same job with Scrapling alone, as somebody would write it who has no Greenroom.
+"""The baseline: the same job with Scrapling alone, as you would write it without Greenroom.
 
 A session copies the logged-in profile, opens the browser on the copy, fetches the page, takes its content,
-and removes the copy in the end. The browser is launched as Scrapling's guide to Camoufox as an engine
-describes: a session class whose `start` launches Camoufox instead of Chromium. Where Camoufox is not
-installed, the same Firefox stands in for it as in Greenroom, launched the same way.
+and finally removes the copy. The browser is launched as Scrapling's guide to Camoufox as an engine says, by a
+session class that starts Camoufox instead of Chromium. If Camoufox is not installed, the same Firefox stands
+in for it as in Greenroom, launched the same way.
 
-One Python process makes all sessions, so importing Scrapling and Camoufox is paid for once and counted never;
-Scrapling starts a Playwright driver for each session object, which counts, as it does in Greenroom.
+One Python process makes all sessions, so the import of Scrapling and Camoufox happens once and is not timed.
+Scrapling starts a Playwright driver for each session object. That is timed, as it is in Greenroom.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from scrapling.engines._browsers._stealth import AsyncStealthySession
 
 from greenroom.actors.browser.engines import Engine, EngineName
 
-# Locks of whoever has the profile open, and what only costs time to copy.
+# The lock of a browser that has the profile open, and a cache that isn't worth copying.
 _NOT_COPIED = shutil.ignore_patterns("lock", ".parentlock", "cache2")
 
 
@@ -50,7 +50,7 @@ class CamoufoxSession(AsyncStealthySession):
 
 @attrs.frozen(kw_only=True)
 class BareScrapling:
-    """Makes sessions of the page `url` on copies, in `clones`, of the logged-in `profile`."""
+    """Opens sessions on the page `url`, with copies of the logged-in `profile` made in `clones`."""
 
     engine: Engine
     url: str
@@ -59,14 +59,14 @@ class BareScrapling:
 
     @contextlib.asynccontextmanager
     async def open_page(self) -> AsyncIterator[str]:
-        """Own a session for the length of the block; yield the page's HTML."""
+        """Run a session for the length of the block; yield the page's HTML."""
         async with self.open_browser() as session:
             response = await session.fetch(self.url)
             yield str(response.html_content)
 
     @contextlib.asynccontextmanager
     async def open_browser(self) -> AsyncIterator[CamoufoxSession]:
-        """Own a copy of the profile and a browser on it."""
+        """Copy the profile and run a browser on the copy for the length of the block."""
         clone = Path(tempfile.mkdtemp(dir=self.clones))
         try:
             await asyncio.to_thread(

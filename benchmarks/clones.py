@@ -1,4 +1,4 @@
-"""Cloning a profile of 1 GB, beside `cp`."""
+"""Cloning a profile of 1 GB, compared with `cp`."""
 
 import os
 import secrets
@@ -15,19 +15,20 @@ from benchmarks.figures import Bar, Row
 from greenroom.actors.profile import ProfileCloner
 
 _MB = 1_000_000
-# A browser's profile: few large files, many small ones. Sizes in bytes, and how many of them there are.
+# A browser's profile: few large files, many small ones. Each pair is a size in bytes and a number of files.
 _FILES = ((100 * _MB, 6), (10 * _MB, 25), (500_000, 200), (25_000, 2_000))
 
 
 def measure_clones(runs: int, say: Callable[[str], None]) -> list[Row]:
-    """Time clones of a profile of 1 GB and `cp -a --reflink=auto` of the same files, in turns."""
+    """Time a clone of a 1 GB profile and `cp -a --reflink=auto` of the same files, in turns."""
     ours: list[float] = []
     theirs: list[float] = []
     with tempfile.TemporaryDirectory(prefix="greenroom-bench-", ignore_cleanup_errors=True) as scratch:
         say("making a profile of 1 GB")
         master = _make_large_profile(Path(scratch, "master"))
-        os.sync()  # copies go again before they are written out: afterwards the disk has nothing to do
-        for turn in range(runs + 1):  # the first run reads the master into memory, and does not count
+        # Write the master out now. The copies are removed before they reach the disk, so it stays idle below.
+        os.sync()
+        for turn in range(runs + 1):  # the first run reads the master into memory and is not counted
             say(f"clone of 1 GB, run {turn} of {runs}")
             ours.append(trio.run(_time_clone, master, Path(scratch, "clones")))
             theirs.append(_time_cp(master, Path(scratch, "copy")))

@@ -1,4 +1,4 @@
-"""The supervisor alone: real actors, messages and deadlines over browsers and clones that are not there.
+"""The supervisor alone: real actors, messages and deadlines, but fake browsers and clones.
 
 `python -m benchmarks.fakes N` measures N sessions at once in this process and prints one line of JSON.
 """
@@ -22,16 +22,16 @@ from greenroom.actors.resources import collect_rarely
 from greenroom.actors.testing import FakeMachine
 
 CALLERS = 32
-"""How many callers ask at the same time: with them the supervisor is never idle."""
+"""How many callers ask at the same time. They are enough to keep the supervisor busy."""
 
 _NEVER_S = 86_400.0
 
 
 class FakeRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What N sessions took. Times are seconds; memory is the resident set, after a garbage collection.
+    """What N sessions cost. Memory is the resident set in bytes, after a garbage collection.
 
-    `create_ms` are the callers' waits, each from asking to having a live session. `idle_cpu_s` is the CPU
-    time of `idle_s` seconds in which nobody asked for anything and all sessions lived.
+    `create_ms` has one wait for each session: from the caller's request until the session was live.
+    `idle_cpu_s` is the CPU time used in `idle_s` seconds while all sessions lived and no request came.
     """
 
     sessions: int
@@ -66,7 +66,7 @@ def stopwatch() -> Iterator[Stopwatch]:
 
 
 async def measure(sessions: int, idle_s: float) -> FakeRun:
-    """Create that many sessions, let them live for `idle_s`, end all of them."""
+    """Create that many sessions, let them live for `idle_s`, then end them all."""
     config = SupervisorConfig(max_sessions=sessions, max_session_duration=_NEVER_S, warm_sessions=0)
     machine = FakeMachine()
     before = resident_bytes()
@@ -112,7 +112,7 @@ async def _create(supervisor: Supervisor, sessions: int) -> list[float]:
 
 
 def resident_bytes() -> int:
-    """Return this process's resident set, without what a garbage collection frees."""
+    """Collect garbage, then return this process's resident set."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
@@ -123,7 +123,7 @@ def resident_bytes() -> int:
     "--idle", "idle_s", type=float, default=5.0, show_default=True, help="Seconds to let them live."
 )
 def main(sessions: int, idle_s: float) -> None:
-    """Measure that many sessions at once in this process, which collects garbage as the daemon does."""
+    """Measure that many sessions at once in this process. It collects garbage as the daemon does."""
     collect_rarely()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     sys.stdout.buffer.write(msgspec.json.encode(trio.run(measure, sessions, idle_s)) + b"\n")

@@ -1,4 +1,4 @@
-"""What was measured, what it is measured against, and the bar that it is held to."""
+"""The figures: what was measured, the baselines they are compared with, and the bars they have to meet."""
 
 import enum
 import math
@@ -8,7 +8,7 @@ import attrs
 
 
 class Verdict(enum.Enum):
-    """What became of a bar."""
+    """Whether a bar was met."""
 
     MET = "met"
     MISSED = "missed"
@@ -17,14 +17,14 @@ class Verdict(enum.Enum):
 
 
 class Statistic(enum.Enum):
-    """What of a row's samples counts."""
+    """Which figure is taken from a row's samples."""
 
     P50 = "p50"
     P99 = "p99"
     MAX = "most"
 
     def of(self, samples: Sequence[float]) -> float:
-        """Return it."""
+        """Return this statistic of the samples."""
         match self:
             case Statistic.P50:
                 return percentile(samples, 50)
@@ -35,7 +35,7 @@ class Statistic(enum.Enum):
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
-    """Return a percentile, between two samples by linear interpolation. Raises ValueError without samples."""
+    """Return a percentile, linearly interpolated. Raises ValueError if there are no samples."""
     if not samples:
         raise ValueError("no samples")
     ordered = sorted(samples)
@@ -46,27 +46,27 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 def round_off(samples: Iterable[float]) -> tuple[float, ...]:
-    """Return the samples with the four digits that are worth keeping."""
+    """Return the samples, rounded to four significant digits."""
     return tuple(float(f"{sample:.4g}") for sample in samples)
 
 
 @attrs.frozen(kw_only=True)
 class Bar:
-    """A limit: of a row's figure, or of its ratio to the baseline's where the row has a baseline."""
+    """A limit for a row's figure or, if the row has a baseline, for the ratio to the baseline's figure."""
 
     limit: float
     at_least: bool = False
 
     def holds(self, value: float) -> bool:
-        """Return whether a value is within it."""
+        """Return whether a value is within the limit."""
         return value >= self.limit if self.at_least else value <= self.limit
 
 
 @attrs.frozen(kw_only=True)
 class Row:
-    """One figure: Greenroom's samples, and where it has a baseline, the baseline's from the same run.
+    """One figure: Greenroom's samples and, if there is a baseline, the baseline's from the same run.
 
-    `why_not` says why there are none. `group` is the section that it belongs to.
+    `group` is the section of the report. `why_not` says why there are no samples.
     """
 
     key: str
@@ -92,7 +92,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Greenroom's figure in units of the baseline's."""
+        """Greenroom's figure divided by the baseline's; None if either is missing."""
         if self.value is None or not self.baseline_value:
             return None
         return self.value / self.baseline_value
@@ -109,7 +109,7 @@ class Row:
 
     @property
     def bar_in_words(self) -> str:
-        """The bar as the report has it."""
+        """The bar as the report words it."""
         if self.bar is None:
             return ""
         side = "at least" if self.bar.at_least else "at most"
@@ -119,7 +119,7 @@ class Row:
 
 
 def show(value: float | None, unit: str) -> str:
-    """Return a figure for people, with three digits that mean something."""
+    """Return a figure for people, with three significant digits."""
     if value is None:
         return ""
     if value == int(value) and abs(value) < 1e6:
@@ -131,7 +131,7 @@ def show(value: float | None, unit: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class Growth:
-    """What a number of sessions at once cost the supervisor alone, the median of its runs."""
+    """What a number of sessions at once costs the supervisor alone. Medians of several runs."""
 
     sessions: int
     cpu_s: float
@@ -141,9 +141,10 @@ class Growth:
 
 @attrs.frozen(kw_only=True)
 class Sampling:
-    """What it costs to sample a number of sessions at once, and to end them, the median of its runs.
+    """What it costs to sample a number of sessions at once, and to end them. Medians of several runs.
 
-    CPU is that of a core in percent: with one sampler for all, and with one for each session.
+    CPU is in percent of one core: `cpu_percent` with one sampler for all sessions, `each_cpu_percent` with
+    one for each.
     """
 
     sessions: int
@@ -154,7 +155,7 @@ class Sampling:
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """All that a run found."""
+    """Everything that a run of the benchmarks measured."""
 
     command: str
     date: str

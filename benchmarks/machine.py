@@ -1,4 +1,4 @@
-"""Where it was measured, in general terms, and with what."""
+"""A description of the machine, in general terms, and of the versions that were measured."""
 
 import importlib.metadata
 import os
@@ -23,7 +23,7 @@ def describe_machine(folder: Path) -> str:
 
 
 def describe_versions(engine: Engine) -> str:
-    """Name what was run."""
+    """Return the versions of Python, the packages, bubblewrap and the browser."""
     packages = [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
     browser = f"{engine.name.value.capitalize()} {engine.version}"
     return ", ".join([f"Python {platform.python_version()}", *packages, _bubblewrap(), browser])

@@ -1,4 +1,4 @@
-"""Why a row is what it is, and what was tried; by the row's key. The report puts them under its tables."""
+"""Notes on rows, by key: why the figure is what it is, and what was tried. They go under the tables."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What Greenroom is measured against, and which of it is installed here."""
+"""The baselines that Greenroom is compared with, and which of them are installed here."""
 
 import contextlib
 import importlib
@@ -23,22 +23,22 @@ _CHROMIUM, _CHROMEDRIVER = "chromium", "chromedriver"
 
 
 class PeerSessions(Protocol):
-    """How one of them makes sessions."""
+    """How a baseline makes sessions."""
 
     def open_page(self) -> contextlib.AbstractAsyncContextManager[str]:
-        """Own a session for the length of the block; yield the page's HTML."""
+        """Run a session for the length of the block; yield the page's HTML."""
 
 
 @attrs.frozen(kw_only=True)
 class ScraplingOnChromium:
-    """Scrapling as it comes, on an installed Chromium with a fresh profile: it can't use one of Firefox."""
+    """Scrapling as it comes, on Chromium. Chromium can't use a Firefox profile, so it gets a new one."""
 
     url: str
     clones: Path
 
     @contextlib.asynccontextmanager
     async def open_page(self) -> AsyncIterator[str]:
-        """Own a session; the page shows nobody logged in."""
+        """Run a session. It is not logged in."""
         with tempfile.TemporaryDirectory(dir=self.clones, ignore_cleanup_errors=True) as profile:
             async with AsyncStealthySession(
                 headless=True, user_data_dir=profile, executable_path=shutil.which(_CHROMIUM)
@@ -49,14 +49,14 @@ class ScraplingOnChromium:
 
 @attrs.frozen(kw_only=True)
 class SeleniumOnChromium:
-    """Selenium with chromedriver, on a fresh profile. It has no asyncio: one at a time."""
+    """Selenium with chromedriver, on a new profile. It is not async, so it runs one session at a time."""
 
     url: str
     clones: Path
 
     @contextlib.asynccontextmanager
     async def open_page(self) -> AsyncIterator[str]:
-        """Own a session; the page shows nobody logged in."""
+        """Run a session. It is not logged in."""
         webdriver: Any = importlib.import_module("selenium.webdriver")
         with tempfile.TemporaryDirectory(dir=self.clones, ignore_cleanup_errors=True) as profile:
             options = webdriver.ChromeOptions()
@@ -75,7 +75,7 @@ class SeleniumOnChromium:
 
 
 def make_peer(name: str, *, engine: str, url: str, profile: Path, clones: Path) -> PeerSessions:
-    """Return the peer of that name."""
+    """Return the baseline of that name."""
     match name:
         case "chromium":
             return ScraplingOnChromium(url=url, clones=clones)
@@ -88,7 +88,7 @@ def make_peer(name: str, *, engine: str, url: str, profile: Path, clones: Path) 
 
 
 def missing_peers() -> dict[str, str]:
-    """Return why each peer that can't run here can't, by its name in the report."""
+    """Return the baselines that can't run here, by their names in the report, each with the reason."""
     missing = {}
     if shutil.which(_CHROMIUM) is None:
         missing[CHROMIUM] = missing[SELENIUM] = "no chromium on PATH"

@@ -1,4 +1,4 @@
-"""The plots: SVG, small, and the same bytes for the same figures."""
+"""The plots: small SVGs. The same figures always give the same bytes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ _STYLE: dict[Any, Any] = {
 def draw(
     folder: Path, rows: Sequence[Row], growth: Sequence[Growth], sampling: Sequence[Sampling] = ()
 ) -> dict[str, str]:
-    """Write the plots that these figures allow; return their file names by their captions."""
+    """Write a plot for each kind of figure that is there; return their file names by caption."""
     folder.mkdir(parents=True, exist_ok=True)
     plots: dict[str, str] = {}
     with mpl.rc_context(_STYLE):
@@ -66,7 +66,7 @@ def _draw_ratios(rows: Sequence[Row]) -> Figure:
         colour = _OURS if row.verdict is Verdict.MET else _MISSED
         axes.barh(place, ratio, height=0.55, color=colour)
         axes.plot([bar.limit] * 2, [place - 0.4, place + 0.4], color=_BAR, linewidth=2.5)
-        # Right of the bar's line too, where that would run through the number.
+        # Keep the number clear of the bar's line.
         left = bar.limit if ratio < bar.limit < ratio + 0.1 else ratio
         axes.annotate(f"{ratio:.2f}", (left, place), xytext=(4, 0), textcoords="offset points", va="center")
     axes.axvline(1, color="black", linewidth=0.8, linestyle=":")

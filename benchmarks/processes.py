@@ -1,4 +1,4 @@
-"""Programs under measurement: what they and everything that they start use, seen from outside."""
+"""Runs a program and measures, from outside, what it and its descendants use."""
 
 import contextlib
 import os
@@ -17,19 +17,20 @@ import psutil
 from greenroom.actors.owner import MARKER as CELL
 
 MARK: str = "BENCHMARK_RUN"
-"""The environment variable that everything started for one measurement inherits, browser hosts aside."""
+"""An environment variable that all processes of a measurement inherit, except browser hosts."""
 
 _POLITE_S = 30.0
 _GONE_S = 10.0
 _POLL_S = 0.02
 _CGROUPS = Path("/sys/fs/cgroup")
-# Where a kernel counts a group's CPU time, and in which unit: version 1, then version 2, alone or beside it.
+# Where the kernel keeps a control group's CPU time, and how many units make a second: version 1, then version
+# 2, which may be the only one or mounted beside version 1.
 _CPU_COUNTERS = (("cpuacct", "cpuacct.usage", 1e9), ("", "cpu.stat", 1e6), ("unified", "cpu.stat", 1e6))
 
 
 @attrs.define(eq=False)
 class Program:
-    """A running program, asked by lines on its standard input and answering by lines on its output."""
+    """A running program that reads questions from its standard input and prints answers, a line each."""
 
     process: "subprocess.Popen[str]"
     mark: str
@@ -37,7 +38,7 @@ class Program:
     group: "CpuGroup | None" = None
 
     def read_line(self) -> str:
-        """Return the next line that the program prints. Raises RuntimeError, with its errors, at its end."""
+        """Return the next line that the program prints. Raises RuntimeError, with its stderr, if it ended."""
         assert self.process.stdout is not None  # noqa: S101  # it is started with a pipe
         line = self.process.stdout.readline()
         if not line:
@@ -47,23 +48,23 @@ class Program:
         return line.strip()
 
     def ask(self, question: str) -> str:
-        """Return the line that answers a line."""
+        """Send a line and return the line that answers it."""
         assert self.process.stdin is not None  # noqa: S101  # likewise
         self.process.stdin.write(question + "\n")
         self.process.stdin.flush()
         return self.read_line()
 
     def cpu_s(self) -> float | None:
-        """Return the CPU seconds, user and system, of the program and of all that it ever started.
+        """Return the CPU seconds, user and system, of the program and of everything that it ever started.
 
-        None where this user can't make control groups. What `getrusage` says of waited-for children will not
-        do: the kernel reaps what dies with the init of a PID namespace without adding up its time (measured:
-        0.2 of 4.7 s), and some of a bare browser's processes are adopted by another (3.1 of 4.2 s).
+        None if this user can't make control groups. `getrusage` on waited-for children is no substitute.
+        Processes that die with the init of a PID namespace are not added up (measured: it saw 0.2 of 4.7 s),
+        and some of a bare browser's processes get another parent (3.1 of 4.2 s).
         """
         return None if self.group is None else self.group.cpu_s()
 
     def wait_alone(self, kept: Collection[int] = ()) -> None:
-        """Wait until nothing that the program started runs any more, but `kept`.
+        """Wait until all processes that the program started are gone, except `kept`.
 
         Raises RuntimeError after 10 s.
         """
@@ -74,21 +75,21 @@ class Program:
             time.sleep(_POLL_S)
 
     def started(self) -> list[int]:
-        """Return the processes that descend from the program, wherever they hang by now; not itself."""
+        """Return the program's descendants, even if they have another parent by now."""
         return [pid for pid in marked(self.mark, self.process.pid) if pid != self.process.pid]
 
     def own_pss(self) -> int:
-        """Return the program's own share of memory in bytes."""
+        """Return the program's own memory (PSS) in bytes."""
         return pss_bytes(self.process.pid)
 
     def started_pss(self) -> int:
-        """Return the share of memory in bytes (PSS) of all that descends from the program."""
+        """Return the memory (PSS) of all descendants in bytes."""
         return sum(pss_bytes(pid) for pid in self.started())
 
 
 @contextlib.contextmanager
 def running(command: Sequence[str], environ: Mapping[str, str] | None = None) -> Iterator[Program]:
-    """Run a program for the length of the block; nothing that it started outlives the block."""
+    """Run a program for the length of the block. Everything that it started ends with the block."""
     mark = uuid.uuid4().hex
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -131,9 +132,10 @@ def _kill(pids: list[int]) -> None:
 
 
 def marked(mark: str, pid: int) -> list[int]:
-    """Return the processes that carry the mark, zombies aside, and the browsers' of the program `pid`.
+    """Return the processes that carry the mark, except zombies, and the browser processes of program `pid`.
 
-    These don't inherit the mark. They descend from the program, or share a cell with what does.
+    Browsers don't inherit the mark. They are found as descendants of the program, or by the cell that they
+    share with one.
     """
     wanted, cell = f"{MARK}={mark}".encode(), f"{CELL}=".encode()
     below = {pid}
@@ -149,7 +151,7 @@ def marked(mark: str, pid: int) -> list[int]:
 
 
 def pss_bytes(pid: int) -> int:
-    """Return a process's share of memory in bytes, 0 if it is gone."""
+    """Return a process's memory (PSS) in bytes; 0 if the process is gone."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
             if line.startswith(b"Pss:"):
@@ -159,21 +161,21 @@ def pss_bytes(pid: int) -> int:
 
 @attrs.frozen
 class CpuGroup:
-    """A control group that counts the CPU time of what runs in it."""
+    """A control group that counts the CPU time of the processes in it."""
 
     folder: Path
     counter: str
     per_s: float
 
     def cpu_s(self) -> float:
-        """Return the CPU seconds used in it so far."""
+        """Return the CPU seconds used in the group so far."""
         text = (self.folder / self.counter).read_text()
         return int(text.removeprefix("usage_usec ").split()[0]) / self.per_s
 
 
 @contextlib.contextmanager
 def _counted(pid: int, name: str) -> Iterator[CpuGroup | None]:
-    """Put a process, and all that it will start, into a control group for the length of the block."""
+    """Put a process, and everything that it will start, into a control group for the length of the block."""
     group = _make_group(name)
     if group is None:
         yield None
@@ -203,7 +205,7 @@ def _make_group(name: str) -> CpuGroup | None:
 
 
 def _own_groups(mounted: str) -> Iterator[Path]:
-    """Yield where this process's own control group would be; within a container that may be the mount."""
+    """Yield where this process's own control group may be. In a container, it may be the mount itself."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if ("cpuacct" in controllers.split(",")) if mounted == "cpuacct" else not controllers:

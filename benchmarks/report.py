@@ -1,4 +1,4 @@
-"""The published page: tables, plots, and how to get them again."""
+"""The published page: tables, plots, and how to reproduce them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -30,7 +30,7 @@ _VERDICTS = {
 
 
 def render_page(report: Report, notes: Mapping[str, str], plots: Mapping[str, str]) -> str:
-    """Return the page as Markdown. `plots` are the plots' paths, seen from the page, by their captions."""
+    """Return the page as Markdown. `plots` are paths relative to the page, by caption."""
     return "\n".join(_lines(report, notes, plots)) + "\n"
 
 

@@ -1,9 +1,8 @@
-"""The process in which a baseline lives: a long-running Python program that makes sessions when it is told.
+"""The process in which a baseline runs: a long-lived Python program that makes sessions on command.
 
-It reads commands and answers each with a line of JSON: `start N` makes N sessions at once and answers with
-the seconds that each took until the page's content was there, null for one that failed; `end` ends them;
-`visit` answers with the seconds of a `goto` and a `content` on a browser that stays open, which the first
-visit opens.
+It reads commands and answers each with a line of JSON. `start N` makes N sessions at once; the answer has the
+seconds until each had its page's content, or null if it failed. `end` ends them. `visit` times a `goto` and a
+`content` on a browser that stays open; the first visit opens it.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ _SHOWS_LOGIN = 'data-e2e="profile-avatar"'
 
 
 class Runner:
-    """The sessions that exist now."""
+    """The baseline's current sessions, and its open browser."""
 
     def __init__(self, peer: PeerSessions, url: str, *, logged_in: bool) -> None:
         self._peer = peer
@@ -33,7 +32,7 @@ class Runner:
         self._open_page: Any = None
 
     async def obey(self, command: str) -> object:
-        """Return the answer to a command."""
+        """Carry out a command and return the answer."""
         match command.split():
             case ["start", count]:
                 return await asyncio.gather(*(self._start() for _ in range(int(count))))
@@ -76,7 +75,7 @@ class Runner:
 
 
 async def serve(runner: Runner) -> None:
-    """Obey until the input ends."""
+    """Carry out commands until the input ends."""
     while command := await asyncio.to_thread(sys.stdin.readline):
         print(json.dumps(await runner.obey(command)), flush=True)
     await runner.obey("end")
@@ -89,7 +88,7 @@ async def serve(runner: Runner) -> None:
 @click.option("--profile", type=click.Path(path_type=Path), required=True)
 @click.option("--clones", type=click.Path(path_type=Path), required=True)
 def main(name: str, engine: str, url: str, profile: Path, clones: Path) -> None:
-    """Make sessions of a baseline as commands on standard input demand."""
+    """Make a baseline's sessions, as commands on standard input ask."""
     peer = make_peer(name, engine=engine, url=url, profile=profile, clones=clones)
     print(json.dumps("ready"), flush=True)
     asyncio.run(serve(Runner(peer, url, logged_in=name == "scrapling")))

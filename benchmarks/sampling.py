@@ -1,7 +1,6 @@
-"""What it costs to know what sessions use, and to end them, by their number: with real processes.
+"""What it costs to sample sessions' resource use, and to end them, as their number grows. Real processes.
 
-`python -m benchmarks.sampling N` measures N sessions that are nothing but sleeping processes, and prints one
-line of JSON.
+`python -m benchmarks.sampling N` measures N sessions made of sleeping processes and prints one line of JSON.
 """
 
 import contextlib
@@ -33,10 +32,11 @@ _RUN_S = 300.0
 
 
 class SampledRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What N sessions cost. `cpu_s` is the CPU time of `for_s` seconds in which each was sampled every 5 s.
+    """What N sessions cost.
 
-    `each_cpu_s` is that with a sampler for each session, which scans for it alone. `end_cpu_s` is the CPU
-    time of ending all of them at once.
+    `cpu_s` is the CPU time used in `for_s` seconds by sampling each session every 5 s with one sampler for
+    all. `each_cpu_s` is the same with one sampler for each session, which scans for it alone. `end_cpu_s` is
+    the CPU time of ending all sessions at once, and `left` counts the processes that were left.
     """
 
     sessions: int
@@ -48,7 +48,7 @@ class SampledRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_sampling(*, quick: bool, say: Callable[[str], None]) -> tuple[list[Row], list[Sampling]]:
-    """Measure numbers of sessions up to `MOST`, each in a process of its own."""
+    """Measure up to `MOST` sessions. Each number of them runs in its own process."""
     runs_of: dict[int, list[SampledRun]] = {}
     for turn in range(1 if quick else 3):
         for size in (FEW, MOST) if quick else SIZES:
@@ -58,7 +58,7 @@ def measure_sampling(*, quick: bool, say: Callable[[str], None]) -> tuple[list[R
 
 
 def rows_of(runs_of: dict[int, list[SampledRun]]) -> Iterator[Row]:
-    """Yield the rows that runs with `MOST` and `FEW` sessions make."""
+    """Yield the report's rows, from the runs with `MOST` and with `FEW` sessions."""
     most, few = runs_of[MOST], runs_of[FEW]
     yield Row(
         key="sampling",
@@ -122,7 +122,7 @@ def _run(size: int, times: int) -> SampledRun:
 
 
 async def measure(sessions: int, times: int) -> SampledRun:
-    """Sample each of that many sessions so often, each way, then end all of them at once."""
+    """Sample that many sessions, each `times` times and in both ways, then end all of them at once."""
     sampler = Sampler()
     with _sleeping(sessions) as markers:
         if (count := _count(await sampler.look(), markers)) != sessions * PROCESSES:
@@ -151,7 +151,7 @@ def _count(found: Mapping[str, Sequence[int]], markers: list[str]) -> int:
 
 
 async def _sample(sessions: list[tuple[Sampler, str]], times: int) -> None:
-    """Sample each session every 5 s, as its actor does; they have not begun at the same time."""
+    """Sample each session every 5 s, as its actor does. Their starts are spread over the first 5 s."""
 
     async def live(sampler: Sampler, marker: str, begins_s: float) -> None:
         await trio.sleep(begins_s)
@@ -167,7 +167,7 @@ async def _sample(sessions: list[tuple[Sampler, str]], times: int) -> None:
 
 @contextlib.contextmanager
 def _sleeping(sessions: int) -> Iterator[list[str]]:
-    """Run the sessions' processes; yield their markers."""
+    """Run the sessions' processes for the length of the block; yield the sessions' markers."""
     markers = [f"{OWNER}.{number}" for number in range(sessions)]
     pids: list[int] = []
     try:

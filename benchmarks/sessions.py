@@ -1,4 +1,4 @@
-"""Sessions on a real browser, beside what makes them without Greenroom; each baseline takes turns with us."""
+"""Sessions on a real browser, compared with the baselines. Greenroom and the baseline take turns."""
 
 import fcntl
 import statistics
@@ -26,9 +26,10 @@ Say = Callable[[str], None]
 
 @attrs.define
 class _Side:
-    """What one side's sessions took, beside the processes that it keeps in between.
+    """The figures of one side's sessions. `kept` are processes that it keeps between sessions.
 
-    Each lives for `settle_s` before its memory is measured: a browser still allocates when its page is there.
+    A session lives for `settle_s` before its memory is measured, because a browser still allocates memory
+    after its page is there.
     """
 
     settle_s: float
@@ -40,7 +41,7 @@ class _Side:
     def add(
         self, program: Program, start: Callable[[], float], end: Callable[[], None], *, own: bool
     ) -> None:
-        """Time a session. `own`: the program's own memory is part of it."""
+        """Measure a session. If `own`, the program's own memory counts as the session's."""
         cpu_before = program.cpu_s()
         self.ready_s.append(start())
         time.sleep(self.settle_s)
@@ -53,12 +54,12 @@ class _Side:
 
 
 def _memory_mb(program: Program, *, own: bool) -> float:
-    """Return what all that a program has started uses, and with `own` what it uses itself."""
+    """Return the memory of a program's descendants and, if `own`, of the program itself."""
     return (program.started_pss() + (program.own_pss() if own else 0)) / _MB
 
 
 def measure_cold(stage: Stage, runs: int, settle_s: float, say: Say) -> list[Row]:
-    """Measure sessions that are made when they are asked for, and live for `settle_s`."""
+    """Measure sessions that are made on request. Each lives for `settle_s`."""
     with stage.open_daemon(warm=0) as daemon, stage.open_peer() as peer:
         _rehearse(daemon, peer)
         ours, theirs = _Side(settle_s, daemon.program.started()), _Side(settle_s)
@@ -78,7 +79,7 @@ def measure_cold(stage: Stage, runs: int, settle_s: float, say: Say) -> list[Row
 
 
 def _rehearse(daemon: Daemon, peer: Peer) -> None:
-    """Have both sides read everything into memory, and the daemon start what it keeps."""
+    """Make a session on each side: files are then in memory, and the daemon's hosts are running."""
     _took, location = daemon.create()
     daemon.end(location)
     _seconds(peer)
@@ -128,10 +129,10 @@ def _beside_scrapling(
 def measure_warm(
     stage: Stage, runs: int, settle_s: float, say: Say, measured_scrapling: Sequence[float] = ()
 ) -> list[Row]:
-    """Measure sessions that are at hand when they are asked for, and have been for `settle_s`.
+    """Measure requests that get a warm session, one that has been ready for `settle_s`.
 
-    Bare Scrapling takes turns with them, unless its seconds are given. Nobody is measured while a browser
-    starts, which goes on for a moment after it is said to run.
+    Bare Scrapling takes turns with them, unless its figures are given. Nothing is measured while a browser is
+    starting, which takes a moment longer than the browser reports; hence `settle_s`.
     """
     ours: list[float] = []
     visits: list[float] = []
@@ -164,7 +165,7 @@ def measure_warm(
 
 
 def measure_burst(stage: Stage, runs: int, settle_s: float, say: Say) -> list[Row]:
-    """Measure many sessions asked for at once, and what they use a moment after the last is there."""
+    """Measure many requests at once, and the sessions' memory a moment after the last one is live."""
     ours: list[float] = []
     theirs: list[float] = []
     refused: list[float] = []
@@ -208,7 +209,7 @@ def measure_burst(stage: Stage, runs: int, settle_s: float, say: Say) -> list[Ro
 
 
 def _burst(daemon: Daemon) -> tuple[float, list[str]]:
-    """Return the mean seconds until an answer, and where the sessions are; the others were answered 504."""
+    """Return the mean seconds until an answer, and the live sessions' locations. The rest got a 504."""
 
     def post(_number: int) -> tuple[float, httpx.Response]:
         started = time.perf_counter()
@@ -225,11 +226,11 @@ def _burst(daemon: Daemon) -> tuple[float, list[str]]:
 
 
 def measure_locked(stage: Stage, requests: int, say: Say) -> list[Row]:
-    """Measure refusals while the master profile is open in a browser, which this process plays."""
+    """Measure refusals while the master profile is in use. This process locks it, in place of a browser."""
     say("profile locked")
     samples: list[float] = []
     with stage.open_daemon(warm=0) as daemon, (stage.master / ".parentlock").open("w") as lock:
-        _took, location = daemon.create()  # by then all has started that the daemon starts
+        _took, location = daemon.create()  # so that the daemon has started everything it needs
         daemon.end(location)
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for _ in range(requests):
@@ -252,7 +253,7 @@ def measure_locked(stage: Stage, requests: int, say: Say) -> list[Row]:
 
 
 def measure_others(stage: Stage, missing: dict[str, str], runs: int, say: Say) -> list[Row]:
-    """Measure the baselines that no bar refers to, as far as they are installed."""
+    """Measure those baselines without a bar that are installed."""
     rows = []
     for key, name in (("chromium", CHROMIUM), ("selenium", SELENIUM)):
         if name in missing:

@@ -1,4 +1,4 @@
-"""What measurements with a browser stand on: practice site, logged-in profile, daemon and baseline."""
+"""What measurements with a browser need: a practice site, a logged-in profile, a daemon, a baseline."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ _POLL_S = 0.05
 
 @attrs.frozen(kw_only=True)
 class Stage:
-    """The practice site's address, the logged-in master profile, and a directory for all that is made."""
+    """The practice site's address, the logged-in master profile, and a scratch directory."""
 
     url: str
     master: Path
@@ -31,7 +31,7 @@ class Stage:
 
     @contextlib.contextmanager
     def open_daemon(self, *, warm: int, engine: str = "auto") -> Iterator["Daemon"]:
-        """Run `greenroom serve`, which keeps `warm` warm sessions, for the length of the block."""
+        """Run `greenroom serve` with `warm` warm sessions for the length of the block."""
         clones = tempfile.mkdtemp(prefix="greenroom-", dir=self.folder)
         environ = {
             "GREENROOM_BIND": "127.0.0.1:0",
@@ -61,13 +61,13 @@ class Stage:
 
 @attrs.frozen
 class Daemon:
-    """A running daemon and a client of it."""
+    """A running daemon and an HTTP client for it."""
 
     program: Program
     http: httpx.Client
 
     def create(self) -> tuple[float, str]:
-        """Return the seconds from POST to 200, and where the session is."""
+        """Create a session; return the seconds from POST to 200, and its location."""
         started = time.perf_counter()
         answer = self.http.post("/tiktok/session", json={})
         took = time.perf_counter() - started
@@ -75,7 +75,7 @@ class Daemon:
         return took, answer.headers["location"]
 
     def end(self, location: str) -> None:
-        """End a session, and return when nothing of it is left."""
+        """End a session. Returns once nothing of it is left."""
         self.http.delete(location).raise_for_status()
 
     def wait_warm(self, count: int) -> None:
@@ -94,22 +94,22 @@ class Peer:
     program: Program
 
     def start(self, count: int = 1) -> list[float | None]:
-        """Make sessions, all at once; return the seconds until each had its page's content, if it had."""
+        """Make sessions, all at once; return the seconds until each had its page, None if it failed."""
         seconds: list[float | None] = json.loads(self.program.ask(f"start {count}"))
         return seconds
 
     def end(self) -> None:
-        """End all sessions and the open browser, and return when they are gone."""
+        """End all sessions and the open browser. Returns once they are gone."""
         self.program.ask("end")
 
     def visit(self) -> float:
-        """Return the seconds of `goto` and `content` on a browser that stays open."""
+        """Time a `goto` and a `content` on a browser that stays open; return the seconds."""
         return float(self.program.ask("visit"))
 
 
 @contextlib.contextmanager
 def open_stage() -> Iterator[Stage]:
-    """Run a practice site in a process of its own and log a new master profile in to it."""
+    """Run a practice site in its own process, and log in to it on a new master profile."""
     with (
         tempfile.TemporaryDirectory(prefix="greenroom-bench-", ignore_cleanup_errors=True) as folder,
         running([GREENROOM, "practice", "--bind", "127.0.0.1:0"]) as site,

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.verdict`: the login verdict's speed and accuracy, and the patterns' to compare.
+"""`python -m benchmarks.verdict`: the login verdict's speed and accuracy, compared with the patterns'.
 
-Writes the figures between the marks in docs/verdict.md, and draws docs/verdict.svg. Times are of the
-processor, the best of several looks: other work on the machine makes a look longer, never shorter. No page
-here is TikTok's: they are the practice site's, which are built like them, and hostile ones.
+Writes the figures between the marks in docs/verdict.md, and draws docs/verdict.svg. Times are CPU times, the
+best of several runs, since other work on the machine makes a run longer but never shorter. None of the pages
+is TikTok's own: they are the practice site's, which have the same structure, and hostile ones.
 """
 
 import re
@@ -36,7 +36,7 @@ STATES: Final = {
     State.CHALLENGE: LoginState.UNCERTAIN,
 }
 HOSTILE_CHARS: Final = 990_000
-# The patterns take quadratic time on some hostile pages: those they are shown a tenth of.
+# The patterns take quadratic time on some hostile pages, so they get pages of a tenth of the size.
 PATTERNS_HOSTILE_CHARS: Final = 99_000
 SIZES: Final = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000, 50_000_000)
 PATTERNS_MAX_SIZE: Final = 10_000_000
@@ -48,7 +48,7 @@ _STYLE: Final[dict[Any, Any]] = {"svg.hashsalt": "greenroom", "svg.fonttype": "n
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """A way to come to a verdict."""
+    """A way to reach a verdict."""
 
     name: str
     judge: Callable[[str], LoginState]
@@ -56,7 +56,11 @@ class Subject:
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """What was measured of one subject: milliseconds, milliseconds a megabyte, and right verdicts."""
+    """One subject's figures.
+
+    `median_ms` is for a large page; `slowest_page` and `slowest_hostile` are milliseconds per megabyte;
+    `right` counts the right verdicts.
+    """
 
     median_ms: float
     slowest_page: float
@@ -71,7 +75,7 @@ def judge_by_evidence(html: str) -> LoginState:
 
 
 def judge_by_patterns(html: str) -> LoginState:
-    """Return what the specification says: the more matches of one kind, as `re.findall` counts them."""
+    """Return the specification's verdict: the side with more pattern matches, as `re.findall` counts them."""
     balance = sum(len(re.findall(pattern, html, re.IGNORECASE)) for pattern in LOGGED_IN_PATTERNS)
     balance -= sum(len(re.findall(pattern, html, re.IGNORECASE)) for pattern in LOGGED_OUT_PATTERNS)
     if not balance:
@@ -125,7 +129,7 @@ def main(into: Path) -> None:
 
 
 def _best_ms(subject: Subject, html: str) -> float:
-    """Return the fewest milliseconds of CPU of up to five looks; fewer where they take long."""
+    """Return the least CPU time of up to five runs, in milliseconds. Slow subjects get fewer runs."""
     best, spent = float("inf"), 0.0
     for _ in range(5):
         started = time.thread_time()
@@ -142,7 +146,7 @@ def _megabytes(html: str, least: int) -> float:
 
 
 def _grow(subject: Subject, page: str) -> Iterator[tuple[int, float]]:
-    """Yield sizes and milliseconds of the page repeated, or its beginning, as one page."""
+    """Yield sizes in characters, each with the milliseconds for the page repeated or cut to that size."""
     for size in SIZES:
         if subject is PATTERNS and size > PATTERNS_MAX_SIZE:
             return
@@ -205,7 +209,7 @@ def _draw(growth: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None
 
 
 def _insert(path: Path, text: str) -> None:
-    """Put the text between the marks."""
+    """Replace the text between the marks."""
     before, begin, rest = path.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

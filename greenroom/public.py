@@ -1,4 +1,4 @@
-"""What is public of Greenroom: all of it is to be had from `greenroom` itself."""
+"""Greenroom's public names. Import them from `greenroom` itself."""
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice

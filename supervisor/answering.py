@@ -17,9 +17,9 @@ _log = structlog.get_logger("greenroom.supervisor")
 
 @contextlib.contextmanager
 def answering(reply_to: trio.MemorySendChannel[outcome.Maybe[T]], request: str) -> Iterator[None]:
-    """Answer with what the block raises; if it is cancelled, close `reply_to`, which wakes the caller.
+    """Answer with what the block raises. If the block is cancelled, close `reply_to`, which wakes the caller.
 
-    A block that comes to its end has answered, or left that to somebody else.
+    A block that ends normally has answered, or has passed that on.
     """
     with contextlib.ExitStack() as unless_done:
         unless_done.enter_context(reply_to)
@@ -31,6 +31,6 @@ def answering(reply_to: trio.MemorySendChannel[outcome.Maybe[T]], request: str) 
 
 
 def answer(reply_to: trio.MemorySendChannel[outcome.Maybe[T]], result: outcome.Maybe[T]) -> None:
-    """Give an answer to whoever still waits for it."""
+    """Give an answer, unless the asker has stopped waiting."""
     with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
         reply_to.send_nowait(result)

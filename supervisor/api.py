@@ -39,8 +39,8 @@ async def open_supervisor(
     """Run a supervisor for the length of the block, in a nursery of its own.
 
     Leaving the block, or cancelling it, ends every session and returns when all of them are gone. `machine`
-    replaces this machine; `subscriber` hears every event, the last ones included.
-    Raises what `open_machine` does, on entering, where no session could ever run.
+    replaces this machine. `subscriber` gets every event, including the last ones. If no session could ever
+    run, raises on entering what `open_machine` raises.
     """
     events = EventStream()
     async with contextlib.AsyncExitStack() as stack:
@@ -82,12 +82,12 @@ class Supervisor:
         return self._registry.self_check.checks
 
     async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:
-        """Create a session and return it once it is live; it then ends by itself, or by `end_session`.
+        """Create a session and return it once it is live. It then ends by itself, or by `end_session`.
 
         Cancelling this cancels the creation. Raises `CapacityExhausted`, `Overloaded`, `NotLoggedIn`,
         `ProfileLocked`, `CreationTimedOut`, `UpstreamUnreachable`, or another `GreenroomError`, with nothing
-        left behind. With an idempotency key, whoever comes with the same one within 15 minutes gets the same
-        outcome, and there is one session; its creation is cancelled when all who wait for it are.
+        left behind. With an idempotency key, all calls with the same key within 15 minutes share one session
+        and get the same outcome; the creation is cancelled only when all callers that wait for it are.
         """
         if idempotency_key is not None:
             return await self._keyed.get(idempotency_key)
@@ -106,7 +106,7 @@ class Supervisor:
     def session(self, session_id: str) -> SessionHandle:
         """Return the handle of a session that exists, or has ended within the last 15 minutes.
 
-        What is done through it goes straight to the session. Raises `SessionNotFound`.
+        Its requests go straight to the session. Raises `SessionNotFound`.
         """
         way = self._requests.statistics()
         if not (way.open_send_channels and way.open_receive_channels):
@@ -114,9 +114,9 @@ class Supervisor:
         return self._registry.session(session_id)
 
     async def end_session(self, session_id: str) -> None:
-        """End a session and return when its browser and clone are gone; one that has ended already is fine.
+        """End a session and return when its browser and clone are gone. It may have ended already.
 
-        Raises `SessionNotFound`, or `CleanupIncomplete` where something of it could not be removed.
+        Raises `SessionNotFound`, or `CleanupIncomplete` if something of it could not be removed.
         """
         await self.session(session_id).end()
 
@@ -136,14 +136,14 @@ class Supervisor:
         return await self._ask(CountSessions(reply_to=reply_to), reply)
 
     async def find_leaks(self) -> Holdings:
-        """Survey what the supervisor owns on this machine, and what of it belongs to no session."""
+        """Survey what the supervisor owns on this machine, and which part of it belongs to no session."""
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[Holdings]](1)
         return await self._ask(FindLeaks(reply_to=reply_to), reply)
 
     async def drain(self, grace_s: float) -> None:
-        """Take no more sessions, give up those being created, and let the live ones go on for `grace_s`.
+        """Take no more sessions, cancel those being created, and let the live ones go on for `grace_s`.
 
-        Returns when none is left. Cancelling this ends the rest at once, when `stop` is called.
+        Returns when none is left. To end the rest sooner, cancel this and call `stop`.
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[None]](1)
         with contextlib.suppress(SupervisorStopped):

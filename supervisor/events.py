@@ -35,11 +35,11 @@ class EventStream:
             self._subscribers.remove(subscriber)
 
     def publish(self, event: SessionEvent) -> None:
-        """Tell all subscribers. Raises nothing but `KeyboardInterrupt` and `SystemExit`."""
+        """Call all subscribers. Raises nothing but `KeyboardInterrupt` and `SystemExit`."""
         for subscriber in tuple(self._subscribers):
             try:
                 subscriber(event)
             except (KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException:  # such as another framework's cancellation, which does not cancel us
+            except BaseException:  # such as another framework's cancellation, which is not ours
                 report(_log.exception, "an event subscriber failed", session_id=event.session.id)

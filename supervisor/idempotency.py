@@ -21,7 +21,7 @@ from greenroom.actors.session.mailbox import Caller
 from greenroom.supervisor.messages import CreateSession, Message
 from greenroom.supervisor.remembered import Remembered
 
-# These did nothing: whoever asks again is to be served.
+# In these cases nothing was done, so a retry is served anew.
 _UNDONE = (CapacityExhausted, Overloaded, ResourcesExhausted, SupervisorStopped)
 
 # Made once: subscripting the generic is slower than opening the channel.
@@ -34,9 +34,9 @@ _Result = SessionInfo | GreenroomError
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class Creation:
-    """One request for a session. Several tasks may wait for it in turn, so that one can go on for another.
+    """One request for a session. Several tasks may wait for it in turn, one taking over from another.
 
-    `timeout_s` counts from now. If nobody takes the result, `leave`: the session would be nobody's.
+    `timeout_s` counts from now. If nobody takes the result, call `leave`, or the session would have no owner.
     """
 
     _requests: trio.MemorySendChannel[Message]
@@ -53,8 +53,8 @@ class Creation:
     async def result(self) -> SessionInfo:
         """Return the session once it is live.
 
-        Cancelling this doesn't cancel the creation: call it again, in any task, to wait on. It returns once.
-        Raises what the creation raised, or `SupervisorStopped`.
+        Cancelling this doesn't cancel the creation: call it again, in any task, to go on waiting. The result
+        is returned only once. Raises what the creation raised, or `SupervisorStopped`.
         """
         try:
             if not self._is_asked:
@@ -74,14 +74,14 @@ class Creation:
             raise SupervisorStopped from None
 
     def leave(self) -> None:
-        """Cancel the creation: nobody waits for it."""
+        """Cancel the creation, because nobody waits for it any more."""
         self._reply.close()
         self._caller.leave()
 
 
 @attrs.define(eq=False)
 class _Shared:
-    """A creation and how many wait for it. Who holds `turn` receives the result for all of them."""
+    """A creation and how many callers wait for it. The holder of `turn` gets the result for all of them."""
 
     creation: Creation
     waiting: int = 0
@@ -93,7 +93,7 @@ class _Shared:
 class KeyedCreations:
     """Answers every request with the same key with the outcome of the first, for 15 minutes.
 
-    A creation goes on as long as anybody waits for it. `begin` makes one.
+    A creation goes on as long as anybody waits for it. `begin` starts one.
     """
 
     begin: Callable[[], Creation]
@@ -101,7 +101,7 @@ class KeyedCreations:
     _results: Remembered[bytes, _Result] = attrs.field(factory=Remembered, init=False)
 
     async def get(self, key: str) -> SessionInfo:
-        """Return the session that was, or is now, created under `key`. Raises what its creation raised."""
+        """Return the session created under `key`, now or earlier. Raises what its creation raised."""
         digest = hashlib.sha256(key.encode()).digest()
         if (kept := self._results.get(digest)) is not None:
             return _unwrap(kept)
@@ -119,7 +119,7 @@ class KeyedCreations:
         return _unwrap(result)
 
     async def _wait(self, digest: bytes, shared: _Shared) -> _Result:
-        """Wait for the result, and keep it."""
+        """Wait for the result and keep it."""
         try:
             return self._keep(digest, shared, await shared.creation.result())
         except Exception as exc:
@@ -136,7 +136,7 @@ class KeyedCreations:
             self._keep(digest, shared, error)
 
     def _keep(self, digest: bytes, shared: _Shared, result: _Result) -> _Result:
-        """Keep the result alone: there may be thousands."""
+        """Keep the bare result, without its traceback: there may be thousands."""
         shared.result = _bare(result) if isinstance(result, GreenroomError) else result
         if not isinstance(result, _UNDONE):
             self._results.put(digest, shared.result)
@@ -151,7 +151,7 @@ def _unwrap(result: _Result) -> SessionInfo:
 
 
 def _bare(error: GreenroomError) -> GreenroomError:
-    """Return a copy of `error` without traceback and causes, which keep alive all that it went through."""
+    """Return a copy of `error` without traceback and causes, which would keep many objects alive."""
     bare = type(error).__new__(type(error), *error.args)
     vars(bare).update(vars(error))
     return bare

@@ -1,4 +1,4 @@
-"""This machine as the settings describe it: what its sessions, and other browsers, are launched with."""
+"""This machine as the settings describe it: engine, sandbox, proxy and directories."""
 
 import contextlib
 import os
@@ -22,10 +22,10 @@ from greenroom.supervisor.config import SupervisorConfig
 
 @contextlib.asynccontextmanager
 async def open_machine(config: SupervisorConfig) -> AsyncIterator[LocalMachine]:
-    """Own a place for sessions on this machine, after ending what dead daemons left there.
+    """Open this machine for sessions, after ending what dead daemons left on it.
 
-    Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run, and what
-    `open_local_machine` does.
+    Raises `EngineUnavailable` or `SandboxUnavailable` if no browser can run, and what `open_local_machine`
+    raises.
     """
     browsers = await trio.to_thread.run_sync(local_browsers, config)
     async with open_local_machine(
@@ -41,16 +41,16 @@ async def open_machine(config: SupervisorConfig) -> AsyncIterator[LocalMachine]:
 
 @contextlib.asynccontextmanager
 async def open_browsers(config: SupervisorConfig) -> AsyncIterator[BrowserHosts]:
-    """Own a place in `clones_dir` for a few browsers that are no sessions; otherwise like `open_machine`."""
+    """Open `clones_dir` for a few browsers that belong to no session; otherwise like `open_machine`."""
     browsers = await trio.to_thread.run_sync(local_browsers, config)
     async with open_ledger(config.clones_dir, end_marked) as ledger:
         yield attrs.evolve(browsers, ledger=ledger)
 
 
 def local_browsers(config: SupervisorConfig) -> BrowserHosts:
-    """Return what launches this machine's browsers, without a ledger. Blocks for up to some seconds.
+    """Return the launcher of this machine's browsers, without a ledger. Blocks for up to some seconds.
 
-    Raises `EngineUnavailable` or `SandboxUnavailable` where no browser can run.
+    Raises `EngineUnavailable` or `SandboxUnavailable` if no browser can run.
     """
     browsers = BrowserHosts(
         engine=find_engine(config.engine),
@@ -67,7 +67,7 @@ def local_browsers(config: SupervisorConfig) -> BrowserHosts:
 
 
 def site_address(config: SupervisorConfig) -> SiteAddress:
-    """Return where browsers connect to: the proxy if there is one, else the site."""
+    """Return where browsers connect to: the proxy if there is one, otherwise the site."""
     name, url = ("The proxy", config.proxy.reveal()) if config.proxy else ("The site", config.tiktok_url)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -1,4 +1,4 @@
-"""What the supervisor is asked; each request names where the one answer to it goes."""
+"""The requests to the supervisor. Each says where its single answer goes."""
 
 import attrs
 import outcome
@@ -11,7 +11,7 @@ from greenroom.actors.session.mailbox import Caller
 
 @attrs.frozen(kw_only=True)
 class Holdings:
-    """What the supervisor owns, and the part of it that belongs to no session: that should be nothing."""
+    """What the supervisor owns, and the part of it that belongs to no session, which should be nothing."""
 
     owned: Owned
     leaked: Owned
@@ -19,7 +19,7 @@ class Holdings:
 
 @attrs.frozen(kw_only=True)
 class SessionCount:
-    """How many sessions there are that somebody asked for, and how many wait, warm, for somebody."""
+    """How many sessions callers have asked for, and how many warm ones wait for a caller."""
 
     sessions: int
     warm: int
@@ -27,19 +27,19 @@ class SessionCount:
 
 @attrs.frozen(kw_only=True)
 class CreateSession:
-    """Asks for a new session, which answers its caller itself."""
+    """Asks for a new session. The session itself answers the caller."""
 
     caller: Caller
 
     @property
     def reply_to(self) -> trio.MemorySendChannel[outcome.Maybe[SessionInfo]]:
-        """Where the caller waits."""
+        """The channel on which the caller waits."""
         return self.caller.reply_to
 
 
 @attrs.frozen(kw_only=True)
 class ListSessions:
-    """Asks for the sessions that somebody asked for and that have not ended, oldest first."""
+    """Asks for the sessions that callers asked for and that have not ended, oldest first."""
 
     reply_to: trio.MemorySendChannel[outcome.Maybe[list[SessionInfo]]]
 
@@ -53,14 +53,14 @@ class CountSessions:
 
 @attrs.frozen(kw_only=True)
 class FindLeaks:
-    """Asks what is owned now, and what of it belongs to no session."""
+    """Asks what is owned now, and which part of it belongs to no session."""
 
     reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]
 
 
 @attrs.frozen(kw_only=True)
 class Drain:
-    """Asks to take no new session, give up those being created, and end the live ones after `grace_s`.
+    """Asks to take no new session, cancel those being created, and end the live ones after `grace_s`.
 
     Answered when none is left.
     """

@@ -1,4 +1,4 @@
-"""Where the supervisor keeps its clones when nobody has said where."""
+"""The default directory for clones."""
 
 import contextlib
 import os
@@ -10,16 +10,16 @@ from pathlib import Path
 
 
 class NoPlace(OSError):
-    """There is no directory to keep anything in; the text says why."""
+    """There is no directory for clones; the text says why."""
 
 
 def default_clones_dir() -> Path:
     """Return `greenroom/clones` in the user's cache directory or, without a home, a directory of its own.
 
-    The cache directory is XDG_CACHE_HOME, or `.cache` in HOME, or else in the home that the system knows;
-    one that is relative, or can't be written to, is passed over, and so is `/` as a home: containers under a
-    user that the image doesn't know have that. What is left then is `greenroom-UID` among the temporary
-    files, which is made here, so that nobody else can. Raises `NoPlace` where even that fails.
+    The cache directory is XDG_CACHE_HOME, otherwise `.cache` in HOME or in the home that the system knows.
+    Relative directories, and those that can't be written to, are skipped. So is `/` as a home, which is what
+    containers have whose image doesn't know the user. The last resort is `greenroom-UID` in the directory for
+    temporary files. It is made here, before anybody else can make it. Raises `NoPlace` if even that fails.
     """
     for cache in _caches():
         if _is_writable(cache):
@@ -43,7 +43,7 @@ def _homes() -> Iterator[Path]:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Return whether files can be made in a directory, which itself may still have to be made."""
+    """Return whether files can be made in a directory. It may not exist yet."""
     for existing in (folder, *folder.parents):
         if os.path.lexists(existing):
             return os.access(existing / ".", os.W_OK | os.X_OK, effective_ids=True)
@@ -51,7 +51,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _make_own_directory() -> Path:
-    """Make a directory that only this user can look into, under a name that is found again."""
+    """Make a directory that only this user can look into. It always has the same name, to be found again."""
     try:
         folder = Path(tempfile.gettempdir(), f"greenroom-{os.getuid()}")
         with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""A map with expiry: how sessions ended, and what came of creations, can be asked for some time."""
+"""A map with expiry. It remembers for some time how sessions ended and what creations led to."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import attrs
 import trio
 
-# How long something is remembered, and how much of one kind at most.
+# How long a value is remembered, and how many of one kind at most.
 KEEP_S = 15 * 60
 KEEP = 10_000
 
@@ -27,13 +27,13 @@ class Remembered(Generic[K, V]):
         self._forget()
 
     def get(self, key: K) -> V | None:
-        """Return what is remembered under `key`, or None."""
+        """Return the value under `key`, or None."""
         self._forget()
         kept = self._kept.get(key)
         return None if kept is None else kept[1]
 
     def since(self, moment: float) -> set[K]:
-        """Return the keys of what was put there after `moment`, on Trio's clock."""
+        """Return the keys of values that were put after `moment`, on Trio's clock."""
         return {key for key, (at, _) in self._kept.items() if at > moment}
 
     def _forget(self) -> None:

@@ -8,9 +8,9 @@ HIDDEN: Final = "(hidden)"
 
 
 class Secret:
-    """A text that only `reveal` returns: a repr, a message or a traceback shows that there is one.
+    """A text that only `reveal` returns. A repr, a message or a traceback shows only that there is one.
 
-    It can be compared with a text. Pickles and JSON can't hold it.
+    You can compare it with a text. Pickling it, or writing it as JSON, fails.
     """
 
     __slots__ = ("_text",)

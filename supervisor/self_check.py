@@ -16,10 +16,10 @@ from greenroom.actors.lifecycle import SessionState
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.verdict import LoginReason, LoginState
 
-# How often to look, more or less: daemons started together don't go on together.
+# How often to check. The interval varies, so that daemons that started together drift apart.
 PERIOD_S = 60.0
 _JITTER = 0.1
-# How long one look may take.
+# The time limit of one check.
 LIMIT_S = 10.0
 
 _log = structlog.get_logger("greenroom.health")
@@ -33,13 +33,13 @@ class Subject(enum.Enum):
     CLONES = "clones"
     """There is a place for clones."""
     SITE = "site"
-    """The site, or the proxy, takes connections, and the last page asked for came."""
+    """The site, or the proxy, accepts connections, and the last page that was loaded came."""
     LOGIN = "login"
-    """The last session of this master profile that showed who is logged in was not logged out."""
+    """The last session of this master profile whose viewer was known was not logged out."""
 
 
 class Condition(enum.Enum):
-    """What is known of a subject."""
+    """The state of a subject."""
 
     UNKNOWN = "unknown"
     OK = "ok"
@@ -48,7 +48,7 @@ class Condition(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Check:
-    """What a subject is like, since when, and what the problem is, safe to show, if there is one."""
+    """A subject's condition, since when it has been so, and the problem, if any. All is safe to show."""
 
     health: Condition = Condition.UNKNOWN
     since: datetime = attrs.field(factory=lambda: datetime.now(UTC))
@@ -57,10 +57,11 @@ class Check:
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class SelfCheck:
-    """Looks at its start and then each minute, and learns from what sessions meet.
+    """Checks at its start and then every minute, and learns from what sessions run into.
 
-    The site is asked for nothing: a connection is opened and closed. One line is logged whenever a subject
-    turns, and `on_turn` called. A master profile that is open in a browser is no problem.
+    To check the site, it opens a connection and closes it without sending anything. Whenever a subject's
+    condition changes, it logs one line and calls `on_turn`. A master profile that is open in a browser is not
+    a problem.
     """
 
     machine: Machine
@@ -69,12 +70,12 @@ class SelfCheck:
         factory=lambda: {subject: Check() for subject in Subject}, init=False
     )
     logged_out_version: str | None = attrs.field(default=None, init=False)
-    """The version of the master profile that was judged logged out, until that is over."""
+    """The version of the master profile that was judged logged out, as long as that is so."""
 
     _page_problem: str | None = attrs.field(default=None, init=False)
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check forever."""
         while True:
             await self._look(Subject.PROFILE, self._look_at_profile)
             await self._look(Subject.CLONES, self.machine.place_problem)
@@ -116,7 +117,7 @@ class SelfCheck:
     async def _look_at_profile(self) -> None:
         version = await self.machine.profile_version()
         if self.logged_out_version not in {None, version}:
-            self._note_login(None)  # somebody has logged in since, or so it seems
+            self._note_login(None)  # somebody has logged in since, as far as we know
             self.checks[Subject.LOGIN] = Check()
 
     async def _reach_site(self) -> str | None:
@@ -124,7 +125,7 @@ class SelfCheck:
         return self._page_problem
 
     def _note_page(self, error: GreenroomError | None) -> None:
-        """Take note that a page came, or did not. Its problem stays until another one comes."""
+        """Note whether a page came. A problem stays until another page comes."""
         self._page_problem = str(error) if error else None
         self._turn(Subject.SITE, self._page_problem, error.detail if error else None)
 
@@ -134,7 +135,7 @@ class SelfCheck:
         self._turn(Subject.LOGIN, problem if logged_out_version else None)
 
     def _turn(self, subject: Subject, problem: str | None, detail: str | None = None) -> None:
-        """Take note of how a subject is now, and say so if that is news."""
+        """Note a subject's condition. Log it and call `on_turn` if it has changed."""
         before = self.checks[subject]
         health = Condition.PROBLEM if problem else Condition.OK
         if health is before.health:
@@ -149,5 +150,5 @@ class SelfCheck:
 
 
 def _is_logged_out(error: NotLoggedIn) -> bool:
-    """Return whether a page said so: not a captcha or a slow one."""
+    """Return whether the page itself said so; a captcha or a slow page doesn't."""
     return error.verdict.state is LoginState.LOGGED_OUT

@@ -11,15 +11,15 @@ from greenroom.actors.errors import NotLoggedIn, ProfileLocked
 from greenroom.actors.lifecycle import EndReason
 from greenroom.actors.session.actor import SessionActor
 
-# After so many failures in a row there is no further try, until some session is live.
+# After this many failures in a row there are no more tries until some session is live.
 MAX_FAILURES = 5
 MAX_BACKOFF_S = 60.0
-# A session that was at hand for so long is no failure of launching ahead, whatever ends it.
+# A session that stayed warm for this long is not a failed launch, whatever ends it.
 LASTED_S = 20.0
-# Between a warm session that was discarded, deleted or sent away and the next one.
+# The pause between a warm session that was discarded, deleted or shut down and the next one.
 PAUSE_S = 1.0
 
-# What is so until a person does something about it, and costs no launch to find out: asked for ever.
+# Problems that last until a person fixes them and that cost no launch to detect, so the tries go on forever.
 _PROFILES_STATE = (NotLoggedIn, ProfileLocked)
 _NO_FAILURES = {EndReason.DISCARDED, EndReason.DELETED, EndReason.SHUTDOWN}
 
@@ -28,11 +28,11 @@ _log = structlog.get_logger("greenroom.warm")
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class WarmSessions:
-    """Keeps `size` sessions launched ahead: permanent children, replaced when they are claimed or end.
+    """Keeps `size` sessions warm: permanent children, replaced when they are claimed or end.
 
-    `start` starts one and returns it; `room` returns once there is room for another. What fails is tried
-    again after a pause that doubles; after `MAX_FAILURES` in a row it is left off until a session is live,
-    unless it is only that the master profile is locked or missing.
+    `start` starts one and returns it; `room` returns once there is room for another. A failed launch is tried
+    again after a pause, which doubles each time. After `MAX_FAILURES` in a row the tries stop until a session
+    is live, unless the only problem is that the master profile is locked or missing.
     """
 
     size: int
@@ -44,11 +44,11 @@ class WarmSessions:
 
     @property
     def count(self) -> int:
-        """How many wait to be claimed."""
+        """How many warm sessions wait to be claimed."""
         return sum(actor.is_warm for actor in self.kept)
 
     async def run(self) -> None:
-        """Keep them until `running` is cancelled; the canceller ends the sessions themselves."""
+        """Keep them warm until `running` is cancelled. The canceller ends the sessions themselves."""
         with self.running:
             async with trio.open_nursery() as nursery:
                 for _ in range(self.size):
@@ -63,12 +63,12 @@ class WarmSessions:
         return None
 
     def put_back(self, actor: SessionActor) -> None:
-        """Put one that was taken back to where it was, the next to be taken, if it is still warm."""
+        """Put a session back that was taken, if it is still warm. It is the next to be taken."""
         if actor.is_warm:
             self.kept.insert(0, actor)
 
     def hear_of_live(self) -> None:
-        """Learn that some session went live: what kept others from it may be over."""
+        """Note that some session went live: whatever stopped the others may be over."""
         self._went_live.set()
         self._went_live = trio.Event()
 
@@ -82,9 +82,9 @@ class WarmSessions:
                 await trio.sleep(MAX_BACKOFF_S)
 
     async def _keep_next(self, failures: int) -> int:
-        """Keep one as long as it can be claimed; return how many have failed in a row then."""
+        """Keep a session until it can't be claimed any more; return how many have failed in a row by then."""
         await self.room()
-        await trio.lowlevel.checkpoint_if_cancelled()  # nothing is started any more once this is to stop
+        await trio.lowlevel.checkpoint_if_cancelled()  # nothing is started once the supervisor is to stop
         actor = self.start()
         self.kept.append(actor)
         try:

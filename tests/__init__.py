@@ -1,1 +1,1 @@
-"""Greenroom's tests: they mirror the layers; `real` holds what needs all of them at once."""
+"""Greenroom's tests. The folders mirror the layers; `real` holds tests that need all of them at once."""

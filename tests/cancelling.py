@@ -1,4 +1,4 @@
-"""Cancellation at one exact checkpoint, for tests that try them one after another."""
+"""Cancellation at one exact checkpoint, for tests that try the checkpoints one after another."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ class _CancelAtStep(trio.abc.Instrument):
     steps: int
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count the steps."""
+        """Count the task's steps and cancel at the wanted one."""
         if task is self.task:
             self.steps -= 1
             if self.steps == 0:
@@ -23,7 +23,7 @@ class _CancelAtStep(trio.abc.Instrument):
 
 @contextlib.contextmanager
 def cancelled_at_step(steps: int) -> Iterator[trio.CancelScope]:
-    """Cancel the block at the checkpoint number `steps` of the task that runs it, counted from 1."""
+    """Cancel the block at its `steps`-th checkpoint, counted from 1, in the task that runs it."""
     with trio.CancelScope() as scope:
         instrument = _CancelAtStep(scope, trio.lowlevel.current_task(), steps)
         trio.lowlevel.add_instrument(instrument)

@@ -1,4 +1,4 @@
-"""What every test shares: how much Hypothesis tries, and the check after the last that nothing is left."""
+"""Shared by all tests: Hypothesis's profiles, and a final check that nothing is left behind."""
 
 import contextlib
 import os
@@ -13,19 +13,19 @@ import pytest
 
 from greenroom.actors.browser.cells.marks import own_processes
 
-# Whatever the tests start, and whatever that starts, inherits this variable; browser hosts don't.
+# Every process that the tests start inherits this variable, and so do its children; browser hosts don't.
 RUN = "PYTEST_RUN_OF_GREENROOM"
 
-# No example has a deadline: a busy machine makes any of them slow. `make fuzz` asks for the profile "fuzz".
+# Examples have no deadline, since a busy machine makes any of them slow. `make fuzz` uses the profile "fuzz".
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the tests on real browsers last: what is cheap fails first.
+    """Run the tests on real browsers last, so that cheap tests fail first.
 
-    Several workers begin with them, the slowest files first: what takes long then ends beside the rest.
+    Several workers start with them instead, the slowest files first, and run the rest alongside.
     """
     is_worker = hasattr(config, "workerinput")
     items.sort(key=lambda item: (item.get_closest_marker("browser") is not None) is not is_worker)
@@ -33,10 +33,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fail the suite if it leaves a process, a socket, a clone, or a temporary directory."""
-    tmp_path_factory.getbasetemp()  # made where temporary files go so far
+    """Fail the suite if it leaves a process, a socket, a clone or a temporary directory."""
+    tmp_path_factory.getbasetemp()  # made now, in the old place for temporary files
     scratch = Path(tempfile.mkdtemp(prefix="greenroom-tests-"))
-    scratch.chmod(0o1777)  # some tests go on as another user
+    scratch.chmod(0o1777)  # some tests continue as another user
     os.environ[RUN] = uuid.uuid4().hex
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     yield
@@ -52,9 +52,9 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 
 def _started_by_this_run(*folders: str) -> list[psutil.Process]:
-    """Return what still runs of all that the tests started, daemons included, and their browsers.
+    """Return the processes that the tests started and that still run, daemons and browsers included.
 
-    These inherit no variable, but keep their temporary files in a directory of the tests, or below.
+    Browsers don't inherit the variable. They are found by their temporary files, in the tests' folders.
     """
     found = []
     for process in psutil.process_iter():

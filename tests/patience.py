@@ -1,8 +1,8 @@
-"""How long tests wait for what another process or thread does.
+"""How long tests wait for another process or thread.
 
-What is waited for comes at once where nothing is wrong, so a limit only says when to give up. A busy machine
-needs more time: all these limits are multiplied by the variable TEST_PATIENCE, which is 1 unless it is set.
-It isn't called GREENROOM_TEST_PATIENCE because daemons that the tests start would take that for a setting.
+The limits only say when to give up: if nothing is wrong, no test waits that long. A busy machine needs more
+time, so all limits are multiplied by the environment variable TEST_PATIENCE, 1 by default. It isn't called
+GREENROOM_TEST_PATIENCE because the daemons that the tests start would take that for a setting.
 """
 
 import os
@@ -11,5 +11,5 @@ _FACTOR = float(os.environ.get("TEST_PATIENCE", "1"))
 
 
 def patience(seconds: float) -> float:
-    """Return how long to wait at most for what an idle machine does well within `seconds`."""
+    """Return how long to wait for something that an idle machine does well within `seconds`."""
     return seconds * _FACTOR

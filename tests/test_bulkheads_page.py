@@ -1,4 +1,4 @@
-"""docs/bulkheads.md tells the truth: every test that it names exists."""
+"""Checks docs/bulkheads.md: every test that it names exists."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ PAGE = TESTS.parent / "docs" / "bulkheads.md"
 
 
 def test_every_test_that_is_named_exists() -> None:
-    """The page cuts long names short with an ellipsis."""
+    """The page may end long names with an ellipsis."""
     named = re.findall(r"`(test_\w+)(…?)`", PAGE.read_text())
     source = "\n".join(path.read_text() for path in TESTS.rglob("test_*.py"))
     assert len(named) > 20

@@ -1,4 +1,4 @@
-"""docs/specification.md tells the truth: every place that it names exists."""
+"""Checks docs/specification.md: every place that it names exists."""
 
 import importlib
 import re
@@ -12,7 +12,7 @@ ROWS = [(match["part"], match["place"]) for match in ROW.finditer(TABLES.read_te
 
 
 def find(place: str) -> object:
-    """Return the module, or what one holds, of this dotted name. Raises ImportError or AttributeError."""
+    """Return the module, or the object in one, of this name. Raises ImportError or AttributeError."""
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError:
@@ -22,12 +22,12 @@ def find(place: str) -> object:
 
 @pytest.mark.parametrize("place", [place for _part, place in ROWS])
 def test_place_named_for_a_part_exists(place: str) -> None:
-    """Whoever renames or moves a part has to tell where it went."""
+    """If you rename or move a part, update the page."""
     assert find(place)
 
 
 def test_every_part_of_the_specification_has_a_place() -> None:
-    """And a part that kept its name really has it."""
+    """Every part is listed, and parts said to have kept their names have."""
     named = {
         "TiktokService",
         "TiktokExecutor",

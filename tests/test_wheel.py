@@ -1,4 +1,4 @@
-"""What is installed: one name, whoever else is in site-packages, with its types."""
+"""The installed package: one top-level name, beside any other packages, with its types."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ import greenroom
 from greenroom import public
 
 ROOT = Path(__file__).parents[1]
-# Distributions on PyPI with names as general as those of our layers.
+# Distributions on PyPI that have the names of our layers.
 STRANGERS = {
     "supervisor": {"supervisor/__init__.py": "STRANGER = True", "supervisor/api.py": ""},
     "web.py": {"web/__init__.py": "STRANGER = True", "web/http/__init__.py": ""},
@@ -51,7 +51,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def build(target: str, source: Path, folder: Path) -> Path:
-    """Build a distribution of what is in `source`."""
+    """Build a distribution from `source`."""
     run(sys.executable, "-m", "hatchling", "build", "-t", target, "-d", folder, cwd=source)
     (built,) = folder.iterdir()
     return built
@@ -59,7 +59,7 @@ def build(target: str, source: Path, folder: Path) -> Path:
 
 @attrs.frozen
 class Site:
-    """An environment that has what Greenroom needs, but no Greenroom yet."""
+    """An environment that has Greenroom's dependencies, but not Greenroom yet."""
 
     folder: Path
 
@@ -78,7 +78,7 @@ class Site:
         return packages
 
     def install(self, *wheels: Path) -> None:
-        # Without what this environment has beside: pip would see a Greenroom in it.
+        # Without this environment's own packages, or pip would find a Greenroom among them.
         (self.packages / "beside.pth").unlink(missing_ok=True)
         self._pip("install", "--no-deps", "--no-index", *wheels)
         (self.packages / "beside.pth").write_text(sysconfig.get_path("purelib"))
@@ -91,7 +91,7 @@ class Site:
         run(*pip, *words, cwd=self.folder)
 
     def check(self) -> None:
-        """Run Greenroom: all of it is imported from here, and the command starts."""
+        """Check that Greenroom is imported from here as a whole, and that the command starts."""
         said = run(self.python, "-I", "-c", IMPORT_ALL, cwd=self.folder)
         assert Path(said.strip()) == self.packages / "greenroom" / "__init__.py"
         assert run(self.folder / "bin" / "greenroom", "--version", cwd=self.folder).startswith("greenroom")
@@ -113,7 +113,7 @@ def strangers(tmp_path: Path) -> list[Path]:
 
 
 def make_wheel(folder: Path, name: str, files: Mapping[str, str]) -> Path:
-    """Make a wheel of a few files, as small as installers take it."""
+    """Make a wheel of a few files, the smallest that installers accept."""
     stem = f"{name.replace('.', '_')}-1"
     metadata = {
         f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n",
@@ -135,7 +135,7 @@ def names_in(wheel: Path) -> set[str]:
 
 
 def test_wheel_has_all_files_below_one_name(wheel: Path) -> None:
-    """Whatever is in the layers' folders is in it, once, and nothing beside."""
+    """Every file in the layers' folders is in it, once, and nothing else is."""
     layers = (path for layer in ("actors", "supervisor", "web") for path in (ROOT / layer).rglob("*"))
     files = [path for path in (*layers, *(ROOT / "greenroom").iterdir()) if path.is_file()]
     shipped = {str(path.relative_to(ROOT)) for path in files if path.suffix != ".pyc"}
@@ -145,7 +145,7 @@ def test_wheel_has_all_files_below_one_name(wheel: Path) -> None:
 
 
 def test_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    """Whether the archive keeps links or not."""
+    """It does so whether or not the archive keeps symlinks."""
     with tarfile.open(build("sdist", ROOT, tmp_path / "sdist")) as archive:
         archive.extractall(tmp_path / "source", filter="data")
     (source,) = (tmp_path / "source").iterdir()
@@ -163,10 +163,10 @@ def before(site: Site, wheel: Path, strangers: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("come", [before, after], ids=lambda come: f"installed_{come.__name__}")
-def test_strangers_of_our_layers_names_may_come_and_go(
+def test_packages_with_our_layers_names_may_come_and_go(
     site: Site, wheel: Path, strangers: list[Path], come: Callable[[Site, Path, list[Path]], None]
 ) -> None:
-    """Nobody overwrites the other's files, and an uninstallation takes none of ours along."""
+    """Neither overwrites the other's files, and uninstalling one leaves the other's."""
     come(site, wheel, strangers)
     site.check()
     show = "import actors, supervisor, web; assert actors.STRANGER and supervisor.STRANGER and web.STRANGER"
@@ -177,7 +177,7 @@ def test_strangers_of_our_layers_names_may_come_and_go(
 
 
 def test_example_of_the_readme_is_typed(site: Site, wheel: Path) -> None:
-    """A checker that is strict takes it, and knows what Greenroom does not have."""
+    """A strict type checker accepts it, and reports names that Greenroom doesn't have."""
     site.install(wheel)
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (site.folder / "example.py").write_text(f"{example}\nfrom greenroom import Unknown\n")
@@ -197,7 +197,7 @@ def test_example_of_the_readme_is_typed(site: Site, wheel: Path) -> None:
 
 
 def test_names_are_listed_and_others_are_unknown() -> None:
-    """What is public is found in an interpreter, too."""
+    """The public names are listed for interactive use too."""
     assert set(public.__all__) <= set(dir(greenroom))
     for name in ("unknown", "__wrapped__"):
         with pytest.raises(AttributeError, match=f"has no attribute '{name}'"):

@@ -1,35 +1,30 @@
 """The `greenroom` command."""
 
-import math
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
 from greenroom.web.streams import be_patient, open_missing_streams
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Each command imports what it needs when it runs: all of it together takes half a second.
+# Each command imports what it needs when it runs, because importing everything takes half a second.
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_VERDICT_USAGE = 4  # 2 is a verdict there
+EXIT_VERDICT_USAGE = 4  # for `verdict`, 2 means uncertain
 
 ENGINES = ("auto", "camoufox", "firefox")
-
-T = TypeVar("T")
 
 _engine = click.option(
     "--engine",
     type=click.Choice(ENGINES),
-    help="The browser to launch; auto takes Camoufox, or Firefox where Camoufox is not installed.",
+    help="The browser to launch; auto takes Camoufox, or Firefox if Camoufox is not installed.",
 )
 _config = click.option(
     "--config",
@@ -42,7 +37,7 @@ _user_data_dir = click.option(
     "--user-data-dir",
     "user_data_master_dir",
     metavar="DIR",
-    help="The master profile; else CAMOUFOX_USER_DATA_DIR, else ./user_data.",
+    help="The master profile.  [default: CAMOUFOX_USER_DATA_DIR or ./user_data]",
 )
 _url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
 _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers and their hosts print.")
@@ -85,7 +80,7 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     be_patient()
     keep_one_arena()
     _configure_logging(verbose=verbose)
-    with _explaining():
+    with explaining():
         import trio
 
         from greenroom.web.commands.login import finish_interrupted_login
@@ -112,13 +107,13 @@ def practice(bind: str) -> None:
 
     from greenroom.web.practice import open_practice_site
 
-    async def run() -> None:
+    async def serve_site() -> None:
         async with open_practice_site(bind) as url:
             click.echo(f"practice site  {url}/\nall its pages  {url}/practice")
             await trio.sleep_forever()
 
-    with _explaining(), suppress(_Signalled):
-        _run(run)
+    with explaining(), suppress(Signalled):
+        run_command(serve_site)
 
 
 @main.command()
@@ -148,18 +143,18 @@ def login(
     Exit code 1 if no login was saved.
     """
     _configure_logging(verbose=verbose)
-    with _explaining():
+    with explaining():
         from greenroom.supervisor.machine import open_browsers
         from greenroom.web.commands.login import log_in
         from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
 
-        async def run() -> bool:
+        async def log_in_here() -> bool:
             async with open_browsers(settings) as browsers:
                 return await log_in(settings, browsers, click.echo, headless=headless, timeout_s=timeout_s)
 
-        if not _run(run):
+        if not run_command(log_in_here):
             sys.exit(EXIT_FAILED)
 
 
@@ -180,13 +175,13 @@ def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool,
     Exit code 1 if sessions can't run.
     """
     _configure_logging(verbose=verbose)
-    with _explaining():
+    with explaining():
         from greenroom.web.commands.doctor import show_examination
         from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
         show = partial(show_examination, settings, _console(), launch=launch, as_json=as_json)
-        if not _run(show):
+        if not run_command(show):
             sys.exit(EXIT_FAILED)
 
 
@@ -202,10 +197,10 @@ def demo(engine: str | None, verbose: bool) -> None:
     Exit code 0 only if every result is as expected.
     """
     _configure_logging(verbose=verbose, quiet=not verbose)
-    with _explaining():
+    with explaining():
         from greenroom.web.commands.demo import run_demo
 
-        if not _run(run_demo, engine or ENGINES[0], _console()):
+        if not run_command(run_demo, engine or ENGINES[0], _console()):
             sys.exit(EXIT_FAILED)
 
 
@@ -217,7 +212,7 @@ def leaks(config_file: Path | None, url: str | None) -> None:
 
     Exit code 1 if anything it owns belongs to no session.
     """
-    with _explaining():
+    with explaining():
         from greenroom.web.commands.leaks import show_leaks
         from greenroom.web.settings import load_settings
 
@@ -228,7 +223,7 @@ def leaks(config_file: Path | None, url: str | None) -> None:
 
 
 class _VerdictCommand(click.Command):
-    """A command whose exit code for wrong usage is no verdict."""
+    """A command with an exit code for wrong usage that is not a verdict's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -254,11 +249,11 @@ def verdict(sources: tuple[str, ...], as_json: bool, show_viewer: bool) -> None:
     from greenroom.web.commands.verdict import show_verdicts
 
     try:
-        code = show_verdicts(sources, _console(), _complain, as_json=as_json, show_viewer=show_viewer)
-    except KeyboardInterrupt:  # click's exit code for it would be a verdict
+        code = show_verdicts(sources, _console(), complain, as_json=as_json, show_viewer=show_viewer)
+    except KeyboardInterrupt:  # click's own exit code for this is a verdict
         from greenroom.web.signals import EXIT_SIGNALLED
 
-        _stop("stopped", EXIT_SIGNALLED + signal.SIGINT)
+        stop("stopped", EXIT_SIGNALLED + signal.SIGINT)
     sys.exit(code)
 
 
@@ -287,70 +282,3 @@ def _configure_logging(**how: bool) -> None:
     from greenroom.web.logs import configure_logging
 
     configure_logging(**how)
-
-
-class _Signalled(Exception):
-    """A signal, whose number this holds, asked the command to stop, and it has cleaned up and stopped."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _run(command: Callable[..., Awaitable[T]], *args: object) -> T:
-    """Run `command` to its end and return its result. A signal to stop cancels it: raises `_Signalled`."""
-    import trio
-
-    from greenroom.web.http.serving import sole_error_bare
-    from greenroom.web.signals import open_stop_signals
-
-    async def run() -> T:
-        with open_stop_signals() as signals:
-            with sole_error_bare(layers=math.inf):
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_heed_signals, signals)
-                    result = await command(*args)
-                    nursery.cancel_scope.cancel(reason="the command is done")
-            return result
-
-    return trio.run(run)
-
-
-async def _heed_signals(signals: AsyncIterator[signal.Signals]) -> NoReturn:
-    """Raise the first signal as an error, which cancels the command; its cleaning up heeds no further one."""
-    async for number in signals:
-        raise _Signalled(number)
-    raise AssertionError("signals never end")
-
-
-@contextmanager
-def _explaining() -> Iterator[None]:
-    """Turn errors into one readable message on standard error, and an exit code."""
-    from greenroom.actors.errors import GreenroomError
-    from greenroom.web.commands.leaks import DaemonUnreachable
-    from greenroom.web.http.serving import BindFailed
-    from greenroom.web.settings import SettingsError
-
-    try:
-        yield
-    except SettingsError as exc:
-        _stop(str(exc), EXIT_USAGE)
-    except (GreenroomError, BindFailed, DaemonUnreachable) as exc:
-        detail = getattr(exc, "detail", None)
-        _stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
-    except _Signalled as exc:
-        from greenroom.web.signals import EXIT_SIGNALLED
-
-        _stop("stopped", EXIT_SIGNALLED + exc.number)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    _complain(message)
-    sys.exit(code)
-
-
-def _complain(message: str) -> None:
-    from greenroom.actors.browser.client.failure import unframe
-
-    for line in unframe(message).splitlines():
-        click.echo(f"greenroom: {line}", err=True)

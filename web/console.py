@@ -18,9 +18,9 @@ EXIT_NO_OUTPUT: Final = os.EX_IOERR
 
 
 def make_console(file: TextIO) -> Console:
-    """Return a console on `file`: lines go out whole, without colours and padding, where it is no terminal.
+    """Return a console on `file`. Unless that is a terminal, lines are whole, without colours and padding.
 
-    `NO_COLOR` is heeded by a terminal's.
+    On a terminal, `NO_COLOR` turns colours off.
     """
     if file.isatty():
         return Console(file=file)
@@ -28,10 +28,11 @@ def make_console(file: TextIO) -> Console:
 
 
 class _Trimmed:
-    """A text file that leaves out spaces at the ends of lines: tables are padded with them.
+    """A text file that leaves out spaces at the ends of lines, with which tables are padded.
 
-    Where it can't be written to, the command ends: with the code of a program that SIGPIPE killed when nobody
-    reads any more, else with a message. Rich would end it with 1, which of `greenroom verdict` is a verdict.
+    If it can't be written to, the command ends. If nobody reads any more, it ends with the code of a program
+    killed by SIGPIPE, otherwise with a message. Rich would end it with 1, which `greenroom verdict` uses for
+    a verdict.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -40,7 +41,7 @@ class _Trimmed:
         self.encoding = file.encoding
 
     def write(self, text: str) -> int:
-        """Write `text`, but for spaces that a line may end with."""
+        """Write `text` without the spaces at the ends of lines."""
         whole = re.sub(r" +\n", "\n", self._held + text)
         kept = whole.rstrip(" ")
         self._held = whole[len(kept) :]
@@ -49,7 +50,7 @@ class _Trimmed:
         return len(text)
 
     def flush(self) -> None:
-        """Write out what was written."""
+        """Flush the file."""
         with self._ending_if_it_fails():
             self._file.flush()
 

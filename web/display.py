@@ -19,10 +19,10 @@ _X11_DISPLAY: Final = re.compile(
 
 
 def display_problem() -> str | None:
-    """Return why no window can be shown, as a sentence, or None where a display server answers.
+    """Return why no window can be shown, as a sentence, or None if a display server answers.
 
-    Which one is found as Firefox finds it: by WAYLAND_DISPLAY and XDG_RUNTIME_DIR, then by DISPLAY. Whether
-    it lets this user in is not asked. Blocks for 2 s at most, where the display is another machine's.
+    The server is found as Firefox finds it: by WAYLAND_DISPLAY and XDG_RUNTIME_DIR, then by DISPLAY. Whether
+    it lets this user in is not checked. Blocks for up to 2 s if the display is on another machine.
     """
     wayland, x11 = os.environ.get("WAYLAND_DISPLAY", ""), os.environ.get("DISPLAY", "")
     if not (wayland or x11):
@@ -45,7 +45,7 @@ def _answers_x11(display: str) -> bool:
     if found is None:
         return False
     number = int(found["number"])
-    if found["path"]:  # as macOS's XQuartz and some containers have it
+    if found["path"]:  # used by macOS's XQuartz and some containers
         return _answers_unix(f"{found['path']}:{number}")
     if found["host"]:
         return _answers_tcp(found["host"], _X11_PORTS + number)

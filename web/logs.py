@@ -1,4 +1,4 @@
-"""The log: one readable line an event, or one JSON object a line where no terminal is watching."""
+"""The log: on a terminal one readable line per event, otherwise one JSON object per line."""
 
 import functools
 import logging
@@ -15,15 +15,15 @@ from greenroom.web.streams import PatientStream
 
 _log = structlog.get_logger("greenroom.session")
 
-# What an operator may have to act on; the other ends are business as usual.
+# Ends that an operator may have to act on. The others are business as usual.
 _TROUBLE = {EndReason.BROWSER_LOST, EndReason.CREATION_TIMEOUT, EndReason.FAILED}
 
 
 def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
     """Send our log and the libraries' to standard error.
 
-    `verbose` adds every state and what browsers and their hosts print; `quiet` leaves out all but failures
-    of Greenroom itself.
+    `verbose` adds every state, and the output of browsers and their hosts. `quiet` leaves only failures of
+    Greenroom itself.
     """
     console = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
@@ -33,7 +33,7 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True) if not console else _clock(),
     ]
     render: list[structlog.typing.Processor] = (
-        # Not Rich's tracebacks, the default where Rich is installed: they print local variables, secrets too.
+        # Not Rich's tracebacks, the default if Rich is installed: they print local variables, even secrets.
         [_unframe, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, _unframe, structlog.processors.JSONRenderer()]
@@ -58,7 +58,7 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
 
 
 def tell_repeats(*, at_once: bool = False) -> None:
-    """Log what was left out for being like other lines, where its period is over, or `at_once` all of it."""
+    """Log how many similar lines were left out in each period that is over, or with `at_once` in all."""
     for handler in logging.getLogger().handlers:
         for repeats in handler.filters:
             if isinstance(repeats, RepeatFilter):
@@ -105,7 +105,7 @@ def _unframe(
 
 
 def _describe_loss(formatter: logging.Formatter, count: int) -> str:
-    """Return the line that tells how many others no reader took."""
+    """Return the line that says how many lines were lost because nobody read them."""
     attributes = {
         "name": "greenroom.log", "levelname": "WARNING", "levelno": logging.WARNING,
         "msg": "%d lines of the log were lost: nobody read it, or it could not be written", "args": (count,),

@@ -13,7 +13,7 @@ import structlog
 PERIOD_S: Final = 10.0
 MAX_KINDS: Final = 1_000
 
-# What structlog adds to the fields of a line.
+# The fields that structlog adds to each line.
 _NO_FIELDS: Final = frozenset({"event", "exc_info", "level", "logger", "timestamp"})
 
 _Fingerprint = tuple[object, ...]
@@ -24,7 +24,7 @@ _log = structlog.get_logger(_OWN_LOGGER)
 
 @attrs.define(eq=False)
 class _Kind:
-    """Records that are alike: when one of them was let through, and how many were left out since."""
+    """Records that are alike: when one of them was last logged, and how many were left out since."""
 
     logger: str
     level: int
@@ -34,11 +34,11 @@ class _Kind:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets the first of several warnings or errors that are alike through, and counts the others.
+    """Passes the first of several warnings or errors that are alike, and counts the others.
 
-    Alike are records of one logger and level with the same text, the same fields, and the same kind of error
-    from the same line of code. Where only fields differ, such as the id of a session, each record passes; it
-    only lacks the traceback that another one showed just before. `clock` tells the time in seconds.
+    Records are alike if they have the same logger, level, text and fields, and the same kind of error from
+    the same line of code. If only fields differ, such as a session's id, each record passes, but without the
+    traceback that another one has just shown. `clock` returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float], *, period_s: float = PERIOD_S) -> None:
@@ -62,7 +62,7 @@ class RepeatFilter(logging.Filter):
         return True
 
     def tell(self, *, at_once: bool = False) -> None:
-        """Log how many records were left out in each period that is over, or `at_once` in all."""
+        """Log how many records were left out in each period that is over; with `at_once`, in all periods."""
         now = self._clock()
         with self._lock:
             over = [key for key, kind in self._kinds.items() if at_once or now - kind.since >= self._period_s]
@@ -96,8 +96,8 @@ def _tell(kind: _Kind) -> None:
 
 
 def _take_apart(record: logging.LogRecord) -> tuple[str, _Fingerprint, BaseException | None]:
-    """Return the text, the fields, and the error of a record; a library's has no fields."""
-    if not isinstance(record.msg, Mapping):  # the text without what a library fills in, such as an address
+    """Return a record's text, fields and error. A library's record has no fields."""
+    if not isinstance(record.msg, Mapping):  # the text without its arguments, such as an address
         return str(record.msg), (), _error(record.exc_info)
     fields = tuple((name, repr(record.msg[name])) for name in sorted(record.msg) if name not in _NO_FIELDS)
     return str(record.msg.get("event")), fields, _error(record.msg.get("exc_info"))

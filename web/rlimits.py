@@ -1,4 +1,4 @@
-"""How many files and threads the daemon's processes may have, and whether that is enough for its settings."""
+"""The limits on files and threads of the daemon's processes, and whether they suffice for its settings."""
 
 import math
 import os
@@ -10,29 +10,29 @@ import attrs
 from greenroom.actors.errors import ResourcesExhausted
 from greenroom.supervisor.config import SupervisorConfig
 
-# Measured on Firefox 140: the daemon has 16 files open when idle and 25 while four sessions launch; it begins
-# none with less than 64 to spare. A browser's main process has 125 open on an almost empty page.
+# Measured on Firefox 140: the daemon has 16 files open when idle and 25 while four sessions launch. It starts
+# no session with fewer than 64 to spare. A browser's main process has 125 open on an almost empty page.
 _IDLE_FILES: Final = 64
 _LAUNCH_FILES: Final = 64
 _SESSION_FILES: Final = 8
 _BROWSER_FILES: Final = 512
-# Measured: 151 a session as one of four in a host, 212 alone.
+# Measured: 151 for a session that shares a host with three others, 212 for one alone.
 _SESSION_THREADS: Final = 212
 
-# More would only make programs slow that go through all numbers.
+# A higher limit only slows down programs that loop over all possible descriptors.
 _ENOUGH_FILES: Final = 1 << 18
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How many files a process, and how many threads this user, may have, or infinitely many."""
+    """How many files a process and how many threads this user may have; may be infinite."""
 
     files: float
     threads: float
 
 
 def raise_limits() -> Limits:
-    """Raise this process's limits, which those that it starts inherit, as far as it may; return them."""
+    """Raise this process's limits as far as allowed, and return them. Child processes inherit them."""
     return Limits(
         files=_raise(resource.RLIMIT_NOFILE, _ENOUGH_FILES),
         threads=math.inf if os.geteuid() == 0 else _raise(resource.RLIMIT_NPROC, math.inf),  # root is exempt
@@ -40,7 +40,7 @@ def raise_limits() -> Limits:
 
 
 def check_limits(config: SupervisorConfig, limits: Limits) -> None:
-    """Raise `ResourcesExhausted` where as many sessions as are set could never run at once."""
+    """Raise `ResourcesExhausted` if the limits are too low for the configured number of sessions."""
     launching = min(config.max_launching, config.max_sessions)
     daemon = _IDLE_FILES + _LAUNCH_FILES * launching + _SESSION_FILES * config.max_sessions
     needed = Limits(files=max(daemon, _BROWSER_FILES), threads=_SESSION_THREADS * config.max_sessions)
@@ -59,7 +59,7 @@ def check_limits(config: SupervisorConfig, limits: Limits) -> None:
 
 
 def _raise(kind: int, enough: float) -> float:
-    """Raise the soft limit to the hard one, or to what is enough; return it."""
+    """Raise the soft limit to the hard one or to `enough`, whichever is lower; return it."""
     soft, hard = (
         math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(kind)
     )

@@ -16,12 +16,12 @@ from greenroom.web.streams import say_last_words
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
-"""They mean nothing here, and would otherwise kill: a log rotation may send one to every daemon."""
+"""Signals that mean nothing here but would kill by default: a log rotation may send one to every daemon."""
 
 PATIENCE: Final = 3
 TWIN_S: Final = 0.05
-"""Signals that come so close together were asked for once. A stop of a whole process group reaches `timeout`,
-`sudo` or `runuser` too, which pass it on; systemd's SendSIGHUP sends two; nobody presses Ctrl-C so fast."""
+"""Signals this close together count once. If a whole process group is stopped, `timeout`, `sudo` and
+`runuser` pass the signal on as well; systemd's SendSIGHUP sends two; nobody presses Ctrl-C this fast."""
 EXIT_SIGNALLED: Final = 128  # plus the signal's number, as shells have it
 
 _log = structlog.get_logger("greenroom.signals")
@@ -31,9 +31,9 @@ _log = structlog.get_logger("greenroom.signals")
 def open_stop_signals() -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
     """Yield a channel of the signals that ask this process to stop, for the length of the block.
 
-    The third ends the process at once, whatever it is doing, without any cleaning up. What follows a signal
-    within `TWIN_S` belongs to it. SIGHUP stays ignored where it was, as `nohup` has it. To be entered in a
-    Trio task of the main thread.
+    The third signal ends the process at once, without any cleanup. Signals within `TWIN_S` of another count
+    as one. If SIGHUP is ignored, as under `nohup`, it stays ignored. Enter this in a Trio task of the main
+    thread.
     """
     token = trio.lowlevel.current_trio_token()
     send, receive = trio.open_memory_channel[signal.Signals](math.inf)

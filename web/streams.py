@@ -17,12 +17,12 @@ LAST_WORDS_S: Final = 2.0
 
 
 class PatientStream(io.TextIOBase):
-    """A text stream onto a descriptor, which a thread of its own writes: `write` returns at once.
+    """A text stream to a descriptor. A separate thread does the writing, so `write` returns at once.
 
-    What finds more than `max_pending` bytes still unwritten, or can't be written at all (nobody reads any
-    more, the disk is full, the descriptor is closed), is dropped and counted, one for each call of `write`.
-    `describe_loss` makes the line that tells their number where they are missing, or as soon as writing works
-    again; without it they are dropped silently.
+    A text is dropped if more than `max_pending` bytes are still unwritten, or if it can't be written (nobody
+    reads any more, the disk is full, the descriptor is closed). `describe_loss` makes a line from the number
+    of dropped texts. It is written in their place, or as soon as writing works again. Without it they are
+    dropped silently.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class PatientStream(io.TextIOBase):
         self._descriptor = descriptor
         self.describe_loss = describe_loss
         self._max_pending = max_pending
-        # Bytes to write and how many dropped texts they tell of, or an event to set on reaching it. Whoever
-        # writes may be interrupted by a signal handler or the garbage collector, which write too: both the
-        # queue and the lock can be entered again.
+        # Each item is the bytes to write with the number of dropped texts that they report, or an event to
+        # set when it is reached. A signal handler or the garbage collector may interrupt a `write` and write
+        # too, so both the queue and the lock are reentrant.
         self._queue: queue.SimpleQueue[tuple[bytes, int] | threading.Event] = queue.SimpleQueue()
         self._lock = threading.RLock()
         self._accepted_bytes = 0
@@ -52,7 +52,7 @@ class PatientStream(io.TextIOBase):
         data = text.encode(errors="backslashreplace")
         with self._lock:
             pending = self._accepted_bytes - self._handled_bytes
-            # Once something was dropped, half must be free again: else every other line would tell of a loss.
+            # After a loss, wait until half is free again, or every other line would report a loss.
             allowed = self._max_pending // 2 if self._dropped else self._max_pending
             if pending and pending + len(data) > allowed:
                 self._dropped += 1
@@ -62,7 +62,7 @@ class PatientStream(io.TextIOBase):
         return len(text)
 
     def drain(self, within_s: float) -> bool:
-        """Wait until all that was taken is written or dropped, `within_s` at most; return whether it is."""
+        """Wait, up to `within_s`, until everything is written or dropped; return whether it is."""
         reached = threading.Event()
         self._queue.put(reached)
         return reached.wait(within_s)
@@ -76,7 +76,7 @@ class PatientStream(io.TextIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Return whether a terminal shows what is written."""
+        """Return whether the descriptor is a terminal."""
         try:
             return os.isatty(self._descriptor)
         except OSError:
@@ -88,7 +88,7 @@ class PatientStream(io.TextIOBase):
         return "utf-8"
 
     def _tell_loss(self) -> None:
-        """Queue the line about what was dropped, if anything was. To be called with the lock held."""
+        """Queue the line about dropped texts, if there were any. Call it with the lock held."""
         lost, self._dropped = self._dropped, 0
         if lost and self.describe_loss is not None:
             self._accept(self.describe_loss(lost).encode(errors="backslashreplace"), lost)
@@ -131,16 +131,16 @@ class PatientStream(io.TextIOBase):
 
 
 def open_missing_streams() -> None:
-    """Put the null device where this process was started without standard input, output, or error.
+    """Open the null device in place of any standard stream that this process was started without.
 
-    Otherwise the next file or socket would get that number, and whatever is printed.
+    Otherwise the next file or socket would get the stream's number and everything that is printed to it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-    # Python has none where there was no descriptor.
+    # Python has no stream object for a missing descriptor.
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # a descriptor, for good
     if sys.stderr is None:
@@ -148,7 +148,7 @@ def open_missing_streams() -> None:
 
 
 def be_patient() -> None:
-    """Make standard output and error patient for good; the process's end waits for them a moment only."""
+    """Make standard output and error patient for good. At exit, the process waits for them only a moment."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -157,7 +157,7 @@ def be_patient() -> None:
 
 
 def say_last_words() -> None:
-    """Wait, for a moment at most, until what was printed and logged is written."""
+    """Wait, for a moment at most, until all output and log lines are written."""
     deadline = time.monotonic() + LAST_WORDS_S
     for stream in (sys.stderr, sys.stdout):
         if isinstance(stream, PatientStream):

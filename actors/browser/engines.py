@@ -14,7 +14,7 @@ from greenroom.actors.browser.cells.environment import python_command, search_en
 from greenroom.actors.errors import EngineUnavailable
 
 FIREFOX_NAMES = ("firefox-esr", "firefox")
-"""Firefox as a program, a package and a folder in /etc; the one that changes less often comes first."""
+"""Firefox as a program, a package and a folder in /etc. The one that changes less often comes first."""
 
 _PROBE_COMMAND = python_command("greenroom.actors.browser.host.camoufox")
 _PROBE_S = 20.0
@@ -28,7 +28,7 @@ class EngineName(enum.Enum):
 
 
 class EngineChoice(enum.Enum):
-    """Which browser engine to launch; AUTO takes Camoufox, or Firefox where Camoufox is not installed."""
+    """Which browser engine to launch. AUTO takes Camoufox, or Firefox if Camoufox is not installed."""
 
     AUTO = "auto"
     CAMOUFOX = EngineName.CAMOUFOX.value

@@ -29,8 +29,8 @@ _MEASURE_S = 5.0
 class LocalMachine:
     """Workspaces on this machine, each listed in the ledger before it exists. Satisfies `ports.Machine`.
 
-    A session is let in if there is room for what it `needs`, beside what was promised to sessions before it
-    and not taken by them yet. A workspace is its entry's only holder.
+    A session is admitted if there is room for what it `needs`, besides what was promised to earlier sessions
+    and not yet taken by them. Only the workspace holds its ledger entry.
     """
 
     cloner: ProfileCloner
@@ -47,7 +47,7 @@ class LocalMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(self, session_id: str) -> AsyncIterator[LocalWorkspace]:
-        """Own a workspace, unless the machine is short of what a session needs; see `ports.Machine`."""
+        """Open a workspace, unless the machine is short of what a session needs; see `ports.Machine`."""
         look = await in_thread(Purpose.MASTER, self.cloner.look)
         needs = attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
         with self.promises.promise(session_id, needs) as promised:
@@ -103,10 +103,10 @@ async def open_local_machine(
     budget: Budget,
     site: SiteAddress,
 ) -> AsyncIterator[LocalMachine]:
-    """Own a place for sessions in `clones_dir`, after ending what dead daemons left there.
+    """Open this machine for sessions in `clones_dir`, after ending what dead daemons left there.
 
-    No workspace may be open at the end of the block. A browser host may use what `budget` says. Raises
-    `CloneFailed` where `clones_dir` can't be written, `ProfileUnusable` where no browser can have `master`.
+    No workspace may be open at the end of the block. `budget` limits each browser host. Raises `CloneFailed`
+    if `clones_dir` can't be written, and `ProfileUnusable` if no browser could use `master`.
     """
     async with (
         open_ledger(clones_dir, end_marked) as ledger,
@@ -121,7 +121,7 @@ async def open_local_machine(
 
 
 async def _measure(clone: Path) -> int:
-    """Return what a clone takes on disk, or 0 where the disk does not say so in time."""
+    """Return a clone's size on disk; 0 if the disk does not answer in time."""
     with contextlib.suppress(trio.TooSlowError):
         return await finish_in_thread(Purpose.REMOVAL, disk_usage, clone, within_s=_MEASURE_S)
     return 0

@@ -1,7 +1,7 @@
-"""What sessions need of a machine, as protocols. `LocalMachine` and the tests' `FakeMachine` satisfy them.
+"""What sessions need from a machine, as protocols. `LocalMachine` and the tests' `FakeMachine` satisfy them.
 
-All that goes in or comes out, errors included, is plain data that can cross to another node. There is no path
-in it, and nobody acts on a pid.
+Everything that goes in or comes out, errors included, is plain data that can be sent to another node. It
+contains no paths, and pids are only for people.
 """
 
 from collections.abc import Mapping
@@ -18,23 +18,22 @@ from greenroom.actors.verdict import Finding, Method
 
 
 class Machine(Protocol):
-    """Gives sessions their workspaces, and tells what it owns."""
+    """Gives sessions their workspaces, and reports what it owns."""
 
     @property
     def about(self) -> MachineInfo:
         """What it runs browsers with."""
 
     def open_workspace(self, session_id: str) -> AbstractAsyncContextManager["Workspace"]:
-        """Own all that a session has on the machine, a clone of the master profile to begin with.
+        """Own everything that a session has on the machine. At first that is a clone of the master profile.
 
-        Leaving the block, however that comes about, kills what still runs, at once, and removes the rest. It
-        returns when nothing is left, nor can be started any more; what could not be removed stays listed, and
-        raises `CloneFailed` or `BrowserLost`.
+        Leaving the block in any way kills what still runs, at once, and removes the rest. It returns once
+        nothing is left or can still be started. If something can't be removed, it stays listed, and
+        `CloneFailed` or `BrowserLost` is raised.
 
-        Raises, on entering, `ResourcesExhausted` when the machine has no room for a session, `NotLoggedIn`
-        when the master is missing or empty, `ProfileLocked` when it is in use, `ProfileUnusable` or
-        `CloneFailed`, and then leaves nothing behind. An error out of the block itself may come out of it in
-        an exception group.
+        Raises on entering, and then leaves nothing behind: `ResourcesExhausted` if the machine has no room
+        for a session, `NotLoggedIn` if the master is missing or empty, `ProfileLocked` if it is in use,
+        `ProfileUnusable`, or `CloneFailed`. The block's own error may come out in an exception group.
         """
 
     async def profile_version(self) -> str:
@@ -44,50 +43,49 @@ class Machine(Protocol):
         """
 
     async def place_problem(self) -> str | None:
-        """Return why clones could not be made whatever the master is, without a path, or None."""
+        """Return why no clone could be made, whatever the master is, without a path; otherwise None."""
 
     async def reach_site(self) -> None:
-        """Return if the site, or the proxy on the way to it, takes a connection.
+        """Connect to the site, or to the proxy in front of it, and send nothing.
 
-        Nothing is asked of it. Raises `UpstreamUnreachable`.
+        Raises `UpstreamUnreachable`.
         """
 
     async def survey(self) -> "Owned":
-        """Look at the machine itself for what is owned, not at what anybody remembers."""
+        """Look at the machine itself, not at anybody's memory, and return what is owned."""
 
 
 class Workspace(Protocol):
-    """All that one session owns on a machine. See `Machine.open_workspace`."""
+    """Everything that one session owns on a machine. See `Machine.open_workspace`."""
 
     @property
     def profile_version(self) -> str:
-        """Which state of the master profile the clone was made from."""
+        """The state of the master profile that the clone was made from."""
 
     async def launch(self, *, headless: bool) -> "Browser":
         """Run a browser on the clone, in a host that others may share. Call it once.
 
-        A host that is lost before the browser runs costs only time: there is one more try, in a new host.
-        Raises `EngineUnavailable` when the browser does not start, `BrowserLost` when its host does not.
+        If the host is lost before the browser runs, there is a second try, in a new host. Raises
+        `EngineUnavailable` if the browser does not start, and `BrowserLost` if its host does not.
         """
 
     async def measure(self) -> Usage:
-        """Return what the browser and the session's directories use now.
+        """Return what the browser and the session's directories use now. The host is not included.
 
-        What its host uses is not the session's. Raises `ScanFailed`, which is logged already, when the
-        machine's processes can't be seen.
+        Raises `ScanFailed`, which has been logged already, if the machine's processes can't be seen.
         """
 
     @property
     def ended(self) -> ProcessCount:
-        """How many of the browser's processes have ended; complete once the workspace is left."""
+        """How many of the browser's processes have ended. Complete once the workspace has closed."""
 
     @property
     def freed_bytes(self) -> int:
-        """How much disk space the removal of the clone has freed; 0 until then."""
+        """How much disk space removing the clone has freed; 0 until then."""
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The names of what could not be removed, normally none; known once the workspace is left."""
+        """The names of what could not be removed, normally none. Known once the workspace has closed."""
 
 
 class Browser(Protocol):
@@ -97,9 +95,9 @@ class Browser(Protocol):
     """
 
     async def rehearse(self, url: str) -> None:
-        """Do what the first page of a site takes, without asking the site of `url` for anything.
+        """Do the work that a site's first page takes, without contacting the site of `url`.
 
-        A page of it then comes sooner. Cancel it only by ending the browser.
+        The site's first real page then comes sooner. Cancel it only by ending the browser.
         """
 
     async def navigate(self, url: str) -> None:
@@ -109,16 +107,16 @@ class Browser(Protocol):
         """
 
     async def refresh(self) -> None:
-        """Load the current page again; otherwise like `navigate`."""
+        """Load the current page again. Otherwise like `navigate`."""
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
-        """Look at the page as it is now with one login detection method."""
+        """Inspect the page as it is now with one login detection method."""
 
     async def screenshot(self, image: ImageType) -> bytes:
         """Return a picture of the part of the page that the window shows.
 
-        Raises `ActionTimedOut`, `PageTooLarge` or another `ActionFailed` when there is none, `PageGone` when
-        there is no page any more. The browser keeps running.
+        Raises `ActionTimedOut`, `PageTooLarge` or another `ActionFailed` if there is no picture, and
+        `PageGone` if there is no page any more. The browser keeps running.
         """
 
     async def content(self) -> bytes:
@@ -128,9 +126,9 @@ class Browser(Protocol):
         """Return once the browser has answered."""
 
     async def wait_lost(self) -> None:
-        """Wait until the browser or its host is gone or stalls, noticed without anybody asking.
+        """Wait until the browser or its host is gone or stalls, then raise `BrowserLost`.
 
-        Then raises `BrowserLost`, and only that.
+        This needs no request to be noticed. Nothing else is raised.
         """
 
     async def close(self) -> None:
@@ -139,9 +137,9 @@ class Browser(Protocol):
 
 @attrs.frozen(kw_only=True)
 class OwnedProcess:
-    """A process of a session, or of a browser host, whose id `session` is then.
+    """A process of a session or, with the host's id in `session`, of a browser host.
 
-    The pid is for people to look up on the machine that was surveyed; it means nothing elsewhere.
+    The pid is for people to look up on the surveyed machine; it means nothing elsewhere.
     """
 
     pid: int
@@ -160,9 +158,9 @@ class OwnedDirectory:
 
 @attrs.frozen(kw_only=True)
 class Owned:
-    """All that a machine owns for its supervisor at one moment.
+    """Everything that a machine owns for its supervisor at one moment.
 
-    `entries` are the sessions and hosts that its ledger lists; `hosts` those that are in use, or kept ready.
+    `entries` are the sessions and hosts that its ledger lists. `hosts` are the hosts in use or kept ready.
     """
 
     processes: tuple[OwnedProcess, ...] = ()
@@ -171,7 +169,7 @@ class Owned:
     hosts: frozenset[str] = frozenset()
 
     def kinds_of(self, session: str) -> tuple[str, ...]:
-        """Return the kinds of what there is of one session."""
+        """Return which kinds of things exist of one session."""
         kinds = {"processes": any(process.session == session for process in self.processes)}
         for directory in self.directories:
             if directory.session == session:

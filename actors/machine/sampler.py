@@ -1,7 +1,7 @@
-"""What runs on this machine for sessions and hosts, and what it uses: one scan of /proc serves all who ask.
+"""The processes of sessions and hosts on this machine, and their use. One scan of /proc serves all callers.
 
-A scan costs the same whoever it is for. One for each session would make the cost of sampling, and of ending
-many sessions at once, grow with the square of their number.
+A scan costs the same for one session as for all. With a scan for each session, the cost of sampling them, or
+of ending many at once, would grow with the square of their number.
 """
 
 import math
@@ -19,9 +19,9 @@ from greenroom.actors.resources import Usage, measure
 from greenroom.actors.threads import Purpose, in_thread, limiter
 
 SAMPLE_AGE_S: Final = 2.0
-"""How old the scan may be that a sample is made from: samples cost at most one scan in so many seconds."""
+"""The maximum age of a scan for samples, in seconds. Samples cause at most one scan in this time."""
 
-# /proc makes a reader wait for a process that changes its memory map, which may wait for a dead disk.
+# Reading /proc waits for a process that is changing its memory map, and that may be waiting for a dead disk.
 _SCAN_S = 5.0
 
 _log = structlog.get_logger("greenroom.sampler")
@@ -31,12 +31,12 @@ Ts = TypeVarTuple("Ts")
 
 
 class ScanFailed(OSError):
-    """The machine's processes can't be seen. The sampler has logged it, once for all who asked."""
+    """The machine's processes can't be seen. The sampler has logged it, once for all callers."""
 
 
 @attrs.frozen(kw_only=True)
 class _Scan:
-    """A scan of /proc, which was the sampler's `number`th: the pids that it found, by marker, or an error."""
+    """The sampler's `number`th scan of /proc: the pids that it found, by marker, or an error."""
 
     number: int
     begun: float
@@ -46,11 +46,11 @@ class _Scan:
 
 @attrs.define(eq=False, repr=False)
 class Sampler:
-    """Finds, measures and ends the processes that carry a marker. There should be one a machine.
+    """Finds, measures and ends the processes that carry a marker. There should be one per machine.
 
-    Nothing is scanned unless somebody asks, and never twice at a time. Whoever needs a fresh scan waits for
-    the next one to begin, and shares that with all who came meanwhile. If the one in whose task it runs is
-    cancelled, the next in line scans.
+    It only scans on request, and runs one scan at a time. A caller that needs a fresh scan waits for the next
+    one to begin and shares it with everybody who came meanwhile. A scan runs in one caller's task; if that
+    caller is cancelled, the next in line scans.
     """
 
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -61,8 +61,8 @@ class Sampler:
     async def look(self, *, max_age_s: float = 0) -> Mapping[str, Sequence[int]]:
         """Return the pids of marked processes, by marker, from a scan that began after this call.
 
-        One that began less than `max_age_s` before will do, too. Raises `ScanFailed` when that scan failed,
-        or took more than 5 s.
+        A scan that began less than `max_age_s` before will do too. Raises `ScanFailed` if the scan failed or
+        took more than 5 s.
         """
         begun_before, called = self._begun, trio.current_time()
         async with self._turn:
@@ -78,10 +78,10 @@ class Sampler:
         return (await self.look()).get(marker, ())
 
     async def measure(self, marker: str, directories: Iterable[Path]) -> Usage:
-        """Return what these directories use now, and those processes that a scan of the last 2 s found.
+        """Return what these directories use now, and the processes that a scan of the last 2 s found.
 
-        Processes started since may be missing; none is counted that the marker is not of any more. The
-        memory of other processes is not looked at. Raises `ScanFailed`.
+        Processes that started since then may be missing. Processes that no longer carry the marker are not
+        counted. The memory of other processes is not read. Raises `ScanFailed`.
         """
         pids = (await self.look(max_age_s=SAMPLE_AGE_S)).get(marker, ())
 
@@ -91,9 +91,9 @@ class Sampler:
         return await in_thread(Purpose.SAMPLING, measure_marked)
 
     async def kill(self, marker: str) -> int:
-        """Kill what a fresh scan finds with `marker`, and return how many processes that were.
+        """Kill the processes with `marker` that a fresh scan finds; return how many there were.
 
-        Where that can't be seen the answer is 1: nobody knows that none is left.
+        Returns 1 if the processes can't be seen, since some may be left.
         """
         try:
             victims = marks.killable(await self.pids(marker))
@@ -104,7 +104,7 @@ class Sampler:
         return len(victims)
 
     async def sweep(self, marker: str) -> None:
-        """Kill what carries `marker` until three scans in a row, each of them fresh, have found nothing."""
+        """Kill processes with `marker` until three fresh scans in a row have found none."""
         empty = 0
         while True:
             empty = 0 if await self.kill(marker) else empty + 1
@@ -113,9 +113,9 @@ class Sampler:
             await trio.sleep(marks.SWEEP_INTERVAL_S)
 
     async def end(self, marker: str) -> Sequence[int]:
-        """Kill what carries `marker` until nothing is left of it, or for 5 s.
+        """Kill the processes with `marker` until none is left, or for 5 s.
 
-        Returns the pids of what is left: see `marks.end_marked`.
+        Returns the pids that are left: see `marks.end_marked`.
         """
         with trio.move_on_after(marks.REAP_S):
             await self.sweep(marker)
@@ -123,7 +123,7 @@ class Sampler:
         return await self.survivors(marker)
 
     async def survivors(self, marker: str) -> Sequence[int]:
-        """Return the pids of what is left with `marker`, or 0 where that can't be seen."""
+        """Return the pids of the processes left with `marker`; 0 stands for them if they can't be seen."""
         try:
             return marks.killable(await self.pids(marker))
         except ScanFailed:
@@ -135,7 +135,7 @@ class Sampler:
         try:
             with trio.fail_after(_SCAN_S):
                 found = await _scan_in_thread()
-        except Exception as exc:  # whatever it is, it ends no session: samples are missing
+        except Exception as exc:  # no error ends a session: samples are just missing
             if not self._is_failing:
                 report(_log.error, "processes can't be seen", detail=repr(exc))
             self._is_failing = True
@@ -147,12 +147,12 @@ class Sampler:
 async def _scan_in_thread() -> Mapping[str, Sequence[int]]:
     try:
         return await in_thread(Purpose.SCANNING, marks.scan)
-    except RuntimeError:  # no thread can be started: ending processes comes before a loop that never pauses
+    except RuntimeError:  # no thread can be started; ending processes matters more than a responsive loop
         return marks.scan()
 
 
 async def _finish(function: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Return what `function`, which ends processes, does in a thread, cancelled or not; see above."""
+    """Return the result of `function`, which ends processes, run in a thread, cancelled or not."""
     try:
         return await trio.to_thread.run_sync(function, *args, limiter=limiter(Purpose.ENDING))
     except RuntimeError:

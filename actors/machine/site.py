@@ -15,7 +15,7 @@ class SiteAddress:
     port: int
 
     async def reach(self) -> None:
-        """Open a connection and close it, and ask nothing. Raises `UpstreamUnreachable`."""
+        """Open a connection and close it without sending anything. Raises `UpstreamUnreachable`."""
         try:
             stream = await trio.open_tcp_stream(self.host, self.port)
         except OSError as exc:

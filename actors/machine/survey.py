@@ -1,4 +1,4 @@
-"""What this daemon owns, read from the machine: marked processes, and the directories in its folder."""
+"""What this daemon owns, as seen on the machine: marked processes, and the directories in its folder."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ _SURVEY_S = 20.0
 
 
 async def survey(ledger: Ledger, sampler: Sampler) -> Owned:
-    """Look at all processes, and at the directory of the ledger's daemon. Leaves `hosts` out.
+    """List the daemon's processes and what is in its directory. Doesn't fill in `hosts`.
 
-    Raises `trio.TooSlowError` when the disk does not answer within 20 s, and `ScanFailed` when the processes
+    Raises `trio.TooSlowError` if the disk does not answer within 20 s, and `ScanFailed` if the processes
     can't be seen.
     """
     with trio.fail_after(_SURVEY_S):

@@ -1,4 +1,4 @@
-"""What a session owns on this machine: its clone from the first, and a browser once it is launched."""
+"""What a session owns on this machine: its clone from the start, and a browser once it is launched."""
 
 import contextlib
 from pathlib import Path
@@ -20,8 +20,8 @@ _log = structlog.get_logger("greenroom.machine")
 class LocalWorkspace:
     """A session's workspace on this machine, made by `LocalMachine`. Satisfies `ports.Workspace`.
 
-    `entry` is what the ledger lists of it: all that the session ever has here carries the entry's marker, or
-    is in one of its two directories.
+    `entry` is its entry in the ledger. Everything that the session ever has here carries the entry's marker
+    or is in one of its two directories.
     """
 
     entry: Entry
@@ -53,7 +53,7 @@ class LocalWorkspace:
                 detail=exc.detail,
             )
             await self._place.aclose()
-            # What this profile may do to a host, it should not do to others in one.
+            # Whatever this profile does to its host, it should not do to other sessions' hosts.
             browser = await self._take_place(in_new_host=True)
             await browser.launch(clone, headless=headless)
         self._promises.browser_runs(self.entry.session)

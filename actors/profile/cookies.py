@@ -19,7 +19,7 @@ import attrs
 from greenroom.actors.errors import ProfileUnusable
 
 TOKENS: Final = ("sessionid", "sessionid_ss", "sid_tt")
-"""The cookies each of which proves a login to TikTok."""
+"""The cookies that prove a login to TikTok. Each is proof by itself."""
 
 LOGIN_COOKIES: Final = (*TOKENS, "sid_guard", "uid_tt")
 """All cookies that belong to a login."""

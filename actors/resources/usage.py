@@ -1,8 +1,8 @@
-"""What a session uses, by the kernel's own account, and how much it may use.
+"""What a session uses, as the kernel counts it, and how much it may use.
 
-A page decides what its session's profile looks like on disk, so a walk there takes nothing for granted: it
-goes from each directory to the next by descriptor, which holds for paths longer than the kernel takes,
-keeps no more than four descriptors open at any depth, and stops counting where no sane profile would end.
+A page can decide what its session's profile looks like on disk, so the walk takes nothing for granted. It
+goes from directory to directory by descriptor, which works for paths longer than the kernel accepts, keeps at
+most four descriptors open at any depth, and stops counting far beyond the size of any normal profile.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from typing import Final
 import attrs
 
 MAX_FILES: Final = 200_000
-"""How many files and directories of a session are counted, in 0.7 s; a fresh profile has some 100."""
+"""How many files and directories of a session are counted; this takes 0.7 s. A fresh profile has 100."""
 
-# What stat(2) counts blocks in, whatever the filesystem's own are.
+# The unit of st_blocks in stat(2), whatever the filesystem's own block size is.
 _BLOCK_BYTES = 512
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNITS = (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10))
@@ -29,9 +29,9 @@ _Identity = tuple[int, int]
 class Usage:
     """What a session used at one moment.
 
-    `memory_bytes` is the processes' proportional share of memory (PSS) together: a page that several of them
-    map counts once. `disk_bytes` is what is allocated on disk. `files` counts names, those of directories
-    included; above `MAX_FILES`, `disk_bytes` is only the part that was counted until then.
+    `memory_bytes` is the sum of the processes' proportional shares of memory (PSS), so a page that several of
+    them map counts once. `disk_bytes` is what is allocated on disk. `files` counts names, directories
+    included. Above `MAX_FILES`, `disk_bytes` has only the part that was counted until then.
     """
 
     memory_bytes: int
@@ -47,17 +47,17 @@ def _at_least_one(_instance: object, attribute: "attrs.Attribute[int]", value: o
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """What a session may use. Raises `ValueError` when one of the three is not a whole number above 0."""
+    """What a session may use. Raises `ValueError` unless each of the three is a whole number above 0."""
 
     memory_bytes: int = attrs.field(validator=_at_least_one)
     processes: int = attrs.field(validator=_at_least_one)
     disk_bytes: int = attrs.field(validator=_at_least_one)
 
     def breach(self, usage: Usage, who: str = "session") -> str | None:
-        """Return a sentence, fit for a client, on the first thing that `usage` has too much of, or None.
+        """Return a sentence, fit for a client, about the first limit that `usage` exceeds, or None.
 
-        `who` uses it. To use a budget up is no breach. More than `MAX_FILES` files are over any budget: what
-        they take can't be told.
+        `who` is its subject. Using up a budget is fine. More than `MAX_FILES` files exceed any budget, since
+        their size is unknown.
         """
         if usage.memory_bytes > self.memory_bytes:
             return _over(who, "memory", usage.memory_bytes, self.memory_bytes)
@@ -75,9 +75,10 @@ def _over(who: str, what: str, used: int, budget: int) -> str:
 
 
 def in_words(size: int, *, up: bool = False) -> str:
-    """Return a number of bytes for people, in steps of a tenth; a GB is 1024 MB.
+    """Return a number of bytes for people, to one decimal; a GB is 1024 MB.
 
-    Rounds down, or `up`: of two numbers that differ, the larger one rounded up never looks like the other.
+    Rounds down or, with `up`, up. So a larger number rounded up never looks the same as a smaller one rounded
+    down.
     """
     for unit, unit_bytes in _UNITS:
         if size >= unit_bytes:
@@ -89,10 +90,9 @@ def in_words(size: int, *, up: bool = False) -> str:
 def measure(pids: Iterable[int], directories: Iterable[Path]) -> Usage:
     """Return what these processes and directories use together, each counted once. Blocks.
 
-    Never raises `OSError`. Processes that are gone count for nothing. One that does not show its share of
-    memory, such as another user's, counts with all that it has resident (RSS). The directories count as in
-    `disk_usage`. Takes some 30 ms for a session on Firefox, 8 of them for its largest process, and 1 for its
-    profile; 0.7 s at `MAX_FILES`.
+    Never raises `OSError`. Processes that are gone don't count. A process that doesn't show its PSS, such as
+    another user's, counts with its RSS. Directories are measured as by `disk_usage`. Takes about 30 ms for a
+    session on Firefox, 8 of them for its largest process and 1 for its profile, and 0.7 s at `MAX_FILES`.
     """
     memory = [found for pid in set(pids) if (found := _memory_bytes(pid)) is not None]
     tally = _Tally()
@@ -104,11 +104,11 @@ def measure(pids: Iterable[int], directories: Iterable[Path]) -> Usage:
 
 
 def disk_usage(directory: Path) -> int:
-    """Return the bytes allocated to a directory and all in it. Blocks; never raises `OSError`.
+    """Return the bytes allocated to a directory and everything in it. Blocks; never raises `OSError`.
 
-    Of a file with several hard links one is counted; symlinks count themselves, and are not followed, not
-    even as `directory`. What is not there, vanishes meanwhile, or may not be read counts for nothing; what is
-    moved meanwhile may do so. In a tree with more than `MAX_FILES` names only so many are counted.
+    A file with several hard links counts once. Symlinks count only themselves and are never followed, not
+    even as `directory`. Files that don't exist, vanish meanwhile, or can't be read don't count; files that
+    are moved meanwhile may not. In a tree with more than `MAX_FILES` names, only that many are counted.
     """
     tally = _Tally()
     tally.add_tree(directory)
@@ -116,9 +116,9 @@ def disk_usage(directory: Path) -> int:
 
 
 def _memory_bytes(pid: int) -> int | None:
-    """Return a process's PSS, else its RSS, in bytes, or None when it is gone. A zombie has 0."""
+    """Return a process's PSS or, failing that, its RSS, in bytes; None if it is gone. A zombie has 0."""
     process = Path("/proc", str(pid))
-    # Refused for a process with more rights than ours; a process that is just ending has no memory map.
+    # Refused for a process with more rights than ours. A process that is just ending has no memory map.
     with contextlib.suppress(OSError):
         for line in (process / "smaps_rollup").read_bytes().splitlines():
             if line.startswith(b"Pss:"):
@@ -131,7 +131,7 @@ def _memory_bytes(pid: int) -> int | None:
 
 @attrs.frozen
 class _Level:
-    """A directory on the way down: which one it is, and the directories in it still to be walked."""
+    """A directory on the way down: its identity, and its subdirectories still to be walked."""
 
     name: str
     identity: _Identity
@@ -156,7 +156,7 @@ class _Tally:
                     os.close(top)
 
     def _add(self, status: os.stat_result) -> bool:
-        """Count one name, and tell whether it is that of a directory not met before."""
+        """Count one name; return whether it is a directory not met before."""
         self.files += 1
         is_directory = stat.S_ISDIR(status.st_mode)
         if is_directory or status.st_nlink > 1:
@@ -168,7 +168,7 @@ class _Tally:
         return is_directory
 
     def _walk(self, top: int) -> None:
-        """Count all below a directory, depth first. Raises `OSError` when there is no descriptor to do it."""
+        """Count everything below a directory, depth first. Raises `OSError` without a free descriptor."""
         here = os.dup(top)
         try:
             levels = [self._look_into(here, "")]
@@ -188,7 +188,7 @@ class _Tally:
             os.close(here)
 
     def _look_into(self, directory: int, name: str) -> _Level:
-        """Count what is in a directory, up to the limit."""
+        """Count a directory's entries, up to the limit."""
         level = _Level(name, _identity(os.fstat(directory)), [])
         with contextlib.suppress(OSError), os.scandir(directory) as entries:
             for entry in entries:
@@ -201,7 +201,7 @@ class _Tally:
 
 
 def _go_back(here: int, top: int, levels: list[_Level]) -> int:
-    """Open the last of `levels`, or the last that is not moved or removed, and forget those after it."""
+    """Reopen the last of `levels` that was not moved or removed, and forget those after it."""
     with contextlib.suppress(OSError):
         above = _open("..", here)
         if _is(levels[-1], above):
@@ -234,5 +234,5 @@ def _is(level: _Level, directory: int) -> bool:
 
 
 def _identity(status: os.stat_result) -> _Identity:
-    """Tell two names of one file from two files."""
+    """Return what is equal for two names of one file, and differs for two files."""
     return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""What is known about a page besides its HTML: how it was answered, and what a browser shows of it."""
+"""What is known about a page besides its HTML: how the server answered, and what a browser shows of it."""
 
 import math
 import re

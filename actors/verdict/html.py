@@ -12,7 +12,10 @@ from greenroom.actors.verdict.dom import challenge, is_captcha, is_firewall, rul
 from greenroom.actors.verdict.gates import find_gates
 from greenroom.actors.verdict.hydration import Viewers, data_name, find_viewers
 from greenroom.actors.verdict.indicators import count_words
-from greenroom.actors.verdict.reading import PUMBAA, SHOP_CAPTCHA, Reading, Script, read_page
+from greenroom.actors.verdict.origin import PUMBAA
+from greenroom.actors.verdict.page_reader import SHOP_CAPTCHA
+from greenroom.actors.verdict.parsing import read_page
+from greenroom.actors.verdict.reading import Reading, Script
 from greenroom.actors.verdict.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 # No page of TikTok with a viewer or a feed is smaller.

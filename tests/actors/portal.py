@@ -1,4 +1,4 @@
-"""Trio for code that is not asynchronous and wants more than one `trio.run` gives: a loop in a thread."""
+"""A Trio loop in a thread, for synchronous code that needs a loop for longer than one `trio.run`."""
 
 import threading
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class Portal:
-    """A Trio loop that runs as long as the `with` block; what is opened in it stays open between calls."""
+    """A Trio loop that runs as long as the `with` block. What is opened in it stays open between calls."""
 
     _thread: threading.Thread = attrs.field(init=False)
     _token: trio.lowlevel.TrioToken = attrs.field(init=False)
@@ -33,7 +33,7 @@ class Portal:
         self._thread.join()
 
     def run(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
-        """Run an asynchronous function in the loop, and return what it returns."""
+        """Run an async function in the loop and return its result."""
         return trio.from_thread.run(function, *args, trio_token=self._token)
 
     async def _main(self) -> None:

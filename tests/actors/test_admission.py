@@ -1,4 +1,4 @@
-"""Who may launch, and when: places, the queue, patience, hurry, and requests that can't make it in time."""
+"""Who may launch, and when: places, the queue, patient launches, hurry, and requests that would be late."""
 
 import math
 
@@ -10,7 +10,7 @@ from greenroom.actors.admission import Admission
 
 
 class Launches:
-    """Launches through one admission, each of a given length; `began` lists them in order."""
+    """Launches through one admission, each of a given length. `began` lists them in order."""
 
     def __init__(self, max_launching: int) -> None:
         self.admission = Admission(max_launching)
@@ -45,7 +45,7 @@ async def test_so_many_launch_at_once_and_the_others_in_order(autojump_clock: Mo
 
 
 @pytest.mark.parametrize("who", ["a", "b"])
-async def test_whoever_gives_up_frees_the_place(autojump_clock: MockClock, who: str) -> None:
+async def test_giving_up_frees_the_place(autojump_clock: MockClock, who: str) -> None:
     """A cancelled launch that hangs lets the next one start; a cancelled waiter leaves the queue."""
     launches = Launches(1)
     async with trio.open_nursery() as nursery:
@@ -59,7 +59,7 @@ async def test_whoever_gives_up_frees_the_place(autojump_clock: MockClock, who: 
 
 
 async def test_patient_launches_go_one_at_a_time_and_after_all_others(autojump_clock: MockClock) -> None:
-    """Even with three places, patient launches go one at a time, and only when no other wants to."""
+    """Even with three places, patient launches go one at a time, and only while no other launch waits."""
     launches = Launches(3)
     async with trio.open_nursery() as nursery:
         for name in ("warm1", "warm2"):
@@ -91,11 +91,11 @@ async def test_hurry_keeps_patient_launches_waiting(autojump_clock: MockClock) -
         nursery.cancel_scope.cancel()
 
 
-async def test_what_cannot_be_in_time_is_told_when_to_come_again(autojump_clock: MockClock) -> None:
+async def test_request_that_would_be_too_late_learns_when_to_retry(autojump_clock: MockClock) -> None:
     """With one place and launches of 4 s, the third in the queue can't make it; the first is done by 12 s."""
     launches = Launches(1)
     async with trio.open_nursery() as nursery:
-        assert launches.admission.overload(trio.current_time()) is None  # nothing is known yet
+        assert launches.admission.overload(trio.current_time()) is None  # nothing has been measured yet
         nursery.start_soon(launches.launch, "first", 4)
         await trio.sleep(5)
         for name in "ab":
@@ -111,8 +111,8 @@ async def test_what_cannot_be_in_time_is_told_when_to_come_again(autojump_clock:
         nursery.cancel_scope.cancel()
 
 
-async def test_who_gives_up_in_line_takes_no_turn_while_it_cleans_up(autojump_clock: MockClock) -> None:
-    """The next in the queue does not wait while an abandoned session removes its clone."""
+async def test_waiter_that_gives_up_takes_no_turn_while_it_cleans_up(autojump_clock: MockClock) -> None:
+    """The next in the queue doesn't wait while an abandoned session removes its clone."""
     launches = Launches(1)
 
     async def give_up() -> None:

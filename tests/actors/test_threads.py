@@ -1,4 +1,4 @@
-"""Threads for each purpose: a hung call delays only its own purpose, and cleaning up waits a bounded time."""
+"""Each purpose has its own threads: a hung call delays only its own purpose, and cleanup has a time limit."""
 
 import threading
 from collections.abc import Iterator
@@ -46,22 +46,22 @@ async def test_cancelling_leaves_a_hung_thread_to_itself(disk: threading.Event) 
 
 
 async def test_cleaning_up_is_not_cut_short_by_cancellation() -> None:
-    """Quick work is completed nevertheless."""
+    """Quick cleanup finishes, even if the caller is cancelled."""
     with trio.CancelScope() as scope:
         scope.cancel(reason="a test")
         assert await finish_in_thread(Purpose.REMOVAL, lambda: "done", within_s=5) == "done"
 
 
 async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) -> None:
-    """A shield without a limit could wait forever for a disk."""
+    """A shield without a limit could wait forever for a hung disk."""
     with trio.fail_after(patience(5)), trio.CancelScope() as scope:
         scope.cancel(reason="a test")
         with pytest.raises(trio.TooSlowError):
             await finish_in_thread(Purpose.REMOVAL, disk.wait, within_s=0.01)
 
 
-async def test_cleaning_up_takes_place_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even a machine at its limit of threads doesn't keep cookies after a session."""
+async def test_cleaning_up_takes_place_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without a free thread, cleanup runs in the caller: no cookies are left after a session."""
 
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("can't start new thread")

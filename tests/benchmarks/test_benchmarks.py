@@ -1,4 +1,4 @@
-"""What the benchmarks make of their samples: figures, verdicts, the page."""
+"""The benchmarks' figures, verdicts and page."""
 
 import importlib.util
 import sys
@@ -37,7 +37,7 @@ REPORT = Report(
 
 
 def row(**changes: Any) -> Row:
-    """Return the example with changes."""
+    """Return the example row with changes."""
     return attrs.evolve(ROW, **changes)
 
 
@@ -45,12 +45,12 @@ def row(**changes: Any) -> Row:
     ("percent", "expected"), [(0, 1), (50, 2.5), (99, 3.97), (100, 4)], ids=["least", "p50", "p99", "most"]
 )
 def test_percentile_lies_between_its_neighbours(percent: float, expected: float) -> None:
-    """A percentile is interpolated between the two samples around it, in whatever order they came."""
+    """A percentile is interpolated between the two samples around it, whatever their order."""
     assert percentile([4, 1, 3, 2], percent) == pytest.approx(expected)
 
 
 def test_percentile_of_one_sample_is_that_sample() -> None:
-    """One sample is every percentile."""
+    """A single sample is every percentile."""
     assert percentile([7], 99) == 7
 
 
@@ -90,12 +90,12 @@ def test_percentile_of_nothing_is_refused() -> None:
     ],
 )
 def test_verdict_follows_the_bar(changes: dict[str, Any], expected: Verdict) -> None:
-    """A bar is one of the ratio where there is a baseline, else of the figure."""
+    """The bar applies to the ratio if there is a baseline, otherwise to the figure."""
     assert row(**changes).verdict is expected
 
 
 def test_ratio_is_that_of_the_medians() -> None:
-    """The ratio is the median of one side by the median of the other."""
+    """The ratio is one side's median divided by the other's."""
     assert ROW.ratio == 0.5
 
 
@@ -112,7 +112,7 @@ def test_ratio_is_that_of_the_medians() -> None:
     ],
 )
 def test_figures_are_shown_with_three_digits(value: float | None, shown: str) -> None:
-    """A figure is shown with as many digits as mean something."""
+    """A figure is shown with three significant digits."""
     assert show(value, "s") == shown
 
 
@@ -125,7 +125,7 @@ def test_page_shows_a_row_met() -> None:
 
 
 def test_page_shows_a_missed_bar_with_its_figure_and_its_note() -> None:
-    """What missed its bar is not hidden."""
+    """A missed bar is not hidden."""
     page = render_page(attrs.evolve(REPORT, rows=(row(samples=(4.0,)),)), {"cold": "\nWhat was tried.\n"}, {})
     assert "| 4 s | 4 s (bare Scrapling) | 1 |" in page
     assert "**missed**" in page
@@ -133,7 +133,7 @@ def test_page_shows_a_missed_bar_with_its_figure_and_its_note() -> None:
 
 
 def test_page_says_why_a_row_is_not_measured() -> None:
-    """A row without samples stays in the table, with its reason."""
+    """A row without samples stays in the table, with the reason."""
     missing = row(samples=(), baseline_samples=(), why_not="this daemon keeps no warm sessions")
     page = render_page(attrs.evolve(REPORT, rows=(missing,)), {}, {})
     assert "not measured" in page
@@ -148,8 +148,8 @@ def test_page_names_skipped_baselines() -> None:
     assert "| Selenium | not installed: `pip install selenium` |" in page
 
 
-def test_page_tells_machine_versions_and_command() -> None:
-    """Whoever reads a figure can tell where it comes from and how to get it again."""
+def test_page_names_machine_versions_and_command() -> None:
+    """A reader can see where the figures come from and how to reproduce them."""
     page = render_page(REPORT, {}, {"The bars": "benchmarks/ratios.svg"})
     for part in ("2 cores", "Python 3.11", "`python -m benchmarks`", "2026-11-22"):
         assert part in page
@@ -158,7 +158,7 @@ def test_page_tells_machine_versions_and_command() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed")
 def test_plots_are_the_same_bytes_for_the_same_figures(tmp_path: Path) -> None:
-    """A plot changes only when its figures do."""
+    """A plot changes only if its figures do."""
     from benchmarks.plots import draw  # noqa: PLC0415  # matplotlib is optional
 
     growth = [
@@ -174,12 +174,12 @@ def test_plots_are_the_same_bytes_for_the_same_figures(tmp_path: Path) -> None:
 
 
 async def test_fakes_are_counted_and_ended() -> None:
-    """The supervisor's own measurement creates as many sessions as it is told to and leaves none."""
+    """The measurement of the supervisor alone creates as many sessions as it should and leaves none."""
     run = await measure(5, 0)
     assert (run.sessions, len(run.create_ms), run.left) == (5, 5, 0)
 
 
-def test_rows_of_the_supervisor_alone_cost_a_session_each() -> None:
+def test_rows_of_the_supervisor_alone_are_per_session() -> None:
     """Memory and CPU time are divided by the number of sessions."""
     runs = {size: [_fake_run(size)] for size in (FEW, MOST)}
     rows = {found.key: found for found in rows_of(runs)}
@@ -206,14 +206,14 @@ def _fake_run(sessions: int) -> FakeRun:
 
 
 async def test_sampled_processes_are_counted_and_ended() -> None:
-    """The sessions that are sampled have as many processes as it says, and none afterwards."""
+    """The sampled sessions have the stated number of processes, and none afterwards."""
     run = await sampling.measure(1, 1)
     assert (run.sessions, run.left) == (1, 0)
     assert run.cpu_s > 0
 
 
 def test_rows_of_sampling_compare_few_with_many() -> None:
-    """Costs that grow with the number of sessions are the same for each of them."""
+    """If costs grow linearly, the cost per session stays the same."""
     runs = {
         size: [
             sampling.SampledRun(
@@ -229,13 +229,13 @@ def test_rows_of_sampling_compare_few_with_many() -> None:
 
 
 def test_notes_belong_to_rows() -> None:
-    """Every note is one of a row that is measured."""
+    """Every note belongs to a row that is measured."""
     measured = "".join(path.read_text() for path in Path("benchmarks").glob("*.py") if path.stem != "notes")
     assert [key for key in NOTES if f'"{key}"' not in measured] == []
 
 
 def test_program_is_ended_with_all_that_it_started() -> None:
-    """Leaving the block ends the program, and what it started and left behind."""
+    """Leaving the block ends the program and everything that it started."""
     code = (
         "import subprocess; print(subprocess.Popen(['sleep', '60'], start_new_session=True).pid, flush=True)"
     )
@@ -248,7 +248,7 @@ def test_program_is_ended_with_all_that_it_started() -> None:
 
 
 def test_program_that_ends_early_is_reported_with_its_errors() -> None:
-    """A program that prints nothing more has ended; its errors say why."""
+    """A program that prints nothing more has ended. Its stderr says why."""
     with (
         running([sys.executable, "-c", "import sys; sys.exit('no browser')"]) as program,
         pytest.raises(RuntimeError, match="no browser"),

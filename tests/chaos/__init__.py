@@ -1,1 +1,1 @@
-"""Whatever dies, nothing is left behind: a matrix of deaths on the real browser. Run `make chaos`."""
+"""Nothing is left behind, whatever dies: a matrix of deaths with a real browser. Run `make chaos`."""

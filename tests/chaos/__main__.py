@@ -30,9 +30,9 @@ _SANDBOXES = ("bubblewrap", "none")
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """A cell to be run: in a lane that it shares, if it has `in_lane`, else in one of its own.
+    """A cell to run: `in_lane` in a lane shared with other cells, `alone` in one of its own.
 
-    One that `is_timed` in milliseconds runs when all others are done: beside them it would time them, too.
+    One that `is_timed` runs after all the others, because they would disturb its timing.
     """
 
     number: int
@@ -47,7 +47,7 @@ Waiting = queue.SimpleQueue[Job]
 
 
 def jobs_for(sandboxes: tuple[str, ...], only: str, *, quick: bool) -> list[Job]:
-    """Return what is to be run, in the order of the published table."""
+    """Return the cells to run, in the order of the published table."""
     jobs: list[Job] = []
 
     def add(sandbox: str, name: str, **how: Any) -> None:
@@ -67,7 +67,7 @@ def jobs_for(sandboxes: tuple[str, ...], only: str, *, quick: bool) -> list[Job]
 
 @attrs.define(eq=False)
 class Play:
-    """Runs jobs in some lanes at once, and shows each result as it comes."""
+    """Runs jobs in several lanes at once, and prints each result as it comes."""
 
     base: Base
     console: Console
@@ -77,7 +77,7 @@ class Play:
     _total: int = 0
 
     def run(self, jobs: list[Job], lanes: int, *, stop_at: float) -> None:
-        """Run all jobs, the slow ones at the same time; from `stop_at` on none is begun."""
+        """Run all jobs. The slow ones run alongside the others. After `stop_at`, no job is started."""
         self._total = len(jobs)
         threads: list[threading.Thread] = []
         for sandbox in sorted({job.sandbox for job in jobs}):
@@ -86,7 +86,7 @@ class Play:
             for job in jobs:
                 if job.sandbox == sandbox and not job.is_timed:
                     (alone if job.in_lane is None else shared).put(job)
-            # One begins with the cells that need a lane of their own, and helps the others afterwards.
+            # One thread starts with the cells that need a lane of their own, then helps with the others.
             threads += [
                 threading.Thread(target=self._work, args=(sandbox, shared, alone, number == 0))
                 for number in range(lanes)
@@ -117,7 +117,7 @@ class Play:
             self._note(job, self._guarded(job, functools.partial(job.alone, self.base)))
 
     def _run_shared(self, sandbox: str, waiting: Waiting) -> None:
-        """Run jobs in one lane; one that suffered is replaced by a new one."""
+        """Run jobs in one lane. After a job with problems, open a new lane."""
         job = self._next(waiting)
         while job is not None:
             try:
@@ -141,7 +141,7 @@ class Play:
     def _guarded(self, job: Job, run: Callable[[], Result]) -> Result:
         try:
             return run()
-        except Exception as exc:  # a cell that breaks is a cell that fails; the others go on
+        except Exception as exc:  # a cell that raises has failed; the others go on
             return _problem(job, str(exc) or repr(exc))
 
     def _note(self, job: Job, result: Result) -> None:
@@ -157,7 +157,7 @@ class Play:
 
 
 def not_run(job: Job) -> Result:
-    """Return the row of a cell for which there was no time."""
+    """Return the row of a cell that there was no time to run."""
     return _problem(job, "not run")
 
 
@@ -172,18 +172,18 @@ def _problem(job: Job, problem: str) -> Result:
 
 @click.command()
 @click.option("--sandbox", type=click.Choice([*_SANDBOXES, "both"]), default="both", show_default=True)
-@click.option("--only", metavar="TEXT", default="", help="Only the cells whose name has this in it.")
-@click.option("--quick", is_flag=True, help="Only the part that the test suite runs too.")
+@click.option("--only", metavar="TEXT", default="", help="Run only cells with this in their names.")
+@click.option("--quick", is_flag=True, help="Run only the cells that the test suite runs too.")
 @click.option(
-    "--lanes", type=click.IntRange(1, 8), default=2, show_default=True, help="Daemons at once, a mode."
+    "--lanes", type=click.IntRange(1, 8), default=2, show_default=True, help="Daemons at once, per sandbox."
 )
-@click.option("--minutes", type=click.FloatRange(1), default=120, help="After this, no more cells are begun.")
-@click.option("--again", is_flag=True, help="Only what fails or is missing in docs/chaos.md, to renew it.")
+@click.option("--minutes", type=click.FloatRange(1), default=120, help="After this, start no more cells.")
+@click.option("--again", is_flag=True, help="Run only what fails or is missing in docs/chaos.md.")
 @click.option("--write/--no-write", default=None, help="Write docs/chaos.md.  [default: if all cells run]")
 def main(
     sandbox: str, only: str, quick: bool, lanes: int, minutes: float, again: bool, write: bool | None
 ) -> None:
-    """Kill and stop everything that a session consists of, at every moment, and count what is left.
+    """Kill and stop every part of a session, at every moment, and count what is left.
 
     Exit code 1 if any cell fails.
     """

@@ -1,4 +1,4 @@
-"""The daemon under test, as a process of its own, and all that it owns."""
+"""The daemon under test, as a separate process, and everything that it owns."""
 
 import contextlib
 import http.client
@@ -18,17 +18,17 @@ from tests.chaos.world import CREATION_S, RUN, Base, serving
 _HTTP_S = 30.0
 
 Counts = tuple[int, int, int]
-"""How many processes, directories and ledger entries there are."""
+"""Numbers of processes, directories and ledger entries."""
 
 
 @attrs.define(eq=False)
 class Request:
-    """An HTTP request that was sent and whose answer nobody has read yet."""
+    """An HTTP request that was sent, with its answer still unread."""
 
     _connection: http.client.HTTPConnection
 
     def answer(self, within_s: float = _HTTP_S) -> tuple[int, dict[str, Any]]:
-        """Return status and body. Raises `OSError` when none comes."""
+        """Return the status and body of the answer. Raises `OSError` if none comes."""
         with contextlib.closing(self._connection):
             if self._connection.sock is not None:
                 self._connection.sock.settimeout(within_s)
@@ -57,7 +57,7 @@ class Daemon:
     def send(self, method: str, path: str) -> Request:
         """Send a request and return without waiting for the answer.
 
-        Raises `ConnectionRefusedError`, with the daemon's last words, when it does not listen any more.
+        Raises `ConnectionRefusedError`, with the end of the daemon's log, if it no longer listens.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_HTTP_S)
         try:
@@ -68,20 +68,20 @@ class Daemon:
         return Request(connection)
 
     def get(self, path: str) -> dict[str, Any]:
-        """Return the body of an answer."""
+        """GET a path and return the body."""
         return self.send("GET", path).answer()[1]
 
     def sessions(self) -> dict[str, dict[str, Any]]:
-        """Return the sessions that have not ended, by their ids."""
+        """Return the sessions that have not ended, by id."""
         return {session["id"]: session for session in self.get("/tiktok/session")["sessions"]}
 
     def session(self, session_id: str) -> dict[str, Any]:
-        """Return a session."""
+        """Return the session with an id, which may have ended."""
         found: dict[str, Any] = self.get(f"/tiktok/session/{session_id}")["session"]
         return found
 
     def leaked(self) -> int:
-        """Return how many things the daemon itself reports as leaked."""
+        """Return how many leaks the daemon itself reports."""
         leaked = self.get("/leaks")["leaked"]
         return len(leaked["processes"]) + len(leaked["directories"]) + len(leaked["entries"])
 
@@ -90,11 +90,11 @@ class Daemon:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def owner(self) -> str:
-        """Return the name of the daemon's directory, with which its markers begin."""
+        """Return the name of the daemon's directory. Its markers begin with this name."""
         return next(path.parent.name for path in self.clones_dir.glob("*/owner.lock"))
 
     def left(self, *markers: str) -> Counts:
-        """Count what there is of sessions and hosts, and whatever is left where temporary files go."""
+        """Count what exists of these sessions and hosts, and everything in the scratch directory."""
         names = [_id(marker) for marker in markers]
         directories = [path for name in names for path in self.clones_dir.glob(f"*/{name}*")]
         entries = [path for name in names for path in self.clones_dir.glob(f"*/ledger/{name}.*")]
@@ -102,9 +102,9 @@ class Daemon:
         return len(processes), len(directories) + len(list(self.scratch.iterdir())), len(entries)
 
     def strays(self, *markers: str) -> Counts:
-        """Count like `left` what belongs to other sessions and hosts than these, and not to the idle host.
+        """Count, as `left` does, what belongs to any other session or host, except one idle host.
 
-        A daemon keeps one host ready that no session is in.
+        A daemon keeps one host ready without sessions.
         """
         processes = [process.mark for process in marked(f"{self.owner()}.", prefix=True)]
         directories = [path.name.removesuffix(".tmp") for path in self._directories()]
@@ -119,7 +119,7 @@ class Daemon:
         )
 
     def idle_host(self, *markers: str) -> str | None:
-        """Return the marker of a host that runs and is not one of these."""
+        """Return the marker of a running host that is not one of these."""
         marks = {process.mark for process in marked(f"{self.owner()}.", prefix=True)}
         return next((mark for mark in sorted(marks - set(markers)) if is_host(mark)), None)
 
@@ -133,7 +133,7 @@ def _id(marker: str) -> str:
 
 @contextlib.contextmanager
 def open_daemon(base: Base, folder: Path, **settings: object) -> Iterator[Daemon]:
-    """Run `greenroom serve` with these settings for the length of the block, unless it is killed in it."""
+    """Run `greenroom serve` with these settings for the length of the block. The block may kill it."""
     scratch = folder / f"tmp-{uuid.uuid4().hex[:6]}"
     scratch.mkdir()
     given = {

@@ -1,4 +1,4 @@
-"""Trials in which the daemon itself is struck."""
+"""Trials that strike the daemon itself."""
 
 import signal
 import time
@@ -15,7 +15,7 @@ _GONE_S = 5.0
 
 
 def strike_daemon(base: Base, sandbox: str, cell: Strike) -> Result:
-    """Carry out a cell in which the daemon itself is struck: in a lane of its own."""
+    """Carry out a cell that strikes the daemon itself, in a lane of its own."""
     cloning = cell.moment is Moment.CLONING
     master = base.large_master() if cloning else base.master
     with open_lane(base, sandbox, master=master, second=False, session_disk_mb=4096) as lane:
@@ -36,7 +36,7 @@ def _pause_daemon(lane: Lane, moment: Moment, result: Result) -> None:
 def _expected_of_pause(moment: Moment) -> Expected:
     if moment in {Moment.NAVIGATING, Moment.JUDGING}:
         return Expected(reasons=frozenset({"creation_timeout"}), within_s=CREATION_S + 3)
-    # A creation may use up its time in the pause.
+    # The pause may use up a creation's time.
     reasons = {"deleted"} | ({"creation_timeout"} if moment in {Moment.CLONING, Moment.LAUNCHING} else set())
     return Expected(reasons=frozenset(reasons), within_s=CREATION_S, may_live_on=moment is not Moment.ENDING)
 
@@ -50,7 +50,7 @@ def _kill_daemon(lane: Lane, moment: Moment, sandbox: str, result: Result) -> No
 
 
 def kill_and_count(lane: Lane, result: Result) -> float:
-    """Kill the daemon and return the seconds until no process of its hosts and sessions is left."""
+    """Kill the daemon; return the seconds until all processes of its hosts and sessions are gone."""
     owner = f"{lane.daemon.owner()}."
     lane.daemon.process.kill()
     since = time.monotonic()
@@ -63,7 +63,7 @@ def kill_and_count(lane: Lane, result: Result) -> float:
 
 
 def sweep_after(lane: Lane, sandbox: str, result: Result) -> None:
-    """Start another daemon on a dead one's directory, and count what that leaves."""
+    """Start and stop another daemon on the dead one's directory, and count what is left."""
     folder = lane.daemon.log.parent
     before = {path.name for path in lane.daemon.clones_dir.iterdir()}
     with open_daemon(

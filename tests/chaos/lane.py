@@ -1,4 +1,4 @@
-"""A daemon with sessions that have to stay undisturbed, whatever is done to another."""
+"""A daemon with bystanders: sessions that must stay undisturbed while another session is struck."""
 
 import contextlib
 import shutil
@@ -15,8 +15,8 @@ from tests.chaos.world import CREATION_S, Base, Trouble
 from tests.real.conftest import fingerprint
 
 LIVE, LOST = "live", "browser_lost"
-# A host of the matrix has this many places. In one host they are taken; in the next there are then one for a
-# session beside the one under test, and one for that.
+# How many sessions a host of the matrix takes. The other sessions fill one host, so the next host has room
+# for exactly the second session and the one under test.
 PLACES = 2
 _TRIES = 3
 _OWN = (Victim.HOST, Victim.DRIVER, Victim.BROWSER)
@@ -24,7 +24,7 @@ _OWN = (Victim.HOST, Victim.DRIVER, Victim.BROWSER)
 
 @attrs.define(eq=False, kw_only=True)
 class Bystander:
-    """A live session to which nothing is done; `marker` and `host` are its own and its host's marker."""
+    """A live session that is left alone. `marker` is its marker, `host` its host's."""
 
     daemon: Daemon
     id: str
@@ -36,18 +36,18 @@ class Bystander:
         self._pids = self._pids_now()
 
     def state(self) -> str:
-        """Return its state, or why it ended; `LIVE` only if host, driver and browser are what they were."""
+        """Return its state, or why it ended. `LIVE` means that host, driver and browser are unchanged."""
         session = self.daemon.session(self.id)
         if session["state"] == LIVE and self._pids_now() != self._pids:
             return "live, with other processes"
         return str(session["end_reason"] if session["state"] == "ended" else session["state"])
 
     def find(self, victim: Victim) -> Process | None:
-        """Return a process of its own, or of the host that it is in."""
+        """Return a process of the session or of its host."""
         return find(victim, self.host if victim in HOST_PARTS else self.marker)
 
     def left(self) -> Counts:
-        """Count what there is of it and of its host."""
+        """Count what exists of the session and of its host."""
         return self.daemon.left(self.marker, self.host)
 
     def _pids_now(self) -> list[int | None]:
@@ -58,7 +58,8 @@ class Bystander:
 class Lane:
     """A daemon, its stage, and live sessions beside the one under test.
 
-    The `second` session is in the same host as that, the `others` are in another. There may be none of them.
+    The `second` session shares a host with the one under test, the `others` are in another host. Some lanes
+    have neither.
     """
 
     base: Base
@@ -71,13 +72,13 @@ class Lane:
     master_hash: str = ""
 
     def fill_a_host(self) -> None:
-        """Make as many other sessions as a host takes."""
+        """Start as many other sessions as fit into a host."""
         self.others = [self._start_session() for _ in range(PLACES)]
         if len({other.host for other in self.others}) > 1:
             raise Trouble("the other sessions are not in one host")
 
     def start_second(self) -> Bystander:
-        """Make the second session, unless it is there and live."""
+        """Start the second session, unless it is already live."""
         if self.second is None or self.second.state() != LIVE:
             self.second = self._start_session()
             if self.second.host in {other.host for other in self.others}:
@@ -85,25 +86,25 @@ class Lane:
         return self.second
 
     def second_state(self) -> str:
-        """Return what has become of the second session: `LIVE`, if all is well."""
+        """Return the second session's state; `LIVE` if all is well."""
         return "-" if self.second is None else self.second.state()
 
     def others_state(self) -> str:
-        """Return what has become of the other sessions: `LIVE`, if all is well."""
+        """Return the other sessions' states; `LIVE` if all is well."""
         return ", ".join(sorted({other.state() for other in self.others})) or "-"
 
     def known(self) -> set[str]:
-        """Return the markers of live sessions beside the one under test, and of their hosts."""
+        """Return the markers of the live bystanders and of their hosts."""
         beside = [*self.others, *filter(None, [self.second])]
         live = [session for session in beside if session.state().startswith(LIVE)]
         return {marker for session in live for marker in (session.marker, session.host)}
 
     def take_hash(self) -> None:
-        """Remember the master as it is."""
+        """Remember the master's current content."""
         self.master_hash = fingerprint(self.master)
 
     def master_state(self) -> str:
-        """Return `same` if the master is as it was."""
+        """Return `same` if the master has not changed since `take_hash`."""
         return "same" if fingerprint(self.master) == self.master_hash else "CHANGED"
 
     def _start_session(self) -> Bystander:
@@ -132,7 +133,7 @@ def open_lane(
     others: bool = False,
     **settings: object,
 ) -> Iterator[Lane]:
-    """Run a daemon with a stage and, if wanted, a second session that is live, and others in another host."""
+    """Run a daemon with a stage and, if wanted, a live second session, and others in another host."""
     folder = Path(tempfile.mkdtemp(prefix="lane-", dir=base.folder))
     master = master or base.master
     if others:

@@ -1,4 +1,4 @@
-"""The cells of the matrix: who dies by what and when, and what has to come of it."""
+"""The cells of the matrix: which process is struck, how and when, and what must happen then."""
 
 import enum
 import signal
@@ -10,16 +10,16 @@ from tests.chaos.victims import HOST_PARTS, SANDBOXES, Victim
 from tests.chaos.world import CREATION_S
 from tests.patience import patience
 
-# The product's own limits, in seconds, with what a busy machine adds.
+# The product's own limits, in seconds, plus an allowance for a busy machine.
 NOTICE_S = patience(3.0)  # a death is noticed at once; then the cell is killed and the clone removed
 STALL_S = 2 + 15 + NOTICE_S  # the heartbeat's pause and its patience
 CLOSE_S = 5 + NOTICE_S  # the grace of a polite close
-LET_GO_S = 5.0  # how long a host that does not answer may take to let go of a session, before it is killed
+RELEASE_S = 5.0  # how long a host that does not answer gets to release a session, before it is killed
 LATE_S = CREATION_S + NOTICE_S
 
 
 class Moment(enum.Enum):
-    """What a session is doing when it happens."""
+    """What the session is doing when the signal comes."""
 
     CLONING = "cloning"
     LAUNCHING = "launching"
@@ -58,34 +58,34 @@ class Strike:
 
     @property
     def name(self) -> str:
-        """What the cell is called."""
+        """The cell's name in the table."""
         return f"{self.moment.value} x {self.victim.value} x {self.means.value.name}"
 
     @property
     def ends_host(self) -> bool:
-        """Whether it is the end of the host, and with that of all sessions in it."""
+        """Whether the host ends, and all its sessions with it."""
         return self.victim in HOST_PARTS and not self._is_harmless
 
     @property
     def host_ends_within_s(self) -> float:
-        """How soon after the signal the host, and all sessions in it, are seen to have ended, if they do."""
-        if self.moment is Moment.LAUNCHING:  # looked at once the session, launched once more, has ended
+        """How soon after the signal the host and all its sessions must be gone, if `ends_host`."""
+        if self.moment is Moment.LAUNCHING:  # the session is launched again, and the trial first waits for it
             return LATE_S + CLOSE_S
-        return NOTICE_S if self.means is Means.KILL else STALL_S + LET_GO_S
+        return NOTICE_S if self.means is Means.KILL else STALL_S + RELEASE_S
 
     @property
     def expected(self) -> Expected:
-        """What has to come of it."""
+        """How the session must end."""
         expected = self._expected()
         is_silent = self.ends_host and self.means is Means.STOP
-        return attrs.evolve(expected, within_s=expected.within_s + LET_GO_S) if is_silent else expected
+        return attrs.evolve(expected, within_s=expected.within_s + RELEASE_S) if is_silent else expected
 
     def _expected(self) -> Expected:
         if self.moment is Moment.ENDING:
             return Expected(reasons=frozenset({"deleted"}), within_s=CLOSE_S)
         if self._is_harmless:
             return self._expected_of_harmless()
-        if self.ends_host and self.moment is Moment.LAUNCHING:  # it is launched once more, in another host
+        if self.ends_host and self.moment is Moment.LAUNCHING:  # it is launched again, in another host
             again = {"deleted", "creation_timeout", "browser_lost", "failed"}
             return Expected(reasons=frozenset(again), within_s=LATE_S, may_live_on=True)
         if self.means is Means.KILL:
@@ -93,12 +93,12 @@ class Strike:
             return Expected(reasons=frozenset(reasons), within_s=NOTICE_S)
         if self.moment is Moment.LIVE:
             return Expected(reasons=frozenset({"browser_lost"}), within_s=STALL_S)
-        # The creation's deadline or the heartbeat, whichever is first.
+        # Ended by the creation's deadline or by the heartbeat, whichever comes first.
         return Expected(reasons=frozenset({"creation_timeout", "browser_lost"}), within_s=LATE_S)
 
     @property
     def _is_harmless(self) -> bool:
-        """Whether a session can do without the victim: a stopped sandbox still holds, a tab may crash."""
+        """Whether a session survives the loss: a stopped sandbox still holds, and a tab may crash."""
         return self.victim is Victim.CONTENT or (self.means is Means.STOP and self.victim in SANDBOXES)
 
     def _expected_of_harmless(self) -> Expected:
@@ -109,7 +109,7 @@ class Strike:
 
 
 def matrix(sandbox: str) -> list[Strike]:
-    """Return the cells on processes of a session and of its host, for a sandbox mode."""
+    """Return the cells that strike processes of a session or of its host, for a sandbox mode."""
     strikes = []
     for means in Means:
         for moment in Moment:
@@ -121,7 +121,7 @@ def matrix(sandbox: str) -> list[Strike]:
 
 
 def daemon_strikes() -> list[Strike]:
-    """Return the cells in which the daemon is the victim."""
+    """Return the cells that strike the daemon."""
     return [Strike(moment=moment, victim=Victim.DAEMON, means=means) for means in Means for moment in Moment]
 
 
@@ -135,10 +135,10 @@ def quick_strikes(sandbox: str) -> list[Strike]:
 
 def _applies(strike: Strike, sandbox: str) -> bool:
     if strike.victim is Victim.DAEMON or strike.moment is Moment.CLONING:
-        return False  # before launching, a session has no process of its own
+        return False  # the daemon has cells of its own; a session that is cloning has no process yet
     if strike.victim in SANDBOXES and sandbox == "none":
         return False
     if strike.victim is Victim.CONTENT and strike.moment in {Moment.LAUNCHING, Moment.NAVIGATING}:
         return False  # there is no page yet
-    # A sandbox's init and its outer process die as one; one moment is enough to show it.
+    # A sandbox's init and its outer process die together. One moment is enough to show that.
     return strike.victim not in {Victim.HOST_INIT, Victim.BROWSER_INIT} or strike.moment is Moment.LIVE

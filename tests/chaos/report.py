@@ -1,4 +1,4 @@
-"""The matrix on paper: a table on the terminal, and the page in `docs/`."""
+"""The matrix's results: a table on the terminal, and the page in `docs/`."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.matrix import LET_GO_S
+from tests.chaos.matrix import RELEASE_S
 from tests.chaos.trial import Result
 
 _HEADINGS = (
@@ -34,7 +34,7 @@ host* is about two more in another host of the same daemon. *Live* means that th
 same browser, driver and host processes. Striking a host, or the driver in it, ends all sessions in it and
 no others: "browser_lost" is then followed by the seconds from the signal until nothing was left of either
 session, and the second session and the host count towards what is left. If a host or its driver is stopped,
-an end takes up to {let_go_s:g} s more: the host gets that long to release a session before it is killed. A
+an end takes up to {release_s:g} s more: the host gets that long to release a session before it is killed. A
 host whose sandbox was stopped goes on; at the end of the row its driver is killed while the sandbox is
 still stopped, and nothing may be left of it. The one idle host that a daemon keeps ready is not counted; a
 second one would be.
@@ -46,7 +46,7 @@ are what the next daemon leaves after its start and its end. A stopped daemon co
 
 
 def cells_of(result: Result) -> tuple[str, ...]:
-    """Return a row's texts."""
+    """Return the texts of a row's cells."""
     return (
         result.moment,
         result.victim,
@@ -83,7 +83,7 @@ def print_table(results: Iterable[Result], console: Console) -> None:
 def write_page(
     path: Path, results: Sequence[Result], *, command: str, kept: int, took_s: float, creation_s: float
 ) -> None:
-    """Write the page; `kept` of the results are those of the page before."""
+    """Write the page. `kept` counts the results taken over from the previous page."""
     failing = [result for result in results if result.problems]
     verdict = (
         f"**{len(failing)} of {len(results)} rows fail.**" if failing else f"All {len(results)} rows hold."
@@ -96,7 +96,7 @@ def write_page(
         "",
         f"Machine: {_machine()}.",
         "",
-        _NOTES.format(creation_s=creation_s, let_go_s=LET_GO_S),
+        _NOTES.format(creation_s=creation_s, release_s=RELEASE_S),
     ]
     for sandbox in dict.fromkeys(result.sandbox for result in results):
         lines += [f"## sandbox = {sandbox}", "", _line(_HEADINGS), _line(["---"] * len(_HEADINGS))]
@@ -112,7 +112,7 @@ def write_page(
 
 
 def read_page(path: Path) -> list[Result]:
-    """Return the rows of a page that `write_page` wrote, without those that fail."""
+    """Return the rows of a page that `write_page` wrote, without the failing ones."""
     results: list[Result] = []
     sandbox = ""
     for line in path.read_text().splitlines() if path.exists() else ():

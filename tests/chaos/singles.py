@@ -1,4 +1,4 @@
-"""Single cases beside the matrix: callers that hang up, disks that are full, pages that take all they can."""
+"""Single cases beside the matrix: callers that hang up, full disks, greedy pages, and so on."""
 
 import contextlib
 import functools
@@ -25,11 +25,11 @@ from tests.chaos.victims import Victim, find, host_of
 from tests.chaos.world import CREATION_S, POLL_S, RUN, Base, Trouble, add_ballast, wait_for
 from tests.real.conftest import GREENROOM
 
-# A sample of what a session uses is taken every 5 s.
+# The daemon samples a session's resource use every 5 s.
 _SAMPLE_S = 5.0
 _TMPFS_MB = 1400
 _LARGER_THAN_DISK = 800 << 20
-# How many daemons in a row are killed at the first thing that their sweep removes.
+# How many daemons in a row are killed as soon as their sweep has removed something.
 _SWEEPS = 3
 _SWEEP_STARTS_S = 20.0
 _ABUSE_S = 15
@@ -37,7 +37,7 @@ _ABUSE_S = 15
 
 @attrs.frozen(kw_only=True)
 class Single:
-    """A case of its own; `run` fills in the result. One that `is_timed` needs the machine for itself."""
+    """One case. `run` fills in the result. If `is_timed`, it needs the machine to itself."""
 
     moment: str
     victim: str
@@ -47,11 +47,11 @@ class Single:
 
     @property
     def name(self) -> str:
-        """What the case is called."""
+        """The case's name in the table."""
         return f"{self.moment} x {self.victim} x {self.means}"
 
     def carry_out(self, base: Base, sandbox: str) -> Result:
-        """Run the case, and turn trouble into a problem."""
+        """Run the case, twice if need be. Errors become problems of the result."""
         for tries_left in (1, 0):
             result = Result(sandbox=sandbox, moment=self.moment, victim=self.victim, means=self.means)
             try:
@@ -136,7 +136,7 @@ def _greedy(page: Page) -> Callable[[Base, str, Result], None]:
 
 
 def _watch(subject: Subject, seconds: float, result: Result) -> None:
-    """Let a session go on for a while, or until it ends."""
+    """Wait for a while, or until the session ends."""
     with contextlib.suppress(Trouble):
         wait_for(lambda: subject.state() == "ended", seconds, "the session ends")
     result.seconds = seconds
@@ -170,7 +170,7 @@ def _small_disk(base: Base) -> Iterator[Path]:
 
 
 def _fill(disk: Path) -> None:
-    """Take what is free on a disk as soon as a clone is being made there: before, there was room for it."""
+    """Fill a disk while a clone is being made there: the check for room has passed by then."""
     wait_for(lambda: list(disk.glob("clones/*/*/ballast.bin")), 5, "the large file is being copied")
     with (disk / "filler").open("wb") as file, contextlib.suppress(OSError):
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - (16 << 20))
@@ -179,7 +179,7 @@ def _fill(disk: Path) -> None:
 def _refused(
     lane: Lane, result: Result, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[int, dict[str, object]]:
-    """Ask for a session that can't be had; note the answer and what is left, and return the answer."""
+    """Ask for a session that must be refused; note the answer and what is left, and return the answer."""
     daemon = lane.daemon
     before = daemon.descriptors()
     since = time.monotonic()
@@ -194,7 +194,7 @@ def _refused(
 
 
 def _count_beside_second(lane: Lane, result: Result, descriptors: int) -> None:
-    """Count what there is besides what belongs to the second session, which has to be undisturbed."""
+    """Count what is left, and check that the second session is undisturbed."""
     count(lane, result, descriptors)
     result.expect(result.second in {LIVE, "-"}, f"second session is {result.second}")
 
@@ -241,7 +241,7 @@ def _clone_deleted(base: Base, sandbox: str, result: Result) -> None:
 
 
 def _no_descriptors(base: Base, sandbox: str, result: Result) -> None:
-    """Too few for a session are a 503; too few even for a connection are no reason to crash."""
+    """Too few descriptors for a session give a 503. Too few even for a connection don't crash the daemon."""
     with open_lane(base, sandbox) as lane:
         daemon = lane.daemon
         process = psutil.Process(daemon.process.pid)
@@ -269,7 +269,7 @@ def _no_descriptors(base: Base, sandbox: str, result: Result) -> None:
 
 
 def _idle_host(base: Base, sandbox: str, result: Result) -> None:
-    """A host that nobody uses may die: nothing is left of it, and the next session has another."""
+    """An idle host dies: nothing is left of it, and the next session gets another."""
     with open_lane(base, sandbox, second=False) as lane:
         daemon = lane.daemon
         idle = wait_for(daemon.idle_host, CREATION_S, "a host is kept ready")
@@ -288,14 +288,14 @@ def _idle_host(base: Base, sandbox: str, result: Result) -> None:
 
 
 def _four_lose_host(base: Base, sandbox: str, result: Result) -> None:
-    """What ends with a host are all its sessions, and nothing of them is left."""
+    """A host dies: all its sessions end, and nothing of them is left."""
     with _four_live(base, sandbox) as lane:
         daemon = lane.daemon
         sessions = list(daemon.sessions())
         markers, host = _markers(daemon)
         before = daemon.descriptors()
         os.kill(wait_for(lambda: find(Victim.HOST, host), 5, "the host is found").pid, signal.SIGKILL)
-        _wait_gone(daemon, [host, *markers], 2 * NOTICE_S, result)  # four clones are to be removed
+        _wait_gone(daemon, [host, *markers], 2 * NOTICE_S, result)  # removing four clones takes longer
         wait_for(lambda: not daemon.sessions(), NOTICE_S, "all sessions have ended")
         result.end = ", ".join(sorted({str(daemon.session(session)["end_reason"]) for session in sessions}))
         result.expect(result.end == LOST, f"end reasons are {result.end}")
@@ -303,7 +303,7 @@ def _four_lose_host(base: Base, sandbox: str, result: Result) -> None:
 
 
 def _markers(daemon: Daemon) -> tuple[list[str], str]:
-    """Return the markers of all sessions, and that of the one host in which they are."""
+    """Return the markers of all sessions, and of the one host that they share."""
     markers = [f"{daemon.owner()}.{session}" for session in daemon.sessions()]
     hosts = {host_of(marker) for marker in markers}
     if len(hosts) != 1 or not (host := hosts.pop()):
@@ -328,7 +328,7 @@ def _four_lose_daemon(base: Base, sandbox: str, result: Result) -> None:
 
 
 def _sweep_killed(base: Base, sandbox: str, result: Result) -> None:
-    """Daemons that are killed while they sweep leave what they have not swept to the next one."""
+    """Daemons are killed while they sweep: the next one sweeps what they left."""
     with _four_live(base, sandbox) as lane:
         result.seconds = kill_and_count(lane, result)
         for _ in range(_SWEEPS):
@@ -338,7 +338,7 @@ def _sweep_killed(base: Base, sandbox: str, result: Result) -> None:
 
 
 def _kill_in_sweep(lane: Lane) -> None:
-    """Start a daemon on a dead one's directory, and kill it when it has removed, or made, the first thing."""
+    """Start a daemon on a dead one's directory, and kill it once it has removed or made something."""
     clones = lane.daemon.clones_dir
     before = _tree(clones)
     config = lane.daemon.log.parent / "greenroom.toml"
@@ -355,12 +355,12 @@ def _kill_in_sweep(lane: Lane) -> None:
 
 
 def _tree(folder: Path) -> list[Path]:
-    """Return what there is of the daemons' directories, and what is in them."""
+    """Return the daemons' directories and their content."""
     return sorted(folder.glob("*/*")) + sorted(folder.glob("*/ledger/*"))
 
 
 def _four_and_stopped_host_lose_daemon(base: Base, sandbox: str, result: Result) -> None:
-    """A host that notices nothing any more ends with its daemon all the same, sandbox or not."""
+    """A stopped host ends with its daemon too, sandbox or not."""
     with _four_live(base, sandbox) as lane:
         _, host = _markers(lane.daemon)
         os.kill(wait_for(lambda: find(Victim.HOST, host), 5, "the host is found").pid, signal.SIGSTOP)
@@ -370,7 +370,7 @@ def _four_and_stopped_host_lose_daemon(base: Base, sandbox: str, result: Result)
 
 
 def _connections_abused(base: Base, sandbox: str, result: Result) -> None:
-    """Whatever is done to connections, sessions live on, and the daemon answers others at once."""
+    """Connections are abused: sessions live on, and the daemon still answers others at once."""
     with open_lane(base, sandbox) as lane:
         daemon = lane.daemon
         before = daemon.descriptors()

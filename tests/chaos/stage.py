@@ -1,4 +1,4 @@
-"""The page that a daemon's sessions open, switched from session to session."""
+"""The page that a daemon's sessions open. The trial picks it for each session."""
 
 import contextlib
 import enum
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-# What only somebody who is logged in is shown.
+# An element that only logged-in viewers see.
 _MARK = '<a data-e2e="profile-icon"></a>'
 _TABS = "for (let n = 0; n < 50; n++) window.open('/blank?' + n);"
 _DOWNLOADS = (
@@ -19,7 +19,7 @@ _DOWNLOADS = (
     " const frame = document.createElement('iframe');"
     " frame.src = '/file?' + n; document.body.append(frame); }"
 )
-# What it takes is bounded, at 3.8 GB, in case that nothing ends it.
+# It stops at 3.8 GB, in case nothing ends it.
 _ALLOCATE = (
     "const kept = [];"
     " setInterval(() => { if (kept.length < 60) kept.push(new Uint8Array(64 << 20).fill(7)); }, 200);"
@@ -43,7 +43,7 @@ _SCRIPTS = {Page.TABS: _TABS, Page.DOWNLOADS: _DOWNLOADS, Page.ALLOCATE: _ALLOCA
 
 @attrs.define(eq=False)
 class Stage:
-    """A server with one address, `url`, that shows what it is told to or sends on to the practice site."""
+    """A server at `url`. It shows the page that it is told to, or redirects to the practice site."""
 
     url: str
     _site: str
@@ -53,7 +53,7 @@ class Stage:
     """How many tabs or files the page has asked for."""
 
     def show(self, page: Page) -> None:
-        """Show `page` to whoever comes next."""
+        """Show `page` from now on."""
         self._page, self._loads, self.taken = page, 0, 0
 
     def next_answer(self) -> tuple[str | None, str]:
@@ -76,7 +76,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def do_GET(self) -> None:  # the name that the base class calls
-        """Answer with the page, or with what pages of this server ask for."""
+        """Answer with the page, or with a tab or file that a page asks for."""
         path = urlsplit(self.path).path
         with contextlib.suppress(ConnectionError):
             if path == "/":

@@ -1,4 +1,4 @@
-"""One trial: a session is brought to its moment, something happens, and what is left is counted."""
+"""One trial: bring a session to its moment, strike, and count what is left."""
 
 import contextlib
 import os
@@ -42,14 +42,14 @@ class Result:
     problems: list[str] = attrs.field(factory=list)
 
     def expect(self, holds: bool, problem: str) -> None:
-        """Note a problem unless something holds."""
+        """Note a problem unless `holds`."""
         if not holds:
             self.problems.append(problem)
 
 
 @attrs.define(eq=False, kw_only=True)
 class Subject:
-    """The session under test. `creation` is the request for it, whose answer is still to be read."""
+    """The session under test. `creation` is the request for it, with its answer still unread."""
 
     lane: Lane
     id: str
@@ -70,32 +70,32 @@ class Subject:
         return found
 
     def delete(self) -> None:
-        """Ask for the session's end and go on; the connection stays open."""
+        """Send a DELETE without waiting for the answer. The connection stays open."""
         self._deletion = self.daemon.send("DELETE", f"/tiktok/session/{self.id}")
 
     def hang_up(self) -> None:
-        """Close the connections, whatever their answers."""
+        """Close the connections without reading the answers."""
         for request in filter(None, (self.creation, self._deletion)):
             request.hang_up()
 
     def left(self) -> Counts:
-        """Return how many of its processes, directories and ledger entries there are."""
+        """Count its processes, directories and ledger entries."""
         return self.daemon.left(self.marker)
 
     def host(self) -> str | None:
-        """Return the marker of its host; before its browser runs, that of the one it has to come to."""
+        """Return its host's marker. Before its browser runs, that is the host which it must get."""
         second = self.lane.second
         return host_of(self.marker) or (second.host if second else None)
 
     def find(self, victim: Victim) -> Process | None:
-        """Return one of its processes, or of its host's."""
+        """Return a process of the session or of its host."""
         marker = self.host() if victim in HOST_PARTS else self.marker
         return find(victim, marker) if marker else None
 
 
 @contextlib.contextmanager
 def subject_at(lane: Lane, moment: Moment, page: Page | None = None) -> Iterator[Subject]:
-    """Create a session and bring it to `moment`; no more than so many browsers are launched at once."""
+    """Create a session and bring it to `moment`. `Base.launches` bounds how many launch at once."""
     lane.stage.show(page or PAGES.get(moment, Page.HOME))
     daemon = lane.daemon
     known = set(daemon.sessions())
@@ -149,7 +149,7 @@ def strike(lane: Lane, cell: Strike) -> Result:
 
 
 def attempt(lane: Lane, cell: Strike, trial: Callable[[Result], None]) -> Result:
-    """Carry out a trial, again if its moment was missed, and turn trouble into a problem."""
+    """Carry out a trial, and repeat it if its moment was missed. Errors become problems of the result."""
     for tries_left in reversed(range(_TRIES)):
         result = Result(
             sandbox=lane.sandbox,
@@ -170,7 +170,7 @@ def attempt(lane: Lane, cell: Strike, trial: Callable[[Result], None]) -> Result
 def _strike(lane: Lane, cell: Strike, result: Result) -> None:
     second = lane.start_second()
     with subject_at(lane, cell.moment) as subject:
-        if cell.victim is Victim.BROWSER_SANDBOX:  # which is one once the browser is in it
+        if cell.victim is Victim.BROWSER_SANDBOX:  # it is complete once the browser runs in it
             wait_for(lambda: subject.find(Victim.BROWSER), 5, "a browser is found")
         victim = wait_for(lambda: subject.find(cell.victim), 5, f"a {cell.victim.value} is found")
         if subject.host() != second.host:
@@ -187,7 +187,7 @@ def _strike(lane: Lane, cell: Strike, result: Result) -> None:
     check(subject, result, second=LOST if cell.ends_host else LIVE)
     if cell.ends_host:
         result.second += f" {host_end:.1f} s"
-    elif cell.victim in HOST_PARTS:  # its sandbox is stopped still
+    elif cell.victim in HOST_PARTS:  # the host's sandbox is still stopped
         if driver := second.find(Victim.DRIVER):
             os.kill(driver.pid, signal.SIGKILL)
         _wait_for_host_end(second, time.monotonic(), NOTICE_S, result)
@@ -195,7 +195,7 @@ def _strike(lane: Lane, cell: Strike, result: Result) -> None:
 
 
 def _wait_for_host_end(second: Bystander, since: float, within_s: float, result: Result) -> float:
-    """Return how long after `since` nothing was left of the second session and its host."""
+    """Wait until nothing is left of the second session and its host; return the seconds since `since`."""
     while any(left := second.left()) and time.monotonic() < since + within_s + _SLACK_S:
         time.sleep(POLL_S)
     seconds = time.monotonic() - since
@@ -205,9 +205,9 @@ def _wait_for_host_end(second: Bystander, since: float, within_s: float, result:
 
 
 def observe(subject: Subject, expected: Expected, since: float, result: Result) -> None:
-    """Wait for the session's end with everything gone, and note the reason and the seconds since `since`.
+    """Wait until the session has ended and is gone; note the end reason and the seconds since `since`.
 
-    A session that may live on is deleted after a while, and the seconds count from then.
+    A session that may live on is deleted after a while, and the seconds count from the deletion.
     """
     deadline = since + expected.within_s + _SLACK_S
     live_since: float | None = None
@@ -235,20 +235,20 @@ def observe(subject: Subject, expected: Expected, since: float, result: Result) 
     result.expect(result.seconds <= expected.within_s, f"bound is {expected.within_s:g} s")
     result.expect(session["receipt"] is not None, "no receipt")
     if live_since is None:
-        with contextlib.suppress(OSError):  # it was read when the session became live
+        with contextlib.suppress(OSError):  # the answer may have been read already
             status, _body = subject.creation.answer(2)
             result.expect(status >= 400, f"the creation was answered with {status}")
 
 
 def check(subject: Subject, result: Result, *, second: str = LIVE) -> None:
-    """Count what is left of a session that has ended, and look what has become of those beside it."""
+    """Count what is left of a session that has ended, and check the bystanders."""
     count(subject.lane, result, subject.descriptors)
     state = subject.lane.second_state()
     result.expect(state in {second, "-"}, f"the session in the same host is {state}")
 
 
 def count(lane: Lane, result: Result, descriptors: int) -> None:
-    """Count what there is besides what belongs to sessions that live on, once the daemon has settled."""
+    """Count what doesn't belong to the live bystanders, once the daemon has settled."""
     daemon = lane.daemon
     known = lane.known()
     deadline = time.monotonic() + _SETTLE_S
@@ -270,7 +270,7 @@ def count(lane: Lane, result: Result, descriptors: int) -> None:
 
 
 def descriptor_growth(daemon: Daemon, before: int) -> int:
-    """Return how many more descriptors the daemon has than before, once it has settled."""
+    """Return how many more descriptors the daemon has than `before`, once it has settled."""
     deadline = time.monotonic() + _SETTLE_S
     while (growth := daemon.descriptors() - before) > 0 and time.monotonic() < deadline:
         time.sleep(POLL_S)

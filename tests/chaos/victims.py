@@ -1,4 +1,4 @@
-"""Who can die: processes of hosts and sessions, told by the markers that they carry and by what they run."""
+"""The processes that can be struck. They are found by their markers and told apart by their commands."""
 
 import contextlib
 import enum
@@ -10,7 +10,7 @@ from greenroom.actors.owner import MARKER
 
 
 class Victim(enum.Enum):
-    """A process of a session's browser, of the host that it is in, or its daemon."""
+    """A kind of process: the daemon, or part of a session's browser or host."""
 
     DAEMON = "daemon"
     HOST_SANDBOX = "host's sandbox"
@@ -30,7 +30,7 @@ _HOST_ID = "host-"
 
 @attrs.frozen(kw_only=True)
 class Process:
-    """A running process; `mark` is the value of the variable that it was found by."""
+    """A running process. `mark` is the value of the environment variable that it was found by."""
 
     pid: int
     parent: int
@@ -40,15 +40,15 @@ class Process:
 
 
 def carrying(variable: str, value: str, *, prefix: bool = False) -> list[Process]:
-    """Return the processes with a variable in their environment, zombies aside.
+    """Return the processes with a variable in their environment, except zombies.
 
-    With `prefix`, its value only has to begin so.
+    With `prefix`, the variable's value only has to begin with `value`.
     """
     wanted = f"\0{variable}={value}".encode() + (b"" if prefix else b"\0")
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
-            with contextlib.suppress(OSError):  # gone meanwhile
+            with contextlib.suppress(OSError):  # it has ended meanwhile
                 environ = b"\0" + (folder / "environ").read_bytes()
                 at = environ.find(wanted)
                 if at >= 0:
@@ -58,17 +58,17 @@ def carrying(variable: str, value: str, *, prefix: bool = False) -> list[Process
 
 
 def marked(marker: str, *, prefix: bool = False) -> list[Process]:
-    """Return the processes of a host or a session, or of all those whose marker begins so."""
+    """Return the processes that carry a marker; with `prefix`, any marker that begins with it."""
     return carrying(MARKER, marker, prefix=prefix)
 
 
 def is_host(name: str) -> bool:
-    """Return whether an id, or the id in a marker, is a host's and no session's."""
+    """Return whether an id, or the id in a marker, is a host's rather than a session's."""
     return name.rpartition(".")[2].startswith(_HOST_ID)
 
 
 def host_of(marker: str) -> str | None:
-    """Return the marker of the host in which a session's browser runs: that of its parents' parents."""
+    """Return the marker of a session's host, found by walking up the browser's parent processes."""
     processes = {process.pid: process for process in _with_same_owner(marker)}
     for process in processes.values():
         above: Process | None = process if process.mark == marker else None
@@ -80,7 +80,7 @@ def host_of(marker: str) -> str | None:
 
 
 def find(victim: Victim, marker: str) -> Process | None:
-    """Return a process of this kind, of the host or of the session with a marker, if it is there now."""
+    """Return a process of this kind that belongs to the host or session with this marker, if it runs now."""
     processes = _with_same_owner(marker)
     pids = {process.pid for process in processes}
     sandboxes = {process.pid for process in processes if process.name == "bwrap"}
@@ -117,8 +117,8 @@ def _kind(process: Process) -> Victim | None:
         return Victim.HOST
     if any(word.endswith("run-driver") for word in command):
         return Victim.DRIVER
-    if any("-contentproc" in word for word in command):  # in one word where it was forked, not executed
-        # The others are helpers: for graphics, for the network, and spare ones without a page.
+    if any("-contentproc" in word for word in command):  # a forked process has its command line in one word
+        # The rest are helpers for graphics and the network, and spare processes without a page.
         return Victim.CONTENT if process.name.startswith(("Isolated Web", "Web Content")) else None
     if {"--profile", "-profile"} & set(command) and "firefox" in Path(command[0]).name:
         return Victim.BROWSER

@@ -32,7 +32,7 @@ class Trouble(Exception):
 
 
 def wait_for(condition: Callable[[], Any], within_s: float, what: str) -> Any:
-    """Return the first true value of `condition`. Raises `Trouble` when none comes in time."""
+    """Return the first true value of `condition`. Raises `Trouble` if there is none in time."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -55,7 +55,7 @@ class Base:
     _large: threading.Lock = attrs.field(factory=threading.Lock)
 
     def large_master(self) -> Path:
-        """Return a master that takes a while to clone; made when it is first asked for."""
+        """Return a master that takes a while to clone. The first call makes it."""
         with self._large:
             folder = self.folder / "large"
             if not folder.exists():
@@ -74,7 +74,7 @@ def add_ballast(master: Path, size: int) -> None:
 
 @contextlib.contextmanager
 def open_base() -> Iterator[Base]:
-    """Own a practice site and a master that is logged in to it; afterwards nothing of the run is left."""
+    """Run a practice site and log a master in to it. At the end, everything of the run is removed."""
     run = uuid.uuid4().hex
     folder = Path(tempfile.mkdtemp(prefix="greenroom-chaos-"))
     try:
@@ -92,7 +92,7 @@ def open_base() -> Iterator[Base]:
                 raise Trouble(f"login failed: {done.stderr}")
             yield Base(folder=folder, site=site, master=master, run=run)
     finally:
-        hosts = carrying("TMPDIR", str(folder), prefix=True)  # which inherit nothing else
+        hosts = carrying("TMPDIR", str(folder), prefix=True)  # hosts don't inherit RUN
         for process in [*carrying(RUN, run), *hosts]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
@@ -103,7 +103,7 @@ def open_base() -> Iterator[Base]:
 def serving(
     command: list[str], env: dict[str, str], log: Path, last: str
 ) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
-    """Run a serving command; yield it with what it says at its start, up to the line `last`."""
+    """Run a serving command; yield its process and what it prints at its start, up to the line `last`."""
     with log.open("a") as errors:
         process = subprocess.Popen(
             [*GREENROOM, *command], stdout=subprocess.PIPE, stderr=errors, text=True, env=env
@@ -129,7 +129,7 @@ def serving(
 
 
 def stop(process: "subprocess.Popen[str]") -> int:
-    """End a process politely, else by force, and return its exit code."""
+    """Terminate a process, kill it if it doesn't end, and return its exit code."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGCONT)
     process.terminate()

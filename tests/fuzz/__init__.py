@@ -1,1 +1,1 @@
-"""Pages as hostile as can be made, against the login verdict's bounds."""
+"""Hostile pages, to test the login verdict's bounds."""

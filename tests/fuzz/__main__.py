@@ -1,8 +1,8 @@
-"""`python -m tests.fuzz`: practice pages broken at random, by the minute, against the login verdict.
+"""`python -m tests.fuzz`: feeds the login verdict practice pages that are broken at random, for some minutes.
 
-No page may raise, and none may take over 20 ms of CPU per started megabyte, at best: a core that others use
-as well takes up to twice as long for the same work, so a page that does is looked at up to nine times more.
-Exit code 1 if a page is too much; it is then kept.
+No page may raise, and none may take over 20 ms of CPU per started megabyte. A core that others use too can
+take twice as long for the same work, so a slow page is tried up to nine times more and its best time counts.
+Exit code 1 if any page fails; failing pages are kept in files.
 """
 
 import collections
@@ -27,7 +27,7 @@ _MB = 1_000_000
 
 @attrs.define
 class Report:
-    """What came of all inputs so far."""
+    """The results so far."""
 
     seed: int
     inputs: int = 0
@@ -38,7 +38,7 @@ class Report:
     verdicts: collections.Counter[str] = attrs.field(factory=collections.Counter)
 
     def text(self, minutes: float) -> str:
-        """Return it for humans."""
+        """Return the results for humans."""
         verdicts = ", ".join(f"{verdict} {count:,}" for verdict, count in self.verdicts.most_common())
         return (
             f"seed {self.seed}: {self.inputs:,} inputs, {self.size / _MB:,.0f} MB, in {minutes:.1f} minutes\n"
@@ -52,7 +52,7 @@ class Report:
 @click.option("--minutes", type=float, default=1.0, show_default=True, help="How long to go on.")
 @click.option("--seed", type=int, help="Repeats a run.  [default: a new one]")
 def main(minutes: float, seed: int | None) -> None:
-    """Feed broken pages to the login verdict, and report."""
+    """Feed broken pages to the login verdict, and print a report."""
     seed = secrets.randbits(32) if seed is None else seed
     rng = random.Random(seed)  # noqa: S311  # no secret
     pages = [render(page).encode() for page in all_pages()] + [render_uncertain().encode()]
@@ -74,7 +74,7 @@ def _feed(page: bytes, report: Report) -> None:
             if ms_per_mb > MAX_MS_PER_MB:  # the machine may have been busy with something else
                 time.sleep(BETWEEN_LOOKS_S)
                 ms_per_mb = min(ms_per_mb, _measure(page)[0])
-    except Exception as exc:  # whatever it is, it is what is looked for
+    except Exception as exc:  # any exception is a finding
         report.errors += 1
         click.echo(f"{type(exc).__name__}: {_keep(page)}")
         return

@@ -1,4 +1,4 @@
-"""Pages that are made to be dear: each repeats, as long as wanted, what some part of reading is slow at."""
+"""Pages made to be expensive: each repeats something that some part of the reader is slow at."""
 
 from collections.abc import Iterator
 
@@ -103,7 +103,7 @@ _JAVASCRIPT = (
 
 
 def hostile_pages(size: int) -> Iterator[tuple[str, str]]:
-    """Yield pages of about `size` characters, each with a name that is the beginning of what it repeats."""
+    """Yield pages of about `size` characters, each with a name that shows what it repeats."""
     for unit in _REPEATED:
         yield _name(unit), _repeat(unit, size)
     for start, unit in _UNENDING:

@@ -1,4 +1,4 @@
-"""Practice pages, changed at random in the ways in which pages get broken, or are broken on purpose."""
+"""Random changes to practice pages, of the kinds by which pages break or are broken on purpose."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ Mutation = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
 
 
 def mutate(rng: random.Random, pages: Sequence[bytes]) -> bytes:
-    """Return one of the pages after one to four changes, at most `MAX_PAGE_BYTES` long."""
+    """Return one of the pages with one to four changes. It is at most `MAX_PAGE_BYTES` long."""
     page = rng.choice(pages)
     for _ in range(rng.randint(1, 4)):
         page = rng.choice(_MUTATIONS)(rng, page, pages)[:MAX_PAGE_BYTES]

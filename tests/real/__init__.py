@@ -1,1 +1,1 @@
-"""The promises of the README, kept on a real browser."""
+"""The README's promises, tested on a real browser."""

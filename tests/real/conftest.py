@@ -1,4 +1,4 @@
-"""A practice site and a logged-in master profile, both made once by the real commands."""
+"""A practice site and a logged-in master profile. Both are made once, by the real commands."""
 
 import contextlib
 import hashlib
@@ -28,8 +28,8 @@ GREENROOM = [str(Path(sys.executable).with_name("greenroom"))]
 COMMAND_S = patience(60)
 POLL_S = 0.05
 
-# Turns off what neither pages nor Greenroom have to do with: processes for extensions, the network and media,
-# the new tab's page, lists of bad sites, and sixty frames a second.
+# Turns off what neither pages nor Greenroom need: processes for extensions, the network and media, the new
+# tab's page, lists of bad sites, and sixty frames a second.
 QUIET = {
     "browser.newtab.preload": False,
     "browser.newtabpage.enabled": False,
@@ -46,7 +46,7 @@ QUIET = {
 
 @contextlib.contextmanager
 def running(*args: str, **env: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
-    """Run a serving command; yield its process and the lines it prints at start, by their first words."""
+    """Run a serving command; yield its process and the lines that it prints at start, by first word."""
     process = subprocess.Popen(
         [*GREENROOM, *args], stdout=subprocess.PIPE, text=True, env={**os.environ, **env}
     )
@@ -67,14 +67,14 @@ def running(*args: str, **env: str) -> Iterator[tuple["subprocess.Popen[str]", d
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
-    """The base URL of a practice site in a process of its own."""
+    """The base URL of a practice site that runs in its own process."""
     with running("practice", "--bind", "127.0.0.1:0") as (_process, said):
         yield said["practice site"].rstrip("/")
 
 
 @pytest.fixture(scope="session")
 def logged_in_master(site: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A master profile logged in as "maker" by `greenroom login`. Not to be used itself, only copied."""
+    """A master profile, logged in as "maker" by `greenroom login`. Don't use it; copy it."""
     folder = tmp_path_factory.mktemp("profiles") / "maker"
     make_quiet_profile(folder)
     login = [*GREENROOM, "login", "--headless", "--url", f"{site}/login?as=maker", "--user-data-dir"]
@@ -95,13 +95,13 @@ def make_quiet_profile(folder: Path) -> None:
 
 @pytest.fixture
 def master(logged_in_master: Path, tmp_path: Path) -> Path:
-    """A logged-in master profile of the test's own."""
+    """The test's own logged-in master profile."""
     return Path(shutil.copytree(logged_in_master, tmp_path / "master", symlinks=True))
 
 
 @pytest.fixture
 def logged_out_master(logged_in_master: Path, tmp_path: Path) -> Path:
-    """A master profile without a login, which a browser has used before."""
+    """A master profile without a login. A browser has used it before."""
     folder = Path(shutil.copytree(logged_in_master, tmp_path / "logged-out", symlinks=True))
     for cookies in folder.glob("cookies.sqlite*"):
         cookies.unlink()
@@ -125,7 +125,7 @@ def settings(site: str, master: Path, tmp_path: Path) -> DaemonSettings:
 
 @attrs.frozen
 class Client:
-    """An HTTP client of a daemon under test, and what is left of the daemon's sessions."""
+    """An HTTP client of a daemon under test. It also counts what is left of the daemon's sessions."""
 
     http: httpx.AsyncClient
     clones_dir: Path
@@ -138,19 +138,19 @@ class Client:
         return found
 
     async def ended(self, location: str, *, within_s: float) -> dict[str, Any]:
-        """Wait until a session has ended, and return it."""
+        """Wait until a session has ended; return it."""
         with trio.fail_after(patience(within_s)):
             while (session := await self.session(location))["state"] != "ended":
                 await trio.sleep(POLL_S)
         return session
 
     def left(self) -> tuple[int, int]:
-        """Return the numbers of browser processes and of clones; the host that is kept ready is neither."""
+        """Return the numbers of browser processes and of clones. The host kept ready doesn't count."""
         return len(browser_processes()), len(clones_in(self.clones_dir))
 
 
 def browser_processes() -> list[psutil.Process]:
-    """Return the processes of this process's sessions, without those of the hosts that they are in."""
+    """Return this process's browser processes, without their hosts."""
     of_hosts = f".{HOST_PREFIX}"
     found = []
     for mark, pids in scan().items():
@@ -162,7 +162,7 @@ def browser_processes() -> list[psutil.Process]:
 
 @contextlib.asynccontextmanager
 async def open_client(settings: DaemonSettings, **changes: Any) -> AsyncIterator[Client]:
-    """Run a daemon in this process with a client for it; nothing is left of either afterwards."""
+    """Run a daemon in this process and yield a client for it. Check at the end that nothing is left."""
     settings = attrs.evolve(settings, **changes)
     async with (
         open_daemon(settings) as daemon,
@@ -175,7 +175,7 @@ async def open_client(settings: DaemonSettings, **changes: Any) -> AsyncIterator
 
 
 def clones_in(clones_dir: Path) -> list[Path]:
-    """Return the clones of all daemons that keep theirs in `clones_dir`."""
+    """Return the clones of all daemons in `clones_dir`."""
     return [path for path in clones_dir.glob("*/*-*-*-*-*") if path.suffix != ".tmp"]
 
 

@@ -1,4 +1,4 @@
-"""The fast part of `make chaos`: whatever of a live session or its host is killed, nothing of it is left."""
+"""The fast part of `make chaos`: kill a process of a live session or its host; nothing must be left."""
 
 import uuid
 from pathlib import Path
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.browser
 def test_killed_process_ends_its_session_or_its_hosts_with_nothing_left(
     site: str, logged_in_master: Path, tmp_path: Path
 ) -> None:
-    """What needs it ends at once, for its reason, and leaves nothing; all other sessions are undisturbed.
+    """What depends on it ends at once, for the right reason, and leaves nothing. Other sessions go on.
 
-    One daemon for all the processes that are killed: there are sessions beside the one under test, one
-    in the same host and some in another, and launching them takes far longer than a kill does.
+    One daemon serves all the kills. Beside the session under test it has one in the same host and some in
+    another, and launching those takes far longer than a kill.
     """
     base = Base(folder=tmp_path, site=site, master=logged_in_master, run=uuid.uuid4().hex)
     with open_lane(base, "bubblewrap", others=True) as lane:

@@ -1,4 +1,4 @@
-"""The daemon as its operator runs it: a process of its own, its settings, its signals, its end."""
+"""The daemon as an operator runs it: its own process, settings, signals, exit."""
 
 import json
 import signal
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def config_file(settings: DaemonSettings, tmp_path: Path) -> Path:
-    """Settings in a TOML file."""
+    """The settings in a TOML file."""
     file = tmp_path / "greenroom.toml"
     file.write_text(
         "[greenroom]\n"
@@ -37,7 +37,7 @@ def config_file(settings: DaemonSettings, tmp_path: Path) -> Path:
 
 
 def test_leaks_command_asks_the_running_daemon(config_file: Path) -> None:
-    """What `GET /leaks` says is shown as a table, and nothing leaked is exit code 0."""
+    """`greenroom leaks` shows `GET /leaks` as a table and exits with 0 if nothing leaked."""
     with running("serve", "--config", str(config_file), "--engine", "firefox") as (_process, said):
         done = subprocess.run(
             [*GREENROOM, "leaks", "--url", said["address"]],
@@ -57,7 +57,7 @@ def test_leaks_command_asks_the_running_daemon(config_file: Path) -> None:
 def test_signal_ends_live_and_launching_sessions_and_exits_0(
     config_file: Path, settings: DaemonSettings, number: signal.Signals
 ) -> None:
-    """The daemon leaves nothing when it is told to stop, whatever its sessions are doing."""
+    """A daemon that is told to stop leaves nothing, whatever its sessions are doing."""
     with running("serve", "--config", str(config_file), "--engine", "firefox") as (process, said):
         assert said["engine"].startswith("firefox ")
         assert said["master profile"] == str(settings.user_data_master_dir)
@@ -78,7 +78,7 @@ def test_signal_ends_live_and_launching_sessions_and_exits_0(
 def test_killed_daemon_leaves_no_process_and_its_successor_no_directory(
     config_file: Path, settings: DaemonSettings, sandbox: str
 ) -> None:
-    """With two sessions live, all is gone within 5 s without help, but the clones: the next start sweeps."""
+    """With two sessions live, everything but the clones is gone within 5 s; the next start sweeps those."""
     env = {"GREENROOM_SANDBOX": sandbox}
     command = ("serve", "--config", str(config_file), "--engine", "firefox")
     with running(*command, **env) as (process, said):
@@ -110,7 +110,7 @@ def test_master_profile_comes_from_its_environment_variable(settings: DaemonSett
 
 
 def test_demo_shows_the_main_job_and_exits_0() -> None:
-    """What the README shows first works, from its first line to the empty count at its end."""
+    """The first thing that the README shows works, from its first line to the empty count at the end."""
     demo = subprocess.run(
         [*GREENROOM, "demo", "--engine", "firefox"],
         capture_output=True,
@@ -125,7 +125,7 @@ def test_demo_shows_the_main_job_and_exits_0() -> None:
 
 
 def _marked_by(settings: DaemonSettings) -> list[psutil.Process]:
-    """Return the processes of any daemon's cells that work in this test's clones."""
+    """Return the processes in the cells of any daemon that keeps its clones in this test's directory."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,4 @@
-"""Sessions in one real browser host: each ends by itself, the host with all of them, and nothing stays."""
+"""Sessions in one real browser host: each ends alone, the host ends with all of them, and nothing is left."""
 
 import contextlib
 import functools
@@ -27,9 +27,9 @@ from tests.real.conftest import clones_in
 
 pytestmark = pytest.mark.browser
 
-# Launches take about 1.5 s: before the first process, between the first and the last, and after that.
+# A launch takes about 1.5 s. These times are before its first process, during the launch, and after it.
 DELAYS_S = (0, 0.1, 0.4, 0.9, 1.8)
-# Where a rehearsal shows its page, if the port is not the site's own.
+# Where a rehearsal shows its page, unless that is the site's own port.
 REHEARSAL_PORT = 8443
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
 NEVER_ENDS = b"<p>x<script>addEventListener('load', () => setTimeout(() => { for (;;); }, 500))</script>"
@@ -37,14 +37,14 @@ NEVER_ENDS = b"<p>x<script>addEventListener('load', () => setTimeout(() => { for
 
 @contextlib.asynccontextmanager
 async def open_session(machine: LocalMachine, session_id: str) -> AsyncIterator[ScraplingFetcherAdapter]:
-    """Own a browser that runs on a clone of the logged-in profile."""
+    """Open a browser on a clone of the logged-in profile."""
     async with machine.open_workspace(session_id) as workspace:
         yield await workspace.launch(headless=True)
 
 
 @contextlib.asynccontextmanager
 async def open_bounded_machine(settings: DaemonSettings, **changes: Any) -> AsyncIterator[LocalMachine]:
-    """Own a machine's workspaces for the length of a test; nothing is left of them."""
+    """Open a machine and limit how long the test may take. Check at the end that nothing is left of it."""
     with trio.fail_after(patience(60)):
         async with open_machine(attrs.evolve(settings, **changes)) as machine:
             yield machine
@@ -54,31 +54,31 @@ async def open_bounded_machine(settings: DaemonSettings, **changes: Any) -> Asyn
 
 
 async def assert_logged_in(browser: ScraplingFetcherAdapter, url: str) -> None:
-    """Fail unless a page loads and shows the profile's own viewer."""
+    """Fail unless the page loads and shows the profile's own viewer."""
     await browser.navigate(url)
     found = await browser.inspect(Method.HTML, {})
     assert decide(found.evidence).state is LoginState.LOGGED_IN
 
 
 def entry_of(settings: DaemonSettings, session_id: str) -> Entry:
-    """Return what the ledger says of a session, or of a host: its marker and its directories."""
+    """Return the ledger's entry of a session or host: its marker and its directories."""
     (folder,) = settings.clones_dir.iterdir()
     return read_entry(folder, folder.name, session_id)
 
 
 def host_of_all(settings: DaemonSettings, machine: LocalMachine) -> Entry:
-    """Return what the ledger says of the one host that there is."""
+    """Return the ledger's entry of the only host."""
     (host_id,) = machine.pool.ids
     return entry_of(settings, host_id)
 
 
 def left_of(entry: Entry) -> tuple[list[int], bool]:
-    """Return the processes that are left, and whether their temporary files are."""
+    """Return the processes that are left, and whether temporary files are."""
     return pids_of(entry.marker), Path(entry.scratch).exists()
 
 
 def process_of(marker: str, *words: str) -> psutil.Process:
-    """Return the one process of a cell with `words` in its command, sandboxes aside."""
+    """Return the one process of a cell that has `words` in its command; sandboxes don't count."""
     (found,) = (
         process
         for process in map(psutil.Process, pids_of(marker))
@@ -88,7 +88,7 @@ def process_of(marker: str, *words: str) -> psutil.Process:
 
 
 async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str) -> None:
-    """The other session in its host loads pages before and after the dead one's place is left."""
+    """The other session in the host loads pages before and after the dead session's place is released."""
     async with open_bounded_machine(settings) as machine, open_session(machine, "b") as b:
         async with open_session(machine, "a") as a:
             entry, host = entry_of(settings, "a"), host_of_all(settings, machine)
@@ -111,7 +111,7 @@ async def test_killed_browser_is_lost_alone(settings: DaemonSettings, site: str)
 async def test_killed_host_takes_its_sessions_and_leaves_nothing(
     settings: DaemonSettings, sandbox: str
 ) -> None:
-    """All its browsers end, also where no sandbox ends them, and the next session has a host."""
+    """All its browsers end, even without a sandbox, and the next session gets another host."""
     async with open_bounded_machine(settings, sandbox=sandbox) as machine:
         async with open_session(machine, "b") as b:
             async with open_session(machine, "a") as a:
@@ -130,7 +130,7 @@ async def test_killed_host_takes_its_sessions_and_leaves_nothing(
 
 
 async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSettings, site: str) -> None:
-    """However far it has come; the session beside it in the same host notices nothing."""
+    """The session beside it in the same host is undisturbed, however far the launch had come."""
     async with open_bounded_machine(settings) as machine, open_session(machine, "b") as b:
         host = host_of_all(settings, machine)
         for number, delay_s in enumerate(DELAYS_S):
@@ -148,7 +148,7 @@ async def test_launch_cancelled_at_any_time_leaves_no_process(settings: DaemonSe
 
 @attrs.define(eq=False)
 class Listener:
-    """A site that remembers who came: the first bytes of each connection."""
+    """A site that remembers the first bytes of each connection."""
 
     page: bytes = b"<p>x"
     heard: list[bytes] = attrs.field(factory=list)
@@ -164,7 +164,7 @@ class Listener:
 
 @contextlib.asynccontextmanager
 async def open_listeners(site: Listener, beside: Listener) -> AsyncIterator[int]:
-    """Listen as a site, on a port which is yielded, and where its rehearsal is shown, if that is free."""
+    """Listen as a site, on the port that is yielded, and at the rehearsal's own address, if that is free."""
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(functools.partial(trio.serve_listeners, site.serve, listeners))
@@ -176,7 +176,7 @@ async def open_listeners(site: Listener, beside: Listener) -> AsyncIterator[int]
 
 
 async def test_rehearsal_asks_nobody(settings: DaemonSettings, site: str) -> None:
-    """It reaches neither the site nor its own address; the page that follows is the site's, with cookies."""
+    """A rehearsal contacts neither the site nor its own address. The next page is the site's own."""
     asked, beside = Listener(), Listener()
     with structlog.testing.capture_logs() as logs:
         async with (
@@ -186,7 +186,7 @@ async def test_rehearsal_asks_nobody(settings: DaemonSettings, site: str) -> Non
         ):
             for scheme in ("https", "http"):
                 await a.rehearse(f"{scheme}://127.0.0.1:{port}/path")
-            await trio.sleep(0.5)  # what a browser asks for by itself, an icon for one, comes a little later
+            await trio.sleep(0.5)  # a browser's own requests, such as for an icon, come a little later
             assert (asked.heard, beside.heard) == ([], [])
             await a.navigate(f"http://127.0.0.1:{port}/path")
             head = asked.heard[0]
@@ -198,7 +198,7 @@ async def test_rehearsal_asks_nobody(settings: DaemonSettings, site: str) -> Non
 
 
 async def test_page_is_pictured_and_read(settings: DaemonSettings, site: str) -> None:
-    """As it is shown, in both formats, and as HTML with what scripts have made of it."""
+    """A screenshot in both formats, and HTML that includes what scripts have added."""
     async with open_bounded_machine(settings) as machine, open_session(machine, "a") as a:
         await a.navigate(f"{site}/")
         assert (await a.screenshot("png")).startswith(b"\x89PNG\r\n\x1a\n")
@@ -212,7 +212,7 @@ async def test_page_is_pictured_and_read(settings: DaemonSettings, site: str) ->
 async def test_page_that_never_stops_costs_an_action_not_a_session(
     settings: DaemonSettings, site: str
 ) -> None:
-    """The session beside it in the same host goes on, and so does its own, on its next page."""
+    """The session goes on with its next page, and so does the session beside it in the same host."""
     async with (
         open_listeners(Listener(NEVER_ENDS), Listener()) as port,
         open_bounded_machine(settings) as machine,
@@ -221,7 +221,7 @@ async def test_page_that_never_stops_costs_an_action_not_a_session(
     ):
         host_of_all(settings, machine)  # there is only one
         await a.navigate(f"http://127.0.0.1:{port}/")
-        await trio.sleep(1)  # for the page to begin
+        await trio.sleep(1)  # so that the page has begun
         for action in (a.content, functools.partial(a.screenshot, "png")):
             with trio.fail_after(patience(15)), pytest.raises(ActionTimedOut):
                 await action()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 async def test_sessions_never_see_each_others_cookies(settings: DaemonSettings, site: str) -> None:
-    """Another login in one session changes neither the other session nor the master's next clone."""
+    """A new login in one session changes neither the other session nor the master's next clone."""
     async with (
         open_machine(settings) as machine,
         machine.open_workspace("a") as workspace_a,
@@ -45,12 +45,12 @@ async def test_sessions_never_see_each_others_cookies(settings: DaemonSettings, 
 
 
 def _is_matched(finding: Finding) -> bool:
-    """Return whether the selector that was given matched; others count besides."""
+    """Return whether the given selector matched. The finding may hold other evidence too."""
     return any(piece.rule == "selectors.logged_in" for piece in finding.evidence)
 
 
 async def test_clone_is_no_way_to_the_master(settings: DaemonSettings, master: Path) -> None:
-    """A clone holds copies only: no link leads out of it."""
+    """A clone holds only copies: no link leads out of it."""
     (master / "link").symlink_to(master / "prefs.js")
     async with open_machine(settings) as machine, machine.open_workspace("a") as workspace:
         clone = clone_of(workspace)
@@ -61,7 +61,7 @@ async def test_clone_is_no_way_to_the_master(settings: DaemonSettings, master: P
 async def test_clones_by_a_link_to_where_nothing_can_be_executed(
     settings: DaemonSettings, site: str, tmp_path: Path
 ) -> None:
-    """A browser runs on a clone wherever that is, and in a cell that does not show the link."""
+    """A browser runs on a clone anywhere, even in a cell that doesn't contain the link."""
     with noexec_mount(tmp_path / "noexec") as folder:
         (tmp_path / "link").symlink_to(folder)
         linked = attrs.evolve(settings, clones_dir=tmp_path / "link" / "clones")

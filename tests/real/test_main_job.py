@@ -34,7 +34,7 @@ SANDBOXES = ["bubblewrap", "none"]
 async def test_logged_in_profile_gives_a_session_that_deletion_ends(
     settings: DaemonSettings, master: Path, sandbox: str
 ) -> None:
-    """The whole way of one request, and nothing left: no process, no clone, the master untouched."""
+    """One request from start to end. Nothing is left: no process, no clone, and the master is untouched."""
     before = fingerprint(master)
     async with open_client(settings, sandbox=sandbox) as client:
         answer = await client.create()
@@ -65,7 +65,7 @@ async def test_logged_in_profile_gives_a_session_that_deletion_ends(
 async def test_logged_out_profile_is_refused_and_cleaned_up(
     settings: DaemonSettings, logged_out_master: Path
 ) -> None:
-    """The page shows a login button: 409, and nothing is left by the time of the answer."""
+    """The page shows a login button: 409, and everything is gone by the time of the answer."""
     async with open_client(settings, user_data_master_dir=logged_out_master) as client:
         answer = await client.create()
         assert client.left() == (0, 0)
@@ -92,7 +92,7 @@ async def test_logged_out_profile_is_refused_and_cleaned_up(
 async def test_profile_without_content_is_refused_without_a_browser(
     settings: DaemonSettings, tmp_path: Path, kind: str
 ) -> None:
-    """Nobody can be logged in there: 409 at once, with a hint how to get a login in."""
+    """An empty profile can't be logged in: 409 at once, with a hint how to log in."""
     nobody = tmp_path / "nobody"
     if kind == "empty":
         nobody.mkdir()
@@ -105,7 +105,7 @@ async def test_profile_without_content_is_refused_without_a_browser(
 
 
 async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, master: Path) -> None:
-    """A real Firefox on the master gives 423 within milliseconds; once it is closed, sessions work."""
+    """While a real Firefox has the master open, 423 within milliseconds. Once it is closed, sessions work."""
     async with open_client(settings) as client:
         async with local_browsers(settings).open_browser("owner") as browser:
             await browser.launch(master, headless=True)
@@ -127,7 +127,7 @@ async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, mas
 
 
 async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> None:
-    """A site that never answers costs the creation timeout and at most a second more."""
+    """A site that never answers takes the creation timeout and at most a second more."""
     async with open_client(
         settings, tiktok_url=f"{site}/hang", session_creation_timeout=5, login_detection_timeout=4
     ) as client:
@@ -149,14 +149,14 @@ async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> No
 async def test_troublesome_page_of_a_logged_in_viewer_is_judged(
     settings: DaemonSettings, site: str, page: str
 ) -> None:
-    """An image that never finishes, or 5 MB of HTML, does not keep a session from being established."""
+    """An image that never finishes, or 5 MB of HTML, doesn't prevent a session."""
     async with open_client(settings, tiktok_url=f"{site}/{page}") as client:
         answer = await client.create()
     assert answer.status_code == 200
 
 
 async def test_page_that_shows_no_viewer_is_uncertain(settings: DaemonSettings, site: str) -> None:
-    """It is no login, and is not taken for a logged-out page either."""
+    """It is not a login, but it is not taken for a logged-out page either."""
     async with open_client(settings, tiktok_url=f"{site}/uncertain") as client:
         answer = await client.create()
     assert answer.status_code == 409
@@ -165,7 +165,7 @@ async def test_page_that_shows_no_viewer_is_uncertain(settings: DaemonSettings, 
 
 @contextlib.asynccontextmanager
 async def open_fickle_site() -> AsyncIterator[str]:
-    """Serve a page that says nothing about its viewer; the first time it loads, then it never ends."""
+    """Serve a page that says nothing about its viewer. The first load succeeds; later ones never end."""
     page = b"<!doctype html><title>Fickle</title><p>Hello</p>"
     loads = itertools.count()
 
@@ -186,7 +186,7 @@ async def open_fickle_site() -> AsyncIterator[str]:
 
 
 async def test_page_whose_reloads_hang_is_uncertain(settings: DaemonSettings) -> None:
-    """A reload that was given up costs its own try, not the one after it."""
+    """A reload that was given up uses up its own try, not the next one."""
     async with (
         open_fickle_site() as fickle,
         open_client(
@@ -201,7 +201,7 @@ async def test_page_whose_reloads_hang_is_uncertain(settings: DaemonSettings) ->
 async def test_page_that_was_given_up_does_not_keep_the_next_from_loading(
     settings: DaemonSettings, master: Path, site: str
 ) -> None:
-    """Whatever was asked for and given up, the browser loads what it is asked for next."""
+    """After a load that was given up, the browser still loads the next page that it is asked for."""
     async with local_browsers(settings).open_browser("a") as browser:
         await browser.launch(master, headless=True)
         with trio.move_on_after(1):
@@ -215,7 +215,7 @@ async def test_page_that_was_given_up_does_not_keep_the_next_from_loading(
 
 
 async def test_server_error_is_an_unreachable_site(settings: DaemonSettings, site: str) -> None:
-    """An HTTP 5xx says nothing about a login: 502."""
+    """An HTTP 5xx says nothing about the login: 502."""
     async with open_client(settings, tiktok_url=f"{site}/error?status=503") as client:
         answer = await client.create()
         assert client.left() == (0, 0)
@@ -231,7 +231,7 @@ async def test_server_error_is_an_unreachable_site(settings: DaemonSettings, sit
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 async def test_killed_browser_ends_its_session_alone(settings: DaemonSettings, sandbox: str) -> None:
-    """A browser that dies is noticed within 2 s and cleaned up; its neighbour lives on."""
+    """A dead browser is noticed within 2 s and cleaned up. The session beside it lives on."""
     async with open_client(settings, sandbox=sandbox) as client:
         doomed = (await client.create()).headers["Location"]
         firefox = _firefox_of(doomed)
@@ -243,7 +243,7 @@ async def test_killed_browser_ends_its_session_alone(settings: DaemonSettings, s
 
 
 async def test_session_expires(settings: DaemonSettings) -> None:
-    """A session ends by itself after its duration, with nothing left."""
+    """A session ends by itself after its duration. Nothing is left."""
     async with open_client(settings, max_session_duration=1.5) as client:
         location = (await client.create()).headers["Location"]
         session = await client.ended(location, within_s=1.5 + 5 + 1)
@@ -253,13 +253,13 @@ async def test_session_expires(settings: DaemonSettings) -> None:
 
 
 async def test_creations_at_once_all_succeed(settings: DaemonSettings) -> None:
-    """Six clients at once get six sessions of their own, in hosts of up to two, and a seventh is refused."""
+    """Six clients at once get six sessions, in hosts of up to two. A seventh is refused."""
     answers: list[httpx.Response] = []
 
     async def create(client: Client) -> None:
         answers.append(await client.create())
 
-    # A busy machine may need more than the 30 s: what counts here is that none disturbs another.
+    # A busy machine may need more than 30 s. What matters is that the creations don't disturb each other.
     async with open_client(
         settings, session_creation_timeout=patience(110), max_sessions=6, sessions_per_host=2
     ) as client:
@@ -279,7 +279,7 @@ async def test_creations_at_once_all_succeed(settings: DaemonSettings) -> None:
 
 
 async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSettings) -> None:
-    """A client that closes its connection while the browser launches leaves nothing to run on."""
+    """A client that closes its connection while the browser launches leaves nothing running."""
     async with open_client(settings) as client:
         url = urlsplit(str(client.http.base_url))
         connection = socket.create_connection((url.hostname, url.port))
@@ -295,7 +295,7 @@ async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSetting
 
 
 async def test_python_developer_gets_a_session_in_their_own_nursery(settings: DaemonSettings) -> None:
-    """The supervisor works without the HTTP front, and takes its sessions along."""
+    """The supervisor works without the HTTP front, and ends its sessions when it ends."""
     async with open_supervisor(settings) as supervisor:
         info = await supervisor.create_session()
         assert info.state is SessionState.LIVE
@@ -304,7 +304,7 @@ async def test_python_developer_gets_a_session_in_their_own_nursery(settings: Da
 
 
 def _firefox_of(location: str) -> psutil.Process:
-    """Return the main process of a session's browser: the one whose argument is the clone."""
+    """Return the main process of a session's browser: the one that has the clone as an argument."""
     session_id = location.rpartition("/")[2]
     (firefox,) = (
         process

@@ -1,4 +1,4 @@
-"""The place that a service runs in: signals to every process of it, and an environment made for others."""
+"""The daemon as a service: signals to all its processes, and an environment meant for other programs."""
 
 import contextlib
 import json
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.browser
 def test_signal_to_all_processes_drains_the_daemon_and_harms_no_browser(
     settings: DaemonSettings, tmp_path: Path, sandbox: str
 ) -> None:
-    """One of two sessions is then deleted and quits politely; the other goes on until it is deleted too.
+    """One of two sessions is then deleted and quits politely. The other goes on until it is deleted too.
 
-    All that leaves nothing in the user's home, and what is meant for other programs does no harm.
+    Nothing is left in the user's home, and environment variables meant for other programs do no harm.
     """
     home = tmp_path / "home"
     home.mkdir()
@@ -48,7 +48,7 @@ def test_signal_to_all_processes_drains_the_daemon_and_harms_no_browser(
         assert [answer.status_code for answer in created] == [200, 200]
         first, second = (f"{address}{answer.headers['Location']}" for answer in created)
         for process in psutil.Process(daemon.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):  # Firefox ends some of its own
+            with contextlib.suppress(psutil.NoSuchProcess):  # Firefox itself ends some of its processes
                 assert "hunter2" not in str(process.environ())
                 process.send_signal(signal.SIGTERM)
         daemon.terminate()

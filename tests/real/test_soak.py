@@ -1,4 +1,4 @@
-"""A short soak without a browser: the machinery of `make soak`, in every run of the tests."""
+"""A short soak without a browser: it runs the machinery of `make soak` in every test run."""
 
 import os
 from pathlib import Path
@@ -16,17 +16,17 @@ from tests.soak.running import Soak, hurried
 CYCLES = 40
 SOAK_S = patience(60)
 
-pytestmark = pytest.mark.browser  # the real machine looks for one, although none is started here
+pytestmark = pytest.mark.browser  # the real machine looks for a browser, although none is started here
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "none"])
 async def test_sessions_with_random_faults_leave_nothing(tmp_path: Path, sandbox: str) -> None:
-    """Whatever goes wrong with sixty sessions: nothing is left, and each ended for the reason it had."""
+    """Sixty sessions with random faults: nothing is left, and each fault explains its session's end."""
     master, broken = (make_profile(tmp_path / name) for name in ("master", "broken"))
     os.mkfifo(broken / "pipe")
     before = snapshot(master)
     plan = browserless_plan(CYCLES, 8, seed=1)
-    quick: dict[Fault, int] = {**plan.weights, Fault.UNANSWERED: 0}  # the rest takes no waiting for timeouts
+    quick: dict[Fault, int] = {**plan.weights, Fault.UNANSWERED: 0}  # the other faults need no timeouts
     plan = attrs.evolve(plan, weights=quick, batches=2, stalled_s=patience(plan.stalled_s))
     soak = Soak(plan=plan, on_cycle=lambda _: None, on_batch=lambda _: None)
     config = soak_config(plan, tmp_path, sandbox, "http://127.0.0.1:9/")

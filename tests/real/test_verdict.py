@@ -1,4 +1,4 @@
-"""The verdict on the real browser: all pages of the practice site, and a login only the endpoints show."""
+"""The verdict on a real browser: all practice pages, and a login that only the endpoints show."""
 
 import gzip
 import http.server
@@ -29,12 +29,12 @@ EXPECTED = {
     State.LOGGED_OUT: LoginState.LOGGED_OUT,
     State.CHALLENGE: LoginState.UNCERTAIN,
 }
-BROWSERS = 4  # beside each other: a verdict without a login is mostly waiting for one to appear
+BROWSERS = 4  # in parallel, since a verdict without a login mostly waits for one to appear
 ONCE = LoginDetector(timeout_s=30, retries=0, selectors={})
 
 
 def is_right(page: Page, verdict: Verdict) -> bool:
-    """Return whether a page was judged as what it is, a challenge by that name."""
+    """Return whether a page was judged as what it is, and a challenge as the right one."""
     is_named = page.state is not State.CHALLENGE or verdict.reason is LoginReason.CHALLENGE
     return verdict.state is EXPECTED[page.state] and is_named
 
@@ -45,7 +45,7 @@ async def load_and_judge(browser: ScraplingFetcherAdapter, url: str) -> Verdict:
 
 
 async def load_and_judge_again_and_again(browser: ScraplingFetcherAdapter, url: str) -> None:
-    """Go on until it fails: a verdict may be there before a page has closed itself."""
+    """Repeat until it fails, since a verdict may be there before the page has closed itself."""
     while True:
         await load_and_judge(browser, url)
 
@@ -53,7 +53,7 @@ async def load_and_judge_again_and_again(browser: ScraplingFetcherAdapter, url: 
 async def test_every_practice_page_is_judged_right(
     settings: DaemonSettings, master: Path, site: str, tmp_path: Path
 ) -> None:
-    """States, eras and kinds, rendered by the server, by the page's own script, or not at all."""
+    """All states, eras and kinds, rendered by the server, by the page's own script, or not at all."""
     pages = list(all_pages())
     judged: dict[str, Verdict] = {}
 
@@ -72,7 +72,7 @@ async def test_every_practice_page_is_judged_right(
 
 
 async def test_login_that_only_the_endpoints_show_is_found(settings: DaemonSettings, site: str) -> None:
-    """A page without any sign of its viewer: TikTok's own endpoints, asked from inside it, decide."""
+    """The page shows no sign of its viewer. TikTok's own endpoints, asked from inside it, decide."""
     async with open_client(settings, tiktok_url=f"{site}/api-only") as client:
         answer = await client.create()
         assert answer.status_code == 200
@@ -82,7 +82,7 @@ async def test_login_that_only_the_endpoints_show_is_found(settings: DaemonSetti
 
 
 async def test_captcha_is_no_logged_out(settings: DaemonSettings, site: str) -> None:
-    """A challenge is told from a lost login, and so is what to do about it."""
+    """A challenge is told apart from a lost login, and so is the advice."""
     async with open_client(settings, tiktok_url=f"{site}/captcha") as client:
         answer = await client.create()
     assert answer.status_code == 409
@@ -92,7 +92,7 @@ async def test_captcha_is_no_logged_out(settings: DaemonSettings, site: str) -> 
 
 
 async def test_page_that_passes_by_itself_is_waited_for(settings: DaemonSettings, site: str) -> None:
-    """Without a refresh, which would begin its work anew: the session is live once it has passed."""
+    """The page is not reloaded, which would start its work again. The session is live once it has passed."""
     async with open_client(settings, tiktok_url=f"{site}/passing?seconds=1") as client:
         answer = await client.create()
         assert answer.status_code == 200
@@ -103,8 +103,8 @@ async def test_page_that_passes_by_itself_is_waited_for(settings: DaemonSettings
 async def test_what_comes_instead_of_the_page_is_told(
     settings: DaemonSettings, master: Path, logged_out_master: Path, site: str
 ) -> None:
-    """Refusals by their status, gates by what they are; what is no page at all, at once."""
-    # By itself Firefox lets only some pages close themselves.
+    """Refusals are reported by status, gates by kind, and answers that are not pages at once."""
+    # By default Firefox lets only some pages close themselves.
     (logged_out_master / "user.js").write_text('user_pref("dom.allow_scripts_to_close_windows", true);')
     refusals = {"403": LoginReason.BLOCKED, "429&retry_after=17": LoginReason.RATE_LIMITED}
     async with local_browsers(settings).open_browser("a") as browser:
@@ -142,7 +142,7 @@ ODD_PAGES = {
 
 
 class OddPages(http.server.BaseHTTPRequestHandler):
-    """Serves a viewer's page with something odd on it; for a script, nothing ever comes."""
+    """Serves a viewer's page with something odd on it, and scripts that never arrive."""
 
     ended = threading.Event()
 
@@ -176,7 +176,7 @@ def odd_pages() -> Iterator[str]:
 async def test_odd_pages_cost_a_verdict_at_most(
     settings: DaemonSettings, logged_out_master: Path, odd_pages: str
 ) -> None:
-    """Dialogs end neither the browser nor the driver, which others use; a late script is not waited for."""
+    """Dialogs end neither the browser nor the driver, and late scripts are not waited for."""
     async with local_browsers(settings).open_browser("a") as browser:
         await browser.launch(logged_out_master, headless=True)
         for path in ("dialogs", "", "dialogs", "prints", "", "waits"):

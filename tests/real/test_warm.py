@@ -1,4 +1,4 @@
-"""Sessions launched ahead on a real browser: handed out, replaced when the login changes, gone at the end."""
+"""Warm sessions on a real browser: handed out, replaced when the login changes, gone at the end."""
 
 import os
 from collections.abc import Set as AbstractSet
@@ -17,7 +17,7 @@ PATIENCE_S = patience(60)
 
 
 async def until_warm(client: Client, *, without: AbstractSet[str] = frozenset()) -> str:
-    """Wait until a session is warm that is none of `without`, and return its id."""
+    """Wait until a session other than `without` is warm; return its id."""
     with trio.fail_after(PATIENCE_S):
         while True:
             listed = (await client.http.get("/tiktok/session")).json()
@@ -28,7 +28,7 @@ async def until_warm(client: Client, *, without: AbstractSet[str] = frozenset())
 
 
 async def test_request_gets_the_warm_session_and_the_next_one_another(settings: DaemonSettings) -> None:
-    """What was launched ahead becomes the session; until then it counts as owned, not as leaked."""
+    """The warm browser becomes the session. Until then it counts as owned, not as leaked."""
     async with open_client(settings, warm_sessions=1) as client:
         ahead = await until_warm(client)
         leaks = (await client.http.get("/leaks")).json()
@@ -59,7 +59,7 @@ async def test_changed_master_and_killed_browser_are_not_handed_out(settings: Da
 
 
 async def test_same_idempotency_key_gives_the_same_session(settings: DaemonSettings) -> None:
-    """Two requests at once and one later, with one key: one browser."""
+    """Two requests at once and one later, all with one key: one browser."""
     headers = {"Idempotency-Key": "order-66"}
     seen: set[str] = set()
     async with open_client(settings) as client:

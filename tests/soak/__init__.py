@@ -1,1 +1,1 @@
-"""Thousands of sessions with random faults, and a count of what they leave behind. Run by `make soak`."""
+"""Runs thousands of sessions with random faults and counts what they leave behind: `make soak`."""

@@ -41,7 +41,7 @@ _MB = 1 << 20
 def main(
     *, browserless: int, browser: int, sandbox: str, concurrency: int | None, seed: int | None, report: Path
 ) -> None:
-    """Create and end sessions with random faults; fail if anything is left of them, or memory grows."""
+    """Create and end sessions with random faults. Fail if they leave anything behind or memory grows."""
     keep_one_arena()  # as the daemon does
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     seed = secrets.randbelow(1 << 32) if seed is None else seed
@@ -61,7 +61,7 @@ def main(
 
 @contextlib.contextmanager
 def _logged_in(folder: str) -> Iterator[str]:
-    """Run a practice site, and log a master profile in to it; yield its address."""
+    """Run a practice site and log a master profile in to it; yield the site's address."""
     with running("practice", "--bind", "127.0.0.1:0") as (_process, said):
         url = said["practice site"].rstrip("/")
         login = [*GREENROOM, "login", "--headless", "--url", f"{url}/login?as=maker", "--user-data-dir"]
@@ -70,7 +70,7 @@ def _logged_in(folder: str) -> Iterator[str]:
 
 
 def _soak(plan: Plan, folder: Path, sandbox: str, url: str, report: Path) -> bool:
-    """Run one soak, show and write what it found, and tell whether it failed."""
+    """Run one soak, print and write its results, and return whether it failed."""
     config = soak_config(plan, folder, sandbox, url)
     before = fingerprint(config.user_data_master_dir)
     with _shown(plan) as soak, hurried(plan):
@@ -102,7 +102,7 @@ async def _run(soak: Soak, config: SupervisorConfig, folder: Path) -> Tally:
 
 @contextlib.contextmanager
 def _shown(plan: Plan) -> Iterator[Soak]:
-    """Show how far a soak is."""
+    """Yield a soak that shows its progress on the terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_CONSOLE, disable=not _CONSOLE.is_terminal) as progress:
         task = progress.add_task("cycles", total=plan.cycles)

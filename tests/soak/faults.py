@@ -1,4 +1,4 @@
-"""What goes wrong in a soak: one thing a cycle, drawn at random, at a moment of the session's life."""
+"""The faults of a soak. Each cycle has one, drawn at random, at some moment of the session's life."""
 
 import enum
 import random
@@ -11,7 +11,7 @@ from greenroom.actors.lifecycle import EndReason, SessionState
 
 
 class Fault(enum.Enum):
-    """What can go wrong. The values are the words of the table, and of the host without a browser."""
+    """What can go wrong. The values appear in the report's table, and `host.py` reads them."""
 
     NONE = "none: lives until it expires"
     DELETED = "deleted at any time"
@@ -45,11 +45,11 @@ MOMENTS: Mapping[Fault, tuple[SessionState, ...]] = {
     Fault.LAUNCH_REFUSED: (SessionState.LAUNCHING,),
     Fault.UNREACHABLE: (SessionState.NAVIGATING,),
 }
-"""When a fault can strike; the others have no moment of their own."""
+"""When a fault can strike. Faults that are not listed have no moment of their own."""
 
 REASONS: Mapping[Fault, frozenset[EndReason]] = {
     Fault.NONE: frozenset({EndReason.EXPIRED}),
-    # These two come at any time: the session may have ended by itself before.
+    # These two can strike at any time, so the session may have expired first.
     Fault.DELETED: frozenset({EndReason.DELETED, EndReason.EXPIRED}),
     Fault.CALLER_LEFT: frozenset({EndReason.CALLER_LEFT, EndReason.EXPIRED}),
     Fault.HOST_KILLED: _LOST,
@@ -64,14 +64,14 @@ REASONS: Mapping[Fault, frozenset[EndReason]] = {
 }
 
 OF_HOST = frozenset({Fault.HOST_KILLED, Fault.GARBAGE, Fault.STOPPED})
-"""What strikes all sessions in a host."""
+"""Faults that strike all sessions in a host."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Cycle:
-    """One session of a soak: what is to go wrong with it, and how it ended.
+    """One session of a soak: its fault, and how it ended.
 
-    It is in a host with others, unless it is `alone`; `host` is set once it has its place there.
+    It shares a host with others unless it is `alone`. `host` is set once it has a place in one.
     """
 
     fault: Fault
@@ -87,16 +87,16 @@ class Cycle:
 
     @property
     def explained(self) -> bool:
-        """Whether it ended for a reason that its fault explains."""
-        # A fault may come a moment too late, or while the session ends anyway: it has then expired. Judging
-        # takes less time than striking from outside.
+        """Whether its own fault explains its end reason."""
+        # A fault may strike a moment too late, or while the session is ending anyway: it has then expired.
+        # Judging is over sooner than a signal from outside can come.
         is_outside = self.fault is Fault.STOPPED and self.moment is SessionState.JUDGING
         late = is_outside or self.moment in {SessionState.LIVE, SessionState.ENDING}
-        # What is launching in a host that is lost is launched once more.
+        # A session that is launching when its host is lost is launched once more.
         late |= self.fault in OF_HOST and self.moment is SessionState.LAUNCHING
-        # A page that can't be looked at in time is uncertain, which counts as logged out.
+        # A page that can't be inspected in time is uncertain, which counts as logged out.
         unseen = self.fault in {Fault.UNANSWERED, Fault.STOPPED} and self.moment is SessionState.JUDGING
-        # A host that is silent twice takes more time than there is.
+        # Two silent hosts in a row use up the creation's time.
         too_long = self.fault is Fault.STOPPED and self.moment is SessionState.LAUNCHING
         allowed = REASONS[self.fault]
         allowed |= {EndReason.EXPIRED} if late else set()
@@ -105,16 +105,16 @@ class Cycle:
         return self.reason in allowed
 
     def explained_by(self, strikes: Collection[Fault]) -> bool:
-        """Return whether it ended for a reason that strikes at its host explain, meant for others there."""
+        """Return whether faults of other sessions that struck its host explain its end reason."""
         allowed = _LOST if strikes else frozenset()
         allowed |= {EndReason.NOT_LOGGED_IN} if Fault.STOPPED in strikes else set()
         return self.reason in allowed
 
 
 def draw(source: random.Random, weights: Mapping[Fault, int], delay_s: float, alone: float) -> Cycle:
-    """Return the next cycle; what has a delay strikes within `delay_s` seconds.
+    """Draw the next cycle. Its delay is up to `delay_s` seconds.
 
-    Of those whose fault strikes a whole host, the part `alone` has a host for itself.
+    Of the cycles with a fault that strikes a whole host, the fraction `alone` get a host to themselves.
     """
     (fault,) = source.choices(list(weights), list(weights.values()))
     moments = MOMENTS.get(fault)

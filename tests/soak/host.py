@@ -1,9 +1,9 @@
 """A browser host without browsers: a process that speaks the protocol, and misbehaves as it is told.
 
-Usage: host.py MARKER, where MARKER is the name of the variable by which a browser's processes are known. What
-is to go wrong with a session, and at which moment of its life, is in the file NOTE in its profile. Hosts are
-started by the thousand, hence this one imports next to nothing, and `sleep` stands in for the browser, in the
-same cell that a browser would have.
+Usage: host.py MARKER, where MARKER is the name of the environment variable that marks a browser's processes.
+The file NOTE in a session's profile says what goes wrong with the session, and at which moment of its life.
+Hosts are started by the thousand, so this one imports next to nothing. `sleep` stands in for the browser and
+runs in the cell that a browser would have.
 """
 
 import json
@@ -18,9 +18,9 @@ CONNECTION = 0
 DURATION_S = "3600"
 NOTE = "what-goes-wrong"
 MOMENTS = {"Launch": "launching", "Navigate": "navigating", "Inspect": "judging", "Close": "ending"}
-# As greenroom.actors.verdict.Evidence has it: 4 is the strength of what TikTok's own data says.
+# The fields of greenroom.actors.verdict.Evidence; 4 is the strength of TikTok's own data.
 EVIDENCE = {"rule": "told to", "place": "test", "strength": 4, "reason": "viewer_object"}
-# How long after its last answer a session is live, as far as its host can tell.
+# A host isn't told when a session is live, so it takes the session for live so long after the last answer.
 LIVE_S = 0.05
 
 
@@ -31,7 +31,7 @@ def tell(type_: str, **fields: object) -> None:
 
 
 def read(size: int) -> bytes:
-    """Return exactly `size` bytes, or none when the other side has hung up."""
+    """Return exactly `size` bytes, or b"" if the other side has hung up."""
     data = b""
     while len(data) < size:
         chunk = os.read(CONNECTION, size - len(data))
@@ -42,7 +42,7 @@ def read(size: int) -> bytes:
 
 
 class Session:
-    """A session, from its launch until it is let go; `due` is when it is live, and something goes wrong."""
+    """A session, from its launch until it is discarded. `due` is when it is live and its fault strikes."""
 
     def __init__(self, launch: dict[str, Any]) -> None:
         self.id = launch["session"]
@@ -52,25 +52,25 @@ class Session:
         self.due: float | None = None
 
     def launch(self, message: dict[str, Any], marker: str) -> None:
-        """Start what stands in for the browser."""
+        """Start the process that stands in for the browser."""
         cell = [*message["run_as"], "--"] if message["run_as"] else []
         command = [*cell, message["executable"], DURATION_S]
         environ = {**os.environ, marker: message["marker"], "TMPDIR": message["scratch"]}
         no_input = (os.POSIX_SPAWN_OPEN, CONNECTION, os.devnull, os.O_RDONLY, 0)
-        # A host ignores signals to the whole service, and hands that down; a browser heeds its driver's.
+        # A host ignores SIGTERM, which its children inherit. A browser must react to it.
         self.browser = os.posix_spawn(
             command[0], command, environ, file_actions=[no_input], setsigdef=[signal.SIGTERM]
         )
 
     def end_browser(self, number: signal.Signals) -> None:
-        """Send the browser a signal, and reap it, unless that is done."""
+        """Send the browser a signal and reap it, unless that has been done."""
         if self.browser is not None:
             os.kill(self.browser, number)
             os.waitpid(self.browser, 0)
             self.browser = None
 
     def misbehave(self, answer: dict[str, Any]) -> bool:
-        """Do what is to go wrong, and tell whether there is still something to be answered."""
+        """Carry out the fault. Return whether the request still has to be answered."""
         match self.misdeed:
             case "host killed":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -96,14 +96,14 @@ class Session:
 
 
 class Host:
-    """Answers several sessions."""
+    """Serves several sessions."""
 
     def __init__(self, marker: str) -> None:
         self.marker = marker
         self.sessions: dict[str, Session] = {}
 
     def serve(self) -> None:
-        """Answer until the daemon hangs up."""
+        """Answer requests until the daemon hangs up."""
         tell("Ready", version=3)
         while True:
             due = [session.due for session in self.sessions.values() if session.due is not None]
@@ -119,7 +119,7 @@ class Host:
                     session.misbehave({})
 
     def take(self, message: dict[str, Any]) -> None:
-        """Carry a request out, or do what is to go wrong with it."""
+        """Answer a request, or misbehave if the session's fault strikes now."""
         type_ = message["type"]
         if type_ == "Cancel":
             return
@@ -127,13 +127,13 @@ class Host:
         if type_ == "Launch":
             self.sessions[message["session"]] = Session(message)
         session = self.sessions.get(message["session"])
-        if session is None:  # a ping, or a session of which nothing is left to be let go
+        if session is None:  # a ping, or the discarding of a session that is gone
             tell("Done", **answer)
         elif MOMENTS.get(type_) != session.moment or session.misbehave(answer):
             self.carry_out(session, message, answer)
 
     def carry_out(self, session: Session, message: dict[str, Any], answer: dict[str, Any]) -> None:
-        """Do what is asked for."""
+        """Do what the request asks for and answer it."""
         match message["type"]:
             case "Launch":
                 session.launch(message, self.marker)
@@ -155,7 +155,7 @@ class Host:
 
 
 def main() -> NoReturn:
-    """Serve, and end without Python's own cleaning up."""
+    """Serve, then exit at once, without Python's own cleanup."""
     Host(sys.argv[1]).serve()
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""The real machine, told by each session's cycle what is to go wrong."""
+"""The real machine, with the fault of each session's cycle added."""
 
 import contextlib
 import os
@@ -31,21 +31,21 @@ from tests.soak import host
 from tests.soak.faults import OF_HOST, Cycle, Fault
 
 HOST_COMMAND = (sys.executable, "-I", "-S", host.__file__, MARKER)
-# The part of a cycle's delay after which a signal is sent: before a session could be live and expire.
+# A signal is sent after this fraction of the cycle's delay, early enough that the session hasn't expired yet.
 STRIKE_WITHIN = 0.05
-# A session that has just come to a state may not have the process yet.
+# A session that has just entered a state may not have the process yet.
 _LOOK_AGAIN_S = 0.01
 
 Cycles = Callable[[str], Cycle]
 Struck = defaultdict[str, set[Fault]]
-"""The faults with which hosts were struck."""
+"""The faults that have struck each host, by the host's id."""
 
 
 @attrs.frozen(kw_only=True)
 class FaultyMachine:
-    """The real machine, but for what is to go wrong with each session. Satisfies `ports.Machine`.
+    """The real machine, plus each session's fault. Satisfies `ports.Machine`.
 
-    `broken` is a master that can't be cloned. What strikes a host is noted in `struck` before it does.
+    `broken` is a master that can't be cloned. A fault that strikes a host is noted in `struck` beforehand.
     """
 
     real: LocalMachine
@@ -56,9 +56,9 @@ class FaultyMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(self, session_id: str) -> AsyncIterator[LocalWorkspace]:
-        """Own a workspace whose launch finds its host as the cycle says.
+        """Open a workspace that launches in the host that the cycle calls for.
 
-        In a clone for a host without a browser there is a note on what is to go wrong.
+        For a host without browsers, the clone gets a note that says what goes wrong.
         """
         cycle = self.cycles(session_id)
         machine = self.real
@@ -72,28 +72,28 @@ class FaultyMachine:
             workspace = await stack.enter_async_context(machine.open_workspace(session_id))
             self._spoil(Path(workspace.entry.clone), cycle)
             places = _FaultyPlaces(pool=machine.pool, own_host=own_host, cycle=cycle, machine=self)
-            workspace._pool = places  # type: ignore[assignment]  # where a launch finds its host
+            workspace._pool = places  # type: ignore[assignment]  # a launch gets its host from here
             yield workspace
 
     @property
     def about(self) -> MachineInfo:
-        """What browsers are run with."""
+        """The real machine's engine and sandbox."""
         return self.real.about
 
     async def profile_version(self) -> str:
-        """Return what the master is."""
+        """Return the master profile's version."""
         return await self.real.profile_version()
 
     async def place_problem(self) -> str | None:
-        """Return what is wrong with the place for clones."""
+        """Return what is wrong with the clones directory."""
         return await self.real.place_problem()
 
     async def reach_site(self) -> None:
-        """Reach the site."""
+        """Connect to the site."""
         await self.real.reach_site()
 
     async def survey(self) -> Owned:
-        """Look at what there is."""
+        """List what the daemon owns."""
         return await self.real.survey()
 
     def _spoil(self, clone: Path, cycle: Cycle) -> None:
@@ -105,7 +105,7 @@ class FaultyMachine:
             (clone / host.NOTE).write_text(f"{cycle.fault.value}\n{moment}")
 
     def note_host(self, cycle: Cycle, host_id: str) -> None:
-        """Note in which host a session is, and what strikes that: a host without browsers sees to it."""
+        """Note a session's host and, if that runs no browsers, the fault with which it will strike itself."""
         cycle.host = host_id
         if self.browserless and cycle.fault in OF_HOST:
             self.struck[host_id].add(cycle.fault)
@@ -124,7 +124,7 @@ class _FaultyPlaces:
     async def open_browser(
         self, session_id: str, entry: Entry, *, in_new_host: bool
     ) -> AsyncIterator[ScraplingFetcherAdapter]:
-        """Own a place in a host, and note which it is."""
+        """Open a browser in a host, and note which host it is."""
         async with contextlib.AsyncExitStack() as place:
             if self.own_host is None:
                 opening = self.pool.open_browser(session_id, entry, in_new_host=in_new_host)
@@ -141,7 +141,7 @@ class _FaultyPlaces:
 async def open_faulty_machine(
     config: SupervisorConfig, broken: Path, cycles: Cycles, struck: Struck, *, browserless: bool
 ) -> AsyncIterator[FaultyMachine]:
-    """Open the real machine, with faults. One that is `browserless` has hosts that have no browsers."""
+    """Open the real machine, with faults. If `browserless`, its hosts run no browsers."""
     async with (_open_browserless_machine if browserless else open_machine)(config) as real:
         yield FaultyMachine(real=real, broken=broken, cycles=cycles, struck=struck, browserless=browserless)
 
@@ -173,9 +173,9 @@ _SIGNALS: Mapping[Fault, tuple[str, signal.Signals]] = {
 
 
 def strike(real: LocalMachine, cycle: Cycle, struck: Struck) -> bool:
-    """Send the fault's signal to the process, of the session or its host, that it is for.
+    """Send the fault's signal to its target, a process of the session or of its host.
 
-    Returns whether there was one. Blocks for some milliseconds.
+    Returns whether there was such a process. Blocks for some milliseconds.
     """
     has_struck = False
     word, number = _SIGNALS[cycle.fault]
@@ -193,12 +193,12 @@ def strike(real: LocalMachine, cycle: Cycle, struck: Struck) -> bool:
 
 
 def is_struck_from_outside(cycle: Cycle, *, browserless: bool) -> bool:
-    """Return whether the fault needs `strike`: a host without a browser sees to it by itself."""
+    """Return whether the fault needs `strike`. A host without browsers strikes itself."""
     return not browserless and cycle.fault in _SIGNALS
 
 
 async def strike_when_struck(real: LocalMachine, cycle: Cycle, struck: Struck) -> None:
-    """Wait for the fault's moment, and a random part of a second more, and strike what is there by then."""
+    """Wait for the fault's moment and a short random delay, then strike."""
     await cycle.struck.wait()
     with trio.move_on_after(cycle.delay_s * STRIKE_WITHIN):
         await cycle.ended.wait()

@@ -1,4 +1,4 @@
-"""What the process that runs the supervisor uses."""
+"""Memory and descriptors of the process that runs the supervisor."""
 
 import gc
 from pathlib import Path
@@ -10,11 +10,12 @@ from greenroom.actors.resources import give_back_memory
 
 @attrs.frozen(kw_only=True)
 class Footprint:
-    """Memory in bytes, and file descriptors, at a moment at which no session exists.
+    """Memory in bytes, and file descriptors, at a moment when no session exists.
 
-    `rss` counts pages shared with other processes as a whole, `pss` in parts that depend on how many others
-    share them just now; `anonymous` is what no file backs, the process's own data. `objects` are what Python
-    keeps track of: where they grow something is kept, where memory alone grows it is in pieces.
+    `rss` counts shared pages in full; `pss` divides each by the number of processes that share it just now.
+    `anonymous` is memory that no file backs, the process's own data. `objects` counts the objects that
+    Python's garbage collector tracks: if it grows, something is kept; if only memory grows, the heap is
+    fragmented.
     """
 
     rss: int
@@ -25,7 +26,7 @@ class Footprint:
 
     @classmethod
     def now(cls) -> "Footprint":
-        """Measure it, after Python has thrown away what it does not need, and glibc, as in the daemon."""
+        """Measure it. First collect garbage and return free memory to the system, as the daemon does."""
         gc.collect()
         give_back_memory()
         sizes = {}

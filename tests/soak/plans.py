@@ -1,4 +1,4 @@
-"""How a soak is put together: how often each fault comes, how long everything takes, where it all is."""
+"""The plans of the soaks: how often each fault comes, how long things take, and the settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from greenroom import SupervisorConfig
 from tests.soak.faults import Fault
 from tests.soak.running import SESSIONS_PER_HOST, Plan
 
-# Of 100 cycles each. Silent hosts cost seconds, hence few of them.
+# How many of 100 cycles have each fault. Silent hosts cost seconds, so there are few of them.
 _BROWSERLESS: Mapping[Fault, int] = {
     Fault.NONE: 25,
     Fault.DELETED: 15,
@@ -46,7 +46,7 @@ def browserless_plan(cycles: int, concurrency: int, seed: int) -> Plan:
         delay_s=0.25,
         stalled_s=2.5,
         heartbeat_s=0.5,
-        alone=0.9,  # so that most others live long enough for their own faults
+        alone=0.9,  # so that most other sessions live long enough for their own faults
     )
 
 
@@ -66,7 +66,7 @@ def browser_plan(cycles: int, concurrency: int, seed: int) -> Plan:
 
 
 def soak_config(plan: Plan, folder: Path, sandbox: str, url: str) -> SupervisorConfig:
-    """Return settings for a soak in `folder`, in which `master` is the master profile."""
+    """Return settings for a soak in `folder`, which has the master profile in `master`."""
     return SupervisorConfig(
         user_data_master_dir=folder / "master",
         clones_dir=folder / "clones",

@@ -69,7 +69,7 @@ class Setting:
 
 
 def write_section(page: Path, setting: Setting, tally: Tally) -> None:
-    """Put the section of this run into the page, in the place of the last one of its kind."""
+    """Write this run's section into the page. It replaces the previous one of its kind."""
     sections: dict[str, str] = {}
     if page.exists():
         for part in re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[1:]:
@@ -118,7 +118,7 @@ def fault_rows(tally: Tally) -> list[tuple[str, ...]]:
 
 
 def footprint_rows(tally: Tally) -> list[tuple[str, ...]]:
-    """Return a row for each tenth."""
+    """Return a row for each tenth of the cycles."""
     return [(f"after {tenth}0 %", *_row(found)) for tenth, found in enumerate(tally.footprints, start=1)]
 
 
@@ -128,12 +128,12 @@ def _row(found: Footprint) -> tuple[str, ...]:
 
 
 def rate(tally: Tally) -> str:
-    """Return how fast it was."""
+    """Return how many cycles it ran per second."""
     return f"{tally.cycles / tally.seconds:.1f} a second" if tally.seconds else ""
 
 
 def hosts(tally: Tally) -> str:
-    """Return how many hosts the pool had, and for how many sessions."""
+    """Say how many hosts the pool had, and for how many sessions."""
     return (
         f"{tally.in_hosts:,} sessions shared {tally.hosts:,} hosts of the pool, "
         f"at most {tally.most_hosts} of which could take sessions at once"
@@ -141,7 +141,7 @@ def hosts(tally: Tally) -> str:
 
 
 def result_table(tally: Tally) -> Table:
-    """Return what a terminal shows at the end."""
+    """Return the table to print on the terminal at the end."""
     table = Table("fault", "cycles", "ended")
     for fault, _moments, cycles, ended in fault_rows(tally):
         table.add_row(fault, cycles, ended)
@@ -162,7 +162,7 @@ def machine() -> str:
 
 
 def versions(engine: str) -> str:
-    """Name what was run."""
+    """Return the versions of Python, the packages, bubblewrap and the browser."""
     bubblewrap = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
     packages = ("greenroom", "trio", "playwright", "scrapling")
     named = [f"{package} {importlib.metadata.version(package)}" for package in packages]

@@ -1,4 +1,4 @@
-"""The soak itself: ten batches of cycles; after each, everything must be gone."""
+"""The soak itself: ten batches of cycles. After each, everything must be gone."""
 
 import contextlib
 import math
@@ -26,20 +26,20 @@ from tests.soak.machines import Struck, is_struck_from_outside, open_faulty_mach
 from tests.soak.measuring import Footprint
 
 BATCHES = 10
-# Above this growth of memory, from the first tenth to the end, a soak has failed.
+# A soak fails if memory grows by more than this from the first tenth to the end.
 MAX_GROWTH_BYTES = 2 << 20
 SESSIONS_PER_HOST = 4
-# A host of the pool is replaced after so few sessions, so that many are.
+# A host is replaced after so few sessions, so that the soak replaces many hosts.
 MAX_SERVED = 10
-# How long hosts that are not needed any more may take to end, and the one that is kept to start.
+# How long the pool may take to end hosts that it no longer needs, and to start the one that it keeps.
 _SETTLE_S = 10.0
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What a soak is to do. Times are seconds.
+    """What a soak does.
 
-    The part `alone` of what strikes a whole host has a host for itself.
+    Of the cycles with a fault that strikes a whole host, the fraction `alone` get a host to themselves.
     """
 
     cycles: int
@@ -55,15 +55,15 @@ class Plan:
 
     @property
     def max_hosts(self) -> int:
-        """How many hosts that can take sessions the pool may have: as few as can be, and an idle one."""
+        """How many hosts the pool may have that still take sessions: as few as needed, and an idle one."""
         return math.ceil(self.concurrency / SESSIONS_PER_HOST) + 1
 
 
 @attrs.define(eq=False, kw_only=True)
 class Tally:
-    """What a soak has found.
+    """The results of a soak.
 
-    `hosts` were shared by the sessions `in_hosts`; at most `most_hosts` of them could take sessions at once.
+    `in_hosts` sessions shared `hosts` hosts. At most `most_hosts` of these could take sessions at once.
     """
 
     cycles: int = 0
@@ -78,15 +78,15 @@ class Tally:
 
     @property
     def growth_bytes(self) -> int:
-        """How much more memory (RSS) there is at the end than after a tenth.
+        """How much the memory (RSS) grew from the first tenth to the end.
 
-        PSS, beside it in the report, also grows when another process that shares pages with this one ends.
+        PSS is no good for this: it also grows when another process that shares pages with this one ends.
         """
         return self.footprints[-1].rss - self.footprints[0].rss
 
     @property
     def failures(self) -> list[str]:
-        """What is wrong, in words; empty when all is well."""
+        """What is wrong, in words. Empty if all is well."""
         found = [f"{count} leaked {kind}" for kind, count in self.leaks.items() if count]
         found += [f"unexpected end: {surprise}" for surprise in self.surprises]
         if self.growth_bytes > MAX_GROWTH_BYTES:
@@ -96,7 +96,7 @@ class Tally:
 
 @attrs.define(eq=False, kw_only=True)
 class Soak:
-    """Runs cycles through a supervisor, each with its fault, and looks for what they left."""
+    """Runs cycles through a supervisor, each with its fault, and looks for what they leave behind."""
 
     plan: Plan
     on_cycle: Callable[[Tally], None]
@@ -113,7 +113,7 @@ class Soak:
         self._source = random.Random(self.plan.seed)  # noqa: S311  # nothing secret
 
     async def run(self, config: SupervisorConfig, broken: Path) -> Tally:
-        """Run all cycles; `broken` is a master that can't be cloned."""
+        """Run all cycles. `broken` is a master that can't be cloned."""
         started = time.monotonic()
         async with self._open(config, broken) as (sessions, real):
             for batch in range(self.plan.batches):
@@ -170,7 +170,7 @@ class Soak:
             cycle.struck.set()
 
     def _hear(self, event: SessionEvent) -> None:
-        """Tell each cycle of its session's life."""
+        """Pass a session's events on to its cycle."""
         session = event.session
         if session.state is SessionState.CLONING:
             cycle, self._next = self._next, None
@@ -187,7 +187,7 @@ class Soak:
             cycle.ended.set()
 
     def _take_down(self, cycle: Cycle, real: LocalMachine) -> None:
-        """Count a cycle, and what is left of it."""
+        """Record a cycle's end, and anything left of it."""
         assert cycle.reason is not None
         self.tally.cycles += 1
         reason = cycle.reason.value
@@ -216,8 +216,8 @@ class Soak:
         self.tally.leaks["hosts"] += max(0, len(able) - self.plan.max_hosts)
 
     async def _look_for_leaks(self, sessions: Supervisor, hosts: HostPool) -> None:
-        """Count what is owned at a moment at which no session exists, but for one host that is ready."""
-        while await sessions.list_sessions():  # the last one has said that it ended, and is just going
+        """Count what the daemon owns while no session exists, except for the one host that it keeps ready."""
+        while await sessions.list_sessions():  # the last one has reported its end and is about to go
             await trio.lowlevel.checkpoint()
         with trio.move_on_after(_SETTLE_S):
             while len(hosts.ids) > 1:
@@ -236,7 +236,7 @@ class Soak:
 
 
 async def _call(sessions: Supervisor, cycle: Cycle) -> None:
-    """Ask for the session, and wait as long as the cycle says."""
+    """Ask for the session. A caller whose fault is to leave stops waiting after the cycle's delay."""
     patience = cycle.delay_s if cycle.fault is Fault.CALLER_LEFT else float("inf")
     with trio.move_on_after(patience), contextlib.suppress(GreenroomError):
         await sessions.create_session()
@@ -244,10 +244,10 @@ async def _call(sessions: Supervisor, cycle: Cycle) -> None:
 
 @contextlib.contextmanager
 def hurried(plan: Plan) -> Iterator[None]:
-    """Take hosts for stalled early, replace them after few sessions, and remember few ended sessions.
+    """Declare hosts stalled early, replace them after few sessions, and remember few ended sessions.
 
-    The supervisor remembers ended sessions for 15 minutes, at most `KEEP`: that is memory in use, not
-    lost. With at most a tenth of the cycles remembered, it is all in use after the first tenth.
+    The supervisor remembers up to `KEEP` ended sessions for 15 minutes. That memory is in use, not leaked.
+    Remembering at most a tenth of the cycles makes it reach its full size within the first tenth.
     """
     kept = link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED, remembered.KEEP
     link._STALLED_S, link._HEARTBEAT_S, pool.MAX_SERVED = plan.stalled_s, plan.heartbeat_s, MAX_SERVED

@@ -1,1 +1,1 @@
-"""Tests of who lives and who dies."""
+"""Tests of the supervisor."""

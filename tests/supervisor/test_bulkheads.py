@@ -1,4 +1,4 @@
-"""An exception that nobody foresaw, raised in each task of the supervisor: it ends one request at most."""
+"""An unforeseen exception, raised in each task of the supervisor in turn, ends at most one request."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -59,7 +59,7 @@ async def until_warm(supervisor: Supervisor) -> None:
 
 
 async def assert_well(supervisor: Supervisor, *, first: str | None = None) -> None:
-    """See that sessions live, that all places can be filled, and that all are free again afterwards."""
+    """Check that sessions live, that all places can be filled, and that all are free again afterwards."""
     if first is not None:
         assert (await supervisor.get_session(first)).state is SessionState.LIVE
     while (await supervisor.count_sessions()).sessions < supervisor.config.max_sessions:
@@ -94,7 +94,7 @@ async def test_request_whose_task_fails_is_answered_with_that(
     failure: object,
     request_: Callable[[Supervisor], Awaitable[object]],
 ) -> None:
-    """Who asked gets an internal error; the other session lives, and every place can be used afterwards."""
+    """The caller gets an internal error. The other session lives, and all places can still be used."""
     with capture_logs():
         async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
             first = await supervisor.create_session()
@@ -108,7 +108,7 @@ async def test_request_whose_task_fails_is_answered_with_that(
 async def test_failed_request_is_logged_once_with_the_id_of_its_answer(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cause, with its traceback, is found by it."""
+    """The id finds the cause and its traceback."""
     async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         monkeypatch.setattr(FakeMachine, "survey", fail_async)
         with capture_logs() as logs, pytest.raises(InternalFailure) as failure:
@@ -122,7 +122,7 @@ async def test_failed_request_is_logged_once_with_the_id_of_its_answer(
 async def test_end_that_can_not_be_asked_for_leaves_the_session_as_it_is(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever asked meets that alone, the supervisor included; the session can be ended afterwards."""
+    """Only the caller gets the error, even if it is the supervisor. The session can still be ended later."""
     with capture_logs() as logs:
         async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
             first = await supervisor.create_session()
@@ -153,7 +153,7 @@ def _failing_for(kind: type) -> Callable[..., Awaitable[None]]:
 async def test_caller_whose_warm_session_can_not_be_handed_over_is_told(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """And does not count as one who waits any more."""
+    """The caller no longer counts as waiting."""
     with capture_logs():
         config = SupervisorConfig(warm_sessions=1, max_launching=10, max_sessions=3)
         machine = FakeMachine()
@@ -161,7 +161,7 @@ async def test_caller_whose_warm_session_can_not_be_handed_over_is_told(
             await until_warm(supervisor)
             with monkeypatch.context() as patch:
                 if name != "_claim":
-                    machine.probe_s = math.inf  # it turns out not to be fit
+                    machine.probe_s = math.inf  # the browser turns out to be unfit
                 owner = registry if name == "_claim" else Registry
                 patch.setattr(owner, name, fail if name == "_create_cold" else fail_async)
                 with pytest.raises(InternalFailure):
@@ -174,7 +174,7 @@ async def test_caller_whose_warm_session_can_not_be_handed_over_is_told(
 async def test_warm_sessions_that_fail_to_be_kept_are_tried_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Nothing else notices, and there is a warm session later."""
+    """Nothing else is disturbed, and a warm session comes later."""
     config = SupervisorConfig(warm_sessions=1)
     begin = WarmSessions.run
 
@@ -206,7 +206,7 @@ def _failing_once(function: Callable[..., object]) -> Callable[..., object]:
 async def test_drain_that_fails_is_answered_with_that(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever drains goes on to stop, which ends all sessions."""
+    """The caller of the drain can still stop the supervisor, which ends all sessions."""
     events: list[SessionEvent] = []
     with capture_logs():
         async with open_supervisor(CONFIG, machine=FakeMachine(), subscriber=events.append) as supervisor:
@@ -219,7 +219,7 @@ async def test_drain_that_fails_is_answered_with_that(
 
 
 async def test_cancelled_supervisor_leaves_nobody_waiting(autojump_clock: MockClock) -> None:
-    """Whoever asked from outside its block learns that it has stopped, whatever was being done."""
+    """Callers outside its block learn that it has stopped, whatever they were waiting for."""
     machine = FakeMachine(launch_s=10, remove_s=20, survey_s=100)
     stopped = 0
 
@@ -252,7 +252,7 @@ async def test_cancelled_supervisor_leaves_nobody_waiting(autojump_clock: MockCl
 
 
 async def test_deletion_that_leaves_something_says_so_each_time(autojump_clock: MockClock) -> None:
-    """At once, and for as long as the ended session can be asked about."""
+    """It says so at once, and for as long as the ended session is remembered."""
     machine = FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
     with capture_logs():
         async with open_supervisor(CONFIG, machine=machine) as supervisor:
@@ -270,7 +270,7 @@ async def test_deletion_that_leaves_something_says_so_each_time(autojump_clock: 
 async def test_self_check_that_fails_is_begun_anew(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing else notices, and a problem is found later."""
+    """Nothing else is disturbed, and a problem is still found later."""
     machine = FakeMachine(no_place="It is full")
     monkeypatch.setattr(SelfCheck, "_turn", _failing_once(SelfCheck._turn))
     with capture_logs() as logs:
@@ -284,7 +284,7 @@ async def test_self_check_that_fails_is_begun_anew(
 async def test_log_that_is_broken_too_is_no_reason_to_end(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has not set up logging writes to standard output, which may be closed."""
+    """Without a set-up, logging writes to standard output, which may be closed."""
     structlog.configure(processors=[_fail_to_render])
     try:
         machine = FakeMachine()

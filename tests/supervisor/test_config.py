@@ -1,4 +1,4 @@
-"""The settings' classes: defaults, conversion, what is refused and what the refusal says."""
+"""The settings' classes: defaults, conversion, and what is refused with which message."""
 
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,10 @@ import pytest
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
-from greenroom.supervisor.config import (
-    DEFAULT_SELECTORS,
-    InvalidSetting,
-    SupervisorConfig,
-    TikTokSessionConfig,
-    show,
-)
+from greenroom.supervisor.config import InvalidSetting, SupervisorConfig, TikTokSessionConfig
+from greenroom.supervisor.config.validators import show
 from greenroom.supervisor.places import default_clones_dir
+from greenroom.supervisor.selectors import DEFAULT_SELECTORS
 
 SECONDS = "a number of seconds above 0"
 URL = "an http or https URL with a host and without a user name or password"
@@ -31,7 +27,7 @@ def make(**settings: Any) -> SupervisorConfig:
 
 
 def test_nothing_set_gives_the_specified_defaults() -> None:
-    """The session's settings have the names and defaults of the specification."""
+    """The session's settings have the specification's names and defaults."""
     assert attrs.asdict(TikTokSessionConfig()) == {
         "login_detection_timeout": 8,
         "login_detection_retries": 1,
@@ -48,7 +44,7 @@ def test_nothing_set_gives_the_specified_defaults() -> None:
 
 
 def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
-    """Limits and places of the supervisor come without being set."""
+    """The supervisor's own limits and directories have defaults."""
     config = SupervisorConfig()
     assert (config.session_creation_timeout, config.max_sessions, config.proxy) == (30, 10, None)
     assert (config.engine, config.sandbox) == (EngineChoice.AUTO, SandboxChoice.AUTO)
@@ -98,7 +94,7 @@ def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
         ("selectors", {"login": "a"}, "a table with the key 'login'", f"one with only the keys {KEYS}"),
     ],
 )
-def test_value_not_allowed_is_refused_with_what_is(
+def test_value_not_allowed_is_refused_with_the_allowed_ones(
     name: str, value: object, shown: str, allowed: str
 ) -> None:
     """An error names the setting, the value, and what is allowed."""
@@ -109,14 +105,14 @@ def test_value_not_allowed_is_refused_with_what_is(
 
 @pytest.mark.parametrize("value", ["", "  ", 3, None])
 def test_selector_empty_or_no_text_is_refused_by_its_own_name(value: object) -> None:
-    """An error about one selector says which."""
+    """An error about one selector names that selector."""
     with pytest.raises(InvalidSetting) as caught:
         make(selectors={"uncertain": value})
     assert str(caught.value) == f"selectors.uncertain is {value!r}, must be a CSS selector, not empty"
 
 
 def test_selectors_missing_are_filled_from_the_defaults() -> None:
-    """One selector can be set without repeating the others."""
+    """You can set one selector without repeating the others."""
     selectors = make(selectors={"logged_in": "#me"}).selectors
     assert selectors == {**DEFAULT_SELECTORS, "logged_in": "#me"}
 
@@ -139,7 +135,7 @@ def test_selectors_missing_are_filled_from_the_defaults() -> None:
     ],
 )
 def test_proxy_not_allowed_is_refused_without_its_credentials(proxy: object) -> None:
-    """Nothing of a proxy is shown, since a wrong one may hold its password anywhere."""
+    """The message shows nothing of the proxy, since an invalid one may have its password anywhere."""
     with pytest.raises(InvalidSetting) as caught:
         make(proxy=proxy)
     assert str(caught.value) == f"proxy is (hidden), must be {PROXY}"
@@ -159,7 +155,7 @@ def test_proxy_not_allowed_is_refused_without_its_credentials(proxy: object) -> 
     ],
 )
 def test_proxy_is_kept_but_shown_without_credentials(proxy: str | None, redacted: str | None) -> None:
-    """The proxy can be logged without its user and password, and the settings' repr does not hold it."""
+    """The proxy is logged without its user and password, and the settings' repr doesn't contain them."""
     config = make(proxy=proxy)
     assert (config.proxy, config.redacted_proxy) == (proxy, redacted)
     assert "proxy" not in repr(config)
@@ -168,7 +164,7 @@ def test_proxy_is_kept_but_shown_without_credentials(proxy: str | None, redacted
 
 @pytest.mark.parametrize("login", ["me:hunter2", "me", ":hunter2", ""])
 def test_socks_proxy_with_a_login_is_refused_with_what_to_do(login: str) -> None:
-    """Firefox can't log in to a SOCKS proxy, so each session would fail."""
+    """Firefox can't log in to a SOCKS proxy, so every session would fail."""
     with pytest.raises(InvalidSetting) as caught:
         make(proxy=f"socks5://{login}@host:1080")
     assert str(caught.value) == (
@@ -178,7 +174,7 @@ def test_socks_proxy_with_a_login_is_refused_with_what_to_do(login: str) -> None
 
 
 def test_repr_shows_what_is_set_and_no_more() -> None:
-    """A config's repr is one short line: what differs from the defaults, and what this machine decides."""
+    """A config's repr is one short line: what differs from the defaults, and what depends on the machine."""
     config = make(max_sessions=3, max_launching=2, clones_dir="/c", proxy="http://me:hunter2@host:80")
     assert repr(config) == "SupervisorConfig(max_sessions=3, max_launching=2, clones_dir='/c')"
     assert repr(TikTokSessionConfig(selectors={"logged_in": "#me"})).startswith(
@@ -213,7 +209,7 @@ def test_repr_shows_what_is_set_and_no_more() -> None:
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], problem: str) -> None:
-    """What can never hold together is told at start, not by every session."""
+    """A contradiction is reported at start, not by every session."""
     with pytest.raises(InvalidSetting) as caught:
         make(**settings)
     assert str(caught.value) == problem
@@ -229,20 +225,20 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any
     ],
 )
 def test_settings_that_only_look_like_a_contradiction_are_allowed(settings: dict[str, Any]) -> None:
-    """A limit that another makes unreachable does no harm."""
+    """A limit that another limit makes unreachable does no harm."""
     make(**settings)
 
 
 @pytest.mark.parametrize("selector", ["div[[", "div,", "div..x", "#1a", "div:not(.b", "a{}", "css=div[["])
-def test_selector_that_is_none_is_refused(selector: str) -> None:
-    """What no browser takes is told at start."""
+def test_invalid_selector_is_refused(selector: str) -> None:
+    """A selector that no browser accepts is reported at start."""
     with pytest.raises(InvalidSetting) as caught:
         make(selectors={"logged_in": selector})
     assert str(caught.value) == f"selectors.logged_in is {selector!r}, must be a valid CSS selector"
 
 
 def test_numbers_as_text_are_converted() -> None:
-    """What comes from an environment variable becomes a number."""
+    """Text from an environment variable becomes a number."""
     config = make(max_session_duration="12.5", session_creation_timeout=30, max_sessions="7")
     assert (config.max_session_duration, config.session_creation_timeout) == (12.5, 30.0)
     assert type(config.session_creation_timeout) is float
@@ -251,17 +247,17 @@ def test_numbers_as_text_are_converted() -> None:
 
 @pytest.mark.parametrize("value", ["firefox", "FireFox ", EngineChoice.FIREFOX])
 def test_choice_by_text_is_converted(value: EngineChoice | str) -> None:
-    """A choice may be given by its text, in any case."""
+    """A choice may be given as text, in upper or lower case."""
     assert make(engine=value).engine is EngineChoice.FIREFOX
 
 
 def test_sandbox_by_text_is_converted() -> None:
-    """A sandbox may be given by its text."""
+    """A sandbox may be given as text."""
     assert make(sandbox="none").sandbox is SandboxChoice.NONE
 
 
 def test_paths_expand_the_home_and_stay_relative(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path becomes a Path with ~ expanded, and is not made absolute."""
+    """A path becomes a Path with ~ expanded. It is not made absolute."""
     monkeypatch.setenv("HOME", "/home/me")
     config = make(user_data_master_dir="~/profile", clones_dir="some/clones")
     assert (config.user_data_master_dir, config.clones_dir) == (Path("/home/me/profile"), Path("some/clones"))
@@ -273,7 +269,7 @@ def test_paths_expand_the_home_and_stay_relative(monkeypatch: pytest.MonkeyPatch
     ids=["same", "inside", "around", "dots"],
 )
 def test_clones_and_master_not_apart_are_refused(tmp_path: Path, master: str, clones: str) -> None:
-    """A clone must never be part of what is cloned, nor the master of what is swept."""
+    """A clone must never be part of the master that is cloned, nor the master part of what is swept."""
     with pytest.raises(InvalidSetting) as caught:
         make(user_data_master_dir=tmp_path / master, clones_dir=tmp_path / clones)
     assert str(caught.value) == (
@@ -283,7 +279,7 @@ def test_clones_and_master_not_apart_are_refused(tmp_path: Path, master: str, cl
 
 
 def test_clones_reaching_the_master_by_a_symlink_are_refused(tmp_path: Path) -> None:
-    """Where a path leads counts, not how it is written."""
+    """Links are resolved before the paths are compared."""
     (tmp_path / "profile").mkdir()
     (tmp_path / "link").symlink_to("profile")
     with pytest.raises(InvalidSetting, match="apart from user_data_master_dir"):
@@ -291,19 +287,19 @@ def test_clones_reaching_the_master_by_a_symlink_are_refused(tmp_path: Path) -> 
 
 
 def test_clones_in_a_symlink_loop_are_left_to_the_profile(tmp_path: Path) -> None:
-    """A loop is no reason to fail here."""
+    """A loop is not an error here; the check of the profile reports it."""
     (tmp_path / "loop").symlink_to("loop")
     assert make(user_data_master_dir=tmp_path / "loop", clones_dir=tmp_path / "c").max_sessions == 10
 
 
 def test_clones_beside_the_master_with_a_common_prefix_are_allowed(tmp_path: Path) -> None:
-    """Only whole names count."""
+    """Only whole path components count."""
     config = make(user_data_master_dir=tmp_path / "profile", clones_dir=tmp_path / "profile-clones")
     assert config.clones_dir == tmp_path / "profile-clones"
 
 
-def test_settings_once_made_can_not_change() -> None:
-    """A config is a value."""
+def test_settings_cannot_be_changed() -> None:
+    """A config is immutable."""
     config = make()
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         config.max_sessions = 3  # type: ignore[misc]
@@ -322,12 +318,12 @@ def test_settings_once_made_can_not_change() -> None:
     ],
 )
 def test_value_is_shown_short_and_without_credentials(value: object, shown: str) -> None:
-    """An error's quote of a value is one short line without a password."""
+    """An error quotes a value as one short line, without a password."""
     assert show(value) == shown
 
 
 def test_problem_with_a_known_source_names_it() -> None:
-    """Where a value came from stands beside the value."""
+    """The message names the source beside the value."""
     problem = InvalidSetting("max_sessions", "0", "more")
     assert problem.describe("GREENROOM_MAX_SESSIONS") == (
         "max_sessions is 0 (from GREENROOM_MAX_SESSIONS), must be more"

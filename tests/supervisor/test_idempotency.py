@@ -1,4 +1,4 @@
-"""Creations with a key: one session, however often it is asked for."""
+"""Creations with a key: one session, however often it is requested."""
 
 import contextlib
 import gc
@@ -37,7 +37,7 @@ async def create_into(supervisor: Supervisor, key: str, sessions: list[SessionIn
 
 
 async def test_same_key_gives_the_same_session_at_once_and_later(autojump_clock: MockClock) -> None:
-    """Two at the same time and one afterwards, even after its end: one creation."""
+    """Two requests at once and one later, even after the session's end: one creation."""
     machine = FakeMachine(launch_s=3)
     sessions: list[SessionInfo] = []
     async with open_supervisor(CONFIG, machine=machine) as supervisor:
@@ -51,7 +51,7 @@ async def test_same_key_gives_the_same_session_at_once_and_later(autojump_clock:
 
 
 async def test_same_key_gives_the_same_refusal(autojump_clock: MockClock) -> None:
-    """What failed once is not tried again under its key."""
+    """A creation that failed is not tried again under its key."""
     machine = FakeMachine(clone_error=ProfileLocked())
     async with open_supervisor(CONFIG, machine=machine) as supervisor:
         with pytest.raises(ProfileLocked):
@@ -61,7 +61,7 @@ async def test_same_key_gives_the_same_refusal(autojump_clock: MockClock) -> Non
             await supervisor.create_session("k")
 
 
-async def test_request_that_was_not_served_is_served_when_it_comes_again(autojump_clock: MockClock) -> None:
+async def test_request_that_was_not_served_is_served_when_it_is_repeated(autojump_clock: MockClock) -> None:
     """A refusal for lack of room is not remembered, because nothing was done."""
     async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         first = await supervisor.create_session("1")
@@ -73,7 +73,7 @@ async def test_request_that_was_not_served_is_served_when_it_comes_again(autojum
 
 
 async def test_creation_goes_on_while_anybody_waits_for_it(autojump_clock: MockClock) -> None:
-    """One of two callers hangs up: the other gets the session. When both do, nothing is made."""
+    """If one of two callers hangs up, the other gets the session. If both do, there is no session."""
     machine = FakeMachine(launch_s=3)
     sessions: list[SessionInfo] = []
     async with open_supervisor(CONFIG, machine=machine) as supervisor:
@@ -91,7 +91,7 @@ async def test_creation_goes_on_while_anybody_waits_for_it(autojump_clock: MockC
 
 
 async def test_outcome_is_forgotten_after_a_while(autojump_clock: MockClock) -> None:
-    """After 15 minutes the key is like new."""
+    """After 15 minutes the key counts as new."""
     async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         first = await supervisor.create_session("k")
         await trio.sleep(KEEP_S + 1)
@@ -99,7 +99,7 @@ async def test_outcome_is_forgotten_after_a_while(autojump_clock: MockClock) -> 
 
 
 async def test_key_after_the_supervisor_is_refused_each_time() -> None:
-    """Whoever comes too late hears so, and does not wait for ever."""
+    """A caller who comes too late gets an error and doesn't wait forever."""
     async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         pass
     for _ in range(2):
@@ -108,7 +108,7 @@ async def test_key_after_the_supervisor_is_refused_each_time() -> None:
 
 
 async def test_refusal_given_often_does_not_grow(autojump_clock: MockClock) -> None:
-    """The error that is kept for a key keeps nothing of those who got it."""
+    """The error that is kept for a key holds no references to its callers."""
     async with open_supervisor(CONFIG, machine=FakeMachine(clone_error=ProfileLocked())) as supervisor:
         lengths = []
         for _ in range(20):
@@ -118,8 +118,8 @@ async def test_refusal_given_often_does_not_grow(autojump_clock: MockClock) -> N
     assert lengths[1] == lengths[-1]
 
 
-async def test_session_that_all_had_just_left_is_there_for_who_comes_again(autojump_clock: MockClock) -> None:
-    """Hanging up at the very moment of the answer makes no second session."""
+async def test_session_that_all_callers_just_left_is_there_for_the_next(autojump_clock: MockClock) -> None:
+    """Hanging up at the very moment of the answer doesn't cause a second session."""
     machine = FakeMachine(launch_s=3)
     async with open_supervisor(CONFIG, machine=machine) as supervisor:
         with trio.move_on_after(3):
@@ -128,8 +128,8 @@ async def test_session_that_all_had_just_left_is_there_for_who_comes_again(autoj
         assert len(machine.browsers) == 1
 
 
-async def test_answer_that_nobody_took_is_there_for_who_comes_again(autojump_clock: MockClock) -> None:
-    """All hang up while the session goes live, with the answer given but not received yet."""
+async def test_answer_that_nobody_took_is_there_for_the_next_caller(autojump_clock: MockClock) -> None:
+    """All callers hang up while the session goes live, when the answer has been given but not received."""
     machine = FakeMachine(launch_s=3)
     waiting = trio.CancelScope()
 
@@ -149,7 +149,7 @@ async def test_answer_that_nobody_took_is_there_for_who_comes_again(autojump_clo
 async def test_ten_thousand_long_keys_take_little_memory(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    """Two kilobytes an outcome, whatever the key is, and whatever was there when a refusal was raised."""
+    """An outcome takes two kilobytes, however long the key and whatever a refusal's traceback held."""
     machine = FakeMachine(page=LoginState.LOGGED_OUT if refused else LoginState.LOGGED_IN)
     async with open_supervisor(CONFIG, machine=machine) as supervisor:
         sample = await outcome_of(supervisor)
@@ -181,7 +181,7 @@ async def outcome_of(supervisor: Supervisor) -> SessionInfo | GreenroomError:
 
 
 async def test_kept_refusal_is_the_same_without_its_causes(autojump_clock: MockClock) -> None:
-    """Whoever asks again is told the same, by an error of their own."""
+    """A repeated request gets the same message, but an error object of its own."""
     cause = RuntimeError("a defect")
     async with open_supervisor(CONFIG, machine=FakeMachine(clone_error=cause)) as supervisor:
         errors = []

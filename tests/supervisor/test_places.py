@@ -1,4 +1,4 @@
-"""Where clones go by default, in homes of every kind."""
+"""Where clones go by default, for all kinds of homes."""
 
 import os
 import pwd
@@ -19,7 +19,7 @@ def _no_cache_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def set_home(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
-    """Set HOME, or have none."""
+    """Set HOME, or unset it for None."""
     if home is None:
         monkeypatch.delenv("HOME")
     else:
@@ -27,7 +27,7 @@ def set_home(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
 
 
 def make_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run on as a user that the system doesn't know, as containers under an arbitrary uid do."""
+    """Continue as a user that the system doesn't know, as in containers with an arbitrary uid."""
 
     def find_nobody(_uid: int) -> None:
         raise KeyError
@@ -45,7 +45,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_home_and_cache_that_can_be_written_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The usual places, the cache directory that is set before the home's; neither is made yet."""
+    """The usual places are used; a set cache directory comes before the home's. Neither is made yet."""
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_clones_dir() == tmp_path / ".cache/greenroom/clones"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a/b"))
@@ -57,17 +57,17 @@ def test_home_and_cache_that_can_be_written_are_used(tmp_path: Path, monkeypatch
 def test_cache_that_is_relative_or_empty_is_passed_over(
     cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The standard has it that a relative XDG_CACHE_HOME is ignored."""
+    """The XDG standard says to ignore a relative XDG_CACHE_HOME."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", cache)
     assert default_clones_dir() == tmp_path / ".cache/greenroom/clones"
 
 
 @pytest.mark.parametrize("home", [None, "", "/", "relative", "/nonexistent", "/dev/null"])
-def test_home_that_is_none_gives_way_to_the_one_that_the_system_knows(
+def test_invalid_home_gives_way_to_the_one_that_the_system_knows(
     home: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What HOME says counts only where it is a directory that can be written to."""
+    """HOME only counts if it is a directory that can be written to."""
     set_home(monkeypatch, home)
     assert default_clones_dir() == HOME / ".cache/greenroom/clones"
 
@@ -76,7 +76,7 @@ def test_home_that_is_none_gives_way_to_the_one_that_the_system_knows(
 def test_user_without_any_home_keeps_clones_among_temporary_files(
     home: str | None, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory of its own, under the same name each time: the next daemon finds what was left."""
+    """The directory always has the same name, so that the next daemon finds what was left."""
     set_home(monkeypatch, home)
     make_unknown(monkeypatch)
     own = temporary / f"greenroom-{os.getuid()}"
@@ -93,7 +93,7 @@ def test_user_without_any_home_keeps_clones_among_temporary_files(
 def test_directory_that_others_may_look_into_is_refused(
     kind: str, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever made that name first, in a directory for all, must not get the cookies."""
+    """Another user may have made that directory first. They must not get the cookies."""
     monkeypatch.setenv("HOME", "/")
     make_unknown(monkeypatch)
     own = temporary / f"greenroom-{os.getuid()}"
@@ -112,8 +112,8 @@ def test_directory_that_others_may_look_into_is_refused(
     )
 
 
-def test_nowhere_to_write_is_told_with_what_to_set(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a home and a place for temporary files, the setting has to be given; then all is well."""
+def test_no_place_to_write_names_the_setting(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a home and a temporary directory, `clones_dir` has to be set. Then all is well."""
     monkeypatch.setenv("HOME", "/")
     make_unknown(monkeypatch)
     temporary.rmdir()

@@ -9,7 +9,7 @@ from greenroom.supervisor.remembered import KEEP_S, Remembered
 
 
 async def test_value_is_remembered_for_its_time_and_no_longer(autojump_clock: MockClock) -> None:
-    """Each from the moment at which it was put there, last."""
+    """The time counts from when the value was last put there."""
     values = Remembered[str, int]()
     values.put("a", 1)
     await trio.sleep(KEEP_S / 2)
@@ -28,7 +28,7 @@ async def test_value_is_remembered_for_its_time_and_no_longer(autojump_clock: Mo
 async def test_oldest_is_forgotten_where_there_are_too_many(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that was put there anew is not the oldest any more."""
+    """A value that was put there again is no longer the oldest."""
     monkeypatch.setattr(remembered, "KEEP", 2)
     values = Remembered[str, int]()
     for key in ("a", "b", "a", "c"):
@@ -36,8 +36,8 @@ async def test_oldest_is_forgotten_where_there_are_too_many(
     assert [values.get(key) for key in ("a", "b", "c")] == [0, None, 0]
 
 
-async def test_what_was_put_there_since_a_moment_is_known(autojump_clock: MockClock) -> None:
-    """After it, not at it."""
+async def test_values_put_there_after_a_moment_are_known(autojump_clock: MockClock) -> None:
+    """Values put there at the moment itself don't count."""
     values = Remembered[str, int]()
     values.put("before", 0)
     await trio.sleep(1)

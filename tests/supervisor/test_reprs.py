@@ -1,4 +1,4 @@
-"""What living objects show of themselves: one short line each, and no secret."""
+"""The reprs of living objects: one short line each, and no secret."""
 
 import gc
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ import pytest
 from tests.web.http.front import open_front
 
 PASSWORD = "hunter2-hunter2-hunter2"
-SHORT = 1_500  # what is known of a session takes most
+SHORT = 1_500  # a session's information is the longest
 LAYERS = ("greenroom.",)
 
 
 @pytest.fixture
 def _others_are_not_seen() -> Iterator[None]:
-    """Keep what tests before have left out of what the garbage collector tells."""
+    """Keep objects that earlier tests left behind out of what the garbage collector lists."""
     gc.freeze()
     yield
     gc.unfreeze()
@@ -22,7 +22,7 @@ def _others_are_not_seen() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_others_are_not_seen")
 async def test_reprs_of_all_that_lives_in_a_daemon_are_short_and_without_secrets() -> None:
-    """Whatever is quoted in a traceback, a debugger or a log shows neither token nor proxy password."""
+    """Tracebacks, debuggers and logs that quote an object show neither token nor proxy password."""
     async with open_front(token=PASSWORD, proxy=f"http://me:{PASSWORD}@host:80", warm_sessions=1) as front:
         for _ in range(2):
             await front.create(headers={"Authorization": f"Bearer {PASSWORD}"})

@@ -1,4 +1,4 @@
-"""A machine on which looking at something fails for a while, as without a free file descriptor."""
+"""A machine on which surveys or samples fail for a while, as without a free file descriptor."""
 
 import errno
 
@@ -17,7 +17,7 @@ from greenroom.actors.testing import FakeMachine, FakeWorkspace
 async def test_survey_that_fails_is_an_error_of_that_question_alone(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever asks for leaks then learns that it failed; the sessions go on."""
+    """A request for leaks gets the error. The sessions go on."""
 
     async def fail(_machine: FakeMachine) -> Owned:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -35,7 +35,7 @@ async def test_survey_that_fails_is_an_error_of_that_question_alone(
 async def test_sample_that_fails_ends_no_session(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a session uses is then sampled the next time."""
+    """The session's use is sampled again the next time."""
     failures = 2
     measure = FakeWorkspace.measure
 

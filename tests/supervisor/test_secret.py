@@ -1,4 +1,4 @@
-"""A secret in every way in which Python shows a value."""
+"""Secrets, in all the ways in which Python shows a value."""
 
 import copy
 import json
@@ -38,7 +38,7 @@ SETTINGS = DaemonSettings(
 )
 @pytest.mark.parametrize("value", [Secret(PASSWORD), SETTINGS], ids=["secret", "settings"])
 def test_secret_is_not_shown(value: object, shown: Callable[[object], str]) -> None:
-    """However a secret, or settings that hold some, are turned into text, it stays out."""
+    """However a secret, or settings that hold one, are turned into text, the secret stays out."""
     text = shown(value)
     assert text
     assert "hunter2" not in text
@@ -47,14 +47,14 @@ def test_secret_is_not_shown(value: object, shown: Callable[[object], str]) -> N
 @pytest.mark.parametrize("dump", [pickle.dumps, json.dumps, msgspec.json.encode, msgspec.to_builtins])
 @pytest.mark.parametrize("value", [Secret(PASSWORD), SETTINGS], ids=["secret", "settings"])
 def test_secret_is_not_stored(value: object, dump: Callable[[object], object]) -> None:
-    """What would write a secret somewhere fails instead."""
+    """Serializing a secret raises."""
     with pytest.raises((TypeError, pickle.PicklingError)) as caught:
         dump(value)
     assert "hunter2" not in str(caught.value)
 
 
-def test_secret_is_had_by_asking_for_it_and_can_be_compared() -> None:
-    """It is the text to whoever asks."""
+def test_secret_can_be_revealed_and_compared() -> None:
+    """`reveal` returns the text."""
     secret = Secret(PASSWORD)
     assert secret.reveal() == PASSWORD
     assert secret == PASSWORD
@@ -68,7 +68,7 @@ def test_secret_is_had_by_asking_for_it_and_can_be_compared() -> None:
 
 
 def test_proxy_in_a_frame_shows_where_it_is_only() -> None:
-    """A frame that is quoted in an error or a log has no password in it."""
+    """A stack frame quoted in an error or a log doesn't contain the password."""
     proxy = Proxy(server="http://host:80", username="me", password=PASSWORD)
     launch = Launch(
         id=1,

@@ -1,9 +1,8 @@
-"""What may be a selector, told without a browser."""
+"""Which texts count as selectors, decided without a browser."""
 
 import pytest
 
-from greenroom.supervisor.config import DEFAULT_SELECTORS
-from greenroom.supervisor.selectors import is_selector
+from greenroom.supervisor.selectors import DEFAULT_SELECTORS, is_selector
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ from greenroom.supervisor.selectors import is_selector
     ],
 )
 def test_selector_that_some_browser_or_playwright_takes_is_one(text: str) -> None:
-    """CSS, whatever is new in it, and Playwright's own engines."""
+    """CSS, new features included, and Playwright's own engines."""
     assert is_selector(text)
 
 
@@ -70,6 +69,6 @@ def test_selector_that_some_browser_or_playwright_takes_is_one(text: str) -> Non
         '"',
     ],
 )
-def test_text_that_no_browser_takes_is_none(text: str) -> None:
-    """What is broken is told."""
+def test_text_that_no_browser_takes_is_not_a_selector(text: str) -> None:
+    """Broken syntax is recognized."""
     assert not is_selector(text)

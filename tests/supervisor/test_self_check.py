@@ -1,4 +1,4 @@
-"""The supervisor looks by itself for what would keep the next session from going live."""
+"""The supervisor looks by itself for problems that would keep the next session from going live."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ NOBODY = NotLoggedIn(
 async def supervised(
     machine: FakeMachine, *, warm: int = 0
 ) -> AsyncIterator[tuple[Supervisor, list[EventDict]]]:
-    """Run a supervisor past its first look; give its log, too, of what was found."""
+    """Run a supervisor past its first check; yield it with its log of problems."""
     with capture_logs() as logs:
         config = SupervisorConfig(warm_sessions=warm, max_launching=10)
         async with open_supervisor(config, machine=machine) as supervisor:
@@ -67,7 +67,7 @@ async def until_warm(supervisor: Supervisor, count: int = 1) -> None:
 async def test_machine_that_is_well_is_found_so_at_the_start_without_a_word(
     autojump_clock: MockClock,
 ) -> None:
-    """Only a login is not known before some session was judged."""
+    """Only the login is unknown until a session has been judged."""
     async with supervised(FakeMachine()) as (supervisor, logs):
         health = {subject: check.health for subject, check in supervisor.checks.items()}
         assert health.pop(Subject.LOGIN) is Condition.UNKNOWN
@@ -92,7 +92,7 @@ async def test_machine_that_is_well_is_found_so_at_the_start_without_a_word(
 async def test_what_turns_is_logged_once_each_way(
     autojump_clock: MockClock, field: str, value: object, subject: str, problem: str
 ) -> None:
-    """With nobody asking for a session, at the start as well as later."""
+    """It is noticed without any request, at the start as well as later."""
     machine = FakeMachine()
     well = getattr(machine, field)
     setattr(machine, field, value)
@@ -114,7 +114,7 @@ async def test_what_turns_is_logged_once_each_way(
 async def test_site_that_goes_down_while_warm_sessions_stand_ready_is_noticed(
     autojump_clock: MockClock,
 ) -> None:
-    """They are kept: the site may come back."""
+    """The warm sessions are kept, since the site may come back."""
     machine = FakeMachine()
     async with supervised(machine, warm=1) as (supervisor, logs):
         await until_warm(supervisor)
@@ -126,14 +126,14 @@ async def test_site_that_goes_down_while_warm_sessions_stand_ready_is_noticed(
 
 
 async def test_locked_profile_is_no_problem(autojump_clock: MockClock) -> None:
-    """Whoever logs in by `greenroom login` has it open."""
+    """While `greenroom login` runs, it has the profile open."""
     machine = FakeMachine(clone_error=ProfileLocked())
     async with supervised(machine) as (supervisor, _logs):
         assert problems(supervisor) == {}
 
 
 async def test_missing_profile_is_noticed_when_a_session_meets_it(autojump_clock: MockClock) -> None:
-    """Not a minute later; and over as soon as a session is live."""
+    """It is noticed at once, not a minute later, and over as soon as a session is live."""
     machine = FakeMachine()
     async with supervised(machine) as (supervisor, logs):
         machine.clone_error = NOBODY
@@ -147,8 +147,8 @@ async def test_missing_profile_is_noticed_when_a_session_meets_it(autojump_clock
         assert [check for _, check in lines(logs)] == ["profile", "profile"]
 
 
-async def test_page_that_does_not_come_is_a_problem_until_one_does(autojump_clock: MockClock) -> None:
-    """A site that takes connections and answers 500 is not well."""
+async def test_page_that_does_not_come_is_a_problem_until_one_comes(autojump_clock: MockClock) -> None:
+    """A site that accepts connections but answers 500 is a problem."""
     machine = FakeMachine(navigate_error=UpstreamUnreachable("HTTP 500"))
     async with supervised(machine) as (supervisor, logs):
         with pytest.raises(UpstreamUnreachable):
@@ -163,7 +163,7 @@ async def test_page_that_does_not_come_is_a_problem_until_one_does(autojump_cloc
 
 
 async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_clock: MockClock) -> None:
-    """Those at hand end, and none is launched, until the master profile is another."""
+    """Warm sessions end, and no new ones are launched until the master profile changes."""
     machine = FakeMachine(page=LoginState.LOGGED_OUT)
     events: list[SessionEvent] = []
     async with supervised(machine, warm=2) as (supervisor, logs):
@@ -181,7 +181,7 @@ async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_
             assert machine.browsers == {}
             assert len([e for e in events if e.session.state is SessionState.LAUNCHING]) == launched
             with pytest.raises(NotLoggedIn):
-                await supervisor.create_session()  # still served
+                await supervisor.create_session()  # requests are still served
             machine.version, machine.page = "2", LoginState.LOGGED_IN
             await trio.sleep(NEXT_LOOK_S)
             assert problems(supervisor) == {}
@@ -193,7 +193,7 @@ async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_
 
 
 async def test_session_that_goes_live_shows_that_the_login_holds(autojump_clock: MockClock) -> None:
-    """The verdict before was the site's mood: warm sessions are launched again at once."""
+    """The earlier verdict was wrong about the login. Warm sessions are launched again at once."""
     machine = FakeMachine(page=LoginState.LOGGED_OUT)
     async with supervised(machine, warm=1) as (supervisor, _logs):
         with pytest.raises(NotLoggedIn):
@@ -204,10 +204,10 @@ async def test_session_that_goes_live_shows_that_the_login_holds(autojump_clock:
         await until_warm(supervisor)
 
 
-async def test_page_that_does_not_tell_is_no_reason_to_give_up_warm_sessions(
+async def test_uncertain_page_does_not_stop_warm_sessions(
     autojump_clock: MockClock,
 ) -> None:
-    """Neither a captcha nor a slow page says that nobody is logged in."""
+    """Neither a captcha nor a slow page means that nobody is logged in."""
     machine = FakeMachine(page=LoginState.UNCERTAIN)
     async with supervised(machine, warm=2) as (supervisor, _logs):
         await until_warm(supervisor, 2)
@@ -217,8 +217,8 @@ async def test_page_that_does_not_tell_is_no_reason_to_give_up_warm_sessions(
         await until_warm(supervisor, 2)
 
 
-async def test_site_is_reached_by_a_connection_and_asked_for_nothing() -> None:
-    """What serves there sees a connection that says nothing; with nobody there it is a typed error."""
+async def test_site_gets_a_connection_but_no_request() -> None:
+    """The site sees a connection without any data. If nobody listens, that is a typed error."""
     heard: list[bytes | bytearray] = []
     done = trio.Event()
 
@@ -252,6 +252,6 @@ async def test_site_is_reached_by_a_connection_and_asked_for_nothing() -> None:
         ),
     ],
 )
-def test_proxy_stands_for_the_site_where_there_is_one(settings: dict[str, str], address: SiteAddress) -> None:
-    """Browsers connect to nothing else, and the daemon doesn't either."""
+def test_check_connects_to_the_proxy_if_there_is_one(settings: dict[str, str], address: SiteAddress) -> None:
+    """Browsers connect only to the proxy, so the daemon does too."""
     assert site_address(SupervisorConfig(**settings)) == address  # type: ignore[arg-type]

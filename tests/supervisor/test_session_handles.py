@@ -1,4 +1,4 @@
-"""Session handles as the supervisor gives them out: to whom, for how long, and through whose queue."""
+"""Session handles as the supervisor gives them out: to whom, for how long, and through which queue."""
 
 import pytest
 import trio
@@ -31,7 +31,7 @@ async def until_warm(supervisor: Supervisor) -> None:
 
 
 async def test_handle_of_a_live_session_runs_commands_and_ends_it(autojump_clock: MockClock) -> None:
-    """It tells of the session what the supervisor tells, and waits for its end."""
+    """It reports the session as the supervisor does, and waits for its end."""
     async with open_supervisor(CONFIG, machine=FakeMachine(probe_s=2, close_s=1)) as supervisor:
         info = await supervisor.create_session()
         handle = supervisor.session(info.id)
@@ -48,7 +48,7 @@ async def test_handle_of_a_live_session_runs_commands_and_ends_it(autojump_clock
 async def test_handle_reaches_its_session_while_the_registry_answers_nobody(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What concerns one session alone does not pass through its loop."""
+    """Requests about a single session don't pass through the registry's loop."""
 
     def fail(*_args: object) -> None:
         pytest.fail("the loop was asked")
@@ -63,8 +63,8 @@ async def test_handle_reaches_its_session_while_the_registry_answers_nobody(
             await supervisor.end_session(info.id)
 
 
-async def test_handle_outlives_its_session_and_so_does_the_way_to_it(autojump_clock: MockClock) -> None:
-    """For 15 minutes there is a handle, even for who comes after the end; who has one may keep it."""
+async def test_handle_outlives_its_session_and_can_still_be_got(autojump_clock: MockClock) -> None:
+    """For 15 minutes after a session's end you can still get a handle. A handle you have stays valid."""
     async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         info = await supervisor.create_session()
         kept = supervisor.session(info.id)
@@ -82,7 +82,7 @@ async def test_handle_outlives_its_session_and_so_does_the_way_to_it(autojump_cl
 
 
 async def test_session_that_nobody_has_asked_for_takes_no_commands(autojump_clock: MockClock) -> None:
-    """One that is warm says so; once somebody has it, the same handle takes them."""
+    """A warm session refuses commands. Once a caller has it, the same handle takes them."""
     ahead: list[str] = []
     async with open_supervisor(
         SupervisorConfig(warm_sessions=1),
@@ -98,7 +98,7 @@ async def test_session_that_nobody_has_asked_for_takes_no_commands(autojump_cloc
 
 
 async def test_nobody_gets_a_handle_from_a_supervisor_that_stops(autojump_clock: MockClock) -> None:
-    """As with every other question; whoever has one learns how the session ends."""
+    """A stopping supervisor gives out no handles. Those that exist report how their session ends."""
     async with open_supervisor(CONFIG, machine=FakeMachine(close_s=2)) as supervisor:
         info = await supervisor.create_session()
         handle = supervisor.session(info.id)
@@ -112,7 +112,7 @@ async def test_nobody_gets_a_handle_from_a_supervisor_that_stops(autojump_clock:
 
 
 async def test_cancelled_supervisor_gives_out_no_handle_either(autojump_clock: MockClock) -> None:
-    """Nor does it leave anybody waiting who has one."""
+    """Callers that already have a handle don't wait forever either."""
     with capture_logs(), trio.CancelScope() as scope:
         async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
             handle = supervisor.session((await supervisor.create_session()).id)
@@ -125,8 +125,8 @@ async def test_cancelled_supervisor_gives_out_no_handle_either(autojump_clock: M
         supervisor.session(handle.id)
 
 
-async def test_supervisor_tells_what_its_machine_runs_browsers_with(autojump_clock: MockClock) -> None:
-    """Whoever opened it need not have opened the machine to know."""
+async def test_supervisor_names_its_machines_engine_and_sandbox(autojump_clock: MockClock) -> None:
+    """The caller doesn't need to have opened the machine to know them."""
     machine = FakeMachine()
     async with open_supervisor(CONFIG, machine=machine) as supervisor:
         assert supervisor.machine == machine.about

@@ -1,4 +1,4 @@
-"""The supervisor under virtual time: many sessions, one that fails, no room, and the end of it all."""
+"""The supervisor under virtual time: many sessions, one that fails, no room, and shutdown."""
 
 import asyncio
 import math
@@ -30,13 +30,13 @@ from greenroom.supervisor.remembered import KEEP_S
 
 
 def config(**changes: object) -> SupervisorConfig:
-    """Return settings with which nothing is launched but what is asked for, all at once."""
+    """Return settings with which sessions are only launched on request, all of them at once."""
     base = SupervisorConfig(warm_sessions=0, max_launching=1000)
     return attrs.evolve(base, **changes)  # type: ignore[arg-type]
 
 
 async def test_created_session_is_live_listed_and_has_a_uuid(autojump_clock: MockClock) -> None:
-    """What create_session returns is what the other questions are answered with."""
+    """The other requests answer with what create_session returned."""
     machine = FakeMachine(launch_s=2)
     async with open_supervisor(config(), machine=machine) as supervisor:
         info = await supervisor.create_session()
@@ -49,7 +49,7 @@ async def test_created_session_is_live_listed_and_has_a_uuid(autojump_clock: Moc
 
 
 async def test_settings_reach_the_session(autojump_clock: MockClock) -> None:
-    """The URL is opened, and the configured times are the ones that count."""
+    """The configured URL is opened, and the configured times apply."""
     machine = FakeMachine()
     settings = config(
         tiktok_url="https://example.test/x", max_session_duration=7, session_creation_timeout=3,
@@ -68,7 +68,7 @@ async def test_settings_reach_the_session(autojump_clock: MockClock) -> None:
 
 
 async def test_ten_creations_at_once_are_independent_of_one_that_hangs(autojump_clock: MockClock) -> None:
-    """The supervisor never waits for a launch: a hanging one holds nobody up."""
+    """The supervisor never waits for a launch, so a hanging one delays nobody."""
     machine = FakeMachine(launch_s=math.inf)
     made: list[SessionInfo] = []
 
@@ -106,7 +106,7 @@ async def test_unforeseen_failure_of_one_session_leaves_the_others_and_the_super
 
 
 async def test_full_house_refuses_with_the_earliest_known_end(autojump_clock: MockClock) -> None:
-    """A refusal for lack of room tells when a place is free at the latest."""
+    """The refusal says when a place will be free at the latest."""
     machine = FakeMachine()
     async with open_supervisor(config(max_sessions=2), machine=machine) as supervisor:
         await supervisor.create_session()
@@ -124,7 +124,7 @@ async def test_full_house_refuses_with_the_earliest_known_end(autojump_clock: Mo
 
 
 async def test_session_still_cleaning_up_keeps_its_place(autojump_clock: MockClock) -> None:
-    """Room is free when the browser and the clone are gone, and not before."""
+    """The place is free once the browser and the clone are gone, not before."""
     machine = FakeMachine(remove_s=10)
     async with open_supervisor(config(max_sessions=1, max_session_duration=5), machine=machine) as supervisor:
         await supervisor.create_session()
@@ -136,7 +136,7 @@ async def test_session_still_cleaning_up_keeps_its_place(autojump_clock: MockClo
 
 
 async def test_ended_session_is_known_for_a_quarter_of_an_hour(autojump_clock: MockClock) -> None:
-    """Its end can be asked for, deleting it again is fine, and then it is forgotten."""
+    """You can ask for its end and delete it again. Then it is forgotten."""
     async with open_supervisor(config(), machine=FakeMachine()) as supervisor:
         info = await supervisor.create_session()
         await supervisor.end_session(info.id)
@@ -152,7 +152,7 @@ async def test_ended_session_is_known_for_a_quarter_of_an_hour(autojump_clock: M
 
 
 async def test_unknown_id_is_not_found(autojump_clock: MockClock) -> None:
-    """Neither asked for nor ended."""
+    """An unknown id can be neither looked up nor ended."""
     async with open_supervisor(config(), machine=FakeMachine()) as supervisor:
         with pytest.raises(SessionNotFound):
             await supervisor.get_session("unknown")
@@ -161,7 +161,7 @@ async def test_unknown_id_is_not_found(autojump_clock: MockClock) -> None:
 
 
 async def test_cancelled_creation_is_over_without_waiting(autojump_clock: MockClock) -> None:
-    """The caller gets away at once, and the session that it asked for is cleaned up behind it."""
+    """The caller returns at once, and its session is cleaned up in the background."""
     machine = FakeMachine(launch_s=math.inf, remove_s=2)
     events: list[SessionEvent] = []
     async with open_supervisor(config(), machine=machine, subscriber=events.append) as supervisor:
@@ -174,7 +174,7 @@ async def test_cancelled_creation_is_over_without_waiting(autojump_clock: MockCl
 
 
 async def test_leaving_the_block_ends_all_sessions_politely(autojump_clock: MockClock) -> None:
-    """The supervisor's end is every session's end, reported as a shutdown."""
+    """When the supervisor ends, so does every session, with the reason shutdown."""
     machine = FakeMachine(close_s=3)
     events: list[SessionEvent] = []
     async with open_supervisor(config(), machine=machine, subscriber=events.append) as supervisor:
@@ -190,7 +190,7 @@ async def test_leaving_the_block_ends_all_sessions_politely(autojump_clock: Mock
 
 
 async def test_stopping_refuses_creations_under_way_and_new_ones(autojump_clock: MockClock) -> None:
-    """Whoever waits for a session when the supervisor stops is told so."""
+    """Callers that wait for a session when the supervisor stops learn that it stopped."""
     machine = FakeMachine(launch_s=math.inf)
     async with open_supervisor(config(), machine=machine) as supervisor:
         async with trio.open_nursery() as nursery:
@@ -208,7 +208,7 @@ async def _expect_stopped(ask: Callable[[], Awaitable[object]]) -> None:
 
 
 async def test_cancelling_the_block_frees_everything(autojump_clock: MockClock) -> None:
-    """A cancelled nursery around the supervisor leaves no browser and no clone."""
+    """Cancelling the nursery around the supervisor leaves no browser and no clone."""
     machine = FakeMachine(remove_s=1, close_s=math.inf)
     with trio.move_on_after(10) as scope:
         async with open_supervisor(config(), machine=machine) as supervisor:
@@ -221,7 +221,7 @@ async def test_cancelling_the_block_frees_everything(autojump_clock: MockClock) 
 
 
 async def test_exception_in_the_block_frees_everything_and_comes_out(autojump_clock: MockClock) -> None:
-    """The developer's own error ends the supervisor, and is not lost."""
+    """The caller's own error ends the supervisor and is raised."""
     machine = FakeMachine()
     with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError), flatten_subgroups=True):
         async with open_supervisor(config(), machine=machine) as supervisor:
@@ -232,7 +232,7 @@ async def test_exception_in_the_block_frees_everything_and_comes_out(autojump_cl
 
 @pytest.mark.parametrize("failure", [RuntimeError("disk full"), asyncio.CancelledError(), GeneratorExit()])
 async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock, failure: BaseException) -> None:
-    """A log or metric that raises is reported, and sessions and other subscribers go on."""
+    """A subscriber that raises is reported. Sessions and other subscribers go on."""
     heard: list[SessionState] = []
 
     def fail(_event: SessionEvent) -> None:
@@ -252,7 +252,7 @@ async def test_failing_subscriber_hurts_nobody(autojump_clock: MockClock, failur
 async def test_draining_refuses_new_sessions_and_gives_live_ones_their_grace(
     autojump_clock: MockClock,
 ) -> None:
-    """Nothing new begins, what is being created is given up at once, and live sessions go on for a while."""
+    """Nothing new starts, creations under way are cancelled at once, and live sessions go on for a while."""
     machine = FakeMachine()
     events: list[SessionEvent] = []
     async with open_supervisor(config(), machine=machine, subscriber=events.append) as supervisor:
@@ -280,7 +280,7 @@ async def test_draining_ends_with_the_last_session(autojump_clock: MockClock) ->
 
 
 async def test_hurried_draining_ends_all_at_once(autojump_clock: MockClock) -> None:
-    """Cancelling the drain and stopping leaves nothing, without the grace."""
+    """Cancelling the drain and stopping skips the grace and leaves nothing."""
     machine = FakeMachine()
     async with open_supervisor(config(), machine=machine) as supervisor:
         await supervisor.create_session()
@@ -291,7 +291,7 @@ async def test_hurried_draining_ends_all_at_once(autojump_clock: MockClock) -> N
 
 
 async def test_leaks_are_what_belongs_to_no_session(autojump_clock: MockClock) -> None:
-    """Everything of a known session is owned; what else there is, is leaked."""
+    """Everything of a known session is owned; the rest is leaked."""
     machine = FakeMachine()
     async with open_supervisor(config(), machine=machine) as supervisor:
         info = await supervisor.create_session()
@@ -307,10 +307,10 @@ async def test_leaks_are_what_belongs_to_no_session(autojump_clock: MockClock) -
 
 
 @pytest.mark.parametrize("moment", ["ends during", "begins during", "both"])
-async def test_session_that_ends_or_begins_while_leaks_are_looked_for_is_none(
+async def test_session_that_ends_or_begins_during_a_survey_is_not_leaked(
     autojump_clock: MockClock, moment: str
 ) -> None:
-    """What was seen in a survey belonged to a session known at any time during it."""
+    """A session that was known at any time during the survey owns what the survey found."""
     machine = FakeMachine(survey_s=10)
     async with open_supervisor(config(), machine=machine) as supervisor, trio.open_nursery() as nursery:
         leaked: list[tuple[object, ...]] = []

@@ -1,4 +1,4 @@
-"""Any sequence of requests, departures and faults: all are answered, and none is counted for ever."""
+"""Any sequence of requests, departures and faults: all requests are answered, and no place is lost."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ MACHINES = st.fixed_dictionaries(
     optional={step: st.sampled_from([0.0, 0.5, 2.0, 4.0]) for step in STEPS}
     | {"probe_s": st.sampled_from([0.4, 2.0])},
 )
-# What may be wrong for a while: a field of the machine, or a step that raises what nobody foresaw.
+# What may go wrong for a while: a field of the machine, or a step that raises an unforeseen error.
 MACHINE_FAULTS: dict[str, tuple[str, object]] = {
     "locked": ("clone_error", ProfileLocked()),
     "site down": ("navigate_error", UpstreamUnreachable("HTTP 500")),
@@ -52,7 +52,7 @@ DEEDS = st.tuples(MOMENTS, st.sampled_from([*REQUESTS, *MACHINE_FAULTS, *STEP_FA
 
 @attrs.define(eq=False)
 class Story:
-    """One supervisor, what is wrong, and everybody who asks for something."""
+    """One supervisor, its faults, and everybody who asks it for something."""
 
     machine: FakeMachine
     warm: int
@@ -62,7 +62,7 @@ class Story:
     wrong: Counter[str] = attrs.field(factory=Counter)
 
     async def tell(self) -> None:
-        """Run it to its end."""
+        """Run the story to its end."""
         config = SupervisorConfig(
             max_sessions=MAX_SESSIONS,
             warm_sessions=self.warm,
@@ -122,7 +122,7 @@ class Story:
             await trio.sleep(lasts_s)
 
     async def _ask(self, request: Awaitable[object]) -> None:
-        """Wait for the answer, which must come in time and be one of ours."""
+        """Wait for the answer. It must come in time and be one of our own errors or results."""
         self.waiting += 1
         try:
             with trio.fail_after(ANSWERED_S):
@@ -147,7 +147,7 @@ def _failing_if(wrong: Counter[str], fault: str, step: Callable[..., Any]) -> Ca
 def test_any_story_ends_with_every_answer_given_and_every_place_free(
     fields: dict[str, float], warm: int, deeds: list[tuple[float, str, float]]
 ) -> None:
-    """Whatever goes wrong when: no request stays without its answer, no session without its end."""
+    """Whatever goes wrong and when, every request gets its answer and every session ends."""
     story = Story(FakeMachine(**fields), warm, deeds)  # type: ignore[arg-type]  # all of them are seconds
     with pytest.MonkeyPatch.context() as patch, capture_logs():
         for fault, (owner, name) in STEP_FAULTS.items():

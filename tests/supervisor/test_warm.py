@@ -1,4 +1,4 @@
-"""Sessions launched ahead of any request: handed out, replaced, discarded, left off."""
+"""Warm sessions: launched before any request, handed out, replaced, discarded, given up."""
 
 import math
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ LAUNCH_S = 4.0
 
 
 class Warmed:
-    """A supervisor with one session launched ahead, if nothing else is said, and its events."""
+    """A supervisor with one warm session, unless told otherwise, and its events."""
 
     def __init__(self, supervisor: Supervisor, machine: FakeMachine, events: list[SessionEvent]) -> None:
         self.supervisor = supervisor
@@ -59,7 +59,7 @@ async def warmed(machine: FakeMachine | None = None, **settings: object) -> Asyn
 
 
 async def test_request_takes_the_warm_session_and_another_is_launched(autojump_clock: MockClock) -> None:
-    """No launch is waited for; what was launched ahead, and has only rehearsed, becomes the session."""
+    """The request waits for no launch. The warm browser, which has only rehearsed, becomes its session."""
     async with warmed() as its:
         await its.until_warm()
         [ahead] = its.machine.browsers
@@ -76,7 +76,7 @@ async def test_request_takes_the_warm_session_and_another_is_launched(autojump_c
 
 
 async def test_replacement_waits_until_the_request_is_answered(autojump_clock: MockClock) -> None:
-    """Nothing is launched ahead while somebody waits for the page: it would take its processor time."""
+    """While somebody waits for a page, nothing else is launched: that would slow the page down."""
     async with warmed(FakeMachine(launch_s=LAUNCH_S, navigate_s=10)) as its:
         await its.until_warm()
         async with trio.open_nursery() as nursery:
@@ -87,7 +87,7 @@ async def test_replacement_waits_until_the_request_is_answered(autojump_clock: M
 
 
 async def test_session_not_logged_in_is_refused_warm_or_not(autojump_clock: MockClock) -> None:
-    """The verdict is on the page, which is loaded when somebody asks."""
+    """The verdict is about the page, which is only loaded on request."""
     machine = FakeMachine(launch_s=LAUNCH_S, page=LoginState.LOGGED_OUT)
     async with warmed(machine) as its:
         await its.until_warm()
@@ -112,7 +112,7 @@ async def test_master_changed_discards_the_warm_session_and_the_request_gets_a_n
 
 
 async def test_master_changed_is_noticed_without_a_request(autojump_clock: MockClock) -> None:
-    """After a new login the next request finds a warm session of it."""
+    """After a new login, the next request finds a warm session with it."""
     async with warmed() as its:
         await its.until_warm()
         its.machine.version = "2"
@@ -124,10 +124,10 @@ async def test_master_changed_is_noticed_without_a_request(autojump_clock: MockC
         assert trio.current_time() - before == pytest.approx(0.2)
 
 
-async def test_locked_master_is_the_answer_even_with_a_warm_session_at_hand(
+async def test_locked_master_is_refused_even_with_a_warm_session_at_hand(
     autojump_clock: MockClock,
 ) -> None:
-    """Whoever has the master open is about to change it."""
+    """A master that is open in a browser is about to change."""
     async with warmed() as its:
         await its.until_warm()
         its.machine.clone_error = ProfileLocked()
@@ -137,7 +137,7 @@ async def test_locked_master_is_the_answer_even_with_a_warm_session_at_hand(
 
 
 async def test_old_warm_session_is_replaced(autojump_clock: MockClock) -> None:
-    """It waits for `warm_max_age` and no longer."""
+    """A session stays warm for `warm_max_age` and no longer."""
     async with warmed(warm_max_age=60) as its:
         await its.until_warm()
         [old] = its.machine.browsers
@@ -148,8 +148,8 @@ async def test_old_warm_session_is_replaced(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("ill", ["crashed", "stalled"])
-async def test_unwell_browser_is_not_handed_out(autojump_clock: MockClock, ill: str) -> None:
-    """One that has crashed, or does not answer at once, is replaced by a launch for the request."""
+async def test_unfit_browser_is_not_handed_out(autojump_clock: MockClock, ill: str) -> None:
+    """A browser that has crashed, or doesn't answer at once, is replaced by a launch for the request."""
     async with warmed() as its:
         await its.until_warm()
         [(ahead, browser)] = its.machine.browsers.items()
@@ -163,7 +163,7 @@ async def test_unwell_browser_is_not_handed_out(autojump_clock: MockClock, ill: 
 
 
 async def test_caller_that_leaves_a_warm_session_ends_it(autojump_clock: MockClock) -> None:
-    """A claimed session belongs to its caller like any other."""
+    """A claimed session belongs to its caller, like any other."""
     async with warmed(FakeMachine(launch_s=LAUNCH_S, navigate_s=10)) as its:
         await its.until_warm()
         with trio.move_on_after(1):
@@ -173,7 +173,7 @@ async def test_caller_that_leaves_a_warm_session_ends_it(autojump_clock: MockClo
 
 
 async def test_warm_session_leaves_room_for_requests(autojump_clock: MockClock) -> None:
-    """They count among max_sessions, but never stand in a request's way; none is kept that can't be used."""
+    """Warm sessions count towards max_sessions but never block a request. Useless ones are not kept."""
     async with warmed(max_sessions=2) as its:
         await its.until_warm()
         for _ in range(2):
@@ -187,8 +187,8 @@ async def test_warm_session_leaves_room_for_requests(autojump_clock: MockClock) 
         await its.until_warm()
 
 
-async def test_failing_launches_ahead_are_left_off_until_a_session_is_live(autojump_clock: MockClock) -> None:
-    """After some failures one line says so; requests are served; the first that succeeds begins it anew."""
+async def test_failing_warm_launches_stop_until_a_session_is_live(autojump_clock: MockClock) -> None:
+    """After some failures one line says so. Requests are still served; the first success starts it again."""
     machine = FakeMachine(launch_s=LAUNCH_S, launch_error=EngineUnavailable("no browser"))
     with capture_logs() as logs:
         async with warmed(machine) as its:
@@ -207,7 +207,7 @@ async def test_failing_launches_ahead_are_left_off_until_a_session_is_live(autoj
 async def test_several_crashes_with_time_at_hand_between_them_are_no_failure_in_a_row(
     autojump_clock: MockClock,
 ) -> None:
-    """What has been warm was launched: it is replaced, however often it goes."""
+    """A session that has been warm was launched, so it is replaced, however often it crashes."""
     async with warmed() as its:
         for _ in range(7):
             await its.until_warm()
@@ -216,16 +216,16 @@ async def test_several_crashes_with_time_at_hand_between_them_are_no_failure_in_
         await its.until_warm()
 
 
-async def test_session_that_never_lasts_once_it_is_warm_is_left_off_too(autojump_clock: MockClock) -> None:
-    """One that is over its budget at the first look would be launched again and again for nothing."""
+async def test_session_that_never_stays_warm_is_given_up_too(autojump_clock: MockClock) -> None:
+    """A session that is over its budget at the first look would be launched again and again for nothing."""
     async with warmed(session_processes=8) as its:
         its.machine.usage = attrs.evolve(its.machine.usage, processes=9)
         await trio.sleep(3600)
         assert its.ends() == [EndReason.OVER_BUDGET] * 5
 
 
-async def test_locked_master_is_asked_again_until_it_is_free(autojump_clock: MockClock) -> None:
-    """A long `greenroom login` does not turn warm sessions off."""
+async def test_locked_master_is_tried_again_until_it_is_free(autojump_clock: MockClock) -> None:
+    """A long `greenroom login` doesn't turn warm sessions off."""
     async with warmed() as its:
         await its.until_warm()
         its.machine.clone_error = ProfileLocked()
@@ -239,7 +239,7 @@ async def test_locked_master_is_asked_again_until_it_is_free(autojump_clock: Moc
 async def test_warm_session_that_ends_while_it_is_claimed_does_not_keep_the_caller(
     autojump_clock: MockClock, how: str
 ) -> None:
-    """Its cleaning up may take long; the caller is served by another launch at once."""
+    """Its cleanup may take long. The caller is served by another launch at once."""
     machine = FakeMachine(launch_s=LAUNCH_S, remove_s=40)
     async with warmed(machine, warm_max_age=60) as its:
         await its.until_warm()
@@ -264,8 +264,8 @@ async def _end_soon(supervisor: Supervisor, session_id: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["stop", "drain"])
-async def test_nothing_is_launched_any_more_once_it_is_to_stop(autojump_clock: MockClock, how: str) -> None:
-    """A caller whose warm session is just being looked at is refused, and no other is launched for it."""
+async def test_nothing_is_launched_once_it_is_to_stop(autojump_clock: MockClock, how: str) -> None:
+    """A caller whose warm session is just being checked is refused; nothing else is launched for it."""
     async with warmed() as its:
         await its.until_warm()
         its.machine.probe_s = math.inf
@@ -287,8 +287,8 @@ async def test_nothing_is_launched_any_more_once_it_is_to_stop(autojump_clock: M
         assert set(its.ends()) <= {EndReason.SHUTDOWN, EndReason.DISCARDED}
 
 
-async def test_never_more_sessions_than_may_be_even_while_warm_ones_end(autojump_clock: MockClock) -> None:
-    """A request that needs the room of a warm session waits until that is gone."""
+async def test_max_sessions_holds_even_while_warm_ones_end(autojump_clock: MockClock) -> None:
+    """A request that needs a warm session's place waits until that session is gone."""
     machine = FakeMachine(launch_s=LAUNCH_S, remove_s=5)
     async with warmed(machine, max_sessions=1) as its:
         await its.until_warm()
@@ -309,7 +309,7 @@ async def test_never_more_sessions_than_may_be_even_while_warm_ones_end(autojump
 
 
 async def test_unfit_warm_session_leaves_the_request_to_the_next_warm_one(autojump_clock: MockClock) -> None:
-    """Two are warm and the first has crashed: no launch."""
+    """Two sessions are warm and the first has crashed: nothing has to be launched."""
     async with warmed(warm_sessions=2) as its:
         await its.until_warm(2)
         next(iter(its.machine.browsers.values())).crash()
@@ -318,8 +318,8 @@ async def test_unfit_warm_session_leaves_the_request_to_the_next_warm_one(autoju
         assert trio.current_time() - before < 1
 
 
-async def test_waiting_politely_is_no_failure(autojump_clock: MockClock) -> None:
-    """Launches ahead that others keep from their turn for long get it in the end, without having failed."""
+async def test_waiting_for_a_turn_is_not_a_failure(autojump_clock: MockClock) -> None:
+    """Warm launches that have to wait for others get their turn in the end, and count no failure."""
     machine = FakeMachine(launch_s=0, navigate_s=40)
     async with warmed(machine, session_creation_timeout=100, max_sessions=50) as its:
         async with trio.open_nursery() as nursery:
@@ -331,7 +331,7 @@ async def test_waiting_politely_is_no_failure(autojump_clock: MockClock) -> None
 
 
 async def test_drain_and_stop_end_warm_sessions(autojump_clock: MockClock) -> None:
-    """Nobody can claim them any more: they end at once, live ones have their grace."""
+    """Warm sessions can't be claimed any more, so they end at once. Live ones have their grace."""
     async with warmed() as its:
         await its.until_warm()
         await its.supervisor.create_session()
@@ -345,8 +345,8 @@ async def test_drain_and_stop_end_warm_sessions(autojump_clock: MockClock) -> No
             assert len(its.machine.browsers) == 1
 
 
-async def test_warm_session_is_no_leak_and_can_be_looked_at(autojump_clock: MockClock) -> None:
-    """It is owned and known, though nobody asked for it."""
+async def test_warm_session_is_not_a_leak_and_can_be_looked_up(autojump_clock: MockClock) -> None:
+    """It is owned and known, although nobody asked for it."""
     async with warmed() as its:
         await its.until_warm()
         [ahead] = its.machine.browsers
@@ -358,7 +358,7 @@ async def test_warm_session_is_no_leak_and_can_be_looked_at(autojump_clock: Mock
 
 
 async def test_burst_with_warm_sessions_is_served_in_order(autojump_clock: MockClock) -> None:
-    """Of eight at once two take what is warm, the others launch two at a time."""
+    """Of eight requests at once, two take the warm sessions; the others launch two at a time."""
     took: list[float] = []
     async with warmed(warm_sessions=2) as its:
         await its.until_warm(2)
@@ -377,7 +377,7 @@ async def test_burst_with_warm_sessions_is_served_in_order(autojump_clock: MockC
 async def test_caller_that_leaves_during_the_claim_leaves_the_session_warm(
     autojump_clock: MockClock,
 ) -> None:
-    """Nothing was loaded for it yet: the next request has it, without a launch."""
+    """Nothing was loaded for the caller yet, so the next request gets the session without a launch."""
     async with warmed() as its:
         await its.until_warm()
         [ahead] = its.machine.browsers
@@ -392,7 +392,7 @@ async def test_caller_that_leaves_during_the_claim_leaves_the_session_warm(
         assert its.ends() == []
 
 
-async def test_session_given_back_ages_on_and_stays_known(autojump_clock: MockClock) -> None:
+async def test_session_given_back_keeps_its_age_and_stays_known(autojump_clock: MockClock) -> None:
     """It is replaced when it is too old, and can be discarded, like any other."""
     async with warmed(warm_max_age=60) as its:
         await its.until_warm()
@@ -408,7 +408,7 @@ async def test_session_given_back_ages_on_and_stays_known(autojump_clock: MockCl
 
 
 async def test_unfit_session_is_not_given_back(autojump_clock: MockClock) -> None:
-    """The caller has left when it turns out that the browser does not answer."""
+    """The caller has left by the time the browser turns out not to answer."""
     async with warmed() as its:
         await its.until_warm()
         its.machine.probe_s = math.inf
@@ -423,7 +423,7 @@ async def test_unfit_session_is_not_given_back(autojump_clock: MockClock) -> Non
 async def test_caller_that_leaves_while_it_waits_for_room_costs_nobody_anything(
     autojump_clock: MockClock,
 ) -> None:
-    """It does not count from then on, and no warm session ends for it."""
+    """The caller no longer counts, and no warm session ends for it."""
     machine = FakeMachine(launch_s=LAUNCH_S, remove_s=20)
     async with warmed(machine, max_sessions=1) as its:
         await its.until_warm()
@@ -439,7 +439,7 @@ async def test_caller_that_leaves_while_it_waits_for_room_costs_nobody_anything(
 async def test_claim_that_fails_leaves_the_session_to_the_next_request(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody foresaw on the way to it is no reason to lose it."""
+    """An unforeseen error during the claim doesn't cost the session."""
 
     async def fail(*_args: object) -> bool:
         raise RuntimeError("can't start new thread")
@@ -457,7 +457,7 @@ async def test_claim_that_fails_leaves_the_session_to_the_next_request(
 async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
     autojump_clock: MockClock,
 ) -> None:
-    """Whatever else changes meanwhile: the other session launched ahead goes on."""
+    """Whatever else changes meanwhile, the other warm session goes on."""
     machine = FakeMachine(launch_s=20, remove_s=5)
     async with warmed(machine, max_sessions=2, warm_sessions=2) as its:
         await trio.sleep(1)
@@ -470,15 +470,15 @@ async def test_request_that_waits_for_room_ends_no_more_than_stands_in_its_way(
         await its.until_warm()
 
 
-async def test_one_that_was_taken_and_still_ends_takes_a_place(autojump_clock: MockClock) -> None:
-    """Of the two that were unfit one takes long to go: no third is launched until it has gone."""
+async def test_claimed_session_that_is_still_ending_takes_a_place(autojump_clock: MockClock) -> None:
+    """Both warm sessions were unfit. One takes long to end, and no third is launched until it is gone."""
     machine = FakeMachine(launch_s=LAUNCH_S, remove_s=5)
     most = 0
     async with warmed(machine, max_sessions=2, warm_sessions=2) as its, trio.open_nursery() as nursery:
         await its.until_warm(2)
         machine.probe_s = 5
         nursery.start_soon(its.supervisor.create_session)
-        await trio.sleep(1.5)  # the first was found unfit, the second is looked at
+        await trio.sleep(1.5)  # the first was found unfit, the second is being checked
         machine.remove_s = 60
         for _ in range(100):
             most = max(most, len(machine.clones))

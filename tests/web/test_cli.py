@@ -54,7 +54,7 @@ OPTIONS = {
 
 @pytest.fixture(autouse=True)
 def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run commands in an empty directory, with an empty cache and without anybody's settings."""
+    """Run commands in an empty directory, with an empty cache and no settings from outside."""
     for name in list(os.environ):
         if name.startswith("GREENROOM_") or name in {"CAMOUFOX_USER_DATA_DIR", "DISPLAY", "WAYLAND_DISPLAY"}:
             monkeypatch.delenv(name)
@@ -65,7 +65,7 @@ def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _logging_undone() -> Iterator[None]:
-    """Take back what commands that run in this process make of logging."""
+    """Undo how commands that run in this process configure logging."""
     root, ours = logging.getLogger(), logging.getLogger("greenroom")
     handlers, levels, config = root.handlers[:], (root.level, ours.level), structlog.get_config()
     yield
@@ -76,7 +76,7 @@ def _logging_undone() -> Iterator[None]:
 
 
 def greenroom(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command to its end. None may ever show a traceback."""
+    """Run the command in a process of its own. No command may ever print a traceback."""
     done = subprocess.run(
         [GREENROOM, *args],
         capture_output=True,
@@ -90,14 +90,14 @@ def greenroom(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
 
 
 def invoke(*args: str, **env: str) -> Result:
-    """Run the command to its end in this process. None may ever end by an exception."""
+    """Run the command in this process. No command may ever raise an exception."""
     result = CliRunner().invoke(main, args, env=env)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
 
 
 def limited(command: str) -> "subprocess.CompletedProcess[str]":
-    """Run `serve` under a limit, to its end."""
+    """Run `serve` under a limit until it ends."""
     return subprocess.run(
         ["sh", "-c", f"{command} && exec {GREENROOM} serve {' '.join(FREE)}"],
         capture_output=True,
@@ -111,7 +111,7 @@ def limited(command: str) -> "subprocess.CompletedProcess[str]":
 def running(
     *args: str, last: str, program: str | None = GREENROOM
 ) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
-    """Run a command that serves; yield it and what it said up to the line about `last`, by subject."""
+    """Run a command that serves; yield it and its output, by subject, up to the line about `last`."""
     process = subprocess.Popen(
         [program, *args] if program else args,
         stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ def running(
 
 
 def stop(process: "subprocess.Popen[str]", *numbers: signal.Signals) -> tuple[int, str]:
-    """Send signals, one right after the other, and return the exit code and what was logged."""
+    """Send signals, one right after the other; return the exit code and the log."""
     for number in numbers:
         process.send_signal(number)
     _out, err = process.communicate(timeout=SOON_S)
@@ -143,7 +143,7 @@ def stop(process: "subprocess.Popen[str]", *numbers: signal.Signals) -> tuple[in
 
 @contextmanager
 def practising() -> Iterator[str]:
-    """Serve a practice site from a thread, beside a command that runs in this one; yield its base URL."""
+    """Serve a practice site in a thread, for a command that runs in this one; yield its base URL."""
     served: SimpleQueue[tuple[str, trio.Event, trio.lowlevel.TrioToken]] = SimpleQueue()
 
     async def serve() -> None:
@@ -170,7 +170,7 @@ def taken_port() -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Return whether a server answers, soon."""
+    """Return whether a server answers soon."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with suppress(httpx.ConnectError):
@@ -208,7 +208,7 @@ def test_version_is_the_packages() -> None:
 
 
 def test_verdict_starts_without_the_daemons_modules(tmp_path: Path) -> None:
-    """What takes half a second to import is imported by the commands that need it."""
+    """Modules that take half a second to import are only imported by the commands that need them."""
     page = tmp_path / "page.html"
     page.write_text("<html>")
     program = (
@@ -231,14 +231,14 @@ def test_engines_are_those_that_the_settings_know() -> None:
     assert [choice.value for choice in EngineChoice] == list(ENGINES)
 
 
-# Settings that are not allowed.
+# Invalid settings.
 
 
 @pytest.mark.parametrize("source", ["flag", "environment", "file"])
-def test_wrong_setting_exits_2_and_names_setting_value_and_what_is_allowed(
+def test_wrong_setting_exits_2_and_names_setting_value_and_allowed_values(
     tmp_path: Path, source: str
 ) -> None:
-    """A mistake is told in one line, with where the value comes from."""
+    """The message is one line and says where the value comes from."""
     if source == "flag":
         ran = greenroom("serve", "--bind", "nowhere")
         code, out, err, origin = ran.returncode, ran.stdout, ran.stderr, "the command line"
@@ -259,8 +259,8 @@ def test_wrong_setting_exits_2_and_names_setting_value_and_what_is_allowed(
     )
 
 
-def test_wrong_settings_are_all_told_at_once() -> None:
-    """Several mistakes are several lines, and a secret is in none of them."""
+def test_wrong_settings_are_all_reported_at_once() -> None:
+    """Several mistakes give several lines. No secret is shown."""
     done = invoke(
         "doctor", "--no-launch", GREENROOM_MAX_SESSIONS="0", GREENROOM_TOKEN="short", GREENROOM_MAX_SESION="1"
     )
@@ -273,7 +273,7 @@ def test_wrong_settings_are_all_told_at_once() -> None:
 
 
 def test_taken_port_exits_1_and_says_so() -> None:
-    """An address that somebody else has is told in one line, without the system's error number."""
+    """An address that is in use gives one line, without the system's error number."""
     with taken_port() as bind:
         serve = greenroom("serve", "--bind", bind)
         practice = invoke("practice", "--bind", bind)
@@ -282,8 +282,8 @@ def test_taken_port_exits_1_and_says_so() -> None:
     assert (practice.exit_code, practice.stdout, practice.stderr) == (1, "", told)
 
 
-def test_no_browser_exits_1_and_names_the_command_that_gets_one(tmp_path: Path) -> None:
-    """A machine without a browser is told how to get one."""
+def test_no_browser_exits_1_and_names_the_command_that_installs_one(tmp_path: Path) -> None:
+    """On a machine without a browser, the message says how to install one."""
     done = greenroom("serve", *FREE, PATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -294,14 +294,14 @@ def test_no_browser_exits_1_and_names_the_command_that_gets_one(tmp_path: Path) 
 # serve and practice.
 
 
-# That SIGHUP and SIGQUIT are heeded as these two are is shown in test_signals.
+# test_signals shows that SIGHUP and SIGQUIT are handled like these two.
 @pytest.mark.parametrize(
     "numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT]], ids=["int", "impatient"]
 )
 def test_serve_says_what_it_serves_and_signals_end_it_with_0(
     tmp_path: Path, numbers: list[signal.Signals]
 ) -> None:
-    """The daemon prints what it serves, answers there, and stops at once, also for somebody impatient."""
+    """The daemon prints its address, answers there, and stops at once, even if several signals come."""
     settings = ("--url", "https://example.test/", "--user-data-dir", "profile", "--engine", "firefox")
     with running("serve", *FREE, *settings, last="address") as (process, said):
         assert said.pop("engine").startswith("firefox ")
@@ -320,7 +320,7 @@ def test_serve_says_what_it_serves_and_signals_end_it_with_0(
 
 
 def test_serve_with_windows_and_no_display_exits_1_and_says_what_to_do() -> None:
-    """What every session would fail by is told at start, as `login` tells it."""
+    """A problem that every session would have is reported at start, as `login` reports it."""
     done = greenroom("serve", *FREE, "--engine", "firefox", "--no-headless", DISPLAY=":6100")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
@@ -329,7 +329,7 @@ def test_serve_with_windows_and_no_display_exits_1_and_says_what_to_do() -> None
 
 
 def test_serve_with_too_few_files_allowed_exits_1_and_says_how_many_are_needed() -> None:
-    """A limit under which no browser runs is told at start, with what raises it."""
+    """A limit too low for any browser is reported at start, with the command that raises it."""
     done = limited("ulimit -n 128")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
@@ -339,7 +339,7 @@ def test_serve_with_too_few_files_allowed_exits_1_and_says_how_many_are_needed()
 
 
 def test_serve_raises_its_limit_of_files() -> None:
-    """A soft limit that is low is no reason to refuse: the hard one counts."""
+    """A low soft limit is no reason to refuse, since the daemon can raise it to the hard one."""
     with running(
         "-c", f"ulimit -Sn 128 && exec {GREENROOM} serve {' '.join(FREE)}", last="address", program="sh"
     ) as (
@@ -355,7 +355,7 @@ def test_serve_raises_its_limit_of_files() -> None:
 
 
 def test_serve_ignores_signals_that_mean_nothing_and_a_hang_up_under_nohup() -> None:
-    """A stray SIGUSR1, or a terminal that closes after `nohup`, ends no daemon."""
+    """A stray SIGUSR1, or a terminal that closes after `nohup`, doesn't end the daemon."""
     with running("nohup", GREENROOM, "serve", *FREE, "--engine", "firefox", program=None, last="address") as (
         process,
         said,
@@ -370,7 +370,7 @@ def test_serve_ignores_signals_that_mean_nothing_and_a_hang_up_under_nohup() -> 
 
 
 def test_serve_with_output_that_nobody_reads_answers_and_stops() -> None:
-    """Full pipes hold up neither the daemon's start, nor a request, nor its end."""
+    """Full pipes delay neither the daemon's start, nor a request, nor its end."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         bind = f"127.0.0.1:{free.getsockname()[1]}"
     reader, writer = os.pipe()
@@ -393,7 +393,7 @@ def test_serve_with_output_that_nobody_reads_answers_and_stops() -> None:
 
 
 def test_practice_serves_until_a_signal_ends_it_with_0() -> None:
-    """The practice site says where it is, answers there, and stops at once without a word."""
+    """The practice site prints its address, answers there, and stops at once and in silence."""
     with running("practice", *FREE, last="all its pages") as (process, said):
         assert said["all its pages"] == f"{said['practice site']}practice"
         for url in said.values():
@@ -405,7 +405,7 @@ def test_practice_serves_until_a_signal_ends_it_with_0() -> None:
 
 
 def test_doctor_with_a_missing_profile_exits_1_and_names_login() -> None:
-    """What fails is told with the command that mends it, on whole lines."""
+    """A failure names the command that fixes it. Lines are not broken."""
     done = invoke("doctor", "--no-launch", "--user-data-dir", "[bold]none[/nope]")
     assert (done.exit_code, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
@@ -414,8 +414,8 @@ def test_doctor_with_a_missing_profile_exits_1_and_names_login() -> None:
     assert lines[failing + 1].split() == ["->", "greenroom", "login"]
 
 
-def test_doctor_with_all_there_exits_0(tmp_path: Path) -> None:
-    """Warnings are no failure; for other programs there is JSON."""
+def test_doctor_with_everything_there_exits_0(tmp_path: Path) -> None:
+    """Warnings are not failures. Other programs can ask for JSON."""
     expires_at = datetime.now(UTC) + timedelta(days=30)
     keep_login(make_profile(tmp_path / "user_data"), host="127.0.0.1", expires_at=expires_at)
     with practising() as site:
@@ -437,7 +437,7 @@ def test_doctor_with_all_there_exits_0(tmp_path: Path) -> None:
 
 
 def test_login_on_a_profile_in_use_exits_1_and_writes_nothing(tmp_path: Path) -> None:
-    """A profile that a browser has open is left alone."""
+    """A profile that is open in a browser is left alone."""
     profile = make_profile(tmp_path / "user_data")
     with locked_by_other_process(profile):
         before = snapshot(profile)
@@ -448,7 +448,7 @@ def test_login_on_a_profile_in_use_exits_1_and_writes_nothing(tmp_path: Path) ->
 
 
 def test_login_without_a_display_exits_1_and_makes_nothing(tmp_path: Path) -> None:
-    """Where no window can be shown that is told, before a profile is made or a browser launched."""
+    """The missing display is reported before a profile is made or a browser launched."""
     done = invoke("login", "--engine", "firefox")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("greenroom: There is no display to show a browser on: neither DISPLAY nor ")
@@ -460,7 +460,7 @@ def test_login_without_a_display_exits_1_and_makes_nothing(tmp_path: Path) -> No
 def test_login_stopped_by_a_signal_cleans_up_and_exits_as_a_shell_expects(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Giving up is no crash: one line, the signal's exit code, and no temporary file stays."""
+    """An interrupted login is not a crash: one line, the signal's exit code, no temporary files."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
@@ -473,8 +473,8 @@ def test_login_stopped_by_a_signal_cleans_up_and_exits_as_a_shell_expects(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("command", ["doctor", "serve"])
-def test_login_that_is_killed_is_made_good_by_the_next_command(tmp_path: Path, command: str) -> None:
-    """SIGKILL leaves no time to put the user's settings back: whoever comes next does."""
+def test_login_that_is_killed_is_undone_by_the_next_command(tmp_path: Path, command: str) -> None:
+    """SIGKILL leaves no time to restore the user's settings, so the next command does it."""
     profile = tmp_path / "user_data"
     profile.mkdir()
     own = {"user.js": b'user_pref("own.setting", "kept");\n', "prefs.js": b'user_pref("own.pref", 1);\n'}
@@ -502,7 +502,7 @@ def test_login_that_is_killed_is_made_good_by_the_next_command(tmp_path: Path, c
 
 
 def test_demo_report_holds_only_if_all_of_it_does() -> None:
-    """One outcome that is not the expected one is shown, and makes the whole wrong."""
+    """A single unexpected outcome is shown and makes the whole report fail."""
     report = Report()
     report.add("case", "200", "200", seconds=1.234)
     assert report.holds

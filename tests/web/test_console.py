@@ -1,4 +1,4 @@
-"""What commands print where no terminal shows it, and on one."""
+"""What commands print into a pipe and on a terminal."""
 
 import io
 import os
@@ -26,7 +26,7 @@ def piped(*tables: Table | str) -> str:
 
 
 def table_of(*rows: tuple[str, str]) -> Table:
-    """Return a table with two columns, the first in colour."""
+    """Return a table with two columns, the first coloured."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for first, second in rows:
         table.add_row(f"[green]{first}[/]", second)
@@ -34,7 +34,7 @@ def table_of(*rows: tuple[str, str]) -> Table:
 
 
 def test_piped_lines_are_whole_aligned_and_bare() -> None:
-    """Nothing is cut or broken, no line ends with padding, columns stay columns, no colour code is there."""
+    """Lines are neither cut nor broken, without trailing blanks or colour codes. Columns stay aligned."""
     assert piped(table_of(("ok", LONG), ("warning", "short"))) == f"ok       {LONG}\nwarning  short\n"
 
 
@@ -42,7 +42,7 @@ def test_piped_lines_are_whole_aligned_and_bare() -> None:
 def test_environment_for_terminals_changes_nothing_in_a_pipe(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """What CI systems set to be shown colours puts none into files, nor does a terminal's width count."""
+    """Neither the variables that CI systems set for colours nor a terminal's width affect a file."""
     monkeypatch.setenv(name, "20")
     assert piped(table_of(("ok", LONG))) == f"ok  {LONG}\n"
     out = io.StringIO()
@@ -52,7 +52,7 @@ def test_environment_for_terminals_changes_nothing_in_a_pipe(
 
 
 def test_spaces_at_the_end_are_left_out_however_a_line_is_printed() -> None:
-    """A line that is printed in pieces is trimmed as a whole, and spaces within it stay."""
+    """A line that is printed in pieces is trimmed as a whole. Blanks inside it stay."""
     out = io.StringIO()
     console = make_console(out)
     for piece in ("a  ", "b  ", "\n", "  c", "  \n"):
@@ -64,10 +64,10 @@ def test_spaces_at_the_end_are_left_out_however_a_line_is_printed() -> None:
     ("output", "code", "says"),
     [("pipe", 141, ""), ("/dev/full", 74, "greenroom: Can't print: No space left on device\n")],
 )
-def test_output_that_nobody_takes_ends_the_command_with_a_code_that_is_no_verdict(
+def test_output_that_nobody_takes_ends_the_command_with_a_separate_code(
     tmp_path: Path, output: str, code: int, says: str
 ) -> None:
-    """A reader that has left, and a full disk: no traceback, and not the 1 that says logged out."""
+    """After a closed pipe or a full disk there is no traceback, and not the 1 that means logged out."""
     page = tmp_path / "page.html"
     page.write_text("<html>")
     command = [str(Path(sys.executable).with_name("greenroom")), "verdict", str(page)]
@@ -85,7 +85,7 @@ def test_output_that_nobody_takes_ends_the_command_with_a_code_that_is_no_verdic
 def test_terminal_is_fitted_and_coloured_unless_no_color_is_set(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_color: str
 ) -> None:
-    """On a terminal lines are broken at its width, as people expect."""
+    """On a terminal, lines are wrapped at its width."""
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", no_color)

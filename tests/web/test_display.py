@@ -1,4 +1,4 @@
-"""Whether a window could be shown, with display servers of every kind, none of them a real one."""
+"""Whether a window could be shown. The display servers are of every kind, but none is real."""
 
 import os
 import socket
@@ -33,8 +33,8 @@ def listening(path: str) -> Iterator[None]:
                 os.unlink(path)  # noqa: PTH108
 
 
-def test_nothing_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a variable there is no display, nor with empty ones."""
+def test_no_display_set_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no display if the variables are unset or empty."""
     assert display_problem() == f"{NONE}: neither DISPLAY nor WAYLAND_DISPLAY is set"
     monkeypatch.setenv("DISPLAY", "")
     monkeypatch.setenv("WAYLAND_DISPLAY", "")
@@ -45,7 +45,7 @@ def test_nothing_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_local_x11_display_counts_if_its_socket_answers(
     display: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server listens under its number, in the directory for that or in the abstract names."""
+    """A server listens under its number, in the usual directory or as an abstract socket."""
     monkeypatch.setenv("DISPLAY", display)
     assert display_problem() == f"{NONE}: nothing answers at DISPLAY={display!r}"
     with listening(f"\0/tmp/.X11-unix/X{FREE}"):
@@ -53,7 +53,7 @@ def test_local_x11_display_counts_if_its_socket_answers(
 
 
 def test_x11_display_over_tcp_counts_if_its_port_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `ssh -X` sets up is a port above 6000."""
+    """`ssh -X` sets up such a port, above 6000."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         display = f"localhost:{server.getsockname()[1] - 6000}.0"
         monkeypatch.setenv("DISPLAY", display)
@@ -64,14 +64,14 @@ def test_x11_display_over_tcp_counts_if_its_port_answers(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "display", ["0", "here", ":", ":x", "a:b:0", "localhost:99999", "/no/socket:0", "a\nb:0"]
 )
-def test_x11_display_that_is_none_is_told(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Garbage is no display, and no crash."""
+def test_invalid_x11_display_is_reported(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage in the variable is neither a display nor a crash."""
     monkeypatch.setenv("DISPLAY", display)
     assert display_problem() == f"{NONE}: nothing answers at DISPLAY={display!r}"
 
 
 def test_x11_display_by_path_counts_if_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some systems name the socket itself."""
+    """Some systems name the socket's path."""
     monkeypatch.setenv("DISPLAY", f"{tmp_path}/org.x:0")
     with listening(f"{tmp_path}/org.x:0"):
         assert display_problem() is None
@@ -81,7 +81,7 @@ def test_x11_display_by_path_counts_if_it_answers(tmp_path: Path, monkeypatch: p
 def test_wayland_display_counts_if_it_answers(
     absolute: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A compositor's socket lies in the runtime directory, unless it is named whole."""
+    """A compositor's socket is in the runtime directory, unless its full path is given."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent" if absolute else str(tmp_path))
     monkeypatch.setenv("WAYLAND_DISPLAY", f"{tmp_path}/w-0" if absolute else "w-0")
     assert display_problem() is not None

@@ -1,4 +1,4 @@
-"""The daemon's memory: kept in one heap from before it starts a thread, and given back time and again."""
+"""The daemon's memory: one heap from before the first thread, and free memory is returned regularly."""
 
 import contextlib
 
@@ -15,7 +15,7 @@ from greenroom.web.settings import DaemonSettings
 
 
 def test_serve_keeps_one_arena_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is set before anything runs that could have threads; garbage is seen to when all is imported."""
+    """This is set before anything could start threads. Garbage collection is set up once all is imported."""
     done: list[str] = []
 
     async def serve(*_: object) -> None:
@@ -32,7 +32,7 @@ def test_serve_keeps_one_arena_from_the_start(monkeypatch: pytest.MonkeyPatch) -
 async def test_daemon_gives_memory_back_every_minute(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as it runs, however long that is."""
+    """It does so for as long as it runs."""
     given_back: list[float] = []
 
     class ShortMachine(contextlib.AbstractAsyncContextManager[None]):

@@ -1,4 +1,4 @@
-"""The log as an operator reads it: JSON lines for machines, one readable line an event for a terminal."""
+"""The log as an operator reads it: JSON lines for machines, one readable line per event on a terminal."""
 
 import io
 import json
@@ -38,7 +38,7 @@ Configure = Callable[..., "Stderr"]
 
 
 class Stderr(io.StringIO):
-    """A standard error stream that is a terminal, or is none."""
+    """A standard error stream that may or may not be a terminal."""
 
     def __init__(self, *, terminal: bool) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def event(
 
 
 def raised(error: Exception) -> Exception:
-    """Return the error with a traceback, from a frame that holds a secret in a local variable."""
+    """Return the error with a traceback, from a frame with a secret in a local variable."""
     proxy_url = PROXY
     try:
         raise error  # noqa: TRY301  # a traceback is all that this is for
@@ -114,7 +114,7 @@ def raised(error: Exception) -> Exception:
 
 
 def test_live_session_is_one_json_line(configure: Configure) -> None:
-    """A session that became live is logged as JSON, with its id, its phases and a time with its zone."""
+    """A session that went live is logged as JSON, with its id, its phases and a time with a time zone."""
     stderr = configure()
     log_session_event(event(SessionState.LIVE))
     [entry] = stderr.entries
@@ -129,10 +129,10 @@ def test_live_session_is_one_json_line(configure: Configure) -> None:
     }
 
 
-def test_end_of_a_session_that_nobody_asked_for_is_told_only_where_it_is_trouble(
+def test_end_of_an_unclaimed_warm_session_is_only_logged_if_it_is_trouble(
     configure: Configure,
 ) -> None:
-    """Sessions launched ahead come and go; what keeps them from launching is for the operator."""
+    """Warm sessions come and go. Only problems that keep them from launching concern the operator."""
     stderr = configure()
     for reason in (EndReason.DISCARDED, EndReason.SHUTDOWN, EndReason.FAILED):
         log_session_event(event(SessionState.ENDED, reason=reason, is_requested=False))
@@ -153,10 +153,10 @@ def test_end_of_a_session_that_nobody_asked_for_is_told_only_where_it_is_trouble
         (EndReason.FAILED, "warning"),
     ],
 )
-def test_ended_session_is_a_warning_only_where_somebody_should_look(
+def test_ended_session_is_a_warning_only_if_somebody_should_look(
     configure: Configure, reason: EndReason, level: str
 ) -> None:
-    """Every end is one line with its reason; those that may need an operator stand out."""
+    """Each end is one line with its reason. Ends that may need an operator stand out."""
     stderr = configure()
     log_session_event(event(SessionState.ENDED, reason=reason))
     [entry] = stderr.entries
@@ -164,8 +164,8 @@ def test_ended_session_is_a_warning_only_where_somebody_should_look(
     assert entry["session_id"] == SESSION_ID
 
 
-def test_refused_session_tells_the_login_state(configure: Configure) -> None:
-    """Why nobody is logged in can be read from the line alone."""
+def test_refused_session_logs_the_login_state(configure: Configure) -> None:
+    """The line alone says why nobody is logged in."""
     stderr = configure()
     refusal = NotLoggedIn(VERDICT, hint="log in")
     log_session_event(
@@ -175,8 +175,8 @@ def test_refused_session_tells_the_login_state(configure: Configure) -> None:
     assert (entry["login_state"], entry["error"]) == ("LOGGED_OUT", "User is not logged in to TikTok")
 
 
-def test_failed_session_tells_detail_and_id_of_the_error(configure: Configure) -> None:
-    """What a client is not told is in the log, under the id that the client was told."""
+def test_failed_session_logs_detail_and_id_of_the_error(configure: Configure) -> None:
+    """What the client doesn't learn is in the log, under the id that the client got."""
     stderr = configure()
     failure = GreenroomError("No clone", detail="/clones: no space left")
     log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=failure))
@@ -186,7 +186,7 @@ def test_failed_session_tells_detail_and_id_of_the_error(configure: Configure) -
 
 
 def test_unforeseen_failure_has_its_traceback_on_the_same_json_line(configure: Configure) -> None:
-    """A traceback is a field of the line, not lines of its own that no machine can read."""
+    """The traceback is a field of the line, not extra lines that no machine can read."""
     stderr = configure()
     failure = InternalFailure(raised(RuntimeError("boom")))
     log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=failure))
@@ -197,7 +197,7 @@ def test_unforeseen_failure_has_its_traceback_on_the_same_json_line(configure: C
 
 
 def test_terminal_gets_readable_lines(configure: Configure) -> None:
-    """Where somebody watches, an event is a line of words, not JSON."""
+    """On a terminal, an event is a line of words, not JSON."""
     stderr = configure(terminal=True)
     log_session_event(event(SessionState.LIVE))
     log_session_event(event(SessionState.ENDED, reason=EndReason.EXPIRED))
@@ -209,7 +209,7 @@ def test_terminal_gets_readable_lines(configure: Configure) -> None:
 
 
 def test_traceback_on_a_terminal_shows_no_local_variables(configure: Configure) -> None:
-    """Local variables may hold secrets, so a traceback shows code only."""
+    """Local variables may hold secrets, so a traceback shows only code."""
     stderr = configure(terminal=True)
     failure = InternalFailure(raised(RuntimeError("boom")))
     log_session_event(event(SessionState.ENDED, reason=EndReason.FAILED, error=failure))
@@ -226,10 +226,10 @@ def test_traceback_on_a_terminal_shows_no_local_variables(configure: Configure) 
     ],
     ids=["usual", "verbose", "quiet"],
 )
-def test_states_on_the_way_are_logged_only_when_verbose(
+def test_intermediate_states_are_logged_only_when_verbose(
     configure: Configure, options: dict[str, bool], events: list[str]
 ) -> None:
-    """The usual log has a session's beginning and end, a verbose one each state, a quiet one neither."""
+    """The normal log has a session's start and end, a verbose one every state, and a quiet one neither."""
     stderr = configure(**options)
     log_session_event(event(SessionState.CLONING))
     log_session_event(event(SessionState.LIVE))
@@ -238,7 +238,7 @@ def test_states_on_the_way_are_logged_only_when_verbose(
 
 
 def test_libraries_log_warnings_in_the_same_format(configure: Configure) -> None:
-    """A library's warning is a JSON line too; what it says below that is left out."""
+    """A library's warning is a JSON line too. Less important messages are dropped."""
     stderr = configure()
     logging.getLogger("hypercorn.error").warning("a connection of %s failed", "somebody")
     logging.getLogger("httpx").info("chatter")
@@ -248,7 +248,7 @@ def test_libraries_log_warnings_in_the_same_format(configure: Configure) -> None
 
 
 def test_text_from_outside_stays_on_its_line(configure: Configure) -> None:
-    """Nobody can forge a line of the log by sending line breaks."""
+    """Nobody can forge a log line by sending line breaks."""
     stderr = configure()
     log_session_event(
         event(SessionState.ENDED, reason=EndReason.FAILED, error=GreenroomError('x\n{"event": "forged"}'))
@@ -256,8 +256,8 @@ def test_text_from_outside_stays_on_its_line(configure: Configure) -> None:
     assert len(stderr.entries) == 1
 
 
-def test_banner_in_an_error_is_logged_without_its_frame(configure: Configure) -> None:
-    """Playwright draws boxes around what it says; a log has only what they say."""
+def test_box_in_an_error_is_logged_without_its_frame(configure: Configure) -> None:
+    """Playwright draws boxes around messages. The log has only the text."""
     stderr = configure()
     banner = "╔══════════╗\n║ no XServer ║\n╚══════════╝"
     failure = GreenroomError("No browser", detail=f"launch: {banner}")
@@ -271,8 +271,8 @@ def test_banner_in_an_error_is_logged_without_its_frame(configure: Configure) ->
     assert not re.search("[\u2500-\u257f]", plain["detail"] + failed["exception"] + failed["detail"])
 
 
-def test_loss_of_lines_is_a_line_of_the_same_format(configure: Configure) -> None:
-    """What no reader took is told as any other event is."""
+def test_lost_lines_are_reported_in_the_same_format(configure: Configure) -> None:
+    """Lines that no reader took are reported like any other event."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     stream = PatientStream(descriptor)
     configure(stderr=stream)
@@ -284,7 +284,7 @@ def test_loss_of_lines_is_a_line_of_the_same_format(configure: Configure) -> Non
 
 
 async def test_daemon_logs_each_session_and_no_secret(configure: Configure) -> None:
-    """A daemon's log has a line for the beginning and the end of a session; token and proxy stay out."""
+    """The log has a line for the start and the end of a session, and shows neither token nor proxy."""
     stderr = configure(verbose=True)
     machine = FakeMachine()
     bearer = {"Authorization": f"Bearer {TOKEN}"}

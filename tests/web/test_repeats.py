@@ -1,4 +1,4 @@
-"""The log under errors that come again and again: each kind once a period, and how many more there were."""
+"""The log under repeated errors: each kind once a period, with a count of the rest."""
 
 import errno
 import logging
@@ -13,7 +13,7 @@ from greenroom.web.repeats import MAX_KINDS, PERIOD_S, RepeatFilter
 
 
 class Log(logging.Handler):
-    """Collects what passes the filter, at a time of the test's choice."""
+    """Collects what passes the filter. The test sets the time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Log(logging.Handler):
         self.records.append(record)
 
     def take(self) -> list[Any]:
-        """Return the messages since the last time."""
+        """Return the messages since the last call."""
         taken = [record.msg for record in self.records]
         self.records.clear()
         return taken
@@ -48,7 +48,7 @@ def log() -> Iterator[Log]:
 
 
 def accept_in_vain() -> None:
-    """Log what Trio does, ten times a second, where no file descriptor is left."""
+    """Log what Trio logs, ten times a second, when no file descriptor is left."""
     try:
         raise OSError(errno.EMFILE, "Too many open files")  # noqa: TRY301
     except OSError:
@@ -61,8 +61,8 @@ def left_out(count: int, of: str, logger: str) -> dict[str, object]:
     return {"event": "left out similar lines", "count": count, "of": of, "of_logger": logger}
 
 
-def test_error_ten_times_a_second_is_told_once_a_period_with_a_count(log: Log) -> None:
-    """An hour without file descriptors is two lines a period, not ten tracebacks a second."""
+def test_error_ten_times_a_second_is_logged_once_a_period_with_a_count(log: Log) -> None:
+    """An hour without file descriptors gives two lines a period, not ten tracebacks a second."""
     text = "accept returned %s (%s); retrying in %s seconds"
     told: list[Any] = []
     for tenth in range(int(3 * PERIOD_S * 10)):
@@ -75,8 +75,8 @@ def test_error_ten_times_a_second_is_told_once_a_period_with_a_count(log: Log) -
     assert log.take() == [period]
 
 
-def test_count_is_told_after_the_period_though_nothing_follows(log: Log) -> None:
-    """The end of a burst is told as well, once."""
+def test_count_is_logged_after_the_period_though_nothing_follows(log: Log) -> None:
+    """The end of a burst is logged too, once."""
     for _ in range(3):
         accept_in_vain()
     log.repeats.tell()
@@ -88,7 +88,7 @@ def test_count_is_told_after_the_period_though_nothing_follows(log: Log) -> None
 
 
 def test_lines_that_differ_in_a_field_all_pass(log: Log) -> None:
-    """No session's line is lost for being like another's."""
+    """No session's line is dropped because it is similar to another's."""
     ours = structlog.get_logger("greenroom.session")
     for number in range(5):
         ours.warning("session ended", session_id=str(number))
@@ -97,7 +97,7 @@ def test_lines_that_differ_in_a_field_all_pass(log: Log) -> None:
 
 
 def test_lines_below_a_warning_all_pass(log: Log) -> None:
-    """What is no trouble is told as often as it happens."""
+    """Lines that report no trouble are logged as often as they come."""
     logging.getLogger("greenroom.test").setLevel(logging.INFO)
     for _ in range(3):
         logging.getLogger("greenroom.test").info("again")
@@ -105,7 +105,7 @@ def test_lines_below_a_warning_all_pass(log: Log) -> None:
 
 
 def test_traceback_that_was_just_shown_is_left_out_of_lines_that_differ(log: Log) -> None:
-    """A thousand requests that fail alike keep a line with an id each, and one traceback."""
+    """If a thousand requests fail alike, each has a line with its id, and there is one traceback."""
     ours = structlog.get_logger("greenroom.web")
 
     def fail(why: str, error_id: int) -> None:
@@ -124,8 +124,8 @@ def test_traceback_that_was_just_shown_is_left_out_of_lines_that_differ(log: Log
     assert isinstance(log.take()[0]["exc_info"], RuntimeError)
 
 
-def test_errors_of_another_kind_are_no_repeats(log: Log) -> None:
-    """What differs in its type, its number or its place is another error."""
+def test_errors_of_another_kind_are_not_repeats(log: Log) -> None:
+    """An error that differs in its type, number or place is another error."""
     logger = logging.getLogger("greenroom.test")
     for error in (OSError(errno.EMFILE, ""), OSError(errno.ENOSPC, ""), ValueError()):
         for _ in range(2):
@@ -133,8 +133,8 @@ def test_errors_of_another_kind_are_no_repeats(log: Log) -> None:
     assert log.take() == ["failed"] * 3
 
 
-def test_kinds_that_are_remembered_are_bounded(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of lines that all differ takes no memory for good; a count that is given up is told."""
+def test_number_of_remembered_kinds_is_bounded(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of different lines doesn't use up memory. A count that is dropped is logged first."""
     monkeypatch.setattr(repeats, "MAX_KINDS", 10)
     assert MAX_KINDS > 10
     logger = logging.getLogger("greenroom.test")

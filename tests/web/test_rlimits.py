@@ -20,7 +20,7 @@ def config(max_sessions: int, max_launching: int = 2) -> SupervisorConfig:
 def test_limits_that_suffice_just_so_are_taken_and_lower_ones_are_not(
     sessions: int, launching: int, files: int, threads: int
 ) -> None:
-    """What is needed grows with the sessions; a browser alone needs a few hundred files."""
+    """The need grows with the number of sessions. A browser alone needs a few hundred files."""
     settings = config(sessions, launching)
     check_limits(settings, Limits(files=files, threads=threads))
     check_limits(settings, Limits(files=math.inf, threads=math.inf))

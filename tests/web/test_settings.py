@@ -1,4 +1,4 @@
-"""The daemon's settings: its own fields, the sources and their precedence, and what a user is told."""
+"""The daemon's settings: its own fields, the sources and their precedence, and the error messages."""
 
 import logging
 import os
@@ -9,8 +9,9 @@ import attrs
 import pytest
 
 from greenroom.actors.browser.engines import EngineChoice
-from greenroom.supervisor.config import DEFAULT_SELECTORS, InvalidSetting
+from greenroom.supervisor.config import InvalidSetting
 from greenroom.supervisor.secret import HIDDEN, Secret
+from greenroom.supervisor.selectors import DEFAULT_SELECTORS
 from greenroom.web.settings import DaemonSettings, SettingsError, load_settings
 from tests.web.http.front import open_front
 
@@ -21,7 +22,7 @@ ORIGINS = "a list of origins, each scheme://host or scheme://host:port, without 
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
+    """Hide the settings of the user who runs the tests."""
     for name in list(os.environ):
         if name.startswith("GREENROOM_") or name == "CAMOUFOX_USER_DATA_DIR":
             monkeypatch.delenv(name)
@@ -34,7 +35,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def problems_of(config_file: Path | None = None, **overrides: object) -> tuple[str, ...]:
-    """Return what loading the settings has to complain about."""
+    """Return the problems that loading the settings reports."""
     with pytest.raises(SettingsError) as caught:
         load_settings(config_file, overrides)
     assert str(caught.value) == "\n".join(caught.value.problems)
@@ -62,7 +63,7 @@ def make(**settings: Any) -> DaemonSettings:
     ],
 )
 def test_bind_allowed_is_split(bind: str, address: tuple[str, int], loopback: bool) -> None:
-    """An address gives its host, its port, and whether only this machine reaches it."""
+    """An address gives its host, its port, and whether only this machine can reach it."""
     settings = make(bind=bind, token=TOKEN)
     assert (settings.address, settings.is_loopback) == (address, loopback)
 
@@ -88,7 +89,7 @@ def test_bind_allowed_is_split(bind: str, address: tuple[str, int], loopback: bo
     ],
 )
 def test_bind_not_an_address_is_refused(bind: object) -> None:
-    """An address that can't be split is refused with what is allowed."""
+    """An address that can't be split is refused with the allowed form."""
     with pytest.raises(InvalidSetting) as caught:
         make(bind=bind, token=TOKEN)
     assert str(caught.value) == f"bind is {bind!r}, must be {BIND}"
@@ -96,7 +97,7 @@ def test_bind_not_an_address_is_refused(bind: object) -> None:
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:8700", "[::]:8700", "10.0.0.1:8700", "example.org:8700"])
 def test_bind_for_others_without_token_is_refused_with_what_to_do(bind: str) -> None:
-    """Who can reach the daemon can use the login, so others need a token."""
+    """Everybody who can reach the daemon can use the login, so other machines need a token."""
     with pytest.raises(InvalidSetting) as caught:
         make(bind=bind)
     assert str(caught.value) == (
@@ -115,7 +116,7 @@ def test_token_too_weak_or_unfit_for_a_header_is_refused_unseen(token: object) -
     assert str(caught.value) == "token is (hidden), must be at least 16 ASCII characters without spaces"
 
 
-def test_repr_with_secrets_shows_none() -> None:
+def test_repr_shows_no_secrets() -> None:
     """Settings can be logged."""
     shown = repr(make(token=TOKEN, proxy="http://me:hunter2@host:80"))
     assert TOKEN not in shown
@@ -132,7 +133,7 @@ def test_repr_with_secrets_shows_none() -> None:
     ],
 )
 def test_origins_allowed_are_kept_in_lower_case(given: Any, kept: tuple[str, ...]) -> None:
-    """Origins come as a list or with commas, and are compared with what browsers send."""
+    """Origins come as a list or separated by commas, and are compared with what browsers send."""
     assert make(cors_origins=given).cors_origins == kept
 
 
@@ -154,7 +155,7 @@ def test_origins_allowed_are_kept_in_lower_case(given: Any, kept: tuple[str, ...
     ],
 )
 def test_origin_not_allowed_is_refused(origin: object) -> None:
-    """An origin is a scheme, a host and perhaps a port, and nothing more."""
+    """An origin is a scheme, a host and possibly a port, nothing more."""
     with pytest.raises(InvalidSetting) as caught:
         make(cors_origins=["https://fine.example", origin])
     assert str(caught.value).startswith("cors_origins is ('https://fine.example', ")
@@ -171,13 +172,13 @@ def test_origins_not_a_list_are_refused() -> None:
 # The sources.
 
 
-def test_sources_nothing_given_gives_the_defaults() -> None:
+def test_no_sources_give_the_defaults() -> None:
     """Nothing has to be set."""
     assert load_settings() == DaemonSettings()
 
 
 def test_sources_that_disagree_are_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Defaults yield to the file, CAMOUFOX_USER_DATA_DIR, GREENROOM_* and the command line, in this order."""
+    """From weak to strong: defaults, the file, CAMOUFOX_USER_DATA_DIR, GREENROOM_*, the command line."""
     config = write(tmp_path / "c.toml", '[greenroom]\nuser_data_master_dir = "/file"\nmax_sessions = 2\n')
     assert load_settings().user_data_master_dir == Path("user_data")
     assert load_settings(config).user_data_master_dir == Path("/file")
@@ -190,7 +191,7 @@ def test_sources_that_disagree_are_ranked(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_environment_text_becomes_what_each_setting_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text turns into numbers, switches, choices, lists and tables."""
+    """Text is converted to numbers, switches, choices, lists and tables."""
     for name, text in {
         "MAX_SESSION_DURATION": "12.5",
         "MAX_SESSIONS": "3",
@@ -213,7 +214,7 @@ def test_environment_text_becomes_what_each_setting_is(monkeypatch: pytest.Monke
 def test_file_named_by_the_environment_is_read_unless_one_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GREENROOM_CONFIG names the file; the command line's takes its place."""
+    """GREENROOM_CONFIG names the file, unless the command line names one."""
     named = write(tmp_path / "named.toml", "[greenroom]\nmax_sessions = 2\n")
     asked = write(tmp_path / "asked.toml", "[greenroom]\nmax_sessions = 3\n")
     monkeypatch.setenv("GREENROOM_CONFIG", str(named))
@@ -222,7 +223,7 @@ def test_file_named_by_the_environment_is_read_unless_one_is_asked_for(
 
 
 def test_file_with_tables_and_lists_is_read(tmp_path: Path) -> None:
-    """TOML's own types are taken as they are."""
+    """TOML's own types are accepted as they are."""
     config = write(
         tmp_path / "c.toml",
         '[greenroom]\nheadless = false\ncors_origins = ["https://a.example"]\nmax_session_duration = 60\n'
@@ -249,11 +250,13 @@ def test_file_with_relative_paths_counts_them_from_itself(
     )
 
 
-# What a user is told.
+# Messages to the user.
 
 
-def test_file_is_private_and_so_is_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No browser may see the token in it, whoever named the file; other secrets can be named beside."""
+def test_file_is_private_and_so_are_paths_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No browser may see the token in the file, whoever named it. The file can name other secret files."""
     file = tmp_path / "greenroom.toml"
     file.write_text('[greenroom]\nprivate_paths = ["keys", "/srv/keys"]\n')
     named = (tmp_path / "keys", Path("/srv/keys"))
@@ -266,16 +269,16 @@ def test_file_is_private_and_so_is_what_it_names(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("value", [5, ["/a", 5], ["~nobody-of-this-name/x"]])
-def test_private_paths_that_are_none_are_refused(value: object) -> None:
-    """A secret is not left unprotected for a mistake in its path."""
+def test_invalid_private_paths_are_refused(value: object) -> None:
+    """A mistake in a path must not leave a secret unprotected."""
     with pytest.raises(InvalidSetting, match=r"private_paths is .* must be a list of paths"):
         make(private_paths=value)
 
 
-def test_values_not_allowed_are_all_told_with_their_source(
+def test_values_not_allowed_are_all_reported_with_their_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One run tells about every problem, and where each value came from."""
+    """One run reports every problem, and where each value came from."""
     config = write(
         tmp_path / "c.toml",
         '[greenroom]\nmax_sessions = 0\nheadless = "maybe"\n[greenroom.selectors]\nuncertain = ""\n',
@@ -296,21 +299,21 @@ def test_values_not_allowed_are_all_told_with_their_source(
 
 
 @pytest.mark.parametrize("grace", ["soon", "nan", "-1", "inf"])
-def test_grace_not_allowed_is_told_as_such(monkeypatch: pytest.MonkeyPatch, grace: str) -> None:
-    """A text that is no number is a problem to tell, as a wrong number is."""
+def test_grace_not_allowed_is_reported_as_such(monkeypatch: pytest.MonkeyPatch, grace: str) -> None:
+    """Text that is no number is reported like a wrong number."""
     monkeypatch.setenv("GREENROOM_DRAIN_GRACE", grace)
     (problem,) = problems_of()
     assert problem.endswith("(from GREENROOM_DRAIN_GRACE), must be a number of seconds, 0 or more")
 
 
-def test_value_overridden_by_a_good_one_is_no_problem(tmp_path: Path) -> None:
-    """Only the value that wins has to be allowed."""
+def test_bad_value_overridden_by_a_good_one_is_no_problem(tmp_path: Path) -> None:
+    """Only the value that wins has to be valid."""
     config = write(tmp_path / "c.toml", "[greenroom]\nmax_sessions = 0\n")
     assert load_settings(config, {"max_sessions": 4}).max_sessions == 4
 
 
-def test_secrets_not_allowed_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refused token or proxy is not printed, nor is a good one beside another problem."""
+def test_invalid_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused token or proxy is not printed, nor is a valid one beside another problem."""
     monkeypatch.setenv("GREENROOM_TOKEN", "hunter2")
     monkeypatch.setenv("GREENROOM_PROXY", "http://me:hunter2@host")
     problems = problems_of(max_sessions=0)
@@ -322,8 +325,8 @@ def test_secrets_not_allowed_are_not_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert "hunter2" not in "\n".join(problems)
 
 
-def test_settings_that_do_not_go_together_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rule about two settings is told with the source of the one to change."""
+def test_settings_that_do_not_go_together_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule about two settings is reported with the source of the one to change."""
     monkeypatch.setenv("GREENROOM_BIND", "0.0.0.0:8700")
     (problem,) = problems_of()
     assert problem.startswith("bind is '0.0.0.0:8700' (from GREENROOM_BIND), must be a loopback address")
@@ -332,7 +335,7 @@ def test_settings_that_do_not_go_together_are_told(monkeypatch: pytest.MonkeyPat
 
 
 def test_names_unknown_are_refused_with_a_near_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A typo does not pass silently, wherever it is."""
+    """A typo never passes silently."""
     config = write(tmp_path / "c.toml", "debug = 1\n[greenroom]\nmax_sesions = 3\nzzz = 1\n")
     monkeypatch.setenv("GREENROOM_MAX_SESSION", "3")
     monkeypatch.setenv("GREENROOM_CONFG", "x")
@@ -346,8 +349,8 @@ def test_names_unknown_are_refused_with_a_near_match(tmp_path: Path, monkeypatch
     )
 
 
-def test_environment_variables_that_are_no_settings_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mark on a session's processes is nobody's setting, and an empty name is none."""
+def test_environment_variables_that_are_not_settings_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marker on a session's processes is not a setting, and neither is an empty name."""
     monkeypatch.setenv("GREENROOM_CELL", "1234")
     monkeypatch.setenv("GREENROOM_CONFIG", "")
     monkeypatch.setenv("CAMOUFOX_USER_DATA_DIR", "")
@@ -356,17 +359,15 @@ def test_environment_variables_that_are_no_settings_are_ignored(monkeypatch: pyt
 
 @pytest.mark.parametrize("blank", ["", " ", "\t\n"], ids=["empty", "space", "lines"])
 def test_variables_empty_or_blank_are_not_set(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
-    """Compose passes on what its own environment lacks as empty: that sets nothing, whatever the name."""
+    """Compose passes on variables that its own environment lacks as empty. They set nothing."""
     names = [f"GREENROOM_{field.name.upper()}" for field in attrs.fields(DaemonSettings)]
     for name in (*names, "GREENROOM_CONFIG", "CAMOUFOX_USER_DATA_DIR", "GREENROOM_NO_SETTING"):
         monkeypatch.setenv(name, blank)
     assert load_settings() == DaemonSettings()
 
 
-def test_variable_that_is_empty_leaves_the_file_its_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is not set hides nothing."""
+def test_empty_variable_does_not_override_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that sets nothing hides nothing."""
     config = write(tmp_path / "c.toml", '[greenroom]\nmax_sessions = 3\nproxy = "http://host:80"\n')
     monkeypatch.setenv("GREENROOM_MAX_SESSIONS", "")
     monkeypatch.setenv("GREENROOM_PROXY", "")
@@ -377,7 +378,7 @@ def test_variable_that_is_empty_leaves_the_file_its_say(
 def test_variables_of_a_service_are_ignored_with_one_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Kubernetes tells every container where the service called greenroom, or greenroom-web, is."""
+    """Kubernetes tells every container where services called greenroom, or greenroom-web, are."""
     for name, value in {
         "GREENROOM_SERVICE_HOST": "10.96.0.7",
         "GREENROOM_SERVICE_PORT": "8700",
@@ -408,10 +409,10 @@ def test_variables_of_a_service_are_ignored_with_one_line(
         ("GREENROOM_WARM_SESSION", "GREENROOM_WARM_SESSIONS"),
     ],
 )
-def test_variable_misspelled_stays_an_error_beside_a_service(
+def test_misspelled_variable_stays_an_error_beside_a_service(
     monkeypatch: pytest.MonkeyPatch, name: str, near: str | None
 ) -> None:
-    """Only what looks in every way like a service's is passed over."""
+    """Only variables that look exactly like a service's are ignored."""
     monkeypatch.setenv("GREENROOM_SERVICE_HOST", "10.96.0.7")
     monkeypatch.setenv(name, "8700")
     (problem,) = problems_of()
@@ -419,8 +420,8 @@ def test_variable_misspelled_stays_an_error_beside_a_service(
     assert near is None or problem.endswith(f"did you mean {near}?")
 
 
-async def test_token_is_compared_as_it_is_and_not_as_it_is_shown() -> None:
-    """What stands for a secret in a log opens nothing."""
+async def test_token_is_compared_by_its_value_not_by_what_is_shown() -> None:
+    """The text that stands for a secret in a log opens nothing."""
     async with open_front(token=TOKEN) as front:
         for token, status in ((HIDDEN, 401), (repr(Secret(TOKEN)), 401), (TOKEN, 200)):
             headers = {"Authorization": f"Bearer {token}"}
@@ -434,8 +435,8 @@ def test_file_without_the_section_is_refused(tmp_path: Path, text: str) -> None:
     assert problems_of(config)[-1] == f"{config} has no section [greenroom]"
 
 
-def test_file_missing_is_told_with_who_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is asked for has to be there."""
+def test_missing_file_is_reported_with_who_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is asked for has to exist."""
     config = tmp_path / "none.toml"
     assert problems_of(config) == (
         f"can't read the file '{config}' (named by the command line): No such file or directory",
@@ -446,16 +447,16 @@ def test_file_missing_is_told_with_who_named_it(tmp_path: Path, monkeypatch: pyt
     )
 
 
-def test_file_in_nobodys_home_is_told_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ~ that stands for nobody is no crash."""
+def test_file_in_an_unknown_users_home_is_reported_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ~ that can't be expanded is not a crash."""
     monkeypatch.setenv("GREENROOM_CONFIG", "~nobody-here/c.toml")
     assert problems_of() == (
         "can't read the file '~nobody-here/c.toml' (named by GREENROOM_CONFIG): No such file or directory",
     )
 
 
-def test_file_that_is_a_directory_is_told(tmp_path: Path) -> None:
-    """The system's own reason is passed on."""
+def test_file_that_is_a_directory_is_reported(tmp_path: Path) -> None:
+    """The message has the system's own reason."""
     assert problems_of(tmp_path) == (
         f"can't read the file '{tmp_path}' (named by the command line): Is a directory",
     )
@@ -464,8 +465,8 @@ def test_file_that_is_a_directory_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"[greenroom\n", b'[greenroom]\ntoken = "\xff"\n'], ids=["syntax", "encoding"]
 )
-def test_file_malformed_is_told_as_no_toml(tmp_path: Path, content: bytes) -> None:
-    """A broken file is told as such, in one line."""
+def test_malformed_file_is_reported_as_not_toml(tmp_path: Path, content: bytes) -> None:
+    """A broken file gives one line."""
     config = tmp_path / "c.toml"
     config.write_bytes(content)
     (problem,) = problems_of(config)

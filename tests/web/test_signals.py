@@ -1,4 +1,4 @@
-"""Signals to a command whose cleaning up does not end."""
+"""Signals to a command whose cleanup never ends."""
 
 import signal
 import subprocess
@@ -32,7 +32,7 @@ trio.run(main)
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT], ids=lambda number: number.name
 )
 def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -> None:
-    """Two are told; the third ends the process at once, with a word in the log, and as shells expect it."""
+    """Two signals ask. The third ends the process at once, with a log line and a shell's exit code."""
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -51,7 +51,7 @@ def test_third_signal_ends_a_process_that_does_not_end(number: signal.Signals) -
 
 
 async def test_signals_that_come_together_count_as_one() -> None:
-    """A stop that a wrapper passes on too, or systemd's SIGHUP right after its SIGTERM, is one."""
+    """A stop that a wrapper passes on too, or systemd's SIGHUP right after its SIGTERM, counts once."""
     with open_stop_signals() as signals:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM):
             signal.raise_signal(number)

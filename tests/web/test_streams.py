@@ -1,4 +1,4 @@
-"""Standard output and error of a daemon, in front of readers of every kind."""
+"""A daemon's standard output and error, with readers of every kind."""
 
 import os
 import select
@@ -12,7 +12,7 @@ import pytest
 from greenroom.web.streams import PatientStream
 from tests.patience import patience
 
-# What a pipe takes before its writer has to wait.
+# How much a pipe takes before its writer has to wait.
 PIPE_BYTES = 65536
 SOON_S = patience(20.0)
 
@@ -34,7 +34,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def read_lines(reader: int, *, until: str) -> list[str]:
-    """Read up to a line that begins with `until`, and return all lines."""
+    """Read up to a line that begins with `until`; return all lines."""
     data = b""
     while not data.endswith(b"\n") or not data.splitlines()[-1].startswith(until.encode()):
         assert select.select([reader], [], [], SOON_S)[0], data[-200:]
@@ -42,10 +42,10 @@ def read_lines(reader: int, *, until: str) -> list[str]:
     return data.decode().splitlines()
 
 
-def test_pipe_nobody_reads_holds_up_no_writer_and_what_is_lost_is_counted_in_its_place(
+def test_pipe_nobody_reads_delays_no_writer_and_lost_lines_are_counted(
     pipe: tuple[int, int],
 ) -> None:
-    """Writing returns however much is unread; whoever reads at last learns where lines are missing."""
+    """Writing never waits for a reader. A late reader learns where lines are missing."""
     reader, writer = pipe
     stream = PatientStream(writer, describe_loss=describe_loss, max_pending=4 * PIPE_BYTES)
     stream.write("x" * 2 * PIPE_BYTES + "\n")  # more than the pipe holds
@@ -63,7 +63,7 @@ def test_pipe_nobody_reads_holds_up_no_writer_and_what_is_lost_is_counted_in_its
 
 
 def test_line_after_a_loss_follows_its_count(pipe: tuple[int, int]) -> None:
-    """The count stands between what came before the gap and what came after it."""
+    """The count stands between the text before the gap and the text after it."""
     reader, writer = pipe
     stream = PatientStream(writer, describe_loss=describe_loss, max_pending=10)
     stream.write("x" * 2 * PIPE_BYTES + "\n")  # taken, since nothing else waits
@@ -75,7 +75,7 @@ def test_line_after_a_loss_follows_its_count(pipe: tuple[int, int]) -> None:
 
 
 def test_pipe_without_reader_loses_lines_until_there_is_one_again(tmp_path: Path) -> None:
-    """A reader that goes away ends nothing; the next one is told how many lines none took."""
+    """A reader that leaves ends nothing. The next one learns how many lines were lost."""
     fifo = tmp_path / "log"
     os.mkfifo(fifo)
     first = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -96,7 +96,7 @@ def test_pipe_without_reader_loses_lines_until_there_is_one_again(tmp_path: Path
 
 @pytest.mark.parametrize("device", ["/dev/full", None], ids=["no space", "closed"])
 def test_writing_that_fails_raises_nothing(device: str | None) -> None:
-    """A full disk, or a descriptor that somebody closed, only loses what was written."""
+    """On a full disk or a closed descriptor, only the text is lost."""
     descriptor = os.open(device or os.devnull, os.O_WRONLY)
     if device is None:
         os.close(descriptor)
@@ -110,7 +110,7 @@ def test_writing_that_fails_raises_nothing(device: str | None) -> None:
 
 
 def test_descriptor_made_non_blocking_by_others_loses_nothing(pipe: tuple[int, int]) -> None:
-    """A shell or a parent may have put its end of our output into that mode."""
+    """A shell or a parent process may have put its end of our output into that mode."""
     reader, writer = pipe
     os.set_blocking(writer, False)
     stream = PatientStream(writer, describe_loss=describe_loss)
@@ -119,15 +119,15 @@ def test_descriptor_made_non_blocking_by_others_loses_nothing(pipe: tuple[int, i
     assert len(read_lines(reader, until="end")[0]) == 3 * PIPE_BYTES
 
 
-def test_text_that_is_no_unicode_is_written_escaped(pipe: tuple[int, int]) -> None:
-    """A path may hold bytes that are none, whatever the locale."""
+def test_text_that_is_not_unicode_is_escaped(pipe: tuple[int, int]) -> None:
+    """A path may contain bytes that are not Unicode, whatever the locale."""
     reader, writer = pipe
     PatientStream(writer).write("caf\udce9 \u2713\n")
     assert read_lines(reader, until="caf") == ["caf\\udce9 \u2713"]
 
 
 def test_process_without_standard_streams_gives_their_numbers_to_nothing_else() -> None:
-    """A daemon started with its descriptors closed prints into none of its own files."""
+    """A daemon that is started with closed descriptors never prints into a file of its own."""
     program = (
         "import os, greenroom.web.streams as s; s.open_missing_streams(); s.be_patient(); print(1);"
         "s.say_last_words();"
@@ -139,8 +139,8 @@ def test_process_without_standard_streams_gives_their_numbers_to_nothing_else() 
     assert done.returncode == 0
 
 
-def test_end_of_a_process_waits_a_moment_only_for_its_last_words(pipe: tuple[int, int]) -> None:
-    """A traceback at the very end is written if it can be, and else keeps no process."""
+def test_exiting_process_waits_a_moment_for_its_last_output(pipe: tuple[int, int]) -> None:
+    """A traceback at the very end is written if possible, but doesn't keep the process from ending."""
     reader, writer = pipe
     program = "import greenroom.web.streams as s; s.LAST_WORDS_S = {}; s.be_patient(); print('x' * {}); 1 / 0"
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What `greenroom doctor` looks at, a module for each place where a session can fail."""
+"""The checks of `greenroom doctor`, one module for each place where a session can fail."""
 
 from greenroom.web.checks.finding import INSTALL, Finding, Level
 

@@ -1,4 +1,4 @@
-"""What was found at one look, and what to do about it."""
+"""The result of one check, and what to do about it."""
 
 import enum
 from typing import Final
@@ -9,7 +9,7 @@ INSTALL: Final = "greenroom install-browser"
 
 
 class Level(enum.Enum):
-    """How bad a finding is; with a FAIL, sessions can't run."""
+    """How bad a finding is. Sessions can't run while there is a FAIL."""
 
     OK = "ok"
     WARN = "warning"
@@ -18,7 +18,7 @@ class Level(enum.Enum):
 
 @attrs.frozen
 class Finding:
-    """The result of one check, with the command or step that fixes it, if it needs fixing."""
+    """The result of one check. `mend` is the command or step that fixes it; empty if nothing needs fixing."""
 
     subject: str
     level: Level
@@ -26,5 +26,5 @@ class Finding:
     mend: str = ""
 
     def as_json(self) -> dict[str, str]:
-        """Return it for other programs."""
+        """Return the finding as `greenroom doctor --json` prints it."""
         return {**attrs.asdict(self), "level": self.level.value}

@@ -1,4 +1,4 @@
-"""A launch as the daemon does it: its sandbox, directories, ledger and engine, and a clone of its master."""
+"""A trial launch, done as the daemon does it: same sandbox, directories, ledger, engine and master."""
 
 import contextlib
 import tempfile
@@ -35,16 +35,17 @@ _PAGE = "data:text/html;base64," + b64encode(b"<!doctype html><title>Doctor</tit
 _MENDS: dict[type[GreenroomError], str] = {
     BrowserLost: _SEE_MORE,
     CloneFailed: "see the finding about clones, or set clones_dir",
-    ProfileUnusable: "see the finding about the master profile, or remove that from it",
+    ProfileUnusable: "see the finding about the master profile, or remove the cause from it",
     ResourcesExhausted: "see the finding about disk space, inodes, memory, descriptors and pids",
 }
 
 
 async def check_launch(settings: DaemonSettings) -> Finding:
-    """Launch the browser on a clone of the master profile, show it a page and look at that.
+    """Launch the browser on a clone of the master profile, load a page and inspect it.
 
-    Where the master is missing, empty, in use or no profile, which another check tells, the clone has nothing
-    in it. No site is asked for anything. Of it all, nothing is left.
+    If the master is missing, empty, in use or not a profile, another check reports that; the browser is then
+    launched on an empty profile. The page is a data: URL, so no site is contacted. Everything is removed
+    afterwards.
     """
     started = time.monotonic()
     with trio.move_on_after(LAUNCH_S):
@@ -68,7 +69,7 @@ async def check_launch(settings: DaemonSettings) -> Finding:
 
 @contextlib.contextmanager
 def _without_master(settings: DaemonSettings) -> Iterator[DaemonSettings]:
-    """Return the settings with a master profile that has nothing in it."""
+    """Yield the settings with an empty master profile, which is removed at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="greenroom-doctor-") as name:
         Path(name, "prefs.js").touch()
         yield attrs.evolve(settings, user_data_master_dir=Path(name))
@@ -87,6 +88,6 @@ def _failure(error: GreenroomError) -> Finding:
     found = f"{error}: {reason}" if reason else str(error)
     mend = next((mend for kind, mend in _MENDS.items() if isinstance(error, kind)), _SEE_MORE)
     if isinstance(error, EngineUnavailable):
-        # A shared library that is missing is what installing brings.
+        # install-browser also installs the shared libraries that the browser needs.
         mend = INSTALL if "shared librar" in found or "not installed" in found else _SEE_MORE
     return Finding("launch", Level.FAIL, found[:300], mend)

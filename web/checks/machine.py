@@ -1,4 +1,4 @@
-"""What the machine has: the interpreter, a user, a browser, a sandbox, a display, room for a session."""
+"""Checks of the machine: the interpreter, the user, the browser, the sandbox, the display."""
 
 import os
 import platform
@@ -12,15 +12,6 @@ from greenroom.web.checks.finding import INSTALL, Finding, Level
 from greenroom.web.display import display_problem
 from greenroom.web.settings import DaemonSettings
 
-# What a session needs, each with what to do where it is scarce.
-_RESOURCES = {
-    "disk_bytes": ("disk space", "free some disk space, or set clones_dir to another disk"),
-    "inodes": ("inodes", "remove files on that disk, or set clones_dir to another disk"),
-    "memory_bytes": ("memory", "stop other programs, or raise the container's memory limit"),
-    "file_descriptors": ("descriptors", "raise the limit: ulimit -n 4096, or a service's LimitNOFILE="),
-    "pids": ("pids", "raise the limit: ulimit -u, a container's pids.max, or a service's TasksMax="),
-}
-
 
 def check_python(_settings: DaemonSettings) -> Finding:
     """Report which Python runs Greenroom."""
@@ -28,11 +19,11 @@ def check_python(_settings: DaemonSettings) -> Finding:
 
 
 def check_user(_settings: DaemonSettings) -> Finding:
-    """Warn about root: anything that escapes from a browser owns the machine."""
+    """Warn if Greenroom runs as root: anything that escapes from a browser then owns the machine."""
     if os.geteuid() != 0:
         return Finding("user", Level.OK, f"uid {os.geteuid()}")
-    found = "root: whatever breaks out of a browser has the whole machine"
-    return Finding("user", Level.WARN, found, "run Greenroom as a user of its own")
+    found = "root: anything that escapes from a browser owns the machine"
+    return Finding("user", Level.WARN, found, "run Greenroom as a dedicated user")
 
 
 def check_engine(settings: DaemonSettings) -> Finding:
@@ -65,7 +56,7 @@ def check_sandbox(settings: DaemonSettings) -> Finding:
 
 
 def check_display(settings: DaemonSettings) -> Finding | None:
-    """Check whether windows can be shown, if sessions have windows."""
+    """Check the display, if sessions need one. None if they are headless."""
     if settings.headless:
         return None
     if problem := display_problem():

@@ -1,4 +1,4 @@
-"""What a session and its clients reach: the daemon's own address, the proxy, the site."""
+"""Checks of the network: the daemon's own address, the proxy, the site."""
 
 import errno
 import json
@@ -34,7 +34,7 @@ def check_port(settings: DaemonSettings) -> Finding:
             found = f"{bind}: a Greenroom daemon serves there already"
             return Finding("port", Level.WARN, found, "use that one, or set bind to start another")
         found = f"{bind} can't be listened on: {exc.strerror or exc}"
-        return Finding("port", Level.FAIL, found, "set bind to another address, or end what has this one")
+        return Finding("port", Level.FAIL, found, "set bind to another address, or stop what uses this one")
     return Finding("port", Level.OK, f"{bind} is free")
 
 
@@ -96,7 +96,7 @@ def _check_site(settings: DaemonSettings) -> Finding:
 
 
 def _ask(settings: DaemonSettings) -> int:
-    """Return the status with which the site answers to somebody without cookies."""
+    """Request the site without cookies and return its status."""
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     with (
         httpx.Client(
@@ -104,7 +104,7 @@ def _ask(settings: DaemonSettings) -> int:
             follow_redirects=True,
             timeout=ANSWER_S,
             cookies=no_cookies,
-            trust_env=False,  # as browsers do, that heed no variable of this shell
+            trust_env=False,  # browsers ignore this shell's proxy variables too
         ) as client,
         client.stream("GET", settings.tiktok_url) as answer,
     ):
@@ -123,7 +123,7 @@ def _proxy(settings: DaemonSettings) -> httpx.Proxy | None:
 
 
 def _words(error: Exception) -> str:
-    """Return why something could not be reached, in words for people."""
+    """Say in plain words why something could not be reached."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)

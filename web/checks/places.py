@@ -1,4 +1,4 @@
-"""The two directories: the master profile, which is read, and where clones are made."""
+"""Checks of the two directories: the master profile, and the one where clones are made."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ _ANOTHER_PLACE = "set clones_dir to a directory on a disk that this user may wri
 
 
 def check_master(settings: DaemonSettings) -> Finding:
-    """Look at the master profile as the daemon does before it clones it, and at the login that it keeps."""
+    """Check the master profile as the daemon does before it clones it, and the login saved in it."""
     master = settings.user_data_master_dir
     try:
         was_cut_off = recover(master)
@@ -47,7 +47,7 @@ def check_master(settings: DaemonSettings) -> Finding:
 
 
 def _mend_profile(master: Path, problem: ProfileUnusable) -> str:
-    """Return what to do about a profile, by what the system said of it."""
+    """Say how to fix the profile, by the system error behind `problem`."""
     cause = problem.__cause__
     if not isinstance(cause, OSError):
         return _ANOTHER_PROFILE
@@ -65,7 +65,7 @@ def _look_at_login(settings: DaemonSettings) -> Finding:
         saved = read_login(master, host)
     except ProfileUnusable as exc:
         found = f"{master}: {exc} ({exc.detail})"
-        if isinstance(exc.__cause__, OSError):  # then it can't be cloned either
+        if isinstance(exc.__cause__, OSError):  # if it can't be read, it can't be cloned either
             return Finding(_MASTER, Level.FAIL, found, _mend_profile(master, exc))
         return Finding(_MASTER, Level.WARN, found, _LOGIN)
     if saved.expires_at is None:
@@ -77,7 +77,7 @@ def _look_at_login(settings: DaemonSettings) -> Finding:
 
 
 def check_clones(settings: DaemonSettings) -> Iterator[Finding]:
-    """Check whether clones can be made in `clones_dir`, and whether they fit. Leaves nothing there."""
+    """Check that clones can be made in `clones_dir` and that one fits. Leaves nothing behind."""
     place = _check_place(settings)
     yield place
     if place.level is not Level.FAIL:
@@ -106,10 +106,10 @@ def _check_place(settings: DaemonSettings) -> Finding:
 
 
 def _others_with_access(clones: Path) -> str | None:
-    """Report who, besides root, could replace a session's directory."""
+    """Say who, besides root, could replace a session's directory; None if nobody can."""
     try:
         status = clones.stat()
-    except OSError:  # not there yet: what is missing is made for this user alone
+    except OSError:  # it does not exist yet; Greenroom will make it private to this user
         return None
     if status.st_uid not in {os.geteuid(), 0}:
         return f"it belongs to uid {status.st_uid}, who can replace what is in it"

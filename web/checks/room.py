@@ -1,4 +1,4 @@
-"""Room for one more session: what the daemon asks before it begins one, of each resource by itself."""
+"""Room for one more session: the check that the daemon makes before it starts one, resource by resource."""
 
 import contextlib
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ _ELSEWHERE: Final = {
 def check_disk(settings: DaemonSettings) -> Iterator[Finding]:
     """Check whether a clone of the master profile fits in `clones_dir`."""
     needs = Needs()
-    with contextlib.suppress(OSError):  # which the master profile's own check tells
+    with contextlib.suppress(OSError):  # the check of the master profile reports that
         size = disk_usage(settings.user_data_master_dir)
         needs = attrs.evolve(needs, disk_bytes=needs.disk_bytes + size)
     return _check(settings, needs, _ON_DISK)
 
 
 def check_room(settings: DaemonSettings) -> Iterator[Finding]:
-    """Check whether memory, descriptors and pids suffice for another session."""
+    """Check whether there are enough memory, descriptors and pids for another session."""
     return _check(settings, Needs(), _ELSEWHERE)
 
 

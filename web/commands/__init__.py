@@ -1,1 +1,1 @@
-"""What `greenroom` does, a module for each command."""
+"""The commands of `greenroom`, one module each."""

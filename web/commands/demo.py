@@ -25,18 +25,18 @@ HTTP_TIMEOUT_S = 60.0
 
 @attrs.define
 class Report:
-    """What happened, a row each, and whether all of it was as it should be."""
+    """The demo's results, a row each, and whether all of them were as expected."""
 
     rows: list[tuple[str, str, str, str, bool]] = attrs.field(factory=list)
 
     def add(self, case: str, expected: str, found: str, *, seconds: float | None = None) -> None:
-        """Note one outcome; it holds when what was found is what was expected."""
+        """Add a result. It holds if it is the expected one."""
         took = "" if seconds is None else f"{seconds:.2f} s"
         self.rows.append((case, expected, found, took, expected == found))
 
     @property
     def holds(self) -> bool:
-        """Whether every outcome was the expected one."""
+        """Whether every result was the expected one."""
         return all(row[-1] for row in self.rows)
 
     def table(self) -> Table:
@@ -54,7 +54,7 @@ class Report:
 
 
 async def run_demo(engine: str, console: Console) -> bool:
-    """Run the main job and print it as a table. Returns whether all of it held."""
+    """Run the main job and print the results as a table. Returns whether all were as expected."""
     report = Report()
     with tempfile.TemporaryDirectory(prefix="greenroom-demo-") as folder:
         async with open_practice_site() as site:
@@ -70,7 +70,7 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
         user_data_master_dir=folder / "logged-in",
         clones_dir=folder / "clones",
         tiktok_url=f"{site}/",
-        warm_sessions=0,  # what is left at the end is to be nothing
+        warm_sessions=0,  # so that nothing is left at the end
     )
     logged_out = attrs.evolve(logged_in, user_data_master_dir=folder / "logged-out")
     browsers = await trio.to_thread.run_sync(local_browsers, logged_in)
@@ -111,7 +111,7 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
 
 @contextlib.contextmanager
 def _step(console: Console, doing: str) -> Iterator[None]:
-    """Show what is going on: in place on a terminal, as a line elsewhere."""
+    """Show the current step: in place on a terminal, otherwise as a line."""
     if not console.is_terminal:
         console.print(doing)
     with console.status(doing):

@@ -1,4 +1,4 @@
-"""What would stop sessions from running here, checked as the daemon does, with the step that fixes it."""
+"""Checks for whatever would stop sessions from running here, and says how to fix it."""
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ from greenroom.web.checks.room import check_room
 from greenroom.web.settings import DaemonSettings
 
 _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-# A launch needs these. Without a master profile it does well, and it tells for itself what is scarce.
+# A launch needs these checks to pass. It can do without a master, and reports scarce resources itself.
 _NEEDED_TO_LAUNCH: Final = frozenset({"engine", "sandbox", "display", "clones"})
 
 Check = Callable[[DaemonSettings], Finding | Iterable[Finding] | None]
@@ -42,9 +42,9 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
 async def show_examination(
     settings: DaemonSettings, console: Console, *, launch: bool, as_json: bool = False
 ) -> bool:
-    """Examine this machine, with a sign of life meanwhile, and print what was found.
+    """Check this machine, showing progress meanwhile, and print the findings, or one JSON document of them.
 
-    As JSON it is one document. Returns whether sessions can run: nothing fails.
+    Returns whether sessions can run, that is, whether nothing fails.
     """
     findings = []
     with console.status("Looking ...") as status:
@@ -66,9 +66,9 @@ async def show_examination(
 
 
 async def examine(settings: DaemonSettings, *, launch: bool) -> AsyncGenerator[Finding, None]:
-    """Yield a finding for each thing that a session needs. With `launch`, run the browser for real, too.
+    """Yield a finding for each thing that a session needs. With `launch`, also run the browser for real.
 
-    What a check can't look at is a finding as well.
+    If a check itself breaks, that is a finding too.
     """
     failed = set()
     for subject, check in CHECKS:
@@ -85,5 +85,5 @@ def _look(subject: str, check: Check, settings: DaemonSettings) -> list[Finding]
         found = check(settings)
         return list(found) if isinstance(found, Iterator) else [found] if isinstance(found, Finding) else []
     except (GreenroomError, OSError) as exc:
-        mend = "see to that first: nothing else could be found out about it"
+        mend = "fix that first: the rest could not be checked"
         return [Finding(subject, Level.FAIL, f"can't be looked at: {exc}", mend)]

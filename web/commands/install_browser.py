@@ -1,9 +1,9 @@
-"""Get a browser for the sessions: Camoufox where it can be fetched, else Firefox. Run by `make setup`.
+"""Installs a browser for sessions: Camoufox if it can be fetched, otherwise Firefox. `make setup` runs it.
 
-Camoufox is fetched if its releases can be listed; the download itself, some 700 MB, has no time limit. Where
-that fails an installed Firefox does, and as root Debian's firefox-esr is installed, which also brings the
-libraries that Camoufox needs. bubblewrap, the sandbox, is installed along with it, or asked for.
-Nothing is believed of a command's exit code: what counts is whether the browser is there afterwards.
+Camoufox is fetched if its releases can be listed. The download itself, about 700 MB, has no time limit. If
+that fails, an installed Firefox will do; as root, Debian's firefox-esr is installed, which also brings the
+libraries that Camoufox needs. The sandbox, bubblewrap, is installed too, or the user is asked to install it.
+Exit codes of commands are not trusted: what counts is whether the browser is there afterwards.
 """
 
 import enum
@@ -31,26 +31,26 @@ LOOK: Final = "look-for-camoufox"
 
 @attrs.frozen(kw_only=True)
 class Finished:
-    """What a command left: its exit code, below zero when it was killed, and all it printed."""
+    """A finished command: its exit code, negative if it was killed, and its output."""
 
     code: int
     output: str
 
 
 class Machine(Protocol):
-    """The machine to install on: everything that this module does to it, and all that it knows of it."""
+    """The machine to install on. This module looks at it and changes it only through these methods."""
 
     @property
     def is_root(self) -> bool:
         """Whether packages can be installed without asking."""
 
     def find(self, name: str) -> str | None:
-        """Return the path of the program, or None where it is not installed."""
+        """Return the path of the program, or None if it is not installed."""
 
     def run(self, argv: Sequence[str], *, limit_s: float | None = None, show: bool = False) -> Finished:
-        """Run a program to its end or for `limit_s` seconds, without input.
+        """Run a program until it ends, or for `limit_s` seconds, without input.
 
-        With `show` it prints to the terminal itself, and `output` is empty.
+        With `show` it prints to the terminal directly, and `output` is empty.
         """
 
 
@@ -63,11 +63,11 @@ class ThisMachine:
         return os.geteuid() == 0
 
     def find(self, name: str) -> str | None:
-        """Return the path of the program, or None where it is not installed."""
+        """Return the path of the program, or None if it is not installed."""
         return shutil.which(name)
 
     def run(self, argv: Sequence[str], *, limit_s: float | None = None, show: bool = False) -> Finished:
-        """Run a program to its end or for `limit_s` seconds, without input."""
+        """Run a program until it ends, or for `limit_s` seconds, without input."""
         out = None if show else subprocess.PIPE
         try:
             done = subprocess.run(
@@ -89,7 +89,7 @@ class ThisMachine:
 
 
 class Camoufox(enum.Enum):
-    """What there is of Camoufox."""
+    """The state of Camoufox on this machine."""
 
     INSTALLED = "installed"
     AVAILABLE = "available"  # not installed, but its releases can be listed
@@ -104,9 +104,9 @@ class _Sight:
 
 
 def install_browser(machine: Machine | None = None, say: Callable[[str], None] | None = None) -> bool:
-    """Make sure of a browser that can start, and if possible of the sandbox; tell whether there is a browser.
+    """Install a browser that can start and, if possible, the sandbox; return whether there is a browser.
 
-    What is done and what is missing is told to `say` in lines; a False comes with what to do about it.
+    `say` gets lines about what is done and what is missing. If there is no browser, they say what to do.
     """
     machine, say = machine or ThisMachine(), say or _print_line
     camoufox = _get_camoufox(machine, say)
@@ -135,7 +135,7 @@ def install_browser(machine: Machine | None = None, say: Callable[[str], None] |
 
 
 def _get_camoufox(machine: Machine, say: Callable[[str], None]) -> str | None:
-    """Return Camoufox's directory, fetching it where that is possible; None where it is not."""
+    """Return Camoufox's directory, after fetching it if necessary; None if it can't be fetched."""
     say("Looking for Camoufox")
     sight = _look(machine)
     if sight.state is Camoufox.AVAILABLE:
@@ -158,7 +158,7 @@ def _get_camoufox(machine: Machine, say: Callable[[str], None]) -> str | None:
 
 
 def _look(machine: Machine) -> _Sight:
-    """Look for Camoufox, in a process of its own since that may have to be cut off."""
+    """Look for Camoufox, in a separate process, since that may have to be killed."""
     looked = machine.run([sys.executable, "-m", MODULE, LOOK], limit_s=LOOK_LIMIT_S)
     answers = re.findall(
         rf"^({'|'.join(c.value for c in Camoufox)}):(.*)$", looked.output, flags=re.MULTILINE
@@ -170,7 +170,7 @@ def _look(machine: Machine) -> _Sight:
 
 
 def _look_here() -> _Sight:
-    # Imported late: only the process that was started to look should pay for it.
+    # Imported late: only the process that looks should pay for it.
     from camoufox import exceptions, multiversion, pkgman  # noqa: PLC0415
 
     directory: Path = pkgman.INSTALL_DIR
@@ -184,7 +184,7 @@ def _look_here() -> _Sight:
         else:
             return _Sight(Camoufox.INSTALLED, str(found))
     elif held - {multiversion.REPO_CACHE_FILE.name}:  # a fetch that failed leaves that file
-        # camoufox_path and `camoufox fetch` delete what is there when the flag is not.
+        # camoufox_path and `camoufox fetch` delete the directory's content if the flag is missing.
         return _Sight(Camoufox.FOREIGN, str(directory))
     try:
         releases = len(pkgman.list_available_versions())
@@ -196,7 +196,7 @@ def _look_here() -> _Sight:
 
 
 def _find_firefox(machine: Machine) -> str | None:
-    """Return path and version of a Firefox that answers; some systems have a mere placeholder there."""
+    """Return path and version of a Firefox that answers. On some systems it is only a placeholder."""
     for name in FIREFOX_NAMES:
         path = machine.find(name)
         if path is None:
@@ -208,7 +208,7 @@ def _find_firefox(machine: Machine) -> str | None:
 
 
 def _lacking_libraries(machine: Machine, camoufox: str | None) -> list[str]:
-    """Return the system libraries that Camoufox needs and the loader does not find."""
+    """Return the system libraries that Camoufox needs but the loader does not find."""
     if camoufox is None or machine.find("ldd") is None:
         return []
     linked = machine.run(["ldd", str(Path(camoufox) / "libxul.so")], limit_s=LOOK_LIMIT_S)
@@ -216,12 +216,12 @@ def _lacking_libraries(machine: Machine, camoufox: str | None) -> list[str]:
 
 
 def _apt_install(packages: Sequence[str], machine: Machine, say: Callable[[str], None]) -> None:
-    """Install Debian packages; a failure is told, and is for the caller to find out by looking."""
+    """Install Debian packages. A failure is reported; the caller checks whether they are there."""
     say(f"Installing {' and '.join(packages)} with apt-get: about a minute")
     update = machine.run(["apt-get", "update"])
     install = machine.run(["apt-get", "install", "-y", "--no-install-recommends", *packages])
     if install.code != 0:
-        # An update that fails need not matter, and one that matters shows in what follows.
+        # A failed update may not matter; if it does, the installation fails too.
         if update.code != 0:
             say(f"apt-get update failed: {_last_line(update.output)}")
         say(f"apt-get install failed: {_last_line(install.output)}")
@@ -229,7 +229,7 @@ def _apt_install(packages: Sequence[str], machine: Machine, say: Callable[[str],
 
 
 def _by_hand(packages: Sequence[str], machine: Machine) -> str:
-    """Return what a person is to do to have Debian packages, or what another system has for them."""
+    """Return what to do to install Debian packages, or another system's equivalents, by hand."""
     if machine.find("apt-get") is None:
         return f"with this system's package manager: what Debian calls {' and '.join(packages)}"
     return f"as root: apt-get install {' '.join(packages)}"
@@ -245,7 +245,7 @@ def _print_line(line: str) -> None:
 
 
 def main(args: Sequence[str]) -> int:
-    """Run as a program: 0 when there is a browser. `LOOK` is for this module's own use."""
+    """Run as a program: exit code 0 if there is a browser. `LOOK` is for this module's own use."""
     if list(args) == [LOOK]:
         sight = _look_here()
         _print_line(f"{sight.state.value}:{sight.detail}")

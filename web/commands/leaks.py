@@ -1,4 +1,4 @@
-"""What a running daemon owns, asked over HTTP and shown as a table."""
+"""Asks a running daemon over HTTP what it owns, and shows that as a table."""
 
 import httpx
 import msgspec
@@ -11,19 +11,19 @@ from rich.table import Table
 from greenroom.web.http.schemas import Leaks, TikTokSessionErrorResponse
 
 HTTP_TIMEOUT_S = 10.0
-"""For the whole answer: a survey takes a second or so."""
+"""The time limit for the whole answer. A survey takes about a second."""
 MAX_BYTES = 16 * 1024 * 1024
 MAX_LINE = 200
 
 
 class DaemonUnreachable(Exception):
-    """No daemon answers there, or not as one does; the text is for the user."""
+    """No daemon answers there, or something else does. The text is for the user."""
 
 
 def show_leaks(url: str, token: str | None, console: Console) -> bool:
-    """Print what the daemon at `url` owns. Returns whether nothing of it is leaked. Blocks.
+    """Print what the daemon at `url` owns. Returns whether nothing is leaked. Blocks.
 
-    Raises `DaemonUnreachable`, also when what answers there is no daemon.
+    Raises `DaemonUnreachable`, even if something other than a daemon answers.
     """
     status, body = trio.run(_ask, url, token)
     try:
@@ -38,13 +38,13 @@ def show_leaks(url: str, token: str | None, console: Console) -> bool:
 
 
 async def _ask(url: str, token: str | None) -> tuple[int, bytes]:
-    """Return the status and the body of what answers."""
+    """Return the answer's status and body."""
     headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
     status, body = 0, bytearray()
     try:
         with trio.move_on_after(HTTP_TIMEOUT_S) as patience:
             async with (
-                # No proxy of the environment is to have the token.
+                # A proxy from the environment must not see the token.
                 httpx.AsyncClient(headers=headers, timeout=None, trust_env=False) as client,  # noqa: S113
                 client.stream("GET", f"{url.rstrip('/')}/leaks") as answer,
             ):
@@ -77,5 +77,5 @@ def _show(answer: Leaks, console: Console) -> None:
 
 
 def _line(text: str) -> str:
-    """Return what another program said as one line that a terminal can show."""
+    """Return another program's text as one line that is safe on a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)[:MAX_LINE]

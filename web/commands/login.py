@@ -1,4 +1,4 @@
-"""How the master profile gets its login: a browser on the profile itself, until the page shows a login."""
+"""Logs the master profile in: runs a browser on the profile itself until the page shows a login."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ from greenroom.web.http.serving import sole_error_bare
 
 TIMEOUT_S = 600
 LOOK_AGAIN_S = 1.0
-# Here, unlike in a session, the profile that the browser writes on closing is what all this is for.
+# Longer than a session's, because here the profile that the browser writes on closing is the whole point.
 CLOSE_GRACE_S = 15.0
 
 _NO_DISPLAY_HINT = (
@@ -39,7 +39,7 @@ _log = structlog.get_logger("greenroom.login")
 
 
 def finish_interrupted_login(master: Path) -> None:
-    """Put the user's settings back into a profile on which a login was killed; log that, or why not."""
+    """Restore the user's settings in a profile whose login was killed; log that, or why it failed."""
     try:
         if recover(master):
             _log.warning("a login was interrupted; the master profile's settings were restored")
@@ -59,13 +59,14 @@ async def log_in(
 ) -> bool:
     """Open a browser on the master profile at the configured site and wait until somebody is logged in.
 
-    This is the one feature that writes to the profile; it makes the directory if it is missing. What the user
-    has set there stays as it was, however this ends. Returns whether a login was seen and the profile has it:
-    False when the window was closed before or `timeout_s` has passed, and when the login ended with the
-    browser. A profile that was not there before stays only if it has a login.
+    This is the only feature that writes to the profile. It makes the directory if it is missing. The user's
+    own settings stay unchanged, however this ends. Returns whether a login was seen and saved: False if the
+    window was closed first, if `timeout_s` has passed, or if the login ended with the browser. A profile that
+    did not exist before stays only if it has a login.
 
-    Raises `ProfileLocked` when the profile is in use, `ProfileUnusable` when its directory can't be made, or
-    read as sessions do, `EngineUnavailable`, also where no display can show a window, `UpstreamUnreachable`.
+    Raises `ProfileLocked` if the profile is in use, `ProfileUnusable` if its directory can't be made or
+    sessions could not read it, `EngineUnavailable` if no browser starts or no window can be shown, and
+    `UpstreamUnreachable`.
     """
     if not headless and (problem := await trio.to_thread.run_sync(display_problem)):
         raise EngineUnavailable(problem, detail=_NO_DISPLAY_HINT)
@@ -80,9 +81,10 @@ async def log_in(
 
 @contextlib.contextmanager
 def _open_master(config: SupervisorConfig, host: str) -> Iterator[Path]:
-    """Make what is missing of the profile's directory; remove that again if no login at `host` is in it then.
+    """Make the profile's directory if it is missing; remove it again if it has no login at `host` then.
 
-    An empty directory is emptied again. What sessions could not use is refused as they would refuse it.
+    A directory that was empty before is emptied again. A profile that sessions could not use is refused with
+    their error.
     """
     path = Path(os.path.realpath(config.user_data_master_dir))
     cloner = ProfileCloner(master=path, clones_dir=config.clones_dir)
@@ -110,7 +112,7 @@ def _open_master(config: SupervisorConfig, host: str) -> Iterator[Path]:
 
 
 def _empty(path: Path) -> None:
-    with contextlib.suppress(OSError):  # it is the outcome of the login that is to be told
+    with contextlib.suppress(OSError):  # what matters is the outcome of the login
         if not is_locked(path):
             for entry in path.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
@@ -125,7 +127,7 @@ def _remove(made: list[Path]) -> None:
 def _read_login(master: Path, host: str) -> SavedLogin | None:
     try:
         return read_login(master, host)
-    except ProfileUnusable:  # the browser starts a new file where it can't read the old one
+    except ProfileUnusable:  # the browser starts a new file if it can't read the old one
         return None
 
 
@@ -137,7 +139,7 @@ async def _run_browser(
     headless: bool,
     timeout_s: float,
 ) -> bool:
-    """Return whether the browser has shown a login; it is gone by then."""
+    """Return whether the browser has shown a login. By then the browser is gone."""
     async with browsers.open_browser("login") as browser:
         say(f"Opening {browsers.engine.name.value} on the master profile ...")
         with trio.move_on_after(timeout_s):
@@ -157,7 +159,7 @@ async def _run_browser(
 async def _see_login(
     browser: ScraplingFetcherAdapter, config: SupervisorConfig, say: Callable[[str], None], headless: bool
 ) -> bool:
-    # What is shown counts for more than the page's data, which may be from before the login.
+    # Visible elements count for more than the page's data, which may be older than the login.
     detector = LoginDetector(
         timeout_s=config.login_detection_timeout,
         retries=0,
@@ -182,7 +184,7 @@ async def _see_login(
 def _conclude(
     was_seen: bool, before: SavedLogin | None, saved: SavedLogin, say: Callable[[str], None]
 ) -> bool:
-    """Say what the profile has, and return whether the login that was seen is in it."""
+    """Say which login the profile has, and return whether it has the one that was seen."""
     has_login = saved.holds_at(datetime.now(UTC))
     if has_login and (was_seen or saved != before):
         say(f"Saved: {describe_login(saved)}.")
@@ -196,6 +198,6 @@ def _conclude(
 
 
 def describe_login(saved: SavedLogin) -> str:
-    """Return what a profile has of a login, and until when it holds, without a secret."""
+    """Describe a profile's login, and until when it is valid, without secrets."""
     until = "" if saved.expires_at is None else f", until {saved.expires_at:%Y-%m-%d %H:%M} UTC at most"
     return f"{', '.join(saved.names)}{until}"

@@ -25,7 +25,7 @@ from greenroom.web.rlimits import check_limits, raise_limits
 from greenroom.web.settings import DaemonSettings
 from greenroom.web.signals import open_stop_signals
 
-# How often memory is given back, which takes a millisecond or so.
+# How often free memory is returned to the system, which takes about a millisecond.
 _GIVE_BACK_S = 60.0
 
 _log = structlog.get_logger("greenroom.daemon")
@@ -43,8 +43,8 @@ class Daemon:
 async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = None) -> AsyncIterator[Daemon]:
     """Serve sessions over HTTP for the length of the block.
 
-    On leaving the block, all sessions end; requests under way get their answers. Raises `BindFailed` when
-    the address is taken, and what `open_supervisor` raises.
+    On leaving the block, all sessions end, and current requests get their answers. Raises `BindFailed` if the
+    address is taken, and what `open_supervisor` raises.
     """
     with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
         async with (
@@ -56,11 +56,11 @@ async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = Non
 
 
 async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
-    """Run the daemon until a signal asks it to stop, then drain it and return. `say` gets what it serves.
+    """Run the daemon until a signal asks it to stop, then drain it and return. `say` gets the lines to print.
 
-    Draining gives live sessions `drain_grace` seconds; a second signal ends them at once, cleanly still; a
-    third ends this process. Raises `ResourcesExhausted` where its limits are too low for the settings,
-    `EngineUnavailable` also where windows are wanted and can't be shown, and what `open_daemon` raises.
+    Draining gives live sessions `drain_grace` seconds. A second signal ends them at once, still cleanly; a
+    third ends this process. Raises `ResourcesExhausted` if the process's limits are too low for the settings,
+    `EngineUnavailable` if windows are wanted but can't be shown, and what `open_daemon` raises.
     """
     check_limits(settings, raise_limits())
     if not settings.headless and (problem := await trio.to_thread.run_sync(display_problem)):
@@ -88,7 +88,7 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
 
 
 async def _give_back_memory() -> None:
-    """Keep what sessions have freed from adding up: a daemon runs for months."""
+    """Return freed memory to the system again and again, since a daemon runs for months."""
     while True:
         await trio.sleep(_GIVE_BACK_S)
         give_back_memory()

@@ -1,4 +1,4 @@
-"""The pages that `greenroom verdict` is given: files of several kinds, standard input, addresses."""
+"""The pages for `greenroom verdict`: files of several kinds, standard input, addresses."""
 
 import base64
 import binascii
@@ -25,10 +25,10 @@ STDIN = "-"
 _REDIRECTS, _SERVER_ERROR = range(300, 400), 500
 _MESSAGE = re.compile(rb"[\w-]+:[ \t]")
 _MESSAGE_HEADERS = re.compile(rb"^(?:mime-version|content-type):", re.MULTILINE)
-# What may come before text in UTF-16, blanks apart.
+# Bytes that may come before UTF-16 text, besides blanks.
 _UTF_16 = b"\xff\xfe\0"
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
-# How other files begin that are no pages.
+# How files that are not pages begin.
 _OTHERS = {
     b"%PDF-": "a PDF",
     b"\x89PNG\r\n": "a PNG image",
@@ -56,17 +56,17 @@ class PageUnreadable(Exception):
 
 @attrs.frozen(kw_only=True)
 class Source:
-    """A page as it was given, and what is known of how it came."""
+    """A page, and what is known about how it came."""
 
     page: bytes
     arrival: Arrival = attrs.field(factory=Arrival)
 
 
 def read_source(source: str) -> Source:
-    """Return the page that a file has, or an address, or standard input where `source` is "-". Blocks.
+    """Return the page in a file, at an address or, for "-", on standard input. Blocks.
 
-    Of an MHTML file that is its main part, of a HAR file the last document that came. An address is fetched
-    without cookies, so it shows what nobody in particular gets. Raises PageUnreadable.
+    An MHTML file's page is its main part, a HAR file's the last document. An address is fetched without
+    cookies, so the page is one for nobody in particular. Raises PageUnreadable.
     """
     if source.lower().startswith(("http://", "https://")):
         return _fetch(source)
@@ -81,7 +81,7 @@ def read_source(source: str) -> Source:
 
 
 def printable(text: str) -> str:
-    """Return a name or an address with what a terminal would obey written out."""
+    """Return a name or an address with its control characters escaped."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
@@ -91,7 +91,7 @@ def _is_mhtml(head: bytes) -> bool:
 
 
 def _from_mhtml(source: str, page: bytes) -> Source:
-    """Return the main part: the one that the headers name, or else the first that is a page."""
+    """Return the main part: the one that the headers name, otherwise the first one that is a page."""
     import email.policy  # noqa: PLC0415  # rarely needed, as httpx is
 
     message = email.message_from_bytes(page, policy=email.policy.default)
@@ -124,7 +124,7 @@ def _in_utf8(content: bytes, charset: str) -> bytes:
 
 
 def _from_har(source: str, text: bytes) -> Source:
-    """Return the last document of the main page that the recorded browser was given."""
+    """Return the last document that the recorded browser got for its main page."""
     try:
         documents = list(_documents(json.loads(text)["log"]["entries"]))
     except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -169,7 +169,7 @@ def _har_text(content: Mapping[str, Any]) -> bytes:
 
 
 def recorded(address: str, status: int | None = None, retry_after: str = "") -> Arrival:
-    """Return how a page came that a file says is from `address`. A Retry-After that is a date is over."""
+    """Return the arrival of a recorded page from `address`. A date in Retry-After is in the past by now."""
     is_own = is_tiktok_address(address)
     return Arrival(
         is_elsewhere=is_address(address) and not is_own,
@@ -181,7 +181,7 @@ def recorded(address: str, status: int | None = None, retry_after: str = "") -> 
 
 
 def arrived(asked: str, address: str, status: int, retry_after: str) -> Arrival:
-    """Return how a page came that answered just now, from `address`, when `asked` was asked for."""
+    """Return the arrival of a page just fetched from `address` in answer to a request for `asked`."""
     return Arrival(
         is_elsewhere=not is_same_site(asked, address),
         is_proven=is_tiktok_address(address),
@@ -209,7 +209,7 @@ def _read(source: str, file: BinaryIO) -> bytes:
 
 
 def _fetch(url: str) -> Source:
-    """Return the page at an address. No cookie is sent, none is kept."""
+    """Return the page at an address. Cookies are neither sent nor kept."""
     from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
 
     import httpx  # noqa: PLC0415  # takes as long to import as all else

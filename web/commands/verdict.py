@@ -21,7 +21,7 @@ _STYLES = {LoginState.LOGGED_IN: "green", LoginState.LOGGED_OUT: "red", LoginSta
 
 @attrs.frozen(kw_only=True)
 class Judged:
-    """A page that was asked for, what was found on it, and what follows."""
+    """A page, the evidence found on it, and the decision."""
 
     source: str
     size: int
@@ -40,8 +40,8 @@ def show_verdicts(
     """Print the verdict on each source: one with its evidence, several with a line each and a total. Blocks.
 
     As JSON, each is one line. The viewer's handle is left out unless asked for; other content of a page is
-    never shown. What can't be read is complained of. Returns the highest of the `EXIT_CODES`, or
-    `EXIT_UNREADABLE` where a source could not be read.
+    never shown. Sources that can't be read are reported. Returns the highest of the `EXIT_CODES`, or
+    `EXIT_UNREADABLE` if a source could not be read.
     """
     states: list[LoginState] = []
     for source in sources:
@@ -63,7 +63,7 @@ def show_verdicts(
 
 
 def judge_source(source: str) -> Judged:
-    """Judge the page that is given. Blocks. Raises PageUnreadable."""
+    """Read a page and judge it. Blocks. Raises PageUnreadable."""
     given = read_source(source)
     finding = analyse_html(given.page, given.arrival)
     return Judged(source=source, size=len(given.page), finding=finding, decision=decide(finding.evidence))

@@ -1,4 +1,4 @@
-"""Accepts connections and decides whose turn it is: hundreds that only wait must not delay one that asks."""
+"""Accepts connections and decides whose turn it is: hundreds of idle ones must not delay a request."""
 
 import collections
 import contextlib
@@ -12,14 +12,15 @@ import structlog
 import trio
 from hypercorn.typing import ASGIFramework
 
-from greenroom.web.http.connections import SAFE_METHODS, Connection, Stage
+from greenroom.web.http.connections import SAFE_METHODS, Connection
 from greenroom.web.http.limits import Limits
+from greenroom.web.http.protocol import Stage
 
 MAX_CONNECTIONS = 1000
 DESCRIPTORS_SHARE = 2  # connections take at most one in so many of the file descriptors there may be
 ACCEPT_AGAIN_S = 0.1
 TELL_AGAIN_S = 60.0
-# Accepting costs 20 us, taking in 100 us, and each turn delays whoever is being answered.
+# Accepting costs 20 us, taking in 100 us, and each turn delays clients that are being answered.
 ACCEPTED_IN_A_TURN = 100
 TAKEN_IN_A_TURN = 8
 _GLANCE_BYTES = 2048
@@ -29,7 +30,7 @@ _log = structlog.get_logger("greenroom.web")
 
 
 def max_connections() -> int:
-    """Return how many connections there may be, as the limit of file descriptors is now."""
+    """Return how many connections are allowed under the current limit of file descriptors."""
     descriptors, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -38,11 +39,11 @@ def max_connections() -> int:
 
 @attrs.define(eq=False, kw_only=True)
 class Acceptor:
-    """Accepts connections and serves each in a task of `nursery`, none of which ever fails.
+    """Accepts connections and serves each in a task of `nursery`. These tasks never fail.
 
-    Each turn accepts all that have come. Those that have sent a whole request without a body are served at
-    once; of the others, each turn takes in a few, from both ends of the queue, so that neither the first nor
-    the last waits for all of them.
+    Each turn accepts all connections that have come. Those that have sent a whole request without a body are
+    served at once. Of the others, each turn takes in a few from both ends of the queue, so that neither the
+    first nor the last one has to wait for all of them.
     """
 
     app: ASGIFramework
@@ -56,7 +57,7 @@ class Acceptor:
     _told_at: float = attrs.field(default=-math.inf, init=False)
 
     async def run(self, listening: socket.socket) -> None:
-        """Accept connections until `stop`. `listening`, which must not block, is closed then."""
+        """Accept connections until `stop`, then close `listening`, which must be non-blocking."""
         with listening, contextlib.closing(self), self._accepting:
             while True:
                 if self._queue:
@@ -64,7 +65,7 @@ class Acceptor:
                 else:
                     await trio.lowlevel.wait_readable(listening)
                 if self._accepting.cancel_called:
-                    return  # by a task that ran since the wait was over: `stop` sees nobody who comes now
+                    return  # stopped by another task since; `stop` would miss connections accepted now
                 try:
                     self._accept_some(listening)
                 except OSError as exc:  # no file descriptor or no memory left
@@ -73,7 +74,7 @@ class Acceptor:
                 self._take_in()
 
     async def stop(self) -> None:
-        """Accept no more connections, and end each as soon as its request under way is answered."""
+        """Accept no more connections, and end each one once its current request is answered."""
         self._accepting.cancel(reason="the server stops")
         self.close()
         for connection in tuple(self._connections):
@@ -85,14 +86,14 @@ class Acceptor:
             self._queue.popleft().close()
 
     def _accept_some(self, listening: socket.socket) -> None:
-        """Accept whoever has come. Raises OSError where the system has no room for another."""
+        """Accept the connections that have come. Raises OSError if the system has no room for another."""
         for _ in range(ACCEPTED_IN_A_TURN):
             try:
                 client, _address = listening.accept()
             except OSError as exc:
                 if exc.errno in _NO_ROOM:
                     raise
-                return  # nobody is left, or one has gone already
+                return  # none is left, or the next one has gone already
             if not self._has_room():
                 client.close()
             elif _asks(client):
@@ -129,10 +130,10 @@ class Acceptor:
             self._connections.pop(connection, None)
 
     def _make_room(self, why: str) -> bool:
-        """Reset the oldest connection that waits for its client, and return whether there is one.
+        """Reset the oldest connection that waits for its client; return whether there was one.
 
-        So whoever opens connections and asks for nothing, or takes no answer, keeps nobody out. Logged once a
-        minute at most.
+        So clients that open connections and send nothing, or read no answer, keep nobody out. Logged at most
+        once a minute.
         """
         self._shortages += 1
         if trio.current_time() - self._told_at >= TELL_AGAIN_S:
@@ -156,7 +157,7 @@ class Acceptor:
 
 
 def _asks(client: socket.socket) -> bool:
-    """Return whether a client has sent a whole request that needs no body; what it has sent stays unread."""
+    """Return whether a client has sent a whole request that needs no body. Leaves the request unread."""
     try:
         sent = client.recv(_GLANCE_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:

@@ -37,16 +37,16 @@ from greenroom.web.settings import DaemonSettings
 
 # Visible ASCII.
 _KEY = re.compile(r"[!-~]{1,255}")
-_LOGGED_CHARACTERS = 200  # of what a client chose
+_LOGGED_CHARACTERS = 200  # of a text from the client
 
 _log = structlog.get_logger("greenroom.web")
 
 
 class _App(QuartTrio):
-    """Finds its routes whatever the host is: Werkzeug fails on some that clients may send."""
+    """Finds its routes for any host. Werkzeug fails on some hosts that clients may send."""
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
-        """Return what matches `request` with the routes."""
+        """Return the adapter that matches `request` to a route."""
         if request is None:
             return super().create_url_adapter(request)
         return self.url_map.bind(
@@ -58,7 +58,7 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
     app = _App(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = Limits().body_bytes
-    app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
+    app.url_map.merge_slashes = False  # it would redirect to the request's own Host
     app.asgi_http_class = ExchangeConnection
     app.asgi_websocket_class = ExchangeWebsocket
     _add_routes(app, supervisor, settings)
@@ -82,7 +82,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         _check_body(await request.body)
         key = _idempotency_key()
         info = await supervisor.create_session(key)
-        if key is None:  # with a key, whoever was not told may ask again
+        if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
         return _json(TikTokSessionResponse(message="TikTok session established successfully"), 200, headers)
@@ -114,7 +114,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
 
     @app.get("/leaks")
     async def find_leaks() -> Response:
-        """Show what this daemon owns now, and what belongs to no session, which should be nothing."""
+        """Show what this daemon owns now, and which part belongs to no session. That should be nothing."""
         holdings = await supervisor.find_leaks()
         leaked = Owned.of(holdings.leaked)
         message = "Nothing is leaked" if leaked.is_empty else "Something belongs to no session"
@@ -129,7 +129,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
 
     @app.get("/openapi.json")
     async def openapi() -> Response:
-        """Describe all of this for programs."""
+        """Describe the HTTP side for programs."""
         return _json(description)
 
 
@@ -169,7 +169,7 @@ def _check_body(body: bytes) -> None:
         msgspec.json.decode(body, type=TikTokSessionRequest)
     except msgspec.MsgspecError as exc:
         raise InvalidRequest(str(exc)) from exc
-    except UnicodeDecodeError as exc:  # msgspec lets it through
+    except UnicodeDecodeError as exc:  # msgspec doesn't convert it
         raise InvalidRequest("JSON is malformed: not UTF-8") from exc
 
 
@@ -188,7 +188,7 @@ def _count(sessions: list[Session]) -> str:
 
 
 def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorResponse) -> Response:
-    """Return the answer that says no, with the request's id, and write the one line about it."""
+    """Return the refusal, with the request's id, and log the one line about it."""
     details = body.error_details
     details.request_id = Exchange.current().id
     _log.log(
@@ -210,7 +210,7 @@ def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorRespo
 
 
 def _path() -> str:
-    """Return the request's path for the log: as it was sent, and so without control characters."""
+    """Return the request's path for the log: as it was sent, so without control characters."""
     return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
 
 

@@ -1,56 +1,39 @@
-"""One client's connection: what keeps it from harming the others.
+"""One client's connection, and what keeps it from harming the others.
 
-Hypercorn's protocol speaks HTTP and WebSockets on it, in place of Hypercorn's `TCPServer`, out of which an
-error ends the whole server and whose writes nothing can cancel. Here every wait and every buffer has a
-limit, and an eye is kept on the client while it waits, so that its leaving is seen whatever it had sent
-before.
+This replaces Hypercorn's `TCPServer`, in which an error ends the whole server and writes can't be cancelled.
+Hypercorn's protocol still speaks HTTP and WebSockets. Here every wait and every buffer has a limit, and the
+connection keeps reading while the client waits, so that it notices a client that leaves, whatever the client
+had sent before.
 """
 
-import contextlib
-import enum
-import functools
-import logging
 import math
-import socket
-import struct
 
 import attrs
-import h11
 import structlog
 import trio
-from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ConnectionState, Scope
 
-from greenroom.web.http.errors import describe_malformed
+from greenroom.web.http.closing import let_read_the_end, reset_on_close
 from greenroom.web.http.limits import Limits
-from greenroom.web.http.protocol import Protocol
-from greenroom.web.http.requests import Refused, make_refusal, request_id_of
+from greenroom.web.http.protocol import Protocol, Stage, config_for
+from greenroom.web.http.refusals import refuse
+from greenroom.web.http.requests import Refused
 
-# RFC 9110, 9.2.1: answering these for nobody harms nobody.
+# RFC 9110, 9.2.1: these change nothing, so they may be answered even if nobody reads the answer.
 SAFE_METHODS = {b"GET", b"HEAD", b"OPTIONS"}
 PIECE_BYTES = 64 * 1024
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _log = structlog.get_logger("greenroom.web")
-
-
-class Stage(enum.Enum):
-    """How far the current request is."""
-
-    HEAD = enum.auto()
-    BODY = enum.auto()
-    ANSWER = enum.auto()
-    WEBSOCKET = enum.auto()
 
 
 @attrs.define(eq=False, kw_only=True)
 class Connection:
     """Serves the client at the other end of `stream`. `server` and `client` are the ends' addresses.
 
-    The app is cancelled if the client leaves before it has been answered, or does not take its answer.
+    The app is cancelled if the client leaves before it has its answer, or does not read the answer.
     """
 
     app: ASGIFramework
@@ -75,10 +58,10 @@ class Connection:
     _refusal: Refused | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        is_secure = False  # TLS is for what is in front of us
+        is_secure = False  # TLS is up to a proxy in front of us
         self._protocol = Protocol(
             self._serve,
-            _config(self.limits),
+            config_for(self.limits),
             self._context,
             self._apps,
             ConnectionState({}),
@@ -90,10 +73,10 @@ class Connection:
         )
 
     async def run(self) -> None:
-        """Serve the client until it or we have had enough, and close the stream.
+        """Serve the client until either side ends the connection, then close the stream.
 
-        Never raises, whatever the client, the app or a library does: it is logged, once. Cancelling this
-        resets the connection.
+        Never raises: whatever goes wrong in the app or a library is logged, once. Cancelling this resets the
+        connection.
         """
         try:
             await self._run()
@@ -104,22 +87,18 @@ class Connection:
 
     @property
     def stage(self) -> Stage:
-        """How far the current request is."""
-        if self._protocol.is_websocket:
-            return Stage.WEBSOCKET
-        if self._protocol.stream is not None:
-            return Stage.ANSWER
-        return Stage.HEAD if self._protocol.request is None else Stage.BODY
+        """How far the current request has come."""
+        return self._protocol.stage
 
     async def stop(self) -> None:
-        """Answer the request that is here, if there is one, and no other; its client has to be quick now."""
+        """Answer the current request, if there is one, and no other. Its client has to be quick now."""
         await self._context.terminated.set()
         if self.stage is not Stage.ANSWER:
             self.abort()
         self._writing.deadline = min(self._writing.deadline, trio.current_time() + self.limits.linger_s)
 
     def abort(self) -> None:
-        """Reset the connection, whatever is going on."""
+        """Reset the connection, whatever it is doing."""
         self._protocol.take_no_more()
         self._scope.cancel(reason="the connection is to end")
 
@@ -131,11 +110,11 @@ class Connection:
                 if self._refusal is not None:
                     await self._refuse(self._refusal)
                 if not self._has_parted:
-                    await self._let_read_the_end()
+                    await let_read_the_end(self.stream, self.limits.linger_s)
                 is_over = True
         finally:
             if not is_over:
-                self._reset_on_close()
+                reset_on_close(self.stream)
             await trio.aclose_forcefully(self.stream)
 
     async def _converse(self) -> None:
@@ -145,15 +124,15 @@ class Connection:
                 await self._read()
 
     def _end(self, refusal: Refused | None = None) -> None:
-        """Have the conversation end, by a refusal or by what has been sent."""
+        """End the conversation, with a refusal or after what has been sent."""
         self._refusal = self._refusal or refusal
         self._protocol.take_no_more()
         self._conversing.cancel(reason="the conversation is over")
 
     # Reading
 
-    # A client that is waited for costs this one task: hundreds may come at once, and whoever asks for
-    # something among them waits until all have been taken in.
+    # A client that we wait for costs only this one task. Hundreds may come at once, and one of them with a
+    # request has to wait until all have been taken in.
 
     async def _read(self) -> None:
         self._wait_at_most(self.limits.head_s)
@@ -169,9 +148,10 @@ class Connection:
                 self._stop_waiting()
 
     async def _receive(self) -> bytes | None:
-        """Return what the client sends, b"" if it has ended.
+        """Return what the client sends, or b"" at the end.
 
-        Returns None once its time is over, or a request has been answered: the next one may be here already.
+        Returns None once the client's time is over, or once a request has been answered, since the next one
+        may be here already.
         """
         with trio.CancelScope(deadline=self._deadline) as self._patience:
             while not self._is_free.is_set():
@@ -186,7 +166,7 @@ class Connection:
         return None
 
     def _is_within_headers(self, data: bytes) -> bool:
-        """Return whether the headers neither begin nor end nor get too long with `data`."""
+        """Return whether `data` is inside the headers: they neither begin, end, nor get too long with it."""
         if not data or b"\n" in data or not self._has_begun or self.stage is not Stage.HEAD:
             return False
         kept, _is_closed = self._protocol.http.trailing_data
@@ -201,10 +181,10 @@ class Connection:
             return
         self._protocol.keep(data)
         if len(self._protocol.http.trailing_data[0]) > self.limits.ahead_bytes:
-            self.abort()  # what can't be kept would hide that the client leaves
+            self.abort()  # data that we can't keep would hide that the client leaves
 
     async def _part(self) -> None:
-        """End with a client that sends no more: at once, unless it may still wait for an answer."""
+        """Part with a client that has stopped sending: at once, unless it may still wait for an answer."""
         with trio.move_on_after(self.limits.half_closed_s):
             while self.stage is Stage.ANSWER and self._is_safe and not self._has_left:
                 await self._is_free.wait()
@@ -219,7 +199,7 @@ class Connection:
         return request is not None and request.method in SAFE_METHODS
 
     async def _handle_kept(self) -> None:
-        """Go on with what was sent before its turn, which comes when a request has been answered."""
+        """Handle data that came before its turn. The previous request has been answered now."""
         self._is_free = trio.Event()
         await self._handle()
 
@@ -229,7 +209,7 @@ class Connection:
             await self._protocol.handle_kept()
         except Refused as refused:
             self._end(refused.with_traceback(None))  # its frames would keep this connection alive
-        except Exception as exc:  # Hypercorn's own: one client's bytes are to end one connection
+        except Exception as exc:  # raised by Hypercorn: one client's bytes must end only its own connection
             defect = Refused(400, "The request can't be understood")
             defect.__cause__ = exc
             self._end(defect)
@@ -237,11 +217,11 @@ class Connection:
             self._deadline = math.inf
 
     def _wait_at_most(self, seconds: float, latest: float = math.inf) -> None:
-        """Wait for the client so long, and until `latest` on Trio's clock at most."""
+        """Limit the wait for the client to `seconds`, and to `latest` on Trio's clock."""
         self._deadline = min(latest, trio.current_time() + self.limits.spread_out(seconds))
 
     def _stop_waiting(self) -> None:
-        """End with a client that has taken too long."""
+        """Part with a client that has taken too long."""
         if self.stage is Stage.BODY:
             self._end(Refused(408, f"The request's body took longer than {self.limits.body_s:g} seconds"))
         elif self._has_begun:
@@ -259,8 +239,8 @@ class Connection:
         sync_spawn: object,  # noqa: ARG002  # this and the next are for apps that run in threads
         call_soon: object,  # noqa: ARG002
     ) -> None:
-        """Have the app answer a request. What it raises ends the connection, with a 500 if there is time."""
-        await trio.lowlevel.checkpoint_if_cancelled()  # what followed the headers may be refused already
+        """Have the app answer a request. If it raises, the connection ends, with a 500 if possible."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # data after the headers may have been refused already
         try:
             await self.app(scope, receive, send)
         except* Exception as failed:
@@ -269,7 +249,7 @@ class Connection:
             self._end(refused)
 
     async def _send(self, event: Event) -> None:
-        """Do what the protocol asks for."""
+        """Handle an event from the protocol."""
         match event:
             case RawData(data=data):
                 await self._write(data)
@@ -284,7 +264,7 @@ class Connection:
                 self._wait_at_most(self.limits.body_s)
 
     async def _write(self, data: bytes) -> None:
-        """Send `data`, or end with a client that does not take it in time."""
+        """Send `data`, or drop a client that does not read it in time."""
         view = memoryview(data)
         seconds = self.limits.linger_s if self._context.terminated.is_set() else self.limits.write_s
         async with self._sending:
@@ -301,52 +281,13 @@ class Connection:
                 self.is_writing = False
 
     async def _leave(self) -> None:
-        """Cancel all that goes on here, the caller included."""
+        """Cancel everything in this connection, the caller included."""
         self.abort()
         await trio.lowlevel.checkpoint()
 
     async def _refuse(self, refused: Refused) -> None:
-        """Answer in place of the app; if a part of its answer is sent already, break that off."""
-        request = self._protocol.request
-        given = (
-            [] if request is None else [value for name, value in request.headers if name == b"x-request-id"]
-        )
-        request_id = request_id_of([value.decode("latin-1") for value in given])
-        failure = describe_malformed(refused.status, str(refused))
-        log = _log.error if refused.__cause__ else _log.info
-        log(
-            "request refused",
-            request_id=request_id,
-            status=refused.status,
-            code=failure.error_details.code,
-            details=str(refused),
-            exc_info=refused.__cause__,
-        )
+        """Answer in place of the app. If a part of the app's answer has been sent already, break that off."""
+        answer = refuse(refused, self._protocol.request)
         if not self._protocol.can_refuse:
             await self._leave()
-        response, data = make_refusal(refused.status, failure, request_id)
-        is_head = request is not None and request.method == b"HEAD"
-        events = (response, h11.EndOfMessage()) if is_head else (response, data, h11.EndOfMessage())
-        await self._write(b"".join(self._protocol.http.send(event) or b"" for event in events))
-
-    async def _let_read_the_end(self) -> None:
-        """Close our side, and for a while drop what still comes: else TCP would take back what was sent."""
-        with trio.move_on_after(self.limits.linger_s):
-            await self.stream.send_eof()
-            while await self.stream.receive_some(PIECE_BYTES):
-                pass
-
-    def _reset_on_close(self) -> None:
-        if isinstance(self.stream, trio.SocketStream):
-            with contextlib.suppress(OSError):  # reset already
-                self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-
-
-@functools.cache
-def _config(limits: Limits) -> Config:
-    config = Config()
-    config.accesslog = None
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.include_server_header = False
-    config.h11_max_incomplete_size = limits.head_bytes
-    return config
+        await self._write(b"".join(self._protocol.http.send(event) or b"" for event in answer))

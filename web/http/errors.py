@@ -35,7 +35,7 @@ from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
 
 
 class InvalidRequest(GreenroomError):
-    """The request's body is not what it should be; the text names the field."""
+    """The request's body is invalid; the text names the field."""
 
 
 class Unauthorized(GreenroomError):
@@ -47,7 +47,7 @@ class OriginNotAllowed(GreenroomError):
 
 
 class HostNotAllowed(GreenroomError):
-    """The request is meant for a host that this daemon is not: a page may have had its own name lead here."""
+    """The request is for another host: a page may have made its own name resolve to this machine."""
 
 
 @attrs.frozen
@@ -90,10 +90,10 @@ HttpAnswer = tuple[int, dict[str, str], TikTokSessionErrorResponse]
 
 
 def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
-    """Return the status, the extra headers and the body that tell a client of `error`."""
+    """Return the status, the extra headers and the body of the answer for `error`."""
     answer = _ANSWERS.get(type(error), _INTERNAL)
     details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase)
-    if not isinstance(error, SessionNotFound):  # whose id is only what was asked for
+    if not isinstance(error, SessionNotFound):  # its id is only the requested one
         details.session_id = error.session_id
     headers: dict[str, str] = {}
     match error:
@@ -121,7 +121,7 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
 
 
 def describe_http_error(status: int, name: str) -> TikTokSessionErrorResponse:
-    """Return the body for an answer that HTTP itself demands: no such path, no such method.
+    """Return the body for an answer that HTTP itself requires: no such path, no such method.
 
     `name` is the status's name; Python's own differ from version to version.
     """
@@ -130,7 +130,7 @@ def describe_http_error(status: int, name: str) -> TikTokSessionErrorResponse:
 
 
 def describe_malformed(status: int, why: str) -> TikTokSessionErrorResponse:
-    """Return the body for a request that never got as far as a route."""
+    """Return the body for a request that never reached a route."""
     name = default_exceptions[status]().name
     code = _INTERNAL.code if status == _INTERNAL.status else _code(name)
     return TikTokSessionErrorResponse(message=name, error_details=ErrorDetails(code=code, details=why))

@@ -1,6 +1,6 @@
 """One request and its answer: the id they share, and what to undo if the answer can't be delivered.
 
-A WebSocket's handshake is a request like any other, until it is accepted.
+A WebSocket's handshake counts as a request until it is accepted.
 """
 
 import contextlib
@@ -25,27 +25,27 @@ _log = structlog.get_logger("greenroom.web")
 
 @attrs.define(eq=False)
 class Exchange:
-    """What is known of the request that is being answered, and its `id`."""
+    """What is known about the request that is being answered, and its `id`."""
 
     id: str
     undo: Callable[[], Awaitable[None]] | None = None
-    """What to do if the answer can't be given any more, since its client has left. It has a second."""
+    """What to do if the answer can't be delivered because the client has left. It has one second."""
 
     @staticmethod
     def current() -> "Exchange":
-        """Return that of the request that Quart is handling."""
+        """Return the exchange of the request that Quart is handling."""
         return cast("Exchange", cast("dict[str, Any]", asked().scope)[_SCOPE_KEY])
 
     @classmethod
     def begin(cls, scope: HTTPScope | WebsocketScope) -> "Exchange":
-        """Return a new one for the request that `scope` tells of."""
+        """Return a new exchange for the request in `scope`."""
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
         exchange = cls(request_id_of(given))
         cast("dict[str, Any]", scope)[_SCOPE_KEY] = exchange
         return exchange
 
     def show_in(self, message: ASGISendEvent) -> None:
-        """Put the id into the headers of an answer, where `message` is these."""
+        """Add the id to the headers of an answer, if `message` has them."""
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             start = cast("dict[str, Any]", message)
             start["headers"] = [*start["headers"], (b"X-Request-Id", self.id.encode())]
@@ -57,7 +57,7 @@ def asked() -> Request | Websocket:
 
 
 class ExchangeConnection(TrioASGIHTTPConnection):
-    """Handles a request with an `Exchange` of its own, and shows its id as X-Request-Id in the answer."""
+    """Handles a request with its own `Exchange`, and shows the id as X-Request-Id in the answer."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer the request, or undo it."""
@@ -80,7 +80,7 @@ class ExchangeConnection(TrioASGIHTTPConnection):
 
 
 class ExchangeWebsocket(TrioASGIWebsocketConnection):
-    """Handles a WebSocket with an `Exchange` of its own, and shows its id where the handshake is refused."""
+    """Handles a WebSocket with its own `Exchange`, and shows the id if the handshake is refused."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve the client until either side closes."""

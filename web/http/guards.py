@@ -1,4 +1,4 @@
-"""Who may ask: the host that is asked for, the web page that asks, and the token."""
+"""Who may ask: checks the request's host, the origin of the web page, and the token."""
 
 import hmac
 import ipaddress
@@ -23,9 +23,9 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
     guard = HostGuard(settings)
 
     async def check_host() -> None:
-        """Keep web pages out that had their own name lead here."""
+        """Keep out web pages that made their own name resolve to this machine."""
         host = asked().headers.get("Host")
-        if not host:  # only HTTP/1.0 gets here without
+        if not host:  # only HTTP/1.0 requests get here without one
             raise BadRequest
         if not guard.allows(host):
             raise HostNotAllowed("The Host header names another host; allowed_hosts can add names")
@@ -52,11 +52,11 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
 
 
 class HostGuard:
-    """Says which Host headers are for this daemon; the port does not matter, since ports get forwarded.
+    """Says which Host headers are for this daemon. The port does not matter, since ports get forwarded.
 
-    These are the address, localhost and `allowed_hosts`; on a wildcard address, any address too. An address
-    that others can reach has a token, which no page knows: there, without `allowed_hosts`, every host is let
-    in.
+    Allowed are the daemon's address, localhost and `allowed_hosts`; on a wildcard address, any address too. A
+    daemon that others can reach has a token, which no page knows. It allows every host, unless
+    `allowed_hosts` is set.
     """
 
     def __init__(self, settings: DaemonSettings) -> None:
@@ -77,7 +77,7 @@ class HostGuard:
 
 
 def _plain(host: str) -> str:
-    """Return `host` as it is compared: in lower case, without the root's dot, addresses in one form."""
+    """Return `host` normalized for comparison: lower case, no trailing dot, addresses in one form."""
     host = host.lower().removesuffix(".")
     return str(ipaddress.ip_address(host)) if _is_address(host) else host
 

@@ -1,4 +1,4 @@
-"""What one client may take of the server."""
+"""How much time and memory one client may take."""
 
 import random
 

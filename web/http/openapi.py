@@ -19,11 +19,11 @@ from greenroom.web.http.schemas import (
 Json = dict[str, Any]
 
 _REQUEST_ID: Json = {
-    "description": "The request's id, which the log has too: the one that was sent, if any, else a new one.",
+    "description": "The request's id, as in the log: the client's if it sent a valid one, or a new one.",
     "schema": {"type": "string"},
 }
 _RETRY_AFTER: Json = {
-    "description": "After how many seconds to ask again, if that is known.",
+    "description": "The seconds after which to ask again, if known.",
     "schema": {"type": "integer", "minimum": 1},
 }
 _KEY: Json = {
@@ -36,25 +36,25 @@ _KEY: Json = {
 _SESSION_ID: Json = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 _REFUSALS: Mapping[int, str] = {
-    400: "The request is no valid HTTP/1.1, or lacks its Host header.",
+    400: "The request is not valid HTTP/1.1, or has no Host header.",
     401: "The daemon's token is missing or wrong.",
     403: "The request is for another host, or from a web page of an origin that is not configured.",
     404: "There is no such session, or no such path.",
-    405: "The path has no such method; `Allow` names those that it has.",
+    405: "The path does not support the method; `Allow` names those that it does.",
     408: "The request took too long to arrive.",
     409: "The page does not show a login, or the session was deleted meanwhile.",
     413: "The body is too large.",
     422: "The body is neither empty nor `{}`, or `Idempotency-Key` is unusable.",
     423: "The master profile is open in a browser.",
     431: "The headers are too large.",
-    500: "Anything unforeseen; `id` is also in the log.",
+    500: "An unexpected error; `id` is also in the log.",
     502: "The page can't be loaded.",
-    501: "Chunked is the only transfer encoding that is understood.",
+    501: "Chunked is the only supported transfer encoding.",
     503: "There is no room, or the daemon is stopping.",
     504: "Creating the session took too long.",
-    505: "Only HTTP/1.1 and HTTP/1.0 are spoken.",
+    505: "Only HTTP/1.1 and HTTP/1.0 are supported.",
 }
-# Every other body is sent whole: a field's default in the code is none for clients.
+# All other bodies are sent with all fields: a default in the code doesn't make a field optional for clients.
 _WITH_OPTIONAL_FIELDS = {TikTokSessionRequest.__name__, ErrorDetails.__name__}
 _EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
@@ -108,7 +108,7 @@ def _paths() -> Json:
     }
     create = _operation(
         "create_session",
-        "Create a session: a browser on a clone of the master profile, checked to be logged in.",
+        "Create a session: a logged-in browser on a clone of the master profile.",
         {200: _answer("The session is live.", TikTokSessionResponse, where)},
         refusals=(409, 422, 423, 502, 503, 504),
         parameters=[_KEY],
@@ -127,14 +127,14 @@ def _paths() -> Json:
         "/tiktok/session/{session_id}": {
             "get": _operation(
                 "get_session",
-                "Show one session, also for 15 minutes after its end.",
+                "Show one session, until 15 minutes after its end.",
                 {200: _answer("The session.", OneSession)},
                 refusals=(404, 503),
                 parameters=[_SESSION_ID],
             ),
             "delete": _operation(
                 "delete_session",
-                "End a session; answered once its browser and clone are gone.",
+                "End a session. The answer comes once its browser and clone are gone.",
                 {204: {"description": "It has ended.", "headers": {"X-Request-Id": _REQUEST_ID}}},
                 refusals=(404, 503),
                 parameters=[_SESSION_ID],
@@ -143,14 +143,14 @@ def _paths() -> Json:
         "/leaks": {
             "get": _operation(
                 "find_leaks",
-                "Show what this daemon owns now, and what of it belongs to no session: nothing.",
+                "Show what this daemon owns now, and which part belongs to no session.",
                 {200: _answer("What is owned, and what is leaked.", Leaks)},
                 refusals=(503,),
             )
         },
         "/health": {
             "get": _operation(
-                "health", "Tell that the daemon answers.", {200: _answer("It does.", Health)}, refusals=()
+                "health", "Show that the daemon is well.", {200: _answer("It is well.", Health)}, refusals=()
             )
         },
     }

@@ -1,13 +1,18 @@
 """HTTP/1.1 and WebSockets as Hypercorn speaks them, without what Greenroom does not offer.
 
-Hypercorn's own loop would speak HTTP/2 with anybody who asks, take what follows a `Connection: close` request
-for an error in that request, and stop reading while a request is answered, blind to a client that leaves.
+Hypercorn's own loop would speak HTTP/2 with anybody who asks, treat data after a `Connection: close` request
+as an error in that request, and stop reading while a request is answered, so it would miss a client that
+leaves.
 """
 
 import dataclasses
+import enum
+import functools
+import logging
 from typing import Any
 
 import h11
+from hypercorn.config import Config
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
@@ -15,15 +20,25 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import H11SendableEvent
 
+from greenroom.web.http.limits import Limits
 from greenroom.web.http.requests import TOO_EARLY, TOO_LARGE, Refused, check, explain, to_origin_form
+
+
+class Stage(enum.Enum):
+    """How far the current request has come."""
+
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    WEBSOCKET = enum.auto()
 
 
 class Protocol(H11Protocol):
     """One connection's requests, one after the other.
 
-    What comes goes to `keep`, and `handle_kept` gives it to the app, a request at a time, once all of it is
-    here and the one before has been answered: a client that sends slowly costs the app nothing. It raises
-    `Refused` for what the app can't be given; the connection is then of no more use.
+    Received data goes to `keep`. `handle_kept` passes it to the app, one request at a time, once the request
+    is complete and the previous one has been answered. So a slow client costs the app nothing. It raises
+    `Refused` for a request that the app must not get; the connection is then of no more use.
     """
 
     request: h11.Request | None = None
@@ -36,7 +51,7 @@ class Protocol(H11Protocol):
 
     @property
     def http(self) -> h11.Connection:
-        """The state of the HTTP conversation, also where it has become a WebSocket's."""
+        """The state of the HTTP conversation, even if it has become a WebSocket's."""
         connection: Any = self.connection
         http: h11.Connection = connection.h11_connection if self.is_websocket else connection
         return http
@@ -47,24 +62,33 @@ class Protocol(H11Protocol):
         return isinstance(self.connection, H11WSConnection)
 
     @property
+    def stage(self) -> Stage:
+        """How far the current request has come."""
+        if self.is_websocket:
+            return Stage.WEBSOCKET
+        if self.stream is not None:
+            return Stage.ANSWER
+        return Stage.HEAD if self.request is None else Stage.BODY
+
+    @property
     def can_refuse(self) -> bool:
-        """Whether nothing of an answer has been sent yet."""
+        """Whether a refusal can still be sent, because nothing of an answer has been."""
         return self.http.our_state in {h11.IDLE, h11.SEND_RESPONSE}
 
     def keep(self, data: bytes) -> None:
-        """Keep what was sent before its turn."""
+        """Keep received data until its turn."""
         if self.request is None and not self.http.trailing_data[0]:
             data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: some clients end a body with a line break
         if data:
             self.connection.receive_data(data)
 
     def take_no_more(self) -> None:
-        """Take nothing from the app any more: for one that is cancelled, Hypercorn would still answer 500."""
+        """Ignore the app from now on. Hypercorn would still answer 500 for an app that is cancelled."""
         if self.stream is not None:
             self.stream.closed = True
 
     async def handle_kept(self) -> None:
-        """Give the app what has come, up to the end of its request. Raises `Refused`."""
+        """Pass the kept data to the app, up to the end of its request. Raises `Refused`."""
         try:
             while await self._handle_event():
                 pass
@@ -72,16 +96,16 @@ class Protocol(H11Protocol):
             refused = explain(exc)
         else:
             return
-        raise refused  # without `exc`, which keeps alive all that the client sent
+        raise refused  # without `exc`, which would keep alive everything that the client sent
 
     async def stream_send(self, event: Event) -> None:
-        """Send a part of an answer; the last answer that this connection gives says so."""
+        """Send a part of an answer. The connection's last answer gets a `Connection: close`."""
         if isinstance(event, Response) and self.context.terminated.is_set():
             event = dataclasses.replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
-        """Send an answer's head with the first of its body: a client that closes on seeing both has both."""
+        """Send an answer's head with the start of its body, so a client that closes early has got both."""
         try:
             data = self._head + (self.connection.send(event) or b"")
         except h11.LocalProtocolError:
@@ -93,7 +117,7 @@ class Protocol(H11Protocol):
             await self.send(RawData(data=data))
 
     async def _handle_event(self) -> bool:
-        """Handle the next thing that has come; return whether there may be another."""
+        """Handle the next event; return whether there may be another."""
         if self.connection.they_are_waiting_for_100_continue:
             await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
         event = self.connection.next_event()
@@ -118,7 +142,7 @@ class Protocol(H11Protocol):
         return True
 
     async def _give(self, request: h11.Request, body: bytes) -> None:
-        """Give the app a request that is here as a whole."""
+        """Pass a complete request to the app."""
         await self._create_stream(to_origin_form(request))
         if isinstance(self.stream, HTTPStream):
             if body:
@@ -126,7 +150,7 @@ class Protocol(H11Protocol):
             await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
     async def _maybe_recycle(self) -> None:
-        """Be ready for another request, of which something may be here already, or close."""
+        """Get ready for the next request, of which a part may be here already, or close."""
         await self._close_stream()
         is_done = self.http.our_state is h11.DONE and self.http.their_state is h11.DONE
         if self.is_websocket or self.context.terminated.is_set() or not is_done:
@@ -139,3 +163,14 @@ class Protocol(H11Protocol):
         self.request, self._body = None, bytearray()
         self.keep(ahead)
         await self.send(Updated(idle=True))
+
+
+@functools.cache
+def config_for(limits: Limits) -> Config:
+    """Return Hypercorn's configuration for a connection with these limits."""
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.head_bytes
+    return config

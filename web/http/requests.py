@@ -1,20 +1,16 @@
-"""What a request must be to be given to the app, and the answer to one that is not."""
+"""Which requests are passed to the app, and why the others are refused."""
 
 import base64
 import re
 import uuid
-from email.utils import formatdate
 
 import h11
-import msgspec
-
-from greenroom.web.http.schemas import TikTokSessionErrorResponse
 
 _ABSOLUTE = re.compile(
     rb"https?://(?P<host>(?:\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::[0-9]*)?)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?",
     re.IGNORECASE,
 )
-# What clients may call their requests: it goes to the log.
+# Request ids that clients may choose. They go to the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SETTING_BYTES = 6
 TOO_LARGE = "The request's body is larger than {} bytes"
@@ -23,7 +19,7 @@ _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 class Refused(Exception):
-    """The request can't be given to the app. `status` says why to programs, the text to people."""
+    """The request must not reach the app. `status` says why to programs, the text to people."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -31,9 +27,9 @@ class Refused(Exception):
 
 
 def check(request: h11.Request, *, max_body_bytes: int, is_followed: bool) -> None:
-    """Raise `Refused` for a request that is well-formed and still not one of HTTP/1.1 to this server.
+    """Raise `Refused` for a request that is well-formed but not valid HTTP/1.1 for this server.
 
-    `is_followed` says whether its client has sent more than its headers already.
+    `is_followed` says whether the client has already sent more than the headers.
     """
     if request.http_version not in {b"1.0", b"1.1"}:
         raise Refused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken")
@@ -50,10 +46,10 @@ def check(request: h11.Request, *, max_body_bytes: int, is_followed: bool) -> No
 
 
 def _check_upgrade(request: h11.Request, *, is_followed: bool) -> None:
-    """Refuse an upgrade that is none; a valid one to HTTP/2 is answered in HTTP/1.1.
+    """Refuse an invalid upgrade. A valid one to HTTP/2 is answered in HTTP/1.1.
 
-    RFC 9110, 7.8, allows to ignore an upgrade, and clients count on it: Java's HttpClient and `curl --http2`
-    ask for HTTP/2 with every first request.
+    RFC 9110, 7.8, allows a server to ignore an upgrade, and clients rely on it: Java's HttpClient and
+    `curl --http2` ask for HTTP/2 with every first request.
     """
     upgrades = _list(request, b"upgrade")
     if b"websocket" in upgrades:
@@ -68,7 +64,7 @@ def _check_upgrade(request: h11.Request, *, is_followed: bool) -> None:
 
 
 def _is_handshake(request: h11.Request, upgrades: list[bytes]) -> bool:
-    """Return whether a WebSocket can come of the request. What is not ASCII in it, Hypercorn can't read."""
+    """Return whether the request can become a WebSocket. It has to be ASCII, or Hypercorn can't read it."""
     wanted = {name: value for name, value in request.headers if name.startswith(b"sec-websocket-")}
     return (
         (request.method, request.http_version, upgrades) == (b"GET", b"1.1", [b"websocket"])
@@ -94,9 +90,9 @@ def _is_settings(value: bytes) -> bool:
 
 
 def to_origin_form(request: h11.Request) -> h11.Request:
-    """Return a request that `check` let pass with a path as its target.
+    """Return a request that has passed `check`, with a path as its target.
 
-    RFC 9112, 3.2.2: where the target is an address, the host in it replaces the header's.
+    RFC 9112, 3.2.2: if the target is a full address, the host in it replaces the header's.
     """
     absolute = _ABSOLUTE.fullmatch(request.target)
     if absolute is None:
@@ -112,7 +108,7 @@ def to_origin_form(request: h11.Request) -> h11.Request:
 
 
 def explain(error: h11.RemoteProtocolError) -> Refused:
-    """Return the refusal of a request that is no HTTP. h11's own text may quote it, secrets included."""
+    """Return the refusal of a request that is not HTTP. h11's own message may quote it, even secrets."""
     if str(error).startswith(("Missing mandatory Host", "Found multiple Host")):
         return Refused(400, "HTTP/1.1 demands exactly one Host header")
     match error.error_status_hint:
@@ -125,28 +121,7 @@ def explain(error: h11.RemoteProtocolError) -> Refused:
 
 
 def request_id_of(given: list[str]) -> str:
-    """Return a request's id: the X-Request-Id that its client gave it, if that is sane, else a new one."""
+    """Return a request's id: the client's X-Request-Id if it is valid, otherwise a new one."""
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return given[0]
     return uuid.uuid4().hex[:12]
-
-
-def make_refusal(
-    status: int, failure: TikTokSessionErrorResponse, request_id: str
-) -> tuple[h11.Response, h11.Data]:
-    """Return the answer to a request that the app does not see; the connection ends with it."""
-    failure.error_details.request_id = request_id
-    body = msgspec.json.encode(failure)
-    headers = [
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", str(len(body)).encode()),
-        (b"X-Request-Id", request_id.encode()),
-        (b"Connection", b"close"),
-        date_header(),
-    ]
-    return h11.Response(status_code=status, headers=headers), h11.Data(data=body)
-
-
-def date_header() -> tuple[bytes, bytes]:
-    """Return the header that a server with a clock must send (RFC 9110, 6.6.1)."""
-    return b"Date", formatdate(usegmt=True).encode()

@@ -1,6 +1,7 @@
 """The shapes of request and response bodies.
 
-What the supervisor knows goes out as it is where clients are told all of it: msgspec encodes attrs classes.
+Where clients may see all that the supervisor knows, its classes are sent as they are: msgspec encodes attrs
+classes.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from greenroom.supervisor.self_check import Check, Subject
 
 
 class TikTokSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `POST /tiktok/session`: an object without fields, or nothing at all."""
+    """The body of `POST /tiktok/session`: an object without fields. The body may also be missing."""
 
 
 class Usage(msgspec.Struct, kw_only=True):
@@ -29,15 +30,15 @@ class Usage(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, usage: resources.Usage) -> "Usage":
-        """Return the part of what is known of a session's use that clients are told."""
+        """Return the part of a session's use that clients may see."""
         return cls(memory_bytes=usage.memory_bytes, processes=usage.processes, disk_bytes=usage.disk_bytes)
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """One session. Times are UTC; `expires_at` and the login's fields are null until they are known.
+    """One session. Times are UTC. `expires_at` and the login's fields are null until they are known.
 
-    `phase_ms` maps each state that the session was in to whole milliseconds; `end_reason` is null until the
-    session is ending, `usage` until it was first sampled, `receipt` until it has ended.
+    `phase_ms` maps each state that the session was in to whole milliseconds. `end_reason` is null until the
+    session is ending, `usage` until the first sample, `receipt` until the session has ended.
     """
 
     id: str
@@ -54,7 +55,7 @@ class Session(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, info: SessionInfo) -> "Session":
-        """Return the shape of a session as the supervisor knows it."""
+        """Return the body for a session, from the supervisor's information."""
         return cls(
             id=info.id,
             state=info.state,
@@ -80,7 +81,7 @@ class TikTokSessionResponse(msgspec.Struct, kw_only=True):
 class OneSession(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /tiktok/session/{id}`.
 
-    `viewer` is the handle of whoever is logged in, null where the page did not name it: only this has it.
+    `viewer` is the handle of the logged-in user, or null if the page did not name it. No other answer has it.
     """
 
     session: Session
@@ -90,8 +91,8 @@ class OneSession(TikTokSessionResponse, kw_only=True):
 class AllSessions(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first.
 
-    `warm` counts those that nobody asked for yet: launched ahead, they wait for a request. `checks` has what
-    would keep the next one from going live.
+    `warm` counts the warm sessions, which wait for a request. `checks` says what would keep the next session
+    from going live.
     """
 
     sessions: list[Session]
@@ -100,7 +101,7 @@ class AllSessions(TikTokSessionResponse, kw_only=True):
 
 
 class Owned(msgspec.Struct, kw_only=True):
-    """What there is of processes, directories and ledger entries; `bytes` is all directories' disk space."""
+    """Processes, directories and ledger entries. `bytes` is the disk space of all the directories."""
 
     processes: tuple[ports.OwnedProcess, ...]
     directories: tuple[ports.OwnedDirectory, ...]
@@ -109,7 +110,7 @@ class Owned(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, owned: ports.Owned) -> "Owned":
-        """Return the shape of what the supervisor owns."""
+        """Return the body for what the supervisor owns."""
         return cls(
             processes=owned.processes,
             directories=owned.directories,
@@ -124,14 +125,14 @@ class Owned(msgspec.Struct, kw_only=True):
 
 
 class Leaks(TikTokSessionResponse, kw_only=True):
-    """The answer to `GET /leaks`: all that is owned now, and what of it belongs to no session."""
+    """The answer to `GET /leaks`: everything owned now, and the part of it that belongs to no session."""
 
     owned: Owned
     leaked: Owned
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """The answer to `GET /health`: the daemon is well. What else a session needs is in `checks`."""
+    """The answer to `GET /health`: the daemon is well. `checks` has whatever else a session needs."""
 
     status: Literal["ok"] = "ok"
     checks: Mapping[Subject, Check]
@@ -140,11 +141,11 @@ class Health(msgspec.Struct, kw_only=True):
 class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why a request was refused.
 
-    `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
-    the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
-    to do next, with the `gate` before the viewer, if any, and the `upstream_status` with which the page came;
-    with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in the header
-    X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state then.
+    `code` is for programs, `details` for people. NOT_LOGGED_IN has the verdict's `state` and `reason`, the
+    `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what to
+    do next; also the `gate` in front of the viewer, if any, and the page's HTTP status, `upstream_status`.
+    INTERNAL_ERROR has an `id`, which the log has too. `request_id` is also in the log and in the header
+    X-Request-Id. If a session had been started, `session_id` names it, and `phase` is its state at that time.
     """
 
     code: str

@@ -1,7 +1,7 @@
-"""Serve an ASGI app on an address for as long as a block lasts.
+"""Serves an ASGI app on an address for as long as a block lasts.
 
-Each client has a `Connection` of its own, out of which no error gets; `Acceptor` says who has one. Added here
-is where they come from, and an end that no client can hold up.
+Each client has its own `Connection`, which contains all errors; `Acceptor` decides who gets one. This module
+adds the listening socket, and an end that no client can delay.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here
 
 
 class BindFailed(OSError):
-    """The address can't be listened on: taken, forbidden, unknown, or no address at all."""
+    """The server can't listen on the address: it is taken, forbidden, unknown, or not an address at all."""
 
     def __init__(self, bind: str, why: str, *, code: int | None = None) -> None:
         super().__init__(code, f"Can't listen on {bind!r}: {why}")
@@ -46,18 +46,18 @@ async def open_server(
     graceful_timeout_s: float = GRACEFUL_TIMEOUT_S,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> AsyncIterator[str]:
-    """Serve `app` on `bind` inside the block, and yield its base URL, without a slash at the end.
+    """Serve `app` on `bind` inside the block; yield its base URL, without a trailing slash.
 
     `bind` is `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one. The URL is one that this machine can use,
     so a wildcard address becomes the loopback one. It accepts connections from the first line of the block.
 
     Leaving the block stops accepting, gives requests in flight `graceful_timeout_s` to finish, resets the
-    connections of the rest and runs the app's shutdown. An error or a cancellation that leaves the block
-    gives them no time. Either way nothing listens and no connection is open afterwards. An error of the block
-    comes out as it is.
+    connections of the rest and runs the app's shutdown. If an error or a cancellation leaves the block,
+    requests get no time. Either way nothing listens and no connection is open afterwards. The block's own
+    error is raised as it is.
 
-    Raises BindFailed when the address can't be had, and hypercorn's LifespanFailureError when the app fails
-    to start; the block is entered in neither case.
+    Raises BindFailed if it can't listen on the address, and hypercorn's LifespanFailureError if the app fails
+    to start. In both cases the block is not entered.
     """
     listening = await _listen(bind)
     with listening, sole_error_bare(layers=2):
@@ -72,8 +72,8 @@ async def open_server(
 def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = None) -> int:
     """Reset this process's connections from `client`, or from everywhere, to its `server` address.
 
-    The peer sees a TCP reset, whatever was still to be sent is dropped, and whoever reads or writes here
-    fails with ECONNRESET or EPIPE. Returns how many there were. Linux only; elsewhere there are none.
+    The peer sees a TCP reset, unsent data is dropped, and reads and writes on this side fail with ECONNRESET
+    or EPIPE. Returns how many connections there were. Linux only; elsewhere it finds none.
     """
     count = 0
     with contextlib.suppress(FileNotFoundError):
@@ -87,7 +87,7 @@ def reset_connections(server: tuple[str, int], client: tuple[str, int] | None = 
 
 @contextlib.asynccontextmanager
 async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
-    """Run the app's startup, the block, and unless that is left by an error the app's shutdown."""
+    """Run the app's startup, then the block, then the app's shutdown, unless the block raises."""
     config = Config()
     config.startup_timeout = config.shutdown_timeout = LIFESPAN_TIMEOUT_S
     lifespan = Lifespan(wrap_app(app, config.wsgi_max_body_size, "asgi"), config, {})
@@ -133,7 +133,7 @@ def _base_url(address: tuple[str, int]) -> str:
 
 @contextlib.contextmanager
 def _borrowed_socket(fd: int) -> Iterator[socket.socket]:
-    """Give another handle on `fd`: if a thread closes `fd` meanwhile, we still touch no wrong socket."""
+    """Yield a duplicate of `fd`: if a thread closes `fd` meanwhile, we still don't touch a wrong socket."""
     copy = os.dup(fd)
     try:
         borrowed = socket.socket(fileno=copy)
@@ -154,15 +154,15 @@ def _connects(connection: socket.socket, server: tuple[str, int], client: tuple[
 
 
 def _reset(connection: socket.socket) -> None:
-    # Connecting a TCP socket to no address at all resets it at once (connect(2), AF_UNSPEC). Python's own
-    # connect() can't say that. SO_LINGER resets only once the last handle closes.
+    # Connecting a TCP socket to AF_UNSPEC resets it at once (connect(2)). Python's own connect() can't do
+    # that. SO_LINGER resets only once the last handle is closed.
     no_address = bytes(16)
     ctypes.CDLL(None).connect(connection.fileno(), no_address, len(no_address))
 
 
 @contextlib.contextmanager
 def sole_error_bare(*, layers: float) -> Iterator[None]:
-    """Raise an error that is alone in its group as itself, up to `layers` groups deep: no nursery shows."""
+    """Unwrap an error that is alone in its exception group, up to `layers` groups deep, to hide nurseries."""
     try:
         yield
     except BaseExceptionGroup as group:

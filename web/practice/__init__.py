@@ -14,10 +14,10 @@ __all__ = ["create_practice_app", "open_practice_site"]
 
 @contextlib.asynccontextmanager
 async def open_practice_site(bind: str = "127.0.0.1:0") -> AsyncIterator[str]:
-    """Serve a practice site of its own inside the block and yield its base URL, without a slash at the end.
+    """Serve a new practice site inside the block; yield its base URL, without a trailing slash.
 
-    It starts with nobody logged in. Leaving the block ends it at once: requests in flight, hanging ones
-    included, are cut off. Raises BindFailed when the address can't be had.
+    Nobody is logged in at first. Leaving the block stops the site at once and cuts off requests in flight,
+    even hanging ones. Raises BindFailed if it can't listen on the address.
     """
     async with open_server(create_practice_app(), bind, graceful_timeout_s=0) as base_url:
         yield base_url

@@ -1,4 +1,4 @@
-"""What tells who the viewer is without a page: the two endpoints that the real site's scripts ask."""
+"""The two JSON endpoints that the real site's scripts ask who the viewer is."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -24,31 +24,31 @@ CHALLENGED = {"code": 10000, "type": "verify", "message": "verify"}
 
 
 class AccountEndpoints:
-    """The endpoints, and a page on which nothing else tells.
+    """The endpoints, and a page without any evidence of its own.
 
-    They answer for the viewer by cookie, except to a script of a page that is not the cookie's: asked from
-    `/page` (by the Referer) they answer for that page's state, and a challenge, or a page that tells nothing,
-    gets a 403 that tells nothing either.
+    Normally they answer for the viewer that the request's cookie names. A page from `/page` has an invented
+    viewer, so a request that comes from one (by its Referer) is answered for that page's state. A challenge,
+    or a page that says nothing about its viewer, gets a 403 that says nothing either.
     """
 
     def __init__(self, viewers: Viewers) -> None:
         self._viewers = viewers
         self.routes: tuple[Route, ...] = (
-            Route("/api-only", "A page in which nothing tells its viewer; the endpoints do.", self.api_only),
+            Route("/api-only", "A page that doesn't show its viewer; only the endpoints do.", self.api_only),
             Route("/passport/web/account/info/", "The viewer's account, as JSON.", self.account_info),
             Route(
                 "/node-webapp/api/common-app-context",
-                "What pages know of their viewer, as JSON.",
+                "What pages know about their viewer, as JSON.",
                 self.context,
             ),
         )
 
     async def api_only(self) -> ResponseReturnValue:
-        """Answer with a page without evidence, on whose behalf the endpoints do answer."""
+        """Answer with a page without evidence. The endpoints do answer its scripts."""
         return render_uncertain()
 
     async def account_info(self) -> ResponseReturnValue:
-        """Answer with the account of the viewer, or that the session has expired: both with 200."""
+        """Answer with the viewer's account, or with `session_expired`. The status is 200 either way."""
         viewer, is_silent = self._asker()
         if is_silent:
             return CHALLENGED, 403
@@ -66,7 +66,7 @@ class AccountEndpoints:
         return {"data": account, "message": "success"}
 
     async def context(self) -> ResponseReturnValue:
-        """Answer with the context of the viewer's pages, which has a `user` where somebody is logged in."""
+        """Answer with the context of the viewer's pages, with a `user` if somebody is logged in."""
         viewer, is_silent = self._asker()
         if is_silent:
             return CHALLENGED, 403
@@ -81,7 +81,7 @@ class AccountEndpoints:
         return context
 
     def _asker(self) -> tuple[Viewer | None, bool]:
-        """Return for whom to answer, and whether to tell nothing."""
+        """Return the viewer to answer for, and whether to keep silent about them."""
         asked_from = urlsplit(request.headers.get("Referer", ""))
         if asked_from.path in SILENT_PAGES:
             return None, True

@@ -2,9 +2,9 @@
 
 | path                                  | answer                                                             |
 |---------------------------------------|--------------------------------------------------------------------|
-| `/`                                   | the home feed of the viewer whose `sessionid` is from here, if any |
+| `/`                                   | the home feed, of the viewer that the cookie `sessionid` names     |
 | `/login`                              | GET a form, any values will do; POST sets `sessionid`, goes to `/` |
-| `/login?as=NAME`                      | the form, filled in for NAME, which submits itself                 |
+| `/login?as=NAME`                      | the form, filled in with NAME, which submits itself                |
 | `/logout`                             | GET or POST: forgets the token, clears the cookie, goes to `/`     |
 | `/practice`                           | this table, for humans                                             |
 | `/health`                             | `ok`                                                               |
@@ -21,19 +21,19 @@
 | `/attachment`                         | a download instead of a page                                       |
 | `/no-page`                            | JSON instead of a page                                             |
 | `/no-content`                         | nothing, with status 204                                           |
-| `/closing`                            | a page that closes itself, where the browser lets it               |
+| `/closing`                            | a page that closes itself, if the browser lets it                  |
 | `/gate?kind=K`                        | the home feed behind a dialog: age, consent, ...                   |
 | `/heavy`                              | the home feed, 5 MB of HTML with very long lines                   |
-| `/uncertain`                          | a page that says nothing, nor do the endpoints if asked from it    |
-| `/api-only`                           | the same page, but the endpoints below tell                        |
+| `/uncertain`                          | a page without evidence; the endpoints keep silent to it too       |
+| `/api-only`                           | the same page, but the endpoints below answer it                   |
 | `/page?state=&era=&kind=&rendered=`   | any page of `web/practice/pages`, of an invented viewer; else 400  |
 | `/obj/oec-ttweb-captcha/sdk.js`       | the script of the shop's captcha, which does nothing               |
 | `/passport/web/account/info/`         | JSON: the viewer's account, or `session_expired`                   |
 | `/node-webapp/api/common-app-context` | JSON: with the viewer as `user`, or without                        |
 
-The home feed is built and weighs like the real one: it is the universal era's rendered home page. All of it
-is our own invention, and it makes the browser ask for nothing elsewhere: style, script and pictures are
-inline, and the Content-Security-Policy forbids the rest.
+The home feed has the structure and the weight of the real one: it is the rendered home page of the universal
+era. All of its content is invented. It loads nothing from other sites: style, scripts and pictures are
+inline, and the Content-Security-Policy forbids anything else.
 """
 
 from quart import Response, redirect, render_template, request
@@ -50,12 +50,12 @@ from greenroom.web.practice.viewers import Viewers
 
 COOKIE_MAX_AGE_S = 30 * 24 * 60 * 60
 MAX_FORM_BYTES = 64 * 1024
-# A browser's driver may evaluate strings in the page, hence the unsafe-eval.
+# unsafe-eval, because a browser's driver may evaluate strings in the page.
 CONTENT_SECURITY_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data:"
 
 
 def create_practice_app() -> QuartTrio:
-    """Make a practice site on which nobody is logged in yet. No two of them share a viewer."""
+    """Make a practice site with nobody logged in. Each site has viewers of its own."""
     app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     viewers = Viewers()
@@ -69,12 +69,12 @@ def create_practice_app() -> QuartTrio:
 
 
 class HomePages:
-    """The pages that behave: the feed, logging in and out, and what helps humans and tests find their way."""
+    """The well-behaved pages: the feed, login and logout, the list of pages, the health check."""
 
     def __init__(self, viewers: Viewers) -> None:
         self._viewers = viewers
         self.routes: tuple[Route, ...] = (
-            Route("/", "The home feed, for the viewer whom this site logged in, or logged out.", self.home),
+            Route("/", "The home feed, as a logged-in or a logged-out viewer sees it.", self.home),
             Route(
                 "/login",
                 "A form: any name and password will do. Given a name, it fills itself in and submits.",
@@ -82,7 +82,7 @@ class HomePages:
                 ("GET", "POST"),
                 example="/login?as=demo",
             ),
-            Route("/logout", "Forgets the viewer and goes to the home feed.", self.logout, ("GET", "POST")),
+            Route("/logout", "Logs out and goes to the home feed.", self.logout, ("GET", "POST")),
             Route("/practice", "This page.", self.practice),
             Route("/health", "Says ok.", self.health),
         )
@@ -107,7 +107,7 @@ class HomePages:
         return response
 
     async def logout(self) -> ResponseReturnValue:
-        """Forget the viewer's token: a copy of the cookie is worth nothing any more."""
+        """Forget the viewer's token, so that copies of the cookie stop working too."""
         self._viewers.log_out(request.cookies.get(COOKIE))
         response = redirect("/", code=303)
         response.delete_cookie(COOKIE, httponly=True, samesite="Lax")

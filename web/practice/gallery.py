@@ -1,4 +1,4 @@
-"""Any one of the faithful pages, by its state, era and kind."""
+"""Serves any of the faithful pages, by state, era and kind."""
 
 from quart import abort, request
 from quart.typing import ResponseReturnValue
@@ -10,13 +10,13 @@ SDK = "/* A stand-in for the script that would draw a captcha. */\n"
 
 
 class Gallery:
-    """The faithful pages, whoever asks: their viewers are invented."""
+    """The faithful pages. Their viewer is invented, so cookies make no difference."""
 
     def __init__(self) -> None:
         self.routes: tuple[Route, ...] = (
             Route(
                 "/page",
-                "Any of the pages that a login verdict has to tell apart: all of them are listed below.",
+                "Any of the pages that a login verdict has to tell apart; they are listed below.",
                 self.page,
                 example="/page?state=logged_in&era=sigi&kind=home",
             ),
@@ -28,9 +28,9 @@ class Gallery:
         )
 
     async def page(self) -> ResponseReturnValue:
-        """Answer with the page of that `state`, `era` and `kind`; `rendered` is true or false, if given.
+        """Answer with the page that `state`, `era`, `kind` and, if given, `rendered` (true or false) name.
 
-        400 if there is no such page, saying why.
+        If there is no such page, answer 400 and say why.
         """
         wanted = request.args
         try:

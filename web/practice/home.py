@@ -1,4 +1,4 @@
-"""What the site's pages share: the home feed, and how a page is put on its path."""
+"""What the site's pages share: routes, query parameters and the home feed."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -19,9 +19,9 @@ ENDLESS_IMAGE = """<article class="post">
 
 @attrs.frozen
 class Route:
-    """A page: where it is, what it does in one sentence for humans, and who answers.
+    """A page's path, a sentence that tells humans what it does, and the view that answers.
 
-    `example` is the address to try it at, where the bare path is not the best one.
+    `example` is the address to try; give one if the bare path is a poor example.
     """
 
     path: str
@@ -32,7 +32,7 @@ class Route:
 
 
 def asked_seconds(most_s: float) -> float:
-    """Return the current request's `seconds`, 1 by default; answers 400 unless from 0 to `most_s`."""
+    """Return the current request's `seconds`, 1 by default. Answers 400 unless it is from 0 to `most_s`."""
     seconds = _number(request.args.get("seconds", "1"))
     if not 0 <= seconds <= most_s:
         abort(400, f"seconds must be a number from 0 to {most_s:g}")
@@ -40,7 +40,7 @@ def asked_seconds(most_s: float) -> float:
 
 
 def asked_status(statuses: range, *, default: int) -> tuple[int, str]:
-    """Return the current request's `status` and its phrase; answers 400 unless it is one of `statuses`."""
+    """Return the current request's `status` and its phrase. Answers 400 unless it is in `statuses`."""
     status = _number(request.args.get("status", str(default)))
     if status not in statuses:
         abort(400, f"status must be a whole number from {statuses[0]} to {statuses[-1]}")
@@ -56,15 +56,15 @@ def _number(text: str) -> float:
 
 
 def current_viewer(viewers: Viewers) -> Viewer | None:
-    """Return who sent the current request, by its cookie; None for nobody."""
+    """Return the viewer that the current request's cookie names; None if nobody is logged in."""
     return viewers.viewer_of(request.cookies.get(COOKIE))
 
 
 def render_home(viewers: Viewers, *, ballast: str = "", endless_image: bool = False) -> str:
     """Return the home feed as the viewer of the current request sees it.
 
-    `ballast` is text for an inert script element: nothing reads it. `endless_image` puts the image that
-    never finishes into the feed.
+    `ballast` is put into an inert script element; nothing reads it. `endless_image` adds an image that never
+    finishes loading.
     """
     viewer = current_viewer(viewers)
     page = Page(State.LOGGED_OUT if viewer is None else State.LOGGED_IN, Era.UNIVERSAL, Kind.HOME)

@@ -1,4 +1,4 @@
-"""Pages that stand between a visitor and the feed, and answers that are no page at all."""
+"""Pages that stand between a visitor and the feed, and answers that are not pages."""
 
 import attrs
 from markupsafe import escape
@@ -23,17 +23,17 @@ HEADLINES = {
 
 @attrs.frozen
 class RefusalPages:
-    """The pages and answers. Where a page lies in front of the feed, it is the viewer's."""
+    """The pages and answers. A feed behind one of them is the viewer's own."""
 
     _viewers: Viewers
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """Return where they are."""
+        """The pages' paths and views."""
         return (
             Route(
                 "/passing",
-                "A firewall's page that passes by itself after some seconds, 0 to 60, to the home feed.",
+                "A firewall's page that goes on to the home feed by itself after some seconds, 0 to 60.",
                 self.passing,
                 example="/passing?seconds=1",
             ),
@@ -57,7 +57,7 @@ class RefusalPages:
         )
 
     async def passing(self) -> ResponseReturnValue:
-        """Answer with a page that sets a cookie after `seconds` and reloads; with the feed once it has."""
+        """Answer with a page that sets a cookie after `seconds` and reloads; then, with the feed."""
         seconds = asked_seconds(MAX_PASS_S)
         if request.cookies.get(PASS_COOKIE):
             return render_home(self._viewers)
@@ -67,22 +67,22 @@ class RefusalPages:
         return firewall.replace("</body>", f"{passing}</body>")
 
     async def bounce(self) -> ResponseReturnValue:
-        """Answer with next to nothing."""
+        """Answer with an empty page whose script goes to `/`."""
         return "<!doctype html><script>location.replace('/');</script>"
 
     async def refused(self) -> ResponseReturnValue:
-        """Answer with `status`; 400 if that is none from 400 to 499."""
+        """Answer with `status`. 400 unless it is a whole number from 400 to 499."""
         status, phrase = asked_status(range(400, 500), default=403)
         retry_after = request.args.get("retry_after")
         page = f"<!doctype html><title>{escape(phrase)}</title><h1>{escape(phrase)}</h1>"
         return page, status, {"Retry-After": retry_after} if retry_after else {}
 
     async def attachment(self) -> ResponseReturnValue:
-        """Answer with a file to be kept."""
+        """Answer with a file to download."""
         return "<p>A page, but to be kept.", {"Content-Disposition": 'attachment; filename="page.html"'}
 
     async def no_page(self) -> ResponseReturnValue:
-        """Answer with data."""
+        """Answer with JSON."""
         return {"message": "practice"}
 
     async def no_content(self) -> ResponseReturnValue:
@@ -90,14 +90,14 @@ class RefusalPages:
         return "", 204
 
     async def closing(self) -> ResponseReturnValue:
-        """Answer with a page that is gone at once, where the browser lets it.
+        """Answer with a page that closes itself at once, if the browser lets it.
 
-        By its status it is a page that is looked at more than once: it goes while it is looked at.
+        A page with status 403 is inspected more than once, so this one closes between two inspections.
         """
         return "<!doctype html><title>Closing</title><p>Bye.</p><script>window.close();</script>", 403
 
     async def gate(self) -> ResponseReturnValue:
-        """Answer with the feed behind a dialog; 400 if there is none of that `kind`."""
+        """Answer with the feed behind a dialog of that `kind`. 400 if the kind is unknown."""
         headline = HEADLINES.get(request.args.get("kind", ""))
         if headline is None:
             abort(400, f"kind must be one of {', '.join(HEADLINES)}")

@@ -1,4 +1,4 @@
-"""Pages that misbehave, each in one way that a session has to cope with."""
+"""Pages that misbehave. Each does it in one way, which a session has to cope with."""
 
 import functools
 import itertools
@@ -24,13 +24,13 @@ IMAGE_START = bytes.fromhex("89504e470d0a1a0a 0000000d 49484452 0000021c 000003c
 
 @attrs.frozen
 class TroublePages:
-    """The misbehaving pages. Where a page is shown at all, it is the viewer's home feed if it can be."""
+    """The misbehaving pages. Those that show the home feed show the viewer's own."""
 
     _viewers: Viewers
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """Return where they are."""
+        """The pages' paths and views."""
         return (
             Route(
                 "/slow", "The home feed after some seconds, 0 to 60.", self.slow, example="/slow?seconds=2"
@@ -47,20 +47,20 @@ class TroublePages:
             ),
             Route("/captcha", "A security check.", self.captcha),
             Route("/heavy", "The home feed, 5 MB of it, in very long lines.", self.heavy),
-            Route("/uncertain", "A page that says nothing of its viewer.", self.uncertain),
+            Route("/uncertain", "A page that says nothing about its viewer.", self.uncertain),
         )
 
     async def slow(self) -> ResponseReturnValue:
-        """Answer with the home feed after `seconds`; 400 if that is no number from 0 to 60."""
+        """Answer with the home feed after `seconds`. 400 unless that is a number from 0 to 60."""
         await trio.sleep(asked_seconds(MAX_SLOW_S))
         return render_home(self._viewers)
 
     async def hang(self) -> ResponseReturnValue:
-        """Never answer; cancelled when the client leaves."""
+        """Never answer. Cancelled when the client leaves."""
         await trio.sleep_forever()
 
     async def reset(self) -> ResponseReturnValue:
-        """Reset the connection that this request came on; 501 where there is none, as in a test client."""
+        """Reset the connection of this request. 501 if it has none, as in a test client."""
         server, client = request.scope.get("server"), request.scope.get("client")
         if server is None or server[1] is None or client is None:
             abort(501, "this request came on no connection")
@@ -80,7 +80,7 @@ class TroublePages:
         return response
 
     async def error(self) -> ResponseReturnValue:
-        """Answer with an error page; 400 if the wanted status is none of a server's errors."""
+        """Answer with an error page. 400 unless the wanted status is from 500 to 599."""
         status, phrase = asked_status(range(500, 600), default=500)
         return await render_template("error.html", status=status, phrase=phrase), status
 
@@ -93,7 +93,7 @@ class TroublePages:
         return render_home(self._viewers, ballast=_ballast())
 
     async def uncertain(self) -> ResponseReturnValue:
-        """Answer with a page in which nothing tells; asked from it, the endpoints do not either."""
+        """Answer with a page that says nothing about its viewer. The endpoints say nothing to it either."""
         return render_uncertain()
 
 
@@ -104,10 +104,10 @@ async def _image_start_only() -> AsyncIterator[bytes]:
 
 @functools.cache
 def _ballast() -> str:
-    """Make the kind of line that real pages carry their state in: minified JSON, a megabyte long.
+    """Return minified JSON in lines of a megabyte, as real pages carry their state.
 
-    It holds the first words of the verdict's patterns again and again, and never the words after them. It
-    moves no verdict, but takes quadratic time with an expression such as `user.*avatar`.
+    It repeats the first words of the specification's patterns, but never the words that complete them. It
+    changes no verdict, but an expression such as `user.*avatar` takes quadratic time on it.
     """
     items = (
         f'{{"user":{n:06d},"sign":"{n * 2654435761 % 2**32:08x}","log":{n % 97:02d},"play":"v{n:06d}"}}'

@@ -1,4 +1,4 @@
-"""Who is logged in to one practice site: tokens it issued, in memory only."""
+"""Who is logged in to a practice site: the tokens that it has issued, in memory only."""
 
 import secrets
 
@@ -12,21 +12,21 @@ NAMELESS = "someone"
 
 @attrs.define(eq=False)
 class Viewers:
-    """The tokens that were issued and not yet forgotten, each with its viewer."""
+    """The valid tokens, each with its viewer."""
 
     _viewers: dict[str, Viewer] = attrs.field(factory=dict, init=False)
 
     def log_in(self, name: str) -> str:
-        """Issue a new token to `name`: every name may log in, as often as it likes."""
+        """Issue a new token to `name`. Any name may log in, any number of times."""
         token = secrets.token_urlsafe(24)
         self._viewers[token] = Viewer.named(name.strip()[:NAME_LENGTH] or NAMELESS)
         return token
 
     def log_out(self, token: str | None) -> None:
-        """Forget the token. One that was never issued changes nothing."""
+        """Forget the token. An unknown token changes nothing."""
         if token is not None:
             self._viewers.pop(token, None)
 
     def viewer_of(self, token: str | None) -> Viewer | None:
-        """Return who is behind a token, None if it was never issued or is forgotten."""
+        """Return the viewer of a token; None if the token is not valid."""
         return None if token is None else self._viewers.get(token)

@@ -17,34 +17,29 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import attrs
-import structlog
 import trio
 
-from greenroom.actors.browser.cells.environment import host_environment, make_places
+from greenroom.actors.browser.cells.ending import NotEnded
+from greenroom.actors.browser.cells.environment import host_environment
 from greenroom.actors.browser.cells.host import EVERYTHING, host_cell
 from greenroom.actors.browser.cells.lease import open_lease
 from greenroom.actors.browser.cells.marks import end_marked, kill_handle, kill_marked
 from greenroom.actors.browser.cells.sandbox import Sandbox
-from greenroom.actors.errors import BrowserLost, CloneFailed
+from greenroom.actors.browser.cells.scratch import NO_START, START_S, open_scratch
+from greenroom.actors.errors import BrowserLost
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.owner import OWNER
-from greenroom.actors.profile.removal import remove_in_time, remove_tree
-from greenroom.actors.threads import Purpose, finish_in_thread
 
 # Stopping a service can send SIGTERM to all its processes. Ours keep running until the daemon ends them: a
 # shell that ignores a signal passes that on to the program it execs, here bubblewrap or the host.
 _IGNORING_SIGNALS = ("/bin/sh", "-c", 'trap "" HUP INT TERM; exec "$@"', "sh")
-_START_S = 10.0
 _REAP_S = 5.0
 _OUTER_EXIT_S = 0.5
-_NO_START = "The browser host does not start"
-_log = structlog.get_logger("greenroom.cells")
 
 
 @attrs.define(eq=False)
@@ -66,7 +61,7 @@ class Cell:
     _init_pidfd: int | None = None
     _ending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _has_ended: bool = attrs.field(default=False, init=False)
-    _not_ended: "_NotEnded | None" = attrs.field(default=None, init=False)
+    _not_ended: "NotEnded | None" = attrs.field(default=None, init=False)
 
     async def wait_first(self) -> None:
         """Return when the cell's first process, or the init of its namespace, has died.
@@ -88,7 +83,7 @@ class Cell:
                 with trio.move_on_after(_REAP_S, shield=True) as reaping:
                     await self.wait_gone()
                 if reaping.cancelled_caught:
-                    self._not_ended = _NotEnded(self.marker, await self._sampler.survivors(self.marker))
+                    self._not_ended = NotEnded(self.marker, await self._sampler.survivors(self.marker))
                 self._has_ended = True
         if self._not_ended is not None:
             raise self._not_ended
@@ -122,7 +117,7 @@ class Cell:
         """Read bubblewrap's report about the init of the PID namespace, and open handles on the init."""
         report = b""
         try:
-            with trio.fail_after(_START_S):
+            with trio.fail_after(START_S):
                 async for chunk in info:
                     report += chunk
             pid = int(json.loads(report)["child-pid"])
@@ -172,48 +167,6 @@ async def open_cell(
                 yield cell
 
 
-@contextlib.asynccontextmanager
-async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
-    """Own a directory for temporary files, some of which a killed driver leaves behind.
-
-    If a process outlives its cell, the directory stays, so that the ledger keeps the cell's entry.
-    Raises `BrowserLost` when it can't be made.
-    """
-    try:
-        scratch = await finish_in_thread(Purpose.LEDGER, _make_scratch, wanted, within_s=_START_S)
-    except (OSError, trio.TooSlowError) as exc:
-        raise BrowserLost(_NO_START, detail=str(exc) or repr(exc)) from exc
-    in_use = False
-    try:
-        yield scratch
-    except _NotEnded:
-        in_use = True
-        raise
-    finally:
-        if not in_use:
-            await _discard(Path(scratch))
-
-
-async def _discard(scratch: Path) -> None:
-    """Remove temporary files; if some stay, so does the ledger entry that lists them."""
-    try:
-        await remove_in_time(scratch)
-    except CloneFailed as exc:
-        _log.error("temporary files could not be removed", detail=exc.detail)
-
-
-def _make_scratch(wanted: Path | None) -> str:
-    if wanted is not None:
-        wanted.mkdir(mode=0o700)
-    scratch = str(wanted) if wanted else tempfile.mkdtemp(prefix="greenroom-")
-    try:
-        make_places(scratch)
-    except BaseException:
-        remove_tree(Path(scratch))
-        raise
-    return scratch
-
-
 @contextlib.contextmanager
 def _open_lease(token: str, sandbox: Sandbox) -> Iterator[None]:
     """Make sure that the cell ends with this process. A PID namespace does by itself."""
@@ -222,7 +175,7 @@ def _open_lease(token: str, sandbox: Sandbox) -> Iterator[None]:
             try:
                 stack.enter_context(open_lease(token))
             except OSError as exc:
-                raise BrowserLost(_NO_START, detail=str(exc)) from exc
+                raise BrowserLost(NO_START, detail=str(exc)) from exc
         yield
 
 
@@ -238,7 +191,7 @@ async def _open_processes(
     try:
         cell, info = _start(command, sandbox, token, scratch, view, sampler)
     except OSError as exc:
-        raise BrowserLost(_NO_START, detail=str(exc)) from exc
+        raise BrowserLost(NO_START, detail=str(exc)) from exc
     try:
         async with info:
             if sandbox is Sandbox.BUBBLEWRAP:
@@ -315,23 +268,7 @@ def _end_started(process: "subprocess.Popen[bytes]", token: str) -> None:
     except subprocess.TimeoutExpired:
         left = left or [process.pid]  # an exiting process no longer shows its marker
     if left:
-        raise _NotEnded(token, left)
-
-
-class _NotEnded(BrowserLost):
-    """Processes outlive SIGKILL, as those do that wait for a dead disk."""
-
-    def __init__(self, token: str, pids: Sequence[int]) -> None:
-        super().__init__("A browser's processes could not be ended", detail=f"cell {token}, pids {pids}")
-
-
-async def end_processes(token: str, sampler: Sampler) -> None:
-    """Kill the processes of the cell `token` until none is left. Shield it from cancellation.
-
-    Raises `BrowserLost` when they can't be ended within 5 s.
-    """
-    if left := await sampler.end(token):
-        raise _NotEnded(token, left)
+        raise NotEnded(token, left)
 
 
 async def _wait_dead(pidfd: int, waiting: trio.CancelScope) -> None:

@@ -1,4 +1,4 @@
-"""Finding and ending the processes of a cell by the marker in their environment, which each inherits.
+"""Finds and ends the processes of a cell by the marker in their environment, which children inherit.
 
 A marker is no proof: anybody can put one into a process of theirs. Only processes of our own user count.
 
@@ -23,7 +23,7 @@ _NAME = f"{MARKER}=".encode()
 _MARK = re.compile(rb"(?:^|\0)" + _NAME + rb"([\x21-\x7e]+)")
 _REAL_UID = re.compile(rb"^Uid:\s+(\d+)", re.MULTILINE)
 _READ_BYTES = 1 << 16
-# With these errors nothing can be read. Any other is about one process: it is gone, or somebody else's.
+# These errors mean that nothing can be read. Any other error is about one process: gone, or somebody else's.
 _BLIND = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 REAP_S = 5.0
 SWEEP_INTERVAL_S = 0.02
@@ -35,12 +35,12 @@ EMPTY_SWEEPS = 3
 def scan() -> dict[str, list[int]]:
     """Return the pids of our user's processes that have a marker, by marker. Blocks.
 
-    Takes 10 ms for 900 processes. Zombies have no environment any more. Raises `OSError` where processes may
-    have been missed for want of a file descriptor or memory.
+    Takes 10 ms for 900 processes. Zombies are not found, since they have no environment. Raises `OSError` if
+    processes may have been missed for lack of a file descriptor or memory.
 
-    Each scan reads the environment of every process. Remembering which pids had no marker would miss what
-    is about to start: a process gets its marker when it execs, which changes neither its pid nor its start
-    time. Reading the start time takes longer than reading the environment, too.
+    Each scan reads the environment of every process. Remembering which pids had no marker would miss
+    processes that are just starting: a process gets its marker when it execs, which changes neither its pid
+    nor its start time. Besides, reading the start time takes longer than reading the environment.
     """
     found: dict[str, list[int]] = {}
     for pid in psutil.pids():
@@ -56,12 +56,12 @@ def scan() -> dict[str, list[int]]:
 
 
 def pids_of(token: str) -> list[int]:
-    """Return the processes in the cell `token` now, sandboxes included. Costs what a `scan` does."""
+    """Return the processes that are in the cell `token` now, sandboxes included. As slow as a `scan`."""
     return scan().get(token, [])
 
 
 def own_processes() -> list[psutil.Process]:
-    """Return the processes in all the cells that this process has opened, zombies aside."""
+    """Return the processes in all the cells that this process has opened, except zombies."""
     found = []
     for mark, pids in scan().items():
         if mark.startswith(OWNER):
@@ -72,17 +72,17 @@ def own_processes() -> list[psutil.Process]:
 
 
 def killable(pids: Iterable[int]) -> list[int]:
-    """Return those of `pids` that the calling process can kill and is not itself.
+    """Return those of `pids` that the calling process can kill, itself excluded.
 
-    Within a sandbox, process 1 is its init: it takes no signal from inside, and ends with the host.
+    In a sandbox, process 1 is its init. It ignores signals from inside, and ends with the host.
     """
     return [pid for pid in pids if pid not in {1, os.getpid()}]
 
 
 def kill_marked(tokens: Collection[str]) -> int:
-    """Kill the processes of the cells `tokens`, except the calling one, and return how many there were.
+    """Kill the processes of the cells `tokens`, except the calling one; return how many there were.
 
-    Where that can't be seen, for want of a file descriptor, the answer is 1: nobody knows that none is left.
+    Returns 1 if the processes can't be listed for lack of a file descriptor, since some may be left.
     """
     try:
         found = scan()
@@ -97,14 +97,14 @@ def kill_marked(tokens: Collection[str]) -> int:
 
 
 def kill(pids: Iterable[int], token: str) -> None:
-    """Kill those of `pids` that are, now, of the cell `token`."""
+    """Kill those of `pids` that still belong to the cell `token`."""
     for pid in pids:
         with contextlib.suppress(OSError):
             _kill_if_marked(pid, token)
 
 
 def is_marked(pid: int, token: str) -> bool:
-    """Return whether `pid` is, now, of the cell `token`: a pid passes on to another process."""
+    """Return whether `pid` now belongs to the cell `token`: the kernel reuses pids."""
     try:
         return _read_mark(pid) == token
     except OSError:
@@ -112,11 +112,11 @@ def is_marked(pid: int, token: str) -> bool:
 
 
 def end_marked(tokens: Collection[str]) -> dict[str, list[int]]:
-    """Kill the cells `tokens` until nothing is left of them, the calling process aside, or for 5 s. Blocks.
+    """Kill the cells `tokens` until nothing but the calling process is left of them, or for 5 s. Blocks.
 
-    Returns the pids of what is left, for each cell of which something is: a process in an uninterruptible
-    sleep, such as on a dead disk, dies of SIGKILL only when it wakes. Where what is left can't be seen, for
-    want of a file descriptor, 0 stands for it in each cell, which is nobody's pid.
+    Returns the pids that are left, by cell. A process in an uninterruptible sleep, for example on a dead
+    disk, dies of SIGKILL only when it wakes. If the processes can't be listed for lack of a file descriptor,
+    each cell has the pid 0, which belongs to no process.
     """
     give_up = time.monotonic() + REAP_S
     empty = 0 if tokens else EMPTY_SWEEPS
@@ -137,10 +137,10 @@ def _survivors(tokens: Collection[str]) -> dict[str, list[int]]:
 
 
 def end_own_cell(inner: Collection[str] = ()) -> None:
-    """Kill everything else in the cell that the calling process belongs to, as `end_marked` does.
+    """Kill everything else in the calling process's own cell, as `end_marked` does, then the cells `inner`.
 
-    Then what carries the markers of the cells in it, `inner`: by then nobody starts more of that. What can't
-    be killed is the daemon's business, or its successor's: it is in their ledger.
+    By then nothing is left that could start more processes in `inner`. Processes that can't be killed are in
+    the ledger, so the daemon or its successor will deal with them.
     """
     if token := os.environ.get(MARKER):
         end_marked([token])
@@ -148,16 +148,16 @@ def end_own_cell(inner: Collection[str] = ()) -> None:
 
 
 def kill_handle(pidfd: int) -> None:
-    """Kill the process that `pidfd` is a handle on, if it still runs."""
+    """Kill the process behind the handle `pidfd`, if it still runs."""
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def _kill_if_marked(pid: int, token: str) -> None:
-    """Kill the process `pid` if it is of the cell `token`. Raises `OSError` where it is gone.
+    """Kill the process `pid` if it belongs to the cell `token`. Raises `OSError` if it is gone.
 
-    The handle comes before the look: should the pid pass to another process in between, the handle doesn't.
-    Where the kernel gives none, the look has to do, rather than leave the process alone.
+    The handle is opened before the check: if the pid is reused in between, the handle still means the old
+    process. If the kernel gives no handle, the check alone has to do.
     """
     with contextlib.ExitStack() as stack:
         kill = functools.partial(os.kill, pid, signal.SIGKILL)
@@ -170,10 +170,10 @@ def _kill_if_marked(pid: int, token: str) -> None:
 
 
 def _read_mark(pid: int) -> str | None:
-    """Return the marker of a process of ours, or None. Raises `OSError` where it can't be read.
+    """Return the marker of a process of ours, or None. Raises `OSError` if it can't be read.
 
-    The environment is searched as it is: taking apart those of all processes costs time and memory. So does
-    the expression, on all of them: most have no marker.
+    The environment is searched unparsed, since parsing it for every process costs time and memory. So does
+    the regular expression, and most processes have no marker, so a plain search comes first.
     """
     environ = _read(f"/proc/{pid}/environ")
     if _NAME not in environ or (found := _MARK.search(environ)) is None:
@@ -183,7 +183,7 @@ def _read_mark(pid: int) -> str | None:
 
 
 def _read(path: str) -> bytes:
-    """Return what is in a file of /proc, in a third of the time that `Path.read_bytes` takes."""
+    """Return the content of a file in /proc, in a third of the time that `Path.read_bytes` takes."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         content = b""

@@ -11,7 +11,7 @@ import trio
 
 from greenroom.actors.browser.cells.binds import Private
 from greenroom.actors.browser.cells.browser import browser_cell
-from greenroom.actors.browser.cells.cell import end_processes
+from greenroom.actors.browser.cells.ending import end_processes
 from greenroom.actors.browser.cells.sandbox import Sandbox, cell_rights
 from greenroom.actors.browser.client.link import WINDOW, HostLink
 from greenroom.actors.browser.client.loss import Loss
@@ -33,9 +33,9 @@ from greenroom.actors.threads import Purpose, in_thread, limiter
 from greenroom.actors.verdict import Finding, Method
 
 # How long a host may take to release a session whose browser is being killed.
-_LET_GO_S = 5.0
+_RELEASE_S = 5.0
 _KILL_AGAIN_S = 0.05
-# More than a host sends, which has limits of its own.
+# More than any host sends: hosts have limits of their own.
 MAX_RESULT_BYTES: Final = 32 << 20
 
 
@@ -64,7 +64,7 @@ class ScraplingFetcherAdapter:
 
     @property
     def is_host_lost(self) -> bool:
-        """Whether the host is lost, and not this browser alone."""
+        """Whether the whole host is lost, not only this browser."""
         return self._link.loss.has_happened
 
     async def launch(self, profile: Path, *, headless: bool) -> None:
@@ -72,7 +72,7 @@ class ScraplingFetcherAdapter:
 
         Raises `EngineUnavailable` when the browser does not start.
         """
-        # A cell does not show the links that may lead to these.
+        # The paths may lead through links, which a cell does not show.
         profile = Path(await in_thread(Purpose.LEDGER, os.path.realpath, profile))
         executable = self._engine.executable.resolve()
         run_as = await self._make_browser_cell(executable, profile, headless)
@@ -126,7 +126,7 @@ class ScraplingFetcherAdapter:
         await self._load(messages.Navigate(id=self._link.next_id(), session=self._session))
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
-        """Look at the page; see `ports.Browser`."""
+        """Inspect the page; see `ports.Browser`."""
         reply = await self._ask(
             messages.Inspect(
                 id=self._link.next_id(), session=self._session, method=method, selectors=selectors
@@ -141,7 +141,7 @@ class ScraplingFetcherAdapter:
                 raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
 
     async def screenshot(self, image: messages.ImageType) -> bytes:
-        """Picture the page; see `ports.Browser`."""
+        """Take a picture of the page; see `ports.Browser`."""
         return await self._collect(
             messages.Screenshot(id=self._link.next_id(), session=self._session, credit=WINDOW, image=image)
         )
@@ -182,13 +182,13 @@ class ScraplingFetcherAdapter:
                 return BrowserLost("The browser does not show its page", detail=detail)
 
     async def probe(self) -> None:
-        """Wait for an answer; see `ports.Browser`."""
+        """Wait until the browser answers; see `ports.Browser`."""
         reply = await self._ask(messages.Ping(id=self._link.next_id(), session=self._session))
         if isinstance(reply, messages.Failed):
             raise BrowserLost("The browser is unwell", detail=self._redact(reply.detail))
 
     async def wait_lost(self) -> None:
-        """Wait for the end of it; see `ports.Browser`."""
+        """Wait until the browser is lost; see `ports.Browser`."""
         await self._loss.wait()
         raise self._loss.error()
 
@@ -200,10 +200,10 @@ class ScraplingFetcherAdapter:
         self.ended = ProcessCount(politely=len(before) - len(after))
 
     async def end(self) -> None:
-        """Kill what is left of the browser and return when nothing of it is left, or can be started.
+        """Kill what is left of the browser; return once nothing of it is left or can still be started.
 
-        A host that does not let go of it ends with it. To be called last, and shielded. Raises `BrowserLost`
-        when processes can't be ended within 5 s.
+        If the host doesn't release the session, it is ended too. Call this last, and shielded. Raises
+        `BrowserLost` if processes can't be ended within 5 s.
         """
         try:
             if self._has_begun:
@@ -214,19 +214,19 @@ class ScraplingFetcherAdapter:
     async def _end_browser(self) -> None:
         try:
             await self._count_forced()
-            await self._let_go()
+            await self._release()
             if self._link.loss.has_happened:
                 await self._link.transport.end()
         finally:
             await end_processes(self.marker, self._sampler)
 
     async def _count_forced(self) -> None:
-        """Count what is left to be killed, at the last moment before it is."""
-        with contextlib.suppress(OSError):  # such as no file descriptor left: ending goes before counting
+        """Count the processes that have to be killed, just before they are."""
+        with contextlib.suppress(OSError):  # such as no free descriptor; ending matters more
             left = await self._sampler.pids(self.marker)
             self.ended = attrs.evolve(self.ended, by_force=len(left))
 
-    async def _let_go(self) -> None:
+    async def _release(self) -> None:
         """Ask the host to release the session, and keep killing until it has.
 
         That also ends a launch in progress.
@@ -234,11 +234,11 @@ class ScraplingFetcherAdapter:
         discard = messages.Discard(id=self._link.next_id(), session=self._session)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_killing)
-            with trio.move_on_after(_LET_GO_S) as letting_go, contextlib.suppress(BrowserLost):
+            with trio.move_on_after(_RELEASE_S) as releasing, contextlib.suppress(BrowserLost):
                 await self._link.request(discard)
-            nursery.cancel_scope.cancel(reason="the host has let go")
-        if letting_go.cancelled_caught:
-            self._link.lose(f"the host did not let go of a session for {_LET_GO_S:g} seconds")
+            nursery.cancel_scope.cancel(reason="the host has released the session")
+        if releasing.cancelled_caught:
+            self._link.lose(f"the host did not release a session for {_RELEASE_S:g} seconds")
 
     async def _keep_killing(self) -> None:
         while True:

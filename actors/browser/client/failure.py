@@ -9,7 +9,7 @@ _MAX_LINES = 3
 
 
 def unframe(text: str) -> str:
-    """Return `text` without the frames that Playwright draws around what it says."""
+    """Return `text` without the boxes that Playwright draws around its messages."""
     if not _FRAME.search(text):
         return text
     lines = (_FRAME.sub("", line).strip() for line in text.splitlines())
@@ -17,7 +17,7 @@ def unframe(text: str) -> str:
 
 
 def plain_reason(detail: str) -> str:
-    """Return the reason in one line: the last lines of the browser, or else the first one of Playwright."""
+    """Return the reason in one line: the browser's last lines or, without any, Playwright's first line."""
     written = list(dict.fromkeys(match["words"] for match in _WRITTEN.finditer(detail)))
     if written:
         return "; ".join(written[-_MAX_LINES:])

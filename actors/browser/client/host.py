@@ -1,4 +1,4 @@
-"""Browser hosts: how one is started, and how sessions have their browsers in it."""
+"""Browser hosts: starting one, and running a session's browser in it."""
 
 import contextlib
 import uuid
@@ -9,10 +9,11 @@ import attrs
 import trio
 
 from greenroom.actors.browser.cells.binds import Private
-from greenroom.actors.browser.cells.cell import Cell, open_cell, open_scratch
+from greenroom.actors.browser.cells.cell import Cell, open_cell
 from greenroom.actors.browser.cells.environment import python_command
 from greenroom.actors.browser.cells.host import host_view
 from greenroom.actors.browser.cells.sandbox import Sandbox
+from greenroom.actors.browser.cells.scratch import open_scratch
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.link import HostLink
 from greenroom.actors.browser.client.transport import CellTransport
@@ -28,7 +29,7 @@ HOST_COMMAND = python_command("greenroom.actors.browser.host")
 
 
 def new_host_id() -> str:
-    """Return an id for a host that is to be started: no session has such a one."""
+    """Return an id for a new host. It differs from all sessions' ids."""
     return f"{HOST_PREFIX}{uuid.uuid4().hex[:12]}"
 
 
@@ -36,10 +37,10 @@ def new_host_id() -> str:
 class BrowserHosts:
     """Starts browser hosts, each a process in a cell of its own.
 
-    A `HostPool` shares them among sessions. With a `ledger`, whoever comes after a crash of this process can
-    end what is left of them and of their browsers. In a sandbox they then see only what they need:
-    `profiles` are where profiles lie besides, and `private` is what no browser may see. The machine's
-    `sampler` finds the processes of all.
+    A `HostPool` shares them among sessions. With a `ledger`, the next daemon after a crash can end what is
+    left of the hosts and their browsers, and sandboxed hosts see only what they need. `profiles` are further
+    directories with profiles, and `private` is what no browser may see. The machine's `sampler` finds their
+    processes.
     """
 
     engine: Engine
@@ -53,17 +54,17 @@ class BrowserHosts:
 
     @property
     def about(self) -> MachineInfo:
-        """What browsers are run with."""
+        """The engine and the sandbox that browsers run with."""
         return MachineInfo(
             engine=self.engine.name.value, engine_version=self.engine.version, sandbox=self.sandbox.value
         )
 
     @contextlib.asynccontextmanager
     async def open_browser(self, name: str) -> AsyncIterator[ScraplingFetcherAdapter]:
-        """Own a place in a host of its own, for a browser that is no session's but is listed under `name`.
+        """Open a browser in a host of its own. It belongs to no session and is listed under `name`.
 
-        Raises `BrowserLost`, on entering, when no host starts. An error out of the block itself comes out of
-        it in an exception group.
+        Raises `BrowserLost` on entering if no host starts. The block's own error comes out in an exception
+        group.
         """
         listed = self.ledger.hold(name) if self.ledger else contextlib.nullcontext()
         async with (
@@ -75,10 +76,10 @@ class BrowserHosts:
 
     @contextlib.asynccontextmanager
     async def open_host(self, host_id: str) -> AsyncIterator["BrowserHost"]:
-        """Own a host for the length of the block, in which no session may be left at its end.
+        """Run a host for the length of the block. No session may be left in it at the end.
 
-        Raises `BrowserLost`, on entering, when no host starts. An error out of the block itself comes out of
-        it in an exception group.
+        Raises `BrowserLost` on entering if no host starts. The block's own error comes out in an exception
+        group.
         """
         async with self._open_cell(host_id) as cell, trio.open_nursery() as nursery:
             secrets = (self.proxy.username, self.proxy.password) if self.proxy else ()
@@ -114,7 +115,7 @@ class BrowserHosts:
         """Return what a sandboxed host sees; see `host_view`. Blocks. Raises `SandboxUnavailable`."""
         folders, hidden = list[Path](), list[Path]()
         if self.ledger is not None:
-            # Only what stays: where a session's directory went meanwhile, hiding it would make a file.
+            # Only what stays: hiding a session's directory that has gone meanwhile would create a file there.
             folders, hidden = [self.ledger.folder], self.ledger.own_paths()
         return host_view(
             command=self.host_command,
@@ -139,9 +140,9 @@ class BrowserHost:
     ) -> AsyncIterator[ScraplingFetcherAdapter]:
         """Own a place in this host for the length of the block, and the browser launched there.
 
-        Its processes and temporary files are as `entry` lists them; without one, nobody else knows of them.
-        Leaving the block kills what still runs of it and returns when nothing is left. The host goes on,
-        unless it does not let go of it. Raises `BrowserLost`, on entering, when there is no room for
+        `entry` lists its processes and temporary files; without one, nobody else knows about them. Leaving
+        the block kills what still runs of the browser and returns once nothing is left. The host goes on,
+        unless it doesn't release the session. Raises `BrowserLost` on entering if there is no room for
         temporary files.
         """
         async with open_scratch(Path(entry.scratch) if entry else None) as scratch:

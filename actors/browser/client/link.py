@@ -1,9 +1,10 @@
-"""A conversation with one browser host, which serves several sessions."""
+"""The connection to one browser host, which several sessions share."""
 
 import contextlib
+import functools
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Self
+from typing import Final
 
 import attrs
 import structlog
@@ -11,6 +12,7 @@ import trio
 
 from greenroom.actors.browser.client.loss import Loss
 from greenroom.actors.browser.client.redact import redact
+from greenroom.actors.browser.client.stream import Stream, Waiting
 from greenroom.actors.browser.client.transport import Transport
 from greenroom.actors.browser.wire import messages
 from greenroom.actors.browser.wire.framing import FrameBuffer, FrameError, decode_from_host, encode
@@ -19,74 +21,29 @@ from greenroom.actors.errors import BrowserLost
 # How many pieces of one stream may be under way or unread: 256 KB.
 WINDOW: Final = 4
 
-# A browser in a burst of launches on few cores answers late; one that is stopped never does.
+# During a burst of launches on few cores, a browser answers late. A stopped one never answers.
 _HEARTBEAT_S = 2.0
 _STALLED_S = 15.0
 _MAX_DETAIL = 2000
-# A frame is far smaller than the socket's buffer: only a host that no longer reads makes sending wait.
+# A frame is far smaller than the socket's buffer, so sending only blocks if the host has stopped reading.
 _SEND_S = 1.0
-# In frames that are about the host itself.
+# The session in frames about the host itself.
 _NO_SESSION = ""
 
 _log = structlog.get_logger("greenroom.host")
 
 
-@attrs.define(eq=False)
-class _Waiting:
-    """Somebody who waits for pieces and a reply about a session, unless the loss happens.
-
-    The channel has room for the reply, and for all the pieces that the host has credit for.
-    """
-
-    session: str
-    loss: Loss
-    answer_to: trio.MemorySendChannel[messages.Reply | bytes]
-    credit: int
-
-    def put(self, answer: messages.Reply | bytes) -> None:
-        """Pass on a reply, or a piece for which there was credit."""
-        with contextlib.suppress(trio.ClosedResourceError):  # lost, and not told yet
-            self.answer_to.send_nowait(answer)
-
-
-@attrs.define(eq=False)
-class Stream:
-    """The pieces that are sent for a request, in order; after the last of them there is the `reply`.
-
-    Iterating raises `BrowserLost` when the browser is lost before the reply.
-    """
-
-    _link: "HostLink"
-    _request: messages.Request
-    _loss: Loss
-    _answer: trio.MemoryReceiveChannel[messages.Reply | bytes]
-    reply: messages.Reply | None = attrs.field(default=None, init=False)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            received = await self._answer.receive()
-        except trio.EndOfChannel:
-            raise self._loss.error() from None
-        if not isinstance(received, bytes):
-            self.reply = received
-            raise StopAsyncIteration
-        await self._link.give_credit(self._request)
-        return received
-
-
 @attrs.define(eq=False, kw_only=True, repr=False)
 class HostLink:
-    """A conversation with a host over `transport`: requests out, each answered by its own reply.
+    """Sends requests to a host over `transport`, and matches each with its reply.
 
-    Every request ends in a reply or `BrowserLost`. The first sign that the host is gone, stalls, or breaks
-    the protocol is its loss, and that of all its sessions; one whose browser alone is gone or stalls is lost
-    alone. Every request for what is lost, under way or made later, raises `BrowserLost`.
+    Every request ends in a reply or `BrowserLost`. At the first sign that the host is gone, has stalled, or
+    breaks the protocol, it is lost with all its sessions. If only one session's browser is gone or has
+    stalled, only that session is lost. Requests to a lost host or session, under way or later, raise
+    `BrowserLost`.
 
-    Receiving never waits for whoever reads a stream: a host that sends more than it has credit for has broken
-    the protocol. Frames to the host go out in the order in which they were asked for.
+    Receiving never waits for the reader of a stream: a host that sends more than it has credit for has broken
+    the protocol. Frames are sent in the order in which they were requested.
     """
 
     host: str
@@ -98,14 +55,14 @@ class HostLink:
     _next_id: int = attrs.field(default=1, init=False)
     _sessions: dict[str, Loss] = attrs.field(factory=dict, init=False)
     _left: set[str] = attrs.field(factory=set, init=False)
-    _waiting: dict[int, _Waiting] = attrs.field(factory=dict, init=False)
+    _waiting: dict[int, Waiting] = attrs.field(factory=dict, init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def run(self) -> None:
-        """Keep the conversation going until `running` is cancelled.
+        """Serve the connection until `running` is cancelled.
 
-        A cancellation from outside does not end it: a session that is cancelled still has to tell its
-        browser to close, and to hear that it has.
+        A cancellation from outside does not end it, because a cancelled session still has to ask its browser
+        to close, and to hear that it has.
         """
         with self.running:
             async with trio.open_nursery() as nursery:
@@ -113,7 +70,7 @@ class HostLink:
                     nursery.start_soon(self._contain, task)
 
     async def _contain(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Carry out a task. Whatever it raises ends this conversation, and nothing else."""
+        """Run a task. Whatever it raises ends this connection and nothing else."""
         try:
             await task()
         except Exception as exc:
@@ -122,7 +79,7 @@ class HostLink:
             _log.error("a conversation with a browser host failed", host=self.host, detail=detail)
 
     def enter(self, session: str) -> Loss:
-        """Join the conversation as `session`; return an object that reports the loss of its browser."""
+        """Add a session; return an object that reports the loss of its browser."""
         self._left.discard(session)
         self._sessions[session] = loss = Loss()
         if self.loss.has_happened:
@@ -130,7 +87,7 @@ class HostLink:
         return loss
 
     def leave(self, session: str) -> None:
-        """Take part no more: what the host still says of the session is nobody's business. Idempotent."""
+        """Remove a session. Whatever the host still sends about it is ignored. Idempotent."""
         self._sessions.pop(session, None)
         self._left.add(session)
 
@@ -140,30 +97,31 @@ class HostLink:
         return self._next_id
 
     async def wait_ready(self) -> None:
-        """Return once the host can be asked. Raises `BrowserLost` when it never will be."""
+        """Return once the host is ready. Raises `BrowserLost` if it never will be."""
         await self._ready.wait()
         if self.loss.has_happened:
             raise self.loss.error()
 
     async def request(self, request: messages.Request, loss: Loss | None = None) -> messages.Reply:
-        """Send `request` once the host is ready and return the reply to it.
+        """Send `request` once the host is ready and return its reply.
 
-        Cancelling tells the host to give the request up. Raises `BrowserLost` at `loss`, or else that of the
-        host, and `FrameError`, with the conversation unharmed, for a request that no frame can hold.
+        Cancelling this cancels the request in the host too. Raises `BrowserLost` when `loss`, by default the
+        host's, happens. Raises `FrameError` if the request doesn't fit into a frame; the connection is
+        unharmed.
         """
         async with self._open_stream(request, 0, loss or self.loss) as stream:
             async for _ in stream:
-                pass  # without credit no piece comes
-            assert stream.reply is not None  # noqa: S101  # it is what ends a stream
+                pass  # without credit there are no pieces
+            assert stream.reply is not None  # noqa: S101  # the reply ends a stream
             return stream.reply
 
     def open_stream(
         self, request: messages.Streaming, loss: Loss
     ) -> contextlib.AbstractAsyncContextManager[Stream]:
-        """Send `request` once the host is ready; the block reads what is sent for it.
+        """Send `request` once the host is ready. The block reads the result's pieces.
 
-        Leaving the block before the reply has come tells the host to give the request up. Raises what
-        `request` does.
+        Leaving the block before the reply has come cancels the request in the host. Raises what `request`
+        raises.
         """
         return self._open_stream(request, request.credit, loss)
 
@@ -172,13 +130,13 @@ class HostLink:
         await self._ready.wait()
         send, receive = trio.open_memory_channel[messages.Reply | bytes](credit + 1)
         with send, receive:
-            self._waiting[request.id] = _Waiting(request.session, loss, send, credit)
+            self._waiting[request.id] = Waiting(request.session, loss, send, credit)
             try:
                 if loss.has_happened:
                     raise loss.error()
                 await self._send(request)
                 try:
-                    yield Stream(self, request, loss, receive)
+                    yield Stream(functools.partial(self._give_credit, request), loss, receive)
                 finally:
                     if request.id in self._waiting and not loss.has_happened:
                         await self._give_up(request)
@@ -189,14 +147,14 @@ class HostLink:
         with trio.move_on_after(1, shield=True), contextlib.suppress(BrowserLost):
             await self._send(messages.Cancel(session=request.session, id=request.id))
 
-    async def give_credit(self, request: messages.Request) -> None:
+    async def _give_credit(self, request: messages.Request) -> None:
         """Let the host send one more piece for `request`, unless its reply has come. Raises `BrowserLost`."""
         if (waiting := self._waiting.get(request.id)) is not None:
             waiting.credit += 1
             await self._send(messages.Credit(session=request.session, id=request.id, pieces=1))
 
     def lose(self, why: str) -> None:
-        """Give the host up: wake every request with `BrowserLost`. The first reason stays."""
+        """Declare the host lost and wake every request with `BrowserLost`. The first reason stays."""
         for loss in (self.loss, *self._sessions.values()):
             self._tell(loss, why)
         self._ready.set()
@@ -208,7 +166,7 @@ class HostLink:
                 waiting.answer_to.close()
 
     async def receive(self) -> None:
-        """Take in frames until the host ends the conversation or breaks the protocol."""
+        """Receive frames until the host closes the connection or breaks the protocol."""
         buffer = FrameBuffer()
         try:
             while data := await self.transport.receive_some():
@@ -219,12 +177,12 @@ class HostLink:
             self.lose(str(exc))
 
     async def watch_process(self) -> None:
-        """Notice the host's death."""
+        """Declare the host lost when its process dies."""
         await self.transport.wait_died()
         self.lose("the host process died")
 
     async def beat(self) -> None:
-        """Notice a host that no longer answers, and a browser in it that does not."""
+        """Ping the host and each browser in it, and declare lost what no longer answers."""
         asked: set[str] = set()
         async with trio.open_nursery() as nursery:
             while not self.loss.has_happened:
@@ -253,7 +211,7 @@ class HostLink:
             self._tell(loss, why)
 
     async def log_output(self) -> None:
-        """Pass on what the host, its driver and its browsers print, redacted."""
+        """Log the output of the host, its driver and its browsers, redacted."""
         while (line := await self.transport.receive_line()) is not None:
             self._log_line(line)
 
@@ -276,7 +234,7 @@ class HostLink:
                 self.lose(f"the host spoke of the session {message.session!r}, which is not its own")
             case messages.Lost(session=session, detail=detail):
                 self._tell(self._sessions[session], detail)
-            case _ if message.id in self._waiting:  # and was not given up
+            case _ if message.id in self._waiting:  # it was not cancelled
                 self._pass_on(message, body)
 
     def _pass_on(self, answer: messages.Reply | messages.Piece, body: bytes) -> None:
@@ -293,7 +251,7 @@ class HostLink:
             self.lose("the host sent more of a stream than it may")
 
     async def _send(self, message: messages.ToHost) -> None:
-        """Send a frame, all of it even if cancelled: half a frame would end the conversation.
+        """Send a whole frame, even if cancelled: half a frame would break the connection.
 
         Raises `BrowserLost`.
         """
@@ -309,5 +267,5 @@ class HostLink:
                 raise self.loss.error() from exc
 
     def redact(self, text: str) -> str:
-        """Return `text`, which the host said, without secrets and not too long to be logged."""
+        """Return a text from the host without secrets, and shortened for the log."""
         return redact(text, self.secrets)[:_MAX_DETAIL]

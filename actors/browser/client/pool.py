@@ -1,4 +1,4 @@
-"""Browser hosts shared by sessions: a few processes that are ready before anybody asks, and kept."""
+"""Browser hosts shared by sessions. A few processes are started before the first request, and kept."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -14,11 +14,11 @@ from greenroom.actors.ledger import Entry
 from greenroom.actors.machine.sampler import ScanFailed
 from greenroom.actors.resources import Budget
 
-# A host is replaced after this many sessions, so that anything its driver keeps of each can't add up.
+# A host is replaced after this many sessions, so that whatever its driver keeps of each can't add up.
 MAX_SERVED = 100
-# A host that ends sooner is not replaced until somebody needs one.
+# A host that ends sooner than this is only replaced when a session needs one.
 LASTED_S = 60.0
-# How often what a host itself uses is sampled.
+# How often a host's own use is sampled.
 SAMPLE_S = 5.0
 
 _log = structlog.get_logger("greenroom.pool")
@@ -28,7 +28,7 @@ _log = structlog.get_logger("greenroom.pool")
 class _Member:
     """A host of the pool, from before its start until nothing is left of it.
 
-    `folder` is which of the ledger's folders it sees, of those that were made one after the other.
+    The ledger's folder may be replaced; `folder` is the number of the one that this host sees.
     """
 
     folder: int
@@ -43,12 +43,12 @@ class _Member:
 
     @property
     def is_over(self) -> bool:
-        """Whether no more sessions can have their browsers in it."""
+        """Whether the host takes no more sessions."""
         is_lost = self.host is not None and self.host.link.loss.has_happened
         return is_lost or self.serving.cancel_called
 
     async def wait_open(self) -> BrowserHost:
-        """Return the host once it is started. Raises `GreenroomError` when it does not start."""
+        """Return the host once it has started. Raises `GreenroomError` if it does not start."""
         await self.opened.wait()
         if self.host is None:
             raise self.error or BrowserLost("The browser host does not start")
@@ -59,9 +59,8 @@ class _Member:
 class HostPool:
     """Gives sessions places in hosts that each serve up to `sessions_per_host` at once.
 
-    A session comes to the fullest host that has a place, and one is started where none has. A host that
-    nobody uses is kept, of several one. A host may itself use what `budget` says; its sessions' browsers are
-    theirs.
+    A session gets the fullest host with a free place; if there is none, a host is started. One idle host is
+    kept, others end. `budget` limits what a host itself may use; browsers count for their sessions.
     """
 
     hosts: BrowserHosts
@@ -73,7 +72,7 @@ class HostPool:
 
     @property
     def ids(self) -> frozenset[str]:
-        """The hosts that there are, those included that start or end."""
+        """The ids of all hosts, including those that are starting or ending."""
         return frozenset(member.id for member in self._members)
 
     @contextlib.asynccontextmanager
@@ -82,8 +81,8 @@ class HostPool:
     ) -> AsyncIterator[ScraplingFetcherAdapter]:
         """Own a place in one of the hosts, or in another if that does not start; see `BrowserHost`.
 
-        With `in_new_host` it is one that nobody has used before. No cancel scope stays open during the
-        block, so an exit stack may hold it. Raises `BrowserLost`, on entering, when no host starts.
+        With `in_new_host` it is a host without earlier sessions. No cancel scope stays open during the block,
+        so an exit stack may hold it. Raises `BrowserLost` on entering if no host starts.
         """
         async with contextlib.AsyncExitStack() as place:
 
@@ -105,7 +104,7 @@ class HostPool:
             yield await member.wait_open()
         finally:
             member.sessions.remove(session_id)
-            self._let_go_of_idle(member)
+            self._end_idle(member)
 
     def start(self) -> _Member:
         """Start one more host."""
@@ -129,8 +128,8 @@ class HostPool:
         unused = (member for member in self._members if not member.served and self._has_place(member))
         return next(unused, None) or self.start()
 
-    def _let_go_of_idle(self, left: _Member) -> None:
-        """End the host that a session has left, if nobody uses it and it is not the one to be kept."""
+    def _end_idle(self, left: _Member) -> None:
+        """End a host that has become idle, unless it is the one to keep."""
         if left.sessions:
             return
         idle = [member for member in self._members if not member.sessions and self._has_place(member)]
@@ -144,13 +143,13 @@ class HostPool:
 
     def _has_place(self, member: _Member) -> bool:
         has_room = len(member.sessions) < self.sessions_per_host and member.served < MAX_SERVED
-        # In a sandbox, a host goes on seeing a folder that was removed, and not the one made in its place.
+        # A sandboxed host still sees a folder that was removed, not the one made in its place.
         return has_room and not member.is_over and member.folder == self._folder
 
     async def _run(self, member: _Member) -> None:
-        """Own a host until it is lost, or not needed any more.
+        """Run a host until it is lost or no longer needed.
 
-        It outlives whatever is cancelled around the pool: its sessions still have to end.
+        The host outlives a cancellation around the pool, because its sessions still have to end.
         """
         try:
             with trio.CancelScope(shield=True), member.serving:
@@ -173,7 +172,7 @@ class HostPool:
                 self._keep_one_ready()
 
     async def _watch(self, host: BrowserHost) -> None:
-        """Return once the host is lost, or lose it when it uses too much."""
+        """Return once the host is lost. Lose it if it uses too much."""
         link = host.link
         while not link.loss.has_happened:
             with trio.move_on_after(SAMPLE_S):
@@ -181,7 +180,7 @@ class HostPool:
                 break
             try:
                 usage = await self.hosts.sampler.measure(host.cell.marker, [host.cell.scratch])
-            except ScanFailed:  # logged already, once for all
+            except ScanFailed:  # the sampler has logged it, once for all
                 continue
             except Exception as exc:  # for example no free descriptor or thread; the host itself is fine
                 _log.warning("a sample can't be taken", host=link.host, detail=repr(exc))
@@ -194,7 +193,7 @@ class HostPool:
 async def open_pool(
     hosts: BrowserHosts, *, sessions_per_host: int, budget: Budget
 ) -> AsyncIterator[HostPool]:
-    """Own a pool of hosts for the length of the block, the first of them started ahead.
+    """Run a pool of hosts for the length of the block. The first host is started right away.
 
     No session may be left in it at the end of the block.
     """

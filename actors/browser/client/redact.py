@@ -17,7 +17,7 @@ _PATTERNS = (
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` with each of `secrets`, URL credentials, and cookie values masked."""
-    # Longest first, since one may be a part of another.
+    # Longest first, since one secret may be part of another.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, _MASK)
     for pattern in _PATTERNS:

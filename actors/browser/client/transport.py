@@ -1,4 +1,4 @@
-"""The way to a browser host: bytes both ways, what its process prints, and word of its death."""
+"""The connection to a browser host: bytes both ways, its process's output, and its death."""
 
 import contextlib
 from collections import deque
@@ -18,7 +18,7 @@ class Transport(Protocol):
     """A connection to one host, and its process. Each method is for one task at a time."""
 
     async def send_all(self, data: bytes) -> None:
-        """Send `data`. Raises `trio.BrokenResourceError` when nobody reads it any more."""
+        """Send `data`. Raises `trio.BrokenResourceError` if the other side no longer reads."""
 
     async def receive_some(self) -> bytes:
         """Return the next bytes, or none at the end. Raises `trio.BrokenResourceError`."""
@@ -26,23 +26,24 @@ class Transport(Protocol):
     async def receive_line(self) -> bytes | None:
         """Return the next line that the process prints, or None at the end.
 
-        A line is at most `MAX_LINE_BYTES` long. A longer one is left out whole, with a note in its place: a
-        part of one might be a secret that nothing marks any more.
+        A line longer than `MAX_LINE_BYTES` is replaced as a whole by a note: a part of it might be a secret
+        that can't be recognized any more.
         """
 
     async def wait_died(self) -> None:
         """Return when the process has died."""
 
     async def end(self) -> None:
-        """Kill the process and all that it has started, and return when nothing of it is left.
+        """Kill the process and everything that it has started; return once nothing is left.
 
-        Unlike the others, any task may call this, at any time. Raises `BrowserLost` when it can't be ended.
+        Unlike the other methods, any task may call this at any time. Raises `BrowserLost` if it can't be
+        ended.
         """
 
 
 @attrs.define(eq=False)
 class CellTransport:
-    """The way to the host in a cell. Satisfies `Transport`."""
+    """The connection to the host in a cell. Satisfies `Transport`."""
 
     cell: Cell
     _lines: "LineReader" = attrs.field(init=False)
@@ -73,7 +74,7 @@ class CellTransport:
 
 @attrs.define(eq=False)
 class LineReader:
-    """Cuts what a process prints into lines, as `Transport.receive_line` has them."""
+    """Cuts a process's output into lines, as `Transport.receive_line` returns them."""
 
     _output: trio.abc.ReceiveStream
     _rest: bytes = attrs.field(default=b"", init=False)

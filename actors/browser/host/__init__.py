@@ -1,1 +1,1 @@
-"""The browser host: an asyncio process, apart from the Trio daemon, in which Scrapling and Playwright run."""
+"""The browser host: an asyncio process, separate from the Trio daemon, that runs Scrapling and Playwright."""

@@ -1,4 +1,4 @@
-"""One session in a host: its browser, and what it is asked to do with its page."""
+"""One session in a host: its browser, and the requests about its page."""
 
 import asyncio
 import contextlib
@@ -28,14 +28,14 @@ from greenroom.actors.verdict import Finding, Method, analyse_html, too_long_htm
 from greenroom.actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from greenroom.actors.verdict.dom import KNOWN_SELECTORS, judge_elements
 
-# The names under which Firefox reports that a page could not be fetched; everything else in its error
-# texts, the URL for one, is left out.
+# The names by which Firefox reports that a page could not be fetched. Everything else in its error messages,
+# such as the URL, is left out.
 _NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_ERROR_\w+|\w+PortAccess")
-# How long after the end of its page a browser that is going may take to be seen gone.
+# How long after its page's end a browser that is quitting may take to be gone.
 _END_S = 1.0
 _ABORTED = "NS_BINDING_ABORTED"
-# How long a rehearsal may take, which takes a quarter of a second; and ports for it that browsers don't
-# refuse.
+# The time limit of a rehearsal, which normally takes a quarter of a second, and ports that browsers allow for
+# it.
 _REHEARSAL_S = 10.0
 _PORTS = (8443, 8444)
 _DOWNLOAD = "Download is starting"
@@ -45,8 +45,8 @@ _WITHOUT_PAGE = {204, 205}
 class BrowserSession:
     """What the host does for one session.
 
-    Whoever sends a result of its page holds `sending`: a host keeps one of them a session, however slowly it
-    is read.
+    A task that sends a result of the page holds `sending`, so the host keeps only one result per session in
+    memory, however slowly it is read.
     """
 
     def __init__(self, launch: Launch, *, driver: Driver, on_lost: Callable[[str], None]) -> None:
@@ -60,9 +60,9 @@ class BrowserSession:
         self.is_leaving = False
 
     async def start(self) -> None:
-        """Launch the browser and from then on watch it.
+        """Launch the browser, then watch it.
 
-        Cancelling does not end a launch that the driver has begun: `discard` waits for what comes of it.
+        Cancelling does not stop a launch that the driver has begun; `discard` waits for its outcome.
         """
         if self.launch.engine == EngineName.CAMOUFOX.value:
             launch_args = await camoufox_args(self.launch)
@@ -83,9 +83,9 @@ class BrowserSession:
             await self._scrapling.start()
 
     def _own_places(self, launch_args: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what keeps the browser's processes and files apart from those of others.
+        """Return the launch arguments that separate the browser's processes and files from others.
 
-        Nothing but the daemon's word ends a browser, not a signal that the driver gets.
+        The driver must not end the browser when it gets a signal: only the daemon ends browsers.
         """
         environ = browser_environment(
             os.environ,
@@ -119,7 +119,7 @@ class BrowserSession:
             raise PageUnreachable(f"HTTP {self._scrapling.answers.status}")
 
     async def _check_closed(self, error: Error) -> None:
-        """Raise `PageUnreachable` where a page has closed itself, and the browser goes on."""
+        """Raise `PageUnreachable` if the page has closed itself and the browser goes on."""
         if self._scrapling.page.is_closed():
             with contextlib.suppress(Error):
                 await self._scrapling.probe()
@@ -127,14 +127,14 @@ class BrowserSession:
                     raise PageUnreachable("the page closed itself") from error
 
     async def _is_ending(self, network_error: str) -> bool:
-        """Return whether a load failed because the browser is going: it says so a little later."""
+        """Return whether a load failed because the browser is quitting, which it reports a little later."""
         if network_error == _ABORTED:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._scrapling.ended.wait(), _END_S)
         return self._scrapling.ended.is_set()
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
-        """Look at the page with one method. Raises `PageUnreachable` where there is no page any more."""
+        """Inspect the page with one method. Raises `PageUnreachable` if there is no page any more."""
         ask: Callable[[], Awaitable[Finding]]
         try:
             match method:
@@ -182,7 +182,7 @@ class BrowserSession:
         return await self._act(self._scrapling.content)
 
     async def _act(self, action: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Do something with the page in bounded time. Raises Playwright's `Error` if the browser is gone."""
+        """Carry out an action within the time limit. Raises Playwright's `Error` if the browser is gone."""
         try:
             async with asyncio.timeout(ACTION_S):
                 return await action()
@@ -196,9 +196,10 @@ class BrowserSession:
             raise ActionFailed(Failure.ACTION, exc.message) from exc
 
     async def rehearse(self, url: str) -> None:
-        """Have the browser do what it does for its first page of a site, without asking the site.
+        """Have the browser do the work that a site's first page takes, without contacting the site.
 
-        Where it can't, the first page takes longer. Raises `TimeoutError` at a browser that is of no use.
+        If that fails, the first page just takes longer. Raises `TimeoutError` if the browser is of no more
+        use.
         """
         async with asyncio.timeout(_REHEARSAL_S):
             await self._scrapling.rehearse(beside(url))
@@ -209,24 +210,24 @@ class BrowserSession:
             await self._scrapling.probe()
 
     async def close(self) -> None:
-        """End the browser politely, as a whole: with its last page Firefox quits without an answer."""
+        """Close the whole browser politely. If only its last page closes, Firefox quits without an answer."""
         self.is_leaving = True
         await self._scrapling.close()  # type: ignore[no-untyped-call]  # Scrapling left it unannotated
 
     async def discard(self) -> None:
-        """Return once no browser can come of this any more; somebody else kills what runs."""
+        """Return once no browser can start here any more. The daemon kills what runs."""
         self.is_leaving = True
         if self._launching is not None:
-            with contextlib.suppress(Exception):  # it did not come to a browser, or that is dead
+            with contextlib.suppress(Exception):  # it never became a browser, or that is dead
                 await self._launching
                 await self.close()
                 await self._scrapling.ended.wait()
 
 
 def beside(url: str) -> str:
-    """Return an address that is of the same site as `url` to a browser, and of another origin.
+    """Return an address that a browser takes for the same site as `url` but for another origin.
 
-    A service worker of the origin would answer in the place of the network, and ask it.
+    On the same origin, a service worker would answer in place of our route, and contact the network.
     """
     parts = urlsplit(url)
     port = next(port for port in _PORTS if port != parts.port)

@@ -51,7 +51,7 @@ class CamoufoxArgsBuilder:
                 firefox_user_prefs=dict(PREFERENCES),
                 proxy=playwright_proxy(proxy) if proxy else None,
                 block_webgl=self.block_webgl or None,
-                # It would put this process's whole environment into the result; we choose the browser's.
+                # by default it contains this process's whole environment; we choose the browser's
                 env=dict[str, str | float | bool]({} if self.launch.headless else display(os.environ)),
             )
         return options | {

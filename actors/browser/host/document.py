@@ -1,4 +1,4 @@
-"""The document that a page shows: how the server answered, and what can be seen."""
+"""The document that a page shows: how the server answered, and what is visible."""
 
 import contextlib
 import re
@@ -144,30 +144,30 @@ async def look(page: Page, asked: str, answers: Answers) -> Sight:
 
 
 async def whereabouts(page: Page, asked: str) -> Arrival:
-    """Return the page's present address and document."""
+    """Return the page's current address and document."""
     href, began = await page.evaluate(_WHERE)
     return _arrival(href, began, asked)
 
 
 def elsewhere(place: Arrival, method: Method) -> Finding:
-    """Return the finding of a method on a page of another site than the one that was asked for."""
+    """Return a method's finding on a page of another site than the requested one."""
     stopped = stop("another site", "address", LoginReason.NOT_TIKTOK, may_pass=True)
     return Finding(method=method, evidence=(stopped,), document=place.document)
 
 
 def unreadable(method: Method) -> Finding:
-    """Return the finding of a method on a page that can't be inspected."""
+    """Return a method's finding on a page that can't be inspected."""
     hidden = stop("page can't be looked at", "page", LoginReason.UNREADABLE)
     return Finding(method=method, evidence=(hidden,))
 
 
 def has_gone_on(error: Error) -> bool:
-    """Return whether a look failed because the page navigated to another document."""
+    """Return whether an inspection failed because the page navigated to another document."""
     return bool(_GONE_ON.search(error.message))
 
 
 def has_crashed(error: Error) -> bool:
-    """Return whether a look failed because the page's process has crashed."""
+    """Return whether an inspection failed because the page's process has crashed."""
     return "crash" in error.message.lower()
 
 

@@ -1,4 +1,4 @@
-"""The program that a driver executes instead of a browser that has its own cell."""
+"""The program that a driver executes in place of a browser that has its own cell."""
 
 import os
 import shlex

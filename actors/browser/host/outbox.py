@@ -1,4 +1,4 @@
-"""What a host still has to send, and in which order."""
+"""The frames that a host still has to send, and their order."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,10 @@ import attrs
 
 @attrs.define(eq=False)
 class Outbox:
-    """Frames on their way to the daemon: replies first, the pieces of streams in turn.
+    """Frames on their way to the daemon: replies first, then the streams' pieces in turn.
 
-    The one frame that is being written is all that a reply waits for, and one piece of each other stream all
-    that a piece does. A stream has no more than one piece here, so what is kept does not grow with what is
-    streamed.
+    A reply waits only for the frame that is being written; a piece also waits for one piece of each other
+    stream. Each stream has at most one piece here, so memory doesn't grow with the length of streams.
     """
 
     _writer: asyncio.StreamWriter
@@ -22,23 +21,23 @@ class Outbox:
     _filled: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def put(self, frame: bytes) -> None:
-        """Send a frame before all pieces that are still here."""
+        """Send a frame ahead of all pieces that are still waiting."""
         self._replies.append(frame)
         self._filled.set()
 
     async def put_piece(self, frame: bytes) -> None:
-        """Send a piece and return once it is written. Cancelled, it is sent whole or not at all."""
+        """Send a piece and return once it is written. If cancelled, it is sent whole or not at all."""
         piece = (frame, asyncio.Event())
         self._pieces.append(piece)
         self._filled.set()
         try:
             await piece[1].wait()
         finally:
-            with contextlib.suppress(ValueError):  # it has gone out, or is going
+            with contextlib.suppress(ValueError):  # it has been sent, or is being sent
                 self._pieces.remove(piece)
 
     async def run(self) -> None:
-        """Send what is put here, for ever. Raises `ConnectionError` when nobody reads any more."""
+        """Send frames forever. Raises `ConnectionError` if the other side no longer reads."""
         self._writer.transport.set_write_buffer_limits(high=0)  # so that `drain` waits until all is written
         while True:
             while self._replies or self._pieces:

@@ -1,4 +1,4 @@
-"""A browser and its one page, under Scrapling: launched, loaded, looked at."""
+"""A browser and its single page, under Scrapling: launching, loading, inspecting."""
 
 import asyncio
 import contextlib
@@ -25,17 +25,17 @@ from greenroom.actors.browser.host.document import (
 from greenroom.actors.browser.host.driver import Driver
 from greenroom.actors.verdict import Finding, Method
 
-# How long a page that has its document may take to show who its viewer is.
+# How long a page that has its document may take to show its viewer.
 _RENDER_S = 2.0
 # How long a load that is stopped may take to fail.
 _STOP_S = 1.0
 _NO_PAGE = "http://greenroom.invalid/"
-# What a rehearsal shows.
+# The page that a rehearsal shows.
 _EMPTY_PAGE = '<!doctype html><link rel="icon" href="data:,"><title></title><p>.</p><script>0</script>'
-# How long to wait before a page that could not be looked at is again.
+# How long to wait before a page that could not be inspected is inspected again.
 _AGAIN_S = 0.05
-# How long a document that was read to its end may wait for scripts, which may never come, and how often to
-# look then whether it was.
+# How long to wait for a document's scripts, which may never come. After that, how often to check whether the
+# document at least was read to its end.
 _DOM_S = 3.0
 _POLL_S = 0.2
 
@@ -43,11 +43,11 @@ _POLL_S = 0.2
 class CamoufoxSession(AsyncStealthySession):
     """A Scrapling session on Camoufox or Firefox instead of the Chromium that Scrapling launches.
 
-    `start` is replaced as Scrapling's guide to Camoufox as an engine describes, with a driver that other
-    sessions use too; how the context is set up and closed remains Scrapling's. Its pool of pages is not used:
-    a page whose use was given up at the wrong moment stays busy there. There is one page, the window that the
+    `start` is replaced as Scrapling's guide to Camoufox as an engine says, with a driver shared by several
+    sessions. Scrapling still sets up and closes the context. Its pool of pages is not used, because a page
+    stays busy there if its use is cancelled at the wrong moment. There is one page, the window that the
     browser opened by itself. `load` is Scrapling's `fetch` without waiting for images: the page counts as
-    there with its DOM, and stays open.
+    loaded once it has its DOM, and stays open.
     """
 
     page: Page
@@ -62,7 +62,7 @@ class CamoufoxSession(AsyncStealthySession):
         self.ended = asyncio.Event()
 
     async def start(self) -> None:
-        """Launch the browser and tell `on_lost` when it goes. Raises Playwright's `Error`."""
+        """Launch the browser. Calls `on_lost` when the browser goes. Raises Playwright's `Error`."""
         playwright = await self._driver.get()
         context: Any = await playwright.firefox.launch_persistent_context(**self._launch_args)
         context.on("close", lambda _: self._note_end())
@@ -85,15 +85,15 @@ class CamoufoxSession(AsyncStealthySession):
     async def load(self, url: str | None) -> None:
         """Load `url`, or the current page again, up to its document.
 
-        Waits as long as it takes: the caller's cancellation is the timeout. Raises `PageUnreachable` where
-        something else than a page came, or Playwright's `Error`.
+        Has no timeout of its own: the caller cancels it. Raises `PageUnreachable` if the answer was not a
+        page, or Playwright's `Error`.
         """
         if self._given_up:
             await _stop_loading(self.page)
         self._given_up = True  # unless it succeeds
         self.answers.status = 0
         try:
-            # An image's document never says that its DOM is there: so what it is is looked at first.
+            # An image's document never reports its DOM, so check first what it is.
             if url is None:
                 response = await self.page.reload(wait_until="commit")
             else:
@@ -106,7 +106,7 @@ class CamoufoxSession(AsyncStealthySession):
         self._given_up = False
 
     async def rehearse(self, url: str) -> None:
-        """Load an empty page under `url`, which nobody is asked for; or don't, where that fails.
+        """Show an empty page at `url` without contacting anybody. A failure is only printed.
 
         Cancel it only by ending the browser; otherwise the route that answers for the network would stay.
         """
@@ -115,11 +115,11 @@ class CamoufoxSession(AsyncStealthySession):
             await self.page.goto(url)
             await self.page.evaluate("document.documentElement.outerHTML")
         except Error as exc:
-            print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # which the daemon logs
+            print(f"the rehearsal failed: {exc!r}", file=sys.stderr)  # the daemon logs it
         await self.page.unroute_all()
 
     async def look(self, asked: str) -> Sight:
-        """Return what the page shows now, whose site `asked` is of. Raises `PageUnreachable`."""
+        """Inspect the page; `asked` is a URL of its site. Raises `PageUnreachable`."""
         while True:
             try:
                 return await look(self.page, asked, self.answers)
@@ -129,7 +129,7 @@ class CamoufoxSession(AsyncStealthySession):
     async def of_one_document(
         self, asked: str, method: Method, ask: Callable[[], Awaitable[Finding]]
     ) -> Finding:
-        """Return what is found on the page if it is of the site of `asked`, all of it on one document."""
+        """Return a finding on the page, if it is on the site of `asked`; all from a single document."""
         while True:
             try:
                 place = await whereabouts(self.page, asked)
@@ -142,20 +142,20 @@ class CamoufoxSession(AsyncStealthySession):
                 await self._wait_for_next(exc)
 
     async def document(self, asked: str) -> str:
-        """Return which document the page shows, "" where it does not tell."""
+        """Return an id of the document that the page shows; "" if the page doesn't say."""
         with contextlib.suppress(Error):
             return (await whereabouts(self.page, asked)).document
         return ""
 
     async def _wait_for_next(self, error: Error) -> None:
-        """Wait for the document to which the page has gone on. Raises `error` where it is closed."""
+        """Wait for the document to which the page has gone on. Raises `error` if the page was closed."""
         if self.page.is_closed():
             raise error
         await asyncio.sleep(_AGAIN_S)
         await self._wait_for_dom()
 
     async def _wait_for_dom(self) -> None:
-        """Wait until the document was read to its end, and a little for scripts that are to come after it."""
+        """Wait until the document was read to its end, and then a short time for scripts that follow it."""
         with contextlib.suppress(TimedOut):
             await self.page.wait_for_load_state("domcontentloaded", timeout=_DOM_S * 1000)
             return
@@ -172,7 +172,7 @@ class CamoufoxSession(AsyncStealthySession):
                 await self._wait_for_next(exc)
 
     async def wait_rendered(self, selectors: Iterable[str]) -> None:
-        """Wait until one of the selectors matches, but not for long: a page may well have none of them."""
+        """Wait a short time until one of the selectors matches. The page may have no match at all."""
         first, *others = (self.page.locator(selector) for selector in selectors)
         either = functools.reduce(lambda found, other: found.or_(other), others, first)
         with contextlib.suppress(TimedOut):
@@ -191,8 +191,8 @@ async def _answer_empty(route: Route) -> None:
 async def _stop_loading(page: Page) -> None:
     """Stop an abandoned load of `page` and wait until it has failed.
 
-    It would fail at the next load anyway, and a reload takes the first failure in its page for its own. What
-    fails here, as when it has just ended by itself, or takes too long is left to the next load.
+    It would fail at the next load anyway, and a reload takes the page's first failure for its own. If this
+    fails or takes too long, for example because the load has just ended, the next load deals with it.
     """
 
     def is_document(request: Request) -> bool:

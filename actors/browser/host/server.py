@@ -31,7 +31,7 @@ async def serve(connection: socket.socket, driver: Driver | None = None) -> set[
     A `driver` may be starting already; without one, the first launch starts it. Returns the markers of
     browsers that may still run.
     """
-    # What the kernel has taken in can't be overtaken any more: a piece is enough.
+    # Limited to one piece, since frames that the kernel has taken can't be overtaken any more.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_PIECE_BYTES)
     reader, writer = await asyncio.open_connection(sock=connection)
     host = Host(outbox=Outbox(writer), driver=driver or Driver())
@@ -52,7 +52,7 @@ async def serve(connection: socket.socket, driver: Driver | None = None) -> set[
 
 @attrs.define(eq=False, kw_only=True)
 class Host:
-    """The sessions of this host and the requests under way, with the credit of those that send pieces."""
+    """This host's sessions and current requests, with the credit of those that send pieces."""
 
     outbox: Outbox
     driver: Driver
@@ -71,7 +71,7 @@ class Host:
         self.outbox.put(encode(message))
 
     def take(self, message: messages.ToHost) -> None:
-        """Start on a request, let one go on, or give one up. One that is over is left alone."""
+        """Start a request, give one credit, or cancel one. A request that is over is left alone."""
         match message:
             case messages.Cancel(id=id_):
                 if id_ in self._tasks:
@@ -95,11 +95,11 @@ class Host:
     def _forget(self, request: messages.Request, task: asyncio.Task[None]) -> None:
         del self._tasks[request.id]
         self._credits.pop(request.id, None)
-        if task.cancelled():  # before it began
+        if task.cancelled():  # it was cancelled before it began
             self.tell(messages.Failed(id=request.id, session=request.session, detail=_GIVEN_UP))
 
     async def _answer(self, request: messages.Request) -> None:
-        """Reply to `request` exactly once, whatever becomes of it."""
+        """Reply to `request` exactly once, whatever happens to it."""
         id_, session = request.id, request.session
         reply: messages.Reply
         try:
@@ -110,7 +110,7 @@ class Host:
             reply = messages.Failed(id=id_, session=session, detail=_sendable(str(exc)), kind=exc.kind)
         except asyncio.CancelledError:
             reply = messages.Failed(id=id_, session=session, detail=_GIVEN_UP)
-        except Exception as exc:  # one session's failure, to find words included, must not end the host
+        except Exception as exc:  # one session's failure must not end the host, even a failure to word it
             detail = _sendable(f"{type(exc).__name__}: {exc}")
             reply = messages.Failed(id=id_, session=session, detail=detail)
         else:
@@ -143,7 +143,7 @@ class Host:
         return messages.Done(id=id_, session=session)
 
     async def _send_result(self, request: messages.Streaming) -> None:
-        """Get what is asked for and send it in pieces, as the credit for them comes."""
+        """Carry out the request and send the result in pieces, as far as there is credit."""
         browser, credit = self._sessions[request.session], self._credits[request.id]
         async with browser.sending:
             match request:
@@ -158,7 +158,7 @@ class Host:
                 await self.outbox.put_piece(encode(piece, view[start : start + MAX_PIECE_BYTES]))
 
     async def _probe_driver(self) -> None:
-        # A running browser's own heartbeat asks the driver. This costs that 3 KB each time, for good.
+        # Only during a launch: a browser's own probe asks the driver too, and each costs it 3 KB for good.
         if any(not launch.done() for launch in self._launches.values()):
             await self.driver.probe()
 
@@ -168,7 +168,7 @@ class Host:
             try:
                 await browser.probe()
             except Exception:
-                if not browser.is_leaving:  # nobody has asked it to go meanwhile
+                if not browser.is_leaving:  # it was not asked to go
                     raise
 
     async def _discard(self, session: str) -> None:
@@ -186,11 +186,11 @@ class Host:
             self.tell(messages.Lost(session=session, detail=why))
 
     async def watch_driver(self) -> None:
-        """Give this host up when its driver has died, or does not start."""
+        """Give this host up when its driver has died or does not start."""
         await self.driver.lost.wait()
         self.tell(messages.Lost(detail="the browser driver died, or does not start"))
 
 
 def _sendable(text: str) -> str:
-    """Return `text`, not too long for a frame, with lone surrogates, such as a page may hold, as `?`."""
+    """Return `text`, shortened to fit a frame, with `?` for lone surrogates, which a page may contain."""
     return text[:_MAX_DETAIL].encode(errors="replace").decode()

@@ -25,27 +25,27 @@ _PREFIX_BYTES = 2 * _LENGTH_BYTES
 
 _to_host: msgspec.json.Decoder[ToHost] = msgspec.json.Decoder(ToHost)
 _from_host: msgspec.json.Decoder[FromHost] = msgspec.json.Decoder(FromHost)
-# What msgspec raises at bytes that are not such a message; RecursionError at JSON nested too deeply.
+# What msgspec raises for bytes that are not such a message; RecursionError for JSON nested too deeply.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class FrameError(Exception):
-    """What the protocol does not allow: too long a frame, not JSON, an unknown or malformed message."""
+    """The protocol was broken: a frame that is too long, not JSON, or an unknown or malformed message."""
 
 
 @attrs.frozen
 class Frame:
-    """One frame as it came: `head` is still JSON."""
+    """One frame as it arrived; `head` is still JSON."""
 
     head: bytes
     body: bytes = b""
 
 
 def encode(message: ToHost | FromHost, body: bytes | memoryview = b"") -> bytes:
-    """Return `message`, which is a `Piece` if there is a `body`, as one frame.
+    """Return `message` as one frame. If there is a `body`, the message is a `Piece`.
 
-    Raises `FrameError` when a part is longer than it may be, or holds text that is not Unicode: lone
-    surrogates, as which Python reads bytes in paths and in the environment that are not UTF-8.
+    Raises `FrameError` if a part is too long, or holds text with lone surrogates. These are how Python
+    represents bytes in paths and the environment that are not UTF-8.
     """
     name = type(message).__name__
     try:
@@ -91,7 +91,7 @@ class FrameBuffer:
     _bytes: bytearray = attrs.field(factory=bytearray, init=False)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take in `data` and yield each frame completed by it. Raises `FrameError` at too long a frame."""
+        """Add `data` and yield each frame that it completes. Raises `FrameError` if a frame is too long."""
         self._bytes += data
         while len(self._bytes) >= _PREFIX_BYTES:
             head_length = int.from_bytes(self._bytes[:_LENGTH_BYTES], "big")

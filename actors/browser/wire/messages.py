@@ -4,9 +4,10 @@ The host speaks first, with `Ready`; a protocol version other than ours ends the
 names its session, since a host serves several; those about the host itself leave it empty. Requests carry an
 id, and exactly one reply carries it back.
 
-A request with `credit` is sent pieces before its reply: the bytes of its result, however many. The host
-sends no more pieces than it has credit for, and the daemon gives more as they are read: what is under way is
-bounded, however slow the reader. `Cancel` ends a request early; its reply still comes, after its last piece.
+A request with `credit` gets pieces before its reply: the bytes of its result, however many. The host sends
+no more pieces than it has credit for, and the daemon gives more credit as pieces are read. So the data under
+way is bounded, however slow the reader. `Cancel` ends a request early; the reply still comes, after the last
+piece.
 """
 
 from collections.abc import Mapping
@@ -26,8 +27,8 @@ _Pieces = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 class Failure(Enum):
     """Why a request failed.
 
-    `BROWSER` means that the browser can't be used any more. After the others it is well: an action came to
-    nothing, took too long, or came to more than may be sent.
+    `BROWSER` means that the browser can't be used any more. After the others it is well: an action failed,
+    took too long, or had too large a result.
     """
 
     BROWSER = "browser"
@@ -71,8 +72,8 @@ class Launch(_Request, frozen=True, kw_only=True):
     """Run a browser on a profile directory.
 
     `executable` is the browser; `run_as`, where given, is the command that puts it into a cell. Its processes
-    carry `marker` and keep their temporary files in `scratch`. Giving this up leaves it to `Discard` to find
-    out what has come of it.
+    carry `marker` and keep their temporary files in `scratch`. If this is cancelled, `Discard` waits for the
+    launch's outcome.
     """
 
     engine: str
@@ -101,7 +102,7 @@ class Inspect(_Request, frozen=True, kw_only=True):
 class Rehearse(_Request, frozen=True, kw_only=True):
     """Show an empty page as if it came from a URL's site, without asking that site for anything.
 
-    What a browser does for its first page of a site, it has then done before that page is asked for.
+    The browser has then done the work of a site's first page before that page is requested.
     """
 
     url: str
@@ -122,9 +123,9 @@ class Close(_Request, frozen=True, kw_only=True):
 
 
 class Discard(_Request, frozen=True, kw_only=True):
-    """Let go of the session: reply once nothing of its browser can be started any more.
+    """Release the session. Reply once nothing of its browser can be started any more.
 
-    Whoever asks sees to it meanwhile that what runs of it is killed.
+    Meanwhile, the daemon kills what runs of it.
     """
 
 
@@ -133,7 +134,7 @@ class Ping(_Request, frozen=True, kw_only=True):
 
 
 class Cancel(_Message, frozen=True, kw_only=True):
-    """Give up on a request; it still gets its reply, which nobody waits for."""
+    """Cancel a request. It still gets a reply, which nobody waits for."""
 
     id: int
 
@@ -168,7 +169,7 @@ class Unreachable(_Reply, frozen=True, kw_only=True):
 
 
 class Failed(_Reply, frozen=True, kw_only=True):
-    """The request failed for any other reason; `detail` is for the log, redacted by whoever receives it."""
+    """The request failed for another reason. `detail` is for the log; the receiver redacts it."""
 
     detail: str
     kind: Failure = Failure.BROWSER
@@ -181,7 +182,7 @@ class Ready(_Message, frozen=True, kw_only=True):
 
 
 class Lost(_Message, frozen=True, kw_only=True):
-    """A session's browser is gone without having been asked to go; without a session, the host gives up."""
+    """A session's browser has gone by itself. Without a session: the host itself gives up."""
 
     detail: str
 

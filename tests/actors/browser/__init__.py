@@ -1,1 +1,1 @@
-"""Tests of browsers: their hosts, cells, and the conversation with them."""
+"""Tests of browsers: their hosts, their cells, and the protocol with them."""

@@ -1,4 +1,4 @@
-"""A shell in a browser's cell: a browser could see and do whatever the shell can."""
+"""A shell in a browser's cell. A browser can see and do exactly what the shell can."""
 
 import contextlib
 import os
@@ -117,7 +117,7 @@ def make_shell(folder: Path, clone: str = "clone") -> Shell:
 
 @contextlib.contextmanager
 def noexec_mount(folder: Path) -> Iterator[Path]:
-    """Own a filesystem at `folder` from which nothing can be executed; for root, skips the test otherwise."""
+    """Mount a filesystem at `folder` from which nothing can be executed. Without root, skip the test."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "noexec,size=512m", "greenroom-test", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)

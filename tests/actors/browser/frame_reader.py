@@ -1,4 +1,4 @@
-"""The daemon's end of a host's conversation, for tests of the host's side."""
+"""The daemon's end of a connection, for tests of the host's side."""
 
 import asyncio
 

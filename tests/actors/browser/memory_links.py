@@ -1,4 +1,4 @@
-"""Conversations with browser hosts in memory, for tests under Trio's autojump clock."""
+"""Connections to browser hosts in memory, for tests under Trio's autojump clock."""
 
 import contextlib
 import re
@@ -19,7 +19,7 @@ URL = "https://example.org/"
 
 
 async def answer_all(host: MemoryHost) -> None:
-    """Do whatever is asked for."""
+    """Answer every request with success."""
     await host.ready()
     while True:
         if not isinstance(message := await host.hear(), messages.Cancel | messages.Credit):
@@ -30,11 +30,11 @@ async def answer_all(host: MemoryHost) -> None:
 async def open_link(
     behave: Behaviour, *, secrets: Sequence[str] = ()
 ) -> AsyncIterator[tuple[HostLink, MemoryHost]]:
-    """Own a conversation, of which the session "a" is part, with a host that behaves as it is told."""
+    """Open a connection, with the session "a" on it, to a host that behaves as told."""
     transport, host = memory_host()
     link = HostLink(host="host-1", transport=transport, secrets=tuple(secrets))
     link.enter("a")
-    # Heartbeats go on for ever in virtual time: what hangs would not be noticed.
+    # Heartbeats go on forever in virtual time, so a test that hangs would not be noticed.
     with trio.fail_after(1000):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(link.run)
@@ -55,18 +55,18 @@ async def _run(behave: Behaviour, host: MemoryHost) -> None:
 
 
 def navigate(link: HostLink, url: str | None = URL, session: str = "a") -> messages.Navigate:
-    """Return a request."""
+    """Return a navigation request."""
     return messages.Navigate(id=link.next_id(), session=session, url=url)
 
 
 async def load(link: HostLink, loss: Loss | None = None, *, url: str = URL, session: str = "a") -> str:
-    """Ask for something, and return what the host says of it: "" if all went well."""
+    """Load a page; return the host's reason if it fails, or ""."""
     reply = await link.request(navigate(link, url, session), loss)
     return reply.detail if isinstance(reply, messages.Unreachable | messages.Failed) else ""
 
 
 async def assert_lost(link: HostLink, why: str) -> None:
-    """Fail unless a request, another one after it, and whoever just waits, learn `why` the host was lost."""
+    """Fail unless a request under way, a later one and a mere waiter all learn `why` the host was lost."""
     for _ in range(2):
         with pytest.raises(BrowserLost) as caught:
             await load(link)

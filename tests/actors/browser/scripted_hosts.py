@@ -1,4 +1,4 @@
-"""Browser hosts that are small scripts, in real processes: what a real one would never do, they do."""
+"""Browser hosts that are small scripts in real processes. They do what a real host never would."""
 
 import re
 import sys
@@ -20,12 +20,12 @@ from tests.patience import patience
 
 ENGINE = Engine(name=EngineName.FIREFOX, executable=Path("/nonexistent/firefox"), version="1")
 URL = "https://example.org/"
-STALLED_S = patience(0.5)  # for hosts that `lose_patience` is about
-# With bubblewrap, where it runs, and without.
+STALLED_S = patience(0.5)  # for hosts that are the subject of `lose_patience`
+# With bubblewrap, if it runs here, and without.
 SANDBOXES = ["auto", "none"]
 
-# What every host script starts with: the protocol once more, from nothing, in a process that starts at once.
-# `requests` answers what comes without anybody asking by itself.
+# How every host script starts: the protocol, written again from scratch for a process that starts quickly.
+# `requests` yields the requests, and answers those that need no script.
 PRELUDE = """
 import json, os, socket, sys, time
 from types import SimpleNamespace
@@ -58,9 +58,9 @@ def requests():
             yield message
 """
 
-# A host that does what the URLs say that it is asked to load: they are Python. Each browser is a process that
-# sleeps: `start` returns it at once, `spawn` waits until it shows its marker. `seen` is what was asked for so
-# far, heartbeats aside.
+# A host that does what the URLs say that it is asked to load: they are Python code. Each browser is a process
+# that sleeps. `start` returns it at once; `spawn` waits until it shows its marker. `seen` lists the requests
+# so far, except heartbeats.
 PUPPET = (
     PRELUDE
     + """
@@ -107,7 +107,7 @@ for message in messages():
 )
 
 
-# How it shows, depending on what is noticed first, that a host is gone.
+# The possible messages when a host is gone. Which one comes depends on what is noticed first.
 GONE = "closed the conversation|process died|stopped reading|connection broken"
 
 
@@ -119,7 +119,7 @@ def script_hosts(
     proxy: Proxy | None = None,
     ledger: Ledger | None = None,
 ) -> BrowserHosts:
-    """Return what starts hosts that run `script`, kept in `folder`."""
+    """Return an opener for hosts that run `script`, which is kept in `folder`."""
     path = folder / "host.py"
     path.write_text(script)
     return BrowserHosts(
@@ -132,27 +132,27 @@ def script_hosts(
 
 
 def lose_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a host for stalled after a short time."""
+    """Declare hosts stalled after a short time."""
     monkeypatch.setattr(link, "_STALLED_S", STALLED_S)
     monkeypatch.setattr(link, "_HEARTBEAT_S", 0.05)
     monkeypatch.setattr(link, "_SEND_S", patience(0.2))
 
 
 async def seen_by_host(browser: ScraplingFetcherAdapter) -> list[str]:
-    """Return what the puppet was asked for so far, each a request's type and session."""
+    """Return the requests that the puppet has seen so far, each as a type and a session."""
     with pytest.raises(UpstreamUnreachable) as caught:
         await browser.navigate("report()")
     return str(caught.value).removeprefix("TikTok could not be reached: ").split(", ")
 
 
 async def until_seen(browser: ScraplingFetcherAdapter, request: str) -> None:
-    """Return once the puppet has been asked for `request`."""
+    """Wait until the puppet has seen `request`."""
     while request not in await seen_by_host(browser):
         await trio.lowlevel.checkpoint()
 
 
 async def assert_lost(browser: ScraplingFetcherAdapter, why: str) -> None:
-    """Fail unless a request, another one after it, and whoever just waits, learn `why` the host was lost."""
+    """Fail unless a request under way, a later one and a mere waiter all learn `why` the host was lost."""
     with pytest.raises(BrowserLost) as under_way:
         await browser.navigate(URL)
     with pytest.raises(BrowserLost) as later:

@@ -1,4 +1,4 @@
-"""What a session makes of a host's replies: in memory, in virtual time."""
+"""How a session handles a host's replies. In memory, in virtual time."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,7 +38,7 @@ KINDS = messages.Failure
 
 @contextlib.asynccontextmanager
 async def open_adapter(answer: Answer) -> AsyncIterator[ScraplingFetcherAdapter]:
-    """Own the session "a" in a host that answers each request, heartbeats aside, in such a way."""
+    """Open the session "a" in a host that answers every request, except heartbeats, with these replies."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -87,7 +87,7 @@ def showing(*pieces: bytes) -> Answer:
 
 
 async def test_unreachable_page_is_upstream_unreachable(autojump_clock: MockClock) -> None:
-    """A page that can't be loaded is not the browser's fault, on the first load and on a refresh."""
+    """A page that can't be loaded is not the browser's fault, whether on the first load or on a refresh."""
     async with open_adapter(unreachable("NS_ERROR_NET_RESET")) as browser:
         loads: list[Ask] = [lambda: browser.navigate(URL), browser.refresh, lambda: browser.rehearse(URL)]
         for load in loads:
@@ -103,7 +103,7 @@ async def test_unreachable_page_is_upstream_unreachable(autojump_clock: MockCloc
 
 
 async def test_failed_request_is_a_lost_browser_with_a_redacted_detail(autojump_clock: MockClock) -> None:
-    """What a host says of a failure goes to the log alone, without secrets and not at any length."""
+    """The host's error message goes only to the log, redacted and shortened."""
     async with open_adapter(failing(KINDS.BROWSER)) as browser:
         for ask in (
             lambda: browser.navigate(URL),
@@ -122,10 +122,10 @@ async def test_failed_request_is_a_lost_browser_with_a_redacted_detail(autojump_
     [(KINDS.ACTION, ActionFailed), (KINDS.TIMEOUT, ActionTimedOut), (KINDS.TOO_LARGE, PageTooLarge)],
 )
 @pytest.mark.parametrize("pieces", [0, 2])
-async def test_failed_action_is_no_lost_browser(
+async def test_failed_action_is_not_a_lost_browser(
     autojump_clock: MockClock, kind: messages.Failure, error: type[GreenroomError], pieces: int
 ) -> None:
-    """It has an error of its own, whatever of a result came before; the session goes on."""
+    """It has an error of its own, even if part of a result had come. The session goes on."""
     async with open_adapter(failing(kind, pieces)) as browser:
         for action in (browser.content, lambda: browser.screenshot("jpeg")):
             with pytest.raises(ActionFailed) as caught:
@@ -138,7 +138,7 @@ async def test_failed_action_is_no_lost_browser(
 
 
 async def test_result_arrives_as_it_was_sent(autojump_clock: MockClock) -> None:
-    """Bytes, whatever they are and however they come."""
+    """Any bytes arrive unchanged, however they are cut up."""
     async with open_adapter(showing(b"\0\xff", b"{}", b"x" * MAX_PIECE_BYTES)) as browser:
         assert await browser.screenshot("png") == b"\0\xff{}" + b"x" * MAX_PIECE_BYTES
     async with open_adapter(showing()) as browser:
@@ -148,7 +148,7 @@ async def test_result_arrives_as_it_was_sent(autojump_clock: MockClock) -> None:
 async def test_result_without_end_is_given_up(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host has limits of its own, but is not trusted to keep them."""
+    """A host has its own limits, but the daemon doesn't trust it to keep them."""
     monkeypatch.setattr(adapter, "MAX_RESULT_BYTES", 10)
     async with open_adapter(showing(b"12345", b"67890")) as browser:
         assert await browser.content() == b"1234567890"
@@ -160,7 +160,7 @@ async def test_result_without_end_is_given_up(
 
 
 async def test_finding_arrives_as_it_was_made(autojump_clock: MockClock) -> None:
-    """The evidence passes through unchanged; a reply of another kind is no evidence, and no picture."""
+    """The evidence passes through unchanged. A reply of another kind is neither evidence nor a picture."""
     made = attrs.evolve(find_state(Method.DOM, LoginState.LOGGED_IN), viewer="maker", elapsed_ms=1.5)
 
     async def find(host: MemoryHost, request: messages.Request) -> None:
@@ -175,8 +175,8 @@ async def test_finding_arrives_as_it_was_made(autojump_clock: MockClock) -> None
             await browser.inspect(Method.DOM, {})
 
 
-async def test_fake_browser_acts_as_it_is_told(autojump_clock: MockClock) -> None:
-    """It stands in for the adapter in tests of what is built on sessions."""
+async def test_fake_browser_acts_as_told(autojump_clock: MockClock) -> None:
+    """It stands in for the adapter in tests of code that uses sessions."""
     machine = FakeMachine(action_s=3)
     async with machine.open_workspace("a") as workspace:
         browser = await workspace.launch(headless=True)

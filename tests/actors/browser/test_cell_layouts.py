@@ -49,7 +49,7 @@ class Layout:
         )
 
     def make(self) -> Shell:
-        """Create everything, with a canary wherever no cell may look, and return one session's shell."""
+        """Create everything, with a canary in every place that no cell may see; return a session's shell."""
         owner = self.clones / "owner"
         for folder in (owner / "clone", owner / "clone.tmp", owner / "other", owner / "ledger"):
             folder.mkdir(parents=True)
@@ -270,7 +270,7 @@ def test_browser_runs_where_nothing_that_its_host_needs_lies_below_tmp(
 
 
 @needs_bubblewrap
-def test_what_comes_in_the_place_of_something_private_is_not_seen(tmp_path: Path) -> None:
+def test_replacement_of_something_private_is_not_seen(tmp_path: Path) -> None:
     """A master that is replaced while a browser runs stays invisible to it."""
     layout = Layout.below(tmp_path)
     layout.master = layout.browser.parent / "master"
@@ -293,7 +293,7 @@ def test_what_comes_in_the_place_of_something_private_is_not_seen(tmp_path: Path
 
 @needs_bubblewrap
 async def test_host_neither_sees_nor_changes_the_ledger(tmp_path: Path) -> None:
-    """A host can't write to the ledger, which tells the next daemon what to end and remove."""
+    """The ledger says what the next daemon has to end and remove, so a host must not write to it."""
     async with open_ledger(tmp_path / "clones", end_marked) as ledger, ledger.hold("a") as entry:
         await trio.Path(entry.clone).mkdir()
         engine = Engine(name=EngineName.FIREFOX, executable=SHELL, version="1")
@@ -359,8 +359,8 @@ def test_private_among_too_much_else_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("home", ["", "/", "relative", "/nonexistent"])
-def test_home_that_is_none_hides_nothing(home: str) -> None:
-    """Containers and services have homes that belong to nobody, or to the system."""
+def test_unusable_home_hides_nothing(home: str) -> None:
+    """Containers and services may have no home, or one that doesn't exist."""
     assert find_home({"HOME": home}) is None
     assert find_home({}) is None
 

@@ -1,4 +1,4 @@
-"""What a process in a cell may do, whoever runs the daemon: less than the owner of its files."""
+"""What a process in a cell may do, whichever user runs the daemon: less than the owner of its files."""
 
 import os
 from pathlib import Path
@@ -78,7 +78,7 @@ BREAKOUTS = {
 
 @pytest.mark.parametrize("attempt", BREAKOUTS.values(), ids=BREAKOUTS.keys())
 def test_breakout_fails(shell: Shell, attempt: str) -> None:
-    """A cell can change nothing on the machine, nor read what a browser does not need."""
+    """From a cell you can change nothing on the machine, and read only what a browser needs."""
     assert shell.run(attempt).returncode != 0
 
 
@@ -124,7 +124,7 @@ EXPECTED = {
 
 
 def test_machine_is_as_small_as_can_be(shell: Shell) -> None:
-    """Only what is listed is there: no accounts, and no device that could harm anybody."""
+    """Only the listed files exist: no accounts, and no device that could do harm."""
     assert set(shell.says("ls -A / /dev | grep -v : | sort -u").split()) <= EXPECTED
     assert not {"passwd-", "shadow", "gshadow", "ssh", "sudoers"} & set(shell.says("ls /etc").split())
 

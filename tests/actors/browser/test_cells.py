@@ -22,6 +22,7 @@ import trio
 from greenroom.actors.browser.cells import cell as cells
 from greenroom.actors.browser.cells import marks
 from greenroom.actors.browser.cells.cell import Cell, open_cell
+from greenroom.actors.browser.cells.ending import end_processes
 from greenroom.actors.browser.cells.lease import open_lease
 from greenroom.actors.browser.cells.marks import end_marked, own_processes, pids_of
 from greenroom.actors.browser.cells.sandbox import Sandbox, SandboxChoice, bubblewrap_problem, choose_sandbox
@@ -159,7 +160,7 @@ async def test_want_of_threads_does_not_keep_processes_from_being_ended(
 
     with sleeping(f"{OWNER}.threads") as process:
         monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
-        await cells.end_processes(f"{OWNER}.threads", Sampler())
+        await end_processes(f"{OWNER}.threads", Sampler())
         assert process.wait(patience(5)) == -signal.SIGKILL
 
 

@@ -77,13 +77,13 @@ def test_application_ini_without_version_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("choice", ["auto", "firefox", "camoufox"])
-def test_nothing_installed_says_what_mends_it(choice: str) -> None:
+def test_nothing_installed_names_the_command_that_fixes_it(choice: str) -> None:
     """The error names the command that installs a browser."""
     with pytest.raises(EngineUnavailable, match="run `greenroom install-browser`"):
         find_engine(EngineChoice(choice))
 
 
-def test_firefox_alone_is_no_camoufox(tmp_path: Path) -> None:
+def test_firefox_alone_is_not_camoufox(tmp_path: Path) -> None:
     """Asking for Camoufox does not return Firefox."""
     install_firefox(tmp_path, "firefox", "160.0")
     with pytest.raises(EngineUnavailable, match="Camoufox is not installed"):

@@ -1,4 +1,4 @@
-"""The protocol between daemon and host: what goes through, and what ends the conversation."""
+"""The protocol between daemon and host: which messages pass, and which end the connection."""
 
 import itertools
 from collections.abc import Iterable
@@ -76,12 +76,12 @@ Message = messages.ToHost | messages.FromHost
 
 
 def decode(message: Message, frame: Frame) -> Message:
-    """Decode `frame` as whoever receives such a message does."""
+    """Decode `frame` as the receiver of such a message does."""
     return decode_to_host(frame) if isinstance(message, messages.ToHost) else decode_from_host(frame)
 
 
 def encode_any(message: Message) -> bytes:
-    """Return a message as a frame, with a body where it has one."""
+    """Return a message as a frame, with a body if it needs one."""
     return encode(message, b"a \0 piece" if isinstance(message, messages.Piece) else b"")
 
 
@@ -133,7 +133,7 @@ def test_message_fed_byte_by_byte_arrives_whole(message: Message) -> None:
     ids=lambda message: type(message).__name__,
 )
 def test_text_that_is_not_unicode_is_refused(message: Message) -> None:
-    """Lone surrogates have no bytes on the wire: whoever would send one learns it."""
+    """Lone surrogates can't be encoded, so the sender gets an error."""
     with pytest.raises(FrameError, match="not Unicode"):
         encode(message)
 
@@ -150,7 +150,7 @@ def test_stream_cut_anywhere_gives_the_same_messages(data: st.DataObject, chosen
 
 @given(noise=st.binary(max_size=200))
 def test_noise_is_a_frame_error_or_nothing(noise: bytes) -> None:
-    """No bytes whatever raise anything but `FrameError`."""
+    """Any bytes either give frames or raise `FrameError`, nothing else."""
     buffer = FrameBuffer()
     try:
         for frame in buffer.feed(noise):
@@ -161,13 +161,13 @@ def test_noise_is_a_frame_error_or_nothing(noise: bytes) -> None:
 
 @pytest.mark.parametrize("message", MESSAGES, ids=repr)
 def test_message_names_its_session(message: Message) -> None:
-    """The session is on the wire in every message; only what is about the host itself leaves it empty."""
+    """Every message names its session on the wire. Messages about the host itself leave it empty."""
     session = "" if isinstance(message, messages.Ready) else "a"
     assert f'"session":"{session}"'.encode() in encode_any(message)
 
 
 def test_longest_head_goes_through_and_longer_does_not() -> None:
-    """The limit on a frame's head holds to the byte for whoever sends it."""
+    """The limit on a frame's head is exact, for the sender too."""
     room = framing.MAX_HEAD_BYTES - len(frame_of(messages.Lost(session="a", detail="")).head)
     message = messages.Lost(session="a", detail="x" * room)
     assert decode_from_host(frame_of(message)) == message
@@ -176,7 +176,7 @@ def test_longest_head_goes_through_and_longer_does_not() -> None:
 
 
 def test_longest_piece_goes_through_and_longer_does_not() -> None:
-    """The limit on a frame's body holds to the byte, too."""
+    """The limit on a frame's body is exact too."""
     piece = messages.Piece(id=1, session="a")
     longest = bytes(framing.MAX_PIECE_BYTES)
     (frame,) = FrameBuffer().feed(encode(piece, longest))
@@ -187,7 +187,7 @@ def test_longest_piece_goes_through_and_longer_does_not() -> None:
 
 @pytest.mark.parametrize("message", MESSAGES, ids=repr)
 def test_only_a_piece_has_a_body(message: Message) -> None:
-    """Whoever would send another body, or a piece without one, learns it, and so does whoever gets it."""
+    """A body on another message, or a piece without one, is an error for the sender and for the receiver."""
     wrong = b"" if isinstance(message, messages.Piece) else b"x"
     with pytest.raises(FrameError, match="with a body of"):
         encode(message, wrong)
@@ -196,12 +196,12 @@ def test_only_a_piece_has_a_body(message: Message) -> None:
 
 
 def announce(head: int, body: int) -> bytes:
-    """Return how a frame of such lengths begins."""
+    """Return the beginning of a frame with these lengths."""
     return head.to_bytes(4, "big") + body.to_bytes(4, "big")
 
 
 def test_announced_giant_is_refused_before_it_comes() -> None:
-    """Eight bytes that announce too long a frame end the conversation; the longest allowed is waited for."""
+    """A header that announces too long a frame is an error at once. At the limit, the frame is waited for."""
     head, body = framing.MAX_HEAD_BYTES, framing.MAX_PIECE_BYTES
     assert list(FrameBuffer().feed(announce(head, body))) == []
     for giant in (announce(head + 1, 0), announce(2, body + 1)):
@@ -210,7 +210,7 @@ def test_announced_giant_is_refused_before_it_comes() -> None:
 
 
 def test_giant_behind_a_good_frame_is_refused_after_it() -> None:
-    """What came whole before the breach is still delivered."""
+    """Frames that were complete before the error are still delivered."""
     frames = FrameBuffer().feed(encode(messages.Lost(detail="x")) + b"\xff" * 8)
     assert decode_from_host(next(frames)) == messages.Lost(detail="x")
     with pytest.raises(FrameError):
@@ -251,7 +251,7 @@ def test_giant_behind_a_good_frame_is_refused_after_it() -> None:
     ids=lambda head: head[:60],
 )
 def test_malformed_message_is_a_frame_error(head: bytes) -> None:
-    """Not JSON, unknown types and fields, missing fields, wrong types, hostile nesting: all the same."""
+    """Not JSON, unknown types and fields, missing fields, wrong types, hostile nesting: all are refused."""
     with pytest.raises(FrameError):
         decode_from_host(Frame(head))
     with pytest.raises(FrameError):
@@ -260,7 +260,7 @@ def test_malformed_message_is_a_frame_error(head: bytes) -> None:
 
 @pytest.mark.parametrize("message", MESSAGES, ids=repr)
 def test_message_in_the_wrong_direction_is_a_frame_error(message: Message) -> None:
-    """A host takes no replies and the daemon no requests."""
+    """A host accepts no replies, and the daemon no requests."""
     wrong = decode_from_host if isinstance(message, messages.ToHost) else decode_to_host
     with pytest.raises(FrameError):
         wrong(frame_of(message))

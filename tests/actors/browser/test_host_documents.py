@@ -1,4 +1,4 @@
-"""What the host makes of a page's own report, which may be anything."""
+"""How the host handles a page's report about itself, which may be anything."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ class Answered:
 
 
 def look_at(told: list[object], answered: int = 0) -> object:
-    """Return the result of an inspection, without an event loop, since nothing in it waits."""
+    """Return the result of an inspection. It needs no event loop, since nothing in it waits."""
     page = SaysAnything(told)
     answers = Answers(page)  # type: ignore[arg-type]  # all that is needed of one
     answers.status, answers.retry_after_s = answered, 17
@@ -42,7 +42,7 @@ def look_at(told: list[object], answered: int = 0) -> object:
     raise AssertionError("it waits")
 
 
-def test_look_tells_how_the_page_came() -> None:
+def test_inspection_reports_how_the_page_came() -> None:
     """The page's own status beats that of the last answer, whose Retry-After then doesn't count."""
     told = ["https://m.tiktok.com/login/2sv", "123.5", 429, "text/html", SEEN, "<p>x"]
     sight = look_at(told, 429)
@@ -56,8 +56,8 @@ def test_look_tells_how_the_page_came() -> None:
 
 @pytest.mark.parametrize("seen", [None, [], [1], [False, "x", []], [False, [{}], [None]], {"a": 1}])
 @pytest.mark.parametrize("junk", [None, {}, [], "x", True])
-def test_page_may_say_anything_of_itself(seen: object, junk: object) -> None:
-    """A nonsensical report costs the page its verdict, and the host nothing."""
+def test_page_may_report_anything_about_itself(seen: object, junk: object) -> None:
+    """A nonsensical report costs the page its verdict but does the host no harm."""
     sight = look_at(["https://evil.example/", junk, junk, "text/html", seen, junk], 200)
     arrival = sight.arrival  # type: ignore[attr-defined]
     assert (arrival.is_elsewhere, arrival.is_proven) == (True, False)
@@ -75,8 +75,8 @@ def test_page_may_say_anything_of_itself(seen: object, junk: object) -> None:
         (["about:certerror?s=expert&e=nssBadCert", "1", 0, "text/html", SEEN, ""], "^nssBadCert$"),
     ],
 )
-def test_page_that_went_on_to_what_is_none_is_unreachable(told: list[object], why: str) -> None:
-    """The message is in our words: a server's content type is shown only if it is well formed."""
+def test_page_that_went_on_to_something_else_is_unreachable(told: list[object], why: str) -> None:
+    """The message is in our own words. A server's content type is only shown if it is well formed."""
     with pytest.raises(PageUnreachable, match=why):
         look_at(told)
 
@@ -95,8 +95,8 @@ def test_page_that_went_on_to_what_is_none_is_unreachable(told: list[object], wh
         (206, "video/mp4", False),
     ],
 )
-def test_type_of_the_answer_tells_a_page(status: int, declared: str, is_page: bool) -> None:
-    """A refusal counts by its status, whatever its type."""
+def test_content_type_decides_what_is_a_page(status: int, declared: str, is_page: bool) -> None:
+    """A refusal is judged by its status, whatever its type."""
     answer = Answered(status, {"content-type": declared} if declared else {})
     if is_page:
         check_type(answer)  # type: ignore[arg-type]
@@ -113,6 +113,6 @@ def test_type_of_the_answer_tells_a_page(status: int, declared: str, is_page: bo
         ("Unexpected token while parsing css selector", False),
     ],
 )
-def test_look_that_failed_for_a_navigation_is_told_from_others(words: str, has: bool) -> None:
-    """After a navigation the page is inspected again; any other failure is an error."""
+def test_inspection_that_failed_for_a_navigation_is_repeated(words: str, has: bool) -> None:
+    """Any other failure of an inspection is an error."""
     assert has_gone_on(Error(words)) is has

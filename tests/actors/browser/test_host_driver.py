@@ -1,4 +1,4 @@
-"""Playwright's driver, as a process of its host."""
+"""Playwright's driver, as a child process of the host."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from tests.patience import patience
 
 
 def test_variables_for_the_driver_are_set_for_it_alone() -> None:
-    """A host's other children, and those of a process that runs one inside it, don't inherit them."""
+    """A host's other children, and those of a process that runs a host inside it, don't inherit them."""
     before = dict(os.environ)
 
     async def start_and_look() -> list[str]:

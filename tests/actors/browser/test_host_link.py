@@ -1,4 +1,4 @@
-"""The daemon's side of a conversation with a browser host that misbehaves: in memory, in virtual time."""
+"""The daemon's side of a connection to a browser host that misbehaves. In memory, in virtual time."""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,7 +19,7 @@ PASSWORD = "proxyuser-hunter2"
 
 
 def says(*said: messages.FromHost | bytes) -> Callable[[MemoryHost], Awaitable[None]]:
-    """Return the behaviour of a host that says this, then nothing more."""
+    """Return the behaviour of a host that sends this and then nothing more."""
 
     async def behave(host: MemoryHost) -> None:
         for one in said:
@@ -32,7 +32,7 @@ def says(*said: messages.FromHost | bytes) -> Callable[[MemoryHost], Awaitable[N
 def answers(
     answer: Callable[[MemoryHost, messages.Request], Awaitable[object]],
 ) -> Callable[[MemoryHost], Awaitable[None]]:
-    """Return the behaviour of a host that answers each request, heartbeats aside, in such a way."""
+    """Return the behaviour of a host that answers every request, except heartbeats, with these replies."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -56,7 +56,7 @@ async def die(host: MemoryHost, _request: messages.Request) -> None:
     host.died.set()
 
 
-# Which one is seen first depends on whether a heartbeat is being sent just then.
+# Which error comes first depends on whether a heartbeat is being sent at that moment.
 HUNG_UP = "closed the conversation|stopped reading"
 READY = messages.Ready(version=messages.PROTOCOL_VERSION)
 
@@ -95,7 +95,7 @@ READY = messages.Ready(version=messages.PROTOCOL_VERSION)
 async def test_broken_host_is_lost(
     autojump_clock: MockClock, behave: Callable[[MemoryHost], Awaitable[None]], why: str
 ) -> None:
-    """Whatever a host does wrong ends as `BrowserLost` with the reason, at once and for everybody."""
+    """However a host misbehaves, everybody gets `BrowserLost` with the reason at once."""
     async with open_link(behave) as (link, _):
         with trio.fail_after(2):
             await assert_lost(link, why)
@@ -132,7 +132,7 @@ async def no_heartbeat(host: MemoryHost) -> None:
 async def test_stalled_host_is_lost(
     autojump_clock: MockClock, behave: Callable[[MemoryHost], Awaitable[None]]
 ) -> None:
-    """A host that is there but does not answer is noticed without anybody asking, after 15 s."""
+    """A host that runs but doesn't answer is noticed after 15 s, even without a request."""
     async with open_link(behave) as (link, _):
         await link.loss.wait()
         assert link.loss.why.endswith(" did not answer for 15 seconds")
@@ -141,7 +141,7 @@ async def test_stalled_host_is_lost(
 
 
 async def test_host_that_stops_reading_is_lost(autojump_clock: MockClock) -> None:
-    """A request that does not get through is not waited for, with or without a cancellation."""
+    """A request that the host doesn't take fails, whether it was cancelled or not."""
     async with open_link(says(READY)) as (link, _):
         with pytest.raises(BrowserLost) as caught:
             await load(link)
@@ -151,7 +151,7 @@ async def test_host_that_stops_reading_is_lost(autojump_clock: MockClock) -> Non
 
 @pytest.mark.parametrize("url", ["http://example.org/\udcff", URL + "x" * (1 << 20)], ids=["bytes", "giant"])
 async def test_request_that_no_frame_can_hold_fails_alone(autojump_clock: MockClock, url: str) -> None:
-    """Bytes that are not UTF-8, from a path or the environment, cost their own request and nothing else."""
+    """Bytes that are not UTF-8, from a path or the environment, fail their own request and nothing else."""
     async with open_link(answer_all) as (link, _):
         with pytest.raises(FrameError, match="Navigate"):
             await load(link, url=url)
@@ -159,7 +159,7 @@ async def test_request_that_no_frame_can_hold_fails_alone(autojump_clock: MockCl
 
 
 async def test_slow_start_of_requests_is_waited_for(autojump_clock: MockClock) -> None:
-    """A request made before the host is ready is sent when it is."""
+    """A request that is made before the host is ready is sent once it is."""
 
     async def behave(host: MemoryHost) -> None:
         await trio.sleep(14)
@@ -171,7 +171,7 @@ async def test_slow_start_of_requests_is_waited_for(autojump_clock: MockClock) -
 
 
 async def test_host_that_answers_lives_on(autojump_clock: MockClock) -> None:
-    """The pause between heartbeats is no part of the time in which one is to be answered."""
+    """The pause between heartbeats doesn't count as time without an answer."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -189,7 +189,7 @@ async def test_host_that_answers_lives_on(autojump_clock: MockClock) -> None:
 
 
 async def test_heartbeats_leave_the_host_in_peace(autojump_clock: MockClock) -> None:
-    """One that is answered is followed by a pause."""
+    """The next heartbeat comes a pause after the last answer."""
     pings: list[str] = []
 
     async def behave(host: MemoryHost) -> None:
@@ -240,18 +240,18 @@ async def ready_again(host: MemoryHost, request: messages.Request) -> None:
 @pytest.mark.parametrize(
     "answer", [often, twice_differently, unknown_id, negative_id, unknown_piece, ready_again]
 )
-async def test_reply_that_nobody_waits_for_is_ignored(
+async def test_unexpected_reply_is_ignored(
     autojump_clock: MockClock,
     answer: Callable[[MemoryHost, messages.Request], Awaitable[object]],
 ) -> None:
-    """A reply more does no harm to its own request or to the next."""
+    """A second reply harms neither its own request nor the next one."""
     async with open_link(answers(answer)) as (link, _):
         for _ in range(3):
             assert await load(link) == ""
 
 
 async def test_replies_in_another_order_find_their_requests(autojump_clock: MockClock) -> None:
-    """Requests under way at once are told apart by their ids, not by their order."""
+    """Concurrent requests are matched to replies by id, not by order."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -273,7 +273,7 @@ async def test_replies_in_another_order_find_their_requests(autojump_clock: Mock
 
 
 def remembers(heard: list[messages.ToHost]) -> Callable[[MemoryHost], Awaitable[None]]:
-    """Return the behaviour of a host that does what it is asked for, unless it is to hang."""
+    """Return the behaviour of a host that does what it is asked, except for requests that should hang."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -291,7 +291,7 @@ def remembers(heard: list[messages.ToHost]) -> Callable[[MemoryHost], Awaitable[
 
 
 async def test_cancelled_request_is_given_up_and_the_link_stays_usable(autojump_clock: MockClock) -> None:
-    """The host learns which request nobody waits for any more; its late reply harms no other."""
+    """The host learns which request was cancelled. Its late reply harms no other request."""
     heard: list[messages.ToHost] = []
     async with open_link(remembers(heard)) as (link, _):
         await load(link)
@@ -304,7 +304,7 @@ async def test_cancelled_request_is_given_up_and_the_link_stays_usable(autojump_
 
 
 async def test_request_cancelled_while_it_is_sent_leaves_the_link_usable(autojump_clock: MockClock) -> None:
-    """A frame once begun is sent to its end, within bounds: half of one would be the end of the link."""
+    """A frame that was begun is sent to its end, within bounds, because half a frame would end the link."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -322,7 +322,7 @@ async def test_request_cancelled_while_it_is_sent_leaves_the_link_usable(autojum
 
 
 async def test_request_cancelled_at_any_checkpoint_leaves_the_link_usable(autojump_clock: MockClock) -> None:
-    """A deadline that falls into the middle of sending does not cost the host."""
+    """A deadline in the middle of sending doesn't end the host."""
     async with open_link(remembers([])) as (link, _):
         for step in range(1, 12):
             with cancelled_at_step(step):
@@ -331,7 +331,7 @@ async def test_request_cancelled_at_any_checkpoint_leaves_the_link_usable(autoju
 
 
 async def test_lost_host_wakes_every_request(autojump_clock: MockClock) -> None:
-    """Requests under way at the same time all learn of the loss."""
+    """All requests under way learn of the loss."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -353,7 +353,7 @@ async def test_lost_host_wakes_every_request(autojump_clock: MockClock) -> None:
 
 
 async def test_giant_detail_is_cut(autojump_clock: MockClock) -> None:
-    """A host can't fill the log with the reason for its own end."""
+    """A host can't flood the log with the reason for its own end."""
     async with open_link(says(messages.Lost(detail="x" * 1_000_000))) as (link, _):
         await link.loss.wait()
         assert link.loss.why == "x" * 2000
@@ -377,7 +377,7 @@ async def test_output_is_logged_at_debug_and_redacted(autojump_clock: MockClock)
 
 
 async def test_sessions_that_ask_at_once_get_their_own_replies(autojump_clock: MockClock) -> None:
-    """Each reply reaches the session that it names, in whatever order they come."""
+    """Each reply reaches the session that it names, whatever the order."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -409,7 +409,7 @@ async def test_sessions_that_ask_at_once_get_their_own_replies(autojump_clock: M
 async def test_answer_that_names_another_session_than_asked_ends_all(
     autojump_clock: MockClock, named: str, why: str, kind: str
 ) -> None:
-    """A host that mixes sessions up might show one the other's page: it is not trusted any more."""
+    """A host that confuses sessions might show one of them the other's page, so it is no longer trusted."""
 
     async def mix_up(host: MemoryHost, request: messages.Request) -> None:
         if kind == "piece":
@@ -427,7 +427,7 @@ async def test_answer_that_names_another_session_than_asked_ends_all(
 
 
 async def test_browser_said_to_be_lost_is_lost_alone(autojump_clock: MockClock) -> None:
-    """Its requests under way and later ones learn why; the other session goes on, and so does the host."""
+    """Its requests, under way and later, learn why. The other session and the host go on."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()
@@ -464,7 +464,7 @@ async def test_browser_said_to_be_lost_is_lost_alone(autojump_clock: MockClock) 
 async def test_answer_for_a_session_that_has_left_is_ignored(
     autojump_clock: MockClock, late: messages.FromHost | None
 ) -> None:
-    """What was on its way when the session left costs nobody anything; one that comes again is heard."""
+    """A late answer does no harm. If the session comes back, its answers are heard again."""
 
     async def answer(host: MemoryHost, request: messages.Request) -> None:
         if request.session == "a":
@@ -491,7 +491,7 @@ async def test_answer_for_a_session_that_has_left_is_ignored(
 async def test_browser_that_is_not_well_is_lost_alone(
     autojump_clock: MockClock, reply: messages.Failed | None, why: str
 ) -> None:
-    """A host that answers for itself and the other session has only lost the one that it is silent about."""
+    """A host that answers pings for itself and for the other session has only lost the one browser."""
 
     async def behave(host: MemoryHost) -> None:
         await host.ready()

@@ -1,4 +1,4 @@
-"""Hosts that sessions share: which session comes to which, which are kept, and which are replaced."""
+"""Hosts that sessions share: which session gets which host, which hosts are kept, and which replaced."""
 
 import contextlib
 import shutil
@@ -36,7 +36,7 @@ AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
 async def open_puppets(
     folder: Path, *, per_host: int = 2, sandbox: str = "none", budget: Budget = AMPLE
 ) -> AsyncIterator[HostPool]:
-    """Own a pool of puppets; nothing is left of it afterwards."""
+    """Open a pool of puppets. Check at the end that nothing is left of it."""
     hosts = script_hosts(folder, PUPPET, sandbox=sandbox)
     with trio.fail_after(patience(20)):
         async with open_pool(hosts, sessions_per_host=per_host, budget=budget) as opened:
@@ -46,13 +46,13 @@ async def open_puppets(
 
 
 async def only_host(hosts: HostPool) -> BrowserHost:
-    """Return the one host that there is, once it has started."""
+    """Return the only host, once it has started."""
     (member,) = hosts._members
     return await member.wait_open()
 
 
 async def until_only(hosts: HostPool, wanted: int = 1) -> frozenset[str]:
-    """Return the ids of the hosts once there are `wanted` of them: one that is ended takes some time."""
+    """Wait until the pool has `wanted` hosts; return their ids. Ending a host takes some time."""
     while len(hosts.ids) != wanted:
         await trio.sleep(0.01)
     return hosts.ids
@@ -63,8 +63,8 @@ def host_of(browser: ScraplingFetcherAdapter) -> str:
     return browser._link.host
 
 
-async def test_first_host_is_started_before_anybody_asks(tmp_path: Path) -> None:
-    """It is ready by the time that somebody does, who then gets it."""
+async def test_first_host_is_started_before_any_session(tmp_path: Path) -> None:
+    """It is ready by the time the first session comes, which then gets it."""
     async with open_puppets(tmp_path) as hosts:
         host = await only_host(hosts)
         await host.link.wait_ready()
@@ -75,7 +75,7 @@ async def test_first_host_is_started_before_anybody_asks(tmp_path: Path) -> None
 
 
 async def test_session_comes_to_the_fullest_host_that_has_a_place(tmp_path: Path) -> None:
-    """Hosts fill up one after the other, so that there are no more of them than it takes."""
+    """Hosts are filled one after the other, so there are no more of them than needed."""
     async with open_puppets(tmp_path, per_host=3) as hosts, contextlib.AsyncExitStack() as sessions:
 
         async def enter(name: str) -> str:
@@ -94,7 +94,7 @@ async def test_session_comes_to_the_fullest_host_that_has_a_place(tmp_path: Path
 
 
 async def test_session_for_which_no_host_has_a_place_gets_another(tmp_path: Path) -> None:
-    """No host ever has more sessions than it may, also when all of them come at once."""
+    """No host ever has more sessions than allowed, even if all of them come at once."""
     placed: list[str] = []
     everybody_is_in = trio.Event()
 
@@ -115,7 +115,7 @@ async def test_session_for_which_no_host_has_a_place_gets_another(tmp_path: Path
 
 
 async def test_one_host_is_kept_after_all_sessions_have_left(tmp_path: Path) -> None:
-    """The one that is kept takes the next session; the others end with their last session."""
+    """The host that is kept takes the next session. The others end with their last session."""
     async with open_puppets(tmp_path, per_host=1) as hosts:
         async with hosts.open_browser("a") as a, hosts.open_browser("b"), hosts.open_browser("c") as c:
             assert len(hosts.ids) == 3
@@ -128,8 +128,8 @@ async def test_one_host_is_kept_after_all_sessions_have_left(tmp_path: Path) -> 
         assert hosts.ids == {kept}
 
 
-async def test_host_that_is_being_ended_takes_no_session(tmp_path: Path) -> None:
-    """A session that comes right then gets a host that lasts."""
+async def test_host_that_is_ending_takes_no_session(tmp_path: Path) -> None:
+    """A session that comes just then gets a host that lasts."""
     async with open_puppets(tmp_path, per_host=1) as hosts:
         async with hosts.open_browser("a") as a:
             async with hosts.open_browser("b"), hosts.open_browser("c") as c:
@@ -148,7 +148,7 @@ async def test_host_that_is_being_ended_takes_no_session(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("command", ["os._exit(1)", "tell('Lost', session='', detail='gives up')"])
 async def test_lost_host_is_replaced(tmp_path: Path, command: str) -> None:
-    """Its sessions end with it; the next session gets another, while the lost one's still leave, too."""
+    """Its sessions end with it. The next session gets another host, even while those are still leaving."""
     async with open_puppets(tmp_path) as hosts:
         async with hosts.open_browser("a") as a, hosts.open_browser("b") as b:
             with contextlib.suppress(BrowserLost):
@@ -165,7 +165,7 @@ async def test_lost_host_is_replaced(tmp_path: Path, command: str) -> None:
         assert hosts.ids == {host_of(c)}
 
 
-async def test_host_that_is_lost_while_nobody_uses_it_is_replaced(tmp_path: Path) -> None:
+async def test_idle_host_that_is_lost_is_replaced(tmp_path: Path) -> None:
     """Its id goes with it, and the next session gets another."""
     async with open_puppets(tmp_path) as hosts:
         host = await only_host(hosts)
@@ -178,10 +178,10 @@ async def test_host_that_is_lost_while_nobody_uses_it_is_replaced(tmp_path: Path
             assert await until_only(hosts) == {host_of(a)}
 
 
-async def test_host_that_lasted_is_replaced_before_anybody_comes(
+async def test_host_that_ran_for_a_while_is_replaced_before_any_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is lost after a while was no bad start: another is kept ready in its place."""
+    """The loss of a host that had run for a while is not a failed start, so another is started at once."""
     monkeypatch.setattr(pool, "LASTED_S", 0)
     async with open_puppets(tmp_path) as hosts:
         host = await only_host(hosts)
@@ -195,7 +195,7 @@ async def test_host_that_lasted_is_replaced_before_anybody_comes(
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 async def test_host_that_does_not_start_costs_its_session_alone(tmp_path: Path, sandbox: str) -> None:
-    """That session is told so; the next one is another try, which may succeed."""
+    """That session gets the error. The next one is a new try, which may succeed."""
     hosts = script_hosts(tmp_path, PUPPET, sandbox=sandbox)
     command = tmp_path / "host"
     broken = attrs.evolve(hosts, host_command=(str(command), *hosts.host_command))
@@ -216,7 +216,7 @@ async def test_host_that_does_not_start_costs_its_session_alone(tmp_path: Path, 
 async def test_host_that_has_served_enough_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It serves those that are in it to their end, takes no more, and ends with the last of them."""
+    """It serves its sessions to their end, takes no more, and ends with the last of them."""
     monkeypatch.setattr(pool, "MAX_SERVED", 2)
     async with open_puppets(tmp_path) as hosts:
         async with hosts.open_browser("a") as a:
@@ -234,7 +234,7 @@ async def test_host_that_has_served_enough_is_replaced(
 
 
 async def test_host_over_its_budget_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its sessions learn why. What their browsers use is theirs, and does not count."""
+    """Its sessions learn why. Memory used by their browsers is theirs and doesn't count."""
     monkeypatch.setattr(pool, "SAMPLE_S", 0.05)
     budget = attrs.evolve(AMPLE, processes=3)
     async with open_puppets(tmp_path, budget=budget) as hosts:
@@ -258,7 +258,7 @@ async def test_host_over_its_budget_is_lost(tmp_path: Path, monkeypatch: pytest.
 async def test_sample_that_cannot_be_taken_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """A machine without a file descriptor left tells nothing about a host: the next sample may succeed."""
+    """Without a free file descriptor there is no sample of the host. The next one may succeed."""
     taken = trio.Event()
     token = trio.lowlevel.current_trio_token()
 
@@ -276,7 +276,7 @@ async def test_sample_that_cannot_be_taken_costs_nothing(
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 async def test_pool_that_is_left_leaves_nothing(tmp_path: Path, sandbox: str) -> None:
-    """No process, no directory and no entry of a host or a session; while they exist, each has all three."""
+    """No process, directory or entry of a host or session is left; while they exist, each has all three."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         hosts = attrs.evolve(script_hosts(tmp_path, PUPPET, sandbox=sandbox), ledger=ledger)
         with trio.fail_after(patience(20)):
@@ -307,7 +307,7 @@ async def test_pool_that_is_left_leaves_nothing(tmp_path: Path, sandbox: str) ->
 async def test_pool_cancelled_while_its_first_host_starts_leaves_nothing(
     tmp_path: Path, sandbox: str, wait_s: float
 ) -> None:
-    """A host that is not there yet is not there later either."""
+    """A host that has not started yet doesn't appear later either."""
     hosts = script_hosts(tmp_path, PUPPET, sandbox=sandbox)
     with trio.fail_after(patience(10)):
         with trio.move_on_after(wait_s):
@@ -318,7 +318,7 @@ async def test_pool_cancelled_while_its_first_host_starts_leaves_nothing(
 
 
 async def test_session_cancelled_while_its_host_starts_leaves_its_place(tmp_path: Path) -> None:
-    """The host stays, for the next one."""
+    """The host stays for the next session."""
     async with open_puppets(tmp_path, per_host=1) as hosts:
         (starting,) = hosts.ids
         with trio.CancelScope() as scope:
@@ -332,7 +332,7 @@ async def test_session_cancelled_while_its_host_starts_leaves_its_place(tmp_path
 
 
 async def test_everything_cancelled_lets_sessions_close_politely(tmp_path: Path) -> None:
-    """Hosts outlive what is cancelled around the pool, until their sessions have had their answers."""
+    """When everything around the pool is cancelled, hosts go on until their sessions are answered."""
     answered: dict[str, list[str]] = {}
 
     async def live(name: str) -> None:
@@ -360,7 +360,7 @@ async def test_everything_cancelled_lets_sessions_close_politely(tmp_path: Path)
 
 
 async def test_failure_to_start_that_nobody_foresaw_ends_one_host_alone(tmp_path: Path) -> None:
-    """It reaches the session that waits as `BrowserLost`, never the pool."""
+    """The waiting session gets `BrowserLost`. The pool is unharmed."""
     hosts = BrowserHosts(
         engine=ENGINE, sandbox=script_hosts(tmp_path, PUPPET, sandbox="none").sandbox, host_command=("a\0b",)
     )
@@ -377,7 +377,7 @@ async def test_failure_to_start_that_nobody_foresaw_ends_one_host_alone(tmp_path
 async def test_sessions_in_a_ledger_that_was_made_anew_come_to_hosts_that_see_it(
     tmp_path: Path, sandbox: str
 ) -> None:
-    """A host in a sandbox has the folder mounted that was removed; nobody comes to it any more."""
+    """A sandboxed host still has the removed folder mounted, so no new session goes to it."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         hosts = attrs.evolve(script_hosts(tmp_path, PUPPET, sandbox=sandbox), ledger=ledger)
         with trio.fail_after(patience(20)):

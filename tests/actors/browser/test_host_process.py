@@ -1,4 +1,4 @@
-"""What only real host processes show: how they die, stop reading, print, and keep secrets."""
+"""What only real host processes can show: how they die, stop reading, print, and keep secrets."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -38,7 +38,7 @@ OpenHost = Callable[..., AbstractAsyncContextManager[ScraplingFetcherAdapter]]
 
 @pytest.fixture
 def open_host(tmp_path: Path) -> OpenHost:
-    """Return a function that opens a host which runs a script."""
+    """Return an opener for a host that runs a script."""
 
     @contextlib.asynccontextmanager
     async def open_script(
@@ -55,7 +55,7 @@ def open_host(tmp_path: Path) -> OpenHost:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a host for stalled after a short time."""
+    """Declare hosts stalled after a short time."""
     lose_patience(monkeypatch)
 
 
@@ -77,14 +77,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_broken_host_is_lost(open_host: OpenHost, body: str, why: str) -> None:
-    """Whatever a host does wrong ends as `BrowserLost` with the reason, at once and for everybody."""
+    """However a host misbehaves, everybody gets `BrowserLost` with the reason at once."""
     async with open_host(body) as browser:
         with trio.fail_after(patience(10)):
             await assert_lost(browser, why)
 
 
 async def test_dead_host_whose_child_holds_the_socket_is_lost(open_host: OpenHost) -> None:
-    """The host's own death counts, not the end of the conversation alone."""
+    """The death of the host itself counts, not only the end of the connection."""
     async with open_host("ready()\nif os.fork(): sys.exit()\ntime.sleep(99)", sandbox="none") as browser:
         with trio.fail_after(patience(10)):
             await assert_lost(browser, "process died")
@@ -92,7 +92,7 @@ async def test_dead_host_whose_child_holds_the_socket_is_lost(open_host: OpenHos
 
 @pytest.mark.usefixtures("impatient")
 async def test_host_that_stops_reading_is_lost(open_host: OpenHost) -> None:
-    """A request that does not get through is not waited for, with or without a cancellation."""
+    """A request that the host doesn't take fails, whether it was cancelled or not."""
     async with open_host("ready(); time.sleep(99)") as browser:
         with trio.fail_after(patience(10)), pytest.raises(BrowserLost) as caught:
             await browser.navigate(URL + "x" * 900_000)
@@ -111,7 +111,7 @@ REPLIES: Mapping[str, str] = {
 
 
 async def test_unreachable_page_is_upstream_unreachable(open_host: OpenHost) -> None:
-    """A page that can't be loaded is not the browser's fault, on the first load and on a refresh."""
+    """A page that can't be loaded is not the browser's fault, whether on the first load or on a refresh."""
     async with open_host(f"ready()\nfor request in requests(): {REPLIES['Unreachable']}") as browser:
         with pytest.raises(UpstreamUnreachable, match="NS_ERROR_NET_RESET"):
             await browser.navigate(URL)
@@ -120,7 +120,7 @@ async def test_unreachable_page_is_upstream_unreachable(open_host: OpenHost) -> 
 
 
 async def test_failed_request_is_its_methods_error_with_a_redacted_detail(open_host: OpenHost) -> None:
-    """What a host says of a failure goes to the log alone, without secrets and not at any length."""
+    """The host's error message goes only to the log, redacted and shortened."""
     async with open_host(f"ready()\nfor request in requests(): {REPLIES['Failed']}") as browser:
         with pytest.raises(EngineUnavailable) as not_launched:
             await browser.launch(Path("/profile"), headless=True)
@@ -136,7 +136,7 @@ async def test_failed_request_is_its_methods_error_with_a_redacted_detail(open_h
 
 
 async def test_finding_arrives_as_it_was_made(open_host: OpenHost) -> None:
-    """The evidence passes through unchanged; a reply of another kind is no evidence."""
+    """The evidence passes through unchanged. A reply of another kind is not evidence."""
     async with open_host(f"ready()\nfor request in requests(): {REPLIES['Found']}") as browser:
         finding = await browser.inspect(Method.DOM, {"logged_in": "#me"})
     assert finding == attrs.evolve(
@@ -166,7 +166,7 @@ connection.recv(1)
 
 
 async def test_output_is_logged_at_debug_and_redacted(open_host: OpenHost) -> None:
-    """Passwords and cookies never reach the log, however the output is cut into pieces."""
+    """Passwords and cookies never reach the log, however the output is cut up."""
     with structlog.testing.capture_logs() as logs:
         async with open_host(NOISY, PROXY) as browser:
             with pytest.raises(BrowserLost):
@@ -186,7 +186,7 @@ async def test_output_is_logged_at_debug_and_redacted(open_host: OpenHost) -> No
 
 
 def who_shows(secret: str) -> list[str]:
-    """Return the processes, of the whole machine, that have `secret` in their arguments or environment."""
+    """Return all processes of the machine that have `secret` in their arguments or environment."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -196,7 +196,7 @@ def who_shows(secret: str) -> list[str]:
 
 
 async def test_proxy_credentials_are_in_no_argument_list_nor_environment(open_host: OpenHost) -> None:
-    """The host learns the credentials over its socket, which nobody else can read."""
+    """The host gets the credentials over its socket, which nobody else can read."""
     body = """
 ready()
 for request in requests():
@@ -227,7 +227,7 @@ async def test_real_browser_behind_a_proxy_shows_no_credentials(tmp_path: Path) 
 
 
 async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_path: Path) -> None:
-    """A browser that ends at once is told from a lost host."""
+    """A browser that exits at once is not mistaken for a lost host."""
     engine = Engine(name=EngineName.FIREFOX, executable=Path("/bin/true"), version="1")
     hosts = BrowserHosts(engine=engine, sandbox=choose_sandbox(SandboxChoice.AUTO))
     with trio.fail_after(patience(20)):
@@ -237,8 +237,8 @@ async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_
     assert "Failed to launch" in str(caught.value.detail)
 
 
-async def test_host_that_is_not_there_is_lost_or_refused(tmp_path: Path) -> None:
-    """A broken installation is noticed at once, by the first request at the latest."""
+async def test_missing_host_program_is_lost_or_refused(tmp_path: Path) -> None:
+    """A broken installation is noticed at once, at the latest by the first request."""
     hosts = BrowserHosts(
         engine=ENGINE, sandbox=choose_sandbox(SandboxChoice.AUTO), host_command=(str(tmp_path / "missing"),)
     )

@@ -1,4 +1,4 @@
-"""The host's side of streams: what it sends, in which order, and that each request is answered once."""
+"""The host's side of streams: what it sends, in which order, and that it answers each request once."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def launch(name: str, request: int) -> messages.Launch:
 
 @attrs.define(eq=False)
 class Daemon:
-    """The other end of a host's conversation, in which the sessions "a" and "b" are."""
+    """The other end of a host's connection, with the sessions "a" and "b"."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -56,7 +56,7 @@ class Daemon:
         return decode_from_host(frame), frame.body
 
     async def hear_until(self, id_: int) -> list[messages.FromHost]:
-        """Return what comes up to the reply to a request."""
+        """Return everything that comes, up to the reply to a request."""
         heard: list[messages.FromHost] = []
         while not heard or isinstance(heard[-1], messages.Piece) or _id(heard[-1]) != id_:
             heard.append((await self.hear())[0])
@@ -72,7 +72,7 @@ def _id(message: messages.FromHost) -> int:
 async def open_daemon() -> AsyncIterator[Daemon]:
     ours, theirs = socket.socketpair()
     serving = asyncio.create_task(server.serve(theirs, Driver()))
-    reader, writer = await asyncio.open_connection(sock=ours, limit=1)  # takes in next to nothing ahead
+    reader, writer = await asyncio.open_connection(sock=ours, limit=1)  # takes in almost nothing ahead
     daemon = Daemon(reader, writer)
     await daemon.hear()
     try:
@@ -86,7 +86,7 @@ async def open_daemon() -> AsyncIterator[Daemon]:
 
 
 def converse(conversation: Callable[[Daemon], Coroutine[None, None, None]]) -> None:
-    """Have a conversation with a host, within bounds."""
+    """Run a test's side of the connection to a host, with a time limit."""
 
     async def run() -> None:
         async with asyncio.timeout(ANSWERED_S), open_daemon() as daemon:
@@ -97,7 +97,7 @@ def converse(conversation: Callable[[Daemon], Coroutine[None, None, None]]) -> N
 
 @pytest.fixture(autouse=True)
 def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take every browser for launched, and its page for one of many bytes."""
+    """Replace the browser: every launch succeeds, and the page has many bytes."""
 
     async def start(_session: BrowserSession) -> None:
         pass
@@ -118,7 +118,7 @@ def content(id_: int, name: str = "a", credit: int = PIECES) -> messages.Content
 
 
 def test_result_comes_in_bounded_pieces_and_then_its_reply() -> None:
-    """Every byte arrives as it was, whatever it is."""
+    """Every byte arrives unchanged."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(content(5))
@@ -136,7 +136,7 @@ def test_result_comes_in_bounded_pieces_and_then_its_reply() -> None:
 
 
 def test_no_piece_is_sent_without_credit() -> None:
-    """What comes next in the conversation proves it: nothing was waiting to be sent before that."""
+    """The next message proves it: no piece was waiting to be sent before it."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(content(5, credit=2))
@@ -151,7 +151,7 @@ def test_no_piece_is_sent_without_credit() -> None:
 
 @pytest.mark.parametrize("when", ["waits for credit", "is being sent", "has not begun", "is over"])
 def test_cancelled_stream_ends_in_one_reply(when: str) -> None:
-    """After which nothing of it comes any more, and the session can do something else."""
+    """After that nothing more of the stream comes, and the session can do something else."""
 
     async def conversation(daemon: Daemon) -> None:
         cancel = messages.Cancel(id=5, session="a")
@@ -172,12 +172,12 @@ def test_cancelled_stream_ends_in_one_reply(when: str) -> None:
 
 
 def test_replies_overtake_a_stream_that_nobody_reads() -> None:
-    """A small reply waits for the few pieces that the kernel has taken in already, and for one more."""
+    """A small reply waits only for the few pieces that the kernel already has, and for one more."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(content(5))
         await daemon.hear()
-        await asyncio.sleep(0.1)  # for the host to fill what it can: more would only be easier
+        await asyncio.sleep(0.1)  # lets the host fill its buffers; a longer wait only makes the test easier
         daemon.say(messages.Ping(id=6, session="b"), messages.Ping(id=7))
         heard = await daemon.hear_until(7)
         assert len(heard) <= 2 + 8
@@ -187,7 +187,7 @@ def test_replies_overtake_a_stream_that_nobody_reads() -> None:
 
 
 def test_streams_of_two_sessions_take_turns() -> None:
-    """Neither is more than a piece ahead of its turn."""
+    """Neither stream gets more than a piece ahead of the other."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(content(5), content(6, "b"))
@@ -199,10 +199,10 @@ def test_streams_of_two_sessions_take_turns() -> None:
 
 
 def test_outbox_sends_replies_first_and_pieces_in_turn() -> None:
-    """To the frame: of what waits, a reply goes next, then the piece that has waited longest."""
+    """Frame by frame: of all that waits, a reply goes first, then the piece that has waited longest."""
 
     class Writer:
-        """Writes when it is let."""
+        """Writes when the test lets it."""
 
         def __init__(self) -> None:
             self.transport = self
@@ -288,7 +288,7 @@ def test_any_mixture_is_answered_once_each(seed: int) -> None:
 
 @attrs.define(eq=False)
 class FakePage:
-    """A page that shows, or fails with, what it is told to."""
+    """A page that shows, or fails with, what the test says."""
 
     shows: object = ""
     error: Exception | None = None
@@ -315,20 +315,20 @@ class FakePage:
 @pytest.mark.parametrize(
     "shows", [None, {"length": 1}, 7, "x" * 8_000_001], ids=["none", "object", "number", "long"]
 )
-def test_html_that_is_none_or_too_long_is_told_apart(shows: object) -> None:
-    """Whatever a page puts in its place."""
+def test_missing_and_too_long_html_are_told_apart(shows: object) -> None:
+    """A page can replace its HTML with anything."""
     with pytest.raises(ActionFailed) as caught:
         asyncio.run(read_html(FakePage(shows)))  # type: ignore[arg-type]  # as much of a page as it uses
     assert caught.value.kind is messages.Failure.TOO_LARGE
 
 
-def test_half_a_character_on_a_page_costs_that_alone() -> None:
-    """It has no bytes."""
+def test_lone_surrogate_on_a_page_costs_only_itself() -> None:
+    """A lone surrogate can't be encoded in UTF-8."""
     assert asyncio.run(read_html(FakePage("<p>\ud83e fox"))) == b"<p>? fox"  # type: ignore[arg-type]
 
 
 def test_picture_that_is_too_large_is_not_sent() -> None:
-    """A limit of our own, whatever a browser makes of a page."""
+    """This is our own limit, whatever the browser renders."""
     page = FakePage(bytes((24 << 20) + 1))
     with pytest.raises(ActionFailed) as caught:
         asyncio.run(take_picture(page, "png"))  # type: ignore[arg-type]
@@ -347,10 +347,10 @@ def test_picture_that_is_too_large_is_not_sent() -> None:
     ],
     ids=["hangs", "driver's-limit", "fails", "fails-with-its-browser", "crashes", "goes"],
 )
-def test_failed_action_is_told_from_a_browser_that_is_gone(
+def test_failed_action_is_not_taken_for_a_lost_browser(
     page: FakePage, is_well: bool, kind: messages.Failure | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None for whatever means that the browser is of no use."""
+    """None stands for any error that means the browser is of no more use."""
     monkeypatch.undo()
     monkeypatch.setattr(session, "ACTION_S", 0.05)
 

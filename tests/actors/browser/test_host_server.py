@@ -1,4 +1,4 @@
-"""The host's side of the conversation: every request gets its reply, whatever is in it."""
+"""The host's side of the connection: every request gets a reply, whatever is in it."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ ANSWERED_S = patience(5)
 
 @pytest.fixture
 def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take every browser for launched."""
+    """Replace the browser: every launch succeeds."""
 
     async def start(_session: BrowserSession) -> None:
         pass
@@ -39,7 +39,7 @@ def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def converse(*requests: messages.ToHost) -> list[messages.FromHost]:
-    """Serve these requests, one after the other, and return the replies."""
+    """Serve these requests one after the other; return the replies."""
 
     async def run() -> list[messages.FromHost]:
         ours, theirs = socket.socketpair()
@@ -76,7 +76,7 @@ def converse(*requests: messages.ToHost) -> list[messages.FromHost]:
 def test_error_text_that_does_not_fit_a_frame_is_made_to(
     monkeypatch: pytest.MonkeyPatch, error: Exception, reply: messages.Reply
 ) -> None:
-    """Half a character, which a page's own error text may hold, costs the reader that character only."""
+    """A lone surrogate in a page's error message costs only that character."""
 
     async def fail(_session: BrowserSession, _url: str | None) -> None:
         raise error
@@ -87,7 +87,7 @@ def test_error_text_that_does_not_fit_a_frame_is_made_to(
 
 @pytest.mark.usefixtures("_no_browser")
 def test_finding_that_no_frame_can_hold_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request whose answer can't be sent is answered all the same."""
+    """A request gets an answer even if its real answer can't be sent."""
 
     async def find(_session: BrowserSession, _method: Method, _selectors: Mapping[str, str]) -> str:
         return "\ud83e"
@@ -99,7 +99,7 @@ def test_finding_that_no_frame_can_hold_is_a_failure(monkeypatch: pytest.MonkeyP
 
 
 def test_request_for_a_session_that_is_not_there_is_a_failure() -> None:
-    """What the host does not know is told apart from what it can't do."""
+    """An unknown session is a different error from a failed request."""
     assert converse(messages.Close(id=1, session="b")) == [
         messages.Failed(id=1, session="b", detail="KeyError: 'b'")
     ]

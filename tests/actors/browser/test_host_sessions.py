@@ -1,4 +1,4 @@
-"""The host's side of several sessions: launches that are given up, and what a host says of its driver."""
+"""The host's side of several sessions: launches that are cancelled, and a driver that fails."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from tests.actors.browser.frame_reader import read_frame
 from tests.patience import patience
 
 ANSWERED_S = patience(5)
-# Longer than it takes a host to answer what it can answer at once.
+# Longer than a host takes for what it can answer at once.
 A_WHILE_S = 0.1
 
 
@@ -75,7 +75,7 @@ class FakeFirefox:
 
 @pytest.fixture
 def firefox(monkeypatch: pytest.MonkeyPatch) -> FakeFirefox:
-    """Replace what a host does with the driver; what it does for its sessions stays."""
+    """Replace what a host does with the driver. What it does for its sessions stays real."""
     fake = FakeFirefox()
     for name in ("start", "probe", "close"):
         method = getattr(fake, name)
@@ -85,7 +85,7 @@ def firefox(monkeypatch: pytest.MonkeyPatch) -> FakeFirefox:
 
 @attrs.define(eq=False)
 class Daemon:
-    """The other end of a host's conversation."""
+    """The other end of a host's connection."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -102,7 +102,7 @@ class Daemon:
         return decode_from_host(frame)
 
     async def hears_nothing(self) -> bool:
-        """Return whether the host says nothing for a while."""
+        """Return whether the host is silent for a while."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(A_WHILE_S):
                 await self.reader.readexactly(1)
@@ -110,14 +110,14 @@ class Daemon:
         return True
 
     async def hang_up(self) -> set[str]:
-        """End the conversation and return the markers of browsers that may still run."""
+        """Close the connection; return the markers of browsers that may still run."""
         self.writer.close()
         return await self.serving
 
 
 @contextlib.asynccontextmanager
 async def open_daemon() -> AsyncIterator[Daemon]:
-    """Talk to a host that is ready."""
+    """Connect to a host that is ready."""
     ours, theirs = socket.socketpair()
     drivers = Driver()
     serving = asyncio.create_task(server.serve(theirs, drivers))
@@ -131,7 +131,7 @@ async def open_daemon() -> AsyncIterator[Daemon]:
 
 
 def converse(conversation: Callable[[Daemon], Coroutine[None, None, None]]) -> None:
-    """Have a conversation with a host, within bounds."""
+    """Run a test's side of the connection to a host, with a time limit."""
 
     async def run() -> None:
         async with asyncio.timeout(ANSWERED_S), open_daemon() as daemon:
@@ -141,7 +141,7 @@ def converse(conversation: Callable[[Daemon], Coroutine[None, None, None]]) -> N
 
 
 async def until(is_so: Callable[[], object]) -> None:
-    """Let the host go on until something is so."""
+    """Let the host run until a condition holds."""
     while not is_so():
         await asyncio.sleep(0)
 
@@ -150,7 +150,7 @@ async def until(is_so: Callable[[], object]) -> None:
 def test_discard_during_a_launch_is_answered_when_that_has_ended(
     firefox: FakeFirefox, error: Exception | None
 ) -> None:
-    """The driver can't be told to stop: only what comes of its launch shows that nothing more can."""
+    """The driver can't cancel a launch. Only the launch's end shows that no more processes will come."""
 
     async def conversation(daemon: Daemon) -> None:
         firefox.error = error
@@ -168,7 +168,7 @@ def test_discard_during_a_launch_is_answered_when_that_has_ended(
 
 
 def test_launch_given_up_and_then_discarded_is_waited_for(firefox: FakeFirefox) -> None:
-    """Giving a launch up is answered at once; its browser is the discard's business."""
+    """The cancelled launch is answered at once. The discard takes care of its browser."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
@@ -185,7 +185,7 @@ def test_launch_given_up_and_then_discarded_is_waited_for(firefox: FakeFirefox) 
 
 
 def test_launch_and_discard_in_one_breath_leave_nothing(firefox: FakeFirefox) -> None:
-    """The discard is not answered before it is known what has become of the launch."""
+    """The discard is only answered once the launch's outcome is known."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1), messages.Cancel(session="a", id=1), messages.Discard(id=2, session="a"))
@@ -200,7 +200,7 @@ def test_launch_and_discard_in_one_breath_leave_nothing(firefox: FakeFirefox) ->
 
 
 def test_discarded_browser_is_closed_once_and_not_reported_as_lost(firefox: FakeFirefox) -> None:
-    """The daemon is killing it: its end is no news, and the session is unknown from then on."""
+    """The daemon itself is killing it, so its end is not reported, and its session is then unknown."""
 
     async def conversation(daemon: Daemon) -> None:
         firefox.launched["a"].set()
@@ -219,7 +219,7 @@ def test_discarded_browser_is_closed_once_and_not_reported_as_lost(firefox: Fake
 
 
 def test_lost_browser_is_reported_once_and_alone(firefox: FakeFirefox) -> None:
-    """The other session stays, and the discard that follows is answered at once."""
+    """The other session stays, and the following discard is answered at once."""
 
     async def conversation(daemon: Daemon) -> None:
         for number, name in enumerate(("a", "b")):
@@ -240,7 +240,7 @@ def test_lost_browser_is_reported_once_and_alone(firefox: FakeFirefox) -> None:
 
 
 def test_ping_for_a_session_that_is_launching_is_answered_at_once(firefox: FakeFirefox) -> None:
-    """A launch may take long: it is no stall. Once it is done, the browser itself has to answer."""
+    """A long launch is not a stall. Once it is done, the browser itself has to answer."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
@@ -263,7 +263,7 @@ def test_ping_for_a_session_that_is_launching_is_answered_at_once(firefox: FakeF
 
 
 def test_host_that_is_hung_up_on_names_the_browsers_that_may_run(firefox: FakeFirefox) -> None:
-    """Those that are still launching are among them; those that were let go of are not."""
+    """Browsers that are still launching are included; released ones are not."""
 
     async def conversation(daemon: Daemon) -> None:
         firefox.launched["gone"].set()
@@ -278,7 +278,7 @@ def test_host_that_is_hung_up_on_names_the_browsers_that_may_run(firefox: FakeFi
 
 
 def test_host_that_is_hung_up_on_during_a_discard_names_the_browser(firefox: FakeFirefox) -> None:
-    """What is being let go of may still run, or be started."""
+    """A browser that is being discarded may still run, or be starting."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
@@ -291,7 +291,7 @@ def test_host_that_is_hung_up_on_during_a_discard_names_the_browser(firefox: Fak
 
 
 def test_launch_given_up_in_one_breath_gets_its_reply(firefox: FakeFirefox) -> None:
-    """Exactly one reply, also where the request is given up before it has begun."""
+    """There is exactly one reply, even if the request is cancelled before it has begun."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1), messages.Cancel(session="a", id=1))
@@ -303,7 +303,7 @@ def test_launch_given_up_in_one_breath_gets_its_reply(firefox: FakeFirefox) -> N
 def test_driver_that_does_not_start_is_the_loss_of_the_host(
     firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that can launch nothing takes no more sessions."""
+    """A host that can't launch anything takes no more sessions."""
 
     class NoPlaywright:
         async def start(self) -> None:
@@ -323,7 +323,7 @@ def test_driver_that_does_not_start_is_the_loss_of_the_host(
 def test_hosts_own_ping_during_a_launch_is_answered_by_the_driver(
     firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A driver that is silent or broken then is the host's, which would otherwise be given up much later."""
+    """A silent or broken driver is the host's fault; otherwise the launch would time out much later."""
 
     async def conversation(daemon: Daemon) -> None:
         asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -344,10 +344,8 @@ def test_hosts_own_ping_during_a_launch_is_answered_by_the_driver(
     converse(conversation)
 
 
-def test_page_that_is_too_long_stays_in_the_browser(
-    firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The driver carries for all its sessions: what is too long for it tells nothing."""
+def test_page_that_is_too_long_is_not_sent(firefox: FakeFirefox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver serves all sessions, so a page that is too long never passes through it."""
 
     async def say_nothing(_session: CamoufoxSession, _asked: str) -> Sight:
         return Sight(Arrival(is_proven=True), None)
@@ -367,7 +365,7 @@ def test_page_that_is_too_long_stays_in_the_browser(
 
 
 def test_dead_driver_is_the_loss_of_the_host(firefox: FakeFirefox) -> None:
-    """All browsers depend on the driver, so the report of its loss names none of them."""
+    """All browsers depend on the driver, so the report names none of them."""
 
     async def conversation(daemon: Daemon) -> None:
         daemon.say(launch("a", 1))
@@ -393,13 +391,13 @@ def test_dead_driver_is_the_loss_of_the_host(firefox: FakeFirefox) -> None:
     ids=["no-port", "other-port", "the-port-itself", "the-second-port", "ipv6", "ipv6-and-the-port"],
 )
 def test_rehearsal_takes_another_port_of_the_same_host(url: str, address: str) -> None:
-    """A browser takes that for the same site, and for another origin; nothing else of the URL is used."""
+    """A browser treats it as the same site but another origin. Nothing else of the URL is used."""
     assert beside(url) == address
 
 
 @attrs.define(eq=False)
 class FakePage:
-    """A page on which a load ends as it is told to."""
+    """A page on which a load ends as the test says."""
 
     error: Error | None = None
     hangs: bool = False
@@ -422,7 +420,7 @@ class FakePage:
 
 
 async def rehearse(page: FakePage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a session whose page that is rehearse."""
+    """Make a session that has that page rehearse."""
     monkeypatch.setattr(session, "_REHEARSAL_S", 0.05)
     browser = BrowserSession(launch("a", 1), driver=Driver(), on_lost=lambda _why: None)
     browser._scrapling = CamoufoxSession(Driver(), {"headless": True}, on_lost=lambda: None)
@@ -434,13 +432,13 @@ async def rehearse(page: FakePage, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rehearsal_leaves_nothing_in_the_networks_place(
     error: Error | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it works or not, the page that comes next is the site's own."""
+    """Whether the rehearsal works or not, the next page is the site's own."""
     page = FakePage(error=error)
     asyncio.run(rehearse(page, monkeypatch))
     assert page.routes == []
 
 
 def test_rehearsal_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands in the network's place would stay: the browser is of no use any more."""
+    """The page's stand-in would stay in place, so the browser is of no more use."""
     with pytest.raises(TimeoutError):
         asyncio.run(rehearse(FakePage(hangs=True), monkeypatch))

@@ -1,4 +1,4 @@
-"""Sessions that share a browser host: what one's browser does, or how it ends, leaves the others alone."""
+"""Sessions that share a browser host: what happens to one's browser doesn't affect the others."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ from tests.patience import patience
 async def open_host(
     folder: Path, script: str = PUPPET, *, sandbox: str = "auto", ledger: Ledger | None = None
 ) -> AsyncIterator[BrowserHost]:
-    """Own a host that runs a script; nothing is left of it, or of its sessions, afterwards."""
+    """Open a host that runs a script. Check at the end that nothing is left of it or its sessions."""
     hosts = script_hosts(folder, script, sandbox=sandbox, ledger=ledger)
     with trio.fail_after(patience(20)):
         async with hosts.open_host("host-1") as host:
@@ -62,7 +62,7 @@ def processes_of(browser: ScraplingFetcherAdapter) -> list[int]:
 async def test_host_that_is_lost_takes_all_its_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, why: str, sandbox: str
 ) -> None:
-    """All learn the same reason, and no browser outlives the session that it belongs to."""
+    """All of them get the same reason, and no browser outlives its session."""
     lose_patience(monkeypatch)
     async with open_host(tmp_path, sandbox=sandbox) as host, host.open_browser("b") as b:
         async with host.open_browser("a") as a:
@@ -81,7 +81,7 @@ async def test_host_that_is_lost_takes_all_its_sessions(
 
 
 async def test_session_that_never_asked_for_a_launch_sends_no_discard(tmp_path: Path) -> None:
-    """There is nothing to let go of; one that has launched is let go of, and so is one that failed to."""
+    """There is nothing to discard. A session that has launched, or tried to, sends a discard."""
     async with open_host(tmp_path) as host, host.open_browser("b") as b:
         async with host.open_browser("idle") as idle:
             await idle.navigate("pass")
@@ -100,8 +100,8 @@ async def test_session_that_never_asked_for_a_launch_sends_no_discard(tmp_path: 
     ]
 
 
-async def test_launch_given_up_before_the_host_is_ready_is_never_asked_for(tmp_path: Path) -> None:
-    """Nothing of the session is left to be let go of when the host comes up."""
+async def test_launch_cancelled_before_the_host_is_ready_is_never_sent(tmp_path: Path) -> None:
+    """When the host comes up, there is nothing of the session to discard."""
     gate = tmp_path / "gate"
     script = PUPPET.replace("\nready()\n", f"\nwhile not os.path.exists({str(gate)!r}): pass\nready()\n")
     assert script != PUPPET
@@ -115,11 +115,11 @@ async def test_launch_given_up_before_the_host_is_ready_is_never_asked_for(tmp_p
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
-async def test_host_that_does_not_let_go_is_lost(
+async def test_host_that_does_not_discard_a_session_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
-    """Who knows what it may still start: it ends, the other session learns why, and nothing is left."""
-    monkeypatch.setattr(adapter, "_LET_GO_S", 0.3)
+    """Such a host may still start something, so it ends. The other session learns why; nothing is left."""
+    monkeypatch.setattr(adapter, "_RELEASE_S", 0.3)
     async with open_host(tmp_path, sandbox=sandbox) as host, host.open_browser("b") as b:
         await b.launch(tmp_path, headless=True)
         async with host.open_browser("a") as a:
@@ -127,12 +127,12 @@ async def test_host_that_does_not_let_go_is_lost(
             await b.navigate("handlers['Discard'] = lambda m: None")
         assert pids_of(host.cell.marker) == []
         assert processes_of(a) == []
-        await assert_lost(b, "^the host did not let go of a session for 0.3 seconds$")
+        await assert_lost(b, "^the host did not release a session for 0.3 seconds$")
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
-async def test_process_started_just_before_the_host_lets_go_is_killed(tmp_path: Path, sandbox: str) -> None:
-    """A launch that comes to a browser at the last moment leaves none, and the other session's lives on."""
+async def test_process_started_just_before_the_discard_is_killed(tmp_path: Path, sandbox: str) -> None:
+    """Even a launch that succeeds at the last moment leaves no browser. The other session goes on."""
     async with open_host(tmp_path, sandbox=sandbox) as host, host.open_browser("b") as b:
         await b.launch(tmp_path, headless=True)
         own = processes_of(b)
@@ -147,7 +147,7 @@ async def test_process_started_just_before_the_host_lets_go_is_killed(tmp_path: 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 async def test_launch_that_ends_only_with_its_processes_is_ended(tmp_path: Path, sandbox: str) -> None:
-    """Processes are killed until the host has let go, not once: a launch starts one after another."""
+    """A launch may start process after process, so they are killed until the host confirms the discard."""
     hold = """
 def hold(message):
     for _ in range(3):
@@ -169,7 +169,7 @@ handlers["Discard"] = hold
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 async def test_cancelled_launch_leaves_no_process(tmp_path: Path, sandbox: str) -> None:
-    """The host is told, and what the launch comes to after that is killed before the session's block ends."""
+    """The host is told, and any browser that the launch still starts is killed before the block ends."""
     slow = """
 def slow(message):
     markers[message.session] = message.marker
@@ -205,7 +205,7 @@ handlers["Discard"] = lambda message: (start(markers["a"]), done(message))
 
 
 async def test_launch_cancelled_at_any_checkpoint_leaves_no_process(tmp_path: Path) -> None:
-    """Wherever the cancellation falls, the host stays usable and nothing of the session is left."""
+    """Wherever the cancellation strikes, the host stays usable and nothing of the session is left."""
     async with open_host(tmp_path, sandbox="none") as host, host.open_browser("b") as b:
         await b.launch(tmp_path, headless=True)
         own = sorted(process.pid for process in own_processes())
@@ -217,8 +217,8 @@ async def test_launch_cancelled_at_any_checkpoint_leaves_no_process(tmp_path: Pa
             await b.navigate("pass")
 
 
-async def test_session_that_is_cancelled_says_goodbye_and_learns_that_it_was_heard(tmp_path: Path) -> None:
-    """A cancellation from outside does not end the conversation before its sessions have."""
+async def test_cancelled_session_is_discarded_and_gets_the_confirmation(tmp_path: Path) -> None:
+    """A cancellation from outside doesn't end the connection before its sessions are done."""
     closed = False
     with trio.CancelScope() as everything:
         async with open_host(tmp_path) as host, host.open_browser("a") as a:
@@ -235,7 +235,7 @@ async def test_session_that_is_cancelled_says_goodbye_and_learns_that_it_was_hea
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 async def test_host_and_sessions_have_entries_while_they_exist(tmp_path: Path, sandbox: str) -> None:
-    """Whoever comes after a crash finds each of them, with its own marker, and nothing that is gone."""
+    """After a crash, the next daemon finds each of them with its own marker, and nothing that was gone."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
 
         def listed() -> set[str]:
@@ -260,7 +260,7 @@ async def test_host_and_sessions_have_entries_while_they_exist(tmp_path: Path, s
 
 
 async def test_temporary_files_go_with_their_session(tmp_path: Path) -> None:
-    """What a browser leaves behind is removed with its session, not only with the host."""
+    """A browser's leftover files are removed with its session, not only with the host."""
     async with open_host(tmp_path) as host, host.open_browser("b") as b:
         async with host.open_browser("a") as a:
             await a.launch(tmp_path, headless=True)

@@ -1,4 +1,4 @@
-"""Streams: a reader that is slow stops the sender, whoever leaves is told so, and a loss ends all of it."""
+"""Streams: slow readers stop the sender, the host learns of readers that leave, a loss ends everything."""
 
 from collections.abc import Awaitable, Callable
 
@@ -20,7 +20,7 @@ def content(link: HostLink) -> messages.Content:
 
 
 class StreamingHost:
-    """A host that sends `pieces` for each request for content, as it has credit; `sent` counts them."""
+    """A host that sends `pieces` for each request for content, within its credit. `sent` counts them."""
 
     def __init__(self, pieces: int) -> None:
         self.pieces = pieces
@@ -67,7 +67,7 @@ class StreamingHost:
 
 
 async def test_stream_arrives_whole_and_in_order_before_its_reply(autojump_clock: MockClock) -> None:
-    """However many pieces there are; then the reply comes, once."""
+    """However many pieces there are, one reply follows them."""
     host = StreamingHost(100)
     async with open_link(host.behave) as (link, _):
         async with link.open_stream(content(link), link.loss) as stream:
@@ -78,7 +78,7 @@ async def test_stream_arrives_whole_and_in_order_before_its_reply(autojump_clock
 
 
 async def test_slow_reader_stops_the_sender_and_nobody_else(autojump_clock: MockClock) -> None:
-    """What is under way is the credit, and no more; requests and heartbeats go on meanwhile."""
+    """Only as many pieces as the credit allows are under way. Requests and heartbeats go on meanwhile."""
     host = StreamingHost(100)
     async with open_link(host.behave) as (link, _):
         request = content(link)
@@ -92,8 +92,8 @@ async def test_slow_reader_stops_the_sender_and_nobody_else(autojump_clock: Mock
         assert not link.loss.has_happened
 
 
-async def test_reader_that_leaves_is_told_to_the_host_once(autojump_clock: MockClock) -> None:
-    """The host gives the request up; its pieces and its reply, still on their way, harm nobody."""
+async def test_host_is_told_once_that_a_reader_left(autojump_clock: MockClock) -> None:
+    """The host cancels the request. Pieces and a reply that are still under way do no harm."""
     host = StreamingHost(100)
     async with open_link(host.behave) as (link, _):
         request = content(link)
@@ -111,7 +111,7 @@ async def test_reader_that_leaves_is_told_to_the_host_once(autojump_clock: MockC
 def with_a_stream(
     behave: Callable[[MemoryHost, messages.Content], Awaitable[object]],
 ) -> Callable[[MemoryHost], Awaitable[None]]:
-    """Return the behaviour of a host that does this when it is asked for content."""
+    """Return the behaviour of a host that does this when it gets a request for content."""
 
     async def run(host: MemoryHost) -> None:
         await host.ready()
@@ -128,7 +128,7 @@ def with_a_stream(
 
 
 async def test_host_that_sends_more_than_its_credit_is_lost(autojump_clock: MockClock) -> None:
-    """It has broken the protocol: nothing is kept of what it sends too much."""
+    """It has broken the protocol. The excess is not kept."""
 
     async def flood(host: MemoryHost, request: messages.Content) -> None:
         for _ in range(WINDOW + 1):
@@ -143,8 +143,8 @@ async def test_host_that_sends_more_than_its_credit_is_lost(autojump_clock: Mock
         assert link.loss.why == "the host sent more of a stream than it may"
 
 
-async def test_piece_for_a_request_without_credit_is_the_loss_of_the_host(autojump_clock: MockClock) -> None:
-    """Only who has asked for a stream gets one."""
+async def test_piece_for_a_request_without_credit_loses_the_host(autojump_clock: MockClock) -> None:
+    """Only a request for a stream may get one."""
 
     async def nothing(_host: MemoryHost, _request: messages.Content) -> None:
         pass
@@ -156,7 +156,7 @@ async def test_piece_for_a_request_without_credit_is_the_loss_of_the_host(autoju
 
 
 async def test_loss_in_the_middle_of_a_stream_ends_it(autojump_clock: MockClock) -> None:
-    """What came before is still read; then the reader learns it, instead of taking half for all."""
+    """What came before can still be read. Then the reader gets the error, not half of the content."""
 
     async def die(host: MemoryHost, request: messages.Content) -> None:
         await host.say(messages.Piece(id=request.id, session="a"), b"x")
@@ -181,7 +181,7 @@ DEEDS = st.tuples(
 def test_any_mixture_ends_with_each_request_answered_once_or_lost(  # noqa: C901  # it is one story
     deeds: list[tuple[str, int]], pieces: int, dies_at: int | None
 ) -> None:
-    """Whatever is streamed, read slowly, left or cancelled, and whenever the host dies."""
+    """Whatever is streamed, read slowly, abandoned or cancelled, and whenever the host dies."""
     host = StreamingHost(pieces)
     ended: list[str] = []
 
@@ -210,7 +210,7 @@ def test_any_mixture_ends_with_each_request_answered_once_or_lost(  # noqa: C901
 
     async def watch(link: HostLink) -> None:
         while True:
-            for waiting in link._waiting.values():  # no public name shows what is kept
+            for waiting in link._waiting.values():  # there is no public name for what is kept
                 kept = waiting.answer_to.statistics()
                 assert kept.current_buffer_used <= kept.max_buffer_size <= WINDOW + 1
                 assert 0 <= waiting.credit <= WINDOW
@@ -229,7 +229,7 @@ def test_any_mixture_ends_with_each_request_answered_once_or_lost(  # noqa: C901
             nursery.cancel_scope.cancel(reason="all is done")
             await wait_all_tasks_blocked()
             assert link.loss.has_happened is (dies_at is not None)
-            assert link.loss.has_happened or sorted(host.replied) == sorted(host.sent)  # each exactly once
+            assert link.loss.has_happened or sorted(host.replied) == sorted(host.sent)  # exactly one each
 
     trio.run(run, clock=MockClock(autojump_threshold=0))
     assert len(ended) == len(deeds)

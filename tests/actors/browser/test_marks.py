@@ -1,4 +1,4 @@
-"""Ending processes by their marker: all of ours, and nobody else's."""
+"""Ending processes by their marker ends all of ours and nobody else's."""
 
 import errno
 import os
@@ -21,22 +21,22 @@ MARK = f"{OWNER}.marks"
 
 @pytest.fixture
 def unkillable(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Let SIGKILL do nothing, as in an uninterruptible sleep, until what is returned is undone."""
+    """Let SIGKILL do nothing, as in an uninterruptible sleep, until the returned patch is undone."""
     monkeypatch.setattr(marks, "REAP_S", 0.2)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)
     return monkeypatch
 
 
 def test_processes_that_cant_be_killed_are_named_and_not_waited_for(unkillable: pytest.MonkeyPatch) -> None:
-    """Whoever ends a cell goes on after a while, and knows what is left of it."""
+    """Ending a cell takes a bounded time and returns what is left of it."""
     with sleeping(MARK) as process:
         assert end_marked([MARK]) == {MARK: [process.pid]}
         unkillable.undo()
         assert end_marked([MARK]) == {}
 
 
-def test_processes_that_cant_be_seen_are_not_taken_for_gone(unkillable: pytest.MonkeyPatch) -> None:
-    """Without a free file descriptor nobody knows what is left: something may be."""
+def test_processes_that_cant_be_seen_do_not_count_as_gone(unkillable: pytest.MonkeyPatch) -> None:
+    """Without a free file descriptor nobody knows what is left, so something may be."""
 
     def refuse() -> list[int]:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -45,10 +45,10 @@ def test_processes_that_cant_be_seen_are_not_taken_for_gone(unkillable: pytest.M
     assert end_marked([MARK]) == {MARK: [0]}
 
 
-def test_process_that_is_missed_for_want_of_a_descriptor_is_not_taken_for_gone(
+def test_process_missed_for_want_of_a_descriptor_does_not_count_as_gone(
     unkillable: pytest.MonkeyPatch,
 ) -> None:
-    """The list of processes could be had, but what took the last descriptor then hid one of them."""
+    """The processes could be listed, but without another descriptor one of them couldn't be read."""
 
     def refuse(path: str, *args: int) -> int:
         if path.startswith("/proc/"):
@@ -63,7 +63,7 @@ def test_process_that_is_missed_for_want_of_a_descriptor_is_not_taken_for_gone(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start another user's process, or end it")
-def test_process_of_another_user_that_forges_a_marker_is_not_ours() -> None:
+def test_another_users_process_with_a_forged_marker_is_not_ours() -> None:
     """Root's daemon neither counts nor kills it."""
     forged = subprocess.Popen(["sleep", "600"], env={MARKER: MARK}, user=_FOREIGN_UID)
     try:
@@ -77,8 +77,8 @@ def test_process_of_another_user_that_forges_a_marker_is_not_ours() -> None:
         forged.wait()
 
 
-def test_marker_is_looked_at_again_once_there_is_a_handle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pid that stands for something else by then is not killed."""
+def test_marker_is_checked_again_once_there_is_a_handle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the pid belongs to another process by then, that process is not killed."""
     pidfd_open = os.pidfd_open
 
     def change_and_open(pid: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from greenroom.actors.browser.cells.cell import open_scratch
+from greenroom.actors.browser.cells.scratch import open_scratch
 from greenroom.actors.errors import CloneFailed
 from greenroom.actors.profile.removal import is_gone
 from tests.actors.profile.profile_trees import deep_tree

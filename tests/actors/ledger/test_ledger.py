@@ -281,7 +281,7 @@ async def test_clones_directory_that_others_can_write_to_is_warned_of(
 
 
 @pytest.mark.parametrize("what", ["clones", "owner", "ledger", "lock"])
-async def test_ledger_removed_under_its_daemon_is_made_anew(tmp_path: Path, what: str) -> None:
+async def test_ledger_removed_under_its_daemon_is_recreated(tmp_path: Path, what: str) -> None:
     """Sessions can still be created and listed, earlier ones have entries again, and the log says so."""
     async with open_ledger(tmp_path / "clones", nothing_to_kill) as ledger, ledger.hold("a") as entry:
         match what:
@@ -302,7 +302,7 @@ async def test_ledger_removed_under_its_daemon_is_made_anew(tmp_path: Path, what
     assert listing(tmp_path / "clones") == []
 
 
-async def test_health_hears_of_a_ledger_that_cant_be_made_anew(tmp_path: Path) -> None:
+async def test_ledger_that_cant_be_recreated_is_a_health_problem(tmp_path: Path) -> None:
     """Whatever is in the way is left alone, and sessions are refused until it is gone."""
     clones_dir = tmp_path / "clones"
     async with open_ledger(clones_dir, nothing_to_kill) as ledger:
@@ -321,7 +321,7 @@ async def test_health_hears_of_a_ledger_that_cant_be_made_anew(tmp_path: Path) -
     assert listing(clones_dir) == []
 
 
-def test_health_hears_of_a_clones_directory_that_cant_be_written() -> None:
+def test_unwritable_clones_directory_is_a_health_problem() -> None:
     """A disk that was remounted read-only has no room for sessions."""
 
     async def look(clones_dir: Path) -> None:

@@ -333,7 +333,7 @@ def test_processes_that_cant_be_ended_are_reported_and_stay_listed(tmp_path: Pat
     assert listing(tmp_path) == []
 
 
-def test_lock_that_is_held_is_respected_whoever_holds_it(tmp_path: Path) -> None:
+def test_lock_that_is_held_is_respected(tmp_path: Path) -> None:
     """Only the lock decides, not a directory's age or content."""
     folder = dead_ledger(tmp_path)
     write_entry(folder)
@@ -464,7 +464,7 @@ def test_another_users_process_is_not_ended(tmp_path: Path) -> None:
 
 
 def test_processes_of_a_lost_entry_that_cant_be_ended_stay_on_record(tmp_path: Path) -> None:
-    """The directory alone tells of such processes: it is removed, and an empty entry takes its place."""
+    """Only the directory still names such processes. An empty entry takes its place when it is removed."""
     folder = dead_ledger(tmp_path)
     (folder / "ledger").rmdir()
     (folder / "ledger").write_text("damaged")

@@ -1,4 +1,4 @@
-"""Local machines for tests: real ledgers, clones and processes, with puppets for browser hosts."""
+"""Local machines for tests: real ledgers, clones and processes, with puppets as browser hosts."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ NOWHERE = SiteAddress(name="The site", host="127.0.0.1", port=1)
 async def open_puppet_machine(
     folder: Path, script: str = PUPPET, *, sandbox: str = "none"
 ) -> AsyncIterator[LocalMachine]:
-    """Own a machine whose hosts run `script`, with a small master profile; nothing is left of it."""
+    """Open a machine with a small master, whose hosts run `script`. Check at the end that nothing is left."""
     with trio.fail_after(patience(30)):
         async with open_local_machine(
             script_hosts(folder, script, sandbox=sandbox),
@@ -47,7 +47,7 @@ async def open_puppet_machine(
 
 @contextlib.asynccontextmanager
 async def open_hostless_machine(folder: Path) -> AsyncIterator[LocalMachine]:
-    """Own such a machine that starts no host ahead: all that it owns are workspaces."""
+    """Open such a machine that starts no host ahead of time: it owns nothing but workspaces."""
     master = make_profile(folder / "master")
     async with open_ledger(folder / "state", end_marked) as ledger, trio.open_nursery() as nursery:
         hosts = script_hosts(folder, PUPPET, ledger=ledger)
@@ -61,12 +61,12 @@ async def open_hostless_machine(folder: Path) -> AsyncIterator[LocalMachine]:
 
 
 def clone_of(workspace: LocalWorkspace) -> Path:
-    """Return where a workspace's clone is."""
+    """Return the path of a workspace's clone."""
     return Path(workspace.entry.clone)
 
 
 def assert_nothing_of(machine: LocalMachine, session: str) -> None:
-    """Fail if anything is left of a session: process, directory, entry, promise, or place in a host."""
+    """Fail if anything of a session is left: a process, directory, entry, promise, or place in a host."""
     assert pids_of(marker_of(machine.ledger.owner, session)) == []
     assert [path.name for path in machine.ledger.folder.iterdir() if path.name.startswith(session)] == []
     assert not (machine.ledger.folder / "ledger" / f"{session}.json").exists()

@@ -1,4 +1,4 @@
-"""What any machine does for a session: the same tests for the fake one and for this one, with puppets."""
+"""What every machine does for a session. The same tests run on the fake machine and on the local one."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,12 +27,12 @@ from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
 from tests.actors.browser.scripted_hosts import PUPPET
 from tests.actors.machine.machines import open_puppet_machine
 
-URL = "pass"  # a puppet runs what it is asked to load
+URL = "pass"  # a puppet runs the URL that it is asked to load
 
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """A machine under test, and what is done to it from outside. `refuse` has its launches fail."""
+    """A machine under test, and how to act on it from outside. `refuse` makes its launches fail."""
 
     machine: Machine
     change_master: Callable[[], None]
@@ -42,7 +42,7 @@ class Subject:
     fill: Callable[[], Machine]
 
     async def kinds_of(self, session: str) -> set[str]:
-        """Return what there is of a session; where its temporary files are is the machine's affair."""
+        """Return which kinds of things a session has. Where its temporary files are doesn't matter."""
         return set((await self.machine.survey()).kinds_of(session)) - {"scratch"}
 
 
@@ -70,7 +70,7 @@ def fake_subject() -> Subject:
     )
 
 
-# A puppet whose browsers end when they are asked to, show a page, and don't start where there is a `flag`.
+# A puppet whose browsers show a page, end when asked to, and don't start while there is a `flag`.
 _BROWSERS = """
 browsers = {}
 
@@ -100,7 +100,7 @@ ready()
 
 @contextlib.asynccontextmanager
 async def open_local_subject(folder: Path) -> AsyncIterator[Subject]:
-    """Own this machine, with puppets for hosts."""
+    """Open a local machine with puppets as hosts."""
     flag = folder / "flag"
     script = PUPPET.replace("\nready()\n", f"\nFLAG = {str(flag)!r}\n{_BROWSERS}")
     async with open_puppet_machine(folder, script) as machine:
@@ -133,7 +133,7 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 async def test_workspace_has_a_clone_then_a_browser_then_nothing(subject: Subject) -> None:
-    """It is entered with the clone alone; the launch brings processes; leaving takes all of it away."""
+    """On entry it has only the clone. The launch adds processes, and leaving removes everything."""
     async with subject.machine.open_workspace("a") as workspace:
         assert workspace.profile_version == await subject.machine.profile_version()
         assert await subject.kinds_of("a") == {"clone", "ledger entry"}
@@ -156,7 +156,7 @@ async def test_workspace_has_a_clone_then_a_browser_then_nothing(subject: Subjec
 
 
 async def test_browser_that_closes_politely_is_not_killed(subject: Subject) -> None:
-    """The count says how its processes ended."""
+    """The counts of closed and killed processes show it."""
     async with subject.machine.open_workspace("a") as workspace:
         browser = await workspace.launch(headless=True)
         await browser.close()
@@ -165,7 +165,7 @@ async def test_browser_that_closes_politely_is_not_killed(subject: Subject) -> N
 
 
 async def test_workspace_without_a_launch_ended_no_process(subject: Subject) -> None:
-    """A session that is given up in the line for a launch has only a clone to free."""
+    """A session that leaves the queue for a launch has only a clone to remove."""
     async with subject.machine.open_workspace("a") as workspace:
         pass
     assert workspace.ended == ProcessCount()
@@ -174,7 +174,7 @@ async def test_workspace_without_a_launch_ended_no_process(subject: Subject) -> 
 
 
 async def test_lost_browser_is_noticed_and_leaves_nothing(subject: Subject) -> None:
-    """Whoever waits learns of it, and so does whoever asks later; the session beside it lives on."""
+    """Waiters learn of it, and so do later requests. The other session lives on."""
     async with subject.machine.open_workspace("b") as other:
         b = await other.launch(headless=True)
         async with subject.machine.open_workspace("a") as workspace:
@@ -198,7 +198,7 @@ async def _expect_loss(browser: Browser) -> None:
 
 
 async def test_launch_that_is_refused_leaves_nothing(subject: Subject) -> None:
-    """What was started for it goes with the workspace."""
+    """What was started for the launch goes away with the workspace."""
     subject.refuse()
     with pytest.RaisesGroup(EngineUnavailable, allow_unwrapped=True):
         async with subject.machine.open_workspace("a") as workspace:
@@ -206,8 +206,8 @@ async def test_launch_that_is_refused_leaves_nothing(subject: Subject) -> None:
     assert await subject.kinds_of("a") == set()
 
 
-async def test_master_that_is_gone_is_told_on_entering(subject: Subject) -> None:
-    """Nothing was made for it, and whoever asks for the version hears the same."""
+async def test_missing_master_is_reported_on_entering(subject: Subject) -> None:
+    """Nothing was made. Asking for the version gives the same error."""
     subject.remove_master()
     with pytest.raises(NotLoggedIn):
         async with subject.machine.open_workspace("a"):
@@ -228,7 +228,7 @@ async def test_master_that_changes_has_another_version(subject: Subject) -> None
 
 
 async def test_machine_without_room_refuses(subject: Subject) -> None:
-    """It says so before anything exists."""
+    """It refuses before anything exists."""
     with pytest.raises(ResourcesExhausted, match="memory"):
         async with subject.fill().open_workspace("a"):
             pytest.fail("there is a clone")
@@ -237,7 +237,7 @@ async def test_machine_without_room_refuses(subject: Subject) -> None:
 
 @pytest.mark.parametrize("is_launched", [False, True], ids=["cloned", "launched"])
 async def test_error_in_the_block_comes_out_and_leaves_nothing(subject: Subject, is_launched: bool) -> None:
-    """Perhaps in a group."""
+    """The error may come out in a group."""
     with pytest.RaisesGroup(ProfileLocked, allow_unwrapped=True):
         async with subject.machine.open_workspace("a") as workspace:
             if is_launched:
@@ -249,7 +249,7 @@ async def test_error_in_the_block_comes_out_and_leaves_nothing(subject: Subject,
 
 @pytest.mark.parametrize("is_launched", [False, True], ids=["cloned", "launched"])
 async def test_cancellation_in_the_block_leaves_nothing(subject: Subject, is_launched: bool) -> None:
-    """Cleaning up is not cut short by what ends the session."""
+    """The cancellation that ends the session doesn't cut its cleanup short."""
     with trio.CancelScope() as scope:
         async with subject.machine.open_workspace("a") as workspace:
             if is_launched:
@@ -261,8 +261,8 @@ async def test_cancellation_in_the_block_leaves_nothing(subject: Subject, is_lau
     assert workspace.freed_bytes > 0
 
 
-async def test_what_would_keep_sessions_away_is_told(subject: Subject) -> None:
-    """There is a place for clones; nobody listens where the site should be."""
+async def test_problems_that_would_stop_sessions_are_reported(subject: Subject) -> None:
+    """There is a place for clones, but nobody listens at the site's address."""
     assert await subject.machine.place_problem() is None
     with pytest.raises(UpstreamUnreachable, match="The site can't be reached"):
         await subject.machine.reach_site()

@@ -1,4 +1,4 @@
-"""One scan of the machine's processes serves all who ask, and what they may rely on."""
+"""One scan of the machine's processes serves everybody who asks, and what callers can rely on."""
 
 import contextlib
 import errno
@@ -33,7 +33,7 @@ AMPLE = Budget(memory_bytes=1 << 40, processes=1000, disk_bytes=1 << 40)
 
 @attrs.define(eq=False)
 class Scans:
-    """The real scans, counted. Each waits for `gate`; one is `under_way` once it does. `error` is raised."""
+    """The real scans, counted. Each waits for `gate`, is `under_way` meanwhile, and raises `error` if set."""
 
     count: int = 0
     gate: threading.Event = attrs.field(factory=threading.Event)
@@ -41,13 +41,13 @@ class Scans:
     error: OSError | None = None
 
     async def wait_under_way(self) -> None:
-        """Return once one more scan has begun."""
+        """Wait until one more scan has begun."""
         await trio.to_thread.run_sync(self.under_way.acquire)
 
 
 @pytest.fixture
 def scans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scans]:
-    """Count the scans of this process, from now on."""
+    """Count this process's scans from now on."""
     scan, scans = marks.scan, Scans()
     scans.gate.set()
 
@@ -66,7 +66,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scans]:
 
 @contextlib.contextmanager
 def about_to(script: str, *, marker: str | None = None) -> Iterator[tuple["subprocess.Popen[bytes]", Go]]:
-    """Run a shell that waits, and yield it and how to have it go on with `script`."""
+    """Run a shell that waits; yield it and a function that makes it go on with `script`."""
     environ = {**os.environ, **({MARKER: marker} if marker else {})}
     command = ["sh", "-c", f"read _; {script}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environ) as process:
@@ -78,8 +78,8 @@ def about_to(script: str, *, marker: str | None = None) -> Iterator[tuple["subpr
             process.kill()
 
 
-async def test_all_who_sample_share_a_scan(scans: Scans, mock_clock: MockClock) -> None:
-    """However many they are, there is one scan in 2 s."""
+async def test_concurrent_samples_share_a_scan(scans: Scans, mock_clock: MockClock) -> None:
+    """However many callers there are, there is one scan in 2 s."""
     sampler = Sampler()
     usages: list[Usage] = []
 
@@ -104,7 +104,7 @@ async def test_all_who_sample_share_a_scan(scans: Scans, mock_clock: MockClock) 
 
 
 async def test_nobody_is_served_by_a_scan_that_had_begun(scans: Scans, mock_clock: MockClock) -> None:
-    """Who looks for what is left waits for the next one, and shares that. What came meanwhile is in it."""
+    """A caller that looks for leftovers shares the next scan, which includes what came meanwhile."""
     sampler = Sampler()
     found: list[list[int]] = []
 
@@ -126,8 +126,8 @@ async def test_nobody_is_served_by_a_scan_that_had_begun(scans: Scans, mock_cloc
     assert scans.count == 2
 
 
-async def test_scan_outlives_whoever_asked_first(scans: Scans, mock_clock: MockClock) -> None:
-    """Of those who wait, the next one scans."""
+async def test_scan_outlives_the_caller_that_started_it(scans: Scans, mock_clock: MockClock) -> None:
+    """The next caller in line takes the scan over."""
     sampler = Sampler()
     async with trio.open_nursery() as nursery:
         scans.gate.clear()
@@ -149,7 +149,7 @@ async def test_scan_outlives_whoever_asked_first(scans: Scans, mock_clock: MockC
 
 
 async def test_scan_that_fails_is_logged_once_for_all(scans: Scans, mock_clock: MockClock) -> None:
-    """Each who asked learns of it; the next scan is another try."""
+    """Every caller gets the error. The next scan is a new try."""
     sampler = Sampler()
     failures: list[str] = []
 
@@ -179,7 +179,7 @@ async def test_scan_that_fails_is_logged_once_for_all(scans: Scans, mock_clock: 
 
 
 async def test_scan_that_hangs_is_given_up(scans: Scans, mock_clock: MockClock) -> None:
-    """After 5 s those who asked go on without it, and the next who asks is served by another."""
+    """After 5 s the callers go on without it. The next caller starts another scan."""
     sampler = Sampler()
     with capture_logs() as logs:
         scans.gate.clear()
@@ -203,10 +203,10 @@ async def _assert_fails(sampler: Sampler) -> None:
         await sampler.look()
 
 
-async def test_nobody_can_tell_what_is_left_where_nothing_can_be_seen(
+async def test_leftovers_are_unknown_where_nothing_can_be_seen(
     scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What can't be seen is not taken for gone."""
+    """Processes that can't be seen don't count as gone."""
     monkeypatch.setattr(marks, "REAP_S", 0.1)
     scans.error = OSError(errno.EMFILE, "Too many open files")
     with capture_logs():
@@ -214,7 +214,7 @@ async def test_nobody_can_tell_what_is_left_where_nothing_can_be_seen(
 
 
 async def test_process_that_gets_its_marker_later_is_found() -> None:
-    """It was seen without one: pid and start time stay the same when it execs."""
+    """The process was first seen without a marker. On exec it keeps its pid and start time."""
     sampler = Sampler()
     with about_to(f"exec env {MARKER}={MARK} sleep 600") as (process, go):
         assert await sampler.pids(MARK) == ()
@@ -225,8 +225,8 @@ async def test_process_that_gets_its_marker_later_is_found() -> None:
         assert process.wait(patience(5)) == -signal.SIGKILL
 
 
-async def test_process_that_is_anothers_by_now_is_not_counted(scans: Scans, mock_clock: MockClock) -> None:
-    """A sample is made from a scan of some time ago: since then the pid may have passed on."""
+async def test_pid_of_another_process_by_now_is_not_counted(scans: Scans, mock_clock: MockClock) -> None:
+    """A sample uses a scan from a moment ago. The pid may belong to another process since then."""
     sampler = Sampler()
     with about_to("exec env -i else=1 sleep 600", marker=MARK) as (process, go):
         until_shows(process, MARK)
@@ -238,7 +238,7 @@ async def test_process_that_is_anothers_by_now_is_not_counted(scans: Scans, mock
 
 
 async def test_sessions_and_hosts_of_a_pool_share_scans(tmp_path: Path, scans: Scans) -> None:
-    """Neither sampling many sessions nor ending them at the same time costs a scan each."""
+    """Neither sampling many sessions nor ending them together takes a scan for each."""
     hosts = script_hosts(tmp_path, PUPPET, sandbox="none")
     sessions = [f"s{number}" for number in range(8)]
     launched: list[str] = []
@@ -273,7 +273,7 @@ async def test_sessions_and_hosts_of_a_pool_share_scans(tmp_path: Path, scans: S
                 for name in sessions:
                     nursery.start_soon(live, name)
                 await all_sampled.wait()
-                # The hosts' own samples, every 5 s, are served by the same scans.
+                # The same scans serve the hosts' own samples, every 5 s.
                 assert scans.count - before <= 1 + (trio.current_time() - started) / SAMPLE_AGE_S
                 looks, before = 0, scans.count
                 end.set()
@@ -281,8 +281,8 @@ async def test_sessions_and_hosts_of_a_pool_share_scans(tmp_path: Path, scans: S
             assert scans.count - before <= looks / 2
 
 
-def test_all_that_a_dead_daemon_left_is_ended_by_the_same_scans(scans: Scans) -> None:
-    """Each sweep is one scan, whatever is to be ended."""
+def test_everything_that_a_dead_daemon_left_is_ended_by_the_same_scans(scans: Scans) -> None:
+    """Each round of a sweep is one scan, whatever there is to end."""
     markers = [f"{OWNER}.{number}" for number in range(MANY)]
     with sleeping(markers[0]) as one, sleeping(markers[-1]) as other:
         assert end_marked(markers) == {}

@@ -1,4 +1,4 @@
-"""What a daemon owns, as it can be seen on the machine: its own, all of it, and nobody else's."""
+"""What a daemon owns, seen on the machine itself: everything of its own, and nothing of anybody else's."""
 
 import shutil
 import threading
@@ -23,24 +23,24 @@ NOTHING = Owned()
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    """A ledger in which nothing is listed yet."""
+    """A ledger without entries."""
     async with open_ledger(tmp_path / "state", end_marked) as ledger:
         yield ledger
 
 
 def make(path: str | Path, size: int = 10_000) -> int:
-    """Make a directory with a file of `size` bytes in it, and return what it takes on disk."""
+    """Make a directory with a file of `size` bytes in it; return the size on disk."""
     Path(path).mkdir()
     Path(path, "file").write_bytes(b"x" * size)
     return disk_usage(Path(path))
 
 
 async def test_fresh_ledger_owns_nothing(ledger: Ledger) -> None:
-    """The ledger's own files are no session's."""
+    """The ledger's own files don't belong to a session."""
     assert await survey(ledger, Sampler()) == NOTHING
 
 
-async def test_session_is_seen_with_all_it_has(ledger: Ledger) -> None:
+async def test_session_is_seen_with_everything_it_has(ledger: Ledger) -> None:
     """Its entry, its directories with their sizes, and its processes with their names."""
     async with ledger.hold("a") as entry:
         clone, scratch = make(entry.clone), make(entry.scratch, 0)
@@ -58,8 +58,8 @@ async def test_session_is_seen_with_all_it_has(ledger: Ledger) -> None:
     assert await survey(ledger, Sampler()) == NOTHING
 
 
-async def test_what_no_entry_lists_is_seen_all_the_same(ledger: Ledger) -> None:
-    """The machine is looked at, not the daemon's memory: that is how a leak would show."""
+async def test_things_without_an_entry_are_seen_too(ledger: Ledger) -> None:
+    """The survey looks at the machine, not at the daemon's memory. That is how a leak shows."""
     folder = ledger.folder / "forgotten"
     size = make(folder)
     with sleeping(f"{ledger.owner}.lost") as process:
@@ -70,8 +70,8 @@ async def test_what_no_entry_lists_is_seen_all_the_same(ledger: Ledger) -> None:
     )
 
 
-async def test_what_is_anothers_is_not_seen(ledger: Ledger, tmp_path: Path) -> None:
-    """Another supervisor of this process, another daemon, and processes of the user's own are left out."""
+async def test_things_of_others_are_not_seen(ledger: Ledger, tmp_path: Path) -> None:
+    """Other supervisors in this process, other daemons, and the user's own processes are left out."""
     similar = f"{ledger.owner}0.a"
     async with open_ledger(tmp_path / "state", end_marked) as other, other.hold("a") as entry:
         make(entry.clone)
@@ -82,7 +82,7 @@ async def test_what_is_anothers_is_not_seen(ledger: Ledger, tmp_path: Path) -> N
 
 
 async def test_dead_process_is_not_seen(ledger: Ledger) -> None:
-    """A zombie has nothing any more that could be owned."""
+    """A zombie holds nothing that could be owned."""
     with sleeping(f"{ledger.owner}.a") as process:
         process.kill()
         while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
@@ -90,15 +90,15 @@ async def test_dead_process_is_not_seen(ledger: Ledger) -> None:
         assert await survey(ledger, Sampler()) == NOTHING
 
 
-async def test_folder_that_is_gone_holds_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    """A survey of what somebody has removed finds nothing, and is no error."""
+async def test_removed_folder_holds_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    """A survey of a removed folder finds nothing and raises nothing."""
     async with ledger.hold("a"):
         shutil.rmtree(tmp_path / "state")
         assert await survey(ledger, Sampler()) == Owned(entries=("a",))
 
 
 async def test_disk_that_hangs_ends_the_survey(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for ever, and so the daemon's end does not, either."""
+    """The survey has a time limit, so the daemon's end has one too."""
     disk_recovers = threading.Event()
     monkeypatch.setattr("greenroom.actors.machine.survey._SURVEY_S", 0.05)
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Workspaces before a launch: refused before anything exists, listed while they do, then measured."""
+"""Workspaces before a launch: refused before anything exists, listed while it does, measured at the end."""
 
 import contextlib
 import shutil
@@ -27,7 +27,7 @@ TOO_MUCH = 1 << 60
 
 @pytest.fixture
 async def machine(tmp_path: Path) -> AsyncIterator[LocalMachine]:
-    """A machine without a host, of which nothing is left in the end, and whose master stays as it was."""
+    """A machine without a host. At the end nothing of it is left and its master is unchanged."""
     async with open_hostless_machine(tmp_path) as machine:
         before = snapshot(machine.cloner.master)
         yield machine
@@ -38,7 +38,7 @@ async def machine(tmp_path: Path) -> AsyncIterator[LocalMachine]:
 
 
 def names(ledger: Ledger) -> list[str]:
-    """Return the names of the entries and of the sessions' directories."""
+    """Return the names of the ledger's entries and of the sessions' directories."""
     entries = [path.name for path in (ledger.folder / "ledger").iterdir()]
     return entries + [path.name for path in ledger.session_directories()]
 
@@ -52,8 +52,8 @@ async def test_clone_is_listed_as_long_as_it_exists(machine: LocalMachine) -> No
         assert [entry.clone for entry in machine.ledger.entries] == [str(clone_of(workspace))]
 
 
-async def test_freed_bytes_are_what_the_clone_took_at_its_end(machine: LocalMachine) -> None:
-    """What the browser has written counts, what it has removed does not."""
+async def test_freed_bytes_are_the_clones_size_at_the_end(machine: LocalMachine) -> None:
+    """Files that the browser has written count; files that it has removed don't."""
     async with machine.open_workspace("a") as workspace:
         at_first = disk_usage(clone_of(workspace))
         (clone_of(workspace) / "grown").write_bytes(b"x" * 1_000_000)
@@ -63,7 +63,7 @@ async def test_freed_bytes_are_what_the_clone_took_at_its_end(machine: LocalMach
     assert workspace.freed_bytes == at_last > at_first + 800_000
 
 
-async def test_freed_bytes_are_told_after_a_cancellation(machine: LocalMachine) -> None:
+async def test_freed_bytes_are_reported_after_a_cancellation(machine: LocalMachine) -> None:
     """A receipt is complete however the session ended."""
     with trio.CancelScope() as scope:
         async with machine.open_workspace("a") as workspace:
@@ -72,8 +72,8 @@ async def test_freed_bytes_are_told_after_a_cancellation(machine: LocalMachine) 
     assert workspace.freed_bytes > 100_000
 
 
-async def test_freed_bytes_are_told_after_an_error(machine: LocalMachine) -> None:
-    """The error goes on its way unchanged."""
+async def test_freed_bytes_are_reported_after_an_error(machine: LocalMachine) -> None:
+    """The error propagates unchanged."""
     with pytest.raises(KeyError, match="a test"):
         async with machine.open_workspace("a") as workspace:
             raise KeyError("a test")
@@ -81,7 +81,7 @@ async def test_freed_bytes_are_told_after_an_error(machine: LocalMachine) -> Non
 
 
 async def test_clone_that_is_gone_already_frees_nothing(machine: LocalMachine) -> None:
-    """Somebody who tidies up by hand does no harm."""
+    """Somebody who removes a clone by hand does no harm."""
     async with machine.open_workspace("a") as workspace:
         shutil.rmtree(clone_of(workspace))
     assert workspace.freed_bytes == 0
@@ -100,7 +100,7 @@ async def test_clone_that_is_gone_already_frees_nothing(machine: LocalMachine) -
 async def test_shortage_refuses_before_anything_exists(
     machine: LocalMachine, short: Needs, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names what is too scarce, and neither an entry nor a directory was made."""
+    """The error names the scarce resource. Neither an entry nor a directory was made."""
 
     def fail(*_: object) -> None:
         pytest.fail("something was made")
@@ -114,7 +114,7 @@ async def test_shortage_refuses_before_anything_exists(
 
 
 class Room:
-    """A machine with a fixed amount of room; the test decides which clones are being made."""
+    """A machine with a fixed amount of room. The test decides which clones are still being made."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, *, disk_bytes: int = TOO_MUCH, memory: int = TOO_MUCH
@@ -131,7 +131,7 @@ class Room:
 
 
 async def ask(machine: LocalMachine, session: str, answers: dict[str, str]) -> None:
-    """Ask for a clone, keep it, and note what becomes of it."""
+    """Ask for a clone, keep it, and note the outcome."""
     try:
         async with machine.open_workspace(session):
             answers[session] = "let in"
@@ -143,7 +143,7 @@ async def ask(machine: LocalMachine, session: str, answers: dict[str, str]) -> N
 async def test_memory_for_three_is_given_to_three_of_ten_at_once(
     machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session whose browser does not run yet uses no memory, but it counts nevertheless."""
+    """A session counts before its browser uses any memory."""
     room = Room(monkeypatch, memory=3_500)
     room.may_copy.set()
     machine = attrs.evolve(machine, needs=attrs.evolve(NOTHING, memory_bytes=1_000))
@@ -180,7 +180,7 @@ async def _let_in(
 async def test_disk_space_is_promised_until_the_clone_is_made(
     machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clone that is being made counts with the master's size; one that is made shows on the disk itself."""
+    """While a clone is being made it counts with the master's size. After that, the disk itself shows it."""
     size = disk_usage(machine.cloner.master)
     room = Room(monkeypatch, disk_bytes=2 * size - 1)
     answers: dict[str, str] = {}
@@ -200,8 +200,8 @@ async def test_disk_space_is_promised_until_the_clone_is_made(
     assert machine.promises.outstanding == NOTHING
 
 
-async def test_creation_given_up_at_any_checkpoint_keeps_no_promise(machine: LocalMachine) -> None:
-    """Whatever a session was promised is free again when it is not to be."""
+async def test_creation_cancelled_at_any_checkpoint_keeps_no_promise(machine: LocalMachine) -> None:
+    """The room promised to a session is free again if the session doesn't come about."""
     machine = attrs.evolve(machine, needs=Needs(disk_bytes=1, inodes=1, memory_bytes=1, pids=1))
     reached = False
     step = 0
@@ -216,7 +216,7 @@ async def test_creation_given_up_at_any_checkpoint_keeps_no_promise(machine: Loc
 
 
 async def test_clone_that_cant_be_made_keeps_no_promise(machine: LocalMachine, tmp_path: Path) -> None:
-    """A failure is no session."""
+    """A session that failed takes no room."""
     nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=machine.ledger.folder)
     with pytest.raises(NotLoggedIn):
         async with attrs.evolve(machine, cloner=nothing, needs=Needs()).open_workspace("a"):
@@ -225,7 +225,7 @@ async def test_clone_that_cant_be_made_keeps_no_promise(machine: LocalMachine, t
 
 
 async def test_master_that_is_missing_leaves_no_entry(machine: LocalMachine, tmp_path: Path) -> None:
-    """A clone that can't be made is struck off at once."""
+    """The entry is removed at once if the clone can't be made."""
     nothing = ProfileCloner(master=tmp_path / "nothing", clones_dir=machine.ledger.folder)
     with pytest.raises(NotLoggedIn):
         async with attrs.evolve(machine, cloner=nothing).open_workspace("a"):
@@ -235,7 +235,7 @@ async def test_master_that_is_missing_leaves_no_entry(machine: LocalMachine, tmp
 async def test_clone_that_cant_be_removed_stays_listed(
     machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clone is in the ledger for everybody to see, and the session's next holder removes the entry."""
+    """The clone stays in the ledger, and the entry goes with the next holder of the session."""
 
     def fail(clone: Path) -> None:
         raise CloneFailed("The clone could not be removed", detail=str(clone))
@@ -256,7 +256,7 @@ async def test_clone_that_cant_be_removed_stays_listed(
 
 
 async def test_many_clones_at_once_leave_nothing(machine: LocalMachine) -> None:
-    """Entries and clones of many sessions come and go side by side."""
+    """Entries and clones of many sessions come and go concurrently."""
 
     async def live(session: str) -> None:
         async with machine.open_workspace(session) as workspace:
@@ -268,8 +268,8 @@ async def test_many_clones_at_once_leave_nothing(machine: LocalMachine) -> None:
             nursery.start_soon(live, f"s{number}")
 
 
-async def test_scratch_that_stays_is_told_too(machine: LocalMachine) -> None:
-    """A session's temporary files go before its clone; whichever is left then, the receipt can say so."""
+async def test_scratch_that_stays_is_reported_too(machine: LocalMachine) -> None:
+    """A session's temporary files go before its clone. The receipt names whichever is left."""
     async with machine.open_workspace("a") as workspace:
         (machine.ledger.folder / "a.tmp").mkdir()
     assert workspace.left == ("a.tmp",)
@@ -283,7 +283,7 @@ async def test_scratch_that_stays_is_told_too(machine: LocalMachine) -> None:
 async def test_removal_that_hangs_is_reported_and_stays_listed(
     machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measuring and removing on a disk that hangs are both bounded, and then the session is over."""
+    """On a disk that hangs, measuring and removing both have time limits; then the session is over."""
     disk_recovers = threading.Event()
 
     def hang(_: Path) -> int:
@@ -308,8 +308,8 @@ async def test_removal_that_hangs_is_reported_and_stays_listed(
         pass
 
 
-async def test_clones_directory_removed_while_in_use_is_made_anew(machine: LocalMachine) -> None:
-    """Sessions that have lost their clones end in order, and new ones get theirs."""
+async def test_clones_directory_removed_while_in_use_is_made_again(machine: LocalMachine) -> None:
+    """Sessions that have lost their clones end properly, and new sessions get clones."""
     async with machine.open_workspace("a") as lost:
         shutil.rmtree(machine.ledger.folder.parent)
         async with machine.open_workspace("b") as workspace:
@@ -317,8 +317,8 @@ async def test_clones_directory_removed_while_in_use_is_made_anew(machine: Local
     assert (lost.left, workspace.left) == ((), ())
 
 
-async def test_trees_that_nobody_would_make_are_removed(machine: LocalMachine) -> None:
-    """A session's end takes more nested directories than Python recurses, and is complete."""
+async def test_extreme_trees_are_removed(machine: LocalMachine) -> None:
+    """A clone nested deeper than Python can recurse is removed completely."""
     with contextlib.ExitStack() as trees:
         async with machine.open_workspace("a") as workspace:
             trees.enter_context(deep_tree(clone_of(workspace) / "deep", 1_100))
@@ -328,7 +328,7 @@ async def test_trees_that_nobody_would_make_are_removed(machine: LocalMachine) -
 async def test_forty_creations_on_a_hung_master_hold_up_no_session_that_lives(
     machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The creations wait for their own deadlines; other sessions end, are surveyed, and leave nothing."""
+    """The creations wait for their own deadlines. Other sessions end, can be surveyed, and leave nothing."""
     disk_recovers = threading.Event()
 
     def hang(_: ProfileCloner) -> None:

@@ -1,4 +1,4 @@
-"""However a workspace of this machine ends, nothing of its session is left; puppets are its hosts."""
+"""However a local machine's workspace ends, nothing of its session is left. Its hosts are puppets."""
 
 import contextlib
 import errno
@@ -57,10 +57,10 @@ async def fail_async(*_args: object, **_kwargs: object) -> Any:
 async def test_step_that_fails_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str | None, failure: object
 ) -> None:
-    """Whichever step of making a workspace or launching in it breaks, the next session has its own."""
+    """Whichever step of making a workspace or launching in it breaks, the next session works."""
     async with open_puppet_machine(tmp_path) as plain:
         machine = attrs.evolve(plain, needs=SOME)
-        host = await machine.pool._members[0].wait_open()  # which nothing is to happen to
+        host = await machine.pool._members[0].wait_open()  # this host must stay unharmed
         await host.link.wait_ready()
         with monkeypatch.context() as patch:
             patch.setattr(*((owner, name, failure) if name else (owner, failure)))
@@ -84,7 +84,7 @@ async def test_step_that_fails_leaves_nothing(
 async def test_launch_that_fails_leaves_nothing(
     tmp_path: Path, reply: str, error: type[GreenroomError]
 ) -> None:
-    """Also where it is tried again in another host, and that is lost too."""
+    """This includes a second try in another host that is lost too."""
     script = PUPPET.replace("\ndef launch(message):\n", f"\ndef launch(message):\n    {reply}\n    return\n")
     assert script != PUPPET
     async with open_puppet_machine(tmp_path, script) as machine:
@@ -100,7 +100,7 @@ async def test_launch_that_fails_leaves_nothing(
 async def test_workspace_whose_host_is_lost_leaves_nothing(
     tmp_path: Path, sandbox: str, command: str
 ) -> None:
-    """Its browser ends with it, also where no sandbox ends it; the next session has another host."""
+    """Its browser ends with it, even without a sandbox. The next session gets another host."""
     async with open_puppet_machine(tmp_path, sandbox=sandbox) as machine:
         async with machine.open_workspace("a") as workspace:
             browser = await workspace.launch(headless=True)
@@ -116,7 +116,7 @@ async def test_workspace_whose_host_is_lost_leaves_nothing(
 
 
 async def test_workspace_cancelled_at_any_checkpoint_leaves_nothing(tmp_path: Path) -> None:
-    """From the first look at the master to the last moment of its life."""
+    """From the first look at the master to the last moment of the workspace."""
     async with open_puppet_machine(tmp_path) as plain:
         machine = attrs.evolve(plain, needs=SOME)
         reached = False
@@ -134,7 +134,7 @@ async def test_workspace_cancelled_at_any_checkpoint_leaves_nothing(tmp_path: Pa
 
 
 async def test_workspace_cancelled_while_it_ends_leaves_nothing(tmp_path: Path) -> None:
-    """A second reason to end does not cut short what the first has begun."""
+    """A second reason to end doesn't cut short the end that has begun."""
     async with open_puppet_machine(tmp_path) as machine:
         for step in range(1, 25):
             with trio.CancelScope() as scope:
@@ -158,7 +158,7 @@ DEATHS = {
 async def test_host_that_dies_before_a_browser_runs_is_tried_once_more(
     tmp_path: Path, does: str, lives: bool
 ) -> None:
-    """A session goes on in another host; where that dies too, it is told so."""
+    """The session goes on in another host. If that dies too, the session gets the error."""
     started = tmp_path / "started"
     dying = f"""
 with open({str(started)!r}, "a") as file:
@@ -181,7 +181,7 @@ if is_first or not {lives}:
 
 
 async def test_browser_that_is_lost_at_its_launch_is_not_tried_again(tmp_path: Path) -> None:
-    """It may be the profile that ends it: only a host that was lost is worth another try."""
+    """The profile may be the cause, so only the loss of a host is worth a second try."""
     script = PUPPET.replace(
         "\nready()\n",
         "\nhandlers['Launch'] = lambda m: tell('Lost', session=m.session, detail='crashed')\nready()\n",
@@ -196,7 +196,7 @@ async def test_browser_that_is_lost_at_its_launch_is_not_tried_again(tmp_path: P
 
 
 async def test_promise_is_kept_once_the_browser_runs(tmp_path: Path) -> None:
-    """What a session was promised counts as taken with its clone and its launch, not with a try at one."""
+    """The promise counts as used once the clone is made and the browser launched, not after a mere try."""
     refusing = """
 def refuse(message):
     handlers["Launch"] = launch
@@ -217,7 +217,7 @@ ready()
 
 
 async def test_refusal_for_want_of_room_leaves_nothing(tmp_path: Path) -> None:
-    """Nor does it keep what others were promised from being theirs."""
+    """Nor does it use up room that was promised to others."""
     async with open_puppet_machine(tmp_path) as machine:
         async with attrs.evolve(machine, needs=SOME).open_workspace("b"):
             with pytest.raises(ResourcesExhausted):
@@ -228,10 +228,10 @@ async def test_refusal_for_want_of_room_leaves_nothing(tmp_path: Path) -> None:
         assert_nothing_of(machine, "b")
 
 
-async def test_clone_that_stays_is_told_and_listed_and_nothing_else_is_left(
+async def test_clone_that_stays_is_reported_and_listed_and_nothing_else_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The browser and its temporary files are gone all the same, and so is the promise."""
+    """The browser, its temporary files and the promise are gone all the same."""
 
     def refuse(path: Path) -> None:
         if path.name == "a":

@@ -37,7 +37,7 @@ def make_profile(path: Path) -> Path:
 
 @contextmanager
 def deep_tree(top: Path, depth: int) -> Iterator[None]:
-    """Own a tree with paths longer than the kernel accepts, and a file at every tenth level."""
+    """Make a tree with paths longer than the kernel accepts, and a file at every tenth level."""
     top.mkdir()
     here = os.open(top, os.O_RDONLY)
     for level in range(depth):
@@ -50,7 +50,7 @@ def deep_tree(top: Path, depth: int) -> Iterator[None]:
     os.close(here)
     try:
         yield
-    finally:  # pytest can't remove what a test that fails leaves of it
+    finally:  # pytest can't remove the tree if the test fails
         subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
@@ -91,7 +91,7 @@ def flocked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unprivileged_directory() -> Iterator[Path]:
-    """Own a directory as a user whom permissions bind; root becomes nobody during the block."""
+    """Make a directory and act as a user bound by permissions: root becomes nobody during the block."""
     with tempfile.TemporaryDirectory() as name:
         user = os.geteuid()
         if user == 0:

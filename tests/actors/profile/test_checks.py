@@ -1,4 +1,4 @@
-"""What the self-check asks of a local machine: what a clone made now would be, and where it would be made."""
+"""What the self-check asks a local machine: the version of a clone made now, and where it would be made."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.actors.machine.machines import open_hostless_machine
 
 
 async def test_version_is_that_of_a_clone_made_now(tmp_path: Path) -> None:
-    """It changes with the master, and a master that is missing is named as such."""
+    """It changes with the master. A missing master is reported as missing."""
     async with open_hostless_machine(tmp_path) as machine:
         master = machine.cloner.master
         async with machine.open_workspace("a") as workspace:
@@ -21,8 +21,8 @@ async def test_version_is_that_of_a_clone_made_now(tmp_path: Path) -> None:
             await machine.profile_version()
 
 
-async def test_place_for_clones_that_is_gone_is_a_problem(tmp_path: Path) -> None:
-    """Somebody has removed it under the daemon, and put something else there; the text has no path."""
+async def test_missing_place_for_clones_is_a_problem(tmp_path: Path) -> None:
+    """Somebody has put something else in its place. The message shows no path."""
     async with open_hostless_machine(tmp_path) as machine:
         assert await machine.place_problem() is None
         state = tmp_path / "state"

@@ -297,7 +297,7 @@ def make_other(master: Path) -> Path:
 
 @pytest.mark.parametrize("swap", [swap_directories, swap_files])
 @pytest.mark.parametrize("is_back", [False, True], ids=["stays", "goes back"])
-async def test_master_replaced_while_it_is_copied_is_copied_anew(
+async def test_master_replaced_while_it_is_copied_is_copied_again(
     cloner: ProfileCloner, monkeypatch: pytest.MonkeyPatch, swap: Swap, is_back: bool
 ) -> None:
     """A clone is a copy of one master or the other, never a mix of both."""

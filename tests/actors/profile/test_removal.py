@@ -1,4 +1,4 @@
-"""A clone is removed, whatever is in it and whoever still writes to it."""
+"""A clone is removed, whatever is in it, even while a process still writes to it."""
 
 import os
 import resource

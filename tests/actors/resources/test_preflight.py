@@ -33,7 +33,7 @@ while (last := os.open("/dev/null", os.O_RDONLY)) < 99 - spare:
     pass
 print(shortage(Path("/"), Needs(disk_bytes=0, inodes=0, memory_bytes=1, file_descriptors=20, pids=0)))
 """
-# Gives up being root, where it is, which hides it in /proc until it asks to be seen again.
+# Drops root, if it has it. That hides the process in /proc until it asks to be seen again.
 WITH_FEW_PIDS = """
 import ctypes, os, psutil, resource, subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a session uses is measured on real processes and files, and held against its budget."""
+"""A session's use is measured on real processes and files, and compared with its budget."""
 
 import os
 import resource
@@ -14,11 +14,11 @@ from greenroom.actors.resources import Budget, Usage, disk_usage, measure, usage
 
 MB = 1 << 20
 GB = 1 << 30
-# As many levels, with such names, make a path of 300,000 characters.
+# So many levels of such names make a path of 300,000 characters.
 DEEP = 1500
 NAME = "d" * 200
 
-# Takes 64 MB, shares them with a child, and says who the child is.
+# Takes 64 MB, shares them with a child, and prints the child's pid.
 FAMILY = """
 import os, signal
 taken = b"x" * (64 << 20)
@@ -27,7 +27,7 @@ if child:
     print(child, flush=True)
 signal.pause()
 """
-# Gives up being root, where it is, and measures another's process.
+# Drops root, if it has it, and measures another user's process.
 STRANGER = """
 import os, sys
 from greenroom.actors.resources import measure
@@ -50,14 +50,14 @@ def open_descriptors() -> int:
 
 
 def du(*directories: Path) -> int:
-    """Return the bytes that these directories take together by the standard tool's account."""
+    """Return the bytes that these directories take together, as `du` counts them."""
     command: list[str | Path] = ["du", "--summarize", "--total", "--block-size=1", *directories]
     return int(subprocess.run(command, check=True, capture_output=True).stdout.splitlines()[-1].split()[0])
 
 
 @pytest.fixture
 def deep_chain(tmp_path: Path) -> Iterator[Path]:
-    """Return a directory with 1,500 others in it, one in the other, and a file of 1 MB in the last."""
+    """Return a chain of 1,500 nested directories with a file of 1 MB in the last one."""
     top = tmp_path / "deep"
     top.mkdir()
     here = os.open(top, os.O_DIRECTORY)
@@ -76,7 +76,7 @@ def deep_chain(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_memory_that_processes_share_counts_once() -> None:
-    """A parent and its child with 64 MB in common use 64 MB, not 128."""
+    """A parent and its child that share 64 MB use 64 MB, not 128."""
     with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         child = int(parent.stdout.readline())
@@ -90,8 +90,8 @@ def test_memory_that_processes_share_counts_once() -> None:
     assert (found.disk_bytes, found.files) == (0, 0)
 
 
-def test_process_that_hides_its_memory_counts_with_what_is_resident() -> None:
-    """Of another user's process the share can't be read; what it has resident can."""
+def test_process_that_hides_its_memory_counts_with_its_resident_set() -> None:
+    """Another user's process doesn't show its shares, but it does show its resident set."""
     strange = os.getpid() if os.getuid() == 0 else 1
     command = [sys.executable, "-c", STRANGER, str(strange)]
     found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -101,8 +101,8 @@ def test_process_that_hides_its_memory_counts_with_what_is_resident() -> None:
     assert memory == pytest.approx(resident, rel=0.1)
 
 
-def test_processes_that_are_gone_count_for_nothing_and_zombies_for_their_pid() -> None:
-    """A dead process that nobody waited for still takes a pid; after that nothing of it counts."""
+def test_processes_that_are_gone_count_nothing_and_zombies_their_pid() -> None:
+    """A dead process still takes a pid until it is reaped. After that nothing of it counts."""
     process = subprocess.Popen(["true"])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert measure([process.pid], []) == Usage(memory_bytes=0, processes=1, disk_bytes=0)
@@ -111,7 +111,7 @@ def test_processes_that_are_gone_count_for_nothing_and_zombies_for_their_pid() -
 
 
 def test_disk_usage_is_what_is_allocated(tmp_path: Path) -> None:
-    """Holes take nothing, a hard link nothing more, a symlink nothing of what it points to."""
+    """Holes take nothing, a hard link takes nothing more, and a symlink's target doesn't count."""
     outside, inside = tmp_path / "outside", tmp_path / "inside"
     write(outside / "file", 4 * MB)
     write(inside / "storage/default/file", MB + 1)
@@ -128,7 +128,7 @@ def test_disk_usage_is_what_is_allocated(tmp_path: Path) -> None:
 
 
 def test_directories_that_overlap_count_once(tmp_path: Path) -> None:
-    """Of several directories the sum counts, but nothing twice, be it linked, repeated or nested."""
+    """Directories are added up, but nothing counts twice, whether linked, repeated or nested."""
     one, two = tmp_path / "one", tmp_path / "two"
     write(one / "within/file", MB)
     write(two / "file", MB)
@@ -137,13 +137,13 @@ def test_directories_that_overlap_count_once(tmp_path: Path) -> None:
 
 
 def test_directory_that_is_not_there_takes_nothing(tmp_path: Path) -> None:
-    """To look for a clone that is gone is fine."""
+    """Measuring a clone that is gone is fine."""
     assert disk_usage(tmp_path / "gone") == 0
     assert measure([], [tmp_path / "gone"]) == Usage(memory_bytes=0, processes=0, disk_bytes=0)
 
 
 def test_deep_chain_is_measured_to_its_end(deep_chain: Path) -> None:
-    """Neither recursion, nor the length of a path, nor descriptors limit the depth, and none stays open."""
+    """Neither recursion, path length nor descriptors limit the depth, and no descriptor stays open."""
     before = open_descriptors()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before + 8, limits[1]))
@@ -157,10 +157,10 @@ def test_deep_chain_is_measured_to_its_end(deep_chain: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["moved", "removed", "replaced"])
-def test_directory_that_leaves_while_walked_costs_nothing_else(
+def test_directory_moved_while_walked_costs_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """What is beside it is still counted; what is where it went, or in what took its place, is not."""
+    """Everything beside it is still counted. Its new place, and what took its old place, are not."""
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     branch = inside / "trunk/branch"
     for name in ("one", "two"):
@@ -199,7 +199,7 @@ def test_directory_that_leaves_while_walked_costs_nothing_else(
 def test_directory_swapped_for_a_symlink_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even between being found and being opened does a directory lead elsewhere."""
+    """A directory is not followed even if it is replaced between being found and being opened."""
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     write(inside / "directory/file", MB)
     write(outside / "file", 4 * MB)
@@ -219,7 +219,7 @@ def test_directory_swapped_for_a_symlink_is_not_followed(
 
 
 def test_counting_stops_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many files there are, no more are looked at, and their number alone is over any budget."""
+    """However many files there are, the walk stops there. That number alone exceeds any budget."""
     for number in range(60):
         write(tmp_path / str(number % 6) / str(number), 1)
     budget = Budget(memory_bytes=GB, processes=1, disk_bytes=GB)
@@ -245,14 +245,14 @@ def test_counting_stops_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ids=["at-budget", "memory-first", "processes", "disk", "far-over"],
 )
 def test_breach_names_what_is_over_and_how_much(used: dict[str, int], says: str | None) -> None:
-    """To use the budget up is fine; anything more is named with both amounts, which never look the same."""
+    """Using up the budget is fine. Anything more is named with both amounts, which never look the same."""
     limits = {"memory_bytes": 2 * GB, "processes": 30, "disk_bytes": 500 * MB + MB // 2}
     assert Budget(**limits).breach(Usage(**(limits | used))) == says
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "1"])
 @pytest.mark.parametrize("name", ["memory_bytes", "processes", "disk_bytes"])
-def test_budget_that_is_no_whole_number_above_0_is_refused(name: str, value: Any) -> None:
-    """A budget names the field that is wrong."""
+def test_budget_that_is_not_a_positive_integer_is_refused(name: str, value: Any) -> None:
+    """The error names the invalid field."""
     with pytest.raises(ValueError, match=f"{name} is .*must be a whole number above 0"):
         Budget(**({"memory_bytes": 1, "processes": 1, "disk_bytes": 1} | {name: value}))

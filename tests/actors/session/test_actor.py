@@ -49,7 +49,7 @@ STEP = {
 
 @attrs.define(kw_only=True)
 class Session:
-    """An actor under test, with both ends of the caller's wait and all that it published."""
+    """An actor under test, with both ends of the caller's wait and everything that it published."""
 
     actor: SessionActor
     caller: Caller
@@ -77,7 +77,7 @@ class Session:
 
 @asynccontextmanager
 async def open_session(machine: FakeMachine, **spec: Any) -> AsyncIterator[Session]:
-    """Run an actor beside the block, and see it ended with nothing left when the block is done."""
+    """Run an actor beside the block. Check at the end that it has ended and left nothing."""
     settings: dict[str, Any] = {
         "id": "a",
         "url": "https://example.test/",
@@ -123,7 +123,7 @@ def stuck_in(state: SessionState) -> FakeMachine:
 
 
 async def reach(session: Session, state: SessionState) -> None:
-    """Let the session come to `state`."""
+    """Wait until the session is in `state`."""
     if state is SessionState.LIVE:
         await session.established()
     while not session.states or session.states[-1] is not state:  # states are published, not awaited
@@ -160,7 +160,7 @@ async def test_logged_in_profile_lives_until_its_deadline(autojump_clock: MockCl
 async def test_expiry_frees_everything_even_if_the_browser_never_closes(
     autojump_clock: MockClock, close_s: float
 ) -> None:
-    """A browser gets its grace to close politely, and not more."""
+    """A browser gets its grace to close politely, and no more."""
     machine = FakeMachine(close_s=close_s)
     async with open_session(machine, max_duration_s=60) as session:
         await session.established()
@@ -172,7 +172,7 @@ async def test_expiry_frees_everything_even_if_the_browser_never_closes(
 async def test_creation_over_its_deadline_times_out_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """Whatever hangs, the caller learns of the timeout at the deadline, with nothing left."""
+    """Whatever hangs, the caller gets the timeout at the deadline, with nothing left."""
     machine = stuck_in(state)
     async with open_session(
         machine, detector=LoginDetector(timeout_s=99, retries=0, selectors={})
@@ -185,10 +185,10 @@ async def test_creation_over_its_deadline_times_out_in_every_state(
     assert session.reason is EndReason.CREATION_TIMEOUT
 
 
-async def test_timeout_with_slow_cleanup_is_answered_before_it_and_cleaned_all_the_same(
+async def test_timeout_with_slow_cleanup_is_answered_before_it_and_still_cleaned_up(
     autojump_clock: MockClock,
 ) -> None:
-    """No answer waits longer than a grace for the removal of a clone that takes its time."""
+    """No answer waits longer than a grace for the removal of a slow clone."""
     machine = FakeMachine(launch_s=math.inf, remove_s=20)
     async with open_session(machine) as session:
         assert isinstance(await session.refused(), CreationTimedOut)
@@ -199,7 +199,7 @@ async def test_timeout_with_slow_cleanup_is_answered_before_it_and_cleaned_all_t
 
 
 async def test_verdict_exactly_at_the_deadline_is_a_timeout(autojump_clock: MockClock) -> None:
-    """A session that could only go live at its deadline does not, and is not taken for a shutdown."""
+    """The session doesn't go live, and the timeout is not taken for a shutdown."""
     async with open_session(FakeMachine(navigate_s=30)) as session:
         assert isinstance(await session.refused(), CreationTimedOut)
     assert session.reason is EndReason.CREATION_TIMEOUT
@@ -209,11 +209,11 @@ async def test_verdict_exactly_at_the_deadline_is_a_timeout(autojump_clock: Mock
 async def test_page_without_a_login_is_refused_after_cleanup(
     autojump_clock: MockClock, page: LoginState
 ) -> None:
-    """Logged out and uncertain both refuse, say which, and leave nothing by the time of the answer."""
+    """Both logged out and uncertain refuse, say which, and leave nothing by the time of the answer."""
     machine = FakeMachine(page=page, remove_s=3, close_s=99)
     async with open_session(machine) as session:
         error = await session.refused()
-        assert trio.current_time() == 3  # not closed politely: its clone is thrown away
+        assert trio.current_time() == 3  # not closed politely, since its clone is thrown away
         assert (machine.clones, machine.browsers) == (set(), {})
     assert isinstance(error, NotLoggedIn)
     assert error.verdict.state is page
@@ -242,10 +242,10 @@ async def test_page_that_never_shows_itself_is_uncertain_after_the_last_try(
     ],
     ids=["locked", "disk full", "launch fails", "unreachable"],
 )
-async def test_failing_step_is_what_the_caller_is_told(
+async def test_failing_step_reaches_the_caller(
     autojump_clock: MockClock, field: str, error: GreenroomError
 ) -> None:
-    """A typed error of any step refuses the session and ends it with the error's reason."""
+    """A typed error in any step refuses the session and gives its end reason."""
     machine = FakeMachine()
     setattr(machine, field, error)
     async with open_session(machine) as session:
@@ -258,7 +258,7 @@ async def test_failing_step_is_what_the_caller_is_told(
 async def test_unforeseen_exception_ends_the_session_as_an_internal_failure(
     autojump_clock: MockClock, field: str
 ) -> None:
-    """An error that nobody foresaw stays in its session, wrapped, with its cause for the log."""
+    """An unforeseen error stays in its session. It is wrapped, with its cause for the log."""
     machine = FakeMachine()
     setattr(machine, field, KeyError("secret"))
     async with open_session(machine) as session:
@@ -272,7 +272,7 @@ async def test_unforeseen_exception_ends_the_session_as_an_internal_failure(
 async def test_lost_browser_ends_the_session_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """A browser that dies is noticed without anybody asking, and its clone goes with it."""
+    """A dead browser is noticed without a request, and its clone goes with it."""
     machine = stuck_in(state)
     async with open_session(machine) as session:
         await reach(session, state)
@@ -290,7 +290,7 @@ async def test_lost_browser_ends_the_session_in_every_state(
 async def test_caller_that_leaves_cancels_the_creation_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """Nobody waits for the session any more, so it ends at once."""
+    """Nobody waits for the session any longer, so it ends at once."""
     async with open_session(stuck_in(state)) as session:
         await reach(session, state)
         started = trio.current_time()
@@ -302,7 +302,7 @@ async def test_caller_that_leaves_cancels_the_creation_in_every_state(
 
 
 async def test_caller_gone_at_the_moment_of_the_answer_ends_the_session(autojump_clock: MockClock) -> None:
-    """A live session that nobody receives is not kept."""
+    """A live session that no caller receives is not kept."""
     async with open_session(FakeMachine()) as session:
         session.reply.close()
         await session.ended.wait()
@@ -311,10 +311,10 @@ async def test_caller_gone_at_the_moment_of_the_answer_ends_the_session(autojump
 
 
 @pytest.mark.parametrize("state", NOT_ENDING)
-async def test_deletion_is_answered_when_all_is_gone_in_every_state(
+async def test_deletion_is_answered_when_everything_is_gone_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """Whoever deletes a session hears of it after the browser and the clone have gone."""
+    """The deletion returns once the browser and the clone are gone."""
     machine = stuck_in(state)
     machine.remove_s = 2
     async with open_session(machine) as session:
@@ -334,7 +334,7 @@ async def _expect_refusal(session: Session, kind: type[GreenroomError]) -> None:
 
 
 async def test_second_deletion_while_ending_is_answered_too(autojump_clock: MockClock) -> None:
-    """A session that is already ending answers everybody who asks for its end; the first reason stays."""
+    """A session that is already ending answers every deletion. The first reason stays."""
     async with open_session(FakeMachine(close_s=3)) as session:
         await session.established()
         async with trio.open_nursery() as nursery:
@@ -350,7 +350,7 @@ async def test_second_deletion_while_ending_is_answered_too(autojump_clock: Mock
 async def test_cancellation_from_outside_cleans_up_in_every_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """When the whole nursery is cancelled, a session still frees everything, within its bounds."""
+    """When the whole nursery is cancelled, a session still cleans up, within its time limits."""
     machine = stuck_in(state)
     machine.remove_s, machine.close_s = 1, math.inf
     with trio.CancelScope() as outside:
@@ -368,15 +368,15 @@ async def test_cancellation_from_outside_cleans_up_in_every_state(
     assert (machine.clones, machine.browsers) == (set(), {})
 
 
-async def test_shutdown_during_creation_tells_the_caller(autojump_clock: MockClock) -> None:
-    """A creation that the supervisor's end cuts short is refused as such."""
+async def test_shutdown_during_creation_reaches_the_caller(autojump_clock: MockClock) -> None:
+    """A creation that the supervisor's end cuts short is refused for that reason."""
     async with open_session(FakeMachine(launch_s=math.inf)) as session:
         await session.actor.handle.ask_to_end(EndReason.SHUTDOWN)
         assert isinstance(await session.refused(), SupervisorStopped)
 
 
 async def test_failing_cleanup_is_logged_and_keeps_the_first_reason(autojump_clock: MockClock) -> None:
-    """A clone that can't be removed is the operator's business, and not why the session ended."""
+    """A clone that can't be removed is reported to the operator, but is not why the session ended."""
     machine = FakeMachine(remove_error=CloneFailed("The clone can't be removed", detail="EBUSY"))
     with capture_logs() as logs:
         async with open_session(machine, max_duration_s=5) as session:
@@ -387,7 +387,7 @@ async def test_failing_cleanup_is_logged_and_keeps_the_first_reason(autojump_clo
 
 
 async def test_ended_session_has_a_receipt(autojump_clock: MockClock) -> None:
-    """Whoever asks learns why it ended, how long each phase took, what was ended, and what was freed."""
+    """It says why the session ended, how long each phase took, which processes ended, and what was freed."""
     async with open_session(FakeMachine(close_s=1), max_duration_s=60) as session:
         live = await session.established()
         assert live.receipt is None
@@ -404,7 +404,7 @@ async def test_ended_session_has_a_receipt(autojump_clock: MockClock) -> None:
 async def test_refused_creation_has_a_receipt_of_what_there_was(
     autojump_clock: MockClock, field: str
 ) -> None:
-    """What was begun is accounted for, and what never began is not."""
+    """It accounts for what was begun, and for nothing else."""
     machine = FakeMachine()
     setattr(machine, field, CloneFailed("No space left"))
     async with open_session(machine) as session:
@@ -427,7 +427,7 @@ async def test_refused_creation_has_a_receipt_of_what_there_was(
 async def test_session_over_its_budget_ends_at_the_next_sample(
     autojump_clock: MockClock, usage: Usage
 ) -> None:
-    """A breach ends the session, and says of what."""
+    """A breach ends the session, and the error names it."""
     machine = FakeMachine()
     async with open_session(machine) as session:
         await session.established()
@@ -441,7 +441,7 @@ async def test_session_over_its_budget_ends_at_the_next_sample(
 
 
 async def test_creation_over_its_budget_is_refused(autojump_clock: MockClock) -> None:
-    """A browser that takes too much while it launches is not waited for."""
+    """A browser that uses too much while it launches is ended at once."""
     machine = FakeMachine(launch_s=math.inf)
     machine.usage = Usage(memory_bytes=2 << 30, processes=2, disk_bytes=0)
     async with open_session(machine) as session:

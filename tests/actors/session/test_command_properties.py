@@ -25,7 +25,7 @@ from tests.actors.session.test_commands import FOR_EVER, Work
 CREATION_S, LIFE_S = 30.0, 60.0
 MAX_REMOVAL_S, MAX_SLOWNESS_S = 10.0, 20.0
 
-# Many of them meet each other, or a deadline, exactly.
+# Many of these times coincide with each other or with a deadline.
 MOMENTS = st.sampled_from([0.0, 4.0, 5.0, 8.0, 30.0, 60.0, 64.0, 65.0, 90.0]) | st.floats(0, 100)
 MACHINES = st.fixed_dictionaries(
     {},
@@ -47,7 +47,7 @@ COMMANDS = st.builds(
 
 @attrs.define(eq=False, kw_only=True)
 class Asker:
-    """Somebody who asks for a command at some time, waits so long, and remembers what came of it."""
+    """A caller that asks for a command at some time, waits so long, and remembers the outcome."""
 
     at: float
     patience_s: float
@@ -78,7 +78,7 @@ ASKERS = st.builds(Asker, at=MOMENTS, patience_s=st.just(FOR_EVER) | st.floats(0
 
 @attrs.define(eq=False)
 class Story:
-    """One session, who asks it for commands, and all else that is done to it."""
+    """One session, its callers, and everything else that happens to it."""
 
     machine: FakeMachine
     askers: list[Asker]
@@ -88,7 +88,7 @@ class Story:
     returned_at: float = -1
 
     async def tell(self) -> None:
-        """Run it to its end; whoever is not answered by then keeps this from returning."""
+        """Run the story to its end. It can't return while a caller is unanswered."""
         reply_to, _reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](1)
         spec = SessionSpec(
             id="a",
@@ -147,7 +147,7 @@ class Story:
 def test_any_story_ends_with_every_command_answered_once(
     fields: dict[str, Any], askers: list[Asker], deeds: list[tuple[float, str]]
 ) -> None:
-    """Whoever stays is told once, and the right thing; no command outlives the session."""
+    """Callers that stay get exactly one answer, the right one. No command outlives the session."""
     story = Story(FakeMachine(**fields), askers, deeds)
     with capture_logs():
         trio.run(story.tell, clock=MockClock(autojump_threshold=0))
@@ -160,7 +160,7 @@ def test_any_story_ends_with_every_command_answered_once(
 
 
 def _time_of(story: Story, state: SessionState) -> float:
-    """Return when a session came to a state, by its receipt."""
+    """Return when a session entered a state, according to its receipt."""
     receipt = story.events[-1].session.receipt
     assert receipt is not None
     before = [ms for name, ms in receipt.phase_ms.items() if name != state.value]

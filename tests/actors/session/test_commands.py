@@ -1,4 +1,4 @@
-"""Commands to a session, and what its handle promises: one answer each, and nothing held up."""
+"""Commands to a session, and its handle's promises: one answer each, and nothing is held up."""
 
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ DEFECT = RuntimeError("nobody foresaw this")
 
 @attrs.define(eq=False)
 class Work:
-    """A command that takes some time, then fails or returns its name; it takes note of how it went."""
+    """A command that takes some time, then fails or returns its name. It records what happened to it."""
 
     seconds: float = 0
     name: str = "done"
@@ -63,7 +63,7 @@ class Work:
 
 @attrs.define(eq=False)
 class Asked:
-    """What became of one `run`: its result, or its error, and when that came."""
+    """The outcome of one `run`: its result or error, and when it came."""
 
     answer: str | GreenroomError | None = None
     at: float | None = None
@@ -85,7 +85,7 @@ async def live_session(machine: FakeMachine | None = None, **spec: Any) -> Async
 
 
 async def test_command_on_a_live_session_returns_its_result(autojump_clock: MockClock) -> None:
-    """It is given the session's browser, takes the time that it takes, and the session goes on."""
+    """The command gets the session's browser, takes its time, and the session goes on."""
     async with live_session(FakeMachine(probe_s=2), max_duration_s=60) as session:
         assert await session.actor.handle.run(Work(seconds=3, name="a title")) == "a title"
         assert trio.current_time() == 5
@@ -101,7 +101,7 @@ async def test_command_on_a_live_session_returns_its_result(autojump_clock: Mock
 async def test_commands_hold_up_neither_each_other_nor_the_mailbox_nor_the_deadline(
     autojump_clock: MockClock,
 ) -> None:
-    """Beside one that never ends, a second runs; the session expires on time, or is ended at once."""
+    """Beside a command that never ends, another runs, and the session expires on time or is ended at once."""
     for is_deleted in (False, True):
         async with live_session(max_duration_s=60) as session, trio.open_nursery() as nursery:
             started, asked = trio.current_time(), Asked()
@@ -117,7 +117,7 @@ async def test_commands_hold_up_neither_each_other_nor_the_mailbox_nor_the_deadl
 
 
 async def test_command_that_fails_fails_alone(autojump_clock: MockClock) -> None:
-    """Its error is its answer, with the session in it; others run on, and so does the session."""
+    """The caller gets the error, with the session's id. Other commands and the session go on."""
     async with live_session() as session, trio.open_nursery() as nursery:
         handle, other = session.actor.handle, Asked()
         nursery.start_soon(other.ask, handle, Work(seconds=10))
@@ -134,7 +134,7 @@ async def test_command_that_fails_fails_alone(autojump_clock: MockClock) -> None
 async def test_command_with_a_defect_is_an_internal_failure_logged_once(
     autojump_clock: MockClock, at_once: bool
 ) -> None:
-    """Even one that fails before it waits for anything; the log has the id of the answer, and the cause."""
+    """This includes one that fails before its first await. The log has the answer's id and the cause."""
 
     class Broken:
         def apply(self, browser: Browser) -> Coroutine[Any, Any, str]:  # noqa: ARG002  # the protocol's signature
@@ -154,7 +154,7 @@ async def test_command_with_a_defect_is_an_internal_failure_logged_once(
 
 
 async def test_caller_who_leaves_cancels_that_command_alone(autojump_clock: MockClock) -> None:
-    """At once, even where the command is slow to be cancelled; the other one gets its answer."""
+    """It is cancelled at once, even if it is slow to stop. The other command gets its answer."""
     async with live_session() as session, trio.open_nursery() as nursery:
         other, left = Asked(), Work(seconds=FOR_EVER, slow_to_cancel_s=30)
         nursery.start_soon(other.ask, session.actor.handle, Work(seconds=5))
@@ -166,7 +166,7 @@ async def test_caller_who_leaves_cancels_that_command_alone(autojump_clock: Mock
         await trio.sleep(10)
         assert (other.answer, other.at) == ("done", 5)
         await session.actor.handle.end()
-        assert trio.current_time() == 32  # the actor waits for its own
+        assert trio.current_time() == 32  # the actor waits for its command to stop
 
 
 async def test_caller_who_leaves_at_the_moment_of_the_answer_hurts_nobody(autojump_clock: MockClock) -> None:
@@ -181,10 +181,10 @@ async def test_caller_who_leaves_at_the_moment_of_the_answer_hurts_nobody(autoju
 
 
 @pytest.mark.parametrize("state", CREATING)
-async def test_session_that_is_not_live_yet_takes_no_commands_and_says_what_it_is(
+async def test_session_that_is_not_live_yet_refuses_commands_with_its_state(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """At once: whoever asks is not kept waiting until it is live. The creation goes on."""
+    """It refuses at once instead of waiting until it is live. The creation goes on."""
     async with open_session(stuck_in(state)) as session:
         await reach(session, state)
         started = trio.current_time()
@@ -199,7 +199,7 @@ async def test_session_that_is_not_live_yet_takes_no_commands_and_says_what_it_i
 async def test_session_that_ends_or_has_ended_says_why(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """Also while its browser still closes. Ending it once more is fine."""
+    """This includes a session whose browser is still closing. You may end it again."""
     async with live_session(FakeMachine(close_s=3), max_duration_s=10) as session:
         handle = session.actor.handle
         await trio.sleep(11)
@@ -216,7 +216,7 @@ async def test_session_that_ends_or_has_ended_says_why(
 
 
 async def test_commands_are_cut_off_before_the_browser_is_closed(autojump_clock: MockClock) -> None:
-    """They are answered and cancelled first; one that is slow to be cancelled holds up no cleaning up."""
+    """They are answered and cancelled first. One that is slow to stop doesn't delay the cleanup."""
     machine = FakeMachine(close_s=2)
     async with live_session(machine, max_duration_s=10) as session, trio.open_nursery() as nursery:
         asked, work = Asked(), Work(seconds=FOR_EVER, slow_to_cancel_s=20)
@@ -235,7 +235,7 @@ async def test_commands_are_cut_off_before_the_browser_is_closed(autojump_clock:
 async def test_lost_browser_ends_the_session_and_all_its_commands(
     autojump_clock: MockClock, finder: str
 ) -> None:
-    """Whoever notices first: each command's answer is that the session ended, and why."""
+    """Whoever notices the loss first, each command's answer is that the session ended, and why."""
     machine = FakeMachine()
     async with live_session(machine) as session, trio.open_nursery() as nursery:
         asked = [Asked(), Asked()]
@@ -254,7 +254,7 @@ async def test_lost_browser_ends_the_session_and_all_its_commands(
 
 
 async def test_cancellation_from_outside_answers_every_command(autojump_clock: MockClock) -> None:
-    """Whoever asked from elsewhere does not wait for ever."""
+    """Callers outside the cancelled nursery don't wait forever."""
     asked = Asked()
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as outside:
@@ -267,7 +267,7 @@ async def test_cancellation_from_outside_answers_every_command(autojump_clock: M
 
 
 async def test_end_that_leaves_something_says_so_each_time(autojump_clock: MockClock) -> None:
-    """Also to who comes after the end."""
+    """That includes callers that come after the end."""
     machine = FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
     with capture_logs():
         async with live_session(machine) as session:
@@ -278,8 +278,8 @@ async def test_end_that_leaves_something_says_so_each_time(autojump_clock: MockC
             machine.clones.clear()
 
 
-async def test_whoever_stops_waiting_for_the_end_has_asked_for_it(autojump_clock: MockClock) -> None:
-    """Cancelling `end` keeps no session alive."""
+async def test_cancelling_a_wait_for_the_end_still_ends_the_session(autojump_clock: MockClock) -> None:
+    """Cancelling `end` doesn't keep the session alive."""
     async with live_session(FakeMachine(close_s=3)) as session:
         with trio.move_on_after(1):
             await session.actor.handle.end()
@@ -288,10 +288,10 @@ async def test_whoever_stops_waiting_for_the_end_has_asked_for_it(autojump_clock
 
 
 @pytest.mark.parametrize("name", ["end", "wait_ended", "run"])
-async def test_session_that_does_not_read_its_mailbox_leaves_nobody_waiting(
+async def test_session_that_does_not_read_its_mailbox_leaves_no_caller_waiting(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Its failure is the session's end, and whoever waited for anything learns of that."""
+    """The failure ends the session, and everybody who waits for it learns of that."""
 
     async def fail(*_args: object) -> NoReturn:
         await trio.sleep(1)

@@ -35,7 +35,7 @@ MAX_REMOVAL_S = 25.0
 BUDGET = Budget(memory_bytes=1 << 30, processes=20, disk_bytes=1 << 30)
 WITHIN, BEYOND = (Usage(memory_bytes=size, processes=2, disk_bytes=1) for size in (1, 2 << 30))
 
-# Times that meet deadlines exactly, and others.
+# Some of these times coincide with deadlines.
 DURATIONS = st.sampled_from([0.0, 0.0, 0.5, 4.0, 8.0, 16.0, 29.0, 30.0, 31.0, math.inf]) | st.floats(0, 40)
 ERRORS = st.sampled_from([None, None, None, ProfileLocked(), UpstreamUnreachable("HTTP 500"), KeyError("x")])
 MOMENTS = st.sampled_from([0.0, 5.0, 8.0, 16.0, 30.0, 30.9, 60.0, 65.0, 90.0]) | st.floats(0, 130)
@@ -61,7 +61,7 @@ DEEDS = st.sampled_from(["crash", "delete", "leave", "cancel", "grow"])
 
 @attrs.define(eq=False)
 class Story:
-    """One session, all that is done to it, and all that it answers."""
+    """One session, everything that happens to it, and all its answers."""
 
     machine: FakeMachine
     deeds: list[tuple[float, str]]
@@ -76,7 +76,7 @@ class Story:
     ended_at: float = math.inf
 
     async def tell(self) -> None:
-        """Run it to its end."""
+        """Run the story to its end."""
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](1)
         spec = SessionSpec(
             id="a",
@@ -105,7 +105,7 @@ class Story:
                 await actor.run()
             self.ended_at = trio.current_time()
             while not (self.closed and self.deletions == self.confirmed):
-                with trio.fail_after(1):  # whoever still waits would do so for ever
+                with trio.fail_after(1):  # a caller that still waits would wait forever
                     await trio.sleep(0.01)
             nursery.cancel_scope.cancel(reason="the story is over")
 
@@ -118,7 +118,7 @@ class Story:
                 self.answers.append((trio.current_time(), answer))
                 self.owned_at_answer.append(bool(self.machine.clones or self.machine.browsers))
         self.closed = True
-        if waiting.cancelled_caught and not self.answers:  # else the answer came at that very moment
+        if waiting.cancelled_caught and not self.answers:  # otherwise the answer came at that very moment
             self.hung_up = True
             caller.leave()
 
@@ -145,7 +145,7 @@ class Story:
         self.deletions += 1
         try:
             await actor.handle.end()
-        except CleanupIncomplete:  # it had to look, and could not
+        except CleanupIncomplete:  # it had to look and couldn't
             assert self.machine.remove_error
             assert self.machine.sample_error
         assert (self.machine.clones, self.machine.browsers) == (set(), {})
@@ -157,7 +157,7 @@ class Story:
 def test_any_story_ends_with_nothing_owned_one_reason_and_one_answer(
     fields: dict[str, Any], deeds: list[tuple[float, str]]
 ) -> None:
-    """Whatever happens when: clean, in order, in time, and whoever waits is told exactly once."""
+    """Whatever happens and when: clean, in order and in time, and each waiter gets exactly one answer."""
     machine = FakeMachine(usage=WITHIN, **fields)
     story = Story(machine, deeds)
     with capture_logs():
@@ -169,7 +169,7 @@ def test_any_story_ends_with_nothing_owned_one_reason_and_one_answer(
 
 
 def _check_states(story: Story) -> None:
-    """Each state once, in order, ending included; one reason, from the moment it is ending."""
+    """Each state comes once, in order, ending included. There is one reason from then on."""
     states = [heard.session.state for heard in story.events]
     order: list[SessionState] = [
         state for state in SessionState if state not in {SessionState.QUEUED, SessionState.WARM}
@@ -193,7 +193,7 @@ def _check_states(story: Story) -> None:
 
 
 def _check_answers(story: Story) -> None:
-    """One answer, in time; none if the caller left; one at most where the whole nursery was cancelled."""
+    """One answer, in time. None if the caller left, and at most one if the whole nursery was cancelled."""
     assert len(story.answers) <= 1
     if not story.hung_up and not story.cancelled:
         assert len(story.answers) == 1

@@ -1,4 +1,4 @@
-"""A session whose account is logged in, but behind a gate."""
+"""A session whose account is logged in but behind a gate."""
 
 import attrs
 import pytest
@@ -13,7 +13,7 @@ from tests.actors.session.test_actor import open_session
 
 @attrs.frozen(kw_only=True)
 class SeesGate(LoginDetector):
-    """Finds somebody logged in, and asked for their age."""
+    """Finds a login, and a gate that asks for the viewer's age."""
 
     async def judge(self, page: InspectablePage) -> Verdict:
         await page.inspect(Method.HTML, self.selectors)
@@ -30,7 +30,7 @@ class SeesGate(LoginDetector):
 async def test_session_behind_a_gate_is_refused_unless_allowed(
     allow: bool, autojump_clock: MockClock
 ) -> None:
-    """The state is true; whether the session is of use, the setting says."""
+    """The login is real. The setting decides whether such a session is of use."""
     detector = SeesGate(timeout_s=8, retries=0, selectors={}, allow_restricted=allow)
     async with open_session(FakeMachine(), detector=detector) as session:
         if allow:

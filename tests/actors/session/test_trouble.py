@@ -1,4 +1,4 @@
-"""What nobody foresaw, beside a session's life and at its end: it ends that session at most, and says so."""
+"""Unforeseen errors beside a session's life and at its end. They end at most that session, and say so."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -37,7 +37,7 @@ async def fail_async(*_args: object, **_kwargs: object) -> NoReturn:
 
 
 async def test_live_session_outlives_samples_that_fail(autojump_clock: MockClock) -> None:
-    """No thread to be had for a sample: logged once, and the session is live until its deadline."""
+    """Without a thread for a sample, one line is logged, and the session is live until its deadline."""
     machine = FakeMachine()
     with capture_logs() as logs:
         async with open_session(machine, max_duration_s=60) as session:
@@ -53,10 +53,10 @@ async def test_live_session_outlives_samples_that_fail(autojump_clock: MockClock
     assert [(line["event"], line["detail"]) for line in logs] == [("samples can't be taken", repr(NO_THREAD))]
 
 
-async def test_machine_whose_processes_cant_be_seen_is_no_news_of_each_session(
+async def test_session_does_not_log_that_processes_cant_be_seen(
     autojump_clock: MockClock,
 ) -> None:
-    """The machine's sampler has logged it: a session goes on without samples, and says nothing."""
+    """The machine's sampler has logged it. The session goes on without samples and logs nothing."""
     machine = FakeMachine()
     with capture_logs() as logs:
         async with open_session(machine, max_duration_s=60) as session:
@@ -72,7 +72,7 @@ async def test_machine_whose_processes_cant_be_seen_is_no_news_of_each_session(
 async def test_task_beside_the_life_that_fails_ends_that_session_as_failed(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, task: str, is_live: bool
 ) -> None:
-    """Whatever comes out of one, with its cause, and everything is cleaned up."""
+    """The error is logged with its cause, and everything is cleaned up."""
     begin = trio.Event()
 
     async def fail_then(*_args: object) -> NoReturn:
@@ -101,7 +101,7 @@ async def test_task_beside_the_life_that_fails_ends_that_session_as_failed(
 async def test_unforeseen_failure_of_any_step_is_the_end_of_that_session_at_most(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The actor's task returns, with one answer to the caller and nothing left."""
+    """The actor's task returns. The caller gets one answer, and nothing is left."""
     owner = FakeWorkspace if step in {"launch", "measure"} else FakeBrowser
     monkeypatch.setattr(owner, step, fail if step == "end" else fail_async)
     with capture_logs():
@@ -116,7 +116,7 @@ async def test_unforeseen_failure_of_any_step_is_the_end_of_that_session_at_most
 async def test_failure_of_cleanup_together_with_a_cancellation_stays_in_its_session(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A group of both is no plain exception: what it holds must not come out of the actor's task."""
+    """Such a group is not a plain exception. It must not come out of the actor's task."""
 
     async def hang_and_fail(*_args: object, **_kwargs: object) -> None:
         async with trio.open_nursery() as nursery:
@@ -136,10 +136,8 @@ async def _fail_when_cancelled() -> None:
         raise NO_THREAD
 
 
-async def test_receipt_and_session_say_the_same(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both are of one instant, though time goes on between any two looks at the clock."""
+async def test_receipt_and_session_agree(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are computed at one instant, although time passes between any two looks at the clock."""
     now, ticks = trio.current_time, 0
 
     def tick() -> float:
@@ -161,7 +159,7 @@ async def test_receipt_and_session_say_the_same(
 async def test_caller_that_leaves_during_a_refusal_is_no_error(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Nothing is wrong with a cleanup only because nobody waits for the answer any more."""
+    """Cleanup has not failed just because nobody waits for the answer any more."""
     machine = FakeMachine(page=LoginState.LOGGED_OUT, remove_s=5)
 
     async def look_as_the_caller_leaves(browser: FakeBrowser, *args: Any) -> Any:
@@ -189,8 +187,8 @@ async def test_caller_that_leaves_during_a_refusal_is_no_error(
     assert [line for line in logs if line["log_level"] != "debug"] == []
 
 
-async def test_refusal_that_comes_up_as_the_caller_leaves_is_no_error(autojump_clock: MockClock) -> None:
-    """The step fails by itself just when it is cancelled: neither is a cleanup that failed."""
+async def test_refusal_that_comes_as_the_caller_leaves_is_no_error(autojump_clock: MockClock) -> None:
+    """The step fails by itself just as it is cancelled. Neither means that the cleanup failed."""
     machine = FakeMachine()
 
     async def fail_when_cancelled(*_args: object) -> None:
@@ -213,7 +211,7 @@ async def test_refusal_that_comes_up_as_the_caller_leaves_is_no_error(autojump_c
 async def test_timeout_says_which_session_and_in_which_phase(
     autojump_clock: MockClock, state: SessionState
 ) -> None:
-    """Whoever gets a 504 can find the session, and what it was at."""
+    """The 504 names the session and its phase."""
     async with open_session(stuck_in(state), creation_timeout_s=7) as session:
         error = await session.refused()
     assert isinstance(error, CreationTimedOut)
@@ -233,14 +231,14 @@ async def test_timeout_says_which_session_and_in_which_phase(
 async def test_refusal_says_which_session_and_in_which_phase(
     autojump_clock: MockClock, fields: dict[str, Any], phase: str
 ) -> None:
-    """Foreseen or not."""
+    """This holds for foreseen and unforeseen errors."""
     async with open_session(FakeMachine(**fields)) as session:
         error = await session.refused()
     assert (error.session_id, error.phase) == ("a", phase)
 
 
 async def test_late_cleanup_does_not_change_the_phase_that_a_timeout_names(autojump_clock: MockClock) -> None:
-    """The answer comes while the session is ending; what timed out is the launch."""
+    """The answer comes while the session is ending, but it was the launch that timed out."""
     machine = stuck_in(SessionState.LAUNCHING)
     machine.remove_s = 20
     async with open_session(machine) as session:
@@ -248,7 +246,7 @@ async def test_late_cleanup_does_not_change_the_phase_that_a_timeout_names(autoj
 
 
 async def test_error_of_a_live_session_names_it_too(autojump_clock: MockClock) -> None:
-    """The log has it from the event."""
+    """The log gets the id from the event."""
     machine = FakeMachine()
     async with open_session(machine) as session:
         await session.established()
@@ -259,10 +257,10 @@ async def test_error_of_a_live_session_names_it_too(autojump_clock: MockClock) -
     assert (error.session_id, error.phase) == ("a", "live")
 
 
-async def test_what_cleaning_up_leaves_is_in_the_receipt_and_the_answer_to_deletion(
+async def test_leftovers_are_in_the_receipt_and_in_the_answer_to_deletion(
     autojump_clock: MockClock,
 ) -> None:
-    """A clone that can't be removed: whoever deletes the session is told, and who looks at it later."""
+    """A clone can't be removed. The deletion says so, and so does the receipt."""
     machine = FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True)
     with capture_logs() as logs:
         async with open_session(machine) as session:
@@ -281,7 +279,7 @@ async def test_what_cleaning_up_leaves_is_in_the_receipt_and_the_answer_to_delet
 async def test_refused_creation_that_leaves_something_says_so_in_its_receipt(
     autojump_clock: MockClock,
 ) -> None:
-    """The caller learns why there is no session; its receipt has the rest."""
+    """The caller learns why there is no session. The rest is in the receipt."""
     machine = FakeMachine(
         page=LoginState.LOGGED_OUT, remove_error=CloneFailed("It can't be removed"), keeps_clones=True
     )
@@ -302,10 +300,10 @@ async def test_refused_creation_that_leaves_something_says_so_in_its_receipt(
     ],
     ids=["fails", "hangs"],
 )
-async def test_look_for_what_is_left_that_fails_or_hangs_is_said_too(
+async def test_look_for_what_is_left_that_fails_or_hangs_is_reported_too(
     autojump_clock: MockClock, trouble: Callable[[FakeMachine], None]
 ) -> None:
-    """Nobody is told that all is gone by a session that could not look."""
+    """A session that couldn't look never claims that everything is gone."""
     machine = FakeMachine(remove_error=CloneFailed("It can't be removed"))
     with capture_logs():
         async with open_session(machine) as session:
@@ -319,8 +317,8 @@ async def test_look_for_what_is_left_that_fails_or_hangs_is_said_too(
     assert receipt.left == ("unknown",)
 
 
-async def test_cleanup_that_failed_at_first_and_left_nothing_is_complete(autojump_clock: MockClock) -> None:
-    """What counts is what is there."""
+async def test_cleanup_that_failed_first_but_left_nothing_is_complete(autojump_clock: MockClock) -> None:
+    """Only what is really left counts."""
     machine = FakeMachine(remove_error=CloneFailed("It took a second try"))
     with capture_logs():
         async with open_session(machine) as session:

@@ -5,7 +5,7 @@ import pytest
 
 from greenroom.actors.verdict import LoginReason, Strength, analyse_html
 from greenroom.actors.verdict.arrival import Arrival, Shown
-from greenroom.actors.verdict.reading import MAX_DEPTH
+from greenroom.actors.verdict.parsing import MAX_DEPTH
 from tests.actors.verdict.builders import (
     HERE,
     LOGGED_IN,

@@ -1,4 +1,4 @@
-"""What the doctor finds of the daemon's address, the proxy and the site, each played by a socket."""
+"""The doctor's checks of the daemon's address, the proxy and the site. Sockets stand in for all three."""
 
 import contextlib
 import socket
@@ -12,12 +12,12 @@ from greenroom.web.checks import Finding, Level, network
 from tests.web.http.front import make_settings, open_front
 
 HOST = "127.0.0.1"
-NOWHERE = f"http://{HOST}:9/"  # which nobody serves
+NOWHERE = f"http://{HOST}:9/"  # nobody listens there
 
 
 @contextlib.contextmanager
 def answering(answer: bytes) -> Iterator[str]:
-    """Answer each connection to an address with the same bytes, for the length of the block."""
+    """Answer every connection to an address with the same bytes, for the length of the block."""
     with socket.create_server((HOST, 0)) as server:
 
         def serve() -> None:
@@ -36,20 +36,20 @@ def answering(answer: bytes) -> Iterator[str]:
 
 
 def http(status: str, body: str = "") -> bytes:
-    """Return an answer over HTTP."""
+    """Return an HTTP answer."""
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
 
 
-def test_port_that_another_program_has_fails() -> None:
-    """Also if that speaks HTTP: the daemon would not start."""
+def test_port_of_another_program_fails() -> None:
+    """Even if the program speaks HTTP, the daemon could not start."""
     with answering(http("200 OK", "hello")) as bind:
         port = network.check_port(make_settings(bind=bind))
     assert (port.level, port.found) == (Level.FAIL, f"{bind} can't be listened on: Address already in use")
     assert "set bind" in port.mend
 
 
-async def test_port_that_a_daemon_of_ours_has_is_told_as_such() -> None:
-    """Whoever asks the doctor beside a running daemon is not told that something is wrong."""
+async def test_port_of_our_own_daemon_is_a_warning() -> None:
+    """Running the doctor beside a daemon is not an error."""
     async with open_front() as front:
         bind = front.url.removeprefix("http://")
         port = await trio.to_thread.run_sync(network.check_port, make_settings(bind=bind))
@@ -58,7 +58,7 @@ async def test_port_that_a_daemon_of_ours_has_is_told_as_such() -> None:
 
 
 def test_address_that_is_not_ours_fails() -> None:
-    """An address of another machine, and a name that is none."""
+    """This applies to an address of another machine, and to a name that doesn't exist."""
     for bind in ("192.0.2.1:8700", "nowhere.invalid:8700"):
         port = network.check_port(make_settings(bind=bind, token="t" * 16))
         assert port.level is Level.FAIL
@@ -68,8 +68,8 @@ def test_address_that_is_not_ours_fails() -> None:
 @pytest.mark.parametrize(
     ("status", "level"), [("200 OK", Level.OK), ("403 No", Level.WARN), ("503 No", Level.FAIL)]
 )
-def test_site_is_told_by_its_answer(status: str, level: Level) -> None:
-    """What browsers may be let through with is a warning; a server's own failure is one."""
+def test_site_is_judged_by_its_answer(status: str, level: Level) -> None:
+    """A status that browsers may not get is a warning. A failure of the server is a failure."""
     with answering(http(status)) as address:
         (site,) = network.check_network(make_settings(tiktok_url=f"http://{address}/"))
     assert site.level is level
@@ -84,15 +84,15 @@ def test_site_is_told_by_its_answer(status: str, level: Level) -> None:
     ],
 )
 def test_site_that_can_not_be_reached_fails(url: str, why: str) -> None:
-    """The cause is named that the network gave."""
+    """The message gives the network's own reason."""
     (site,) = network.check_network(make_settings(tiktok_url=url))
     assert site.level is Level.FAIL
     assert site.found.startswith(f"{url} can't be reached: ")
     assert why in site.found
 
 
-def test_site_that_does_not_answer_fails_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A site that accepts and is silent is given up."""
+def test_site_that_does_not_answer_fails_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check doesn't wait forever for a site that accepts connections but is silent."""
     monkeypatch.setattr(network, "ANSWER_S", 0.2)
     with socket.create_server((HOST, 0)) as server:
         url = f"http://{HOST}:{server.getsockname()[1]}/"
@@ -101,7 +101,7 @@ def test_site_that_does_not_answer_fails_in_time(monkeypatch: pytest.MonkeyPatch
 
 
 def test_site_is_asked_through_the_proxy_without_a_secret_shown() -> None:
-    """The proxy answers in the site's place: what it lets through counts, and its password is not shown."""
+    """The proxy answers in place of the site. Its password is not shown."""
     with answering(http("200 OK")) as address:
         settings = make_settings(proxy=f"http://me:canary@{address}", tiktok_url="http://nowhere.invalid/")
         proxy, site = network.check_network(settings)
@@ -112,7 +112,7 @@ def test_site_is_asked_through_the_proxy_without_a_secret_shown() -> None:
 
 
 def test_proxy_that_refuses_is_blamed_and_not_the_site() -> None:
-    """A proxy asks for a password by a status of its own."""
+    """A proxy has a status of its own for asking for a password."""
     with answering(http("407 Proxy Authentication Required")) as address:
         settings = make_settings(proxy=f"http://me:canary@{address}", tiktok_url="https://nowhere.invalid/")
         _proxy, site = network.check_network(settings)
@@ -121,8 +121,8 @@ def test_proxy_that_refuses_is_blamed_and_not_the_site() -> None:
     assert "canary" not in repr(site)
 
 
-def test_proxy_that_is_not_there_fails_and_the_site_is_not_blamed() -> None:
-    """What lies behind it can't be told."""
+def test_missing_proxy_fails_and_the_site_is_not_blamed() -> None:
+    """The site can't be checked without the proxy."""
     with socket.create_server((HOST, 0)) as server:
         address = f"{HOST}:{server.getsockname()[1]}"
     (proxy,) = network.check_network(make_settings(proxy=f"http://me:canary@{address}"))
@@ -131,7 +131,7 @@ def test_proxy_that_is_not_there_fails_and_the_site_is_not_blamed() -> None:
 
 
 def test_socks_proxy_is_only_asked_for_a_connection() -> None:
-    """Plain requests don't go through one; browsers do."""
+    """Our plain requests can't go through a SOCKS proxy; browsers can."""
     with answering(b"") as address:
         proxy, site = network.check_network(make_settings(proxy=f"socks5://{address}"))
     assert (proxy.level, site.level) == (Level.OK, Level.OK)

@@ -1,4 +1,4 @@
-"""The doctor's findings: how bad each is, and what it says to do, under conditions changed one at a time."""
+"""The doctor's findings: how bad each is, and what it says to do. The conditions change one at a time."""
 
 import errno
 import io
@@ -49,12 +49,12 @@ SUBJECTS = (
     "port",
     "site",
 )
-NOWHERE = f"http://{HOST}:9/"  # which nobody serves
+NOWHERE = f"http://{HOST}:9/"  # nobody listens there
 
 
 @pytest.fixture(autouse=True)
 def _bubblewrap_asked_again() -> Iterator[None]:
-    """Let each test ask for bubblewrap anew: the answer is kept, and here the machine changes."""
+    """Clear the cached answer about bubblewrap for each test, since the tests change the machine."""
     bubblewrap_problem.cache_clear()
     yield
     bubblewrap_problem.cache_clear()
@@ -78,12 +78,12 @@ def program(path: Path, script: str) -> None:
 
 
 def make_master(path: Path) -> Path:
-    """Make a profile with a login at the site that these tests are set to."""
+    """Make a profile with a login at the site that these tests are configured for."""
     return keep_login(make_profile(path), host=HOST, expires_at=datetime.now(UTC) + timedelta(days=30))
 
 
 async def findings(tmp_path: Path, *, launch: bool = False, **settings: Any) -> dict[str, Finding]:
-    """Examine a machine whose master profile and clones are in `tmp_path`, and return what was found."""
+    """Check a machine with its master profile and clones in `tmp_path`; return the findings."""
     master = settings.setdefault("user_data_master_dir", tmp_path / "master")
     settings.setdefault("clones_dir", tmp_path / "clones")
     settings.setdefault("tiktok_url", NOWHERE)
@@ -95,8 +95,8 @@ async def findings(tmp_path: Path, *, launch: bool = False, **settings: Any) -> 
     return {finding.subject: finding for finding in found}
 
 
-async def test_fine_machine_fails_in_nothing(tmp_path: Path, programs: Path) -> None:
-    """With a browser, a sandbox, a profile that has a login and a site that answers, sessions can run."""
+async def test_fine_machine_has_no_failures(tmp_path: Path, programs: Path) -> None:
+    """With a browser, a sandbox, a logged-in profile and a site that answers, sessions can run."""
     program(programs / "firefox", "exit 0")
     program(programs / "bwrap", "exit 0")
     async with open_practice_site() as site:
@@ -106,19 +106,19 @@ async def test_fine_machine_fails_in_nothing(tmp_path: Path, programs: Path) -> 
     assert found["sandbox"] == Finding("sandbox", Level.OK, "bubblewrap")
     assert found["clones"].level is Level.OK
     assert found["site"] == Finding("site", Level.OK, f"{site}/ answers with HTTP 200")
-    assert not (tmp_path / "clones").exists()  # looking makes nothing
+    assert not (tmp_path / "clones").exists()  # checking creates nothing
 
 
 def test_root_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What gets out of a browser has what its user has."""
+    """Anything that escapes from a browser gets the rights of its user."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert machine.check_user(make_settings()).level is Level.WARN
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert machine.check_user(make_settings()) == Finding("user", Level.OK, "uid 1000")
 
 
-def test_display_is_asked_only_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A browser that is not shown needs none; one that is fails without."""
+def test_display_is_only_checked_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A headless browser needs no display; one with windows fails without one."""
     monkeypatch.setenv("DISPLAY", ":59999")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert machine.check_display(make_settings()) is None
@@ -129,7 +129,7 @@ def test_display_is_asked_only_for_windows(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can't be looked at keeps nothing else from being looked at."""
+    """A check that raises doesn't stop the other checks."""
 
     def broken(_settings: object) -> Finding:
         raise PermissionError(errno.EACCES, "Permission denied", "/somewhere")
@@ -145,7 +145,7 @@ async def test_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_firefox_alone_warns_that_stealth_is_off(tmp_path: Path, programs: Path) -> None:
-    """Firefox does, but is no Camoufox."""
+    """Firefox works, but it is not Camoufox."""
     program(programs / "firefox", "exit 0")
     engine = (await findings(tmp_path))["engine"]
     assert (engine.level, engine.mend) == (Level.WARN, INSTALL)
@@ -158,15 +158,15 @@ async def test_firefox_alone_warns_that_stealth_is_off(tmp_path: Path, programs:
     [("auto", "Camoufox or Firefox"), ("firefox", "Firefox"), ("camoufox", "Camoufox")],
 )
 async def test_no_engine_fails(tmp_path: Path, programs: Path, choice: str, missing: str) -> None:
-    """Without the browser that is wanted nothing can run, and launching it is not tried."""
+    """Without the wanted browser nothing can run, so no launch is tried."""
     found = await findings(tmp_path, launch=True, engine=choice)
     assert (found["engine"].level, found["engine"].mend) == (Level.FAIL, INSTALL)
     assert found["engine"].found.startswith(f"{missing} is not installed")
     assert "launch" not in found
 
 
-async def test_camoufox_wanted_but_not_there_fails_beside_firefox(tmp_path: Path, programs: Path) -> None:
-    """Firefox is no substitute for whoever asks for Camoufox."""
+async def test_camoufox_wanted_but_missing_fails_beside_firefox(tmp_path: Path, programs: Path) -> None:
+    """If you ask for Camoufox, Firefox is no substitute."""
     program(programs / "firefox", "exit 0")
     assert (await findings(tmp_path, engine="camoufox"))["engine"].level is Level.FAIL
 
@@ -175,10 +175,10 @@ async def test_camoufox_wanted_but_not_there_fails_beside_firefox(tmp_path: Path
 
 
 @pytest.mark.parametrize(("choice", "level"), [("auto", Level.WARN), ("bubblewrap", Level.FAIL)])
-async def test_no_bubblewrap_is_as_bad_as_it_is_wanted(
+async def test_missing_bubblewrap_is_as_bad_as_the_setting_says(
     tmp_path: Path, programs: Path, choice: str, level: Level
 ) -> None:
-    """Without bubblewrap sessions do run, unless it is demanded; the engine is found all the same."""
+    """Sessions run without bubblewrap unless the setting requires it. The engine is found either way."""
     program(programs / "firefox", "exit 0")
     found = await findings(tmp_path, launch=level is Level.FAIL, sandbox=choice)
     assert found["sandbox"] == Finding("sandbox", level, "none: bubblewrap is not installed", INSTALL)
@@ -186,8 +186,8 @@ async def test_no_bubblewrap_is_as_bad_as_it_is_wanted(
     assert "launch" not in found
 
 
-async def test_bubblewrap_that_does_not_run_is_not_to_be_installed(tmp_path: Path, programs: Path) -> None:
-    """Where it is installed and forbidden, installing it mends nothing."""
+async def test_bubblewrap_that_does_not_run_needs_no_installation(tmp_path: Path, programs: Path) -> None:
+    """If it is installed but not allowed to run, installing it again fixes nothing."""
     program(programs / "bwrap", "echo 'setting up uid map: Permission denied' >&2; exit 1")
     sandbox = (await findings(tmp_path))["sandbox"]
     assert sandbox.level is Level.WARN
@@ -196,7 +196,7 @@ async def test_bubblewrap_that_does_not_run_is_not_to_be_installed(tmp_path: Pat
 
 
 async def test_sandbox_turned_off_warns(tmp_path: Path, programs: Path) -> None:
-    """Whoever turned the sandbox off is reminded of it."""
+    """The user is reminded that the sandbox is turned off."""
     sandbox = (await findings(tmp_path, sandbox="none"))["sandbox"]
     assert sandbox == Finding("sandbox", Level.WARN, "none, as set", "set sandbox to auto")
 
@@ -205,14 +205,14 @@ async def test_sandbox_turned_off_warns(tmp_path: Path, programs: Path) -> None:
 
 
 async def test_missing_master_fails_and_names_login(tmp_path: Path) -> None:
-    """A profile that is not there yet is made by logging in."""
+    """A missing profile is made by logging in."""
     master = (await findings(tmp_path, user_data_master_dir=tmp_path / "none"))["master profile"]
     assert (master.level, master.mend) == (Level.FAIL, "greenroom login")
     assert master.found == f"{tmp_path / 'none'} does not exist"
 
 
-async def test_master_with_a_login_tells_until_when(tmp_path: Path) -> None:
-    """What a session will find there is told: which cookies, and how long they hold at most."""
+async def test_master_with_a_login_says_until_when(tmp_path: Path) -> None:
+    """The finding names the login's cookies and how long they last at most."""
     expires_at = datetime(2099, 1, 2, 3, 4, tzinfo=UTC)
     master = keep_login(make_profile(tmp_path / "master"), host=HOST, expires_at=expires_at)
     found = (await findings(tmp_path))["master profile"]
@@ -222,7 +222,7 @@ async def test_master_with_a_login_tells_until_when(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["no cookies", "a visitor's", "elsewhere", "expired", "unreadable"])
 async def test_master_without_a_login_names_login(tmp_path: Path, kind: str) -> None:
-    """Never logged in, logged in at another site, or too long ago: a session would be refused."""
+    """Never logged in, logged in elsewhere, or too long ago: sessions would be refused."""
     profile, later = make_profile(tmp_path / "master"), datetime.now(UTC) + timedelta(days=30)
     level, says = Level.FAIL, f"{profile} has no login at {HOST}"
     if kind == "no cookies":
@@ -234,7 +234,7 @@ async def test_master_without_a_login_names_login(tmp_path: Path, kind: str) -> 
     elif kind == "expired":
         keep_login(profile, host=HOST, expires_at=datetime(2026, 1, 2, tzinfo=UTC))
         says = f"{profile}: the login at {HOST} has expired, 2026-01-02 00:00 UTC"
-    else:  # what `make_profile` has is no database
+    else:  # the file that `make_profile` makes is not a database
         level, says = Level.WARN, f"{profile}: The profile's cookies can't be read ("
     master = (await findings(tmp_path))["master profile"]
     assert (master.level, master.mend) == (level, "greenroom login")
@@ -242,15 +242,15 @@ async def test_master_without_a_login_names_login(tmp_path: Path, kind: str) -> 
 
 
 async def test_empty_master_fails_and_names_login(tmp_path: Path) -> None:
-    """A directory without anything in it is not called missing."""
+    """An empty directory is not reported as missing."""
     (tmp_path / "master").mkdir()
     master = (await findings(tmp_path))["master profile"]
     assert (master.level, master.mend) == (Level.FAIL, "greenroom login")
     assert master.found == f"{tmp_path / 'master'} is empty"
 
 
-async def test_interrupted_login_is_made_good_and_told(tmp_path: Path) -> None:
-    """The settings that a killed login has set aside are put back."""
+async def test_interrupted_login_is_undone_and_reported(tmp_path: Path) -> None:
+    """The settings that a killed login had set aside are put back."""
     master = make_master(tmp_path / "master")
     away = master / ".greenroom-login"
     away.mkdir()
@@ -266,7 +266,7 @@ async def test_interrupted_login_is_made_good_and_told(tmp_path: Path) -> None:
 
 
 async def test_master_in_use_fails_and_is_left_alone(tmp_path: Path) -> None:
-    """A profile that a browser has open is only looked at."""
+    """A profile that is open in a browser is not changed."""
     profile = make_profile(tmp_path / "master")
     with locked_by_other_process(profile):
         before = snapshot(profile)
@@ -277,8 +277,8 @@ async def test_master_in_use_fails_and_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "why"), [("file", "Not a directory"), ("loop", "Too many levels")])
-async def test_master_that_is_no_directory_fails(tmp_path: Path, kind: str, why: str) -> None:
-    """A file and a loop of symlinks are no profiles, and each is called what it is."""
+async def test_master_that_is_not_a_directory_fails(tmp_path: Path, kind: str, why: str) -> None:
+    """A file and a loop of symlinks are not profiles. The finding says what they are."""
     path = tmp_path / "odd"
     if kind == "file":
         path.touch()
@@ -291,7 +291,7 @@ async def test_master_that_is_no_directory_fails(tmp_path: Path, kind: str, why:
 
 
 async def test_lock_file_that_can_not_be_opened_fails(tmp_path: Path) -> None:
-    """A profile that can't tell whether it is in use is a finding, not a crash."""
+    """If the check for a lock fails, that is a finding, not a crash."""
     lock = make_profile(tmp_path / "master") / ".parentlock"
     lock.unlink()
     lock.symlink_to(lock)
@@ -300,11 +300,11 @@ async def test_lock_file_that_can_not_be_opened_fails(tmp_path: Path) -> None:
     assert master.mend == f"remove {lock} while no browser runs"
 
 
-# Where clones go, and memory.
+# The clones directory, and memory.
 
 
 async def test_file_where_clones_go_fails(tmp_path: Path) -> None:
-    """A file in the place of the clones' directory, or above it, is named."""
+    """A file in place of the clones directory, or above it, is named."""
     (tmp_path / "file").touch()
     for clones in (tmp_path / "file", tmp_path / "file" / "clones"):
         found = (await findings(tmp_path, clones_dir=clones))["clones"]
@@ -313,7 +313,7 @@ async def test_file_where_clones_go_fails(tmp_path: Path) -> None:
 
 
 async def test_directories_without_permission_fail() -> None:
-    """What may not be read, or written to, is named, and is not called missing."""
+    """A directory without permission is named, and is not reported as missing."""
     with unprivileged_directory() as folder:
         master, clones = folder / "hidden" / "master", folder / "clones"
         make_master(master)
@@ -330,7 +330,7 @@ async def test_directories_without_permission_fail() -> None:
 
 
 async def test_cookies_that_may_not_be_read_are_not_called_missing() -> None:
-    """A login is there, and another user's: logging in once more would not mend it."""
+    """The login is there but belongs to another user. Logging in again would not fix that."""
     with unprivileged_directory() as folder:
         cookies = make_master(folder / "master") / "cookies.sqlite"
         cookies.chmod(0)
@@ -341,8 +341,8 @@ async def test_cookies_that_may_not_be_read_are_not_called_missing() -> None:
     assert found.mend.endswith(f") read {cookies}")
 
 
-async def test_place_that_keeps_no_files_is_not_called_full(tmp_path: Path) -> None:
-    """Where nothing can be made, freeing disk space does not help."""
+async def test_directory_that_takes_no_files_is_not_called_full(tmp_path: Path) -> None:
+    """If nothing can be made in it, freeing disk space doesn't help."""
     found = await findings(tmp_path, clones_dir=Path("/proc/greenroom"))
     clones = found["clones"]
     assert clones.level is Level.FAIL
@@ -352,8 +352,8 @@ async def test_place_that_keeps_no_files_is_not_called_full(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("mode", "level"), [(0o777, Level.WARN), (0o1777, Level.OK), (0o755, Level.OK)])
-async def test_place_that_others_can_write_to_is_warned_of(tmp_path: Path, mode: int, level: Level) -> None:
-    """Whoever can rename a session's directory can put another in its place."""
+async def test_directory_that_others_can_change_is_warned_of(tmp_path: Path, mode: int, level: Level) -> None:
+    """Somebody who can rename a session's directory can replace it."""
     clones = tmp_path / "clones"
     clones.mkdir()
     clones.chmod(mode)
@@ -371,10 +371,10 @@ async def test_place_that_others_can_write_to_is_warned_of(tmp_path: Path, mode:
         ("pids", "pids"),
     ],
 )
-async def test_what_is_scarce_fails_in_the_daemons_words(
+async def test_scarce_resource_fails_with_the_daemons_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, need: str, subject: str
 ) -> None:
-    """Asked is what a session is refused by, of each resource by itself."""
+    """Each resource is checked separately, with the daemon's own check before a session."""
     needs = attrs.evolve(Needs(), **{need: 1 << 60})
     if shortage(tmp_path, needs) is None:
         pytest.skip("nothing limits that here")
@@ -390,7 +390,7 @@ async def test_what_is_scarce_fails_in_the_daemons_words(
 
 
 async def test_browser_that_does_not_start_fails_with_its_own_words(tmp_path: Path, programs: Path) -> None:
-    """An engine that is there and ends at once: installing it once more mends nothing."""
+    """The engine exists but exits at once, so installing it again fixes nothing."""
     program(programs / "firefox", "echo 'Error: no luck today' >&2; exit 1")
     finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
     assert finding.level is Level.FAIL
@@ -399,17 +399,17 @@ async def test_browser_that_does_not_start_fails_with_its_own_words(tmp_path: Pa
 
 
 async def test_missing_library_is_to_be_installed(tmp_path: Path, programs: Path) -> None:
-    """That is the one failure of a launch that installing mends."""
+    """It is the only failed launch that an installation fixes."""
     program(programs / "firefox", "echo 'error while loading shared libraries: libgtk-3.so.0' >&2; exit 127")
     finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
     assert (finding.level, finding.mend) == (Level.FAIL, INSTALL)
     assert "libgtk-3.so.0" in finding.found
 
 
-async def test_browser_that_hangs_fails_in_time(
+async def test_browser_that_hangs_fails_after_a_while(
     tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that never answers is given up."""
+    """The check doesn't wait forever for a browser that never answers."""
     monkeypatch.setattr(launch, "LAUNCH_S", 0.5)
     program(programs / "firefox", "exec /bin/sleep 60")
     with trio.fail_after(PATIENCE_S):
@@ -417,8 +417,8 @@ async def test_browser_that_hangs_fails_in_time(
     assert (finding.level, finding.found) == (Level.FAIL, "it took over 0.5 s")
 
 
-async def test_master_that_can_not_be_cloned_fails_as_at_a_session(tmp_path: Path, programs: Path) -> None:
-    """What only copying shows is found by the copy that a launch begins with."""
+async def test_master_that_can_not_be_cloned_fails_as_for_a_session(tmp_path: Path, programs: Path) -> None:
+    """Some problems only show when the profile is copied. The trial launch copies it."""
     program(programs / "firefox", "exit 0")
     os.mkfifo(make_master(tmp_path / "master") / "pipe")
     found = await findings(tmp_path, launch=True, sandbox="none")
@@ -427,10 +427,10 @@ async def test_master_that_can_not_be_cloned_fails_as_at_a_session(tmp_path: Pat
     assert found["launch"].found.startswith("The master profile contains a FIFO")
 
 
-async def test_master_that_is_no_profile_does_not_hide_how_a_launch_goes(
+async def test_master_that_is_not_a_profile_does_not_hide_how_a_launch_goes(
     tmp_path: Path, programs: Path
 ) -> None:
-    """What is wrong with it is said once, by its own check."""
+    """The profile's own check reports it once."""
     program(programs / "firefox", "echo 'Error: no luck today' >&2; exit 1")
     (tmp_path / "master" / "Default").mkdir(parents=True)
     (tmp_path / "master" / "Local State").write_text("{}")
@@ -439,10 +439,10 @@ async def test_master_that_is_no_profile_does_not_hide_how_a_launch_goes(
     assert found["launch"].found == "The browser does not start: Error: no luck today"
 
 
-async def test_launch_without_room_sends_to_what_is_said_of_that(
+async def test_launch_without_room_points_to_the_finding_about_it(
     tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ending other programs frees no disk."""
+    """Stopping other programs frees no disk space, for example."""
 
     async def fail(_: object) -> None:
         raise ResourcesExhausted("There is too little disk space for one more session")
@@ -456,7 +456,7 @@ async def test_launch_without_room_sends_to_what_is_said_of_that(
 @pytest.mark.browser
 @pytest.mark.parametrize("master", ["there", "missing"])
 async def test_browser_that_works_is_launched_in_the_daemons_directories(tmp_path: Path, master: str) -> None:
-    """On a clone, in `clones_dir`; the master profile stays as it is, and of the trial nothing is left."""
+    """It runs on a clone in `clones_dir`. The master stays as it is, and nothing is left afterwards."""
     path = make_profile(tmp_path / "master")
     (path / "cookies.sqlite").unlink()
     before = snapshot(path)
@@ -471,7 +471,7 @@ async def test_browser_that_works_is_launched_in_the_daemons_directories(tmp_pat
 
 
 def names_in(folder: Path) -> set[str]:
-    """Return the names of what is in a directory."""
+    """Return the names of a directory's content."""
     return {path.name for path in folder.iterdir()}
 
 
@@ -481,7 +481,7 @@ def names_in(folder: Path) -> set[str]:
 async def test_json_is_one_document_with_every_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other programs get what people see: whether sessions can run, and each finding with its fields."""
+    """Other programs get what people see: whether sessions can run, and every finding with its fields."""
     found = [Finding("a", Level.OK, "fine"), Finding("b", Level.FAIL, "[bold]not", "do this")]
     monkeypatch.setattr(doctor, "CHECKS", [("all", lambda _settings: iter(found))])
     out = io.StringIO()

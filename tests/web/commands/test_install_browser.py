@@ -1,4 +1,4 @@
-"""How a browser is got, decided on machines that are not there: nothing is installed or fetched here."""
+"""How a browser is installed, on fake machines: these tests install and download nothing."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"]
 
 @attrs.define(eq=False)
 class FakeMachine:
-    """A machine with the named programs, on which apt-get and Camoufox's fetch do as they are told."""
+    """A machine with the named programs. Its apt-get and Camoufox's fetch do as they are told."""
 
     programs: set[str] = attrs.field(factory=lambda: {"apt-get", "bwrap", "firefox-esr", "ldd"})
     is_root: bool = True
@@ -35,11 +35,11 @@ class FakeMachine:
     said: list[str] = attrs.field(factory=list)
 
     def find(self, name: str) -> str | None:
-        """Return a path for the programs that there are."""
+        """Return a path for a program that exists here."""
         return f"/usr/bin/{name}" if name in self.programs else None
 
     def run(self, argv: Sequence[str], *, limit_s: float | None = None, show: bool = False) -> Finished:
-        """Note the command, and do what it would."""
+        """Note the command and imitate it."""
         command = "look" if argv[-1] == LOOK else argv[3] if "camoufox" in argv else Path(argv[0]).name
         self.limits[command] = limit_s
         if command in {"look", "firefox", "firefox-esr", "ldd"}:
@@ -70,12 +70,12 @@ class FakeMachine:
         return Finished(code=0, output="")
 
     def install(self) -> bool:
-        """Run what is tested on this machine."""
+        """Run the code under test on this machine."""
         return install_browser(self, self.said.append)
 
 
-def test_firefox_there_and_network_closed_runs_nothing() -> None:
-    """Where all is there and Camoufox can't be had, nothing is done but looking, for a limited time."""
+def test_firefox_installed_and_network_closed_runs_nothing() -> None:
+    """If everything is there and Camoufox can't be fetched, the command only looks, for a limited time."""
     machine = FakeMachine()
     assert machine.install()
     assert machine.ran == []
@@ -87,7 +87,7 @@ def test_firefox_there_and_network_closed_runs_nothing() -> None:
     ]
 
 
-def test_camoufox_there_runs_nothing_and_needs_no_firefox() -> None:
+def test_camoufox_installed_runs_nothing_and_needs_no_firefox() -> None:
     """An installed Camoufox ends the search."""
     machine = FakeMachine(programs={"apt-get", "bwrap", "ldd"}, camoufox="installed:/cache/camoufox")
     assert machine.install()
@@ -106,7 +106,7 @@ def test_releases_listed_fetches_camoufox_without_a_time_limit() -> None:
 
 
 def test_fetch_that_leaves_no_browser_falls_back_to_firefox() -> None:
-    """What counts is whether Camoufox is there after the fetch, whose exit code says 0 in any case."""
+    """Only the presence of Camoufox counts: the fetch exits with 0 in any case."""
     machine = FakeMachine(camoufox="available:")
     assert machine.install()
     assert any(line.startswith("Camoufox could not be fetched (exit code 0): ") for line in machine.said)
@@ -116,8 +116,8 @@ def test_fetch_that_leaves_no_browser_falls_back_to_firefox() -> None:
 @pytest.mark.parametrize(
     ("output", "code"), [("no answer within 15 seconds", -9), ("Traceback\nImportError: x", 1)]
 )
-def test_look_that_fails_counts_as_unreachable(output: str, code: int) -> None:
-    """A look that was cut off or broke down means that there is no Camoufox, with the reason."""
+def test_check_that_fails_counts_as_unreachable(output: str, code: int) -> None:
+    """If the check is cut off or breaks, there is no Camoufox, and the reason is reported."""
     machine = FakeMachine(camoufox=output, look_code=code)
     assert machine.install()
     assert machine.ran == []
@@ -125,7 +125,7 @@ def test_look_that_fails_counts_as_unreachable(output: str, code: int) -> None:
 
 
 def test_older_camoufox_files_are_left_alone() -> None:
-    """A fetch would delete them, so that is left to the user."""
+    """A fetch would delete them, so the user has to decide."""
     machine = FakeMachine(camoufox="foreign:/cache/camoufox")
     assert machine.install()
     assert machine.ran == []
@@ -134,8 +134,8 @@ def test_older_camoufox_files_are_left_alone() -> None:
     )
 
 
-def test_no_browser_as_root_installs_firefox_and_sandbox_in_one_go() -> None:
-    """On a fresh Debian apt-get brings both."""
+def test_no_browser_as_root_installs_firefox_and_sandbox_together() -> None:
+    """On a fresh Debian, one apt-get installs both."""
     machine = FakeMachine(programs={"apt-get"})
     assert machine.install()
     assert machine.ran == [["apt-get", "update"], [*INSTALL, "firefox-esr", "bubblewrap"]]
@@ -144,7 +144,7 @@ def test_no_browser_as_root_installs_firefox_and_sandbox_in_one_go() -> None:
 
 
 def test_no_browser_with_sandbox_as_root_installs_only_firefox() -> None:
-    """What is there is not installed again."""
+    """Programs that are installed are not installed again."""
     machine = FakeMachine(programs={"apt-get", "bwrap"})
     assert machine.install()
     assert machine.ran[-1] == [*INSTALL, "firefox-esr"]
@@ -157,8 +157,8 @@ def test_firefox_under_its_plain_name_is_taken() -> None:
     assert machine.said[-1].startswith("Browser: /usr/bin/firefox (")
 
 
-def test_firefox_that_does_not_answer_is_no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A placeholder for a package that is not installed is not a browser."""
+def test_firefox_that_does_not_answer_is_not_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a placeholder for a package that is not installed."""
 
     def placeholder(_self: FakeMachine, _command: str) -> Finished:
         return Finished(code=1, output="firefox requires the snap to be installed\n")
@@ -172,7 +172,7 @@ def test_firefox_that_does_not_answer_is_no_browser(monkeypatch: pytest.MonkeyPa
     ("programs", "is_root"), [({"apt-get"}, False), (set(), True)], ids=["not-root", "no-apt"]
 )
 def test_no_browser_that_can_not_be_installed_says_what_to_run(programs: set[str], is_root: bool) -> None:
-    """Without the means to install, the user gets the command."""
+    """A user who can't install anything gets the command to run."""
     machine = FakeMachine(programs=programs, is_root=is_root)
     assert not machine.install()
     assert machine.ran == []
@@ -185,7 +185,7 @@ def test_no_browser_that_can_not_be_installed_says_what_to_run(programs: set[str
 
 
 def test_no_browser_and_apt_failing_says_why_and_what_to_run() -> None:
-    """apt-get's own last line tells what went wrong."""
+    """apt-get's last line says what went wrong."""
     machine = FakeMachine(programs={"apt-get"}, apt_works=False, update_works=False)
     assert not machine.install()
     assert machine.said[-4:] == [
@@ -197,14 +197,14 @@ def test_no_browser_and_apt_failing_says_why_and_what_to_run() -> None:
 
 
 def test_update_that_fails_does_not_matter_when_the_install_works() -> None:
-    """One unreachable package source is no reason to stop."""
+    """One unreachable package source doesn't stop the installation."""
     machine = FakeMachine(programs={"apt-get"}, update_works=False)
     assert machine.install()
     assert not any("failed" in line for line in machine.said)
 
 
 def test_sandbox_missing_as_root_is_installed() -> None:
-    """The sandbox comes by itself where a browser is there already."""
+    """The sandbox is installed even if there is already a browser."""
     machine = FakeMachine(programs={"apt-get", "firefox-esr"})
     assert machine.install()
     assert machine.ran == [["apt-get", "update"], [*INSTALL, "bubblewrap"]]
@@ -237,7 +237,7 @@ def test_camoufox_lacking_libraries_as_root_gets_them_with_firefox() -> None:
 
 
 def test_camoufox_lacking_libraries_for_good_is_no_browser() -> None:
-    """A Camoufox that can't start would be chosen before any Firefox, so it has to be mended."""
+    """A Camoufox that can't start would be chosen before any Firefox, so this is a failure."""
     machine = FakeMachine(
         is_root=False,
         camoufox="installed:/c",
@@ -250,12 +250,12 @@ def test_camoufox_lacking_libraries_for_good_is_no_browser() -> None:
     )
 
 
-# The look at Camoufox itself.
+# The check for Camoufox itself.
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give Camoufox a directory of its own, and no network."""
+    """Give Camoufox an empty directory and no network."""
 
     def closed() -> list[object]:
         raise ConnectionError
@@ -268,7 +268,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answer(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what looking prints."""
+    """Return what the check prints."""
     assert module.main([LOOK]) == 0
     return capsys.readouterr().out.strip()
 
@@ -283,10 +283,10 @@ def _found_at(path: Path | None) -> Callable[..., Path]:
     return camoufox_path
 
 
-def test_look_with_nothing_there_and_network_closed_says_unreachable(
+def test_check_without_camoufox_or_network_says_unreachable(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A release listing that fails decides that nothing can be fetched, and leaves nothing behind."""
+    """If the releases can't be listed, nothing can be fetched. The check leaves no files behind."""
     assert answer(capsys) == "unreachable:its releases can't be listed (ConnectionError)"
     assert not cache.exists()
 
@@ -294,21 +294,21 @@ def test_look_with_nothing_there_and_network_closed_says_unreachable(
 @pytest.mark.parametrize(
     ("releases", "said"), [([], "unreachable:it has no release for this machine"), ([1], "available:")]
 )
-def test_look_with_the_network_open_goes_by_the_releases(
+def test_check_with_the_network_open_goes_by_the_releases(
     releases: list[object],
     said: str,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Camoufox is available when it has a release for this machine, whatever a failed fetch left behind."""
+    """Camoufox is available if it has a release for this machine, whatever a failed fetch left behind."""
     cache.mkdir()
     (cache / "repo_cache.json").write_text("{}")
     monkeypatch.setattr(pkgman, "list_available_versions", lambda: releases)
     assert answer(capsys) == said
 
 
-def test_look_with_camoufox_installed_says_where(
+def test_check_with_camoufox_installed_says_where(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An installed Camoufox is found without a download."""
@@ -321,8 +321,8 @@ def test_look_with_camoufox_installed_says_where(
     assert answer(capsys).startswith("unreachable:")
 
 
-def test_look_with_older_files_there_keeps_them(tmp_path: Path) -> None:
-    """Camoufox's own code would delete files without its flag, so the look, run for real, avoids it."""
+def test_check_with_older_files_keeps_them(tmp_path: Path) -> None:
+    """Camoufox's own code deletes files without its flag. The check, run for real here, avoids that."""
     old = tmp_path / "camoufox" / "version.json"
     old.parent.mkdir()
     old.write_text("{}")
@@ -343,13 +343,13 @@ def test_look_with_older_files_there_keeps_them(tmp_path: Path) -> None:
 
 
 def test_command_on_this_machine_gives_its_code_and_all_output() -> None:
-    """Both streams are returned, and input is closed."""
+    """Both output streams are returned, and input is closed."""
     done = ThisMachine().run(["sh", "-c", "cat; echo out; echo err >&2; exit 3"], limit_s=10)
     assert done == Finished(code=3, output="out\nerr\n")
 
 
 def test_command_on_this_machine_over_its_limit_is_ended() -> None:
-    """A command does not run for longer than it may."""
+    """A command has a time limit."""
     assert ThisMachine().run(["sleep", "60"], limit_s=0.1) == Finished(
         code=-9, output="no answer within 0.1 seconds"
     )

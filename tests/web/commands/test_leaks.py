@@ -1,4 +1,4 @@
-"""`greenroom leaks` against a daemon, and against whatever else may answer where one was expected."""
+"""`greenroom leaks` against a daemon, and against other programs that may answer in its place."""
 
 import contextlib
 import socket
@@ -24,7 +24,7 @@ FINE = b'{"status":"success","message":"Nothing is leaked","owned":%s,"leaked":%
 
 @contextlib.contextmanager
 def answering(answer: bytes, *, drip: bool = False, silent: bool = False) -> Iterator[str]:
-    """Answer one connection with `answer`, byte by byte if it drips; yield the URL."""
+    """Answer one connection with `answer`, byte by byte if `drip`; yield the URL."""
     gone = threading.Event()
 
     def serve() -> None:
@@ -54,7 +54,7 @@ def answering(answer: bytes, *, drip: bool = False, silent: bool = False) -> Ite
 
 
 def leaks(url: str, **env: str) -> Result:
-    """Run the command; none of its failures is an exception."""
+    """Run the command. It must never fail with an exception."""
     result = CliRunner().invoke(main, ["leaks", "--url", url], env=env)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
@@ -89,8 +89,8 @@ def leaks(url: str, **env: str) -> Result:
     ],
     ids=lambda answer: repr(answer[-30:]),
 )
-def test_something_else_on_the_port_is_said_so(answer: bytes) -> None:
-    """No traceback, whatever it is: one line, and exit code 1."""
+def test_another_program_on_the_port_is_reported(answer: bytes) -> None:
+    """There is no traceback, just one line and exit code 1."""
     with answering(answer) as url:
         result = leaks(url)
     assert result.exit_code == 1
@@ -100,8 +100,8 @@ def test_something_else_on_the_port_is_said_so(answer: bytes) -> None:
 
 
 @pytest.mark.parametrize("silent", [True, False], ids=["silent", "dripping"])
-def test_answer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch, silent: bool) -> None:
-    """The time is for the whole answer, however lively its bytes come."""
+def test_answer_that_does_not_end_times_out(monkeypatch: pytest.MonkeyPatch, silent: bool) -> None:
+    """The time limit applies to the whole answer, however steadily its bytes come."""
     monkeypatch.setattr(greenroom.web.commands.leaks, "HTTP_TIMEOUT_S", 0.3)
     started = time.monotonic()
     with answering(HEAD + b" " * 1000, drip=True, silent=silent) as url:
@@ -110,8 +110,8 @@ def test_answer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch, s
     assert "0.3 seconds" in result.output
 
 
-def test_answer_that_is_far_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is not for whoever answers to fill."""
+def test_answer_that_is_far_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other side can't fill our memory."""
     monkeypatch.setattr(greenroom.web.commands.leaks, "MAX_BYTES", 1000)
     with answering(HEAD + b" " * 5000 + FINE % (NOTHING, NOTHING)) as url:
         assert leaks(url).exit_code == 1
@@ -130,13 +130,13 @@ def test_answer_that_is_far_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch
         "file:///etc",
     ],
 )
-def test_url_that_is_none_is_said_so(url: str) -> None:
-    """A slip of the fingers is no traceback either."""
+def test_invalid_url_is_reported(url: str) -> None:
+    """A typo is not a traceback either."""
     assert leaks(url).exit_code == 1
 
 
 def test_refusal_of_a_daemon_is_shown() -> None:
-    """Such as that of the token."""
+    """For example, a refused token."""
     body = (
         b'{"status":"error","message":"Authentication required","error_details":{"code":"A","details":"b"}}'
     )
@@ -148,7 +148,7 @@ def test_refusal_of_a_daemon_is_shown() -> None:
 
 @pytest.mark.parametrize(("leaked", "code"), [(NOTHING, 0), (ONE, 1)])
 def test_answer_of_a_daemon_is_shown(leaked: bytes, code: int) -> None:
-    """As a table, in which nothing that it names moves the cursor; no proxy comes between."""
+    """It is shown as a table, no name in it moves the cursor, and no proxy is used."""
     with answering(HEAD + FINE % (ONE, leaked)) as url:
         result = leaks(url, HTTP_PROXY="http://127.0.0.1:1", http_proxy="http://127.0.0.1:1")
     assert result.exit_code == code

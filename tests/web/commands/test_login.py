@@ -1,4 +1,4 @@
-"""How a profile gets its login, with a real browser at the practice site."""
+"""`greenroom login`, with a real browser at the practice site."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from tests.actors.profile.profile_trees import locked_by_other_process, make_pro
 from tests.patience import patience
 from tests.web.http.front import PATIENCE_S, make_settings
 
-# What Playwright and Firefox write that is not the user's.
+# Written by Playwright and Firefox, so not the user's.
 AUTOMATION = {
     "user.js",
     "prefs.js",
@@ -35,18 +35,18 @@ AUTOMATION = {
 HOST = "127.0.0.1"
 # A launch on a new profile takes 6 s alone, and 9 s beside three others on two cores.
 LAUNCH_S = patience(60)
-NOWHERE = "http://127.0.0.1:9/"  # never asked for where this stands
+NOWHERE = "http://127.0.0.1:9/"  # never requested in the tests that use it
 
 
 @pytest.fixture
 async def site() -> AsyncIterator[str]:
-    """Return the URL of a practice site."""
+    """The URL of a practice site."""
     async with open_practice_site() as url:
         yield url
 
 
 def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
-    """Return settings with a master profile in `tmp_path` that the page at `url` is to log in."""
+    """Return settings with a master profile in `tmp_path` and the page at `url` for the login."""
     return make_settings(
         engine="firefox",
         user_data_master_dir=tmp_path / "master",
@@ -56,13 +56,13 @@ def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
 
 
 async def launchers(settings: DaemonSettings) -> BrowserHosts:
-    """Return this machine's browsers."""
+    """This machine's browsers."""
     return await trio.to_thread.run_sync(local_browsers, settings)
 
 
 @pytest.mark.browser
 async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path, site: str) -> None:
-    """A login is waited for; the next browser on the profile is logged in from its first page on."""
+    """The command waits for the login. The next browser on the profile is logged in from the start."""
     said: list[str] = []
     at_form = settings_for(tmp_path, f"{site}/login?as=maker")
     browsers = await launchers(at_form)
@@ -87,7 +87,7 @@ async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path
 
 @pytest.mark.browser
 async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> None:
-    """Of an existing profile, the settings stay byte for byte, while the browser has the user's proxy."""
+    """An existing profile keeps its settings byte for byte. The login's browser uses the user's proxy."""
     settings = settings_for(tmp_path, f"{site}/login?as=maker")
     master = settings.user_data_master_dir
     master.mkdir()
@@ -104,10 +104,10 @@ async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> No
 
 
 @pytest.mark.browser
-async def test_login_that_ends_with_the_browser_is_told_and_nothing_is_left(
+async def test_login_that_ends_with_the_browser_is_reported_and_leaves_nothing(
     tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session cookie is in no file: the login was seen and is lost, and so is the profile made for it."""
+    """A session cookie is in no file, so the login is lost, and the profile made for it is removed."""
     monkeypatch.setattr(practice_app, "COOKIE_MAX_AGE_S", None)
     said: list[str] = []
     settings = settings_for(tmp_path / "made" / "too", f"{site}/login?as=maker")
@@ -117,9 +117,9 @@ async def test_login_that_ends_with_the_browser_is_told_and_nothing_is_left(
 
 
 @pytest.mark.browser
-async def test_login_that_the_page_does_not_show_is_kept_all_the_same(tmp_path: Path) -> None:
-    """Whoever gives up before the page shows a login does not lose it: the profile is asked."""
-    async with open_taciturn_site() as url:
+async def test_login_that_the_page_does_not_show_is_still_kept(tmp_path: Path) -> None:
+    """If you stop before the page shows the login, the cookies in the profile decide."""
+    async with open_silent_site() as url:
         settings = settings_for(tmp_path, url)
         browsers = await launchers(settings)
         with trio.CancelScope() as scope:
@@ -135,8 +135,8 @@ async def test_login_that_the_page_does_not_show_is_kept_all_the_same(tmp_path: 
 
 
 @asynccontextmanager
-async def open_taciturn_site() -> AsyncIterator[str]:
-    """Serve a site that logs everybody in and shows nothing of it."""
+async def open_silent_site() -> AsyncIterator[str]:
+    """Serve a site that logs everybody in but doesn't show it."""
     answer = (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n"
         b"Set-Cookie: sessionid=1; Max-Age=1000000\r\n\r\nHello"
@@ -156,8 +156,8 @@ async def open_taciturn_site() -> AsyncIterator[str]:
 
 
 @pytest.mark.browser
-async def test_login_that_does_not_come_is_given_up(tmp_path: Path, site: str) -> None:
-    """Where nobody logs in, the wait ends after the timeout; an empty directory that was there stays so."""
+async def test_login_that_does_not_come_times_out(tmp_path: Path, site: str) -> None:
+    """The wait ends after the timeout. A directory that was empty before stays empty."""
     said: list[str] = []
     settings = settings_for(tmp_path, f"{site}/")
     settings.user_data_master_dir.mkdir()
@@ -170,7 +170,7 @@ async def test_login_that_does_not_come_is_given_up(tmp_path: Path, site: str) -
 
 @pytest.mark.browser
 async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site: str) -> None:
-    """Somebody who closes the window is told that no login was seen, and nothing is left running."""
+    """If you close the window, you are told that no login was seen. Nothing is left running."""
     said: list[str] = []
     settings = settings_for(tmp_path, f"{site}/")
     browsers = await launchers(settings)
@@ -194,21 +194,21 @@ async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site:
 
 
 @pytest.mark.browser
-async def test_unreachable_site_is_told_as_such(tmp_path: Path) -> None:
-    """A site that refuses the connection is an error of its own, bare, with the browser gone."""
+async def test_unreachable_site_is_reported_as_such(tmp_path: Path) -> None:
+    """A refused connection is an error of its own, not in a group, and the browser is gone."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    settings = settings_for(tmp_path, f"http://127.0.0.1:{port}/")  # where now nobody listens
+    settings = settings_for(tmp_path, f"http://127.0.0.1:{port}/")  # nobody listens there any more
     with pytest.raises(UpstreamUnreachable, match="NS_ERROR_CONNECTION_REFUSED"):
         await log_in(settings, await launchers(settings), _ignore, headless=True)
     assert own_processes() == []
     assert not settings.user_data_master_dir.exists()
 
 
-async def test_browser_that_does_not_start_is_told_in_a_line_and_nothing_is_left(
+async def test_browser_that_does_not_start_is_reported_in_a_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Playwright's log of a launch is boiled down to what the browser wrote."""
+    """Of Playwright's log of the launch, only the browser's own output is shown."""
     firefox = tmp_path / "bin" / "firefox"
     firefox.parent.mkdir()
     firefox.write_text("#!/bin/sh\necho 'Error: no luck today' >&2\nexit 1\n")
@@ -216,7 +216,7 @@ async def test_browser_that_does_not_start_is_told_in_a_line_and_nothing_is_left
     monkeypatch.setenv("PATH", str(firefox.parent))
     settings = attrs.evolve(
         settings_for(tmp_path / "made", NOWHERE), sandbox="none"
-    )  # whose program is hidden
+    )  # this hides its program
     with pytest.raises(EngineUnavailable, match=r"^The browser does not start$") as caught:
         await log_in(settings, await launchers(settings), _ignore, headless=True)
     assert caught.value.detail == "Error: no luck today"
@@ -235,8 +235,8 @@ async def test_profile_in_use_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "lock loop"])
-async def test_profile_that_can_not_be_opened_is_told_as_such(tmp_path: Path, kind: str) -> None:
-    """A file in the profile's place, and symlinks that lead nowhere, are errors without a path."""
+async def test_profile_that_can_not_be_opened_is_reported_as_such(tmp_path: Path, kind: str) -> None:
+    """A file in place of the profile, or a broken symlink, is an error that shows no path."""
     settings = settings_for(tmp_path, NOWHERE)
     master = tmp_path / "master"
     if kind == "file":
@@ -251,7 +251,7 @@ async def test_profile_that_can_not_be_opened_is_told_as_such(tmp_path: Path, ki
     assert str(tmp_path) in (caught.value.detail or "")
 
 
-async def test_no_display_is_told_before_anything_is_made(
+async def test_no_display_is_reported_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If no window can be shown, no profile is created."""
@@ -268,16 +268,16 @@ async def test_no_display_is_told_before_anything_is_made(
 
 
 def names_in(folder: Path) -> set[str]:
-    """Return the names of what is in a directory."""
+    """Return the names of a directory's content."""
     return {path.name for path in folder.iterdir()}
 
 
 def _ignore(_line: str) -> None:
-    """Say nothing."""
+    """Do nothing."""
 
 
 def _firefox() -> psutil.Process:
-    """Return the browser's main process: of those in our cells, the one with the profile as an argument."""
+    """Return the browser's main process: the one in our cells that has the profile as an argument."""
     return next(process for process in own_processes() if _is_firefox(process))
 
 

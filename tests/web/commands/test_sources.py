@@ -1,4 +1,4 @@
-"""The files that `greenroom verdict` is given: MHTML and HAR are read, other kinds are named."""
+"""The files that `greenroom verdict` reads: MHTML and HAR are understood, other kinds are named."""
 
 import base64
 import gzip
@@ -22,7 +22,7 @@ TIKTOK = "https://www.tiktok.com/foryou"
 def mhtml(
     *parts: tuple[str, str, str], start: str = "", location: str = TIKTOK, newline: str = "\r\n"
 ) -> bytes:
-    """Return an MHTML file of these parts: their type, location and content, by turns in each encoding."""
+    """Return an MHTML file of these parts (type, location, content), each in the next encoding."""
     lines = ["From: <Saved by Blink>", f"Snapshot-Content-Location: {location}", "MIME-Version: 1.0"]
     lines += [f'Content-Type: multipart/related; type="text/html"; boundary="----B"{start}', ""]
     for number, (type_, place, content) in enumerate(parts):
@@ -69,7 +69,7 @@ STATE = {IN: LoginState.LOGGED_IN, OUT: LoginState.LOGGED_OUT}
 @pytest.mark.parametrize("page", [IN, OUT])
 @pytest.mark.parametrize("newline", ["\r\n", "\n"])
 def test_main_part_of_mhtml_is_read(tmp_path: Path, page: str, newline: str) -> None:
-    """In each transfer encoding, before and behind other parts."""
+    """It is read in every transfer encoding, before and after other parts."""
     main = ("text/html", TIKTOK, page)
     for parts in ((main, STYLE, FRAME), (FRAME, main), (STYLE, FRAME, main)):
         assert judged(tmp_path, mhtml(*parts, newline=newline))[0] is STATE[page]
@@ -78,7 +78,7 @@ def test_main_part_of_mhtml_is_read(tmp_path: Path, page: str, newline: str) -> 
 
 
 def test_mhtml_of_another_site_is_not_judged(tmp_path: Path) -> None:
-    """Its location says where it is from: that proves as much as a browser's address."""
+    """Its location counts as proof of its origin, just like a browser's address."""
     controls = '<i data-e2e="profile-icon"></i>'
     assert judged(tmp_path, mhtml(("text/html", TIKTOK, controls)))[0] is LoginState.LOGGED_IN
     elsewhere = "https://blog.example/"
@@ -90,23 +90,23 @@ def test_mhtml_of_another_site_is_not_judged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["Date: Thu, 1 Jan 2026 00:00:00 -0000", "Subject: x", "X-MimeOLE: 6"])
 def test_mhtml_may_begin_with_any_header(tmp_path: Path, first: str) -> None:
-    """Browsers and mail programs begin with different ones."""
+    """Browsers and mail programs start with different ones."""
     page = mhtml(("text/html", TIKTOK, IN))
     assert judged(tmp_path, first.encode() + b"\r\n" + page)[0] is LoginState.LOGGED_IN
     mixed = page.replace(b"multipart/related", b"multipart/mixed")
     assert judged(tmp_path, mixed)[0] is LoginState.LOGGED_IN
 
 
-def test_part_without_a_charset_is_read_by_its_own_marks(tmp_path: Path) -> None:
-    """As any other file is."""
+def test_part_without_a_charset_is_read_like_any_file(tmp_path: Path) -> None:
+    """Its own marks give the encoding."""
     page = mhtml(STYLE, ("text/html", TIKTOK, "<here>")).replace(b"; charset=utf-8", b"")
     content = base64.encodebytes(IN.encode("utf-16"))
     page = page.replace(base64.encodebytes(b"<here>"), content)
     assert judged(tmp_path, page)[0] is LoginState.LOGGED_IN
 
 
-def test_har_begun_elsewhere_is_read(tmp_path: Path) -> None:
-    """TikTok's last document counts, wherever the recording began, and no redirect to another site."""
+def test_har_that_began_elsewhere_is_read(tmp_path: Path) -> None:
+    """TikTok's last document counts, wherever the recording began. Redirects to other sites don't."""
     search = entry("https://search.example/", "<p>results</p>")
     assert judged(tmp_path, har(search, entry(TIKTOK, IN)))[0] is LoginState.LOGGED_IN
     sent_away = entry(TIKTOK, "<p>moved</p>", status=302)
@@ -117,7 +117,7 @@ def test_har_begun_elsewhere_is_read(tmp_path: Path) -> None:
 
 
 def test_last_document_of_har_is_read(tmp_path: Path) -> None:
-    """Not its data, nor what it has in frames, nor another site's; with the status that came with it."""
+    """Data, frames and other sites don't count. The status comes from the same answer."""
     page = entry(TIKTOK, IN, dest="document")
     others = [
         entry("https://www.tiktok.com/api", "{}", "application/json"),
@@ -161,14 +161,14 @@ def test_last_document_of_har_is_read(tmp_path: Path) -> None:
         (mhtml(), "without a page"),
     ],
 )
-def test_file_that_is_no_page_is_said_to_be_none(tmp_path: Path, content: bytes, kind: str) -> None:
-    """By what it is, instead of a verdict on its bytes."""
+def test_file_that_is_not_a_page_is_reported_as_what_it_is(tmp_path: Path, content: bytes, kind: str) -> None:
+    """The file gets no verdict."""
     with pytest.raises(PageUnreadable, match=kind):
         judged(tmp_path, content)
 
 
-def test_zip_is_said_to_be_one(tmp_path: Path) -> None:
-    """As a browser's "page, complete" is sent around."""
+def test_zip_is_reported_as_one(tmp_path: Path) -> None:
+    """People send a browser's "page, complete" as a zip file."""
     with zipfile.ZipFile(tmp_path / "page", "w") as archive:
         archive.writestr("page.html", IN)
     with pytest.raises(PageUnreadable, match="zip"):
@@ -178,7 +178,7 @@ def test_zip_is_said_to_be_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "page", [f"From: me{IN}", f"<p>Content-Type: multipart/related</p>{IN}", f"\ufeff \n{IN}"]
 )
-def test_page_that_looks_like_another_kind_is_one(tmp_path: Path, page: str) -> None:
-    """Words of a header in a page make no message of it."""
+def test_page_that_looks_like_another_kind_is_a_page(tmp_path: Path, page: str) -> None:
+    """Words that look like a header don't turn a page into a message."""
     assert UNIVERSAL in page
     assert judged(tmp_path, page.encode())[0] is LoginState.LOGGED_IN

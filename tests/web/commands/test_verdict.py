@@ -52,7 +52,7 @@ def verdict(*args: str, given: str | None = None) -> Result:
     ],
 )
 def test_page_is_shown_with_its_evidence(name: str, code: int, said: list[str]) -> None:
-    """State, reason, and a table of what they rest on; the exit code is the state."""
+    """The output has the state, the reason and a table of evidence. The exit code shows the state."""
     result = verdict(name)
     assert result.exit_code == code
     assert all(words in result.stdout for words in said)
@@ -60,7 +60,7 @@ def test_page_is_shown_with_its_evidence(name: str, code: int, said: list[str]) 
 
 
 def test_json_is_for_programs() -> None:
-    """One object, with all of the evidence and without the viewer."""
+    """One object with all the evidence and without the viewer."""
     result = verdict("--json", "in.html")
     shown = json.loads(result.stdout)
     assert result.exit_code == 0
@@ -88,7 +88,7 @@ def test_json_is_for_programs() -> None:
 
 @pytest.mark.parametrize("args", [["in.html"], ["--json", "in.html"], ["in.html", "out.html"]])
 def test_viewer_is_named_only_when_asked_for(args: list[str]) -> None:
-    """A handle belongs into no log by default."""
+    """By default no handle gets into a log."""
     assert "quiet.heron" not in verdict(*args).output
     assert "quiet.heron" in verdict("--show-viewer", *args).stdout
 
@@ -103,7 +103,7 @@ def test_viewer_is_named_only_when_asked_for(args: list[str]) -> None:
     ],
 )
 def test_several_pages_get_a_line_each_and_a_total(names: list[str], code: int) -> None:
-    """The exit code is the highest; what can't be read does not stop the rest."""
+    """The exit code is the highest one. A file that can't be read doesn't stop the rest."""
     result = verdict(*names)
     lines = result.stdout.splitlines()
     there = [name for name in names if name != "missing.html"]
@@ -128,8 +128,8 @@ def test_several_pages_get_a_line_each_and_a_total(names: list[str], code: int) 
         ("/dev/zero", "more than 64 MB"),
     ],
 )
-def test_what_can_not_be_read_is_said(source: str, why: str) -> None:
-    """Each is one line on standard error, and an exit code of its own."""
+def test_unreadable_sources_are_reported(source: str, why: str) -> None:
+    """Each is one line on standard error. The exit code is a separate one."""
     result = verdict(source)
     assert result.exit_code == 3
     assert result.stdout == ""
@@ -140,22 +140,22 @@ def test_what_can_not_be_read_is_said(source: str, why: str) -> None:
 
 @pytest.mark.parametrize("args", [[], ["--nonsense", "in.html"]])
 def test_wrong_usage_is_no_verdict(args: list[str]) -> None:
-    """Its exit code is not that of an uncertain page."""
+    """The exit code differs from that of an uncertain page."""
     assert verdict(*args).exit_code == 4
 
 
 def test_interrupted_command_is_no_verdict() -> None:
-    """Ctrl-C while it waits for its page."""
-    # Whoever runs the tests in the background has SIGINT ignored, and would pass that on.
+    """Ctrl-C comes while the command waits for its page."""
+    # If the tests run in the background, SIGINT is ignored, and the command would inherit that.
     command = ["env", "--default-signal=INT", GREENROOM, "verdict", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
-        process.stdin.write(b"x" * 200_000)  # more than a pipe holds: it is reading by then
+        process.stdin.write(b"x" * 200_000)  # more than a pipe holds, so the command is reading by then
         process.stdin.flush()
         asleep = Path(f"/proc/{process.pid}/wchan")
         give_up = time.monotonic() + patience(5)
         while "pipe_read" not in asleep.read_text() and time.monotonic() < give_up:
-            pass  # between two reads Python would notice later
+            pass  # between two reads Python would notice the signal later
         process.send_signal(signal.SIGINT)
         try:
             _, said = process.communicate(timeout=patience(10))
@@ -170,8 +170,8 @@ def test_exit_codes_are_in_the_help() -> None:
     assert "Exit code 0 if logged in, 1 if logged out, 2 if uncertain, 3 if there is no page to read" in said
 
 
-def test_terminal_is_told_nothing_by_names_and_pages(tmp_path: Path) -> None:
-    """Neither a file's name nor what is in it reaches the terminal as a control, or as markup."""
+def test_names_and_pages_can_not_control_the_terminal(tmp_path: Path) -> None:
+    """Neither a file's name nor its content reaches the terminal as control characters or markup."""
     name = "a\x1b]0;owned\x07[red]b.html"
     (tmp_path / name).write_text(IN.replace("quiet.heron", "\x1b[31mheron"))
     for args in ([name], [name, "out.html"], [f"missing{name}"], ["--json", name], ["--show-viewer", name]):
@@ -217,25 +217,25 @@ def site() -> Iterator[str]:
 
 
 def test_address_is_fetched_without_cookies(site: str) -> None:
-    """Redirects are followed, and a cookie set on the way is not sent on."""
+    """Redirects are followed. A cookie set on the way is not sent on."""
     assert verdict(f"{site}/round", f"{site}/in").exit_code == 0
     assert _Site.cookies == [None, None, None]
 
 
 def test_redirect_to_another_site_is_not_judged(site: str) -> None:
-    """Whoever is logged in there is of no interest."""
+    """A login on another site doesn't matter."""
     result = verdict(f"{site}/away")
     assert result.exit_code == 2
     assert "not_tiktok" in result.stdout
 
 
 def test_page_that_unpacks_to_too_much_is_refused(site: str) -> None:
-    """What counts is what it would take in memory."""
+    """The size in memory counts."""
     assert "more than 64 MB" in verdict(f"{site}/bomb").stderr
 
 
 def test_command_reads_standard_input() -> None:
-    """The real command, on a pipe."""
+    """The real command reads a pipe."""
     page = render(Page(State.LOGGED_IN, Era.UNIVERSAL, Kind.HOME))
     done = subprocess.run(
         [GREENROOM, "verdict", "-", "--show-viewer"],
@@ -251,7 +251,7 @@ def test_command_reads_standard_input() -> None:
 
 
 async def test_practice_site_is_judged_by_its_address() -> None:
-    """Somebody's page, nobody's, and a challenge, fetched."""
+    """The pages are somebody's, nobody's, and a challenge."""
     async with open_practice_site() as url:
         for page, code in (
             (Page(State.LOGGED_IN, Era.SIGI, Kind.LIVE), 0),
@@ -262,8 +262,8 @@ async def test_practice_site_is_judged_by_its_address() -> None:
             assert result.exit_code == code
 
 
-def test_verdict_on_files_needs_little_of_python() -> None:
-    """What takes long to import is left to addresses, tables and the daemon."""
+def test_verdict_on_files_imports_little() -> None:
+    """Slow imports are left to addresses, tables and the daemon."""
     heavy = "{'httpx', 'rich', 'trio', 'quart', 'email.parser', 'asyncio'}"
     check = f"import sys, greenroom.web.commands.verdict; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Ways to abuse an HTTP server over raw connections; none of them may hurt anybody else.
+"""Ways to abuse an HTTP server over raw connections. None of them may hurt other clients.
 
     python -m tests.web.http.abuse HOST:PORT [SECONDS]
 
@@ -35,10 +35,10 @@ _WEBSOCKET = (
 _FRAME = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 
 WEBSOCKET = _WEBSOCKET + b'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="\r\n\r\n'
-"""A handshake as it should be, but for an extension's value that never ends."""
+"""A proper handshake, except that an extension's value never ends."""
 
 VALID_H2C = _H2C + b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"
-"""An upgrade to HTTP/2 as curl asks for it."""
+"""The upgrade to HTTP/2 that curl asks for."""
 
 MALFORMED: Mapping[str, bytes] = {
     "h2c, settings no base64": _H2C + b"HTTP2-Settings: A\r\n\r\n",
@@ -83,7 +83,7 @@ MALFORMED: Mapping[str, bytes] = {
     "many headers": _GET + b"a: b\r\n" * 20_000 + b"\r\n",
     "a header without an end": _GET + b"X: " + b"y" * 200_000,
 }
-"""Requests that are to be refused, each by an answer from 400 on and the end of its connection."""
+"""Requests that must be refused, each with a status from 400 on and the end of its connection."""
 
 
 Address = tuple[str, int]
@@ -91,7 +91,7 @@ Abuse = Callable[[Address], Awaitable[object]]
 
 
 async def connect(address: Address, *, receive_bytes: int | None = None) -> trio.SocketStream:
-    """Connect to `address`, with a receive buffer of the size that is wanted."""
+    """Connect to `address`, with a receive buffer of the given size."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     client = trio.socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -105,13 +105,13 @@ async def connect(address: Address, *, receive_bytes: int | None = None) -> trio
 
 
 async def reset(stream: trio.SocketStream) -> None:
-    """Close the connection by a TCP reset."""
+    """Close the connection with a TCP reset."""
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     await stream.aclose()
 
 
 async def ask(address: Address, request: bytes) -> bytes:
-    """Send `request`, and return all that comes until the server closes the connection."""
+    """Send `request`; return everything until the server closes the connection."""
     async with await connect(address) as stream:
         with trio.fail_after(PATIENCE_S):
             try:
@@ -122,7 +122,7 @@ async def ask(address: Address, request: bytes) -> bytes:
 
 
 async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
-    """Return what comes until the other side closes or resets the connection."""
+    """Return everything until the other side closes or resets the connection."""
     received = bytearray()
     try:
         async for data in stream:
@@ -133,7 +133,7 @@ async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
 
 
 async def read_answer(stream: trio.SocketStream, *, end: bytes = b"\r\n\r\n") -> bytes:
-    """Return what comes until `end`: if it is not given, until there is an answer with headers."""
+    """Return everything up to `end`; without it, until there is an answer with its headers."""
     received = b""
     while end not in received:
         data = await stream.receive_some()
@@ -143,11 +143,11 @@ async def read_answer(stream: trio.SocketStream, *, end: bytes = b"\r\n\r\n") ->
     return received
 
 
-# What a client can do to be a burden. Each returns when it has had enough.
+# What a client can do to be a burden. Each function returns when it has done enough.
 
 
 async def half_close_after_upgrade(address: Address) -> None:
-    """Ask for HTTP/2, speak it, and stay with a connection that is half closed."""
+    """Ask for HTTP/2, speak it, and keep a half-closed connection."""
     async with await connect(address) as stream:
         await stream.send_all(VALID_H2C + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
         await stream.send_eof()
@@ -155,7 +155,7 @@ async def half_close_after_upgrade(address: Address) -> None:
 
 
 async def pipeline_and_read_nothing(address: Address) -> None:
-    """Send requests as long as they are taken, read no answer, and reset the connection."""
+    """Send requests as long as they are accepted, read no answer, and reset the connection."""
     stream = await connect(address, receive_bytes=4096)
     with contextlib.suppress(trio.BrokenResourceError), trio.move_on_after(1):
         while True:
@@ -164,7 +164,7 @@ async def pipeline_and_read_nothing(address: Address) -> None:
 
 
 async def drip(address: Address, start: bytes, *, every_s: float = 1) -> None:
-    """Send `start`, then byte by byte headers or a body without an end, until the server has enough."""
+    """Send `start`, then endless headers or an endless body byte by byte, until the server stops it."""
     async with await connect(address) as stream:
         with contextlib.suppress(trio.BrokenResourceError):
             await stream.send_all(start)
@@ -190,7 +190,7 @@ DRIPS: Mapping[str, bytes] = {
 
 
 async def run(address: Address, *, seconds: float) -> None:
-    """Abuse the server in all ways at once for so long."""
+    """Abuse the server in all ways at once, for so many seconds."""
     abuses: list[Abuse] = [functools.partial(ask, request=request) for request in MALFORMED.values()]
     abuses += [half_close_after_upgrade, pipeline_and_read_nothing]
 
@@ -208,7 +208,7 @@ async def run(address: Address, *, seconds: float) -> None:
 
 
 async def measure(address: Address) -> float:
-    """Return how many seconds `/health` takes. Raises if it does not answer 200."""
+    """Return how many seconds `/health` takes. Raises unless it answers 200."""
     started = time.perf_counter()
     answer = await ask(address, _GET + b"Connection: close\r\n\r\n")
     if not answer.startswith(b"HTTP/1.1 200"):
@@ -217,7 +217,7 @@ async def measure(address: Address) -> float:
 
 
 async def measure_for(address: Address, *, seconds: float) -> list[float]:
-    """Return how many seconds `/health` took, each time that it was asked in so long, the shortest first."""
+    """Return the times that `/health` took over so many seconds, shortest first."""
     taken: list[float] = []
     with trio.move_on_after(seconds):
         while True:
@@ -227,7 +227,7 @@ async def measure_for(address: Address, *, seconds: float) -> list[float]:
 
 
 def main(bind: str, seconds: str = "15", *, abuses: str = "") -> None:
-    """Run from the command line: abuse in one process, ask in another, which has nothing else to do."""
+    """Run from the command line. One process abuses; another, which does nothing else, measures."""
     host, _, port = bind.rpartition(":")
     address = (host.strip("[]"), int(port))
     if abuses:

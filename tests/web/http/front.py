@@ -1,4 +1,4 @@
-"""The HTTP front over a fake machine, as the tests of this directory ask it."""
+"""The HTTP front over a fake machine, for the tests in this directory."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,13 +18,13 @@ from tests.patience import patience
 
 SESSIONS = "/tiktok/session"
 PATIENCE_S = patience(10.0)
-OCCURRENCE = {"request_id", "session_id", "phase"}  # of error_details: differ each time
-SOON_S = patience(1.0)  # what must happen at once may take this long on a busy machine
+OCCURRENCE = {"request_id", "session_id", "phase"}  # fields of error_details that differ each time
+SOON_S = patience(1.0)  # how long "at once" may take on a busy machine
 
 
 @attrs.frozen(kw_only=True)
 class Front:
-    """A daemon that serves over real HTTP, a client of it, and all that its sessions published."""
+    """A daemon that serves real HTTP, a client for it, and everything that its sessions published."""
 
     url: str
     client: httpx.AsyncClient
@@ -45,7 +45,7 @@ class Front:
 
 @asynccontextmanager
 async def open_front(machine: FakeMachine | None = None, **settings: Any) -> AsyncIterator[Front]:
-    """Run a daemon for the length of the block; afterwards nothing of its sessions may be left."""
+    """Run a daemon for the length of the block. Check at the end that nothing of its sessions is left."""
     machine = machine or FakeMachine()
     events: list[SessionEvent] = []
     async with (
@@ -64,7 +64,7 @@ async def open_front(machine: FakeMachine | None = None, **settings: Any) -> Asy
 
 
 def make_settings(**settings: Any) -> DaemonSettings:
-    """Return settings for a daemon on a free port; one try at the verdict takes no more than a creation."""
+    """Return settings for a daemon on a free port. A try at the verdict takes no longer than a creation."""
     creation_s = settings.get("session_creation_timeout", 30)
     detection = {"login_detection_timeout": creation_s / 2} if creation_s <= 8 else {}
     return DaemonSettings(**{"bind": "127.0.0.1:0", "warm_sessions": 0, **detection, **settings})
@@ -72,13 +72,13 @@ def make_settings(**settings: Any) -> DaemonSettings:
 
 @asynccontextmanager
 async def open_client(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Open a client that no proxy of the environment comes between."""
+    """Open a client that ignores the environment's proxies."""
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
         yield client
 
 
 class _Refusal(dict[str, Any]):
-    """The body of a refusal. What names the one occurrence does not count when it is compared."""
+    """The body of a refusal. Comparisons ignore the fields that differ each time."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, dict) or "request_id" not in other.get("error_details", {}):
@@ -91,12 +91,12 @@ class _Refusal(dict[str, Any]):
 
 
 def error(message: str, code: str, details: str, **more: Any) -> dict[str, Any]:
-    """Return the body of an answer that says no, as it compares: without the ids of this one occurrence."""
+    """Return the expected body of a refusal, to compare with an answer."""
     return _Refusal(status="error", message=message, error_details={"code": code, "details": details, **more})
 
 
 async def until(condition: Callable[[], bool]) -> float:
-    """Wait until `condition` holds and return the seconds that took."""
+    """Wait until `condition` holds; return the seconds that it took."""
     started = time.monotonic()
     with trio.fail_after(PATIENCE_S):
         while not condition():

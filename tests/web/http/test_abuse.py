@@ -1,4 +1,4 @@
-"""The daemon under abuse over raw connections: it goes on, answers others, and ends when it is told to."""
+"""The daemon under abuse over raw connections: it goes on, answers others, and stops when told to."""
 
 import contextlib
 import math
@@ -72,14 +72,14 @@ SHORT = Limits(head_s=0.3, body_s=0.3, idle_s=0.3, write_s=0.3, linger_s=0.1)
 
 @pytest.fixture
 async def front() -> AsyncIterator[Front]:
-    """Return a front on which sessions succeed at once."""
+    """A front on which sessions succeed at once."""
     async with open_front() as opened:
         yield opened
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """Return the connections that have been taken in, also later ones."""
+    """Return the accepted connections; later ones are added."""
     connections: list[Connection] = []
     run = Connection.run
 
@@ -92,7 +92,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
 
 
 def address_of(url: str) -> Address:
-    """Where to connect for the URL."""
+    """Return the address to connect to for a URL."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     return host, int(port)
 
@@ -103,7 +103,7 @@ def descriptors() -> int:
 
 
 async def hello(_scope: Any, receive: Any, send: Any) -> None:
-    """Answer anything, as an app."""
+    """An app that answers every request."""
     if _scope["type"] == "lifespan":
         while True:
             await send({"type": (await receive())["type"] + ".complete"})
@@ -115,7 +115,7 @@ async def hello(_scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-async def test_malformed_request_is_refused_in_the_one_shape_and_hurts_nobody(
+async def test_malformed_request_is_refused_in_the_usual_shape_and_hurts_nobody(
     front: Front, name: str
 ) -> None:
     """The client gets an answer, its connection ends, one line is logged, and the daemon goes on."""
@@ -138,15 +138,15 @@ async def test_malformed_request_is_refused_in_the_one_shape_and_hurts_nobody(
 
 
 async def test_upgrade_to_http2_is_ignored(front: Front) -> None:
-    """Java's and curl's first request is answered as if it had not asked for HTTP/2."""
+    """The first request of Java's client or curl is answered as if it had not asked for HTTP/2."""
     async with await connect(address_of(front.url)) as stream:
         for _ in range(2):
             await stream.send_all(VALID_H2C)
             assert (await read_answer(stream, end=b"}")).startswith(b"HTTP/1.1 200")
 
 
-async def test_websocket_where_there_is_none_answers_404(front: Front) -> None:
-    """It is asked for as any other address is, and its connection ends."""
+async def test_websocket_at_an_unknown_path_answers_404(front: Front) -> None:
+    """It gets the same answer as any other request, and its connection ends."""
     with capture_logs() as logs:
         answer = await ask(address_of(front.url), WEBSOCKET.replace(b"/health", b"/nothing"))
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -164,10 +164,10 @@ async def test_websocket_where_there_is_none_answers_404(front: Front) -> None:
         (b"Upgrade: websocket", b"Upgrade: websocket\r\nOrigin: https://evil.example", b"403"),
     ],
 )
-async def test_websocket_is_guarded_like_all_else(
+async def test_websocket_is_guarded_like_everything_else(
     front: Front, old: bytes, new: bytes, status: bytes
 ) -> None:
-    """Neither a page of another origin nor one with a name of its own gets as far as the route."""
+    """A page of another origin or with another host name doesn't reach the route."""
     answer = await ask(address_of(front.url), WEBSOCKET.replace(old, new))
     assert answer.split()[1] == status
 
@@ -175,7 +175,7 @@ async def test_websocket_is_guarded_like_all_else(
 async def test_error_of_one_connection_reaches_no_other(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bulkhead: raise in the task of a connection, and the server's nursery sees nothing of it."""
+    """An error in a connection's task doesn't reach the server's nursery."""
 
     async def fail(_connection: Connection) -> None:
         raise BaseExceptionGroup("a defect", [RuntimeError("one"), ExceptionGroup("more", [KeyError()])])
@@ -189,7 +189,7 @@ async def test_error_of_one_connection_reaches_no_other(
 
 
 async def test_random_requests_are_never_an_error(front: Front) -> None:
-    """Odd values in any header, at any path, by any method: an answer, or none to whoever has hung up."""
+    """Any headers, path and method get an answer, unless the client has hung up."""
     random = Random(10)  # noqa: S311
 
     async def ask_one(request: bytes) -> None:
@@ -202,7 +202,7 @@ async def test_random_requests_are_never_an_error(front: Front) -> None:
 
     with capture_logs() as logs:
         for _ in range(10):
-            # Together, because an answer whose request goes on is followed by half a second of patience.
+            # All at once, because an answer whose request goes on is followed by a wait of half a second.
             async with trio.open_nursery() as nursery:
                 for _ in range(20):
                     head = [
@@ -220,7 +220,7 @@ async def test_random_requests_are_never_an_error(front: Front) -> None:
 
 
 async def test_crowd_that_drips_keeps_nobody_waiting(front: Front) -> None:
-    """All of them still have time when others have been answered."""
+    """Its members still have time left when other clients have been answered."""
     async with trio.open_nursery() as nursery:
         for start in list(DRIPS.values()) * 25:
             nursery.start_soon(drip, address_of(front.url), start)
@@ -229,11 +229,11 @@ async def test_crowd_that_drips_keeps_nobody_waiting(front: Front) -> None:
             await measure(address_of(front.url))
         assert len(nursery.child_tasks) == 100
         nursery.cancel_scope.cancel()
-    assert front.events == []  # a request that is not whole yet starts nothing
+    assert front.events == []  # an incomplete request starts nothing
 
 
-async def test_abusers_are_let_go_and_their_descriptors_come_back() -> None:
-    """Of all kinds there are some; when their time is over nothing of them is left, and nothing ends."""
+async def test_abusers_are_dropped_and_their_descriptors_come_back() -> None:
+    """After their time is over, nothing of any kind of abuser is left, and no session has ended."""
     before = descriptors()
     async with open_server(hello, "127.0.0.1:0", limits=SHORT) as url:
         address = address_of(url)
@@ -244,13 +244,13 @@ async def test_abusers_are_let_go_and_their_descriptors_come_back() -> None:
                     nursery.start_soon(pipeline_and_read_nothing, address)
                     for start in DRIPS.values():
                         nursery.start_soon(drip, address, start)
-            await until(lambda: descriptors() <= before + 5)  # the server's own
+            await until(lambda: descriptors() <= before + 5)  # the server's own descriptors
         assert (await ask(address, GET)).startswith(b"HTTP/1.1 200")
     assert descriptors() == before
 
 
 async def test_abusers_do_not_hold_up_the_end() -> None:
-    """The server ends while they still abuse it, long before their time is over."""
+    """The server stops while they still abuse it, long before their time is over."""
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             async with open_server(hello, "127.0.0.1:0", graceful_timeout_s=math.inf) as url:
@@ -270,7 +270,7 @@ async def test_abusers_do_not_hold_up_the_end() -> None:
 
 @pytest.mark.parametrize("ticks", range(6))
 async def test_client_that_has_just_connected_does_not_hold_up_the_end(ticks: int) -> None:
-    """However far the server is with taking it in."""
+    """This holds however far the server is in accepting it."""
     with trio.fail_after(PATIENCE_S):
         async with open_server(hello, "127.0.0.1:0", graceful_timeout_s=math.inf) as url:
             await wait_all_tasks_blocked()
@@ -284,7 +284,7 @@ async def test_client_that_has_just_connected_does_not_hold_up_the_end(ticks: in
 async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever opens connections and asks for nothing keeps nobody out; it is logged once."""
+    """Idle connections keep nobody out. One line is logged."""
     monkeypatch.setattr(greenroom.web.http.accepting, "MAX_CONNECTIONS", 3)
     async with open_front(FakeMachine(launch_s=math.inf)) as front:
         address = address_of(front.url)
@@ -320,7 +320,7 @@ def test_connections_leave_descriptors_for_the_rest(
 async def test_request_comes_before_hundreds_that_have_only_connected(
     served: list[Connection],
 ) -> None:
-    """It came last, and is answered when few of the others have been taken in; then these are."""
+    """It came last and is answered while most of the others are still waiting; then they are accepted."""
     async with open_server(hello, "127.0.0.1:0") as url:
         await wait_all_tasks_blocked()
         with contextlib.ExitStack() as clients:
@@ -339,7 +339,7 @@ async def test_request_comes_before_hundreds_that_have_only_connected(
 async def test_clients_that_take_no_answer_keep_nobody_out(
     served: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are as many as there may be, and yet the next one is served at once."""
+    """The server is full of such clients, yet the next one is served at once."""
     monkeypatch.setattr(greenroom.web.http.accepting, "MAX_CONNECTIONS", 3)
     async with open_server(hello, "127.0.0.1:0", limits=Limits(write_s=math.inf)) as url:
         stuck = [await connect(address_of(url), receive_bytes=4096) for _ in range(3)]
@@ -355,7 +355,7 @@ async def test_clients_that_take_no_answer_keep_nobody_out(
 
 
 async def test_no_descriptor_left_is_waited_for_and_logged_once() -> None:
-    """A client who comes then is served as soon as there is one."""
+    """A client that comes then is served as soon as a descriptor is free."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with open_server(hello, "127.0.0.1:0") as url:
         client = trio.socket.socket()
@@ -390,7 +390,7 @@ async def test_no_descriptor_left_is_waited_for_and_logged_once() -> None:
 )
 @pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
 async def test_caller_who_leaves_is_seen_whatever_it_sent_before(ahead: bytes, leave: str) -> None:
-    """No session stays for somebody who is gone, and nothing of it is an error."""
+    """No session stays for a caller who is gone, and no error is logged."""
     with capture_logs() as logs:
         async with open_front(FakeMachine(launch_s=math.inf)) as front:
             stream = await connect(address_of(front.url))
@@ -411,7 +411,7 @@ async def test_caller_who_leaves_is_seen_whatever_it_sent_before(ahead: bytes, l
 
 
 async def test_caller_who_leaves_with_its_answer_keeps_its_session() -> None:
-    """Clients that close at once after an answer, as curl does, have got it."""
+    """Clients such as curl that close right after the answer have received it."""
     async with open_front(max_sessions=20) as front:
         async with trio.open_nursery() as nursery:
 

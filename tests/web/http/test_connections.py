@@ -1,4 +1,4 @@
-"""One client's connection: its limits under virtual time, on a stream in memory."""
+"""One client's connection: its limits, under virtual time, on a stream in memory."""
 
 import contextlib
 import math
@@ -24,7 +24,7 @@ Pair = Callable[[], tuple[trio.StapledStream[Any, Any], trio.StapledStream[Any, 
 
 
 class App:
-    """An app that takes its time, and notes what becomes of each request."""
+    """An app that takes its time, and records what happens to each request."""
 
     def __init__(
         self, *, takes_s: float = 0, error: BaseException | None = None, body: bytes = b"ok"
@@ -64,7 +64,7 @@ class App:
 async def connect(
     app: Any, pair: Pair = memory_stream_pair
 ) -> AsyncIterator[tuple[trio.StapledStream[Any, Any], Connection]]:
-    """Serve one client for the length of the block, at whose end the connection must be over."""
+    """Serve one client for the length of the block. The connection must be over at its end."""
     client, server = pair()
     connection = Connection(app=app, stream=server, limits=LIMITS)
     with trio.fail_after(1000):
@@ -74,7 +74,7 @@ async def connect(
 
 
 def statuses(received: bytes) -> list[int]:
-    """Return the statuses of all answers."""
+    """Return the status of each answer."""
     return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]
 
 
@@ -98,10 +98,10 @@ def statuses(received: bytes) -> list[int]:
         ),
     ],
 )
-async def test_client_that_stops_sending_is_left_when_its_time_is_over(
+async def test_client_that_stops_sending_is_dropped_when_its_time_is_over(
     autojump_clock: MockClock, start: bytes, ends_at: float, answers: list[int]
 ) -> None:
-    """Whatever it stops in, there is a time for that, and an answer if a request had begun."""
+    """Each part of a request has a time limit. The client gets an answer if a request had begun."""
     async with connect(App()) as (client, _):
         await client.send_all(start)
         assert statuses(await read_all(client)) == answers
@@ -110,7 +110,7 @@ async def test_client_that_stops_sending_is_left_when_its_time_is_over(
 
 @pytest.mark.parametrize("start", [GET[:-2] + b"X: ", POST.replace(b" 2\r\n\r\n{}", b" 60000\r\n\r\n")])
 async def test_client_that_drips_gains_no_time(autojump_clock: MockClock, start: bytes) -> None:
-    """A byte a second is not progress: the time is for the whole."""
+    """A byte a second doesn't extend the limit: it applies to the whole."""
     async with connect(App()) as (client, _), trio.open_nursery() as nursery:
         await client.send_all(start)
 
@@ -126,7 +126,7 @@ async def test_client_that_drips_gains_no_time(autojump_clock: MockClock, start:
 
 
 async def test_crowd_is_not_refused_all_at_once(autojump_clock: MockClock) -> None:
-    """Who came together does not cost its refusal together: others get their turn in between."""
+    """The refusals of clients that came together are spread out, so that others get their turn."""
     ends: list[float] = []
     async with trio.open_nursery() as nursery:
 
@@ -143,8 +143,8 @@ async def test_crowd_is_not_refused_all_at_once(autojump_clock: MockClock) -> No
     assert LIMITS.head_s <= min(ends) < max(ends) <= LIMITS.head_s * 1.2
 
 
-async def test_client_that_does_not_read_is_left(autojump_clock: MockClock) -> None:
-    """Whoever does not take an answer keeps nothing alive, however many requests it had sent."""
+async def test_client_that_does_not_read_is_dropped(autojump_clock: MockClock) -> None:
+    """A client that reads no answers keeps nothing alive, however many requests it has sent."""
     app = App()
     async with connect(app, lockstep_stream_pair) as (client, _):
         await client.send_all(GET * 20)
@@ -152,7 +152,7 @@ async def test_client_that_does_not_read_is_left(autojump_clock: MockClock) -> N
 
 
 async def test_slow_reader_gets_a_long_answer(autojump_clock: MockClock) -> None:
-    """The write timeout applies to each piece of an answer, not to the whole."""
+    """The write timeout applies to each piece of an answer, not to the whole answer."""
     app = App(body=b"x" * 300_000)
     received = b""
     async with connect(app, lockstep_stream_pair) as (client, _):
@@ -165,7 +165,7 @@ async def test_slow_reader_gets_a_long_answer(autojump_clock: MockClock) -> None
 
 
 async def test_client_that_never_closes_is_not_waited_for(autojump_clock: MockClock) -> None:
-    """After the last answer a client has a moment to read it, whatever it goes on to send."""
+    """After the last answer a client has a moment to read it, whatever else it sends."""
     async with connect(App()) as (client, _), trio.open_nursery() as nursery:
         await client.send_all(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
 
@@ -191,7 +191,7 @@ AHEAD = [b"", b"\r\n", b"{}\r\n", GET, POST * 5, b"\xff" * 1000, b"x" * LIMITS.a
 async def test_leaving_is_seen_whatever_came_before_it(
     autojump_clock: MockClock, ahead: bytes, apart: bool
 ) -> None:
-    """A request that changes something is cancelled at once when its client has left."""
+    """A request that changes something is cancelled as soon as its client has left."""
     app = App(takes_s=math.inf)
     async with connect(app) as (client, _):
         await client.send_all(POST if apart else POST + ahead)
@@ -202,8 +202,8 @@ async def test_leaving_is_seen_whatever_came_before_it(
     assert app.told == ["POST / {}", "cancelled at 7"]
 
 
-async def test_client_that_sends_too_much_ahead_has_left(autojump_clock: MockClock) -> None:
-    """What can't be kept would hide a client's leaving: such a client is not served."""
+async def test_client_that_sends_too_much_ahead_is_dropped(autojump_clock: MockClock) -> None:
+    """Data that can't be buffered would hide the client's leaving, so such a client is not served."""
     app = App(takes_s=math.inf)
     async with connect(app) as (client, _):
         await client.send_all(POST)
@@ -213,16 +213,16 @@ async def test_client_that_sends_too_much_ahead_has_left(autojump_clock: MockClo
     assert app.told == ["POST / {}", "cancelled at 3"]
 
 
-async def test_safe_request_is_answered_though_its_client_sends_no_more(autojump_clock: MockClock) -> None:
-    """`printf ... | nc -N` reads its answer after it has closed its side."""
+async def test_safe_request_is_answered_though_its_client_stops_sending(autojump_clock: MockClock) -> None:
+    """`printf ... | nc -N` closes its sending side and then reads the answer."""
     async with connect(App(takes_s=LIMITS.half_closed_s / 2)) as (client, _):
         await client.send_all(GET)
         await client.send_eof()
         assert statuses(await read_all(client)) == [200]
 
 
-async def test_safe_request_without_a_client_goes_on_for_a_moment_only(autojump_clock: MockClock) -> None:
-    """Nobody can tell whether such a client still reads."""
+async def test_safe_request_without_a_client_goes_on_only_for_a_moment(autojump_clock: MockClock) -> None:
+    """There is no way to know whether such a client still reads."""
     app = App(takes_s=math.inf)
     async with connect(app) as (client, _):
         await client.send_all(GET)
@@ -235,7 +235,7 @@ async def test_safe_request_without_a_client_goes_on_for_a_moment_only(autojump_
 
 
 async def test_pipelined_requests_are_answered_in_turn(autojump_clock: MockClock) -> None:
-    """Each after the other, and line breaks between them do no harm."""
+    """They are answered one after the other. Line breaks between them do no harm."""
     app = App(takes_s=1)
     async with connect(app) as (client, _):
         await client.send_all(POST + b"\r\n" + GET.replace(b"/ ", b"/second ") + b"\r\n\r\n" + POST)
@@ -245,7 +245,7 @@ async def test_pipelined_requests_are_answered_in_turn(autojump_clock: MockClock
 
 
 async def test_body_in_the_smallest_chunks_arrives_whole(autojump_clock: MockClock) -> None:
-    """However it is cut, with a 100 Continue where that is asked for."""
+    """It arrives whole however it is cut up, with a 100 Continue if the client asks for one."""
     app = App()
     head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with connect(app) as (client, _):
@@ -258,7 +258,7 @@ async def test_body_in_the_smallest_chunks_arrives_whole(autojump_clock: MockClo
 
 @pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
 async def test_body_announced_too_long_is_refused_unread(autojump_clock: MockClock, expect: bytes) -> None:
-    """The client is told before it sends any of it."""
+    """The client learns it before it sends any of the body."""
     app = App()
     async with connect(app) as (client, _):
         await client.send_all(b"POST / HTTP/1.1\r\nHost: a\r\n" + expect + b"Content-Length: 65537\r\n\r\n")
@@ -266,8 +266,8 @@ async def test_body_announced_too_long_is_refused_unread(autojump_clock: MockClo
     assert app.told == []
 
 
-async def test_request_reaches_the_app_when_all_of_it_is_here(autojump_clock: MockClock) -> None:
-    """Clients that send slowly cost the app nothing, however many they are."""
+async def test_request_reaches_the_app_once_it_is_complete(autojump_clock: MockClock) -> None:
+    """Slow clients cost the app nothing, however many there are."""
     scopes: list[Scope] = []
     app = App()
 
@@ -290,7 +290,7 @@ async def test_request_reaches_the_app_when_all_of_it_is_here(autojump_clock: Mo
 async def test_body_in_chunks_is_kept_up_to_its_limit(
     autojump_clock: MockClock, size: int, answers: list[int]
 ) -> None:
-    """One whose length is not announced is refused when it has become too long."""
+    """A body without an announced length is refused when it gets too long."""
     app = App()
     head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with connect(app) as (client, _):
@@ -310,7 +310,7 @@ async def test_body_in_chunks_is_kept_up_to_its_limit(
 async def test_target_may_be_an_address(
     autojump_clock: MockClock, target: bytes, host: bytes, path: str
 ) -> None:
-    """As RFC 9112 has it, the host in it counts and the header doesn't."""
+    """As RFC 9112 says, the host in the target counts, not the header."""
     scopes: list[Any] = []
 
     async def app(scope: Any, _receive: object, send: Any) -> None:
@@ -325,8 +325,8 @@ async def test_target_may_be_an_address(
     assert (scopes[0]["path"], dict(scopes[0]["headers"])[b"host"]) == (path, host)
 
 
-async def test_websocket_is_spoken_until_its_client_leaves(autojump_clock: MockClock) -> None:
-    """Text comes back, however long nothing is said, and the app learns of the end."""
+async def test_websocket_works_until_its_client_leaves(autojump_clock: MockClock) -> None:
+    """Text is echoed, however long the pauses, and the app learns of the end."""
     told: list[str] = []
 
     async def echo(scope: Scope, receive: Any, send: Any) -> None:
@@ -355,7 +355,7 @@ async def test_websocket_is_spoken_until_its_client_leaves(autojump_clock: MockC
 
 
 class _Broken(trio.abc.HalfCloseableStream):
-    """A stream that fails as no stream should, in one of its methods."""
+    """A stream that fails, as no stream should, in one of its methods."""
 
     def __init__(self, method: str, error: BaseException, stream: trio.StapledStream[Any, Any]) -> None:
         self._method, self._error, self._stream = method, error, stream
@@ -389,7 +389,7 @@ class _Broken(trio.abc.HalfCloseableStream):
 async def test_defect_below_a_connection_is_contained_and_logged_once(
     autojump_clock: MockClock, method: str, error: Exception
 ) -> None:
-    """Whatever one connection raises ends that connection, and gets no further."""
+    """Whatever a connection raises ends only that connection."""
     client, server = memory_stream_pair()
     await client.send_all(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     with capture_logs() as logs:
@@ -400,10 +400,10 @@ async def test_defect_below_a_connection_is_contained_and_logged_once(
 
 @pytest.mark.parametrize("error", [OSError("gone"), trio.BrokenResourceError("gone")], ids=repr)
 @pytest.mark.parametrize("method", ["send_all", "receive_some", "send_eof", "aclose"])
-async def test_client_that_is_gone_is_no_error(
+async def test_client_that_leaves_is_no_error(
     autojump_clock: MockClock, method: str, error: Exception
 ) -> None:
-    """Clients come and go: nothing is logged."""
+    """Clients come and go. Nothing is logged."""
     client, server = memory_stream_pair()
     await client.send_all(POST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     with capture_logs() as logs:
@@ -418,7 +418,7 @@ async def test_client_that_is_gone_is_no_error(
 async def test_app_that_fails_answers_500_and_is_logged_once(
     autojump_clock: MockClock, error: Exception
 ) -> None:
-    """The client learns the request's id, and nothing of the error."""
+    """The client learns the request's id and nothing about the error."""
     with capture_logs() as logs:
         async with connect(App(error=error)) as (client, _):
             await client.send_all(GET.replace(b"\r\n\r\n", b"\r\nX-Request-Id: mine\r\n\r\n"))
@@ -432,7 +432,7 @@ async def test_app_that_fails_answers_500_and_is_logged_once(
 
 
 async def test_app_that_fails_within_its_answer_breaks_it_off(autojump_clock: MockClock) -> None:
-    """What is incomplete does not look complete."""
+    """An incomplete answer must not look complete."""
 
     async def app(_scope: Any, _receive: object, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -448,7 +448,7 @@ async def test_app_that_fails_within_its_answer_breaks_it_off(autojump_clock: Mo
 
 
 async def test_app_that_sends_nonsense_answers_500(autojump_clock: MockClock) -> None:
-    """A malformed answer is a defect like any other."""
+    """An app's malformed answer is treated like any other defect."""
 
     async def app(_scope: Any, _receive: object, send: Any) -> None:
         await send({"type": "websocket.accept"})
@@ -464,7 +464,7 @@ async def test_app_that_sends_nonsense_answers_500(autojump_clock: MockClock) ->
 async def test_stopped_connection_does_not_wait_for_a_request(
     autojump_clock: MockClock, start: bytes
 ) -> None:
-    """What is not here when the server stops does not come any more."""
+    """A request that hasn't arrived when the server stops is not waited for."""
     async with connect(App()) as (client, connection):
         await client.send_all(start)
         await trio.sleep(1)
@@ -477,7 +477,7 @@ async def test_stopped_connection_does_not_wait_for_a_request(
 async def test_stopped_connection_does_not_wait_for_a_client_that_does_not_read(
     autojump_clock: MockClock, stopped_at: float
 ) -> None:
-    """Whoever does not take its answer now holds up the end for a moment at most."""
+    """A client that doesn't read its answer delays the end for a moment at most."""
     async with connect(App(takes_s=0.5), lockstep_stream_pair) as (client, connection):
         await client.send_all(GET)
         await trio.sleep(stopped_at)
@@ -485,8 +485,8 @@ async def test_stopped_connection_does_not_wait_for_a_client_that_does_not_read(
     assert trio.current_time() == max(0.5, stopped_at) + LIMITS.linger_s
 
 
-async def test_stopped_connection_answers_what_is_under_way_and_no_more(autojump_clock: MockClock) -> None:
-    """An idle one ends at once."""
+async def test_stopped_connection_answers_the_current_request_and_no_more(autojump_clock: MockClock) -> None:
+    """An idle connection ends at once."""
     async with connect(App(takes_s=5)) as (client, connection):
         await client.send_all(GET * 2)
         await trio.sleep(1)

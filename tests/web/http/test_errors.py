@@ -1,4 +1,4 @@
-"""The map from errors to answers: complete, and what the specification's table says."""
+"""The map from errors to answers is complete, and agrees with the specification's table."""
 
 import math
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from werkzeug.exceptions import default_exceptions
 
+from greenroom.actors.browser.cells.ending import NotEnded
 from greenroom.actors.errors import (
     ActionFailed,
     ActionTimedOut,
@@ -65,7 +66,7 @@ WARM = SessionInfo(
     reason=None,
 )
 
-# Every error, made as it is made elsewhere, and its answer.
+# Every error, made as the code makes it, with its answer.
 TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (Overloaded(retry_after_s=3), (503, "OVERLOADED", "Too many sessions are being launched")),
     (NotLoggedIn(VERDICT, hint="log in"), (409, "NOT_LOGGED_IN", "Not logged in to TikTok")),
@@ -98,13 +99,14 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
     (SandboxUnavailable("no sandbox", detail=DETAIL), INTERNAL),
     (BrowserLost("lost", detail=DETAIL), INTERNAL),
+    (NotEnded("cell", [1]), INTERNAL),
     (InternalFailure(OSError(DETAIL)), INTERNAL),
     (GreenroomError("something", detail=DETAIL), INTERNAL),
 ]
 
 
 def descendants(cls: type[GreenroomError]) -> Iterator[type[GreenroomError]]:
-    """Yield all errors below a class that the project itself defines for others to see."""
+    """Yield all public errors below a class that the project defines."""
     for child in cls.__subclasses__():
         if not child.__module__.startswith("tests.") and not child.__name__.startswith("_"):
             yield child
@@ -112,13 +114,13 @@ def descendants(cls: type[GreenroomError]) -> Iterator[type[GreenroomError]]:
 
 
 def test_every_error_is_in_the_table() -> None:
-    """Whoever adds an error decides here what a client is told of it."""
+    """If you add an error, decide here what clients learn of it."""
     assert set(descendants(GreenroomError)) | {GreenroomError} == {type(error) for error, _answer in TABLE}
 
 
 @pytest.mark.parametrize(("error", "answer"), TABLE, ids=lambda value: type(value).__name__)
 def test_error_gives_its_answer(error: GreenroomError, answer: tuple[int, str, str]) -> None:
-    """Each error has its status, code and message, and a body of the one shape without the log's detail."""
+    """Each error has its status, code and message, and a body of the usual shape without the log's detail."""
     status, headers, body = describe_error(error, login_detection_timeout_s=8.0)
     assert (status, body.error_details.code, body.message) == answer
     encoded = msgspec.json.encode(body)
@@ -129,11 +131,11 @@ def test_error_gives_its_answer(error: GreenroomError, answer: tuple[int, str, s
     assert all(headers.values())
 
 
-def test_error_of_a_class_below_a_known_one_is_internal() -> None:
-    """An error that nobody decided on tells a client nothing but its id."""
+def test_unknown_subclass_of_an_error_is_internal() -> None:
+    """A client learns only the id of an error that is not in the map."""
 
     class Novel(ProfileLocked):
-        """An error that the map does not know."""
+        """An error that is not in the map."""
 
     status, _headers, body = describe_error(Novel(), login_detection_timeout_s=8.0)
     assert (status, body.error_details.code) == (500, "INTERNAL_ERROR")
@@ -146,8 +148,8 @@ def test_error_of_a_class_below_a_known_one_is_internal() -> None:
         (4.5, "Session creation timed out after 4.5 seconds"),
     ],
 )
-def test_timeout_names_the_configured_number(timeout_s: float, details: str) -> None:
-    """A whole number of seconds is written as people write it."""
+def test_timeout_shows_the_configured_number(timeout_s: float, details: str) -> None:
+    """A whole number of seconds is written without a decimal point."""
     _status, _headers, body = describe_error(CreationTimedOut(timeout_s), login_detection_timeout_s=8.0)
     assert body.error_details.details == details
 
@@ -156,22 +158,22 @@ def test_timeout_names_the_configured_number(timeout_s: float, details: str) -> 
     ("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.1, "2"), (299.5, "300")]
 )
 def test_retry_after_is_whole_seconds_and_never_zero(seconds: float, header: str) -> None:
-    """The header takes whole seconds: rounded up, so that whoever heeds it finds room."""
+    """The header takes whole seconds. Rounding up means that there is room when the client comes back."""
     error = CapacityExhausted(1, retry_after_s=seconds)
     _status, headers, _body = describe_error(error, login_detection_timeout_s=8.0)
     assert headers == {"Retry-After": header}
 
 
 def test_other_answers_have_no_optional_fields() -> None:
-    """What belongs to one refusal does not show up, as null, in another."""
+    """Fields of one kind of refusal don't appear, as null, in another."""
     _status, headers, body = describe_error(ProfileLocked(), login_detection_timeout_s=8.0)
     assert headers == {}
     assert msgspec.json.decode(msgspec.json.encode(body))["error_details"].keys() == {"code", "details"}
 
 
 @pytest.mark.parametrize("status", sorted(default_exceptions))
-def test_http_error_gives_the_same_shape(status: int) -> None:
-    """Every status that the web framework may come up with has a code, a message and details."""
+def test_http_error_has_the_same_shape(status: int) -> None:
+    """Every status that the web framework may produce has a code, a message and details."""
     body = describe_http_error(status, default_exceptions[status]().name)
     assert body.status == "error"
     assert body.error_details.code.replace("_", "").replace("'", "").isalnum()
@@ -186,8 +188,8 @@ def test_whole_drops_only_a_fraction_of_nothing(number: float, shown: str) -> No
     assert math.isclose(whole(number), number)
 
 
-def test_refusal_of_the_site_is_told_with_its_status() -> None:
-    """A client learns what TikTok answered, what stands before the account, and when to come back."""
+def test_refusal_by_the_site_is_reported_with_its_status() -> None:
+    """A client learns what TikTok answered, which gate is in the way, and when to come back."""
     limited = attrs.evolve(VERDICT, reason=LoginReason.RATE_LIMITED, status=429, retry_after_s=17)
     _, headers, body = describe_error(NotLoggedIn(limited), login_detection_timeout_s=8.0)
     assert headers == {"Retry-After": "17"}

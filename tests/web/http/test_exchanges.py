@@ -1,4 +1,4 @@
-"""Requests and their answers: ids on both, a line for each refusal, and nothing for callers who are gone."""
+"""Requests and answers: ids on both, one log line per refusal, and nothing for callers who are gone."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ POST = b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r
 
 @pytest.fixture
 async def front() -> AsyncIterator[Front]:
-    """Return a front that wants a token."""
+    """A front that requires a token."""
     async with open_front(token=TOKEN) as opened:
         yield opened
 
@@ -67,7 +67,7 @@ async def test_refusal_has_an_id_and_one_line_in_the_log(
 
 
 async def test_every_answer_has_an_id_of_its_own(front: Front) -> None:
-    """Every answer has an id, refusal or not, and no two are equal."""
+    """Every answer has an id, whether a refusal or not, and no two are equal."""
     created = await front.create(headers=BEARER)
     deleted = await front.client.delete(created.headers["Location"], headers=BEARER)
     asked = await front.client.options(SESSIONS)
@@ -76,15 +76,15 @@ async def test_every_answer_has_an_id_of_its_own(front: Front) -> None:
 
 
 @pytest.mark.parametrize("given", ["a", "6f2f0e0e-7a44-4a9e-a7f5-000000000000", "span:1.2_x", "x" * 64])
-async def test_id_of_the_client_is_kept(front: Front, given: str) -> None:
-    """Whoever numbers their requests finds their own numbers again."""
+async def test_id_of_the_client_is_used(front: Front, given: str) -> None:
+    """Clients that number their requests find their own numbers in the answers."""
     response = await front.client.get(UNKNOWN, headers={"X-Request-Id": given})
     assert response.headers["X-Request-Id"] == response.json()["error_details"]["request_id"] == given
 
 
 @pytest.mark.parametrize("given", [["x" * 65], ["a b"], ["\x1b[2J"], ["é"], [""], ["a", "b"]])
-async def test_id_of_the_client_that_is_not_sane_is_replaced(front: Front, given: list[str]) -> None:
-    """Nobody writes into the log what they like."""
+async def test_invalid_id_of_the_client_is_replaced(front: Front, given: list[str]) -> None:
+    """Clients can't write what they like into the log."""
     headers = [(b"X-Request-Id", value.encode("latin-1")) for value in given]
     response = await front.client.get(UNKNOWN, headers=headers)
     assert response.headers["X-Request-Id"].isalnum()
@@ -102,7 +102,7 @@ async def test_id_of_the_client_that_is_not_sane_is_replaced(front: Front, given
     ids=lambda value: type(value).__name__,
 )
 async def test_refusal_names_the_session_and_its_phase(failure: GreenroomError, status: int) -> None:
-    """Where a session had been begun, both the answer and the line say which, and what it was about."""
+    """If a session had been started, the answer and the log line name it and its phase."""
     failure.session_id, failure.phase = "some-session", "launching"
     with capture_logs() as logs:
         async with open_front(FakeMachine(clone_error=failure)) as front:
@@ -117,7 +117,7 @@ async def test_refusal_names_the_session_and_its_phase(failure: GreenroomError, 
 
 
 async def test_refusal_line_is_short_and_without_control_characters(front: Front) -> None:
-    """What a client chooses can't flood the log, nor move a terminal's cursor."""
+    """Text from a client can neither flood the log nor move a terminal's cursor."""
     with capture_logs() as logs:
         await front.client.request("X" * 5000, "/%1b" + "a" * 5000, headers=BEARER)
         await front.create(content=b'{"' + b"y" * 50_000 + b'": 1}', headers=BEARER)
@@ -127,15 +127,15 @@ async def test_refusal_line_is_short_and_without_control_characters(front: Front
 
 @pytest.mark.parametrize("keys", [["a", "b"], ["a", "a"], ["", "a"]])
 async def test_two_idempotency_keys_are_refused(front: Front, keys: list[str]) -> None:
-    """Nobody can tell which of them is meant."""
+    """It is not clear which of them is meant."""
     headers = [*BEARER.items(), *(("Idempotency-Key", key) for key in keys)]
     response = await front.client.post(SESSIONS, headers=headers)
     assert (response.status_code, front.events) == (422, [])
     assert response.json()["error_details"]["details"] == "There is more than one Idempotency-Key"
 
 
-async def test_refusal_under_a_key_is_told_again_by_an_id_of_its_own() -> None:
-    """The outcome is kept for 15 minutes, a refusal too; each request still has its own id."""
+async def test_repeated_refusal_under_a_key_has_an_id_of_its_own() -> None:
+    """The outcome, even a refusal, is kept for 15 minutes. Each request still gets its own id."""
     machine = FakeMachine(clone_error=ProfileLocked())
     async with open_front(machine) as front:
         first = await front.create(headers={"Idempotency-Key": "k"})
@@ -154,14 +154,14 @@ async def test_refusal_under_a_key_is_told_again_by_an_id_of_its_own() -> None:
 async def test_caller_gone_when_its_session_is_live_leaves_no_session(
     autojump_clock: MockClock, half: bool, warm: int
 ) -> None:
-    """Nobody gets a session that nobody can be told of."""
+    """A session that no caller can learn of must not live on."""
     machine = FakeMachine(launch_s=2)
     sessions = await create_and_leave(machine, POST + b"\r\n", half=half, warm=warm)
     assert sessions == []
 
 
 async def test_caller_gone_with_a_key_finds_its_session(autojump_clock: MockClock) -> None:
-    """Whoever sends a key says that they may ask again: the session is theirs."""
+    """A key means that the caller may ask again, so the session is kept."""
     sessions = await create_and_leave(
         FakeMachine(launch_s=2), POST + b"Idempotency-Key: k\r\n\r\n", half=False
     )
@@ -169,7 +169,7 @@ async def test_caller_gone_with_a_key_finds_its_session(autojump_clock: MockCloc
 
 
 async def test_caller_who_closes_on_seeing_its_answer_keeps_its_session(autojump_clock: MockClock) -> None:
-    """It has been told, even if it is gone before its answer's writer is scheduled again."""
+    """The caller has been told, even if it leaves before the answer's writer runs again."""
     settings = make_settings()
     async with open_supervisor(settings, machine=FakeMachine()) as supervisor:
         client, server = memory_stream_pair()
@@ -190,7 +190,7 @@ async def test_caller_who_closes_on_seeing_its_answer_keeps_its_session(autojump
 async def test_caller_who_leaves_at_any_step_has_its_answer_or_leaves_no_session(
     autojump_clock: MockClock, warm: int
 ) -> None:
-    """There is no step of the scheduler in between at which a session could lose its owner."""
+    """At no step of the scheduler in between can a session lose its owner."""
     settings = make_settings(warm_sessions=warm)
     leaving = Leaving()
     while not leaving.is_too_late:
@@ -210,7 +210,7 @@ async def test_caller_who_leaves_at_any_step_has_its_answer_or_leaves_no_session
 
 
 class Leaving(trio.abc.Instrument):
-    """A client that leaves before the next step of the scheduler each time that there is a client."""
+    """A client that leaves at a certain step of the scheduler, one step later each time."""
 
     def __init__(self) -> None:
         self.step = 0
@@ -218,7 +218,7 @@ class Leaving(trio.abc.Instrument):
 
     @contextlib.contextmanager
     def at_next_step(self, client: trio.StapledStream[Any, Any]) -> Iterator[None]:
-        """Have `client` leave within the block, a step later than the one before."""
+        """Make `client` leave within the block, one step later than the previous one."""
         self.client, self.steps_left = client, self.step
         self.step += 1
         trio.lowlevel.add_instrument(self)
@@ -227,7 +227,7 @@ class Leaving(trio.abc.Instrument):
         self.is_too_late = self.steps_left >= 0
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
-        """Count down."""
+        """Count the steps down."""
         if self.steps_left == 0:
             self.client.send_stream.close()
             self.client.receive_stream.close()
@@ -240,7 +240,7 @@ async def note_answer(answers: list[float]) -> None:
 
 
 async def create_and_leave(machine: FakeMachine, request: bytes, *, half: bool, warm: int = 0) -> list[Any]:
-    """Ask for a session, leave at the very moment at which it is live, and return what is left then."""
+    """Ask for a session, leave at the very moment it is live, and return what is left then."""
     settings = make_settings(warm_sessions=warm)
     async with open_supervisor(settings, machine=machine) as supervisor:
         await trio.sleep(5)

@@ -1,4 +1,4 @@
-"""Who may ask: the token, the origin of web pages, and the CORS headers for those that are configured."""
+"""Who may ask: the token, the origin of web pages, and CORS headers for configured origins."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -35,25 +35,25 @@ PREFLIGHT = {
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[Front]:
-    """Return a front that wants a token."""
+    """A front that requires a token."""
     async with open_front(token=TOKEN) as opened:
         yield opened
 
 
 @pytest.fixture
 async def front() -> AsyncIterator[Front]:
-    """Return a front that pages of one origin may call, and that wants no token."""
+    """A front that pages of one origin may call, and that requires no token."""
     async with open_front(cors_origins=[ORIGIN]) as opened:
         yield opened
 
 
 def words(header: str) -> set[str]:
-    """Split a header that is a list."""
+    """Split a header's comma-separated list."""
     return {word.strip().lower() for word in header.split(",")}
 
 
 def cors_headers(response: httpx.Response) -> dict[str, str]:
-    """Return the headers that tell a browser what pages may do."""
+    """Return the headers that tell a browser what a page may do."""
     return {name: value for name, value in response.headers.items() if name.startswith("access-control")}
 
 
@@ -80,7 +80,7 @@ def cors_headers(response: httpx.Response) -> dict[str, str]:
 async def test_token_missing_or_wrong_answers_401_and_starts_nothing(
     guarded: Front, method: str, path: str, given: str | None
 ) -> None:
-    """Without the very token nothing is done, and the answer names the scheme."""
+    """Without exactly this token nothing is done. The answer names the scheme."""
     headers = {} if given is None else {b"Authorization": given.encode("latin-1")}
     response = await guarded.client.request(method, path, headers=headers)
     assert (response.status_code, response.json()) == (401, UNAUTHORIZED)
@@ -91,7 +91,7 @@ async def test_token_missing_or_wrong_answers_401_and_starts_nothing(
 
 
 async def test_token_right_passes(guarded: Front) -> None:
-    """Whoever has the token can do everything."""
+    """A caller with the token may do everything."""
     created = await guarded.create(headers=BEARER)
     assert created.status_code == 200
     path = created.headers["Location"]
@@ -102,18 +102,18 @@ async def test_token_right_passes(guarded: Front) -> None:
 
 @pytest.mark.parametrize("path", ["/nothing", "/openapi.json", "/health/more", "/health/"])
 async def test_token_missing_answers_401_for_any_other_path(guarded: Front, path: str) -> None:
-    """A path tells nothing to strangers, not even whether it exists."""
+    """Without the token, a path reveals nothing, not even whether it exists."""
     assert (await guarded.client.get(path)).status_code == 401
 
 
 async def test_health_needs_no_token(guarded: Front) -> None:
-    """Whoever watches the daemon needs no secret for it."""
+    """Monitoring the daemon needs no secret."""
     response = await guarded.client.get("/health")
     assert (response.status_code, response.json()["status"]) == (200, "ok")
 
 
 async def test_no_token_configured_lets_everyone_in(front: Front) -> None:
-    """Without a token, which is only possible on loopback addresses, none is asked for."""
+    """Without a token, which is only allowed on loopback addresses, nobody is asked for one."""
     assert (await front.create()).status_code == 200
 
 
@@ -121,12 +121,12 @@ async def test_no_token_configured_lets_everyone_in(front: Front) -> None:
     "given", [f"bearer {TOKEN}", f"BEARER {TOKEN}", f"Bearer   {TOKEN}", f"bEaReR \t{TOKEN}"]
 )
 async def test_scheme_is_read_in_any_case_and_with_any_blanks(guarded: Front, given: str) -> None:
-    """RFC 9110, 11.1: the scheme is case-insensitive, and more than one blank may follow."""
+    """RFC 9110, 11.1: the scheme is case-insensitive, and several blanks may follow it."""
     assert (await guarded.client.get(SESSIONS, headers={"Authorization": given})).status_code == 200
 
 
 async def test_token_beside_another_answers_401(guarded: Front) -> None:
-    """Two credentials are none, whichever of them comes first."""
+    """Two credentials count as none, whatever their order."""
     for given in ([BEARER["Authorization"], "Bearer x"], ["Bearer x", BEARER["Authorization"]]):
         headers = [("Authorization", value) for value in given]
         assert (await guarded.client.get(SESSIONS, headers=headers)).status_code == 401
@@ -164,14 +164,14 @@ async def test_token_beside_another_answers_401(guarded: Front) -> None:
 async def test_other_host_answers_403_and_starts_nothing(
     front: Front, method: str, path: str, host: str
 ) -> None:
-    """A page whose own name leads to this machine says that name, and is refused."""
+    """A page whose host name resolves to this machine sends that name, and is refused."""
     response = await front.client.request(method, path, headers={"Host": host})
     assert (response.status_code, response.json()) == (403, OTHER_HOST)
     assert front.events == []
 
 
 async def test_other_host_is_refused_for_a_websocket_too(front: Front) -> None:
-    """A page may open one to wherever its name leads."""
+    """A page may open a WebSocket to whatever its name resolves to."""
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     headers = upgrade | {"Host": "evil.example", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     assert (await front.client.get("/health", headers=headers)).status_code == 403
@@ -190,7 +190,7 @@ async def test_other_host_is_refused_for_a_websocket_too(front: Front) -> None:
     ],
 )
 async def test_own_host_is_answered(front: Front, host: str) -> None:
-    """Any name of this machine's loopback, with any port, since ports get forwarded."""
+    """This includes any name of this machine's loopback, with any port, since ports get forwarded."""
     assert (await front.client.get("/health", headers={"Host": host})).status_code == 200
 
 
@@ -228,15 +228,15 @@ async def test_own_host_is_answered(front: Front, host: str) -> None:
 def test_hosts_follow_from_the_settings(
     settings: dict[str, Any], allowed: list[str], refused: list[str]
 ) -> None:
-    """The address, localhost, and what is configured; behind a token alone, any."""
+    """They are the address, localhost, and the configured ones; with a token, any host."""
     guard = HostGuard(DaemonSettings(**settings))
     assert [host for host in allowed if not guard.allows(host)] == []
     assert [host for host in refused if guard.allows(host)] == []
 
 
 @pytest.mark.parametrize("hosts", ["a:80", "http://a", "*", "a b", "[::1]", 5, ["a", ""]])
-def test_hosts_that_are_none_are_no_setting(hosts: object) -> None:
-    """Names and addresses alone: a port or a pattern would never match."""
+def test_invalid_hosts_are_refused(hosts: object) -> None:
+    """Only names and addresses are allowed: a port or a pattern would never match."""
     with pytest.raises((InvalidSetting, TypeError)):
         DaemonSettings(allowed_hosts=hosts)  # type: ignore[arg-type]
 
@@ -259,7 +259,7 @@ def test_hosts_that_are_none_are_no_setting(hosts: object) -> None:
 async def test_foreign_origin_answers_403_and_starts_nothing(
     front: Front, method: str, path: str, origin: str
 ) -> None:
-    """A web page of an origin that is not configured can't start or end anything."""
+    """A web page of an origin that is not configured can neither start nor end anything."""
     response = await front.client.request(method, path, headers={"Origin": origin})
     assert (response.status_code, response.json()) == (403, FOREIGN)
     assert cors_headers(response) == {}
@@ -267,7 +267,7 @@ async def test_foreign_origin_answers_403_and_starts_nothing(
 
 
 async def test_any_origin_is_foreign_when_none_is_configured() -> None:
-    """A daemon without origins serves programs, and no web page at all."""
+    """A daemon without origins serves programs only, not web pages."""
     async with open_front() as front:
         response = await front.create(headers={"Origin": ORIGIN})
         assert (response.status_code, response.json()) == (403, FOREIGN)
@@ -275,14 +275,14 @@ async def test_any_origin_is_foreign_when_none_is_configured() -> None:
 
 
 async def test_foreign_origin_reads_without_cors_headers(front: Front) -> None:
-    """Reading changes nothing, and the page's browser keeps the answer from the page."""
+    """Reading changes nothing, and the browser withholds the answer from the page."""
     response = await front.client.get(SESSIONS, headers={"Origin": "https://evil.example"})
     assert response.status_code == 200
     assert cors_headers(response) == {}
 
 
 async def test_foreign_origin_with_the_token_answers_403() -> None:
-    """A token does not make an origin known."""
+    """The token doesn't make the origin a known one."""
     async with open_front(token=TOKEN, cors_origins=[ORIGIN]) as front:
         response = await front.create(headers={**BEARER, "Origin": "https://evil.example"})
         assert response.status_code == 403
@@ -290,7 +290,7 @@ async def test_foreign_origin_with_the_token_answers_403() -> None:
 
 
 async def test_configured_origin_creates_and_may_read_where_the_session_is(front: Front) -> None:
-    """Pages of a configured origin get the session, and the headers that name it."""
+    """Pages of a configured origin get the session, and may read the headers that name it."""
     response = await front.create(headers={"Origin": ORIGIN})
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -303,14 +303,14 @@ async def test_configured_origin_creates_and_may_read_where_the_session_is(front
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", UNKNOWN, 404), ("PUT", SESSIONS, 405)])
 async def test_configured_origin_may_read_refusals(front: Front, method: str, path: str, status: int) -> None:
-    """A page learns why it was refused."""
+    """A page can read why it was refused."""
     response = await front.client.request(method, path, headers={"Origin": ORIGIN})
     assert response.status_code == status
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
 async def test_no_origin_configured_means_no_cors_headers() -> None:
-    """Without origins there is no trace of CORS."""
+    """Without configured origins, there are no CORS headers at all."""
     async with open_front() as front:
         for response in (
             await front.client.options(SESSIONS, headers=PREFLIGHT),
@@ -322,11 +322,11 @@ async def test_no_origin_configured_means_no_cors_headers() -> None:
             assert "Vary" not in response.headers
 
 
-# The preflight.
+# Preflight requests.
 
 
 async def test_preflight_passes_without_the_token_and_starts_nothing() -> None:
-    """A browser asks before it sends the token: the answer allows what pages need, and only that."""
+    """A browser asks before it sends the token. The answer allows what pages need, and no more."""
     async with open_front(token=TOKEN, cors_origins=["https://other.example", ORIGIN]) as front:
         response = await front.client.options(SESSIONS, headers=PREFLIGHT)
         assert front.events == []
@@ -338,13 +338,13 @@ async def test_preflight_passes_without_the_token_and_starts_nothing() -> None:
 
 
 async def test_preflight_of_a_foreign_origin_allows_nothing(front: Front) -> None:
-    """Another origin gets no header that would let its browser go on."""
+    """Pages of another origin get no header that would let their browser go on."""
     headers = {**PREFLIGHT, "Origin": "https://evil.example"}
     assert cors_headers(await front.client.options(SESSIONS, headers=headers)) == {}
 
 
 async def test_refused_token_is_readable_for_a_configured_origin() -> None:
-    """A page that sends a wrong token is told so, not that the network failed."""
+    """A page that sends a wrong token sees the refusal, not a network failure."""
     async with open_front(token=TOKEN, cors_origins=[ORIGIN]) as front:
         response = await front.create(headers={"Origin": ORIGIN, "Authorization": "Bearer wrong"})
     assert (response.status_code, response.json()) == (401, UNAUTHORIZED)

@@ -1,4 +1,4 @@
-"""The description of the HTTP side: valid, and true of what is really answered."""
+"""The description of the HTTP side is valid, and agrees with the real answers."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ TOKEN = "correct-horse-battery"
 
 
 def references(node: Any) -> set[str]:
-    """Return all that a part of the description refers to."""
+    """Return everything that a part of the description refers to."""
     if isinstance(node, list):
         return set().union(*map(references, node)) if node else set()
     if not isinstance(node, dict):
@@ -27,7 +27,7 @@ def references(node: Any) -> set[str]:
 
 @pytest.mark.parametrize("with_token", [False, True])
 def test_description_is_valid_and_every_reference_resolves(with_token: bool) -> None:
-    """A validator finds nothing, and nothing refers to what is not there."""
+    """A validator finds no errors, and every reference has a target."""
     description = describe_api(with_token=with_token)
     validate(description)
     for reference in references(description):
@@ -38,8 +38,8 @@ def test_description_is_valid_and_every_reference_resolves(with_token: bool) -> 
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
-async def test_description_is_served_and_tells_of_the_token(token: str | None) -> None:
-    """Programs get it where the token is known, and learn that they need it."""
+async def test_description_is_served_and_mentions_the_token(token: str | None) -> None:
+    """It is served to callers with the token, and says that a token is needed."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with open_front(token=token) as front:
         described = (await front.client.get("/openapi.json", headers=headers)).json()
@@ -50,7 +50,7 @@ async def test_description_is_served_and_tells_of_the_token(token: str | None) -
 
 
 async def test_description_names_every_route_and_method() -> None:
-    """What the app answers is described, and nothing else is."""
+    """It describes all routes of the app and no others."""
     async with open_front() as front:
         app = create_app(front.supervisor, make_settings())
     real = {
@@ -64,7 +64,7 @@ async def test_description_names_every_route_and_method() -> None:
 
 
 async def test_answers_are_described_with_their_headers(front: Front) -> None:
-    """What comes back, of good and of bad requests, is what the description promises."""
+    """Answers to good and bad requests are what the description promises."""
     description = describe_api(with_token=False)
     created = await front.create()
     path = created.headers["Location"]
@@ -94,7 +94,7 @@ async def test_answers_are_described_with_their_headers(front: Front) -> None:
 
 
 def test_every_refusal_is_described() -> None:
-    """Those of the app, those of requests that never get to it, and when to come again."""
+    """This includes refusals by the app, refusals before the app, and Retry-After."""
     description = describe_api(with_token=False)
     described = description["paths"]["/tiktok/session"]["post"]["responses"]
     of_the_app = {str(status) for error, (status, *_) in TABLE if not isinstance(error, SessionNotFound)}
@@ -105,13 +105,13 @@ def test_every_refusal_is_described() -> None:
 
 @pytest.fixture
 async def front() -> Any:
-    """Return a front on which sessions succeed at once."""
+    """A front on which sessions succeed at once."""
     async with open_front() as opened:
         yield opened
 
 
 def test_creation_is_described_with_key_and_body() -> None:
-    """Neither must be there."""
+    """Both are optional."""
     create = describe_api(with_token=False)["paths"]["/tiktok/session"]["post"]
     [key] = create["parameters"]
     assert (key["name"], key["in"], key.get("required", False)) == ("Idempotency-Key", "header", False)

@@ -1,4 +1,4 @@
-"""The contract of every route, over real HTTP, before a fake machine."""
+"""The contract of every route, over real HTTP, with a fake machine."""
 
 import math
 import re
@@ -35,13 +35,13 @@ SECRET_PATH = "/home/alice/profile"
 
 @pytest.fixture
 async def front() -> AsyncIterator[Front]:
-    """Return a front on which sessions succeed at once."""
+    """A front on which sessions succeed at once."""
     async with open_front() as opened:
         yield opened
 
 
 def not_logged_in(state: str, timeout_s: float) -> dict[str, Any]:
-    """Return the whole body of a 409, without the time that it took."""
+    """Return the whole body of a 409, except for the time that it took."""
     is_out = state == "LOGGED_OUT"
     return error(
         "Not logged in to TikTok",
@@ -58,7 +58,7 @@ def not_logged_in(state: str, timeout_s: float) -> dict[str, Any]:
 
 
 def moment(text: str) -> datetime:
-    """Parse an ISO time, which must name its zone."""
+    """Parse an ISO time, which must have a time zone."""
     parsed = datetime.fromisoformat(text)
     assert parsed.utcoffset() == timedelta(0)
     return parsed
@@ -68,7 +68,7 @@ def moment(text: str) -> datetime:
 
 
 async def test_login_seen_answers_200_and_says_where_the_session_is(front: Front) -> None:
-    """A session that is live is answered with its id and its path, and no error details."""
+    """The answer for a live session has its id and its path, and no error details."""
     response = await front.create(json={})
     assert (response.status_code, response.json()) == (200, ESTABLISHED)
     assert response.headers["Content-Type"] == "application/json"
@@ -80,7 +80,7 @@ async def test_login_seen_answers_200_and_says_where_the_session_is(front: Front
 
 @pytest.mark.parametrize("page", [LoginState.LOGGED_OUT, LoginState.UNCERTAIN])
 async def test_no_login_seen_answers_409(page: LoginState) -> None:
-    """A page of nobody, or that does not tell, is a refusal with the state, the method and the timeout."""
+    """A page that shows nobody, or no evidence, is a refusal with the state, the method and the timeout."""
     async with open_front(FakeMachine(page=page)) as front:
         response = await front.create()
     body = response.json()
@@ -93,7 +93,7 @@ async def test_no_login_seen_answers_409(page: LoginState) -> None:
 
 
 async def test_no_login_seen_shows_the_configured_timeout() -> None:
-    """The 409 names the timeout that was set, fractions included."""
+    """The 409 shows the configured timeout, fractions included."""
     machine = FakeMachine(page=LoginState.LOGGED_OUT)
     async with open_front(machine, login_detection_timeout=4.5) as front:
         response = await front.create()
@@ -103,7 +103,7 @@ async def test_no_login_seen_shows_the_configured_timeout() -> None:
 
 
 async def test_locked_profile_answers_423() -> None:
-    """A master profile in use is a refusal of its own."""
+    """A master profile that is in use is a refusal of its own."""
     async with open_front(FakeMachine(clone_error=ProfileLocked())) as front:
         response = await front.create()
     assert (response.status_code, response.json()) == (
@@ -117,7 +117,7 @@ async def test_locked_profile_answers_423() -> None:
 
 
 async def test_creation_over_its_time_answers_504() -> None:
-    """A launch that hangs is given up at the deadline, whose number the answer names."""
+    """A launch that hangs is cancelled at the deadline. The answer says how long that was."""
     async with open_front(FakeMachine(launch_s=math.inf), session_creation_timeout=0.3) as front:
         started = time.monotonic()
         response = await front.create()
@@ -135,7 +135,7 @@ async def test_creation_over_its_time_answers_504() -> None:
 
 
 async def test_unreachable_page_answers_502() -> None:
-    """A page that can't be loaded is the upstream's failure, and says how it failed."""
+    """A page that can't be loaded is the site's failure. The answer says how it failed."""
     details = "TikTok could not be reached: NS_ERROR_UNKNOWN_HOST"
     async with open_front(FakeMachine(navigate_error=UpstreamUnreachable(details))) as front:
         response = await front.create()
@@ -146,7 +146,7 @@ async def test_unreachable_page_answers_502() -> None:
 
 
 async def test_no_room_answers_503_and_when_to_retry() -> None:
-    """Over max_sessions the answer tells after how many seconds the earliest session ends."""
+    """If max_sessions is reached, the answer says in how many seconds the first session ends."""
     async with open_front(max_sessions=1, max_session_duration=120) as front:
         await front.establish()
         response = await front.create()
@@ -159,7 +159,7 @@ async def test_no_room_answers_503_and_when_to_retry() -> None:
 
 
 async def test_room_made_by_an_end_is_given_again() -> None:
-    """A session that was deleted no longer counts."""
+    """A deleted session no longer counts."""
     async with open_front(max_sessions=1) as front:
         path = await front.establish()
         await front.client.delete(path)
@@ -187,7 +187,7 @@ async def test_room_made_by_an_end_is_given_again() -> None:
     ids=lambda value: str(value)[:20],
 )
 async def test_body_not_empty_answers_422_and_starts_nothing(front: Front, body: bytes, details: str) -> None:
-    """A field, a body that is no object and one that is no JSON are refused before any session exists."""
+    """A body with a field, one that is not an object, or one that is not JSON is refused beforehand."""
     response = await front.create(content=body)
     assert (response.status_code, response.json()) == (
         422,
@@ -202,7 +202,7 @@ async def test_body_not_empty_answers_422_and_starts_nothing(front: Front, body:
 async def test_body_empty_creates_whatever_its_content_type(
     front: Front, body: bytes, content_type: str | None
 ) -> None:
-    """Nothing, blanks and an empty object all ask for a session, with any content type or none."""
+    """No body, blanks and an empty object all ask for a session, with any content type or none."""
     headers = {} if content_type is None else {"Content-Type": content_type}
     response = await front.create(content=body, headers=headers)
     assert (response.status_code, response.json()) == (200, ESTABLISHED)
@@ -220,7 +220,7 @@ async def test_body_empty_creates_whatever_its_content_type(
 async def test_other_failure_answers_500_with_an_id_that_the_log_has(
     failure: Exception, details: str
 ) -> None:
-    """Anything else is told by an id alone: no path and no traceback leave the log, which has both."""
+    """The answer has nothing but an id. Paths and the traceback are only in the log."""
     with capture_logs() as logs:
         async with open_front(FakeMachine(clone_error=failure)) as front:
             response = await front.create()
@@ -240,7 +240,7 @@ async def test_other_failure_answers_500_with_an_id_that_the_log_has(
 async def test_failure_of_the_front_itself_answers_500_with_an_id_that_the_log_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A defect outside of any session is told in the same way."""
+    """A defect outside any session is reported in the same way."""
 
     async def broken(_supervisor: object) -> None:
         raise RuntimeError(SECRET_PATH)
@@ -260,18 +260,18 @@ async def test_failure_of_the_front_itself_answers_500_with_an_id_that_the_log_h
     assert isinstance(entry["exc_info"], RuntimeError)
 
 
-# What HTTP itself refuses.
+# Refusals by HTTP itself.
 
 
 async def chunks(count: int) -> AsyncIterator[bytes]:
-    """Send spaces without telling beforehand how many."""
+    """Send spaces without announcing how many."""
     for _ in range(count):
         yield b" " * 1024
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["length told", "chunked"])
 async def test_body_over_the_limit_answers_413_and_starts_nothing(front: Front, told: bool) -> None:
-    """A body that is too long is refused, whether its length was announced or not."""
+    """A body that is too long is refused, whether or not its length was announced."""
     content = b" " * (Limits().body_bytes + 1) if told else chunks(Limits().body_bytes // 1024 + 1)
     response = await front.create(content=content)
     assert response.status_code == 413
@@ -289,7 +289,7 @@ async def test_body_at_the_limit_creates(front: Front) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
 @pytest.mark.parametrize("path", ["/", "/tiktok", "/tiktok/sessions", f"{UNKNOWN}/more", "/static/x"])
 async def test_unknown_path_answers_404_in_the_same_shape(front: Front, method: str, path: str) -> None:
-    """A path that does not exist is an error body like any other."""
+    """The answer for an unknown path has the usual body."""
     response = await front.client.request(method, path)
     assert (response.status_code, response.json()) == (
         404,
@@ -310,7 +310,7 @@ async def test_unknown_path_answers_404_in_the_same_shape(front: Front, method: 
 async def test_wrong_method_answers_405_in_the_same_shape(
     front: Front, method: str, path: str, allowed: set[str]
 ) -> None:
-    """A method that the path does not have is an error body too, with the methods that it has."""
+    """The answer for an unsupported method has the usual body, and names the supported ones."""
     response = await front.client.request(method, path)
     assert (response.status_code, response.json()) == (
         405,
@@ -321,7 +321,7 @@ async def test_wrong_method_answers_405_in_the_same_shape(
 
 @pytest.mark.parametrize(("path", "status"), [(SESSIONS, 200), (UNKNOWN, 404), ("/", 404)])
 async def test_head_answers_like_get_without_a_body(front: Front, path: str, status: int) -> None:
-    """HEAD has GET's status and type, and the connection goes on."""
+    """HEAD has GET's status and type, and the connection can be used again."""
     response = await front.client.head(path)
     assert (response.status_code, response.content) == (status, b"")
     assert response.headers["Content-Type"] == "application/json"
@@ -329,7 +329,7 @@ async def test_head_answers_like_get_without_a_body(front: Front, path: str, sta
 
 
 async def test_options_answers_with_the_methods_and_starts_nothing(front: Front) -> None:
-    """OPTIONS tells the methods of a path."""
+    """OPTIONS returns the methods of a path."""
     response = await front.client.options(SESSIONS)
     assert response.status_code == 200
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST", "OPTIONS"}
@@ -337,7 +337,7 @@ async def test_options_answers_with_the_methods_and_starts_nothing(front: Front)
 
 
 async def test_connection_not_to_be_kept_is_closed_after_the_answer(front: Front) -> None:
-    """A client of HTTP/1.0, or that asks for it, reads to the end of the connection, which must come."""
+    """A client that uses HTTP/1.0, or asks for a close, waits for the end of the connection."""
     host, port = front.url.removeprefix("http://").split(":")
     for request in (
         b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n",
@@ -351,11 +351,11 @@ async def test_connection_not_to_be_kept_is_closed_after_the_answer(front: Front
         assert answer.endswith(b"}")
 
 
-# Looking at sessions and ending them.
+# Listing sessions and ending them.
 
 
 async def test_live_session_is_shown_with_its_times(front: Front) -> None:
-    """A live session has its login state, when it was created and will expire, and its phases."""
+    """A live session has its login state, its times of creation and expiry, and its phases."""
     before = datetime.now(UTC)
     path = await front.establish()
     response = await front.client.get(path)
@@ -384,7 +384,7 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
 
 
 async def test_session_being_created_is_shown_with_what_is_known() -> None:
-    """A session that still launches has no expiry, no login state and no end reason."""
+    """A session that is still launching has no expiry, login state or end reason."""
     async with open_front(FakeMachine(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
         nursery.start_soon(front.create)
         await until(lambda: bool(front.machine.browsers))
@@ -422,7 +422,7 @@ async def test_list_shows_the_sessions_that_have_not_ended_oldest_first(front: F
 
 
 async def test_delete_answers_204_only_when_browser_and_clone_are_gone() -> None:
-    """The answer to DELETE is empty, and waits for a browser and a clone that take their time."""
+    """The answer to DELETE is empty, and comes once a slow browser and clone are gone."""
     async with open_front(FakeMachine(close_s=0.1, remove_s=0.2)) as front:
         path = await front.establish()
         started = time.monotonic()
@@ -446,13 +446,13 @@ async def test_delete_answers_204_only_when_browser_and_clone_are_gone() -> None
 
 
 async def test_delete_of_an_ended_session_answers_204_again(front: Front) -> None:
-    """Deleting twice is deleting."""
+    """You may delete a session twice."""
     path = await front.establish()
     assert [(await front.client.delete(path)).status_code for _ in range(2)] == [204, 204]
 
 
 async def test_delete_during_creation_answers_the_waiting_client_409() -> None:
-    """Whoever still waits for a session that is deleted learns so."""
+    """A client that still waits for the deleted session gets the answer."""
     answers: list[httpx.Response] = []
     async with open_front(FakeMachine(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
 
@@ -477,7 +477,7 @@ async def test_delete_during_creation_answers_the_waiting_client_409() -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("name", ["none", "%00", "%2e%2e", UNKNOWN.rpartition("/")[2]])
 async def test_unknown_session_answers_404(front: Front, method: str, name: str) -> None:
-    """An id that no session has is told apart from a path that does not exist."""
+    """An unknown id has a different error from an unknown path."""
     response = await front.client.request(method, f"{SESSIONS}/{name}")
     assert (response.status_code, response.json()) == (
         404,
@@ -487,7 +487,7 @@ async def test_unknown_session_answers_404(front: Front, method: str, name: str)
 
 @pytest.mark.parametrize("reason", [EndReason.EXPIRED, EndReason.BROWSER_LOST])
 async def test_session_that_ended_by_itself_shows_why(reason: EndReason) -> None:
-    """After its end a session can still be asked for its reason, and is no longer listed."""
+    """After its end a session still shows its reason, but is no longer listed."""
     duration_s = 0.2 if reason is EndReason.EXPIRED else 300
     async with open_front(max_session_duration=duration_s) as front:
         path = await front.establish()
@@ -499,7 +499,7 @@ async def test_session_that_ended_by_itself_shows_why(reason: EndReason) -> None
         assert (await front.client.get(SESSIONS)).json()["sessions"] == []
 
 
-# Callers that leave, many at once, and the end of the daemon.
+# Callers that leave, many callers at once, and the end of the daemon.
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
@@ -522,7 +522,7 @@ async def test_caller_who_hangs_up_ends_the_creation(reset: bool) -> None:
 
 
 async def test_ten_creations_at_once_all_answer_200() -> None:
-    """Ten clients who ask together get ten sessions, in the time that one takes."""
+    """Ten clients that ask at once get ten sessions, in the time that one takes."""
     answers: list[httpx.Response] = []
     async with open_front(FakeMachine(launch_s=0.3)) as front:
 
@@ -540,7 +540,7 @@ async def test_ten_creations_at_once_all_answer_200() -> None:
 
 
 async def test_creation_that_hangs_does_not_delay_others() -> None:
-    """While one creation hangs, another is established and everything else answers."""
+    """While one creation hangs, another succeeds and everything else is answered."""
     async with open_front(FakeMachine(launch_s=math.inf)) as front, trio.open_nursery() as nursery:
         nursery.start_soon(front.create)
         await until(lambda: bool(front.machine.browsers))
@@ -555,10 +555,10 @@ async def test_creation_that_hangs_does_not_delay_others() -> None:
 
 
 async def test_shutdown_during_a_creation_answers_503() -> None:
-    """A daemon that stops tells the client who still waits, then ends."""
+    """A daemon that stops answers the waiting client first, then ends."""
     machine = FakeMachine(launch_s=math.inf)
     answers: list[httpx.Response] = []
-    # The nursery is around the daemon: the answer comes when that ends.
+    # The nursery is around the daemon, so the answer comes while the daemon ends.
     async with trio.open_nursery() as nursery, open_daemon(make_settings(), machine=machine) as daemon:
 
         async def create() -> None:
@@ -579,7 +579,7 @@ async def test_shutdown_during_a_creation_answers_503() -> None:
 
 
 async def test_health_says_ok(front: Front) -> None:
-    """Whoever watches the daemon learns that it is well, and what else a session needs."""
+    """It says that the daemon is well, and whether anything that sessions need is missing."""
     response = await front.client.get("/health")
     assert (response.status_code, response.json()["status"]) == (200, "ok")
     assert set(response.json()["checks"]) == {"profile", "clones", "site", "login"}
@@ -587,7 +587,7 @@ async def test_health_says_ok(front: Front) -> None:
 
 
 async def test_problem_is_shown_by_health_and_the_list() -> None:
-    """The daemon is well, and its site is not: nobody has to ask for a session to find out."""
+    """The daemon is well but its site is not. You can see that without asking for a session."""
     problem = {"health": "problem", "problem": "The site can't be reached"}
     machine = FakeMachine(site_error=UpstreamUnreachable("The site can't be reached", detail="Errno 111"))
     async with open_front(machine) as front:
@@ -604,7 +604,7 @@ async def test_problem_is_shown_by_health_and_the_list() -> None:
 
 
 async def test_delete_that_leaves_something_answers_500_and_says_what() -> None:
-    """Nobody is told by 204 that all is gone when it is not."""
+    """A 204 would mean that everything is gone."""
     machine = FakeMachine(remove_error=CloneFailed("It can't be removed", detail="EBUSY"), keeps_clones=True)
     async with open_front(machine) as front:
         path = await front.establish()
@@ -619,7 +619,7 @@ async def test_delete_that_leaves_something_answers_500_and_says_what() -> None:
 
 
 async def test_leaks_shows_what_is_owned_and_what_belongs_to_no_session(front: Front) -> None:
-    """What a session owns is listed under its id, and a clone that nobody owns is a leak."""
+    """A session's things are listed under its id. A clone without a session is a leak."""
     path = await front.establish()
     session_id = path.removeprefix(f"{SESSIONS}/")
     nothing: dict[str, Any] = {"processes": [], "directories": [], "entries": [], "bytes": 0}
@@ -639,8 +639,8 @@ async def test_leaks_shows_what_is_owned_and_what_belongs_to_no_session(front: F
     assert body["leaked"]["directories"] == [clone | {"name": "forgotten", "session": "forgotten"}]
 
 
-async def test_machine_without_room_refuses_and_names_what_lacks() -> None:
-    """Preflight's refusal is a 503 of its own."""
+async def test_machine_without_room_refuses_and_names_what_is_scarce() -> None:
+    """The refusal for scarce resources is a 503 of its own."""
     lacking = ResourcesExhausted("There is too little memory for one more session")
     async with open_front(FakeMachine(clone_error=lacking)) as front:
         response = await front.create()
@@ -651,7 +651,7 @@ async def test_machine_without_room_refuses_and_names_what_lacks() -> None:
 
 
 async def test_openapi_lists_every_route(front: Front) -> None:
-    """The description for programs names all paths, their methods and the statuses of creating."""
+    """The description for programs has all paths, their methods, and the statuses of creating a session."""
     described = (await front.client.get("/openapi.json")).json()
     paths = {path: set(methods) for path, methods in described["paths"].items()}
     assert paths == {
@@ -665,7 +665,7 @@ async def test_openapi_lists_every_route(front: Front) -> None:
 
 
 async def test_configured_url_is_what_the_browser_opens() -> None:
-    """Sessions go to the page of the settings."""
+    """Sessions open the configured page."""
     async with open_front(tiktok_url="https://example.test/feed") as front:
         await front.establish()
         [browser] = front.machine.browsers.values()

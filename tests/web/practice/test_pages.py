@@ -1,4 +1,4 @@
-"""Whether every faithful page is built and weighs as it promises, read by other means than it is made."""
+"""Every faithful page has the structure and weight that it promises. The tests read it by their own means."""
 
 import functools
 import hashlib
@@ -61,12 +61,12 @@ each = pytest.mark.parametrize
 
 
 def name_of(page: object) -> str:
-    """Name a parameter in a test's id."""
+    """Return a parameter's name for a test's id."""
     return page.name if isinstance(page, Page) else str(page)
 
 
 def literal_to_json(literal: str) -> str:
-    """Rewrite a JavaScript literal of the minifier's kind as JSON."""
+    """Rewrite a JavaScript literal, of the kind that minifiers write, as JSON."""
 
     def rewrite(token: re.Match[str]) -> str:
         if token["text"] is not None:
@@ -101,11 +101,11 @@ class Seen:
 
     @functools.cached_property
     def data(self) -> dict[str, Any]:
-        """What the page carries for its scripts."""
+        """The page's data for its scripts."""
         return _data(self.root)
 
     def at(self, place: Place) -> tuple[bool, Any]:
-        """Return whether the object that would hold the viewer is there, and what it holds there."""
+        """Return whether the object that would hold the viewer exists, and what it holds there."""
         *parents, key = place.value.split()
         found: Any = self.data
         for parent in parents:
@@ -114,7 +114,7 @@ class Seen:
 
     @property
     def viewers(self) -> list[str]:
-        """The uids at all the places of a viewer."""
+        """The uids at all places for a viewer."""
         found = [self.at(place)[1] for place in Place]
         return [user["uid"] for user in found if isinstance(user, dict) and user.get("uid")]
 
@@ -139,7 +139,7 @@ class Seen:
 
 
 def see(page: str) -> Seen:
-    """Read a page as a browser's parser would, its scripts not run."""
+    """Read a page as a browser's parser would, without running its scripts."""
     root: Any = lxml_html.document_fromstring(page)
     return Seen(
         pumbaa=root.xpath("//meta[@name='pumbaa-ctx']/@content"),
@@ -184,11 +184,11 @@ def words_in(page: str, *words: str) -> int:
     return sum(lowered.count(word) for word in words)
 
 
-# Which pages there are
+# The possible pages
 
 
-def test_all_pages_have_names_of_their_own() -> None:
-    """Every page comes once, and every state, era and kind is used."""
+def test_all_pages_have_unique_names() -> None:
+    """Every page comes once. Every state, era and kind is used."""
     assert len({page.name for page in ALL}) == len(set(ALL)) == len(ALL) == len(list(all_pages()))
     assert {page.state for page in ALL} == set(State)
     assert {page.era for page in ALL} == set(Era)
@@ -197,7 +197,7 @@ def test_all_pages_have_names_of_their_own() -> None:
 
 @each("page", ALL, ids=name_of)
 def test_page_is_found_by_its_query(page: Page) -> None:
-    """The words of an address name the page."""
+    """An address's query names the page."""
     words = dict(pair.split("=") for pair in page.query.split("&"))
     assert Page.parse(**words) == page
 
@@ -217,18 +217,18 @@ def test_page_is_found_by_its_query(page: Page) -> None:
     ],
     ids=name_of,
 )
-def test_combination_without_sense_is_no_page(words: tuple[str, ...], why: str) -> None:
-    """What there is not can't be made, and the error says why."""
+def test_senseless_combination_is_refused(words: tuple[str, ...], why: str) -> None:
+    """The error says why there is no such page."""
     with pytest.raises(NoSuchPage, match=why):
         Page.parse(*words)
 
 
-# What they carry
+# The pages' evidence
 
 
 @each("page", SHOWN, ids=name_of)
 def test_page_carries_the_evidence_it_promises_and_no_other(page: Page) -> None:
-    """What a reader finds in elements and data is what `evidence_of` lists; text alone adds nothing."""
+    """A reader finds in elements and data exactly what `evidence_of` lists. Text doesn't count."""
     promised, seen = evidence_of(page), see(render(page))
     login = int(page.state is State.LOGGED_IN)
     assert len(seen.pumbaa) == promised.pumbaa
@@ -242,23 +242,23 @@ def test_page_carries_the_evidence_it_promises_and_no_other(page: Page) -> None:
 
 
 @each("page", LOGGED_IN, ids=name_of)
-def test_logged_in_page_can_be_judged_by_what_it_carries(page: Page) -> None:
-    """There is a viewer object or an element that only viewers get, and nothing that says otherwise."""
+def test_logged_in_page_can_be_judged_by_its_evidence(page: Page) -> None:
+    """It has a viewer object or an element that only viewers get, and nothing that contradicts it."""
     seen = see(render(page))
     assert seen.points_in
     assert not seen.points_out
 
 
 @each("page", LOGGED_OUT, ids=name_of)
-def test_logged_out_page_can_be_judged_by_what_it_carries(page: Page) -> None:
-    """There is a login button, a flag, or an empty place for the viewer, and nothing that says otherwise."""
+def test_logged_out_page_can_be_judged_by_its_evidence(page: Page) -> None:
+    """It has a login button, a flag, or an empty place for the viewer, and nothing that contradicts it."""
     seen = see(render(page, INVENTED_VIEWER))
     assert seen.points_out
     assert not seen.points_in
 
 
-def test_pages_vary_in_what_tells() -> None:
-    """No one method is enough: some pages tell by data alone, some by the flag, some by elements."""
+def test_pages_vary_in_their_evidence() -> None:
+    """No single method is enough: some pages have only data, some only the flag, some only elements."""
     logged_out = [evidence_of(page) for page in LOGGED_OUT]
     assert any(found.place is None and found.pumbaa and not found.marks for found in logged_out)
     assert any(found.place is None and not found.pumbaa and found.marks for found in logged_out)
@@ -270,15 +270,15 @@ def test_pages_vary_in_what_tells() -> None:
 
 @each("page", [page for page in SHOWN if page.kind is Kind.PROFILE], ids=name_of)
 def test_profile_page_shows_somebody_who_is_not_the_viewer(page: Page) -> None:
-    """The profile that is looked at has a uid, too, at another place."""
+    """The owner of the profile has a uid too, at another place."""
     text = json.dumps(see(render(page)).data)
     assert f'"uid": "{VIEWED.uid}"' in text
     assert VIEWED.uid != INVENTED_VIEWER.uid
 
 
 @each("page", LOGGED_IN, ids=name_of)
-def test_hostile_handle_stays_text_wherever_it_stands(page: Page) -> None:
-    """No handle can end a script, an element or a string, and the data holds it unchanged."""
+def test_hostile_handle_stays_text_everywhere(page: Page) -> None:
+    """No handle can end a script, an element or a string. The data has it unchanged."""
     usual, hostile = see(render(page)), see(render(page, HOSTILE))
     assert hostile.scripts == usual.scripts
     assert hostile.marks == usual.marks
@@ -290,7 +290,7 @@ def test_hostile_handle_stays_text_wherever_it_stands(page: Page) -> None:
 
 @each("page", LATE, ids=name_of)
 def test_unrendered_home_brings_its_header_by_script(page: Page) -> None:
-    """The shell is empty; its script has the homes of nobody and of somebody, and shows the right one."""
+    """The shell is empty. Its script has the logged-out and the logged-in home, and shows the right one."""
     seen = see(render(page))
     [script] = [text for text in seen.root.xpath("//script/text()") if "addEventListener" in text]
     matched = re.search(r"const shells = (\[.*\]);\n.*innerHTML = shells\[([01])\];\n\}, 200\)\);", script)
@@ -304,15 +304,15 @@ def test_unrendered_home_brings_its_header_by_script(page: Page) -> None:
 
 @each("page", [page for page in SHOWN if not page.rendered], ids=name_of)
 def test_unrendered_page_is_an_empty_shell(page: Page) -> None:
-    """There is data, and nothing to see."""
+    """The page has data but nothing to see."""
     seen = see(render(page))
     [root] = seen.root.xpath("//div[@id='app' or @id='__next']")
     assert len(root) == 0
     assert not seen.root.xpath("//@data-e2e")
 
 
-def test_marks_of_both_kinds_of_viewer_stand_on_both_kinds_of_page() -> None:
-    """The marks that tell nothing, and a link to the login page, are there whoever looks."""
+def test_marks_of_both_kinds_of_viewer_are_on_both_kinds_of_page() -> None:
+    """Marks that prove nothing, and a link to the login page, are there for every viewer."""
     for state in (State.LOGGED_IN, State.LOGGED_OUT):
         root = see(render(Page(state, Era.UNIVERSAL, Kind.HOME))).root
         assert {"upload-icon", "nav-profile", "nav-following"} <= set(root.xpath("//@data-e2e"))
@@ -321,15 +321,15 @@ def test_marks_of_both_kinds_of_viewer_stand_on_both_kinds_of_page() -> None:
 
 @each("page", [page for page in SHOWN if page.kind is Kind.STUDIO], ids=name_of)
 def test_studio_data_is_escaped_twice(page: Page) -> None:
-    """In a script nothing is decoded, so its JSON is HTML text, with entities of one kind."""
+    """Scripts are not decoded, so the JSON is HTML text, with entities of one kind."""
     [text] = see(render(page)).root.xpath("//script[@id='__Creator_Center_Context__']/text()")
     assert '"' not in text
     assert ("&#34;" in text, "&quot;" in text) == (page.rendered, not page.rendered)
 
 
 @each("page", [page for page in SHOWN if page.era is Era.SIGI_LITERAL], ids=name_of)
-def test_literal_data_is_no_json(page: Page) -> None:
-    """All that JSON does not know is in it."""
+def test_literal_data_is_not_json(page: Page) -> None:
+    """It uses everything that JSON doesn't allow."""
     [text] = see(render(page)).root.xpath("//script[@id='sigi-persisted-data']/text()")
     for what in ("appContext:{", "'en'", "undefined", ":!0", ":!1", ",}", "\\x3C", "\\xE9", "3e3"):
         assert what in text
@@ -342,15 +342,15 @@ def test_literal_data_is_no_json(page: Page) -> None:
 
 @each("page", SHOWN, ids=name_of)
 def test_page_weighs_about_half_a_megabyte_in_long_lines(page: Page) -> None:
-    """Every page is as heavy as a real one, most of it one line."""
+    """Every page is as heavy as a real one. Most of it is one line."""
     text = render(page)
     assert 440_000 <= len(text.encode()) <= 570_000
     assert max(map(len, text.split("\n"))) >= 400_000
 
 
 @each("page", SHOWN, ids=name_of)
-def test_page_is_full_of_words_that_tell_nothing(page: Page) -> None:
-    """The words of both kinds of viewer are there by the hundred, whoever looks."""
+def test_page_is_full_of_words_that_prove_nothing(page: Page) -> None:
+    """Words for both kinds of viewer are there by the hundred, for every viewer."""
     text = render(page)
     for words in (("account",), ("message",), ("inbox",), ("notification",), ("sign out", "log out")):
         assert words_in(text, *words) >= 300
@@ -358,8 +358,8 @@ def test_page_is_full_of_words_that_tell_nothing(page: Page) -> None:
 
 
 @each("page", [*SHOWN, None], ids=name_of)
-def test_traps_stand_in_comments_attributes_and_texts(page: Page | None) -> None:
-    """What evidence looks like is in all the places where it is none."""
+def test_traps_are_in_comments_attributes_and_texts(page: Page | None) -> None:
+    """Text that looks like evidence is in all the places where it doesn't count."""
     seen = see(render(page) if page else render_uncertain())
     comments = " ".join(comment.text for comment in seen.root.xpath("//comment()"))
     [seed] = seen.root.xpath("//@data-seed")
@@ -371,13 +371,13 @@ def test_traps_stand_in_comments_attributes_and_texts(page: Page | None) -> None
 
 
 def test_logged_in_and_logged_out_pages_differ_in_little() -> None:
-    """The weight is the same text whoever looks: no count of words tells one from the other."""
+    """The heavy text is the same for everybody, so counting words can't tell the pages apart."""
     pages = [render(Page(state, Era.UNIVERSAL, Kind.PROFILE, rendered=False)) for state in list(State)[:2]]
     assert abs(len(pages[0]) - len(pages[1])) < 1000
 
 
 def test_rendering_is_the_same_in_another_process() -> None:
-    """Nothing in a page comes from chance, from the clock, or from the order of a set."""
+    """Nothing in a page depends on chance, the clock, or the order of a set."""
     program = (
         "import hashlib; from greenroom.web.practice.pages import all_pages, render; "
         "print(hashlib.sha256(''.join(map(render, all_pages())).encode()).hexdigest())"
@@ -388,7 +388,7 @@ def test_rendering_is_the_same_in_another_process() -> None:
 
 
 def test_rendering_takes_milliseconds() -> None:
-    """The weight is made once; after that a page comes at once."""
+    """The heavy parts are made once. After that, a page takes no time."""
     for page in (ALL[0], Page(State.LOGGED_IN, Era.SIGI_LITERAL, Kind.HOME, rendered=False)):
         render(page)
         took = []
@@ -401,26 +401,26 @@ def test_rendering_takes_milliseconds() -> None:
 
 @each("page", ALL, ids=name_of)
 def test_page_loads_nothing_from_elsewhere(page: Page) -> None:
-    """Whatever an element would load is inline or the site's own."""
+    """Everything that an element would load is inline or on the site itself."""
     for source in see(render(page)).root.xpath("//*[not(self::a)]/@src | //*[not(self::a)]/@href"):
         assert source.startswith(("/", "#", "data:"))
         assert not source.startswith("//")
 
 
 def test_viewer_of_a_handle_is_always_the_same() -> None:
-    """An account keeps its uid, which no JavaScript number can hold, and no two share one."""
+    """An account keeps its uid, which is too long for a JavaScript number, and no two accounts share one."""
     ada, bob = Viewer.named("ada"), Viewer.named("bob")
     assert ada == Viewer.named("ada")
     assert ada.uid != bob.uid
     assert re.fullmatch(r"7\d{18}", ada.uid)
 
 
-# Pages instead of a page
+# Challenges
 
 
 @each("page", [page for page in CHALLENGED if page.kind is not Kind.OVERLAY], ids=name_of)
 def test_challenge_carries_no_evidence_of_a_viewer(page: Page) -> None:
-    """It says neither, and has no data at all; who is given as a viewer changes nothing."""
+    """It says neither, and has no data at all. A given viewer changes nothing."""
     seen = see(render(page))
     assert not seen.points_in
     assert not seen.points_out
@@ -430,14 +430,14 @@ def test_challenge_carries_no_evidence_of_a_viewer(page: Page) -> None:
 
 @each("era", [Era.SIGI, Era.UNIVERSAL], ids=name_of)
 def test_security_check_has_its_title(era: Era) -> None:
-    """It is known by its title."""
+    """It is recognized by its title."""
     root = see(render(Page(State.CHALLENGE, era, Kind.SECURITY_CHECK))).root
     assert root.findtext(".//title") == "Security Check"
     assert root.find_class("captcha-verify-container")
 
 
 def test_firewall_page_is_small_and_waits() -> None:
-    """It is 1.4 KB of a script's settings, two words, and a puzzle."""
+    """It is 1.4 KB: a script's settings, two words and a puzzle."""
     text = render(Page(State.CHALLENGE, Era.UNIVERSAL, Kind.FIREWALL))
     root = see(text).root
     assert 1_300 <= len(text) <= 1_500
@@ -449,7 +449,7 @@ def test_firewall_page_is_small_and_waits() -> None:
 
 
 def test_shop_captcha_loads_its_script() -> None:
-    """It is known by the script that it loads."""
+    """It is recognized by the script that it loads."""
     root = see(render(Page(State.CHALLENGE, Era.UNIVERSAL, Kind.SHOP_CAPTCHA))).root
     assert [source for source in root.xpath("//script/@src") if "oec-ttweb-captcha" in source]
 
@@ -465,15 +465,15 @@ def test_tiny_page_has_a_script_and_nothing_else() -> None:
 @each("viewer", [None, INVENTED_VIEWER], ids=["nobody's", "somebody's"])
 @each("era", [Era.SIGI, Era.UNIVERSAL], ids=name_of)
 def test_overlay_lies_on_a_full_home(era: Era, viewer: Viewer | None) -> None:
-    """The page under the captcha is the home of whoever looks, with all its evidence."""
+    """The page under the captcha is the viewer's home, with all its evidence."""
     seen = see(render(Page(State.CHALLENGE, era, Kind.OVERLAY), viewer))
     assert len(seen.root.find_class("captcha-verify-container")) == 1
     assert (seen.points_in, seen.points_out) == (viewer is not None, viewer is None)
 
 
 @each("page", [*SHOWN, None], ids=name_of)
-def test_page_without_a_captcha_has_no_mark_of_one(page: Page | None) -> None:
-    """Nothing that makes a challenge is an element of any other page."""
+def test_page_without_a_captcha_has_no_sign_of_one(page: Page | None) -> None:
+    """No other page has an element that would make it a challenge."""
     root = see(render(page) if page else render_uncertain()).root
     assert not root.find_class("captcha-verify-container")
     assert not root.xpath("//*[@id='wci' or @id='slardar-config'] | //script[@src]")
@@ -481,7 +481,7 @@ def test_page_without_a_captcha_has_no_mark_of_one(page: Page | None) -> None:
 
 
 def test_uncertain_page_is_heavy_and_carries_no_evidence() -> None:
-    """Its data has no place for a viewer, its elements say nothing."""
+    """Its data has no place for a viewer, and its elements say nothing."""
     seen = see(render_uncertain())
     assert not seen.points_in
     assert not seen.points_out

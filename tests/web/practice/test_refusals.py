@@ -1,4 +1,4 @@
-"""The practice site's pages that refuse, pass, or are none."""
+"""The practice site's pages that refuse or pass, and its answers that are not pages."""
 
 from collections.abc import AsyncIterator
 
@@ -18,7 +18,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_passing_page_is_a_challenge_until_its_cookie_is_there(client: httpx.AsyncClient) -> None:
-    """It may pass by itself, and then is the home feed."""
+    """It may pass by itself. With the cookie it is the home feed."""
     passing = await client.get("/passing?seconds=0.5")
     decision = decide(analyse_html(passing.text).evidence)
     assert (decision.reason, decision.may_pass) == (LoginReason.CHALLENGE, True)
@@ -31,7 +31,7 @@ async def test_passing_page_is_a_challenge_until_its_cookie_is_there(client: htt
 
 @pytest.mark.parametrize("path", ["/passing?seconds=61", "/passing?seconds=x", "/refused?status=500"])
 async def test_wrong_numbers_are_refused(client: httpx.AsyncClient, path: str) -> None:
-    """With what they must be."""
+    """The answer says which numbers are allowed."""
     answer = await client.get(path)
     assert answer.status_code == 400
     assert "must be a" in answer.text
@@ -46,8 +46,8 @@ async def test_refusal_has_the_status_that_was_asked_for(client: httpx.AsyncClie
     assert "Retry-After" not in (await client.get("/refused")).headers
 
 
-async def test_answers_that_are_no_page_are_none(client: httpx.AsyncClient) -> None:
-    """Each in its own way."""
+async def test_answers_that_are_not_pages(client: httpx.AsyncClient) -> None:
+    """Each is something else in its own way."""
     assert "attachment" in (await client.get("/attachment")).headers["Content-Disposition"]
     assert (await client.get("/no-page")).headers["Content-Type"] == "application/json"
     assert (await client.get("/no-content")).status_code == 204
@@ -57,7 +57,7 @@ async def test_answers_that_are_no_page_are_none(client: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize("kind", HEADLINES)
 async def test_gate_lies_in_front_of_the_feed(client: httpx.AsyncClient, kind: str) -> None:
-    """Nobody in particular has no gate; somebody has."""
+    """The verdict sees both the viewer and the gate. An unknown kind is refused."""
     await client.post("/login", data={"username": "maker"})
     page = await client.get(f"/gate?kind={kind}")
     decision = decide(analyse_html(page.text).evidence)

@@ -1,4 +1,4 @@
-"""The practice site over real HTTP, and the server that carries it."""
+"""The practice site over real HTTP, and the server that runs it."""
 
 import errno
 import html
@@ -26,12 +26,12 @@ PAGES_OF_NOBODY = ["/captcha", "/uncertain", "/api-only", "/error"]
 ACCOUNT = "/passport/web/account/info/"
 CONTEXT = "/node-webapp/api/common-app-context"
 HOSTILE_NAME = "<script>alert(1)</script>\"'&"
-AT_ONCE_S = patience(0.5)  # no ending of the site takes longer
+AT_ONCE_S = patience(0.5)  # the site never takes longer to end
 PATIENCE_S = patience(10)
 
 
 class _Marks(html.parser.HTMLParser):
-    """Counts the elements of a page by their data-e2e mark, and keeps what they would load or run."""
+    """Counts a page's elements by their data-e2e mark, and keeps what they would load or run."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Marks(html.parser.HTMLParser):
 
 
 def viewer_on(page: str) -> str | None:
-    """Return the name of the viewer whom the page shows, None if it offers to log in instead."""
+    """Return the name of the page's viewer, or None if it offers to log in instead."""
     marks = _Marks(page).by_mark
     assert marks["profile-icon"] + marks["top-login-button"] == 1
     shown = re.search('data-e2e="viewer-name">([^<]*)<', page)
@@ -65,7 +65,7 @@ def viewer_on(page: str) -> str | None:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Where to connect for the URL."""
+    """Return the host and port to connect to for a URL."""
     parsed = httpx.URL(url)
     assert parsed.port is not None
     return parsed.host, parsed.port
@@ -78,14 +78,14 @@ async def log_in(client: httpx.AsyncClient, name: str) -> httpx.Response:
 
 @pytest.fixture
 async def site() -> AsyncIterator[str]:
-    """Serve a practice site, and give its base URL."""
+    """Serve a practice site; yield its base URL."""
     async with open_practice_site() as base_url:
         yield base_url
 
 
 @pytest.fixture
 async def client(site: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the site with cookies of its own."""
+    """Yield a client for the site with its own cookies."""
     async with httpx.AsyncClient(base_url=site, timeout=PATIENCE_S) as client:
         yield client
 
@@ -95,7 +95,7 @@ async def client(site: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize("path", HOME_PAGES)
 async def test_nobody_logged_in_home_pages_offer_to_log_in(client: httpx.AsyncClient, path: str) -> None:
-    """Without a cookie each form of the home page is the universal era's home of nobody."""
+    """Without a cookie, each form of the home page is the universal era's logged-out home."""
     page = (await client.get(path)).text
     assert viewer_on(page) is None
     assert 'content="login=0,' in page
@@ -103,7 +103,7 @@ async def test_nobody_logged_in_home_pages_offer_to_log_in(client: httpx.AsyncCl
 
 @pytest.mark.parametrize("path", HOME_PAGES)
 async def test_logged_in_home_pages_show_their_viewer(client: httpx.AsyncClient, path: str) -> None:
-    """With an issued cookie each form of the home page is the viewer's, in what is seen and in the data."""
+    """With a valid cookie, each form of the home page shows its viewer, in its elements and its data."""
     await log_in(client, "ada")
     page = (await client.get(path)).text
     assert viewer_on(page) == "ada"
@@ -112,7 +112,7 @@ async def test_logged_in_home_pages_show_their_viewer(client: httpx.AsyncClient,
 
 
 async def test_home_is_the_faithful_page(client: httpx.AsyncClient) -> None:
-    """The site's home is no page of its own, but one of the faithful ones."""
+    """The site's home is one of the faithful pages."""
     home = Page.parse("logged_out", "universal", "home")
     assert (await client.get("/")).text == render(home)
     await log_in(client, "ada")
@@ -121,7 +121,7 @@ async def test_home_is_the_faithful_page(client: httpx.AsyncClient) -> None:
 
 
 async def test_login_form_posted_sets_a_lasting_cookie_and_goes_home(client: httpx.AsyncClient) -> None:
-    """The cookie survives a browser's restart, is out of scripts' reach and stays on this site."""
+    """The cookie survives a browser's restart, can't be read by scripts, and stays on this site."""
     answer = await log_in(client, "ada")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     name_and_value, *attributes = answer.headers["set-cookie"].split("; ")
@@ -130,13 +130,13 @@ async def test_login_form_posted_sets_a_lasting_cookie_and_goes_home(client: htt
 
 
 async def test_token_never_issued_is_logged_out(client: httpx.AsyncClient) -> None:
-    """A cookie that the site did not issue is worth nothing."""
+    """A cookie that the site did not issue is worthless."""
     page = (await client.get("/", headers={"Cookie": "sessionid=made-up"})).text
     assert viewer_on(page) is None
 
 
 async def test_token_of_another_site_is_logged_out(client: httpx.AsyncClient) -> None:
-    """Two practice sites share no viewers."""
+    """Two practice sites have separate viewers."""
     await log_in(client, "ada")
     async with open_practice_site() as other:
         page = (await client.get(f"{other}/")).text
@@ -144,7 +144,7 @@ async def test_token_of_another_site_is_logged_out(client: httpx.AsyncClient) ->
 
 
 async def test_two_viewers_each_see_their_own_name(site: str) -> None:
-    """Cookies that are kept apart give pages that are kept apart."""
+    """Separate cookies give separate pages."""
     async with httpx.AsyncClient(base_url=site) as ada, httpx.AsyncClient(base_url=site) as bob:
         await log_in(ada, "ada")
         await log_in(bob, "bob")
@@ -154,7 +154,7 @@ async def test_two_viewers_each_see_their_own_name(site: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_logout_forgets_the_token_and_clears_the_cookie(client: httpx.AsyncClient, method: str) -> None:
-    """After logging out not even a copy of the cookie is logged in."""
+    """After a logout, even a copy of the cookie is no longer logged in."""
     await log_in(client, "ada")
     copy = client.cookies["sessionid"]
     answer = await client.request(method, "/logout")
@@ -165,19 +165,19 @@ async def test_logout_forgets_the_token_and_clears_the_cookie(client: httpx.Asyn
 
 
 async def test_logout_of_nobody_goes_home(client: httpx.AsyncClient) -> None:
-    """Logging out twice, or never having been in, is no error."""
+    """Logging out twice, or without a login, is not an error."""
     assert (await client.get("/logout")).status_code == 303
 
 
-async def test_login_page_is_a_form_that_waits(client: httpx.AsyncClient) -> None:
-    """Without a name the form is empty and runs no script."""
+async def test_login_page_is_a_form_that_does_not_submit_itself(client: httpx.AsyncClient) -> None:
+    """Without a name the form is empty and has no script."""
     marks = _Marks((await client.get("/login")).text)
     assert marks.values["username"] == marks.values["password"] == ""
     assert marks.tags["script"] == 0
 
 
 async def test_login_page_for_a_name_submits_itself(client: httpx.AsyncClient) -> None:
-    """With a name the form is filled in and carries the script that submits it."""
+    """With a name the form is filled in and has a script that submits it."""
     page = (await client.get("/login", params={"as": "ada"})).text
     marks = _Marks(page)
     assert marks.values["username"] == "ada"
@@ -186,7 +186,7 @@ async def test_login_page_for_a_name_submits_itself(client: httpx.AsyncClient) -
 
 
 async def test_hostile_name_is_escaped_everywhere(client: httpx.AsyncClient) -> None:
-    """A name with markup in it is shown as text, in the form and on the home page."""
+    """A name with markup is shown as text, in the form and on the home page."""
     form = (await client.get("/login", params={"as": HOSTILE_NAME})).text
     await log_in(client, HOSTILE_NAME)
     home = (await client.get("/")).text
@@ -199,12 +199,12 @@ async def test_hostile_name_is_escaped_everywhere(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("name", ["", "   "])
 async def test_empty_name_logs_in_as_someone(client: httpx.AsyncClient, name: str) -> None:
-    """Any values are accepted, none included."""
+    """Any values are accepted, even none."""
     await log_in(client, name)
     assert viewer_on((await client.get("/")).text) == "someone"
 
 
-# Pages for everybody
+# Other pages
 
 
 async def test_health_answers_ok(client: httpx.AsyncClient) -> None:
@@ -215,7 +215,7 @@ async def test_health_answers_ok(client: httpx.AsyncClient) -> None:
 
 
 async def test_practice_page_lists_every_route(client: httpx.AsyncClient) -> None:
-    """Humans find all that the app answers to."""
+    """It shows humans everything that the app serves."""
     page = (await client.get("/practice")).text
     for rule in create_practice_app().url_map.iter_rules():
         assert f"<code>{rule.rule}" in page
@@ -233,7 +233,7 @@ async def test_module_documentation_names_every_route() -> None:
     [*HOME_PAGES, *PAGES_OF_NOBODY, "/login", "/practice", "/page", "/slow?seconds=x", "/no-such-page"],
 )
 async def test_html_is_utf8_and_never_stored(client: httpx.AsyncClient, path: str) -> None:
-    """Every page says what it is, keeps out of caches, and loads nothing from elsewhere."""
+    """Every page names its encoding, stays out of caches, and loads nothing from elsewhere."""
     answer = await client.get(path)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
@@ -247,12 +247,12 @@ async def test_html_is_utf8_and_never_stored(client: httpx.AsyncClient, path: st
 
 
 async def get_by_script_of(client: httpx.AsyncClient, page: str, path: str) -> httpx.Response:
-    """Ask as a script of that page does."""
+    """Send a request as a script on that page would."""
     return await client.get(path, headers={"Referer": str(client.base_url.join(page))})
 
 
 async def test_every_page_of_the_gallery_is_served(client: httpx.AsyncClient) -> None:
-    """The address of each page gives that page, and humans find it."""
+    """Each page's address serves that page, and humans find it in the list."""
     listed = html.unescape((await client.get("/practice")).text)
     for page in all_pages():
         answer = await client.get(f"/page?{page.query}")
@@ -261,8 +261,8 @@ async def test_every_page_of_the_gallery_is_served(client: httpx.AsyncClient) ->
         assert f'href="/page?{page.query}"' in listed
 
 
-async def test_gallery_page_is_rendered_unless_told(client: httpx.AsyncClient) -> None:
-    """The last word may be left out."""
+async def test_gallery_page_is_rendered_by_default(client: httpx.AsyncClient) -> None:
+    """`rendered` may be left out."""
     page = Page.parse("logged_in", "next", "home")
     assert (await client.get("/page?state=logged_in&era=next&kind=home")).text == render(page)
 
@@ -276,15 +276,15 @@ async def test_gallery_page_is_rendered_unless_told(client: httpx.AsyncClient) -
     ],
     ids=["nothing", "no such combination", "no such word"],
 )
-async def test_gallery_refuses_what_is_no_page(client: httpx.AsyncClient, query: str, why: str) -> None:
-    """A page that does not exist is refused, and the answer says why."""
+async def test_gallery_refuses_unknown_pages(client: httpx.AsyncClient, query: str, why: str) -> None:
+    """The answer says why there is no such page."""
     answer = await client.get(f"/page?{query}")
     assert answer.status_code == 400
     assert why in answer.text
 
 
 async def test_captcha_sdk_is_a_script(client: httpx.AsyncClient) -> None:
-    """What the shop's captcha loads is there, on this site."""
+    """The script that the shop's captcha loads is on this site."""
     shop = (await client.get("/page?state=challenge&era=universal&kind=shop_captcha")).text
     [source] = [source for source in _Marks(shop).sources if "captcha" in source]
     answer = await client.get(source)
@@ -292,7 +292,7 @@ async def test_captcha_sdk_is_a_script(client: httpx.AsyncClient) -> None:
 
 
 async def test_endpoints_of_nobody_name_nobody(client: httpx.AsyncClient) -> None:
-    """One says that the session has expired, with 200 as on the real site; the other has no user."""
+    """One says that the session has expired, with status 200 like the real site. The other has no user."""
     account = await client.get(ACCOUNT)
     assert (account.status_code, account.headers["content-type"]) == (200, "application/json")
     assert account.json()["message"] == "error"
@@ -306,7 +306,7 @@ async def test_endpoints_of_nobody_name_nobody(client: httpx.AsyncClient) -> Non
 
 @pytest.mark.parametrize("page", ["/", "/api-only"])
 async def test_endpoints_name_the_viewer(client: httpx.AsyncClient, page: str) -> None:
-    """Both answer for the viewer by cookie, asked from where it may be."""
+    """Both answer for the cookie's viewer, whichever page asks."""
     await log_in(client, "ada")
     ada = Viewer.named("ada")
     account = (await get_by_script_of(client, page, ACCOUNT)).json()
@@ -319,7 +319,7 @@ async def test_endpoints_name_the_viewer(client: httpx.AsyncClient, page: str) -
 
 @pytest.mark.parametrize("path", [ACCOUNT, CONTEXT])
 async def test_answers_of_endpoints_are_never_stored(client: httpx.AsyncClient, path: str) -> None:
-    """What they say changes with the cookie."""
+    """Their answers depend on the cookie."""
     assert (await client.get(path)).headers["cache-control"] == "no-store"
 
 
@@ -327,10 +327,10 @@ async def test_answers_of_endpoints_are_never_stored(client: httpx.AsyncClient, 
 @pytest.mark.parametrize(
     "page", ["/uncertain", "/captcha", "/page?state=challenge&era=universal&kind=tiny", "/page?state=made-up"]
 )
-async def test_endpoints_tell_nothing_to_a_page_that_tells_nothing(
+async def test_endpoints_say_nothing_to_a_page_without_evidence(
     client: httpx.AsyncClient, page: str, path: str
 ) -> None:
-    """A challenge guards them as well, and an uncertain page is uncertain by all means."""
+    """A challenge guards them too, and an uncertain page stays uncertain by all means."""
     await log_in(client, "ada")
     answer = await get_by_script_of(client, page, path)
     assert answer.status_code == 403
@@ -342,7 +342,7 @@ async def test_endpoints_tell_nothing_to_a_page_that_tells_nothing(
 async def test_endpoints_agree_with_a_page_of_the_gallery(
     client: httpx.AsyncClient, name: str | None
 ) -> None:
-    """Asked by one of the faithful pages they answer for its viewer, not for the cookie's."""
+    """A request from a faithful page is answered for that page's viewer, not the cookie's."""
     if name is not None:
         await log_in(client, name)
     account = (await get_by_script_of(client, f"/page?{page_query(State.LOGGED_IN)}", ACCOUNT)).json()
@@ -352,7 +352,7 @@ async def test_endpoints_agree_with_a_page_of_the_gallery(
 
 
 def page_query(state: State) -> str:
-    """Return the query of some page of that state."""
+    """Return the query of a page with that state."""
     return next(page.query for page in all_pages() if page.state is state)
 
 
@@ -360,7 +360,7 @@ def page_query(state: State) -> str:
 
 
 async def test_slow_page_comes_after_its_seconds(client: httpx.AsyncClient) -> None:
-    """The page is the home feed, late."""
+    """The page is the home feed, but late."""
     started = trio.current_time()
     assert viewer_on((await client.get("/slow?seconds=0.3")).text) is None
     assert trio.current_time() - started >= 0.3
@@ -368,12 +368,12 @@ async def test_slow_page_comes_after_its_seconds(client: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize("seconds", ["-1", "61", "nan", "inf", "soon", ""])
 async def test_slow_page_with_bad_seconds_is_refused(client: httpx.AsyncClient, seconds: str) -> None:
-    """Nobody can make the site wait longer than a minute, or not know how long."""
+    """A request can't make the site wait longer than a minute, or for a text that is not a number."""
     assert (await client.get("/slow", params={"seconds": seconds})).status_code == 400
 
 
 async def test_hanging_page_sends_no_headers(client: httpx.AsyncClient) -> None:
-    """The request is taken and nothing comes back; the site lives on when the client leaves."""
+    """The request is accepted, but no answer comes. The site goes on when the client leaves."""
     with trio.move_on_after(0.3) as limit:
         await client.get("/hang")
     assert limit.cancelled_caught
@@ -406,7 +406,7 @@ async def test_hanging_page_handler_ends_when_the_client_leaves() -> None:
 
 
 async def test_reset_page_resets_the_connection(site: str, client: httpx.AsyncClient) -> None:
-    """The client gets ECONNRESET and not one byte; everybody else's connection stays."""
+    """The client gets ECONNRESET and not a single byte. Other connections are unharmed."""
     await client.get("/health")
     async with await trio.open_tcp_stream(*host_and_port(site)) as connection:
         await connection.send_all(b"GET /reset HTTP/1.1\r\nHost: practice\r\n\r\n")
@@ -417,14 +417,14 @@ async def test_reset_page_resets_the_connection(site: str, client: httpx.AsyncCl
 
 
 async def test_reset_page_without_a_connection_is_not_implemented() -> None:
-    """In a test client there is no connection to reset, and it says so instead of hanging."""
+    """A test client has no connection to reset. The page says so instead of hanging."""
     with trio.fail_after(PATIENCE_S):
         answer = await create_practice_app().test_client().get("/reset")
     assert answer.status_code == 501
 
 
 async def test_endless_image_page_shows_the_image(client: httpx.AsyncClient) -> None:
-    """The page itself comes whole; only the image in it never finishes."""
+    """The page itself arrives whole. Only its image never finishes."""
     assert "/endless-image.png" in _Marks((await client.get("/endless-image")).text).sources
     assert "/endless-image.png" not in (await client.get("/")).text
 
@@ -445,7 +445,7 @@ async def test_endless_image_starts_and_never_finishes(client: httpx.AsyncClient
 
 @pytest.mark.parametrize(("query", "status"), [("", 500), ("?status=503", 503), ("?status=599", 599)])
 async def test_error_page_has_the_wanted_status(client: httpx.AsyncClient, query: str, status: int) -> None:
-    """Any of a server's errors can be had, named in the title."""
+    """Any server error is possible. The title names it."""
     answer = await client.get(f"/error{query}")
     assert answer.status_code == status
     assert f"<title>{status} " in answer.text
@@ -453,16 +453,16 @@ async def test_error_page_has_the_wanted_status(client: httpx.AsyncClient, query
 
 @pytest.mark.parametrize("status", ["200", "404", "600", "500.5", "nan", "x"])
 async def test_error_page_with_another_status_is_refused(client: httpx.AsyncClient, status: str) -> None:
-    """The error page makes server errors and nothing else."""
+    """The error page only produces server errors."""
     assert (await client.get("/error", params={"status": status})).status_code == 400
 
 
 @pytest.mark.parametrize("name", [None, "ada"], ids=["logged out", "logged in"])
 @pytest.mark.parametrize("path", PAGES_OF_NOBODY)
-async def test_page_of_nobody_says_nothing_of_its_viewer(
+async def test_page_without_evidence_is_the_same_for_everybody(
     client: httpx.AsyncClient, path: str, name: str | None
 ) -> None:
-    """Pages that say nothing of their viewer are the same whoever looks, and offer no way to log in."""
+    """Pages that say nothing about their viewer don't offer a login either."""
     nobodys = (await client.get(path)).text
     if name is not None:
         await log_in(client, name)
@@ -472,7 +472,7 @@ async def test_page_of_nobody_says_nothing_of_its_viewer(
 
 
 async def test_captcha_page_looks_like_a_security_check(client: httpx.AsyncClient) -> None:
-    """The marks by which a security check is known are there."""
+    """It has the marks by which a security check is recognized."""
     page = (await client.get("/captcha")).text
     assert "<title>Security Check</title>" in page
     assert "captcha-verify-container" in _Marks(page).classes
@@ -489,7 +489,7 @@ async def test_heavy_page_weighs_five_megabytes_in_long_lines(client: httpx.Asyn
 
 
 async def test_leaving_with_open_requests_ends_at_once() -> None:
-    """Neither a hanging request, nor an endless image, nor an idle connection delays the end of the site."""
+    """Neither a hanging request, nor an endless image, nor an idle connection delays the site's end."""
     async with open_practice_site() as base_url:
         target = host_and_port(base_url)
         connections = [await trio.open_tcp_stream(*target) for _ in range(3)]
@@ -505,7 +505,7 @@ async def test_leaving_with_open_requests_ends_at_once() -> None:
 
 
 async def open_stuck_reader(base_url: str) -> trio.SocketStream:
-    """Ask for far more than the sockets buffer, and read none of it."""
+    """Ask for far more than the sockets buffer, and read nothing of it."""
     stuck = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await stuck.connect(host_and_port(base_url))
@@ -516,7 +516,7 @@ async def open_stuck_reader(base_url: str) -> trio.SocketStream:
 
 
 async def test_leaving_with_a_client_that_does_not_read_ends_at_once() -> None:
-    """A write that can't get on is cut off, though hypercorn shields it from cancellation."""
+    """A write that is stuck is cut off, although hypercorn shields it from cancellation."""
     async with open_practice_site() as base_url:
         stuck = await open_stuck_reader(base_url)
         leaving = trio.current_time()
@@ -525,7 +525,7 @@ async def test_leaving_with_a_client_that_does_not_read_ends_at_once() -> None:
 
 
 async def test_cancellation_with_a_client_that_does_not_read_ends_at_once() -> None:
-    """Being cancelled from outside is as quick as leaving."""
+    """A cancellation from outside is as quick as leaving the block."""
     with trio.CancelScope() as scope:
         async with open_practice_site() as base_url:
             stuck = await open_stuck_reader(base_url)
@@ -537,7 +537,7 @@ async def test_cancellation_with_a_client_that_does_not_read_ends_at_once() -> N
 
 
 async def test_leaving_lets_requests_in_flight_finish_within_the_grace() -> None:
-    """A request that ends in time gets its answer, and the grace is not waited out."""
+    """A request that ends in time gets its answer, and the site doesn't wait for the rest of the grace."""
     answers: list[int] = []
     app, taken = create_practice_app(), trio.Event()
 
@@ -559,7 +559,7 @@ async def test_leaving_lets_requests_in_flight_finish_within_the_grace() -> None
 
 
 async def test_leaving_cuts_requests_off_after_the_grace() -> None:
-    """A request that does not end in time is cut off when the grace is over."""
+    """A request that takes longer is cut off at the end of the grace."""
     async with open_server(create_practice_app(), "127.0.0.1:0", graceful_timeout_s=0.3) as base_url:
         connection = await trio.open_tcp_stream(*host_and_port(base_url))
         await connection.send_all(b"GET /hang HTTP/1.1\r\nHost: practice\r\n\r\n")
@@ -570,7 +570,7 @@ async def test_leaving_cuts_requests_off_after_the_grace() -> None:
 
 
 async def test_app_startup_and_shutdown_run_around_the_block() -> None:
-    """The app is up before the block begins and told before it is gone."""
+    """The app has started before the block begins, and is told before the site is gone."""
     app = QuartTrio("lifespan", static_folder=None)
     told: list[str] = []
     app.before_serving(lambda: told.append("up"))
@@ -581,7 +581,7 @@ async def test_app_startup_and_shutdown_run_around_the_block() -> None:
 
 
 async def test_app_that_fails_to_start_raises_and_frees_the_address() -> None:
-    """The block is never entered, and the address can be had again."""
+    """The block is never entered, and the address is free again."""
     app = QuartTrio("unable", static_folder=None)
     with trio.socket.socket() as probe:
         await probe.bind(("127.0.0.1", 0))
@@ -599,12 +599,12 @@ async def test_app_that_fails_to_start_raises_and_frees_the_address() -> None:
 
 
 @pytest.mark.parametrize("error", [LookupError("mine"), ExceptionGroup("mine", [LookupError()])], ids=repr)
-async def test_error_in_the_block_comes_out_as_itself(error: Exception) -> None:
-    """The server's nursery does not show: no exception group is put around the block's own error."""
+async def test_error_in_the_block_is_raised_as_itself(error: Exception) -> None:
+    """The block's own error is not wrapped in an exception group by the server's nursery."""
     with pytest.raises(type(error)) as caught:
         async with open_practice_site():
             raise error
-    assert repr(caught.value) == repr(error)  # trio makes a copy of a group
+    assert repr(caught.value) == repr(error)  # trio copies a group
 
 
 async def test_ipv6_address_is_served_and_shown_in_brackets() -> None:
@@ -615,7 +615,7 @@ async def test_ipv6_address_is_served_and_shown_in_brackets() -> None:
 
 
 async def test_ipv6_reset_page_resets_the_connection() -> None:
-    """The connection is found by its IPv6 addresses, too."""
+    """The connection is found by its IPv6 addresses too."""
     async with open_practice_site("[::1]:0") as base_url, httpx.AsyncClient() as client:
         with pytest.raises(httpx.ReadError):
             await client.get(f"{base_url}/reset")
@@ -629,7 +629,7 @@ async def test_wildcard_address_gives_a_url_that_works_here() -> None:
 
 
 async def test_taken_address_raises_bind_failed(site: str) -> None:
-    """The error says which address and why, and is an OSError with its number."""
+    """The error names the address and the reason, and is an OSError with its errno."""
     bind = site.removeprefix("http://")
     with pytest.raises(BindFailed, match="Can't listen on") as caught:
         async with open_practice_site(bind):
@@ -652,8 +652,8 @@ async def test_taken_address_raises_bind_failed(site: str) -> None:
         "[127.0.0.1]:-1",
     ],
 )
-async def test_text_that_is_no_address_raises_bind_failed(bind: str) -> None:
-    """Nothing is guessed: a host and a port, or an error."""
+async def test_text_that_is_not_an_address_raises_bind_failed(bind: str) -> None:
+    """There is no guessing: either a host and a port, or an error."""
     with pytest.raises(BindFailed, match="not HOST:PORT"):
         async with open_practice_site(bind):
             pytest.fail("that is no address")
@@ -661,29 +661,29 @@ async def test_text_that_is_no_address_raises_bind_failed(bind: str) -> None:
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70])
 async def test_unknown_host_name_raises_bind_failed(host: str) -> None:
-    """A name that nobody knows, or that no host can have, is an address that can't be had."""
+    """This applies to unknown names and to invalid ones."""
     with pytest.raises(BindFailed, match="Can't listen on"):
         async with open_practice_site(f"{host}:0"):
             pytest.fail("there is no such host")
 
 
 async def test_address_of_another_machine_raises_bind_failed() -> None:
-    """An address that this machine does not have can't be listened on."""
+    """The machine doesn't have this address, so it can't listen on it."""
     with pytest.raises(BindFailed) as caught:
         async with open_practice_site("192.0.2.1:0"):
             pytest.fail("that is not ours")
     assert caught.value.errno == errno.EADDRNOTAVAIL
 
 
-async def test_serving_writes_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
-    """No access log, no greeting: what is to be said goes to logging."""
+async def test_serving_prints_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """There is no access log and no greeting. Messages go to logging."""
     async with open_practice_site() as base_url, httpx.AsyncClient() as client:
         await client.get(base_url)
     assert capfd.readouterr() == ("", "")
 
 
-async def test_resetting_where_nobody_is_connected_resets_nothing(site: str) -> None:
-    """The listening socket is no connection, and stays."""
+async def test_resetting_without_a_connection_resets_nothing(site: str) -> None:
+    """The listening socket is not a connection, and stays open."""
     assert reset_connections(host_and_port(site)) == 0
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{site}/health")).text == "ok"

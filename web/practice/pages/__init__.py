@@ -1,7 +1,8 @@
-"""Pages that are built and weigh like the real ones, by state, era and kind.
+"""Pages with the structure and weight of the real ones, by state, era and kind.
 
-They are what a login verdict has to tell apart. All people, words and code in them are invented. `Page` says
-which pages there are, `evidence_of` what each of them carries, `render` makes it. Nothing here knows of HTTP.
+These are the pages that a login verdict has to tell apart. All people, words and code in them are invented.
+`Page` names the possible pages, `evidence_of` says what evidence one carries, and `render` makes its HTML.
+Nothing here knows about HTTP.
 """
 
 from greenroom.web.practice.pages.ballast import TRAPS

@@ -1,6 +1,6 @@
-"""What makes a page heavy and hard to read: translations and experiments, in the page's data.
+"""The translations and experiments in a page's data, which make it heavy and hard to read.
 
-Every page holds the same words whoever looks at it, so none of them is evidence. All of them are invented.
+They are the same for every viewer, so no word in them is evidence. All of them are invented.
 """
 
 import functools
@@ -10,7 +10,7 @@ from greenroom.web.practice.pages.encode import Encoded, Encoder, encoded
 TRANSLATION_CHARS = 375_000
 EXPERIMENT_CHARS = 90_000
 
-# Evidence and challenges as mere text: in translations, attributes and comments they mean nothing.
+# The text of evidence and challenges. In translations, attributes and comments it means nothing.
 TRAPS = (
     "profile-icon",
     "top-login-button",
@@ -60,7 +60,7 @@ _MIXER, _MIXED = 2654435761, 2**32
 
 @functools.cache
 def translations(encode: Encoder) -> Encoded:
-    """Return the text of the whole site in one language, traps between it, as `encode` writes it."""
+    """Return all texts of the site in one language, mixed with traps, as `encode` writes them."""
     texts: dict[str, object] = {}
     chars = number = 0
     while chars < TRANSLATION_CHARS:

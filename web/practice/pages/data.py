@@ -1,4 +1,4 @@
-"""The data that a page carries in script elements, with its viewer at the place that `evidence` says."""
+"""The data that a page carries in script elements. `evidence` says where in it the viewer is named."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from greenroom.web.practice.pages.page import Era, Kind, Page
 from greenroom.web.practice.pages.viewer import VIEWED, Viewer
 
 _Object = Mapping[str, object]
-# How a page says that nobody is there; where it is not listed, by leaving the viewer object out.
+# The viewer object of a page that nobody is logged in to. Pages that are not listed leave it out.
 _NOBODY: Mapping[tuple[Era, Kind, bool], object] = {
     (Era.NEXT, Kind.PROFILE, True): {},
     (Era.NEXT, Kind.MOBILE, True): None,
@@ -35,7 +35,7 @@ _NOBODY: Mapping[tuple[Era, Kind, bool], object] = {
 
 
 def data_scripts(page: Page, viewer: Viewer | None) -> str:
-    """Return the script elements that carry the page's data; `viewer` is None where nobody is logged in."""
+    """Return the script elements that carry the page's data. `viewer` is None if nobody is logged in."""
     if page.kind is Kind.STUDIO:
         return _studio(page, viewer)
     match page.era:
@@ -137,7 +137,7 @@ def _context(page: Page) -> dict[str, object]:
 
 
 def _viewed() -> dict[str, object]:
-    """Return the owner of what the page shows, who is not the viewer."""
+    """Return the owner of the page's content. They are not the viewer."""
     return {
         "user": _person(VIEWED) | {"id": VIEWED.uid},
         "stats": {"followerCount": 48_000, "heart": 910_000},

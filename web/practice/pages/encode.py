@@ -1,6 +1,6 @@
-"""The ways in which pages write their data into script elements, all of them safe inside of one.
+"""The ways in which pages write their data into script elements. The output of each is safe inside one.
 
-Text that is encoded already passes through every encoder as it is, so that heavy parts are encoded once.
+Heavy parts are encoded once and spliced in: text that is already `Encoded` is not encoded again.
 """
 
 import json
@@ -17,26 +17,26 @@ Encoder = Callable[[object], str]
 
 @attrs.frozen
 class Encoded:
-    """Text that an encoder made: `members` of an object without its braces, to be spliced into one."""
+    """Text that an encoder made. `members` are an object's, without the braces, to splice into another."""
 
     members: str
 
 
 class Undefined:
-    """JavaScript's undefined, which only a literal can say."""
+    """JavaScript's undefined. Only `to_literal` can write it."""
 
 
 UNDEFINED = Undefined()
 
 
 def to_json(value: object) -> str:
-    """Write minified JSON, with every slash and less-than sign escaped: no end tag can stand in it."""
+    """Write minified JSON. Slashes and less-than signs are escaped, so it can't contain an end tag."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("/", "\\u002F").replace("<", "\\u003C")
 
 
 def to_escaped_json(value: object) -> str:
-    """Write JSON as HTML text with numbered entities, which a script element does not decode."""
+    """Write JSON as HTML text with numeric entities, which browsers don't decode in a script element."""
     text = to_json(value).replace("&", "&amp;")
     return text.replace('"', "&#34;").replace("'", "&#39;").replace(">", "&gt;")
 
@@ -47,9 +47,9 @@ def to_named_escaped_json(value: object) -> str:
 
 
 def to_literal(value: object) -> str:
-    r"""Write a minified JavaScript literal that is no JSON.
+    r"""Write a minified JavaScript literal that is not JSON.
 
-    Bare keys, single quotes, !0 and !1, undefined, 5e3, \x escapes, trailing commas.
+    It has bare keys, single quotes, !0 and !1, undefined, 5e3, \x escapes and trailing commas.
     """
     match value:
         case bool():
@@ -72,19 +72,19 @@ def to_literal(value: object) -> str:
 
 
 def object_of(encode: Encoder, *parts: Mapping[str, object] | Encoded) -> str:
-    """Write one object out of all parts, in their order."""
+    """Write one object with the members of all parts, in order."""
     comma = "," if encode is not to_literal else ""
     return "{" + comma.join(_members(encode, part) for part in parts if part) + "}"
 
 
 def member_of(encode: Encoder, key: str, value: str) -> Encoded:
-    """Return the one member `key` with a value that is encoded already."""
+    """Return the single member `key`, with a value that is already encoded."""
     opening = encode({key: 0}).strip("{},").removesuffix("0")
     return Encoded(opening + value + ("," if encode is to_literal else ""))
 
 
 def encoded(encode: Encoder, value: Mapping[str, object]) -> Encoded:
-    """Encode an object's members, to be spliced as often as wanted."""
+    """Encode an object's members once, to splice into any number of objects."""
     return Encoded(_members(encode, value))
 
 

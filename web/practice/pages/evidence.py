@@ -1,4 +1,4 @@
-"""Which page carries which evidence of its viewer: the one table that decides it.
+"""Which evidence of its viewer each page carries. This is the one table that decides it.
 
 | page                            | place of the viewer object           | pumbaa | elements, when rendered |
 |---------------------------------|--------------------------------------|--------|-------------------------|
@@ -15,8 +15,8 @@
 | universal studio                | `commonAppContext.user`              | 0      | none                    |
 | universal messages              | none                                 | 0      | nav-messages, -activity |
 
-A logged-in universal home says nothing in pumbaa. A challenge carries nothing at all, but for the overlay,
-which lies on the era's home.
+A logged-in universal home has no pumbaa. A challenge carries no evidence, except the overlay, which lies over
+the era's home.
 """
 
 import enum
@@ -27,7 +27,7 @@ from greenroom.web.practice.pages.page import Era, Kind, Page, State
 
 
 class Place(enum.Enum):
-    """Where a page's data names its viewer: the keys from the top, space between them."""
+    """Where a page's data names its viewer: the keys from the top, separated by spaces."""
 
     NEXT = "props initialProps $user"
     SIGI_USER = "AppContext appContext user"
@@ -38,11 +38,12 @@ class Place(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What a page carries that tells who looks at it.
+    """The evidence on a page of who is looking at it.
 
-    `place` is where the viewer object is or, for nobody, would be; None where the page has no such place.
-    `pumbaa` counts the `pumbaa-ctx` elements. `marks` are the data-e2e of elements of either state, `ids` the
-    ids of login buttons. `late` elements come by script, some 200 ms after the page has loaded.
+    `place` is where the viewer object is or, if nobody is logged in, would be; None if the page has no place
+    for one. `pumbaa` counts the `pumbaa-ctx` elements. `marks` are the data-e2e attributes of elements that
+    only one kind of viewer sees, `ids` the ids of login buttons. If `late`, a script adds these elements
+    about 200 ms after the page has loaded.
     """
 
     place: Place | None = None
@@ -89,7 +90,7 @@ _DOLLAR_USER = ((Era.SIGI, Kind.PROFILE), (Era.SIGI_LITERAL, Kind.PROFILE))
 
 
 def evidence_of(page: Page) -> Evidence:
-    """Return the evidence that the page carries; an overlay's is that of the page under it, so none here."""
+    """Return the page's evidence. A challenge has none; an overlay's belongs to the page under it."""
     if page.state is State.CHALLENGE:
         return Evidence()
     if page.kind is Kind.MESSAGES:

@@ -1,4 +1,4 @@
-"""Which pages there are: states, eras and kinds, and the combinations of them that make sense."""
+"""The possible pages: states, eras and kinds, and the combinations that make sense."""
 
 import enum
 import itertools
@@ -8,7 +8,7 @@ import attrs
 
 
 class State(enum.Enum):
-    """What a page says of its viewer; a challenge says nothing, and is to be told from both others."""
+    """What a page says about its viewer. A challenge says nothing, and must not be taken for either other."""
 
     LOGGED_IN = "logged_in"
     LOGGED_OUT = "logged_out"
@@ -16,7 +16,7 @@ class State(enum.Enum):
 
 
 class Era(enum.Enum):
-    """How a page carries its state, by the years in which the real site did it so.
+    """How a page carries its state, by the years in which the real site did it that way.
 
     `next`: 2020-21. `sigi`: 2022, as JSON; `sigi_literal`: the same as a JavaScript literal that is not JSON.
     `universal`: 2023 on.
@@ -29,9 +29,9 @@ class Era(enum.Enum):
 
 
 class Kind(enum.Enum):
-    """What a page shows: the first six to a viewer, the other five instead of a page or on top of one.
+    """What a page shows: the first six are content, the other five challenges in place of it or on top.
 
-    `profile` shows the profile of somebody who is not the viewer, `messages` names no viewer in its data.
+    `profile` shows the profile of somebody other than the viewer. `messages` names no viewer in its data.
     """
 
     HOME = "home"
@@ -66,15 +66,15 @@ CHALLENGES = (Kind.SECURITY_CHECK, Kind.FIREWALL, Kind.SHOP_CAPTCHA, Kind.OVERLA
 
 
 class NoSuchPage(ValueError):
-    """No page has this state, era and kind; the message says why, for humans."""
+    """No page has this state, era and kind. The message tells humans why."""
 
 
 @attrs.frozen
 class Page:
-    """One of the pages. Raises NoSuchPage where the combination makes no sense.
+    """One of the pages. Raises NoSuchPage if the combination makes no sense.
 
-    A page that is not `rendered` is the shell that the browser gets before any script has run: its data is
-    there, its elements are not.
+    A page that is not `rendered` is the shell that the browser gets before any script has run: it has the
+    data but not the elements.
     """
 
     state: State
@@ -89,9 +89,9 @@ class Page:
 
     @classmethod
     def parse(cls, state: str, era: str, kind: str, rendered: str = "true") -> "Page":
-        """Return the page that these words name, `rendered` being true or false.
+        """Return the page that these words name. `rendered` is "true" or "false".
 
-        Raises NoSuchPage for an unknown word, naming those that are known, or for a bad combination.
+        Raises NoSuchPage for a bad combination, or for an unknown word; it then lists the known ones.
         """
         return cls(
             State(_known("state", state, [member.value for member in State])),
@@ -114,7 +114,7 @@ class Page:
 
 
 def all_pages() -> Iterator[Page]:
-    """Yield every page that makes sense once, in a fixed order."""
+    """Yield every possible page once, in a fixed order."""
     for state, era, kind, rendered in itertools.product(State, Era, Kind, (True, False)):
         try:
             page = Page(state, era, kind, rendered)

@@ -1,4 +1,4 @@
-"""Pages as HTML: the templates, filled with what `evidence` and `data` say."""
+"""Pages as HTML: the templates, filled in from `evidence` and `data`."""
 
 import functools
 import json
@@ -18,11 +18,12 @@ _ROOTS = {Era.NEXT: "__next", Era.SIGI: "app", Era.SIGI_LITERAL: "app", Era.UNIV
 
 
 def render(page: Page, viewer: Viewer | None = None, *, feed_top: str = "", tail: str = "") -> str:
-    """Return the page's HTML, the same for the same arguments.
+    """Return the page's HTML. The same arguments always give the same HTML.
 
-    `viewer` is who sees a logged-in page, by default somebody invented; a logged-out page is nobody's,
-    whoever is given. An overlay lies on the home of `viewer` or, without one, of nobody. `feed_top` is HTML
-    to put on top of a rendered feed, `tail` to put at the end of a page that is no other challenge.
+    `viewer` is who sees a logged-in page, by default an invented person; a logged-out page ignores it. An
+    overlay lies over the home of `viewer` or, without one, over the logged-out home. `feed_top` is HTML to
+    put at the top of a rendered feed, `tail` HTML to put at the end of the page. Challenges other than the
+    overlay ignore both.
     """
     if page.kind is Kind.OVERLAY:
         state = State.LOGGED_OUT if viewer is None else State.LOGGED_IN
@@ -35,7 +36,7 @@ def render(page: Page, viewer: Viewer | None = None, *, feed_top: str = "", tail
 
 
 def render_uncertain() -> str:
-    """Return a page as heavy as any and with all their traps, but without any evidence."""
+    """Return a page that is as heavy as any and has all the traps, but carries no evidence."""
     data = Markup(data_of_nobody_in_particular())  # noqa: S704  # our own, and encoded
     return _template("pages/uncertain.html").render(traps=TRAPS, data=data, root="app")
 
@@ -60,9 +61,9 @@ def _full(page: Page, viewer: Viewer | None, feed_top: str, tail: str, *, overla
 
 
 def _late_homes(era: Era, viewer: Viewer | None) -> str:
-    """Return the rendered homes of nobody and of somebody, as a list for a script.
+    """Return the logged-out and the logged-in home, rendered, as a list for a script.
 
-    Every script has both, as the real ones do: that a page could show a login button is no evidence.
+    Every script has both, as the real ones do: a page that could show a login button proves nothing.
     """
     nobodys = _content(Page(State.LOGGED_OUT, era, Kind.HOME), None, "")
     somebodys = _content(Page(State.LOGGED_IN, era, Kind.HOME), viewer or INVENTED_VIEWER, "")

@@ -1,0 +1,144 @@
+"""The daemon's settings: the supervisor's, and those of the HTTP side."""
+
+import ipaddress
+import math
+import re
+from collections.abc import Iterable
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import attrs
+
+from greenroom.supervisor.config import InvalidSetting, SupervisorConfig
+from greenroom.supervisor.config.converters import to_secret
+from greenroom.supervisor.config.validators import is_plain, must, show
+from greenroom.supervisor.secret import Secret
+from greenroom.web.address import BIND_SYNTAX, split_bind
+
+ENV_PREFIX: Final = "GREENROOM_"
+"""The prefix of the environment variables that set them."""
+
+TOKEN_MIN_LENGTH: Final = 16
+
+
+def _is_bind(value: object) -> bool:
+    return isinstance(value, str) and bool(split_bind(value))
+
+
+def _is_token(value: object) -> bool:
+    if value is None:
+        return True
+    text = value.reveal() if isinstance(value, Secret) else None
+    # It is sent in a header, so it has to be ASCII without spaces.
+    return is_plain(text) and text.isascii() and len(text) >= TOKEN_MIN_LENGTH
+
+
+def _is_grace(value: object) -> bool:
+    return type(value) is float and math.isfinite(value) and value >= 0
+
+
+def _to_grace(value: object) -> object:
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
+
+
+def _is_origins(value: object) -> bool:
+    return isinstance(value, tuple) and all(_is_origin(origin) for origin in value)
+
+
+def _is_origin(value: object) -> bool:
+    if not is_plain(value) or "*" in value or "@" in value:
+        return False
+    url = urlsplit(value)
+    _ = url.port  # raises ValueError if it is invalid
+    return bool(url.hostname) and value == f"{url.scheme}://{url.netloc}" and not url.netloc.endswith(":")
+
+
+def _is_hosts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(host, str) and _is_host(host) for host in value)
+
+
+def _is_host(value: str) -> bool:
+    return bool(ipaddress.ip_address(value)) if ":" in value else bool(re.fullmatch("[0-9a-z._-]+", value))
+
+
+def _to_origins(value: Iterable[str] | str) -> tuple[str, ...]:
+    return cast("tuple[str, ...]", _origins_from(value))
+
+
+def _origins_from(value: object) -> object:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple | set | frozenset):
+        return value
+    # Browsers send scheme and host in lower case, and the comparison is literal.
+    return tuple(origin.lower() if isinstance(origin, str) else origin for origin in value)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class DaemonSettings(SupervisorConfig):
+    """The settings of `greenroom serve`."""
+
+    bind: str = attrs.field(
+        default="127.0.0.1:8700",
+        validator=must(BIND_SYNTAX, _is_bind),
+    )
+    """The address to serve on. Port 0 means a free one."""
+
+    drain_grace: float = attrs.field(
+        default=10.0, converter=_to_grace, validator=must("a number of seconds, 0 or more", _is_grace)
+    )
+    """How long live sessions may go on after the daemon is told to stop, in seconds."""
+
+    token: Secret | None = attrs.field(
+        default=None,
+        repr=False,
+        converter=to_secret,
+        validator=must(
+            f"at least {TOKEN_MIN_LENGTH} ASCII characters without spaces", _is_token, secret=True
+        ),
+    )
+    """The bearer token that clients must send. Required if others can reach the address."""
+
+    cors_origins: tuple[str, ...] = attrs.field(
+        default=(),
+        converter=_to_origins,
+        validator=must("a list of origins, each scheme://host or scheme://host:port, without *", _is_origins),
+    )
+    """The web origins whose pages may call the daemon."""
+
+    allowed_hosts: tuple[str, ...] = attrs.field(
+        default=(),
+        converter=_to_origins,
+        validator=must("a list of host names or addresses, without ports", _is_hosts),
+    )
+    """The host names that clients may use for the daemon, besides its own address."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check the rules that involve several settings: an address that others can reach needs a token."""
+        super().__attrs_post_init__()
+        if self.token is None and not self.is_loopback:
+            raise InvalidSetting(
+                "bind",
+                show(self.bind),
+                "a loopback address such as 127.0.0.1:8700, since others can reach this one and no token is "
+                f"set. To let them in, set {ENV_PREFIX}TOKEN, {TOKEN_MIN_LENGTH} or more characters",
+            )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host, without brackets, and the port of `bind`."""
+        return split_bind(self.bind)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address. A name other than localhost may mean anything."""
+        host, _port = self.address
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host.lower() == "localhost"
