@@ -7,6 +7,7 @@ the operator, and goes to the log.
 import uuid
 from typing import ClassVar
 
+from greenroom.actors.actions.results import ActionResult
 from greenroom.actors.lifecycle import EndReason, SessionInfo
 from greenroom.actors.verdict import Verdict
 
@@ -104,15 +105,71 @@ class BrowserLost(GreenroomError):
 
 
 class ActionFailed(GreenroomError):
-    """The browser is well but could not carry out the action on its page."""
+    """The browser is well, but could not do with its page what was asked for.
+
+    `told` says why, for whoever asked and for nobody else: it may quote the page, and so goes to no log. Of
+    several actions, `index` is the number of the one that failed, from 0, and `done` is what those before it
+    came to; `kind` is what was asked for.
+    """
+
+    def __init__(self, message: str, *, detail: str | None = None, told: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.told = told
+        self.kind: str | None = None
+        self.index: int | None = None
+        self.done: tuple[ActionResult, ...] = ()
 
 
 class ActionTimedOut(ActionFailed):
-    """The page took too long for the action, as one that never stops computing does."""
+    """The operation took longer than it may; `told` says what it waited for."""
+
+
+class StaleRef(ActionFailed):
+    """The page has no element with this ref any more; `snapshot` is a fresh one, if there could be one."""
+
+    snapshot: str | None = None
+
+
+class AmbiguousTarget(ActionFailed):
+    """The target matches several elements: `matches` of them."""
+
+    matches: int | None = None
+
+
+class NavigationFailed(ActionFailed):
+    """The URL could not be loaded: name resolution, refused, reset."""
+
+
+class PageCrashed(ActionFailed):
+    """The page's process has crashed. Loading it again, or another page, may help."""
+
+
+class DialogOpen(ActionFailed):
+    """The page shows a dialog, and does nothing until that is answered."""
+
+
+class NoSuchPage(ActionFailed):
+    """The session has no page of this name, or not any more."""
+
+
+class NoSuchFile(ActionFailed):
+    """The session has no file, or no download, of this name."""
 
 
 class PageTooLarge(ActionFailed):
-    """The page, or a picture of it, is larger than the limit."""
+    """What was asked for has more bytes than may be sent."""
+
+
+class InvalidAction(ActionFailed):
+    """What was asked for is not possible at all; the text names the field."""
+
+
+class TooManyCommands(GreenroomError):
+    """So many commands wait for their turn in the session that it takes no more."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} commands wait for their turn in this session")
+        self.retry_after_s = 1.0
 
 
 class CleanupIncomplete(GreenroomError):
@@ -146,13 +203,14 @@ class SessionNotLive(GreenroomError):
 
 
 class SessionEnded(GreenroomError):
-    """The session is ending or has ended; `end_reason` says why.
+    """The session is ending or has ended; `end_reason` tells why, and `receipt` what its end has done.
 
     A command that it was asked for has failed with it, but may have been carried out in part.
     """
 
     def __init__(self, session: SessionInfo) -> None:
         self.end_reason = session.reason or EndReason.FAILED
+        self.receipt = session.receipt
         super().__init__(f"The session has ended: {self.end_reason.value}")
         self.session_id, self.phase = session.id, session.state.value
 

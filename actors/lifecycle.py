@@ -32,8 +32,10 @@ class EndReason(enum.Enum):
     """Why a session ended; the first reason that occurs stays."""
 
     EXPIRED = "expired"
+    IDLE = "idle"
     DELETED = "deleted"
     NOT_LOGGED_IN = "not_logged_in"
+    LOGIN_LOST = "login_lost"
     CREATION_TIMEOUT = "creation_timeout"
     CALLER_LEFT = "caller_left"
     BROWSER_LOST = "browser_lost"

@@ -6,16 +6,20 @@ of `greenroom.actors.machine.ports`, so a type checker notices if it and the rea
 
 import contextlib
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 import attrs
+import msgspec
 import trio
 
-from greenroom.actors.browser.wire.messages import ImageType
-from greenroom.actors.errors import BrowserLost, GreenroomError
+from greenroom.actors.actions.actions import Navigate, Operation
+from greenroom.actors.actions.readings import Html, Pdf, Reading, Screenshot, Snapshot
+from greenroom.actors.actions.results import Outcome, PageInfo
+from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
+from greenroom.actors.machine.result import Result
 from greenroom.actors.resources import Usage
 from greenroom.actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
@@ -39,6 +43,7 @@ class FakeMachine:
     remove_s: float = 0
     page: LoginState = LoginState.LOGGED_IN
     action_s: float = 0
+    value: object = None
     picture: bytes = b"a picture"
     html: bytes = b"<!doctype html><p>a page"
     probe_s: float = 0
@@ -156,7 +161,10 @@ class FakeBrowser:
     closed_politely: bool = attrs.field(default=False, init=False)
     urls: list[str] = attrs.field(factory=list, init=False)
     rehearsed: list[str] = attrs.field(factory=list, init=False)
+    performed: list[Operation] = attrs.field(factory=list, init=False)
+    files: dict[str, bytes] = attrs.field(factory=dict, init=False)
     _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _navigation: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def crash(self) -> None:
         """Lose this browser."""
@@ -181,19 +189,45 @@ class FakeBrowser:
         await self.take(self.machine.inspect_s)
         return find_state(method, self.machine.page)
 
-    async def screenshot(self, image: ImageType) -> bytes:  # noqa: ARG002  # likewise
-        """Take the machine's `action_s`, then raise its `action_error` or return its `picture`."""
-        await self.take(self.machine.action_s, self.machine.action_error)
-        return self.machine.picture
+    async def perform(self, operation: Operation, *, timeout_s: float) -> Result:
+        """Take the machine's `action_s`, `timeout_s` at most, then raise its `action_error`, if any.
 
-    async def content(self) -> bytes:
-        """Take the machine's `action_s`, then raise its `action_error` or return its `html`."""
-        await self.take(self.machine.action_s, self.machine.action_error)
-        return self.machine.html
+        An action's value is the machine's `value`; a picture or HTML is the machine's too, and other readings
+        are an empty list.
+        """
+        self.performed.append(operation)
+        is_late = self.machine.action_s > timeout_s
+        error = ActionTimedOut("The page did not do this in time") if is_late else self.machine.action_error
+        await self.take(min(self.machine.action_s, timeout_s), error)
+        match operation:
+            case Screenshot() | Pdf():
+                return Result.of(self.machine.picture)
+            case Html() | Snapshot():
+                return Result.of(self.machine.html)
+            case _ if isinstance(operation, Reading):
+                return Result.of(b"[]")
+        if isinstance(operation, Navigate):
+            self.urls.append(operation.url)
+        page = PageInfo(id=operation.page or "p1", url=self.urls[-1] if self.urls else "", title="a page")
+        value = msgspec.Raw(msgspec.json.encode(self.machine.value))
+        return Result.of(msgspec.json.encode(Outcome(page=page, value=value)))
+
+    async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
+        """Keep it in `files`."""
+        self.files[name] = b"".join([piece async for piece in content])
 
     async def probe(self) -> None:
         """Take the machine's `probe_s`."""
         await self.take(self.machine.probe_s)
+
+    def note_navigation(self) -> None:
+        """Have a page go to another document."""
+        self._navigation.set()
+
+    async def wait_navigated(self) -> None:
+        """Wait for `note_navigation`."""
+        await self._navigation.wait()
+        self._navigation = trio.Event()
 
     async def wait_lost(self) -> None:
         """Wait for `crash`."""

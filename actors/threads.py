@@ -36,6 +36,8 @@ class Purpose(enum.Enum):
     """Finding everything that this daemon owns."""
     SAMPLING = enum.auto()
     """Measuring what sessions and hosts use."""
+    RESULTS = enum.auto()
+    """Writing and reading the files that clients send to sessions and get from them."""
 
 
 _limiters = trio.lowlevel.RunVar[dict[Purpose, trio.CapacityLimiter]]("greenroom threads")

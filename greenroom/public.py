@@ -1,22 +1,33 @@
 """Greenroom's public names. Import them from `greenroom` itself."""
 
+from greenroom.actors.actions.results import Acted, ActionResult, OpenDialog, PageInfo
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
 from greenroom.actors.commands import Command, Probe
 from greenroom.actors.errors import (
+    ActionFailed,
+    ActionTimedOut,
+    AmbiguousTarget,
     BrowserLost,
     CapacityExhausted,
     CleanupIncomplete,
     CloneFailed,
     CreationTimedOut,
+    DialogOpen,
     EngineUnavailable,
     GreenroomError,
     InternalFailure,
+    InvalidAction,
+    NavigationFailed,
+    NoSuchFile,
+    NoSuchPage,
     NotAProfile,
     NotLoggedIn,
     OverBudget,
     Overloaded,
+    PageCrashed,
     PageGone,
+    PageTooLarge,
     ProfileLocked,
     ProfileUnusable,
     ResourcesExhausted,
@@ -25,10 +36,12 @@ from greenroom.actors.errors import (
     SessionEnded,
     SessionNotFound,
     SessionNotLive,
+    StaleRef,
     SupervisorStopped,
+    TooManyCommands,
     UpstreamUnreachable,
 )
-from greenroom.actors.events import SessionEvent
+from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
@@ -45,13 +58,19 @@ from greenroom.actors.verdict import (
     Verdict,
 )
 from greenroom.supervisor.api import Supervisor, open_supervisor
-from greenroom.supervisor.config import InvalidSetting, SupervisorConfig, TikTokSessionConfig
+from greenroom.supervisor.config import InvalidSetting, OnLoginLost, SupervisorConfig, TikTokSessionConfig
 from greenroom.supervisor.events import EventStream, Subscriber
+from greenroom.supervisor.live_session import LiveSession
 from greenroom.supervisor.messages import Holdings, SessionCount
 from greenroom.supervisor.secret import Secret
 from greenroom.supervisor.self_check import Check, Condition, Subject
 
 __all__ = [
+    "Acted",
+    "ActionFailed",
+    "ActionResult",
+    "ActionTimedOut",
+    "AmbiguousTarget",
     "BrowserLost",
     "Budget",
     "CapacityExhausted",
@@ -61,9 +80,11 @@ __all__ = [
     "Command",
     "Condition",
     "CreationTimedOut",
+    "DialogOpen",
     "EndReason",
     "EngineChoice",
     "EngineUnavailable",
+    "EventKind",
     "EventStream",
     "Evidence",
     "Finding",
@@ -71,17 +92,27 @@ __all__ = [
     "GreenroomError",
     "Holdings",
     "InternalFailure",
+    "InvalidAction",
     "InvalidSetting",
+    "LiveSession",
     "LoginReason",
     "LoginState",
     "Machine",
     "MachineInfo",
     "Method",
+    "NavigationFailed",
+    "NoSuchFile",
+    "NoSuchPage",
     "NotAProfile",
     "NotLoggedIn",
+    "OnLoginLost",
+    "OpenDialog",
     "OverBudget",
     "Overloaded",
+    "PageCrashed",
     "PageGone",
+    "PageInfo",
+    "PageTooLarge",
     "Probe",
     "ProcessCount",
     "ProfileLocked",
@@ -100,6 +131,7 @@ __all__ = [
     "SessionNotFound",
     "SessionNotLive",
     "SessionState",
+    "StaleRef",
     "Strength",
     "Subject",
     "Subscriber",
@@ -107,6 +139,7 @@ __all__ = [
     "SupervisorConfig",
     "SupervisorStopped",
     "TikTokSessionConfig",
+    "TooManyCommands",
     "UpstreamUnreachable",
     "Usage",
     "Verdict",

@@ -16,6 +16,7 @@ from greenroom.actors.session.mailbox import SessionHandle
 from greenroom.supervisor.config import SupervisorConfig
 from greenroom.supervisor.events import EventStream, Subscriber
 from greenroom.supervisor.idempotency import Creation, KeyedCreations
+from greenroom.supervisor.live_session import LiveSession
 from greenroom.supervisor.machine import open_machine
 from greenroom.supervisor.messages import (
     CountSessions,
@@ -103,7 +104,21 @@ class Supervisor:
     def _begin_creation(self) -> Creation:
         return Creation(requests=self._requests, timeout_s=self.config.session_creation_timeout)
 
-    def session(self, session_id: str) -> SessionHandle:
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[LiveSession]:
+        """Create a session and own it for the block, which can use it; it has ended when the block is left.
+
+        Raises what `create_session` does, and `CleanupIncomplete` if something of it could not be removed.
+        """
+        info = await self.create_session()
+        handle = self.handle(info.id)
+        try:
+            yield LiveSession(handle)
+        finally:
+            with trio.CancelScope(shield=True):  # bounded by the session's own cleanup
+                await handle.end()
+
+    def handle(self, session_id: str) -> SessionHandle:
         """Return the handle of a session that exists, or has ended within the last 15 minutes.
 
         Its requests go straight to the session. Raises `SessionNotFound`.
@@ -118,12 +133,12 @@ class Supervisor:
 
         Raises `SessionNotFound`, or `CleanupIncomplete` if something of it could not be removed.
         """
-        await self.session(session_id).end()
+        await self.handle(session_id).end()
 
     async def get_session(self, session_id: str) -> SessionInfo:
         """Return a session as it is, or as it ended within the last 15 minutes. Raises `SessionNotFound`."""
         await trio.lowlevel.checkpoint()
-        return self.session(session_id).info()
+        return self.handle(session_id).info()
 
     async def list_sessions(self) -> list[SessionInfo]:
         """Return the sessions that were asked for and have not ended, oldest first."""

@@ -1,6 +1,7 @@
 """The supervisor's own task: who lives and who dies."""
 
 import contextlib
+import math
 import uuid
 
 import attrs
@@ -25,7 +26,7 @@ from greenroom.actors.session.mailbox import Caller, Claim, SessionHandle
 from greenroom.actors.session.spec import SessionSpec
 from greenroom.actors.verdict.detector import LoginDetector
 from greenroom.supervisor.answering import answer, answering
-from greenroom.supervisor.config import SupervisorConfig
+from greenroom.supervisor.config import OnLoginLost, SupervisorConfig
 from greenroom.supervisor.events import EventStream
 from greenroom.supervisor.messages import (
     CountSessions,
@@ -243,6 +244,9 @@ class Registry:
             headless=self.config.headless,
             creation_timeout_s=self.config.session_creation_timeout,
             max_duration_s=self.config.max_session_duration,
+            ceiling_s=max(self.config.max_session_duration, self.config.max_extended_duration),
+            idle_timeout_s=self.config.idle_timeout or math.inf,
+            ends_without_login=self.config.on_login_lost is OnLoginLost.END,
             warm_max_age_s=self.config.warm_max_age,
             detector=LoginDetector(
                 timeout_s=self.config.login_detection_timeout,

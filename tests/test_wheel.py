@@ -176,11 +176,14 @@ def test_packages_with_our_layers_names_may_come_and_go(
     site.check()
 
 
-def test_example_of_the_readme_is_typed(site: Site, wheel: Path) -> None:
-    """A strict type checker accepts it, and reports names that Greenroom doesn't have."""
+def test_examples_of_the_readme_are_typed(site: Site, wheel: Path) -> None:
+    """A strict type checker accepts them, and reports names that Greenroom doesn't have."""
     site.install(wheel)
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (site.folder / "example.py").write_text(f"{example}\nfrom greenroom import Unknown\n")
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        (site.folder / f"example_{number}.py").write_text(example)
+    (site.folder / "unknown.py").write_text("from greenroom import Unknown\n")
     command = [
         sys.executable,
         "-m",
@@ -188,7 +191,8 @@ def test_example_of_the_readme_is_typed(site: Site, wheel: Path) -> None:
         "--strict",
         "--python-executable",
         str(site.python),
-        "example.py",
+        *(f"example_{number}.py" for number in range(len(examples))),
+        "unknown.py",
     ]
     done = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, check=False)
     (error, _) = done.stdout.splitlines()

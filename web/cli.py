@@ -191,8 +191,8 @@ def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool,
 def demo(engine: str | None, verbose: bool) -> None:
     """Run the main job on the practice site and a browser.
 
-    Logs in a profile of its own, serves sessions from it, and shows expected and actual results. It does not
-    touch your profile.
+    Logs in a profile of its own, serves sessions from it, uses one, and shows expected and actual results. It
+    does not touch your profile. A picture of the page that was used is left in demo/session.png.
 
     Exit code 0 only if every result is as expected.
     """

@@ -8,7 +8,7 @@ import time
 import structlog
 
 from greenroom.actors.browser.client.failure import unframe
-from greenroom.actors.events import SessionEvent
+from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import EndReason, SessionState
 from greenroom.web.repeats import RepeatFilter
 from greenroom.web.streams import PatientStream
@@ -65,10 +65,21 @@ def tell_repeats(*, at_once: bool = False) -> None:
                 repeats.tell(at_once=at_once)
 
 
+_CHANGES = {
+    EventKind.EXTENDED: "session was extended",
+    EventKind.LOGIN_LOST: "session has lost its login",
+    EventKind.LOGIN_BACK: "session is logged in again",
+}
+
+
 def log_session_event(event: SessionEvent) -> None:
     """Write one line about a session's new state. Subscribe it to the supervisor's events."""
     session = event.session
     fields: dict[str, object] = {"session_id": session.id, "state": session.state.value}
+    if event.kind is not EventKind.STATE:
+        log = _log.warning if event.kind is EventKind.LOGIN_LOST else _log.info
+        log(_CHANGES[event.kind], **fields)
+        return
     if session.state is SessionState.LIVE:
         _log.info("session is live", **fields, phase_ms=dict(session.phase_ms))
         return

@@ -4,15 +4,16 @@ Everything that goes in or comes out, errors included, is plain data that can be
 contains no paths, and pids are only for people.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import attrs
 
-from greenroom.actors.browser.wire.messages import ImageType
+from greenroom.actors.actions.actions import Operation
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.machine.result import Result
 from greenroom.actors.resources import Usage
 from greenroom.actors.verdict import Finding, Method
 
@@ -112,18 +113,24 @@ class Browser(Protocol):
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:
         """Inspect the page as it is now with one login detection method."""
 
-    async def screenshot(self, image: ImageType) -> bytes:
-        """Return a picture of the part of the page that the window shows.
+    async def perform(self, operation: Operation, *, timeout_s: float) -> Result:
+        """Carry out an operation on a page, in at most `timeout_s` or a little more.
 
-        Raises `ActionTimedOut`, `PageTooLarge` or another `ActionFailed` if there is no picture, and
-        `PageGone` if there is no page any more. The browser keeps running.
+        An action's result is an `Outcome` in JSON; a reading's is what its class says. Raises a kind of
+        `ActionFailed`; the browser keeps running.
         """
 
-    async def content(self) -> bytes:
-        """Return the HTML of the page as it is now, in UTF-8. Raises what `screenshot` does."""
+    async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
+        """Keep a file, of at most 50 MB, where the action `upload` finds it by its name.
+
+        It replaces one of the same name. Raises `PageTooLarge` or `InvalidAction`, with nothing kept.
+        """
 
     async def probe(self) -> None:
         """Return once the browser has answered."""
+
+    async def wait_navigated(self) -> None:
+        """Wait until a page has gone to another document since this returned last. For one task at a time."""
 
     async def wait_lost(self) -> None:
         """Wait until the browser or its host is gone or stalls, then raise `BrowserLost`.

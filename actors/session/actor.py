@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -25,14 +25,22 @@ from greenroom.actors.errors import (
     SupervisorStopped,
 )
 from greenroom.actors.events import SessionEvent
-from greenroom.actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Browser, Machine, Workspace
 from greenroom.actors.machine.sampler import ScanFailed
-from greenroom.actors.resources import Usage
-from greenroom.actors.session.mailbox import Caller, Claim, End, Message, Run, SessionHandle, open_mailbox
-from greenroom.actors.session.running import RunningCommands, reply
+from greenroom.actors.session.living import Judge, Living
+from greenroom.actors.session.mailbox import (
+    Caller,
+    Claim,
+    End,
+    Extend,
+    Message,
+    Run,
+    SessionHandle,
+    open_mailbox,
+)
+from greenroom.actors.session.record import SessionRecord
 from greenroom.actors.session.spec import SessionSpec
-from greenroom.actors.verdict import Verdict
 
 # A creation answers at most this long after its deadline, cleaned up or not.
 ANSWER_GRACE_S = 0.9
@@ -45,7 +53,13 @@ FITNESS_S = 1.0
 # How long to look for what a failed cleanup has left.
 _SURVEY_S = 5.0
 
-_POLITE_ENDS = {EndReason.EXPIRED, EndReason.DELETED, EndReason.SHUTDOWN}
+_POLITE_ENDS = {
+    EndReason.EXPIRED,
+    EndReason.IDLE,
+    EndReason.DELETED,
+    EndReason.LOGIN_LOST,
+    EndReason.SHUTDOWN,
+}
 
 _log = structlog.get_logger("greenroom.session")
 
@@ -68,87 +82,67 @@ class SessionActor:
     unclaimable: trio.Event = attrs.field(factory=trio.Event, init=False)
     handle: SessionHandle = attrs.field(init=False)
     _inbox: trio.MemoryReceiveChannel[Message] = attrs.field(init=False)
-    _state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
-    _ended_in: SessionState | None = attrs.field(default=None, init=False)
-    _reason: EndReason | None = attrs.field(default=None, init=False)
-    _error: GreenroomError | None = attrs.field(default=None, init=False)
-    _verdict: Verdict | None = attrs.field(default=None, init=False)
-    _created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
-    _expires_at: datetime | None = attrs.field(default=None, init=False)
-    _usage: Usage | None = attrs.field(default=None, init=False)
+    _record: SessionRecord = attrs.field(init=False)
     _may_leave: bool = attrs.field(default=False, init=False)
-    _left: tuple[str, ...] = attrs.field(default=(), init=False)
-    _receipt: Receipt | None = attrs.field(default=None, init=False)
-    _workspace: Workspace | None = attrs.field(default=None, init=False)
     _browser: Browser | None = attrs.field(default=None, init=False)
-    _phase_started: float = attrs.field(factory=trio.current_time, init=False)
-    _phase_s: dict[SessionState, float] = attrs.field(factory=dict, init=False)
+    _living: Living | None = attrs.field(default=None, init=False)
     _life: trio.CancelScope = attrs.field(init=False)
     _unclaimed: trio.CancelScope = attrs.field(init=False)
     _claim: Claim | None = attrs.field(default=None, init=False)
     _beside: trio.Nursery = attrs.field(init=False)
     _settled: trio.Event = attrs.field(factory=trio.Event, init=False)
     _is_answered: bool = attrs.field(default=False, init=False)
-    _commands: RunningCommands = attrs.field(init=False)
     _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.mailbox, self._inbox = open_mailbox(0)
-        self._commands = RunningCommands(self.spec.id)
-        self.handle = SessionHandle(id=self.spec.id, info=self.info, mailbox=self.mailbox, ended=self._ended)
+        self._record = SessionRecord(self.spec.id, self.publish, is_requested=self.caller is not None)
+        self.handle = SessionHandle(
+            id=self.spec.id,
+            info=self.info,
+            mailbox=self.mailbox,
+            ended=self._ended,
+            judge=Judge(lambda: self._living),
+        )
         own_deadline = trio.current_time() + self.spec.creation_timeout_s
         self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else own_deadline)
 
     @property
     def is_live(self) -> bool:
         """Whether the session is past its creation."""
-        return self._expires_at is not None
+        return self._record.expires_at is not None
 
     @property
     def latest_end(self) -> float:
         """The time, on Trio's clock, when the session must end."""
-        if self._expires_at is not None:
-            return self._life.deadline
+        if self._living is not None:
+            return self._living.lifetime.expires
         return self._life.deadline + self.spec.max_duration_s
 
     @property
     def is_warm(self) -> bool:
         """Whether it waits to be claimed."""
-        return self._state is SessionState.WARM and self._claim is None and self._reason is None
+        record = self._record
+        return record.state is SessionState.WARM and self._claim is None and record.reason is None
 
     @property
     def warm_s(self) -> float:
         """How many seconds it was at hand, launched ahead, when it went on from there; 0 before."""
-        return self._phase_s.get(SessionState.WARM, 0)
+        return self._record.warm_s
 
     @property
     def error(self) -> GreenroomError | None:
         """What went wrong, if that is why it ends."""
-        return self._error
+        return self._record.error
 
     @property
     def reason(self) -> EndReason | None:
         """Why it ends, or ended; None while it does not."""
-        return self._reason
+        return self._record.reason
 
     def info(self) -> SessionInfo:
         """Return the session as it is now."""
-        phase_s = dict(self._phase_s)
-        if self._state is not SessionState.ENDED:
-            phase_s[self._state] = trio.current_time() - self._phase_started
-        return SessionInfo(
-            id=self.spec.id,
-            state=self._state,
-            created_at=self._created_at,
-            expires_at=self._expires_at,
-            verdict=self._verdict,
-            phase_ms={state.value: round(seconds * 1000) for state, seconds in phase_s.items()},
-            reason=self._reason,
-            usage=self._usage,
-            receipt=self._receipt,
-            is_requested=self.caller is not None,
-            profile_version=self._workspace.profile_version if self._workspace else None,
-        )
+        return self._record.info()
 
     async def run(self) -> None:
         """Create the session, answer the caller, live until there is a reason to end, clean up.
@@ -157,7 +151,7 @@ class SessionActor:
         workspace is gone when this returns.
         """
         try:
-            self._publish()
+            self._record.publish()
             async with trio.open_nursery() as self._beside:
                 self._beside.start_soon(self._contain, self._read_mailbox)
                 if self.caller is not None:
@@ -167,7 +161,7 @@ class SessionActor:
                         await self._live()
                 finally:
                     await self._see_what_is_left()
-                    self._enter(SessionState.ENDED)
+                    self._record.enter(SessionState.ENDED)
                     self._beside.cancel_scope.cancel(reason="the session has ended")
         except* Exception as group:
             self.give_up(group)
@@ -179,33 +173,33 @@ class SessionActor:
         """Declare the session ended and wake everybody who waits, because its own task failed."""
         self._fail(exc)
         self._enter_ending()
-        if self._state is not SessionState.ENDED:
-            self._enter(SessionState.ENDED)
+        if self._record.state is not SessionState.ENDED:
+            self._record.enter(SessionState.ENDED)
         self._answer(refused=True)
         self._close()
 
     def _serve(self, caller: Caller) -> None:
         """Take `caller` as the one who waits for this session from now on."""
-        self.caller = caller
+        self.caller, self._record.is_requested = caller, True
         caller.when_left(lambda: self._end(EndReason.CALLER_LEFT))
         self._beside.start_soon(self._contain, self._answer_in_time, caller)
 
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
             async with self.machine.open_workspace(self.spec.id) as workspace:
-                self._workspace = workspace
+                self._record.workspace = workspace
                 await self._stand_in_line(place)
-                self._enter(SessionState.LAUNCHING)
+                self._record.enter(SessionState.LAUNCHING)
                 try:
                     await self._use(workspace, place)
                 finally:
-                    if self._browser and self._expires_at and self._reason in _POLITE_ENDS:
+                    if self._browser and self._record.expires_at and self._record.reason in _POLITE_ENDS:
                         await self._close_politely(self._browser)
 
     async def _stand_in_line(self, place: Place) -> None:
         """Wait for a turn to launch. Warm launches have no deadline until it comes."""
         if not place.is_free:
-            self._enter(SessionState.QUEUED)
+            self._record.enter(SessionState.QUEUED)
         if self.caller is None:
             place.deadline = self._life.deadline = math.inf
         await place.wait()
@@ -224,7 +218,8 @@ class SessionActor:
                     if self.caller is None:
                         await self._wait_for_claim(browser, workspace)
                         hurrying.enter_context(self.admission.hurry())
-                    await self._create(browser)
+                    living = await self._create(browser)
+                nursery.start_soon(self._contain, living.watch_login)
                 await browser.wait_lost()
             nursery.cancel_scope.cancel(reason="the session ends")
 
@@ -235,11 +230,11 @@ class SessionActor:
         """
         await browser.rehearse(self.spec.url)
         self._life.deadline = trio.current_time() + self.spec.warm_max_age_s
-        self._enter(SessionState.WARM)
+        self._record.enter(SessionState.WARM)
         claim: Claim | None = None
         while claim is None:
             claim = await self._next_claim(browser, workspace)
-        self._created_at = datetime.now(UTC)
+        self._record.created_at = datetime.now(UTC)
         self._life.deadline = claim.caller.deadline
         self._serve(claim.caller)
         self.unclaimable.set()
@@ -279,7 +274,7 @@ class SessionActor:
         A sample that fails, as without a thread or a file descriptor left, is only missing.
         """
         is_failing = False
-        while self._reason is None:
+        while self._record.reason is None:
             await trio.sleep(SAMPLE_S)
             try:
                 await self._sample(workspace)
@@ -295,24 +290,24 @@ class SessionActor:
         if self.is_warm and not await self._is_current(workspace) and self.is_warm:
             self._end(EndReason.DISCARDED)
             return
-        self._usage = await workspace.measure()
-        if breach := self.spec.budget.breach(self._usage):
+        self._record.usage = await workspace.measure()
+        if breach := self.spec.budget.breach(self._record.usage):
             self._fail(OverBudget(breach))
             self._life.cancel(reason="the session is over its budget")
 
-    async def _create(self, browser: Browser) -> None:
-        self._enter(SessionState.NAVIGATING)
+    async def _create(self, browser: Browser) -> Living:
+        self._record.enter(SessionState.NAVIGATING)
         await browser.navigate(self.spec.url)
-        self._enter(SessionState.JUDGING)
-        self._verdict = await self.spec.detector.judge(browser)
-        if not self._verdict.is_usable:
-            raise NotLoggedIn(self._verdict)
+        self._record.enter(SessionState.JUDGING)
+        self._record.verdict = await self.spec.detector.judge(browser)
+        if not self._record.verdict.is_usable:
+            raise NotLoggedIn(self._record.verdict)
         await trio.lowlevel.checkpoint()  # the creation deadline no longer applies after this
-        self._life.deadline = trio.current_time() + self.spec.max_duration_s
-        self._expires_at = datetime.now(UTC) + timedelta(seconds=self.spec.max_duration_s)
-        self._enter(SessionState.LIVE)
+        self._living = Living(self.spec, self._record, browser, self._life, self._end)
+        self._record.enter(SessionState.LIVE)
         self._settled.set()
         self._answer()
+        return self._living
 
     async def _close_politely(self, browser: Browser) -> None:
         with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
@@ -320,16 +315,16 @@ class SessionActor:
 
     async def _see_what_is_left(self) -> None:
         """Look at the machine itself if cleaning up may have left something there."""
-        if not (self._may_leave or (self._workspace and self._workspace.left)):
+        if not (self._may_leave or (self._record.workspace and self._record.workspace.left)):
             return
-        self._left = ("unknown",)
+        self._record.left = ("unknown",)
         with trio.move_on_after(_SURVEY_S, shield=True):
             try:
-                self._left = (await self.machine.survey()).kinds_of(self.spec.id)
+                self._record.left = (await self.machine.survey()).kinds_of(self.spec.id)
             except Exception as exc:
                 report(_log.warning, "can't find out what is left", session_id=self.spec.id, detail=repr(exc))
-        if self._left:
-            report(_log.error, "cleanup left something", session_id=self.spec.id, left=self._left)
+        if self._record.left:
+            report(_log.error, "cleanup left something", session_id=self.spec.id, left=self._record.left)
 
     # Tasks that run alongside the session's life
 
@@ -347,7 +342,7 @@ class SessionActor:
                 async for message in self._inbox:
                     self._handle(message)
             except trio.Cancelled:
-                if self._state is not SessionState.ENDED:  # from outside
+                if self._record.state is not SessionState.ENDED:  # from outside
                     self._end(EndReason.SHUTDOWN)
                 raise
 
@@ -361,21 +356,35 @@ class SessionActor:
                     self._unclaimed.cancel(reason="a caller claims the session")
                 else:
                     reply_to.close()
+            case Extend():
+                self._extend(message)
             case Run():
                 self._beside.start_soon(self._contain, self._carry_out, message)
+
+    def _extend(self, request: Extend) -> None:
+        with request.reply_to:
+            if self._living is None or self._record.reason is not None:
+                self._refuse(request)
+            else:
+                self._living.extend(request)
+
+    def _refuse(self, request: Run[Any] | Extend) -> None:
+        """Say that the session is not live yet; the channel, closed without an answer, says that it ends."""
+        if self._record.reason is None:
+            with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
+                request.reply_to.send_nowait(outcome.Error(SessionNotLive(self.info())))
 
     async def _carry_out(self, request: Run[Any]) -> None:
         """Run a command, or refuse it.
 
         This is a task beside the life, not in it: a command that is slow to be cancelled delays no cleanup.
         """
-        if self._state is not SessionState.LIVE or self._reason is not None or self._browser is None:
-            with request.reply_to:  # closed without an answer, it says that the session has ended
-                if self._reason is None:
-                    reply(request, outcome.Error(SessionNotLive(self.info())))
+        if self._living is None or self._record.reason is not None:
+            with request.reply_to:
+                self._refuse(request)
             return
-        lost = await self._commands.run(request, self._browser)
-        if lost is not None and self._reason is None:
+        lost = await self._living.run(request)
+        if lost is not None and self._record.reason is None:
             self._fail(lost)
             self._life.cancel(reason="a command has found the browser lost")
 
@@ -386,7 +395,7 @@ class SessionActor:
                 await self._settled.wait()
                 return
         except trio.Cancelled:  # from outside, if it has not ended: it may take long to do so
-            if self._state is not SessionState.ENDED:
+            if self._record.state is not SessionState.ENDED:
                 caller.reply_to.close()
             raise
         self._answer(refused=True)
@@ -406,8 +415,8 @@ class SessionActor:
     # Reasons to end: the first one stays
 
     def _end(self, reason: EndReason) -> None:
-        if self._reason is None:
-            self._reason = reason
+        if self._record.reason is None:
+            self._record.reason = reason
             self._life.cancel(reason=f"the session ends: {reason.value}")
 
     @contextlib.contextmanager
@@ -422,11 +431,11 @@ class SessionActor:
 
     def _fail(self, exc: Exception) -> None:
         """End the session with an error, or log it if the session is ending already."""
-        error = self._in_session(as_error(exc))
-        is_cleaning = self._state is SessionState.ENDING
+        error = self._record.add_to(as_error(exc))
+        is_cleaning = self._record.state is SessionState.ENDING
         self._may_leave |= is_cleaning or isinstance(error, CloneFailed)
-        if self._reason is None:
-            self._error, self._reason = error, error.reason
+        if self._record.reason is None:
+            self._record.error, self._record.reason = error, error.reason
             return
         log, event = (
             (_log.error, "cleaning up failed") if is_cleaning else (_log.debug, "failed while ending")
@@ -441,60 +450,35 @@ class SessionActor:
         )
 
     def _enter_ending(self) -> None:
-        if self._state in {SessionState.ENDING, SessionState.ENDED}:
+        if self._record.is_over:
             return
-        if self._reason is None:
+        if self._record.reason is None:
             if trio.current_time() < self._life.deadline:
-                self._reason = EndReason.SHUTDOWN  # cancelled from outside
-            elif self._state is SessionState.WARM:
-                self._reason = EndReason.DISCARDED  # too old
+                self._record.reason = EndReason.SHUTDOWN  # cancelled from outside
+            elif self._record.state is SessionState.WARM:
+                self._record.reason = EndReason.DISCARDED  # too old
+            elif self._living is None:
+                self._record.reason = EndReason.CREATION_TIMEOUT
             else:
-                self._reason = EndReason.EXPIRED if self._expires_at else EndReason.CREATION_TIMEOUT
+                is_idle = self._living.lifetime.is_idle_end
+                self._record.reason = EndReason.IDLE if is_idle else EndReason.EXPIRED
         if self._claim is not None and self.caller is None:
             self._claim.reply_to.close()  # now: the caller must not wait for this session's end
-        self._ended_in = self._state
-        self._enter(SessionState.ENDING)
-        self._commands.stop()
+        self._record.enter(SessionState.ENDING)
+        if self._living is not None:
+            self._living.stop()
 
     def _refusal(self) -> GreenroomError:
-        if self._error is not None:
-            return self._error
-        match self._reason:
+        if self._record.error is not None:
+            return self._record.error
+        match self._record.reason:
             case EndReason.DELETED:
                 error: GreenroomError = SessionDeleted("The session was deleted while it was being created")
             case EndReason.SHUTDOWN:
                 error = SupervisorStopped()
             case _:
                 error = CreationTimedOut(self.spec.creation_timeout_s)
-        return self._in_session(error)
-
-    def _in_session(self, error: GreenroomError) -> GreenroomError:
-        """Add the session's id and phase to an error."""
-        error.session_id, error.phase = self.spec.id, (self._ended_in or self._state).value
-        return error
-
-    # Bookkeeping
-
-    def _enter(self, state: SessionState) -> None:
-        now = trio.current_time()
-        self._phase_s[self._state] = now - self._phase_started
-        self._state, self._phase_started = state, now
-        if state is SessionState.ENDED:
-            self._receipt = self._make_receipt()
-        self._publish()
-
-    def _make_receipt(self) -> Receipt:
-        info = self.info()
-        return Receipt(
-            reason=info.reason or EndReason.FAILED,
-            phase_ms=info.phase_ms,
-            processes=self._workspace.ended if self._workspace else ProcessCount(),
-            bytes_freed=self._workspace.freed_bytes if self._workspace else 0,
-            left=self._left,
-        )
-
-    def _publish(self) -> None:
-        self.publish(SessionEvent(session=self.info(), error=self._error))
+        return self._record.add_to(error)
 
     def _close(self) -> None:
         """Tell all who still wait that there is nothing to wait for."""

@@ -11,6 +11,8 @@ import trio
 from greenroom.actors.commands import Command
 from greenroom.actors.errors import CleanupIncomplete, SessionEnded
 from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
+from greenroom.actors.machine.ports import Browser
+from greenroom.actors.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -76,10 +78,28 @@ class Run(Generic[T]):
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
 
-Message = End | Claim | Run[Any]
+@attrs.frozen(kw_only=True)
+class Extend:
+    """Asks a live session to live longer; answered once, into a buffer of 1, with the session as it is then.
+
+    The channel is closed unanswered if the session ends first.
+    """
+
+    seconds: float
+    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
+
+
+Message = End | Claim | Run[Any] | Extend
 
 # Made once: subscripting the generic is slower than opening the channel.
 open_mailbox = trio.open_memory_channel[Message]
+
+
+class _Never:
+    """Stands for a command that nobody can run any more."""
+
+    async def apply(self, browser: Browser) -> Verdict:
+        raise NotImplementedError
 
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
@@ -94,6 +114,7 @@ class SessionHandle:
     _info: Callable[[], SessionInfo]
     _mailbox: trio.MemorySendChannel[Message]
     _ended: trio.Event
+    _judge: Command[Verdict]
 
     @classmethod
     def of_ended(cls, info: SessionInfo) -> "SessionHandle":
@@ -102,18 +123,19 @@ class SessionHandle:
         nobody.close()
         ended = trio.Event()
         ended.set()
-        return cls(id=info.id, info=lambda: info, mailbox=mailbox, ended=ended)
+        return cls(id=info.id, info=lambda: info, mailbox=mailbox, ended=ended, judge=_Never())
 
     def info(self) -> SessionInfo:
         """Return the session as it is now."""
         return self._info()
 
     async def run(self, command: Command[T]) -> T:
-        """Run a command on the live session and return its result. Commands run side by side.
+        """Run a command on the live session and return its result.
 
-        Cancelling this cancels the command, and returns without waiting for that; what the command has done
-        by then stays done. Raises `SessionNotLive` before the session is live, `SessionEnded` if the session
-        ends before the command does, and what the command raises: as `InternalFailure` if it is not a
+        One command runs at a time, in order of arrival. Cancelling this cancels the command, and returns
+        without waiting for that; what the command has done by then stays done. Raises `SessionNotLive` before
+        the session is live, `TooManyCommands` while 16 wait already, `SessionEnded` if the session ends
+        before the command does, and what the command raises: as `InternalFailure` if it is not a
         `GreenroomError`.
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[T]](1)
@@ -128,6 +150,28 @@ class SessionHandle:
                 request.scope.cancel(
                     reason="nobody waits for the answer"
                 )  # a command that is over ignores it
+        return answer.unwrap()
+
+    async def judge(self) -> Verdict:
+        """Look at the session's page again, as it is, and return who is logged in.
+
+        The session keeps the verdict if it decides anything. It takes its turn among the commands, and raises
+        what `run` does.
+        """
+        return await self.run(self._judge)
+
+    async def extend(self, seconds: float) -> SessionInfo:
+        """Let the live session live for so much longer, up to its ceiling; return it as it is then.
+
+        Raises `SessionNotLive`, or `SessionEnded` if it ends first.
+        """
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](1)
+        with reply:
+            try:
+                await self._mailbox.send(Extend(seconds=seconds, reply_to=reply_to))
+                answer = await reply.receive()
+            except (trio.BrokenResourceError, trio.EndOfChannel):
+                raise SessionEnded(self.info()) from None
         return answer.unwrap()
 
     async def end(self) -> None:

@@ -1,7 +1,7 @@
-"""The commands that a live session runs at one moment."""
+"""The commands of a live session: one runs, the others wait for their turn."""
 
 import contextlib
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import outcome
@@ -9,32 +9,46 @@ import structlog
 import trio
 
 from greenroom.actors.bulkhead import contain
-from greenroom.actors.errors import BrowserLost
+from greenroom.actors.errors import BrowserLost, TooManyCommands
 from greenroom.actors.lifecycle import SessionState
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.session.mailbox import Run
+
+# How many commands may wait for their turn.
+MAX_WAITING: Final = 16
 
 _log = structlog.get_logger("greenroom.session")
 
 
 @attrs.define(eq=False, repr=False)
 class RunningCommands:
-    """Runs any number of commands side by side. Each is answered once, or its channel closed."""
+    """Runs commands one at a time, in order of arrival. Each is answered once, or its channel closed."""
 
     session_id: str
     _running: set[Run[Any]] = attrs.field(factory=set, init=False)
+    _turn: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
+
+    @property
+    def count(self) -> int:
+        """How many commands run or wait."""
+        return len(self._running)
 
     async def run(self, request: Run[Any], browser: Browser) -> BrowserLost | None:
-        """Run one command and answer it, with its error if it fails.
+        """Run one command when its turn comes and answer it, with its error if it fails.
 
         If it finds the browser lost, return that instead: the session ends, and its end is the answer.
         """
+        if len(self._running) > MAX_WAITING:
+            with request.reply_to:
+                reply(request, outcome.Error(TooManyCommands(MAX_WAITING)))
+            return None
         self._running.add(request)
         lost: BrowserLost | None = None
         try:
             with request.reply_to, request.scope:
                 try:
-                    reply(request, outcome.Value(await request.command.apply(browser)))
+                    async with self._turn:
+                        reply(request, outcome.Value(await request.command.apply(browser)))
                 except* Exception as group:
                     command = type(request.command).__name__
                     error = contain(

@@ -1,5 +1,7 @@
 """What one session should be."""
 
+import math
+
 import attrs
 
 from greenroom.actors.resources import Budget
@@ -8,13 +10,20 @@ from greenroom.actors.verdict.detector import LoginDetector
 
 @attrs.frozen(kw_only=True)
 class SessionSpec:
-    """What one session should be. Times are in seconds."""
+    """What one session should be. Times are in seconds.
+
+    Once it is live it may live for `max_duration_s`, and be extended to `ceiling_s`; without a command or a
+    client for `idle_timeout_s`, it ends.
+    """
 
     id: str
     url: str
     headless: bool
     creation_timeout_s: float
     max_duration_s: float
+    ceiling_s: float = math.inf
+    idle_timeout_s: float = math.inf
+    ends_without_login: bool = False
     warm_max_age_s: float
     detector: LoginDetector
     budget: Budget

@@ -4,7 +4,8 @@ The classes can be used alone. A Python developer who builds one directly gets t
 messages as an operator whose settings come from files and the environment.
 """
 
+from greenroom.supervisor.config.choices import OnLoginLost
 from greenroom.supervisor.config.settings import SupervisorConfig, TikTokSessionConfig
 from greenroom.supervisor.config.validators import InvalidSetting
 
-__all__ = ["InvalidSetting", "SupervisorConfig", "TikTokSessionConfig"]
+__all__ = ["InvalidSetting", "OnLoginLost", "SupervisorConfig", "TikTokSessionConfig"]

@@ -12,6 +12,7 @@ from typing import cast
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
+from greenroom.supervisor.config.choices import OnLoginLost
 from greenroom.supervisor.secret import Secret
 from greenroom.supervisor.selectors import DEFAULT_SELECTORS
 
@@ -83,6 +84,11 @@ def to_engine(value: EngineChoice | str) -> EngineChoice:
 def to_sandbox(value: SandboxChoice | str) -> SandboxChoice:
     """Convert a text to a choice of sandbox."""
     return cast("SandboxChoice", _choice_from(value, SandboxChoice))
+
+
+def to_on_login_lost(value: OnLoginLost | str) -> OnLoginLost:
+    """Convert a choice's name to the choice."""
+    return cast("OnLoginLost", _choice_from(value, OnLoginLost))
 
 
 def _choice_from(value: object, choices: type[enum.Enum]) -> object:

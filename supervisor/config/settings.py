@@ -11,9 +11,11 @@ import attrs
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
 from greenroom.actors.resources import Budget
+from greenroom.supervisor.config.choices import OnLoginLost
 from greenroom.supervisor.config.converters import (
     to_engine,
     to_int,
+    to_on_login_lost,
     to_path,
     to_paths,
     to_sandbox,
@@ -30,6 +32,7 @@ from greenroom.supervisor.config.validators import (
     check_selectors,
     is_page_url,
     is_paths,
+    is_seconds_or_zero,
     must,
     show,
     whole_number,
@@ -113,6 +116,21 @@ class SupervisorConfig(TikTokSessionConfig):
 
     sessions_per_host: int = attrs.field(default=4, converter=to_int, validator=whole_number(1, 100))
     """How many sessions may share a browser host, a process that drives their browsers and ends with them."""
+
+    max_extended_duration: float = attrs.field(default=3600.0, converter=to_seconds, validator=check_seconds)
+    """A session's time with all its extensions; at least `max_session_duration`."""
+
+    idle_timeout: float = attrs.field(
+        default=0.0,
+        converter=to_seconds,
+        validator=must("a number of seconds, or 0 for no limit", is_seconds_or_zero),
+    )
+    """How long a session may go without a command before it ends; 0 for no limit."""
+
+    on_login_lost: OnLoginLost = attrs.field(
+        default=OnLoginLost.KEEP, converter=to_on_login_lost, validator=check_choice(OnLoginLost)
+    )
+    """Whether to keep or end a live session whose page shows that nobody is logged in any more."""
 
     warm_sessions: int = attrs.field(default=1, converter=to_int, validator=whole_number(0, 100))
     """How many sessions to keep warm. They count towards `max_sessions`."""

@@ -129,6 +129,11 @@ def is_paths(value: object) -> bool:
     return isinstance(value, tuple) and all(_is_directory_path(path) for path in value)
 
 
+def is_seconds_or_zero(value: object) -> bool:
+    """Return whether `value` is a time in seconds, or 0."""
+    return type(value) is float and math.isfinite(value) and value >= 0
+
+
 def check_selectors(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     """Refuse selectors with an unknown key, an invalid selector, or the same one for in and out."""
     names = ", ".join(DEFAULT_SELECTORS)

@@ -109,10 +109,11 @@ def test_master_profile_comes_from_its_environment_variable(settings: DaemonSett
         assert said["master profile"] == master
 
 
-def test_demo_shows_the_main_job_and_exits_0() -> None:
+def test_demo_shows_the_main_job_and_exits_0(tmp_path: Path) -> None:
     """The first thing that the README shows works, from its first line to the empty count at the end."""
     demo = subprocess.run(
         [*GREENROOM, "demo", "--engine", "firefox"],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
@@ -122,6 +123,7 @@ def test_demo_shows_the_main_job_and_exits_0() -> None:
     for outcome in ("200", "409 NOT_LOGGED_IN", "423 USER_DATA_LOCKED", "processes left", "clones left"):
         assert outcome in demo.stdout
     assert "WRONG" not in demo.stdout
+    assert (tmp_path / "demo" / "session.png").read_bytes().startswith(b"\x89PNG")
 
 
 def _marked_by(settings: DaemonSettings) -> list[psutil.Process]:

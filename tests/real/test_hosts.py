@@ -12,6 +12,7 @@ import pytest
 import structlog.testing
 import trio
 
+from greenroom.actors.actions.readings import Html, Reading, Screenshot
 from greenroom.actors.browser.cells.marks import own_processes, pids_of
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.errors import ActionTimedOut, BrowserLost
@@ -58,6 +59,11 @@ async def assert_logged_in(browser: ScraplingFetcherAdapter, url: str) -> None:
     await browser.navigate(url)
     found = await browser.inspect(Method.HTML, {})
     assert decide(found.evidence).state is LoginState.LOGGED_IN
+
+
+async def read(browser: ScraplingFetcherAdapter, reading: Reading) -> bytes:
+    """Return what is read of the session's page."""
+    return await (await browser.perform(reading, timeout_s=5)).read()
 
 
 def entry_of(settings: DaemonSettings, session_id: str) -> Entry:
@@ -201,9 +207,9 @@ async def test_page_is_pictured_and_read(settings: DaemonSettings, site: str) ->
     """A screenshot in both formats, and HTML that includes what scripts have added."""
     async with open_bounded_machine(settings) as machine, open_session(machine, "a") as a:
         await a.navigate(f"{site}/")
-        assert (await a.screenshot("png")).startswith(b"\x89PNG\r\n\x1a\n")
-        assert (await a.screenshot("jpeg")).startswith(b"\xff\xd8\xff")
-        html = (await a.content()).decode()
+        assert (await read(a, Screenshot())).startswith(b"\x89PNG\r\n\x1a\n")
+        assert (await read(a, Screenshot(type="jpeg"))).startswith(b"\xff\xd8\xff")
+        html = (await read(a, Html())).decode()
         assert html.startswith("<html")
         assert html.endswith("</html>")
         assert "maker" in html
@@ -222,8 +228,8 @@ async def test_page_that_never_stops_costs_an_action_not_a_session(
         host_of_all(settings, machine)  # there is only one
         await a.navigate(f"http://127.0.0.1:{port}/")
         await trio.sleep(1)  # so that the page has begun
-        for action in (a.content, functools.partial(a.screenshot, "png")):
+        for reading in (Html(), Screenshot()):
             with trio.fail_after(patience(15)), pytest.raises(ActionTimedOut):
-                await action()
+                await read(a, reading)
             await assert_logged_in(b, f"{site}/")
         await a.probe()

@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
-from greenroom.supervisor.config import InvalidSetting, SupervisorConfig, TikTokSessionConfig
+from greenroom.supervisor.config import InvalidSetting, OnLoginLost, SupervisorConfig, TikTokSessionConfig
 from greenroom.supervisor.config.validators import show
 from greenroom.supervisor.places import default_clones_dir
 from greenroom.supervisor.selectors import DEFAULT_SELECTORS
@@ -49,6 +49,8 @@ def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
     assert (config.session_creation_timeout, config.max_sessions, config.proxy) == (30, 10, None)
     assert (config.engine, config.sandbox) == (EngineChoice.AUTO, SandboxChoice.AUTO)
     assert config.clones_dir == default_clones_dir()
+    assert (config.max_extended_duration, config.idle_timeout) == (3600, 0)
+    assert config.on_login_lost is OnLoginLost.KEEP
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ async def test_handle_of_a_live_session_runs_commands_and_ends_it(autojump_clock
     """It reports the session as the supervisor does, and waits for its end."""
     async with open_supervisor(CONFIG, machine=FakeMachine(probe_s=2, close_s=1)) as supervisor:
         info = await supervisor.create_session()
-        handle = supervisor.session(info.id)
+        handle = supervisor.handle(info.id)
         assert handle.id == handle.info().id == info.id
         await handle.run(Probe())
         assert trio.current_time() == 2
@@ -57,7 +57,7 @@ async def test_handle_reaches_its_session_while_the_registry_answers_nobody(
         info = await supervisor.create_session()
         with monkeypatch.context() as patch:
             patch.setattr(Registry, "_handle", fail)
-            handle = supervisor.session(info.id)
+            handle = supervisor.handle(info.id)
             await handle.run(Probe())
             assert (await supervisor.get_session(info.id)).state is SessionState.LIVE
             await supervisor.end_session(info.id)
@@ -67,9 +67,9 @@ async def test_handle_outlives_its_session_and_can_still_be_got(autojump_clock: 
     """For 15 minutes after a session's end you can still get a handle. A handle you have stays valid."""
     async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
         info = await supervisor.create_session()
-        kept = supervisor.session(info.id)
+        kept = supervisor.handle(info.id)
         await kept.end()
-        for handle in (kept, supervisor.session(info.id)):
+        for handle in (kept, supervisor.handle(info.id)):
             with pytest.raises(SessionEnded) as ended:
                 await handle.run(Probe())
             assert (ended.value.session_id, ended.value.end_reason) == (info.id, EndReason.DELETED)
@@ -77,7 +77,7 @@ async def test_handle_outlives_its_session_and_can_still_be_got(autojump_clock: 
             assert (await handle.wait_ended()).state is SessionState.ENDED
         await trio.sleep(KEEP_S + 1)
         with pytest.raises(SessionNotFound):
-            supervisor.session(info.id)
+            supervisor.handle(info.id)
         assert kept.info().reason is EndReason.DELETED
 
 
@@ -90,7 +90,7 @@ async def test_session_that_nobody_has_asked_for_takes_no_commands(autojump_cloc
         subscriber=lambda e: ahead.append(e.session.id),
     ) as supervisor:
         await until_warm(supervisor)
-        handle = supervisor.session(ahead[0])
+        handle = supervisor.handle(ahead[0])
         with pytest.raises(SessionNotLive, match="warm"):
             await handle.run(Probe())
         assert (await supervisor.create_session()).id == handle.id
@@ -101,12 +101,12 @@ async def test_nobody_gets_a_handle_from_a_supervisor_that_stops(autojump_clock:
     """A stopping supervisor gives out no handles. Those that exist report how their session ends."""
     async with open_supervisor(CONFIG, machine=FakeMachine(close_s=2)) as supervisor:
         info = await supervisor.create_session()
-        handle = supervisor.session(info.id)
+        handle = supervisor.handle(info.id)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(supervisor.stop)
             await trio.sleep(1)
             with pytest.raises(SupervisorStopped):
-                supervisor.session(info.id)
+                supervisor.handle(info.id)
             assert (await handle.wait_ended()).reason is EndReason.SHUTDOWN
             assert trio.current_time() == 2
 
@@ -115,14 +115,14 @@ async def test_cancelled_supervisor_gives_out_no_handle_either(autojump_clock: M
     """Callers that already have a handle don't wait forever either."""
     with capture_logs(), trio.CancelScope() as scope:
         async with open_supervisor(CONFIG, machine=FakeMachine()) as supervisor:
-            handle = supervisor.session((await supervisor.create_session()).id)
+            handle = supervisor.handle((await supervisor.create_session()).id)
             scope.cancel()
     with trio.fail_after(5):
         assert (await handle.wait_ended()).reason is EndReason.SHUTDOWN
         with pytest.raises(SessionEnded):
             await handle.run(Probe())
     with pytest.raises(SupervisorStopped):
-        supervisor.session(handle.id)
+        supervisor.handle(handle.id)
 
 
 async def test_supervisor_names_its_machines_engine_and_sandbox(autojump_clock: MockClock) -> None:

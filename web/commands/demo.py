@@ -21,6 +21,8 @@ from greenroom.web.practice import open_practice_site
 from greenroom.web.settings import DaemonSettings
 
 HTTP_TIMEOUT_S = 60.0
+CAPTION = "Hello from Greenroom"
+PICTURE = Path("demo/session.png")
 
 
 @attrs.define
@@ -92,21 +94,46 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
     async with _open_client(logged_in) as client:
         with _step(console, "Asking for a session of the logged-in profile ..."):
             answer = await _create(client, report, "POST, logged in", "200")
+        location = answer.headers.get("Location", "/tiktok/session/none")
         report.add("sessions listed", "1", str(await _count_sessions(client)))
         with _step(console, "Asking for a session while a browser has the master profile open ..."):
             async with browsers.open_browser("demo") as browser:
                 await browser.launch(logged_in.user_data_master_dir, headless=True)
                 await _create(client, report, "POST, locked", "423 USER_DATA_LOCKED")
         with _step(console, "Deleting the session ..."):
-            await _delete(client, report, answer.headers.get("Location", "/tiktok/session/none"))
+            await _delete(client, report, location)
         with _step(console, "Asking for another session, which the daemon's own end will end ..."):
-            await _create(client, report, "POST, once more", "200")
+            answer = await _create(client, report, "POST, once more", "200")
+        with _step(console, "Using it: typing, posting, taking a picture ..."):
+            await _use(client, report, answer.headers.get("Location", "/tiktok/session/none"), site)
     async with _open_client(logged_out) as client:
         with _step(console, "Asking for a session of a profile that is not logged in ..."):
             await _create(client, report, "POST, logged out", "409 NOT_LOGGED_IN")
 
     report.add("processes left", "0", str(len(own_processes())))
     report.add("clones left", "0", str(len(list(logged_in.clones_dir.iterdir()))))
+
+
+async def _use(client: httpx.AsyncClient, report: Report, location: str, site: str) -> None:
+    """Fill in and post the form of the site's workshop, and keep a picture of what comes."""
+    steps = [
+        {"kind": "navigate", "url": f"{site}/workshop"},
+        {"kind": "type", "target": "#caption", "text": CAPTION},
+        {"kind": "click", "target": "#post"},
+        {"kind": "wait_for", "text": f"caption: {CAPTION}"},
+    ]
+    started = time.monotonic()
+    answer = await client.post(f"{location}/actions", json={"actions": steps})
+    done = answer.json()
+    found = f"{answer.status_code} {done.get('page', {}).get('title', '')}"
+    report.add(
+        "type and post in its page", "200 Posted · Practice", found, seconds=time.monotonic() - started
+    )
+    picture = await client.get(f"{location}/screenshot")
+    PICTURE.parent.mkdir(exist_ok=True)  # one small file, and nothing else runs
+    PICTURE.write_bytes(picture.content)  # noqa: ASYNC240
+    is_picture = picture.content.startswith(b"\x89PNG")
+    report.add(f"picture in {PICTURE}", "200 PNG", f"{picture.status_code} {'PNG' if is_picture else 'none'}")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import functools
 import logging
 import re
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 import structlog
@@ -17,10 +16,10 @@ from werkzeug.routing import MapAdapter
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
 from greenroom.supervisor.api import Supervisor
+from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import InvalidRequest, describe_error, describe_http_error
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
 from greenroom.web.http.guards import add_guards
-from greenroom.web.http.limits import Limits
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.schemas import (
     AllSessions,
@@ -33,6 +32,7 @@ from greenroom.web.http.schemas import (
     TikTokSessionRequest,
     TikTokSessionResponse,
 )
+from greenroom.web.http.session_routes import add_session_routes
 from greenroom.web.settings import DaemonSettings
 
 # Visible ASCII.
@@ -57,18 +57,19 @@ class _App(QuartTrio):
 def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
     app = _App(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = Limits().body_bytes
-    app.url_map.merge_slashes = False  # it would redirect to the request's own Host
+    app.config["MAX_CONTENT_LENGTH"] = None  # each connection has its limits: see `Limits`
+    app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
     app.asgi_http_class = ExchangeConnection
     app.asgi_websocket_class = ExchangeWebsocket
     _add_routes(app, supervisor, settings)
+    add_session_routes(app, supervisor, settings)
     add_guards(app, settings)
     _add_error_handlers(app, settings)
     if settings.cors_origins:
         app = cors(
             app,
             allow_origin=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
         )
@@ -85,14 +86,16 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
-        return _json(TikTokSessionResponse(message="TikTok session established successfully"), 200, headers)
+        return json_answer(
+            TikTokSessionResponse(message="TikTok session established successfully"), 200, headers
+        )
 
     @app.get("/tiktok/session")
     async def list_sessions() -> Response:
         """List the sessions that have not ended."""
         sessions = [Session.of(info) for info in await supervisor.list_sessions()]
         warm = (await supervisor.count_sessions()).warm
-        return _json(
+        return json_answer(
             AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=supervisor.checks)
         )
 
@@ -102,7 +105,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         info = await supervisor.get_session(session_id)
         viewer = info.verdict.viewer if info.verdict else None
         message = f"Session is {info.state.value}"
-        return _json(OneSession(message=message, session=Session.of(info), viewer=viewer))
+        return json_answer(OneSession(message=message, session=Session.of(info), viewer=viewer))
 
     @app.delete("/tiktok/session/<session_id>")
     async def delete_session(session_id: str) -> Response:
@@ -118,19 +121,19 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         holdings = await supervisor.find_leaks()
         leaked = Owned.of(holdings.leaked)
         message = "Nothing is leaked" if leaked.is_empty else "Something belongs to no session"
-        return _json(Leaks(message=message, owned=Owned.of(holdings.owned), leaked=leaked))
+        return json_answer(Leaks(message=message, owned=Owned.of(holdings.owned), leaked=leaked))
 
     @app.get("/health")
     async def health() -> Response:
         """Show that the daemon answers."""
-        return _json(Health(checks=supervisor.checks))
+        return json_answer(Health(checks=supervisor.checks))
 
     description = describe_api(with_token=settings.token is not None)
 
     @app.get("/openapi.json")
     async def openapi() -> Response:
-        """Describe the HTTP side for programs."""
-        return _json(description)
+        """Describe all of this for programs."""
+        return json_answer(description)
 
 
 def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
@@ -158,7 +161,7 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
             failure, login_detection_timeout_s=settings.login_detection_timeout
         )
         body.error_details.request_id = exchange.id
-        return _json(body, status, headers)
+        return json_answer(body, status, headers)
 
 
 def _check_body(body: bytes) -> None:
@@ -206,15 +209,9 @@ def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorRespo
             if value
         },
     )
-    return _json(body, status, headers)
+    return json_answer(body, status, headers)
 
 
 def _path() -> str:
     """Return the request's path for the log: as it was sent, so without control characters."""
     return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
-
-
-def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        msgspec.json.encode(body), status=status, headers=headers, content_type="application/json"
-    )

@@ -69,7 +69,7 @@ class Connection:
             self.client,
             self.server,
             self._send,
-            max_body_bytes=self.limits.body_bytes,
+            limits=self.limits,
         )
 
     async def run(self) -> None:
@@ -220,10 +220,15 @@ class Connection:
         """Limit the wait for the client to `seconds`, and to `latest` on Trio's clock."""
         self._deadline = min(latest, trio.current_time() + self.limits.spread_out(seconds))
 
+    @property
+    def _body_s(self) -> float:
+        request = self._protocol.request
+        return self.limits.body_limits(request.target)[1] if request is not None else self.limits.body_s
+
     def _stop_waiting(self) -> None:
         """Part with a client that has taken too long."""
         if self.stage is Stage.BODY:
-            self._end(Refused(408, f"The request's body took longer than {self.limits.body_s:g} seconds"))
+            self._end(Refused(408, f"The request's body took longer than {self._body_s:g} seconds"))
         elif self._has_begun:
             self._end(Refused(408, f"The request's headers took longer than {self.limits.head_s:g} seconds"))
         else:
@@ -261,7 +266,7 @@ class Connection:
                 self._is_free.set()
                 self._patience.cancel(reason="the next request has its turn")
             case Updated():
-                self._wait_at_most(self.limits.body_s)
+                self._wait_at_most(self._body_s)
 
     async def _write(self, data: bytes) -> None:
         """Send `data`, or drop a client that does not read it in time."""

@@ -11,14 +11,21 @@ from werkzeug.exceptions import default_exceptions
 from greenroom.actors.errors import (
     ActionFailed,
     ActionTimedOut,
+    AmbiguousTarget,
     CapacityExhausted,
     CleanupIncomplete,
     CreationTimedOut,
+    DialogOpen,
     GreenroomError,
+    InvalidAction,
+    NavigationFailed,
+    NoSuchFile,
+    NoSuchPage,
     NotAProfile,
     NotLoggedIn,
     OverBudget,
     Overloaded,
+    PageCrashed,
     PageGone,
     PageTooLarge,
     ProfileLocked,
@@ -27,7 +34,9 @@ from greenroom.actors.errors import (
     SessionEnded,
     SessionNotFound,
     SessionNotLive,
+    StaleRef,
     SupervisorStopped,
+    TooManyCommands,
     UpstreamUnreachable,
 )
 from greenroom.actors.verdict import LoginReason
@@ -60,11 +69,11 @@ class _Answer:
 _INTERNAL = _Answer(500, "INTERNAL_ERROR", "Internal server error")
 
 # Looked up by the error's own class; every GreenroomError that is not here is an INTERNAL_ERROR.
-_ANSWERS: Mapping[type[GreenroomError], _Answer] = {
+ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     NotLoggedIn: _Answer(409, "NOT_LOGGED_IN", "Not logged in to TikTok"),
     SessionDeleted: _Answer(409, "SESSION_DELETED", "Session was deleted"),
-    SessionNotLive: _Answer(409, "SESSION_NOT_LIVE", "Session is not live"),
-    SessionEnded: _Answer(409, "SESSION_ENDED", "Session has ended"),
+    SessionNotLive: _Answer(409, "NOT_LIVE", "Session is not live"),
+    SessionEnded: _Answer(410, "SESSION_ENDED", "Session has ended"),
     NotAProfile: _Answer(409, "NOT_A_PROFILE", "User data directory is not a Firefox profile"),
     ProfileLocked: _Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
     CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
@@ -74,9 +83,18 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     Overloaded: _Answer(503, "OVERLOADED", "Too many sessions are being launched"),
     ResourcesExhausted: _Answer(503, "RESOURCES_EXHAUSTED", "Not enough resources for another session"),
     OverBudget: _Answer(503, "OVER_BUDGET", "Session is over its budget"),
-    ActionFailed: _Answer(500, "ACTION_FAILED", "The page could not do this"),
-    ActionTimedOut: _Answer(504, "ACTION_TIMEOUT", "The page did not answer in time"),
-    PageTooLarge: _Answer(422, "PAGE_TOO_LARGE", "The page is too large"),
+    ActionFailed: _Answer(422, "ACTION_FAILED", "The page could not do this"),
+    ActionTimedOut: _Answer(504, "ACTION_TIMEOUT", "The page did not do this in time"),
+    StaleRef: _Answer(409, "STALE_REF", "The ref is not of the page's latest snapshot"),
+    AmbiguousTarget: _Answer(422, "AMBIGUOUS_TARGET", "The target matches several elements"),
+    NavigationFailed: _Answer(502, "NAVIGATION_FAILED", "The page could not be loaded"),
+    PageCrashed: _Answer(409, "PAGE_CRASHED", "The page has crashed"),
+    DialogOpen: _Answer(409, "DIALOG_OPEN", "The page shows a dialog"),
+    NoSuchPage: _Answer(404, "PAGE_NOT_FOUND", "No such page in this session"),
+    NoSuchFile: _Answer(404, "FILE_NOT_FOUND", "No such file in this session"),
+    PageTooLarge: _Answer(413, "PAGE_TOO_LARGE", "The content is too large"),
+    InvalidAction: _Answer(422, "INVALID_REQUEST", "Invalid request"),
+    TooManyCommands: _Answer(429, "TOO_MANY_COMMANDS", "Too many commands wait in this session"),
     CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
     SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
     SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),
@@ -86,14 +104,18 @@ _ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     HostNotAllowed: _Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
 }
 
+# What may well be otherwise when the same request comes again later.
+_RETRYABLE = {408, 423, 429, 502, 503, 504}
+
 HttpAnswer = tuple[int, dict[str, str], TikTokSessionErrorResponse]
 
 
 def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
     """Return the status, the extra headers and the body of the answer for `error`."""
-    answer = _ANSWERS.get(type(error), _INTERNAL)
-    details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase)
-    if not isinstance(error, SessionNotFound):  # its id is only the requested one
+    answer = ANSWERS.get(type(error), _INTERNAL)
+    is_retryable = answer.status in _RETRYABLE or isinstance(error, SessionNotLive)
+    details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase, retryable=is_retryable)
+    if not isinstance(error, SessionNotFound):  # whose id is only what was asked for
         details.session_id = error.session_id
     headers: dict[str, str] = {}
     match error:
@@ -111,13 +133,33 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
             )
             if verdict.reason is LoginReason.RATE_LIMITED and verdict.retry_after_s:
                 headers["Retry-After"] = str(verdict.retry_after_s)
-        case CapacityExhausted(retry_after_s=retry_after_s) | Overloaded(retry_after_s=retry_after_s):
+        case (
+            CapacityExhausted(retry_after_s=retry_after_s)
+            | Overloaded(retry_after_s=retry_after_s)
+            | TooManyCommands(retry_after_s=retry_after_s)
+        ):
             headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+        case ActionFailed():
+            details = _describe_action(error, details)
+        case SessionEnded(end_reason=reason, receipt=receipt):
+            details = msgspec.structs.replace(details, end_reason=reason, receipt=receipt)
         case Unauthorized():
             headers["WWW-Authenticate"] = "Bearer"
     if answer is _INTERNAL:
         details = msgspec.structs.replace(details, id=error.id)
     return answer.status, headers, TikTokSessionErrorResponse(message=answer.message, error_details=details)
+
+
+def _describe_action(error: ActionFailed, details: ErrorDetails) -> ErrorDetails:
+    return msgspec.structs.replace(
+        details,
+        kind=error.kind,
+        index=error.index,
+        results=error.done,
+        explanation=error.told or None,
+        matches=error.matches if isinstance(error, AmbiguousTarget) else None,
+        snapshot=error.snapshot if isinstance(error, StaleRef) else None,
+    )
 
 
 def describe_http_error(status: int, name: str) -> TikTokSessionErrorResponse:

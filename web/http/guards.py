@@ -32,23 +32,36 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
 
     async def check_origin() -> None:
         """Keep out web pages of other origins where CORS doesn't: a POST without a body, and WebSockets."""
-        origin = asked().headers.get("Origin")
-        is_guarded = has_websocket_context() or asked().method in {"POST", "DELETE"}
-        if origin and is_guarded and origin not in settings.cors_origins:
+        is_guarded = has_websocket_context() or asked().method in {"POST", "PATCH", "DELETE"}
+        if (origin := asked().headers.get("Origin")) is None:
+            _check_fetch_site()
+        elif is_guarded and origin not in settings.cors_origins:
             raise OriginNotAllowed("The page's origin is not among cors_origins")
 
     async def check_token() -> None:
-        if settings.token is None or asked().path in OPEN_PATHS or asked().method == "OPTIONS":
-            return
-        given = asked().headers.getlist("Authorization")
-        scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
-        is_right = hmac.compare_digest(token.strip().encode(), settings.token.reveal().encode())
-        if scheme.lower() != "bearer" or not is_right:
-            raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
+        if settings.token is not None and asked().path not in OPEN_PATHS and asked().method != "OPTIONS":
+            _check_token(settings.token.reveal())
 
     for check in (check_host, check_origin, check_token):
         app.before_request(check)
         app.before_websocket(check)
+
+
+def _check_token(expected: str) -> None:
+    given = asked().headers.getlist("Authorization")
+    scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
+    is_right = hmac.compare_digest(token.strip().encode(), expected.encode())
+    if scheme.lower() != "bearer" or not is_right:
+        raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
+
+
+def _check_fetch_site() -> None:
+    """Keep out what a page of another site asks for without an Origin, as by a link or a picture.
+
+    Browsers say so in a header that pages can't set. A session's own pages are among them.
+    """
+    if asked().headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
+        raise OriginNotAllowed("A page of another site can't ask this of the daemon")
 
 
 class HostGuard:

@@ -5,6 +5,12 @@ from typing import Any
 
 import msgspec
 
+from greenroom.web.http.openapi_sessions import (
+    OPTIONAL_FIELDS,
+    SESSION_BODIES,
+    extension,
+    session_paths,
+)
 from greenroom.web.http.schemas import (
     AllSessions,
     ErrorDetails,
@@ -39,23 +45,25 @@ _REFUSALS: Mapping[int, str] = {
     400: "The request is not valid HTTP/1.1, or has no Host header.",
     401: "The daemon's token is missing or wrong.",
     403: "The request is for another host, or from a web page of an origin that is not configured.",
-    404: "There is no such session, or no such path.",
+    404: "There is no such session, page or file, or no such path.",
     405: "The path does not support the method; `Allow` names those that it does.",
     408: "The request took too long to arrive.",
-    409: "The page does not show a login, or the session was deleted meanwhile.",
-    413: "The body is too large.",
-    422: "The body is neither empty nor `{}`, or `Idempotency-Key` is unusable.",
+    409: "The page does not show a login, the session is not in the state for this, or its page is not.",
+    410: "The session has ended; `end_reason` and `receipt` say how.",
+    413: "The body, or what was asked for, is too large.",
+    422: "A field, a header or the query is wrong, or the page can't do this.",
     423: "The master profile is open in a browser.",
+    429: "Too many commands wait in the session.",
     431: "The headers are too large.",
     500: "An unexpected error; `id` is also in the log.",
     502: "The page can't be loaded.",
     501: "Chunked is the only supported transfer encoding.",
     503: "There is no room, or the daemon is stopping.",
-    504: "Creating the session took too long.",
+    504: "Creating the session, or the action, took too long.",
     505: "Only HTTP/1.1 and HTTP/1.0 are supported.",
 }
 # All other bodies are sent with all fields: a default in the code doesn't make a field optional for clients.
-_WITH_OPTIONAL_FIELDS = {TikTokSessionRequest.__name__, ErrorDetails.__name__}
+_WITH_OPTIONAL_FIELDS = {TikTokSessionRequest.__name__, ErrorDetails.__name__, "Field", *OPTIONAL_FIELDS}
 _EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
 _ALLOW: Json = {"description": "The path's methods.", "schema": {"type": "string"}}
@@ -63,6 +71,7 @@ _HEADERS: Mapping[int, Json] = {
     401: {"WWW-Authenticate": _CHALLENGE},
     405: {"Allow": _ALLOW},
     409: {"Retry-After": _RETRY_AFTER},
+    429: {"Retry-After": _RETRY_AFTER},
     503: {"Retry-After": _RETRY_AFTER},
 }
 
@@ -70,6 +79,7 @@ _HEADERS: Mapping[int, Json] = {
 def describe_api(*, with_token: bool) -> Json:
     """Return the description as OpenAPI 3.1; `with_token` if clients must send one."""
     bodies = (
+        *SESSION_BODIES,
         AllSessions,
         TikTokSessionRequest,
         TikTokSessionErrorResponse,
@@ -79,6 +89,7 @@ def describe_api(*, with_token: bool) -> Json:
         TikTokSessionResponse,
     )
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    schemas = msgspec.json.decode(msgspec.json.encode(schemas))  # defaults as JSON has them
     for name, schema in schemas.items():
         if name not in _WITH_OPTIONAL_FIELDS and "properties" in schema:
             schema["required"] = list(schema["properties"])
@@ -91,7 +102,7 @@ def describe_api(*, with_token: bool) -> Json:
     description: Json = {
         "openapi": "3.1.0",
         "info": {"title": "Greenroom", "version": "1"},
-        "paths": _paths(),
+        "paths": _paths() | session_paths(_operation, _answer),
         "components": components,
     }
     if with_token:
@@ -132,6 +143,7 @@ def _paths() -> Json:
                 refusals=(404, 503),
                 parameters=[_SESSION_ID],
             ),
+            "patch": extension(_operation, _answer),
             "delete": _operation(
                 "delete_session",
                 "End a session. The answer comes once its browser and clone are gone.",

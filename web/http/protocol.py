@@ -43,9 +43,10 @@ class Protocol(H11Protocol):
 
     request: h11.Request | None = None
 
-    def __init__(self, *args: Any, max_body_bytes: int) -> None:
+    def __init__(self, *args: Any, limits: Limits) -> None:
         super().__init__(*args)
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
+        self._max_body_bytes = limits.body_bytes
         self._head = b""
         self._body = bytearray()
 
@@ -123,6 +124,7 @@ class Protocol(H11Protocol):
         event = self.connection.next_event()
         if isinstance(event, h11.Request):
             self.request = event
+            self._max_body_bytes, _ = self._limits.body_limits(event.target)
             is_followed = bool(self.http.trailing_data[0])
             check(event, max_body_bytes=self._max_body_bytes, is_followed=is_followed)
             await self.send(Updated(idle=False))

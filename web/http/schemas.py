@@ -6,14 +6,16 @@ classes.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from greenroom.actors import resources
+from greenroom.actors.actions.actions import PageId, Timeout, Url
+from greenroom.actors.actions.results import ActionResult, PageInfo
 from greenroom.actors.lifecycle import EndReason, Receipt, SessionInfo, SessionState
 from greenroom.actors.machine import ports
-from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method
+from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.supervisor.self_check import Check, Subject
 
 
@@ -88,6 +90,62 @@ class OneSession(TikTokSessionResponse, kw_only=True):
     viewer: str | None
 
 
+class Actions(TikTokSessionResponse, kw_only=True):
+    """The answer to `POST .../actions`: a result each, the page that the last one left, and its snapshot.
+
+    The snapshot is null unless the request had `"snapshot": true`.
+    """
+
+    results: tuple[ActionResult, ...]
+    page: PageInfo
+    snapshot: str | None = None
+
+
+class Files(TikTokSessionResponse, kw_only=True):
+    """The answer to `POST .../files`: the names under which the action `upload` finds them."""
+
+    files: tuple[str, ...]
+
+
+class VerdictAnswer(TikTokSessionResponse, kw_only=True):
+    """The answer to `POST .../verdict`: who is logged in, by the page as it is."""
+
+    login_state: LoginState
+    login_reason: LoginReason
+    login_method: Method
+    elapsed_ms: int
+    viewer: str | None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> "VerdictAnswer":
+        """Return the shape of a verdict."""
+        return cls(
+            message=f"The page says: {verdict.state.value.lower().replace('_', ' ')}",
+            login_state=verdict.state,
+            login_reason=verdict.reason,
+            login_method=verdict.method,
+            elapsed_ms=verdict.elapsed_ms,
+            viewer=verdict.viewer,
+        )
+
+
+class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `PATCH /tiktok/session/{id}`: by how many seconds to extend the session."""
+
+    extend_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class FetchRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `POST .../fetch`: what to ask for from within the page."""
+
+    url: Url
+    method: Annotated[str, msgspec.Meta(pattern="^[A-Z]{1,20}$")] = "GET"
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    body: str | None = None
+    page: PageId | None = None
+    timeout: Timeout | None = None
+
+
 class AllSessions(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first.
 
@@ -141,11 +199,17 @@ class Health(msgspec.Struct, kw_only=True):
 class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why a request was refused.
 
-    `code` is for programs, `details` for people. NOT_LOGGED_IN has the verdict's `state` and `reason`, the
-    `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what to
-    do next; also the `gate` in front of the viewer, if any, and the page's HTTP status, `upstream_status`.
-    INTERNAL_ERROR has an `id`, which the log has too. `request_id` is also in the log and in the header
-    X-Request-Id. If a session had been started, `session_id` names it, and `phase` is its state at that time.
+    `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
+    the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
+    to do next, with the `gate` before the viewer, if any, and the `upstream_status` with which the page came;
+    with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in the header
+    X-Request-Id; `session_id` names the session that was begun, if one was, and `phase` its state then.
+
+    With what failed in a live session come the `kind` of action or resource, the `index` of the action among
+    several, from 0, and the `results` of those before it; `explanation` says more, and may quote the page;
+    `matches` counts the elements of an ambiguous target, and `snapshot` is a fresh one for a stale ref. With
+    SESSION_ENDED come `end_reason` and, once there is one, the `receipt`. `retryable` means that the same
+    request may well succeed later.
     """
 
     code: str
@@ -162,6 +226,15 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     request_id: str | None = None
     session_id: str | None = None
     phase: str | None = None
+    retryable: bool = False
+    kind: str | None = None
+    index: int | None = None
+    results: tuple[ActionResult, ...] = ()
+    explanation: str | None = None
+    matches: int | None = None
+    snapshot: str | None = None
+    end_reason: EndReason | None = None
+    receipt: Receipt | None = None
 
 
 class TikTokSessionErrorResponse(msgspec.Struct, kw_only=True):

@@ -28,6 +28,11 @@
 | `/api-only`                           | the same page, but the endpoints below answer it                   |
 | `/page?state=&era=&kind=&rendered=`   | any page of `web/practice/pages`, of an invented viewer; else 400  |
 | `/obj/oec-ttweb-captcha/sdk.js`       | the script of the shop's captcha, which does nothing               |
+| `/workshop`                           | forms, dialogs, a frame, downloads: one of everything to act on    |
+| `/workshop/post`                      | POST: a page that shows what the form sent                         |
+| `/workshop/frame`                     | the page in its frame                                              |
+| `/workshop/download?name=N`           | a small text file to download                                      |
+| `/workshop/echo`                      | GET or POST, JSON: what the request was                            |
 | `/passport/web/account/info/`         | JSON: the viewer's account, or `session_expired`                   |
 | `/node-webapp/api/common-app-context` | JSON: with the viewer as `user`, or without                        |
 
@@ -47,6 +52,7 @@ from greenroom.web.practice.pages import all_pages
 from greenroom.web.practice.refusals import RefusalPages
 from greenroom.web.practice.trouble import TroublePages
 from greenroom.web.practice.viewers import Viewers
+from greenroom.web.practice.workshop import WorkshopPages
 
 COOKIE_MAX_AGE_S = 30 * 24 * 60 * 60
 MAX_FORM_BYTES = 64 * 1024
@@ -61,7 +67,7 @@ def create_practice_app() -> QuartTrio:
     viewers = Viewers()
     pages = HomePages(viewers)
     pages.routes += TroublePages(viewers).routes + RefusalPages(viewers).routes
-    pages.routes += Gallery().routes + AccountEndpoints(viewers).routes
+    pages.routes += Gallery().routes + AccountEndpoints(viewers).routes + WorkshopPages().routes
     for route in pages.routes:
         app.add_url_rule(route.path, endpoint=route.path, view_func=route.view, methods=list(route.methods))
     app.after_request(_finish)

@@ -18,6 +18,7 @@ _ETC_FILES = (
     *("asound.conf", "drirc", "gai.conf", "host.conf", "hosts", "ld.so.conf", "localtime", "mime.types"),
     *("nsswitch.conf", "os-release", "protocols", "resolv.conf", "services", "timezone"),
 )
+DOWNLOADS = "downloads"
 HOME = "/home/browser"
 _CACHE = f"{HOME}/.cache"
 _RUNTIME = "/run/browser"
@@ -63,6 +64,7 @@ def browser_cell(
         binds.show_unless_private(*display_paths(environ))
         variables |= _display_variables(environ)
     binds.own(profile)
+    binds.own(_folder(scratch / DOWNLOADS))  # under its real path, where the driver reads what comes
     command = [
         *browser_isolation(rights),
         *alone,

@@ -2,32 +2,37 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import attrs
 import trio
 
+from greenroom.actors.actions.actions import Operation
+from greenroom.actors.actions.decoding import InvalidOperation, encode_operation
 from greenroom.actors.browser.cells.binds import Private
 from greenroom.actors.browser.cells.browser import browser_cell
 from greenroom.actors.browser.cells.ending import end_processes
 from greenroom.actors.browser.cells.sandbox import Sandbox, cell_rights
+from greenroom.actors.browser.client.files import FILES, store_file
 from greenroom.actors.browser.client.link import WINDOW, HostLink
 from greenroom.actors.browser.client.loss import Loss
+from greenroom.actors.browser.client.replies import TIMED_OUT, TOO_LARGE, failure_of
 from greenroom.actors.browser.engines import Engine
 from greenroom.actors.browser.wire import messages
+from greenroom.actors.browser.wire.framing import FrameError
 from greenroom.actors.errors import (
-    ActionFailed,
     ActionTimedOut,
     BrowserLost,
     EngineUnavailable,
-    GreenroomError,
+    InvalidAction,
     PageGone,
     PageTooLarge,
     UpstreamUnreachable,
 )
 from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.machine.result import Result
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.threads import Purpose, in_thread, limiter
 from greenroom.actors.verdict import Finding, Method
@@ -35,8 +40,10 @@ from greenroom.actors.verdict import Finding, Method
 # How long a host may take to release a session whose browser is being killed.
 _RELEASE_S = 5.0
 _KILL_AGAIN_S = 0.05
-# More than any host sends: hosts have limits of their own.
-MAX_RESULT_BYTES: Final = 32 << 20
+# A host has limits of its own for most results; downloads and traces can be large.
+MAX_RESULT_BYTES: Final = 1 << 30
+# The host's own limit is the shorter one: it says what was waited for.
+_PATIENCE_S = 3.0
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
@@ -58,9 +65,10 @@ class ScraplingFetcherAdapter:
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
     _loss: Loss = attrs.field(init=False)
+    _navigation: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._loss = self._link.enter(self._session)
+        self._loss = self._link.enter(self._session, self._note_navigation)
 
     @property
     def is_host_lost(self) -> bool:
@@ -140,52 +148,57 @@ class ScraplingFetcherAdapter:
             case _:
                 raise BrowserLost("The browser does not show its page", detail=self._redact(_detail(reply)))
 
-    async def screenshot(self, image: messages.ImageType) -> bytes:
-        """Take a picture of the page; see `ports.Browser`."""
-        return await self._collect(
-            messages.Screenshot(id=self._link.next_id(), session=self._session, credit=WINDOW, image=image)
-        )
-
-    async def content(self) -> bytes:
-        """Return the page's HTML; see `ports.Browser`."""
-        return await self._collect(
-            messages.Content(id=self._link.next_id(), session=self._session, credit=WINDOW)
-        )
-
-    async def _collect(self, request: messages.Streaming) -> bytes:
-        result = bytearray()
-        async with self._link.open_stream(request, self._loss) as stream:
-            async for piece in stream:
-                result += piece
-                if len(result) > MAX_RESULT_BYTES:
-                    raise PageTooLarge("The page is too large to be sent")
-        match stream.reply:
+    async def perform(self, operation: Operation, *, timeout_s: float) -> Result:
+        """Carry out an operation; see `ports.Browser`."""
+        result = Result(self._scratch)
+        try:
+            request = messages.Perform(
+                id=self._link.next_id(),
+                session=self._session,
+                credit=WINDOW,
+                operation=encode_operation(operation),
+                timeout_s=timeout_s,
+            )
+            with trio.fail_after(timeout_s + _PATIENCE_S):
+                reply = await self._collect(request, result)
+        except (InvalidOperation, FrameError) as exc:
+            raise InvalidAction(str(exc)) from exc
+        except trio.TooSlowError:
+            raise ActionTimedOut(TIMED_OUT, told=f"Timed out after {timeout_s:g} seconds") from None
+        match reply:
             case messages.Done():
-                return bytes(result)
-            case messages.Unreachable(detail=detail):
-                raise PageGone(f"TikTok's page is gone: {self._redact(detail)}")
-            case messages.Failed() as failed:
-                raise self._action_error(failed)
-            case reply:
+                return result
+            case messages.Failed():
+                raise failure_of(reply, self._redact)
+            case _:
                 raise BrowserLost("The browser answers what it was not asked", detail=type(reply).__name__)
 
-    def _action_error(self, failed: messages.Failed) -> GreenroomError:
-        detail = self._redact(failed.detail)
-        match failed.kind:
-            case messages.Failure.ACTION:
-                return ActionFailed("The browser could not do this with its page", detail=detail)
-            case messages.Failure.TIMEOUT:
-                return ActionTimedOut("The page did not answer in time", detail=detail)
-            case messages.Failure.TOO_LARGE:
-                return PageTooLarge("The page is too large to be sent", detail=detail)
-            case messages.Failure.BROWSER:
-                return BrowserLost("The browser does not show its page", detail=detail)
+    async def _collect(self, request: messages.Perform, result: Result) -> messages.Reply:
+        async with self._link.open_stream(request, self._loss) as stream:
+            async for piece in stream:
+                await result.add(piece)
+                if result.size > MAX_RESULT_BYTES:
+                    raise PageTooLarge(TOO_LARGE)
+        assert stream.reply is not None  # noqa: S101  # it is what ends a stream
+        return stream.reply
+
+    async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
+        """Keep a file for the page; see `ports.Browser`."""
+        await store_file(self._scratch / FILES, name, content)
 
     async def probe(self) -> None:
         """Wait until the browser answers; see `ports.Browser`."""
         reply = await self._ask(messages.Ping(id=self._link.next_id(), session=self._session))
         if isinstance(reply, messages.Failed):
             raise BrowserLost("The browser is unwell", detail=self._redact(reply.detail))
+
+    def _note_navigation(self) -> None:
+        self._navigation.set()
+
+    async def wait_navigated(self) -> None:
+        """Wait for another document; see `ports.Browser`."""
+        await self._navigation.wait()
+        self._navigation = trio.Event()
 
     async def wait_lost(self) -> None:
         """Wait until the browser is lost; see `ports.Browser`."""

@@ -54,6 +54,7 @@ class HostLink:
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False)
     _next_id: int = attrs.field(default=1, init=False)
     _sessions: dict[str, Loss] = attrs.field(factory=dict, init=False)
+    _navigated: dict[str, Callable[[], None]] = attrs.field(factory=dict, init=False)
     _left: set[str] = attrs.field(factory=set, init=False)
     _waiting: dict[int, Waiting] = attrs.field(factory=dict, init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -78,9 +79,13 @@ class HostLink:
             detail = redact("".join(traceback.format_exception(exc)), self.secrets)[-_MAX_DETAIL:]
             _log.error("a conversation with a browser host failed", host=self.host, detail=detail)
 
-    def enter(self, session: str) -> Loss:
-        """Add a session; return an object that reports the loss of its browser."""
+    def enter(self, session: str, on_navigated: Callable[[], None] = lambda: None) -> Loss:
+        """Join the conversation as `session`; return an object that reports the loss of its browser.
+
+        `on_navigated` is called when one of the session's pages has gone to another document.
+        """
         self._left.discard(session)
+        self._navigated[session] = on_navigated
         self._sessions[session] = loss = Loss()
         if self.loss.has_happened:
             loss.happen(self.loss.why)
@@ -89,6 +94,7 @@ class HostLink:
     def leave(self, session: str) -> None:
         """Remove a session. Whatever the host still sends about it is ignored. Idempotent."""
         self._sessions.pop(session, None)
+        self._navigated.pop(session, None)
         self._left.add(session)
 
     def next_id(self) -> int:
@@ -234,7 +240,9 @@ class HostLink:
                 self.lose(f"the host spoke of the session {message.session!r}, which is not its own")
             case messages.Lost(session=session, detail=detail):
                 self._tell(self._sessions[session], detail)
-            case _ if message.id in self._waiting:  # it was not cancelled
+            case messages.Navigated(session=session):
+                self._navigated[session]()
+            case _ if message.id in self._waiting:  # and was not given up
                 self._pass_on(message, body)
 
     def _pass_on(self, answer: messages.Reply | messages.Piece, body: bytes) -> None:

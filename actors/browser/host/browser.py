@@ -4,34 +4,34 @@ import asyncio
 import contextlib
 import functools
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
-from playwright.async_api import Error
-from playwright.async_api import TimeoutError as TimedOut
+from playwright.async_api import BrowserContext, Error, Page
 
+from greenroom.actors.actions.actions import Action
+from greenroom.actors.actions.readings import Reading
 from greenroom.actors.browser.cells.environment import browser_environment
 from greenroom.actors.browser.engines import EngineName
-from greenroom.actors.browser.host.actions import ACTION_S, ActionFailed, take_picture
 from greenroom.actors.browser.host.camoufox_args import camoufox_args
 from greenroom.actors.browser.host.document import PageUnreachable, has_crashed, unreadable
 from greenroom.actors.browser.host.driver import Driver
+from greenroom.actors.browser.host.failures import NETWORK_ERROR, failure_of
 from greenroom.actors.browser.host.firefox import firefox_args
 from greenroom.actors.browser.host.launcher import open_launcher, path_of
 from greenroom.actors.browser.host.page import CamoufoxSession
-from greenroom.actors.browser.wire.messages import Failure, ImageType, Launch
+from greenroom.actors.browser.host.performing import Performer
+from greenroom.actors.browser.wire.messages import Launch
 from greenroom.actors.verdict import Finding, Method, analyse_html, too_long_html
 from greenroom.actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from greenroom.actors.verdict.dom import KNOWN_SELECTORS, judge_elements
+from greenroom.actors.verdict.site import is_same_site
 
-# The names by which Firefox reports that a page could not be fetched. Everything else in its error messages,
-# such as the URL, is left out.
-_NETWORK_ERROR = re.compile(r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_ERROR_\w+|\w+PortAccess")
-# How long after its page's end a browser that is quitting may take to be gone.
+# How long after the end of its page a browser that is going may take to be seen gone.
 _END_S = 1.0
 _ABORTED = "NS_BINDING_ABORTED"
 # The time limit of a rehearsal, which normally takes a quarter of a second, and ports that browsers allow for
@@ -49,12 +49,21 @@ class BrowserSession:
     memory, however slowly it is read.
     """
 
-    def __init__(self, launch: Launch, *, driver: Driver, on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        driver: Driver,
+        on_lost: Callable[[str], None],
+        on_navigated: Callable[[], None],
+    ) -> None:
         self.launch = launch
         self.sending = asyncio.Lock()
         self._driver = driver
         self._on_lost = on_lost
+        self._on_navigated = on_navigated
         self._scrapling: CamoufoxSession
+        self._performer: Performer
         self._launching: asyncio.Task[None] | None = None
         self._asked = ""
         self.is_leaving = False
@@ -78,9 +87,21 @@ class BrowserSession:
                 launcher.callback(os.close, descriptor)
                 launch_args["executable_path"] = path_of(descriptor)
             self._scrapling = CamoufoxSession(
-                self._driver, launch_args, on_lost=lambda: self._on_lost("the browser is gone")
+                self._driver,
+                launch_args,
+                on_lost=lambda: self._on_lost("the browser is gone"),
+                on_launched=self._attach_performer,
             )
             await self._scrapling.start()
+
+    def _attach_performer(self, context: BrowserContext) -> None:
+        self._performer = Performer.attach(context, Path(self.launch.scratch), self._note_navigation)
+
+    def _note_navigation(self, page: Page) -> None:
+        """Let the daemon know of a client's navigation; the login is looked at where it happened."""
+        if self._performer.pages.is_used and not page.is_closed() and is_same_site(self._asked, page.url):
+            self._scrapling.use(page)
+            self._on_navigated()
 
     def _own_places(self, launch_args: Mapping[str, Any]) -> dict[str, Any]:
         """Return the launch arguments that separate the browser's processes and files from others.
@@ -95,8 +116,7 @@ class BrowserSession:
         )
         places: dict[str, Any] = {"env": launch_args.get("env", {}) | environ}
         places |= dict.fromkeys(("handle_sighup", "handle_sigint", "handle_sigterm"), False)
-        if not self.launch.run_as:  # in a cell of its own, it has a /tmp of its own for downloads
-            places["downloads_path"] = f"{self.launch.scratch}/downloads"
+        places["downloads_path"] = f"{self.launch.scratch}/downloads"  # which the browser's cell shows
         return places
 
     async def load(self, url: str | None) -> None:
@@ -110,7 +130,7 @@ class BrowserSession:
             status = self._scrapling.answers.status
             if status in _WITHOUT_PAGE:
                 raise PageUnreachable(f"HTTP {status}, without a page") from exc
-            network_error = _NETWORK_ERROR.search(exc.message)
+            network_error = NETWORK_ERROR.search(exc.message)
             if network_error is not None and not await self._is_ending(network_error[0]):
                 raise PageUnreachable(network_error[0]) from exc
             await self._check_closed(exc)
@@ -173,27 +193,18 @@ class BrowserSession:
         own = {name: await self._scrapling.count(css) for name, css in selectors.items()}
         return judge_elements(known, own)
 
-    async def screenshot(self, image: ImageType) -> bytes:
-        """Return a picture of the page. Raises `ActionFailed`, or `PageUnreachable` if there is no page."""
-        return await self._act(lambda: take_picture(self._scrapling.page, image))
+    async def perform(self, operation: Action | Reading, timeout_s: float) -> bytes | Path:
+        """Carry out what a client asks for; see `Performer.perform`.
 
-    async def content(self) -> bytes:
-        """Return the page's HTML. Raises what `screenshot` does."""
-        return await self._act(self._scrapling.content)
-
-    async def _act(self, action: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Carry out an action within the time limit. Raises Playwright's `Error` if the browser is gone."""
+        Raises `OperationFailed`, or Playwright's `Error` if the browser is gone.
+        """
         try:
-            async with asyncio.timeout(ACTION_S):
-                return await action()
-        except (TimeoutError, TimedOut) as exc:
-            raise ActionFailed(Failure.TIMEOUT, f"no answer from the page for {ACTION_S:g} seconds") from exc
+            return await self._performer.perform(operation, timeout_s)
         except Error as exc:
-            await self._check_closed(exc)
-            if self._scrapling.page.is_closed() or has_crashed(exc):
-                raise
             await self._scrapling.probe()
-            raise ActionFailed(Failure.ACTION, exc.message) from exc
+            if self._scrapling.ended.is_set():
+                raise
+            raise failure_of(exc, timeout_s) from exc
 
     async def rehearse(self, url: str) -> None:
         """Have the browser do the work that a site's first page takes, without contacting the site.

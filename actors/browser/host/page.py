@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
-from playwright.async_api import Error, Page, Request, Route
+from playwright.async_api import BrowserContext, Error, Page, Request, Route
 from playwright.async_api import TimeoutError as TimedOut
 from scrapling.engines._browsers._stealth import AsyncStealthySession
 
-from greenroom.actors.browser.host.actions import read_html
 from greenroom.actors.browser.host.document import (
     Answers,
     Sight,
@@ -53,8 +52,15 @@ class CamoufoxSession(AsyncStealthySession):
     page: Page
     answers: Answers
 
-    def __init__(self, driver: Driver, launch_args: Mapping[str, Any], on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        launch_args: Mapping[str, Any],
+        on_lost: Callable[[], None],
+        on_launched: Callable[[BrowserContext], None] = lambda _: None,
+    ) -> None:
         super().__init__(headless=bool(launch_args["headless"]))
+        self._on_launched = on_launched
         self._driver = driver
         self._given_up = False
         self._launch_args = launch_args
@@ -67,12 +73,18 @@ class CamoufoxSession(AsyncStealthySession):
         context: Any = await playwright.firefox.launch_persistent_context(**self._launch_args)
         context.on("close", lambda _: self._note_end())
         self.context = await self._initialize_context(self._config, context)
-        self.page = self.context.pages[0]
-        self.answers = Answers(self.page)
-        self.answers.attach()
+        self.use(self.context.pages[0])
         self.page.set_default_timeout(0)  # the caller's cancellation is the timeout
         self.page.set_default_navigation_timeout(0)
+        self._on_launched(self.context)
         self._is_alive = True
+
+    def use(self, page: Page) -> None:
+        """Look at this page from now on."""
+        if getattr(self, "page", None) is page:
+            return
+        self.page, self.answers = page, Answers(page)
+        self.answers.attach()
 
     def _note_end(self) -> None:
         self.ended.set()
@@ -160,16 +172,6 @@ class CamoufoxSession(AsyncStealthySession):
             await self.page.wait_for_load_state("domcontentloaded", timeout=_DOM_S * 1000)
             return
         await self.page.wait_for_function("document.readyState !== 'loading'", polling=_POLL_S * 1000)
-
-    async def content(self) -> bytes:
-        """Return the page's HTML; see `read_html`."""
-        while True:
-            try:
-                return await read_html(self.page)
-            except Error as exc:
-                if not has_gone_on(exc):
-                    raise
-                await self._wait_for_next(exc)
 
     async def wait_rendered(self, selectors: Iterable[str]) -> None:
         """Wait a short time until one of the selectors matches. The page may have no match at all."""

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import io
 import socket
+from typing import IO
 
 import attrs
 
-from greenroom.actors.browser.host.actions import ActionFailed
+from greenroom.actors.actions.decoding import InvalidOperation, decode_operation
 from greenroom.actors.browser.host.browser import BrowserSession
 from greenroom.actors.browser.host.document import PageUnreachable
 from greenroom.actors.browser.host.driver import Driver
+from greenroom.actors.browser.host.failures import OperationFailed
+from greenroom.actors.browser.host.files import take_file
 from greenroom.actors.browser.host.outbox import Outbox
 from greenroom.actors.browser.wire import messages
 from greenroom.actors.browser.wire.framing import (
@@ -106,8 +110,15 @@ class Host:
             self.tell(await self._carry_out(request))
         except PageUnreachable as exc:
             reply = messages.Unreachable(id=id_, session=session, detail=_sendable(str(exc)))
-        except ActionFailed as exc:
-            reply = messages.Failed(id=id_, session=session, detail=_sendable(str(exc)), kind=exc.kind)
+        except OperationFailed as exc:
+            reply = messages.Failed(
+                id=id_,
+                session=session,
+                detail=exc.kind.value,
+                kind=exc.kind,
+                told=_sendable(str(exc)),
+                matches=exc.matches,
+            )
         except asyncio.CancelledError:
             reply = messages.Failed(id=id_, session=session, detail=_GIVEN_UP)
         except Exception as exc:  # one session's failure must not end the host, even a failure to word it
@@ -122,7 +133,10 @@ class Host:
         match request:
             case messages.Launch():
                 self._sessions[session] = browser = BrowserSession(
-                    request, driver=self.driver, on_lost=lambda why: self._lost(session, why)
+                    request,
+                    driver=self.driver,
+                    on_lost=lambda why: self._lost(session, why),
+                    on_navigated=lambda: self.tell(messages.Navigated(session=session)),
                 )
                 await browser.start()
             case messages.Navigate():
@@ -130,8 +144,8 @@ class Host:
             case messages.Inspect():
                 finding = await self._sessions[session].inspect(request.method, request.selectors)
                 return messages.Found(id=id_, session=session, finding=finding)
-            case messages.Screenshot() | messages.Content():
-                await self._send_result(request)
+            case messages.Perform():
+                await self._perform(request)
             case messages.Rehearse():
                 await self._sessions[session].rehearse(request.url)
             case messages.Close():
@@ -142,20 +156,23 @@ class Host:
                 await (self._probe(session) if session else self._probe_driver())
         return messages.Done(id=id_, session=session)
 
-    async def _send_result(self, request: messages.Streaming) -> None:
-        """Carry out the request and send the result in pieces, as far as there is credit."""
-        browser, credit = self._sessions[request.session], self._credits[request.id]
+    async def _perform(self, request: messages.Perform) -> None:
+        """Carry out an operation and send its result in pieces, as the credit for them comes."""
+        browser = self._sessions[request.session]
         async with browser.sending:
-            match request:
-                case messages.Screenshot(image=image):
-                    result = await browser.screenshot(image)
-                case messages.Content():
-                    result = await browser.content()
-            view = memoryview(result)
-            for start in range(0, len(view), MAX_PIECE_BYTES):
-                await credit.acquire()
-                piece = messages.Piece(id=request.id, session=request.session)
-                await self.outbox.put_piece(encode(piece, view[start : start + MAX_PIECE_BYTES]))
+            try:
+                result = await browser.perform(decode_operation(request.operation), request.timeout_s)
+            except (InvalidOperation, RecursionError, ValueError, TypeError) as exc:
+                # Playwright says so of what it can't send, such as a value that is nested too deeply.
+                raise OperationFailed(messages.Failure.ACTION, str(exc) or type(exc).__name__) from exc
+            with io.BytesIO(result) if isinstance(result, bytes) else take_file(result) as file:
+                await self._send(request, file)
+
+    async def _send(self, request: messages.Perform, file: IO[bytes]) -> None:
+        while piece := file.read(MAX_PIECE_BYTES):
+            await self._credits[request.id].acquire()
+            message = messages.Piece(id=request.id, session=request.session)
+            await self.outbox.put_piece(encode(message, piece))
 
     async def _probe_driver(self) -> None:
         # Only during a launch: a browser's own probe asks the driver too, and each costs it 3 KB for good.

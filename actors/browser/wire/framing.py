@@ -18,7 +18,8 @@ import msgspec
 
 from greenroom.actors.browser.wire.messages import FromHost, Piece, ToHost
 
-MAX_HEAD_BYTES = 1 << 20
+# An action may have an argument of 1 MB, which is JSON in JSON: up to twice as long.
+MAX_HEAD_BYTES = 3 << 20
 MAX_PIECE_BYTES = 1 << 16
 _LENGTH_BYTES = 4
 _PREFIX_BYTES = 2 * _LENGTH_BYTES

@@ -12,29 +12,35 @@ piece.
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from greenroom.actors.verdict import Finding, Method
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
-ImageType = Literal["png", "jpeg"]
 _Pieces = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
 
 class Failure(Enum):
     """Why a request failed.
 
-    `BROWSER` means that the browser can't be used any more. After the others it is well: an action failed,
-    took too long, or had too large a result.
+    `BROWSER` means that the browser can't be used any more. After the others it is well: an operation came
+    to nothing.
     """
 
     BROWSER = "browser"
     ACTION = "action"
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"
+    STALE_REF = "stale_ref"
+    AMBIGUOUS = "ambiguous"
+    UNREACHABLE = "unreachable"
+    CRASHED = "crashed"
+    DIALOG = "dialog"
+    NO_PAGE = "no_page"
+    NO_FILE = "no_file"
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -108,14 +114,18 @@ class Rehearse(_Request, frozen=True, kw_only=True):
     url: str
 
 
-class Screenshot(_Streaming, frozen=True, kw_only=True):
-    """Send a picture of the part of the page that the window shows."""
+class Perform(_Streaming, frozen=True, kw_only=True):
+    """Carry out an operation in at most `timeout_s`, and send what it comes to.
 
-    image: ImageType
+    The operation is JSON, as `actions.decoding` makes it: one that can't be read fails alone.
+    """
 
+    operation: str
+    timeout_s: float
 
-class Content(_Streaming, frozen=True, kw_only=True):
-    """Send the HTML of the page as it is now, in UTF-8."""
+    def __repr__(self) -> str:
+        """Leave out the operation: it may hold what a user types."""
+        return f"Perform(id={self.id}, session={self.session!r})"
 
 
 class Close(_Request, frozen=True, kw_only=True):
@@ -169,10 +179,16 @@ class Unreachable(_Reply, frozen=True, kw_only=True):
 
 
 class Failed(_Reply, frozen=True, kw_only=True):
-    """The request failed for another reason. `detail` is for the log; the receiver redacts it."""
+    """The request failed for any other reason.
+
+    `detail` is for the log, redacted by whoever receives it. `told` is for the client alone, since it may
+    quote the page; `matches` is how many elements an ambiguous target has.
+    """
 
     detail: str
     kind: Failure = Failure.BROWSER
+    told: str = ""
+    matches: int | None = None
 
 
 class Ready(_Message, frozen=True, kw_only=True):
@@ -187,8 +203,12 @@ class Lost(_Message, frozen=True, kw_only=True):
     detail: str
 
 
-Streaming = Screenshot | Content
-Request = Launch | Navigate | Inspect | Rehearse | Streaming | Close | Discard | Ping
+class Navigated(_Message, frozen=True, kw_only=True):
+    """A page of the session has gone to another document; sent once for all that did within half a second."""
+
+
+Streaming = Perform
+Request = Launch | Navigate | Inspect | Rehearse | Perform | Close | Discard | Ping
 ToHost = Request | Cancel | Credit
 Reply = Done | Found | Unreachable | Failed
-FromHost = Reply | Piece | Ready | Lost
+FromHost = Reply | Piece | Ready | Lost | Navigated

@@ -40,7 +40,7 @@ def tell(type, **fields):
     connection.sendall(frame(type, **fields))
 
 def ready():
-    tell("Ready", version=3)
+    tell("Ready", version=4)
 
 def done(message):
     tell("Done", id=message.id, session=message.session)

@@ -39,7 +39,7 @@ def test_what_is_not_its_own_is_not_there(shell: Shell, name: str) -> None:
     """A browser sees no other clone, no master profile, and nothing in the user's home."""
     assert (shell.folder / name).exists()
     assert not shell.sees(shell.folder / name)
-    assert shell.says('ls -A "$1"', str(shell.folder)) == "clone"
+    assert shell.says('ls -A "$1"', str(shell.folder)) == "clone\ndownloads"
 
 
 @needs_bubblewrap
@@ -102,10 +102,13 @@ def test_fonts_file_that_the_environment_names_is_there(shell: Shell) -> None:
 
 @needs_bubblewrap
 def test_clone_below_the_home_is_there(shell: Shell) -> None:
-    """Clones are usually kept in a cache at home; only the cell's own clone is visible there."""
+    """Clones are usually kept in a cache at home; only the cell's own directories are visible."""
     home = shell.folder.parent
     shell = attrs.evolve(shell, environ={**shell.environ, "HOME": str(home)}, private=Private(home=home))
-    assert shell.says('ls -A "$1"; cat "$1/clone/cookies.sqlite"', str(shell.folder)) == "clone\nof clone"
+    assert (
+        shell.says('ls -A "$1"; cat "$1/clone/cookies.sqlite"', str(shell.folder))
+        == "clone\ndownloads\nof clone"
+    )
 
 
 @needs_bubblewrap

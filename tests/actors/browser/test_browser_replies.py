@@ -9,6 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from greenroom.actors.actions.actions import Evaluate
+from greenroom.actors.actions.readings import Html, Screenshot
 from greenroom.actors.browser.cells.binds import Private
 from greenroom.actors.browser.cells.sandbox import Sandbox
 from greenroom.actors.browser.client import browser as adapter
@@ -18,12 +20,21 @@ from greenroom.actors.browser.wire.framing import MAX_PIECE_BYTES
 from greenroom.actors.errors import (
     ActionFailed,
     ActionTimedOut,
+    AmbiguousTarget,
     BrowserLost,
+    DialogOpen,
     GreenroomError,
+    InvalidAction,
+    NavigationFailed,
+    NoSuchFile,
+    NoSuchPage,
+    PageCrashed,
     PageGone,
     PageTooLarge,
+    StaleRef,
     UpstreamUnreachable,
 )
+from greenroom.actors.machine.ports import Browser
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.testing import FakeMachine, find_state
 from greenroom.actors.testing_hosts import MemoryHost
@@ -34,6 +45,15 @@ from tests.actors.browser.scripted_hosts import ENGINE
 Answer = Callable[[MemoryHost, messages.Request], Awaitable[None]]
 Ask = Callable[[], Awaitable[object]]
 KINDS = messages.Failure
+
+
+def reading(browser: Browser) -> Callable[[], Awaitable[bytes]]:
+    """Return what reads the page's HTML."""
+
+    async def read() -> bytes:
+        return await (await browser.perform(Html(), timeout_s=5)).read()
+
+    return read
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +85,10 @@ def failing(kind: messages.Failure, pieces: int = 0) -> Answer:
         for _ in range(pieces):
             await host.say(messages.Piece(id=request.id, session="a"), b"half a pic")
         detail = "via http://u:p@h " + "x" * 9999
-        await host.say(messages.Failed(id=request.id, session="a", detail=detail, kind=kind))
+        told = "what the page says to http://u:p@h"
+        await host.say(
+            messages.Failed(id=request.id, session="a", detail=detail, kind=kind, told=told, matches=3)
+        )
 
     return fail
 
@@ -93,13 +116,8 @@ async def test_unreachable_page_is_upstream_unreachable(autojump_clock: MockCloc
         for load in loads:
             with pytest.raises(UpstreamUnreachable, match="NS_ERROR_NET_RESET"):
                 await load()
-        for look in (
-            lambda: browser.inspect(Method.HTML, {}),
-            lambda: browser.screenshot("png"),
-            browser.content,
-        ):
-            with pytest.raises(PageGone, match="NS_ERROR_NET_RESET"):
-                await look()
+        with pytest.raises(PageGone, match="NS_ERROR_NET_RESET"):
+            await browser.inspect(Method.HTML, {})
 
 
 async def test_failed_request_is_a_lost_browser_with_a_redacted_detail(autojump_clock: MockClock) -> None:
@@ -108,7 +126,7 @@ async def test_failed_request_is_a_lost_browser_with_a_redacted_detail(autojump_
         for ask in (
             lambda: browser.navigate(URL),
             lambda: browser.inspect(Method.HTML, {}),
-            browser.content,
+            reading(browser),
         ):
             with pytest.raises(BrowserLost) as caught:
                 await ask()
@@ -119,7 +137,18 @@ async def test_failed_request_is_a_lost_browser_with_a_redacted_detail(autojump_
 
 @pytest.mark.parametrize(
     ("kind", "error"),
-    [(KINDS.ACTION, ActionFailed), (KINDS.TIMEOUT, ActionTimedOut), (KINDS.TOO_LARGE, PageTooLarge)],
+    [
+        (KINDS.ACTION, ActionFailed),
+        (KINDS.TIMEOUT, ActionTimedOut),
+        (KINDS.TOO_LARGE, PageTooLarge),
+        (KINDS.STALE_REF, StaleRef),
+        (KINDS.AMBIGUOUS, AmbiguousTarget),
+        (KINDS.UNREACHABLE, NavigationFailed),
+        (KINDS.CRASHED, PageCrashed),
+        (KINDS.DIALOG, DialogOpen),
+        (KINDS.NO_PAGE, NoSuchPage),
+        (KINDS.NO_FILE, NoSuchFile),
+    ],
 )
 @pytest.mark.parametrize("pieces", [0, 2])
 async def test_failed_action_is_not_a_lost_browser(
@@ -127,12 +156,13 @@ async def test_failed_action_is_not_a_lost_browser(
 ) -> None:
     """It has an error of its own, even if part of a result had come. The session goes on."""
     async with open_adapter(failing(kind, pieces)) as browser:
-        for action in (browser.content, lambda: browser.screenshot("jpeg")):
-            with pytest.raises(ActionFailed) as caught:
-                await action()
-            assert type(caught.value) is error
-            assert "xxx" not in str(caught.value)
-            assert str(caught.value.detail).startswith("via http://***@h xxx")
+        with pytest.raises(ActionFailed) as caught:
+            await reading(browser)()
+        assert type(caught.value) is error
+        assert "xxx" not in str(caught.value)
+        assert str(caught.value.detail).startswith("via http://***@h xxx")
+        assert caught.value.told == "what the page says to http://***@h"
+        assert getattr(caught.value, "matches", 3) == 3
         with trio.move_on_after(100):
             await browser.wait_lost()
 
@@ -140,9 +170,9 @@ async def test_failed_action_is_not_a_lost_browser(
 async def test_result_arrives_as_it_was_sent(autojump_clock: MockClock) -> None:
     """Any bytes arrive unchanged, however they are cut up."""
     async with open_adapter(showing(b"\0\xff", b"{}", b"x" * MAX_PIECE_BYTES)) as browser:
-        assert await browser.screenshot("png") == b"\0\xff{}" + b"x" * MAX_PIECE_BYTES
+        assert await reading(browser)() == b"\0\xff{}" + b"x" * MAX_PIECE_BYTES
     async with open_adapter(showing()) as browser:
-        assert await browser.content() == b""
+        assert await reading(browser)() == b""
 
 
 async def test_result_without_end_is_given_up(
@@ -151,12 +181,10 @@ async def test_result_without_end_is_given_up(
     """A host has its own limits, but the daemon doesn't trust it to keep them."""
     monkeypatch.setattr(adapter, "MAX_RESULT_BYTES", 10)
     async with open_adapter(showing(b"12345", b"67890")) as browser:
-        assert await browser.content() == b"1234567890"
+        assert await reading(browser)() == b"1234567890"
     async with open_adapter(showing(b"12345", b"67890", b"1")) as browser:
         with pytest.raises(PageTooLarge):
-            await browser.content()
-        with pytest.raises(PageTooLarge):
-            await browser.screenshot("png")
+            await reading(browser)()
 
 
 async def test_finding_arrives_as_it_was_made(autojump_clock: MockClock) -> None:
@@ -169,7 +197,7 @@ async def test_finding_arrives_as_it_was_made(autojump_clock: MockClock) -> None
     async with open_adapter(find) as browser:
         assert await browser.inspect(Method.DOM, {"logged_in": "#me"}) == made
         with pytest.raises(BrowserLost, match="what it was not asked"):
-            await browser.content()
+            await reading(browser)()
     async with open_adapter(showing()) as browser:
         with pytest.raises(BrowserLost, match="does not show its page"):
             await browser.inspect(Method.DOM, {})
@@ -180,12 +208,41 @@ async def test_fake_browser_acts_as_told(autojump_clock: MockClock) -> None:
     machine = FakeMachine(action_s=3)
     async with machine.open_workspace("a") as workspace:
         browser = await workspace.launch(headless=True)
-        assert await browser.screenshot("png") == machine.picture
-        assert await browser.content() == machine.html
+        picture = await browser.perform(Screenshot(), timeout_s=5)
+        assert await picture.read() == machine.picture
+        assert await reading(browser)() == machine.html
         assert trio.current_time() == 6
+        with pytest.raises(ActionTimedOut):
+            await browser.perform(Html(), timeout_s=2)
+        assert trio.current_time() == 8
         machine.action_error = ActionTimedOut("The page did not answer in time")
         with pytest.raises(ActionTimedOut):
-            await browser.content()
+            await reading(browser)()
         browser.crash()
         with pytest.raises(BrowserLost):
-            await browser.screenshot("png")
+            await browser.perform(Screenshot(), timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    "arg", ["\ud800", "x" * (4 << 20), object()], ids=["not-text", "too-long", "no-json"]
+)
+async def test_action_that_no_frame_can_hold_is_invalid_and_costs_nothing(
+    autojump_clock: MockClock, arg: object
+) -> None:
+    """It is refused before it is sent: the host's other sessions never learn of it."""
+    async with open_adapter(showing(b"{}")) as browser:
+        with pytest.raises(InvalidAction):
+            await browser.perform(Evaluate(expression="1", arg=arg), timeout_s=5)
+        assert await reading(browser)() == b"{}"
+
+
+async def test_host_that_does_not_keep_an_actions_time_is_not_waited_for(autojump_clock: MockClock) -> None:
+    """The daemon's own limit is a little longer, and the browser is not lost."""
+
+    async def never(_host: MemoryHost, _request: messages.Request) -> None:
+        pass
+
+    async with open_adapter(never) as browser:
+        with pytest.raises(ActionTimedOut):
+            await browser.perform(Html(), timeout_s=5)
+        assert 5 < trio.current_time() < 10

@@ -34,7 +34,7 @@ camoufox_args._BUILD_COMMAND = (sys.executable, "-P", "-W", "ignore", "-c", APAR
 session.CamoufoxSession.start = lambda _: asyncio.sleep(0)
 
 async def choose(launch):
-    browser = session.BrowserSession(launch, driver=Driver(), on_lost=print)
+    browser = session.BrowserSession(launch, driver=Driver(), on_lost=print, on_navigated=print)
     await browser.start()
     return browser._scrapling._launch_args
 

@@ -47,8 +47,7 @@ TO_HOST: list[messages.ToHost] = [
     messages.Navigate(id=4, session="a"),
     messages.Inspect(id=5, session="a", method=Method.DOM, selectors={"logged_in": "[data-e2e='x']"}),
     messages.Rehearse(id=8, session="a", url="https://www.tiktok.com/"),
-    messages.Screenshot(id=10, session="a", credit=4, image="png"),
-    messages.Content(id=11, session="a", credit=1),
+    messages.Perform(id=10, session="a", credit=4, operation='{"kind":"html"}', timeout_s=2.5),
     messages.Close(id=6, session="a"),
     messages.Discard(id=9, session="a"),
     messages.Ping(id=7, session="a"),
@@ -67,6 +66,10 @@ FROM_HOST: list[messages.FromHost] = [
     messages.Piece(id=10, session="a"),
     messages.Failed(id=1, session="a", detail='"quotes"\nand \x00 and 🦊'),
     messages.Failed(id=1, session="a", detail="", kind=messages.Failure.TIMEOUT),
+    messages.Failed(
+        id=1, session="a", detail="", kind=messages.Failure.AMBIGUOUS, told="2 of <b>", matches=2
+    ),
+    messages.Navigated(session="a"),
     messages.Lost(session="a", detail="gone"),
 ]
 MESSAGES = TO_HOST + FROM_HOST

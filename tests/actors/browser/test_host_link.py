@@ -68,7 +68,7 @@ READY = messages.Ready(version=messages.PROTOCOL_VERSION)
         (says(b"\0\0\0\2\0\0\0\0no"), "not a message from a host"),
         (says(READY, encode(messages.Ping(id=1))), "not a message from a host"),
         (says(READY, b"\xff" * 8), "4294967295 bytes is announced"),
-        (says(messages.Ready(version=99)), "speaks protocol 99, not 3"),
+        (says(messages.Ready(version=99)), "speaks protocol 99, not 4"),
         (says(READY, messages.Lost(detail="crashed")), "^crashed$"),
         (says(READY, messages.Lost(session="b", detail="crashed")), "session 'b'.* not its own"),
         (answers(lambda host, r: host.say(messages.Done(id=r.id, session="b"))), "session 'b'.* not its own"),
@@ -149,7 +149,7 @@ async def test_host_that_stops_reading_is_lost(autojump_clock: MockClock) -> Non
         assert trio.current_time() == 1
 
 
-@pytest.mark.parametrize("url", ["http://example.org/\udcff", URL + "x" * (1 << 20)], ids=["bytes", "giant"])
+@pytest.mark.parametrize("url", ["http://example.org/\udcff", URL + "x" * (3 << 20)], ids=["bytes", "giant"])
 async def test_request_that_no_frame_can_hold_fails_alone(autojump_clock: MockClock, url: str) -> None:
     """Bytes that are not UTF-8, from a path or the environment, fail their own request and nothing else."""
     async with open_link(answer_all) as (link, _):

@@ -5,19 +5,24 @@ import contextlib
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 from playwright.async_api import Error
 from playwright.async_api import TimeoutError as TimedOut
 
-from greenroom.actors.browser.host import browser as session
-from greenroom.actors.browser.host import server
-from greenroom.actors.browser.host.actions import ActionFailed, read_html, take_picture
+from greenroom.actors.actions.actions import Action
+from greenroom.actors.actions.readings import Reading, Screenshot
+from greenroom.actors.browser.host import performing, server
 from greenroom.actors.browser.host.browser import BrowserSession
 from greenroom.actors.browser.host.driver import Driver
+from greenroom.actors.browser.host.failures import OperationFailed
 from greenroom.actors.browser.host.outbox import Outbox
 from greenroom.actors.browser.host.page import CamoufoxSession
+from greenroom.actors.browser.host.performing import Performer
+from greenroom.actors.browser.host.reading import Reader, read_html
 from greenroom.actors.browser.wire import messages
 from greenroom.actors.browser.wire.framing import MAX_PIECE_BYTES, Frame, decode_from_host, encode
 from tests.actors.browser.frame_reader import read_frame
@@ -64,7 +69,7 @@ class Daemon:
 
 
 def _id(message: messages.FromHost) -> int:
-    assert not isinstance(message, messages.Ready | messages.Lost)
+    assert not isinstance(message, messages.Ready | messages.Lost | messages.Navigated)
     return message.id
 
 
@@ -102,19 +107,16 @@ def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     async def start(_session: BrowserSession) -> None:
         pass
 
-    async def content(_session: BrowserSession) -> bytes:
-        return BODY
-
-    async def screenshot(_session: BrowserSession, image: messages.ImageType) -> bytes:
-        return image.encode()
+    async def perform(_session: BrowserSession, operation: Action | Reading, _timeout_s: float) -> bytes:
+        return operation.type.encode() if isinstance(operation, Screenshot) else BODY
 
     monkeypatch.setattr(BrowserSession, "start", start)
-    monkeypatch.setattr(BrowserSession, "content", content)
-    monkeypatch.setattr(BrowserSession, "screenshot", screenshot)
+    monkeypatch.setattr(BrowserSession, "perform", perform)
 
 
-def content(id_: int, name: str = "a", credit: int = PIECES) -> messages.Content:
-    return messages.Content(id=id_, session=name, credit=credit)
+def content(id_: int, name: str = "a", credit: int = PIECES, what: str = "html") -> messages.Perform:
+    operation = '{"kind":"screenshot","type":"jpeg"}' if what == "jpeg" else f'{{"kind":"{what}"}}'
+    return messages.Perform(id=id_, session=name, credit=credit, operation=operation, timeout_s=5)
 
 
 def test_result_comes_in_bounded_pieces_and_then_its_reply() -> None:
@@ -128,7 +130,7 @@ def test_result_comes_in_bounded_pieces_and_then_its_reply() -> None:
         assert heard[0] == messages.Done(id=5, session="a")
         assert b"".join(pieces) == BODY
         assert [len(piece) for piece in pieces] == [MAX_PIECE_BYTES] * (PIECES - 1) + [MAX_PIECE_BYTES - 7]
-        daemon.say(messages.Screenshot(id=6, session="a", credit=1, image="jpeg"))
+        daemon.say(content(6, credit=1, what="jpeg"))
         assert await daemon.hear() == (messages.Piece(id=6, session="a"), b"jpeg")
         assert await daemon.hear() == (messages.Done(id=6, session="a"), b"")
 
@@ -317,7 +319,7 @@ class FakePage:
 )
 def test_missing_and_too_long_html_are_told_apart(shows: object) -> None:
     """A page can replace its HTML with anything."""
-    with pytest.raises(ActionFailed) as caught:
+    with pytest.raises(OperationFailed) as caught:
         asyncio.run(read_html(FakePage(shows)))  # type: ignore[arg-type]  # as much of a page as it uses
     assert caught.value.kind is messages.Failure.TOO_LARGE
 
@@ -329,10 +331,26 @@ def test_lone_surrogate_on_a_page_costs_only_itself() -> None:
 
 def test_picture_that_is_too_large_is_not_sent() -> None:
     """This is our own limit, whatever the browser renders."""
-    page = FakePage(bytes((24 << 20) + 1))
-    with pytest.raises(ActionFailed) as caught:
-        asyncio.run(take_picture(page, "png"))  # type: ignore[arg-type]
+    page: Any = FakePage(bytes((24 << 20) + 1))
+    nothing: Any = None
+    reader = Reader(nothing, page, nothing, Path("/nonexistent"), 1000)
+    with pytest.raises(OperationFailed) as caught:
+        asyncio.run(reader.read(Screenshot()))
     assert caught.value.kind is messages.Failure.TOO_LARGE
+
+
+class FakePages:
+    """The pages of a session that has only one."""
+
+    def __init__(self, page: FakePage) -> None:
+        self.page = page
+        self.is_used = False
+
+    def find(self, _name: str | None) -> FakePage:
+        return self.page
+
+    def dialog_of(self, _page: FakePage) -> None:
+        return None
 
 
 @pytest.mark.parametrize(
@@ -342,17 +360,26 @@ def test_picture_that_is_too_large_is_not_sent() -> None:
         (FakePage(error=TimedOut("Timeout 5000ms exceeded")), True, messages.Failure.TIMEOUT),
         (FakePage(error=Error("Unable to capture")), True, messages.Failure.ACTION),
         (FakePage(error=Error("Unable to capture")), False, None),
-        (FakePage(error=Error("Page crashed")), True, None),
-        (FakePage(error=Error("closed"), is_gone=True), False, None),
+        (FakePage(error=Error("Page crashed")), True, messages.Failure.CRASHED),
+        (FakePage(error=Error("Target page has been closed")), True, messages.Failure.NO_PAGE),
+        (FakePage(error=Error("Target page has been closed")), False, None),
     ],
-    ids=["hangs", "driver's-limit", "fails", "fails-with-its-browser", "crashes", "goes"],
+    ids=[
+        "hangs",
+        "driver's-limit",
+        "fails",
+        "fails-with-its-browser",
+        "crashes",
+        "goes",
+        "goes-with-browser",
+    ],
 )
-def test_failed_action_is_not_taken_for_a_lost_browser(
+def test_failed_operation_is_not_taken_for_a_lost_browser(
     page: FakePage, is_well: bool, kind: messages.Failure | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None stands for any error that means the browser is of no more use."""
     monkeypatch.undo()
-    monkeypatch.setattr(session, "ACTION_S", 0.05)
+    monkeypatch.setattr(performing, "_PATIENCE_S", 0)
 
     async def probe(_session: CamoufoxSession) -> None:
         if not is_well:
@@ -361,11 +388,15 @@ def test_failed_action_is_not_taken_for_a_lost_browser(
     monkeypatch.setattr(CamoufoxSession, "probe", probe)
 
     async def run() -> None:
-        browser = BrowserSession(launch("a", 1), driver=Driver(), on_lost=lambda _why: None)
+        browser = BrowserSession(
+            launch("a", 1), driver=Driver(), on_lost=lambda _why: None, on_navigated=lambda: None
+        )
         browser._scrapling = CamoufoxSession(Driver(), {"headless": True}, on_lost=lambda: None)
-        browser._scrapling.page = page  # type: ignore[assignment]
-        await browser.screenshot("png")
+        pages: Any = FakePages(page)
+        nothing: Any = None
+        browser._performer = Performer(pages, nothing, Path("/nonexistent"))
+        await browser.perform(Screenshot(), 0.05)
 
-    with pytest.raises(Error if kind is None else ActionFailed) as caught:
+    with pytest.raises(Error if kind is None else OperationFailed) as caught:
         asyncio.run(run())
     assert getattr(caught.value, "kind", None) is kind

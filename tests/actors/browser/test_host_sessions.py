@@ -422,7 +422,9 @@ class FakePage:
 async def rehearse(page: FakePage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a session that has that page rehearse."""
     monkeypatch.setattr(session, "_REHEARSAL_S", 0.05)
-    browser = BrowserSession(launch("a", 1), driver=Driver(), on_lost=lambda _why: None)
+    browser = BrowserSession(
+        launch("a", 1), driver=Driver(), on_lost=lambda _why: None, on_navigated=lambda: None
+    )
     browser._scrapling = CamoufoxSession(Driver(), {"headless": True}, on_lost=lambda: None)
     browser._scrapling.page = page  # type: ignore[assignment]
     await browser.rehearse("https://example.org/")

@@ -15,8 +15,10 @@ from greenroom.actors.testing_hosts import MemoryHost
 from tests.actors.browser.memory_links import load, open_link
 
 
-def content(link: HostLink) -> messages.Content:
-    return messages.Content(id=link.next_id(), session="a", credit=WINDOW)
+def content(link: HostLink) -> messages.Perform:
+    return messages.Perform(
+        id=link.next_id(), session="a", credit=WINDOW, operation='{"kind":"html"}', timeout_s=5
+    )
 
 
 class StreamingHost:
@@ -35,7 +37,7 @@ class StreamingHost:
         async with trio.open_nursery() as nursery:
             while True:
                 match message := await host.hear():
-                    case messages.Content():
+                    case messages.Perform():
                         self.credit[message.id] = message.credit
                         self.sent[message.id] = 0
                         nursery.start_soon(self._send, host, message)
@@ -52,7 +54,7 @@ class StreamingHost:
         self._more.set()
         self._more = trio.Event()
 
-    async def _send(self, host: MemoryHost, request: messages.Content) -> None:
+    async def _send(self, host: MemoryHost, request: messages.Perform) -> None:
         id_ = request.id
         while self.sent[id_] < self.pieces and id_ not in self.cancelled:
             if not self.credit[id_]:
@@ -109,7 +111,7 @@ async def test_host_is_told_once_that_a_reader_left(autojump_clock: MockClock) -
 
 
 def with_a_stream(
-    behave: Callable[[MemoryHost, messages.Content], Awaitable[object]],
+    behave: Callable[[MemoryHost, messages.Perform], Awaitable[object]],
 ) -> Callable[[MemoryHost], Awaitable[None]]:
     """Return the behaviour of a host that does this when it gets a request for content."""
 
@@ -117,7 +119,7 @@ def with_a_stream(
         await host.ready()
         while True:
             match message := await host.hear_request():
-                case messages.Content():
+                case messages.Perform():
                     await behave(host, message)
                 case messages.Navigate():
                     await host.say(messages.Piece(id=message.id, session="a"), b"x")
@@ -130,7 +132,7 @@ def with_a_stream(
 async def test_host_that_sends_more_than_its_credit_is_lost(autojump_clock: MockClock) -> None:
     """It has broken the protocol. The excess is not kept."""
 
-    async def flood(host: MemoryHost, request: messages.Content) -> None:
+    async def flood(host: MemoryHost, request: messages.Perform) -> None:
         for _ in range(WINDOW + 1):
             await host.say(messages.Piece(id=request.id, session="a"), b"x")
 
@@ -146,7 +148,7 @@ async def test_host_that_sends_more_than_its_credit_is_lost(autojump_clock: Mock
 async def test_piece_for_a_request_without_credit_loses_the_host(autojump_clock: MockClock) -> None:
     """Only a request for a stream may get one."""
 
-    async def nothing(_host: MemoryHost, _request: messages.Content) -> None:
+    async def nothing(_host: MemoryHost, _request: messages.Perform) -> None:
         pass
 
     async with open_link(with_a_stream(nothing)) as (link, _):
@@ -158,7 +160,7 @@ async def test_piece_for_a_request_without_credit_loses_the_host(autojump_clock:
 async def test_loss_in_the_middle_of_a_stream_ends_it(autojump_clock: MockClock) -> None:
     """What came before can still be read. Then the reader gets the error, not half of the content."""
 
-    async def die(host: MemoryHost, request: messages.Content) -> None:
+    async def die(host: MemoryHost, request: messages.Perform) -> None:
         await host.say(messages.Piece(id=request.id, session="a"), b"x")
         await host.die()
 

@@ -19,12 +19,14 @@ from greenroom.actors.errors import (
     InternalFailure,
     SessionEnded,
     SessionNotLive,
+    TooManyCommands,
     UpstreamUnreachable,
 )
 from greenroom.actors.lifecycle import EndReason, SessionState
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.mailbox import SessionHandle
+from greenroom.actors.session.running import MAX_WAITING
 from greenroom.actors.testing import FakeMachine
 from tests.actors.session.test_actor import CREATING, Session, open_session, reach, stuck_in
 
@@ -98,22 +100,57 @@ async def test_command_on_a_live_session_returns_its_result(autojump_clock: Mock
     assert info.reason is EndReason.EXPIRED
 
 
-async def test_commands_hold_up_neither_each_other_nor_the_mailbox_nor_the_deadline(
-    autojump_clock: MockClock,
-) -> None:
-    """Beside a command that never ends, another runs, and the session expires on time or is ended at once."""
+async def test_commands_hold_up_neither_the_mailbox_nor_the_deadline(autojump_clock: MockClock) -> None:
+    """While one never ends, the session expires on time, or ends at once when told to."""
     for is_deleted in (False, True):
         async with live_session(max_duration_s=60) as session, trio.open_nursery() as nursery:
-            started, asked = trio.current_time(), Asked()
+            started, asked, waiting = trio.current_time(), Asked(), Asked()
             nursery.start_soon(asked.ask, session.actor.handle, Work(seconds=FOR_EVER))
-            assert await session.actor.handle.run(Work(seconds=1)) == "done"
+            await wait_all_tasks_blocked()
+            nursery.start_soon(waiting.ask, session.actor.handle, Work())
+            await trio.sleep(1)
             if is_deleted:
                 await session.actor.handle.end()
             await session.ended.wait()
             assert trio.current_time() == started + (1 if is_deleted else 60)
-        assert isinstance(asked.answer, SessionEnded)
-        assert asked.answer.end_reason is (EndReason.DELETED if is_deleted else EndReason.EXPIRED)
-        assert (asked.answer.session_id, asked.at) == ("a", trio.current_time())
+        for one in (asked, waiting):
+            assert isinstance(one.answer, SessionEnded)
+            assert one.answer.end_reason is (EndReason.DELETED if is_deleted else EndReason.EXPIRED)
+            assert (one.answer.session_id, one.at) == ("a", trio.current_time())
+
+
+async def test_commands_run_one_at_a_time_in_order_of_arrival(autojump_clock: MockClock) -> None:
+    """Each begins when the one before it is over."""
+    async with live_session() as session, trio.open_nursery() as nursery:
+        asked = [Asked() for _ in range(4)]
+        for number, one in enumerate(asked):
+            nursery.start_soon(one.ask, session.actor.handle, Work(seconds=5, name=str(number)))
+            await wait_all_tasks_blocked()
+        await trio.sleep(21)
+        assert [(one.answer, one.at) for one in asked] == [("0", 5), ("1", 10), ("2", 15), ("3", 20)]
+        await session.actor.handle.end()
+
+
+async def test_command_beyond_the_queue_is_refused_until_another_leaves_it(autojump_clock: MockClock) -> None:
+    """It is refused at once, and hurts no other. A caller that leaves frees its place."""
+    async with live_session() as session, trio.open_nursery() as nursery:
+        handle, asked = session.actor.handle, [Asked() for _ in range(MAX_WAITING)]
+        nursery.start_soon(Asked().ask, handle, Work(seconds=100))
+        await wait_all_tasks_blocked()
+        with trio.CancelScope() as leaving:
+            async with trio.open_nursery() as callers:
+                for one in asked:
+                    callers.start_soon(one.ask, handle, Work())
+                await wait_all_tasks_blocked()
+                with pytest.raises(TooManyCommands) as refused:
+                    await handle.run(Probe())
+                assert refused.value.retry_after_s > 0
+                assert trio.current_time() == 0
+                leaving.cancel()
+        await wait_all_tasks_blocked()
+        assert await handle.run(Work(name="in time")) == "in time"
+        assert trio.current_time() == 100
+        await handle.end()
 
 
 async def test_command_that_fails_fails_alone(autojump_clock: MockClock) -> None:
@@ -154,19 +191,23 @@ async def test_command_with_a_defect_is_an_internal_failure_logged_once(
 
 
 async def test_caller_who_leaves_cancels_that_command_alone(autojump_clock: MockClock) -> None:
-    """It is cancelled at once, even if it is slow to stop. The other command gets its answer."""
+    """It is cancelled at once. The next command has its turn as soon as the cancelled one has stopped."""
     async with live_session() as session, trio.open_nursery() as nursery:
-        other, left = Asked(), Work(seconds=FOR_EVER, slow_to_cancel_s=30)
-        nursery.start_soon(other.ask, session.actor.handle, Work(seconds=5))
+        other, left = Asked(), Work(seconds=FOR_EVER, slow_to_cancel_s=3)
         with trio.move_on_after(2):
+            nursery.start_soon(_ask_later, other, session.actor.handle)
             await session.actor.handle.run(left)
         assert trio.current_time() == 2
         await wait_all_tasks_blocked()
         assert left.cancelled_at == 2
         await trio.sleep(10)
-        assert (other.answer, other.at) == ("done", 5)
+        assert (other.answer, other.at) == ("done", 10)
         await session.actor.handle.end()
-        assert trio.current_time() == 32  # the actor waits for its command to stop
+
+
+async def _ask_later(asked: Asked, handle: SessionHandle) -> None:
+    await trio.sleep(1)
+    await asked.ask(handle, Work(seconds=5))
 
 
 async def test_caller_who_leaves_at_the_moment_of_the_answer_hurts_nobody(autojump_clock: MockClock) -> None:
@@ -241,6 +282,7 @@ async def test_lost_browser_ends_the_session_and_all_its_commands(
         asked = [Asked(), Asked()]
         error = BrowserLost("The browser was lost") if finder == "the command" else None
         nursery.start_soon(asked[0].ask, session.actor.handle, Work(seconds=5, error=error))
+        await wait_all_tasks_blocked()
         nursery.start_soon(asked[1].ask, session.actor.handle, Work(seconds=FOR_EVER))
         if finder == "the session":
             await trio.sleep(1)

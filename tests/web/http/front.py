@@ -18,7 +18,8 @@ from tests.patience import patience
 
 SESSIONS = "/tiktok/session"
 PATIENCE_S = patience(10.0)
-OCCURRENCE = {"request_id", "session_id", "phase"}  # fields of error_details that differ each time
+# Fields of error_details that differ each time, and one that follows from the rest.
+OCCURRENCE = {"request_id", "session_id", "phase", "retryable"}
 SOON_S = patience(1.0)  # how long "at once" may take on a busy machine
 
 

@@ -13,18 +13,25 @@ from greenroom.actors.browser.cells.ending import NotEnded
 from greenroom.actors.errors import (
     ActionFailed,
     ActionTimedOut,
+    AmbiguousTarget,
     BrowserLost,
     CapacityExhausted,
     CleanupIncomplete,
     CloneFailed,
     CreationTimedOut,
+    DialogOpen,
     EngineUnavailable,
     GreenroomError,
     InternalFailure,
+    InvalidAction,
+    NavigationFailed,
+    NoSuchFile,
+    NoSuchPage,
     NotAProfile,
     NotLoggedIn,
     OverBudget,
     Overloaded,
+    PageCrashed,
     PageGone,
     PageTooLarge,
     ProfileLocked,
@@ -35,7 +42,9 @@ from greenroom.actors.errors import (
     SessionEnded,
     SessionNotFound,
     SessionNotLive,
+    StaleRef,
     SupervisorStopped,
+    TooManyCommands,
     UpstreamUnreachable,
 )
 from greenroom.actors.lifecycle import SessionInfo, SessionState
@@ -49,7 +58,7 @@ from greenroom.web.http.errors import (
     describe_http_error,
     whole,
 )
-from greenroom.web.http.schemas import TikTokSessionErrorResponse
+from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
 
 DETAIL = "/home/alice/profile: No space left on device"
 INTERNAL = (500, "INTERNAL_ERROR", "Internal server error")
@@ -71,8 +80,8 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (Overloaded(retry_after_s=3), (503, "OVERLOADED", "Too many sessions are being launched")),
     (NotLoggedIn(VERDICT, hint="log in"), (409, "NOT_LOGGED_IN", "Not logged in to TikTok")),
     (SessionDeleted("deleted"), (409, "SESSION_DELETED", "Session was deleted")),
-    (SessionNotLive(WARM), (409, "SESSION_NOT_LIVE", "Session is not live")),
-    (SessionEnded(WARM), (409, "SESSION_ENDED", "Session has ended")),
+    (SessionNotLive(WARM), (409, "NOT_LIVE", "Session is not live")),
+    (SessionEnded(WARM), (410, "SESSION_ENDED", "Session has ended")),
     (NotAProfile("a cat"), (409, "NOT_A_PROFILE", "User data directory is not a Firefox profile")),
     (ProfileLocked(), (423, "USER_DATA_LOCKED", "User data directory is locked")),
     (CreationTimedOut(30.0), (504, "SESSION_TIMEOUT", "Session creation timed out")),
@@ -84,9 +93,18 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     ),
     (OverBudget("too much"), (503, "OVER_BUDGET", "Session is over its budget")),
     (CapacityExhausted(4, retry_after_s=1), (503, "CAPACITY_EXHAUSTED", "All sessions are in use")),
-    (ActionFailed("no", detail=DETAIL), (500, "ACTION_FAILED", "The page could not do this")),
-    (ActionTimedOut("hangs"), (504, "ACTION_TIMEOUT", "The page did not answer in time")),
-    (PageTooLarge("too large"), (422, "PAGE_TOO_LARGE", "The page is too large")),
+    (ActionFailed("no", detail=DETAIL), (422, "ACTION_FAILED", "The page could not do this")),
+    (StaleRef("stale"), (409, "STALE_REF", "The ref is not of the page's latest snapshot")),
+    (AmbiguousTarget("two"), (422, "AMBIGUOUS_TARGET", "The target matches several elements")),
+    (NavigationFailed("reset"), (502, "NAVIGATION_FAILED", "The page could not be loaded")),
+    (PageCrashed("crashed"), (409, "PAGE_CRASHED", "The page has crashed")),
+    (DialogOpen("alert"), (409, "DIALOG_OPEN", "The page shows a dialog")),
+    (NoSuchPage("p9"), (404, "PAGE_NOT_FOUND", "No such page in this session")),
+    (NoSuchFile("a"), (404, "FILE_NOT_FOUND", "No such file in this session")),
+    (InvalidAction("field"), (422, "INVALID_REQUEST", "Invalid request")),
+    (TooManyCommands(16), (429, "TOO_MANY_COMMANDS", "Too many commands wait in this session")),
+    (ActionTimedOut("hangs"), (504, "ACTION_TIMEOUT", "The page did not do this in time")),
+    (PageTooLarge("too large"), (413, "PAGE_TOO_LARGE", "The content is too large")),
     (CleanupIncomplete(("clone",)), (500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up")),
     (SupervisorStopped(), (503, "DRAINING", "Greenroom is shutting down")),
     (SessionNotFound("some-id"), (404, "SESSION_NOT_FOUND", "Session not found")),
@@ -168,7 +186,10 @@ def test_other_answers_have_no_optional_fields() -> None:
     """Fields of one kind of refusal don't appear, as null, in another."""
     _status, headers, body = describe_error(ProfileLocked(), login_detection_timeout_s=8.0)
     assert headers == {}
-    assert msgspec.json.decode(msgspec.json.encode(body))["error_details"].keys() == {"code", "details"}
+    assert msgspec.json.decode(msgspec.json.encode(body))["error_details"].keys() - {"retryable"} == {
+        "code",
+        "details",
+    }
 
 
 @pytest.mark.parametrize("status", sorted(default_exceptions))
@@ -199,3 +220,26 @@ def test_refusal_by_the_site_is_reported_with_its_status() -> None:
     _, headers, body = describe_error(NotLoggedIn(gated), login_detection_timeout_s=8.0)
     assert (headers, body.error_details.gate) == ({}, Gate.CONSENT)
     assert "allow_restricted" in (body.error_details.hint or "")
+
+
+def test_only_what_may_pass_by_itself_is_retryable() -> None:
+    """A client that sends the same request again later may then succeed."""
+    retryable = {code for error, (_, code, _) in TABLE if _describe(error).retryable}
+    assert retryable == {
+        "ACTION_TIMEOUT",
+        "CAPACITY_EXHAUSTED",
+        "DRAINING",
+        "NAVIGATION_FAILED",
+        "NOT_LIVE",
+        "OVER_BUDGET",
+        "OVERLOADED",
+        "RESOURCES_EXHAUSTED",
+        "SESSION_TIMEOUT",
+        "TOO_MANY_COMMANDS",
+        "UPSTREAM_UNREACHABLE",
+        "USER_DATA_LOCKED",
+    }
+
+
+def _describe(error: GreenroomError) -> ErrorDetails:
+    return describe_error(error, login_detection_timeout_s=8.0)[2].error_details

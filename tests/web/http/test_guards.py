@@ -332,7 +332,7 @@ async def test_preflight_passes_without_the_token_and_starts_nothing() -> None:
         assert front.events == []
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert words(response.headers["Access-Control-Allow-Methods"]) == {"get", "post", "delete"}
+    assert words(response.headers["Access-Control-Allow-Methods"]) == {"get", "post", "patch", "delete"}
     assert words(response.headers["Access-Control-Allow-Headers"]) == {"authorization", "content-type"}
     assert "Access-Control-Allow-Credentials" not in response.headers
 

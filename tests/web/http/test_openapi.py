@@ -54,7 +54,7 @@ async def test_description_names_every_route_and_method() -> None:
     async with open_front() as front:
         app = create_app(front.supervisor, make_settings())
     real = {
-        (rule.rule.replace("<", "{").replace(">", "}"), method.lower())
+        (rule.rule.replace("path:", "").replace("<", "{").replace(">", "}"), method.lower())
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
         if method not in {"HEAD", "OPTIONS"} and rule.rule != "/openapi.json"
@@ -96,10 +96,14 @@ async def test_answers_are_described_with_their_headers(front: Front) -> None:
 def test_every_refusal_is_described() -> None:
     """This includes refusals by the app, refusals before the app, and Retry-After."""
     description = describe_api(with_token=False)
-    described = description["paths"]["/tiktok/session"]["post"]["responses"]
+    described = [
+        status
+        for path, method in (("/tiktok/session", "post"), ("/tiktok/session/{session_id}/actions", "post"))
+        for status in description["paths"][path][method]["responses"]
+    ]
     of_the_app = {str(status) for error, (status, *_) in TABLE if not isinstance(error, SessionNotFound)}
     assert of_the_app | {"400", "405", "408", "413", "431", "501", "505"} <= set(described)
-    for status in ("409", "503"):
+    for status in ("409", "429", "503"):
         assert "Retry-After" in description["components"]["responses"][status]["headers"]
 
 

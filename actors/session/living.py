@@ -1,0 +1,106 @@
+"""What a session does while it is live: it runs commands, may be extended, and watches its login."""
+
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+import outcome
+import trio
+
+from greenroom.actors.errors import BrowserLost, UpstreamUnreachable
+from greenroom.actors.events import EventKind
+from greenroom.actors.lifecycle import EndReason
+from greenroom.actors.machine.ports import Browser
+from greenroom.actors.session.lifetime import Lifetime
+from greenroom.actors.session.mailbox import Extend, Run
+from greenroom.actors.session.record import SessionRecord
+from greenroom.actors.session.running import RunningCommands
+from greenroom.actors.session.spec import SessionSpec
+from greenroom.actors.verdict import LoginState, Verdict
+
+
+@attrs.define(eq=False, repr=False)
+class Living:
+    """A session's live phase, which begins when this is made. `end` ends the session for a reason."""
+
+    _spec: SessionSpec
+    _record: SessionRecord
+    _browser: Browser
+    _scope: trio.CancelScope
+    _end: Callable[[EndReason], None]
+    lifetime: Lifetime = attrs.field(init=False)
+    _commands: RunningCommands = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._commands = RunningCommands(self._spec.id)
+        self.lifetime = Lifetime(
+            scope=self._scope,
+            max_duration_s=self._spec.max_duration_s,
+            ceiling_s=self._spec.ceiling_s,
+            idle_timeout_s=self._spec.idle_timeout_s,
+        )
+        self._note_expiry()
+
+    def _note_expiry(self) -> None:
+        left_s = self.lifetime.expires - trio.current_time()
+        self._record.expires_at = datetime.now(UTC) + timedelta(seconds=left_s)
+
+    async def run(self, request: Run[Any]) -> BrowserLost | None:
+        """Run a command when its turn comes; see `RunningCommands.run`."""
+        with self.lifetime.used():
+            return await self._commands.run(request, self._browser)
+
+    def extend(self, request: Extend) -> None:
+        """Give the session more time and answer, unless its time is over."""
+        if not self.lifetime.is_over:
+            self.lifetime.extend(request.seconds)
+            self._note_expiry()
+            self._record.publish(EventKind.EXTENDED)
+            with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
+                request.reply_to.send_nowait(outcome.Value(self._record.info()))
+
+    async def watch_login(self) -> None:
+        """Look again who is logged in whenever a page has gone to another document."""
+        while True:
+            await self._browser.wait_navigated()
+            with contextlib.suppress(UpstreamUnreachable, BrowserLost):  # the loss is noticed elsewhere
+                await self.judge()
+
+    async def judge(self) -> Verdict:
+        """Judge the page as it is, without loading it again; keep the verdict if it decides anything."""
+        verdict = await attrs.evolve(self._spec.detector, retries=0).judge(self._browser)
+        before = self._record.verdict
+        if verdict.state is LoginState.UNCERTAIN or before is None:
+            return verdict
+        self._record.verdict = verdict
+        if verdict.state is not before.state:
+            self._tell_turn(verdict)
+        return verdict
+
+    def _tell_turn(self, verdict: Verdict) -> None:
+        if verdict.state is LoginState.LOGGED_IN:
+            self._record.publish(EventKind.LOGIN_BACK)
+            return
+        self._record.publish(EventKind.LOGIN_LOST)
+        if self._spec.ends_without_login:
+            self._end(EndReason.LOGIN_LOST)
+
+    def stop(self) -> None:
+        """Cancel all commands."""
+        self._commands.stop()
+
+
+@attrs.frozen(eq=False)
+class Judge:
+    """Judge the page again: a command of the session's own, which keeps the verdict."""
+
+    _living: Callable[[], Living | None]
+
+    async def apply(self, browser: Browser) -> Verdict:  # noqa: ARG002  # the live phase has it
+        """Return the verdict."""
+        living = self._living()
+        if living is None:
+            raise RuntimeError("a command runs in a session that is not live")
+        return await living.judge()

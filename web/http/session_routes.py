@@ -1,0 +1,245 @@
+"""What is done with a live session over HTTP: actions, resources to read, files, more time."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from quart import Response, request
+from quart.datastructures import FileStorage
+from quart_trio import QuartTrio
+from werkzeug.datastructures import MultiDict
+
+from greenroom.actors.actions import readings
+from greenroom.actors.actions.actions import Action
+from greenroom.actors.actions.decoding import InvalidOperation, decode_actions
+from greenroom.actors.actions.readings import Reading
+from greenroom.actors.commands import Act, PutFile, Read
+from greenroom.actors.machine.result import Result
+from greenroom.supervisor.api import Supervisor
+from greenroom.web.http.answers import json_answer
+from greenroom.web.http.errors import InvalidRequest
+from greenroom.web.http.schemas import (
+    Actions,
+    ExtendRequest,
+    FetchRequest,
+    Files,
+    OneSession,
+    Session,
+    VerdictAnswer,
+)
+from greenroom.web.settings import DaemonSettings
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Reading)
+
+BASE: Final = "/tiktok/session/<session_id>"
+_JSON = "application/json"
+_PICTURES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+_PIECE_BYTES = 1 << 16
+_MAX_NAME_CHARS = 200
+
+# Each resource that is read with GET: what is asked of the session, and the type of the answer.
+RESOURCES: Final[Mapping[str, tuple[type[Reading], str]]] = {
+    "snapshot": (readings.Snapshot, "application/yaml"),
+    "html": (readings.Html, "text/plain; charset=utf-8"),
+    "pdf": (readings.Pdf, "application/pdf"),
+    "pages": (readings.Pages, _JSON),
+    "cookies": (readings.Cookies, _JSON),
+    "storage": (readings.Storage, _JSON),
+    "console": (readings.Console, _JSON),
+    "network": (readings.Network, _JSON),
+    "downloads": (readings.Downloads, _JSON),
+}
+
+
+def add_session_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+    """Add the routes below a session's own to the app."""
+    _add_actions(app, supervisor, settings)
+    _add_resources(app, supervisor)
+    _add_files(app, supervisor)
+    _add_lifetime(app, supervisor)
+
+
+def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+    @app.post(f"{BASE}/actions")
+    async def act(session_id: str) -> Response:
+        """Carry out one action, or several in order."""
+        handle = supervisor.handle(session_id)
+        steps, with_snapshot = _read_actions(await request.body)
+        for step in steps:
+            _refuse_daemon(getattr(step, "url", None), settings)
+        acted = await handle.run(Act(steps, with_snapshot=with_snapshot))
+        count = "1 action" if len(steps) == 1 else f"{len(steps)} actions"
+        return json_answer(
+            Actions(
+                message=f"{count} carried out",
+                results=acted.results,
+                page=acted.page,
+                snapshot=acted.snapshot,
+            )
+        )
+
+    @app.post(f"{BASE}/fetch")
+    async def fetch(session_id: str) -> Response:
+        """Ask for a URL from within the page."""
+        handle = supervisor.handle(session_id)
+        asked = _decode(await request.body, FetchRequest)
+        _refuse_daemon(asked.url, settings)
+        fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
+        return _stream(await handle.run(Read(readings.Fetch(**fields))), _JSON)
+
+
+def _add_resources(app: QuartTrio, supervisor: Supervisor) -> None:
+    def add(name: str, kind: type[Reading], type_: str) -> None:
+        async def read(session_id: str) -> Response:
+            handle = supervisor.handle(session_id)
+            return _stream(await handle.run(Read(_from_query(kind))), type_)
+
+        read.__doc__ = kind.__doc__
+        app.add_url_rule(f"{BASE}/{name}", endpoint=f"read_{name}", view_func=read, methods=["GET"])
+
+    for name, (kind, type_) in RESOURCES.items():
+        add(name, kind, type_)
+
+    @app.get(f"{BASE}/screenshot")
+    async def screenshot(session_id: str) -> Response:
+        """Show a picture of the page."""
+        handle = supervisor.handle(session_id)
+        asked = _from_query(readings.Screenshot)
+        return _stream(await handle.run(Read(asked)), _PICTURES[asked.type])
+
+    @app.post(f"{BASE}/trace/start")
+    async def start_trace(session_id: str) -> Response:
+        """Begin to record what is done in the pages."""
+        await supervisor.handle(session_id).run(Read(readings.TraceStart()))
+        return Response(b"", status=204)
+
+    @app.post(f"{BASE}/trace/stop")
+    async def stop_trace(session_id: str) -> Response:
+        """Stop the recording, and send it."""
+        result = await supervisor.handle(session_id).run(Read(readings.TraceStop()))
+        return _stream(result, "application/zip", filename="trace.zip")
+
+
+def _add_files(app: QuartTrio, supervisor: Supervisor) -> None:
+    @app.get(f"{BASE}/downloads/<path:name>")
+    async def download(session_id: str, name: str) -> Response:
+        """Send what a page has downloaded, once it is complete."""
+        handle = supervisor.handle(session_id)
+        asked = _checked(lambda: msgspec.convert({"kind": "download", "name": name}, readings.Download))
+        return _stream(await handle.run(Read(asked)), "application/octet-stream", filename=name)
+
+    @app.post(f"{BASE}/files")
+    async def put_files(session_id: str) -> Response:
+        """Keep files for the action `upload`."""
+        handle = supervisor.handle(session_id)
+        given: MultiDict[str, FileStorage] = await request.files
+        files = [file for _, file in given.items(multi=True)]
+        if not files:
+            raise InvalidRequest("Expected multipart/form-data with at least one file")
+        names = [_plain_name(file) for file in files]
+        for name, file in zip(names, files, strict=True):
+            await handle.run(PutFile(name, _pieces_of(file)))
+        return json_answer(Files(message=f"{len(names)} stored", files=tuple(names)))
+
+
+def _add_lifetime(app: QuartTrio, supervisor: Supervisor) -> None:
+    @app.patch(BASE)
+    async def extend(session_id: str) -> Response:
+        """Let a session live longer."""
+        handle = supervisor.handle(session_id)
+        asked = _decode(await request.body, ExtendRequest)
+        info = await handle.extend(asked.extend_s)
+        viewer = info.verdict.viewer if info.verdict else None
+        return json_answer(
+            OneSession(message="Session was extended", session=Session.of(info), viewer=viewer)
+        )
+
+    @app.post(f"{BASE}/verdict")
+    async def judge(session_id: str) -> Response:
+        """Look at the page again: who is logged in."""
+        verdict = await supervisor.handle(session_id).judge()
+        return json_answer(VerdictAnswer.of(verdict))
+
+
+def _read_actions(body: bytes) -> tuple[tuple[Action, ...], bool]:
+    """Return the actions in a body, and whether a snapshot is wanted after them. Raises `InvalidRequest`."""
+
+    def read() -> tuple[tuple[Action, ...], bool]:
+        given = msgspec.json.decode(body)
+        with_snapshot = isinstance(given, dict) and given.pop("snapshot", False)
+        if not isinstance(with_snapshot, bool):
+            raise InvalidOperation("Expected `bool` - at `$.snapshot`")
+        return decode_actions(msgspec.json.encode(given)), with_snapshot
+
+    return _checked(read)
+
+
+def _from_query(kind: type[R]) -> R:
+    """Return a reading as the request's query string has it. Raises `InvalidRequest`."""
+    fields = {**request.args.to_dict(), "kind": str(kind.__struct_config__.tag)}
+    return _checked(lambda: msgspec.convert(fields, kind, strict=False))
+
+
+def _decode(body: bytes, type_: type[T]) -> T:
+    return _checked(lambda: msgspec.json.decode(body, type=type_))
+
+
+def _checked(read: Callable[[], T]) -> T:
+    """Return what `read` does. Raises `InvalidRequest` where the client's bytes are wrong."""
+    try:
+        return read()
+    except RecursionError:
+        raise InvalidRequest("JSON is nested too deeply") from None
+    except (msgspec.MsgspecError, InvalidOperation) as exc:
+        raise InvalidRequest(str(exc)) from exc
+    except UnicodeError as exc:
+        raise InvalidRequest("JSON is malformed: not UTF-8") from exc
+
+
+def _refuse_daemon(url: str | None, settings: DaemonSettings) -> None:
+    """Raise `InvalidRequest` for the daemon's own address: its sessions' pages have no business there."""
+    if url is None:
+        return
+    try:
+        there = urlsplit(url)
+        ports = {settings.address[1], (request.scope["server"] or ("", None))[1]}
+        is_here = there.port in ports and is_own_host(there.hostname or "", settings)
+    except ValueError:
+        raise InvalidRequest("Expected an http or https URL - at `$.url`") from None
+    if is_here:
+        raise InvalidRequest("A session can't open the daemon's own address - at `$.url`")
+
+
+def is_own_host(host: str, settings: DaemonSettings) -> bool:
+    """Return whether `host` is a name of this machine's loopback, or what the daemon is bound to."""
+    return host in {settings.address[0], "localhost", "::1", "0.0.0.0", "::"} or host.startswith("127.")  # noqa: S104
+
+
+def _plain_name(file: FileStorage) -> str:
+    """Return a file's name without its path. Raises `InvalidRequest` where nothing is left."""
+    name = (file.filename or "").replace("\\", "/").rpartition("/")[2].strip(". ")
+    name = "".join(character for character in name if character.isprintable())[-_MAX_NAME_CHARS:]
+    if not name:
+        raise InvalidRequest("A file has no name")
+    return name
+
+
+async def _pieces_of(file: FileStorage) -> AsyncIterator[bytes]:
+    while piece := file.stream.read(_PIECE_BYTES):
+        yield piece
+
+
+def _stream(result: Result, type_: str, *, filename: str | None = None) -> Response:
+    """Return an answer whose body is sent as it is read from the session's scratch."""
+    response = Response(result.pieces(), content_type=type_)
+    response.timeout = None  # the connection has a limit of its own, for a client that does not read
+    response.headers["Content-Length"] = str(result.size)
+    response.headers["Cache-Control"] = "no-store"
+    # What comes from a page must never run as a page of the daemon's.
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    if filename is not None:
+        response.headers.set("Content-Disposition", "attachment", filename=filename)
+    return response
