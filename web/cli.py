@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
+from greenroom.web.session_cli import session
 from greenroom.web.streams import be_patient, open_missing_streams
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def main() -> None:
     """Logged-in TikTok browser sessions on call.
 
     To start: `install-browser` gets a browser, `login` logs your profile in, `doctor` shows what would fail,
-    `serve` runs the daemon. `demo` shows all of this on a practice site.
+    `serve` runs the daemon, `session` uses its sessions. `demo` shows all of this on a practice site.
 
     Every setting can also come from a TOML file (--config FILE, else the one that GREENROOM_CONFIG names) or
     the environment (GREENROOM_MAX_SESSIONS=4). An empty variable counts as not set.
@@ -220,6 +221,9 @@ def leaks(config_file: Path | None, url: str | None) -> None:
         token = settings.token.reveal() if settings.token else None
         if not show_leaks(url or f"http://{settings.bind}", token, _console()):
             sys.exit(EXIT_FAILED)
+
+
+main.add_command(session)
 
 
 class _VerdictCommand(click.Command):

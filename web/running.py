@@ -54,6 +54,7 @@ def explaining() -> Iterator[None]:
     """Turn errors in the block into a readable message on standard error and an exit code."""
     from greenroom.actors.errors import GreenroomError
     from greenroom.web.commands.leaks import DaemonUnreachable
+    from greenroom.web.commands.sessions import Refused
     from greenroom.web.http.serving import BindFailed
     from greenroom.web.settings import SettingsError
 
@@ -61,7 +62,7 @@ def explaining() -> Iterator[None]:
         yield
     except SettingsError as exc:
         stop(str(exc), EXIT_USAGE)
-    except (GreenroomError, BindFailed, DaemonUnreachable) as exc:
+    except (GreenroomError, BindFailed, DaemonUnreachable, Refused) as exc:
         detail = getattr(exc, "detail", None)
         stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
     except Signalled as exc:

@@ -1,0 +1,110 @@
+"""`greenroom session` against a real daemon, with a fake machine."""
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from greenroom.actors.actions.actions import Click, Type
+from greenroom.actors.errors import ActionFailed
+from greenroom.actors.testing import FakeMachine
+from greenroom.actors.verdict import LoginState
+from greenroom.web.cli import main
+from greenroom.web.commands.leaks import DaemonUnreachable
+from greenroom.web.commands.sessions import Refused, Sessions, read_action
+from tests.web.http.front import Front, open_front
+
+GREENROOM = str(Path(sys.executable).with_name("greenroom"))
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[Front]:
+    """A front on which sessions succeed at once."""
+    async with open_front(FakeMachine(value="done")) as opened:
+        yield opened
+
+
+async def test_session_is_created_used_and_ended_from_the_command_line(front: Front, tmp_path: Path) -> None:
+    """Each command prints what a script needs, and nothing else."""
+
+    async def run(*words: str) -> str:
+        command = [GREENROOM, "session", "--url", front.url, *words]
+        done = await trio.run_process(command, capture_stdout=True)
+        return done.stdout.decode().strip()
+
+    session_id = await run("new")
+    assert set(front.machine.browsers) == {session_id}
+    acted = json.loads(await run("act", session_id, "type", "target=#q", "text=Hello"))
+    assert (acted["kind"], acted["value"], acted["page"]) == ("type", "done", "p1")
+    assert front.machine.browsers[session_id].performed == [Type(target="#q", text="Hello")]
+    picture = tmp_path / "page.jpg"
+    await run("screenshot", session_id, "-o", str(picture))
+    assert picture.read_bytes() == front.machine.picture
+    await run("end", session_id)
+    assert front.machine.browsers == {}
+
+
+async def test_sessions_are_listed_and_shown(front: Front) -> None:
+    """With what the daemon knows of them."""
+    sessions = Sessions(front.url, None)
+    session_id = await trio.to_thread.run_sync(sessions.new)
+    [listed] = await trio.to_thread.run_sync(sessions.list)
+    shown = await trio.to_thread.run_sync(sessions.show, session_id)
+    assert (listed["id"], shown["id"], shown["state"]) == (session_id, session_id, "live")
+    front.machine.html = b"- text: a\x1b[31m page"
+    assert await trio.to_thread.run_sync(sessions.snapshot, session_id) == "- text: a[31m page"
+
+
+async def test_refusal_says_why_in_one_line(front: Front) -> None:
+    """With the hint, if there is one. What a page says can't move the cursor."""
+    sessions = Sessions(front.url, None)
+    session_id = await trio.to_thread.run_sync(sessions.new)
+    front.machine.action_error = ActionFailed("no", told="an \x1b[2J error")
+    act = partial(sessions.act, session_id, [{"kind": "click", "target": "e1"}])
+    with pytest.raises(Refused, match="The page could not do this: an  \\[2J error"):
+        await trio.to_thread.run_sync(act)
+    front.machine.page = LoginState.LOGGED_OUT
+    with pytest.raises(Refused, match="run greenroom login"):
+        await trio.to_thread.run_sync(sessions.new)
+    for wrong in ("../health", "", "a/b"):
+        with pytest.raises(Refused, match="no session's id"):
+            sessions.end(wrong)
+
+
+def test_daemon_that_is_not_there_is_named() -> None:
+    """The exit code is 1."""
+    with pytest.raises(DaemonUnreachable, match="No daemon answers at http://127.0.0.1:1"):
+        Sessions("http://127.0.0.1:1", None).list()
+    result = CliRunner().invoke(main, ["session", "--url", "http://127.0.0.1:1", "new"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "No daemon answers" in result.stderr
+
+
+async def test_token_of_the_settings_is_sent() -> None:
+    """Without it the daemon refuses."""
+    token = "correct-horse-battery"
+    async with open_front(token=token) as front:
+        with pytest.raises(Refused, match="Authentication required"):
+            await trio.to_thread.run_sync(Sessions(front.url, None).list)
+        assert await trio.to_thread.run_sync(Sessions(front.url, token).list) == []
+
+
+def test_words_become_an_action() -> None:
+    """A value is JSON if it can be, and text otherwise; one word of JSON is an action as it is."""
+    assert read_action(["click", "target=e5", "double=true"]) == {
+        "kind": "click",
+        "target": "e5",
+        "double": True,
+    }
+    assert read_action(["evaluate", "expression=a == b", 'arg={"x": 1}'])["arg"] == {"x": 1}
+    assert read_action(['{"kind": "back"}']) == {"kind": "back"}
+    assert Click(target="e5").target == read_action(["click", "target=e5"])["target"]
+    with pytest.raises(ValueError, match="field=value"):
+        read_action(["click", "e5"])
+    with pytest.raises(ValueError, match="Expecting"):
+        read_action(["{"])

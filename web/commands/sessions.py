@@ -1,0 +1,117 @@
+"""The running daemon's sessions, from the command line: what `greenroom session` does."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import httpx
+import msgspec
+
+from greenroom.web.commands.leaks import DaemonUnreachable
+from greenroom.web.http.schemas import TikTokSessionErrorResponse
+
+SESSIONS: Final = "/tiktok/session"
+# Longer than any action may take; the daemon has limits of its own.
+HTTP_TIMEOUT_S: Final = 400.0
+
+
+class Refused(Exception):
+    """The daemon says no; the text is for the user."""
+
+
+@attrs.frozen
+class Sessions:
+    """The sessions of the daemon at `url`. Methods block; they raise `Refused` or `DaemonUnreachable`."""
+
+    _url: str
+    _token: str | None
+
+    def new(self) -> str:
+        """Create a session; return its id."""
+        return self._ask("POST", SESSIONS, json={}).headers["X-Session-Id"]
+
+    def list(self) -> list[dict[str, Any]]:
+        """Return the sessions that have not ended."""
+        sessions: list[dict[str, Any]] = self._ask("GET", SESSIONS).json()["sessions"]
+        return sessions
+
+    def show(self, session_id: str) -> dict[str, Any]:
+        """Return one session."""
+        session: dict[str, Any] = self._ask("GET", _path(session_id)).json()["session"]
+        return session
+
+    def end(self, session_id: str) -> None:
+        """End a session; return once nothing of it is left."""
+        self._ask("DELETE", _path(session_id))
+
+    def act(self, session_id: str, actions: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """Carry out actions; return the answer."""
+        body = {"actions": list(actions)}
+        answer: dict[str, Any] = self._ask("POST", f"{_path(session_id)}/actions", json=body).json()
+        return answer
+
+    def snapshot(self, session_id: str) -> str:
+        """Return the page's accessibility tree, fit for a terminal."""
+        tree = self._ask("GET", f"{_path(session_id)}/snapshot").text
+        return "".join(character for character in tree if character.isprintable() or character == "\n")
+
+    def screenshot(self, session_id: str, path: Path) -> None:
+        """Write a picture of the page to `path`, of the type that its name ends with."""
+        type_ = {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(path.suffix.lower(), "png")
+        picture = self._ask("GET", f"{_path(session_id)}/screenshot?type={type_}").content
+        try:
+            path.write_bytes(picture)
+        except OSError as exc:
+            raise Refused(f"Can't write {path}: {exc.strerror}") from exc
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        try:
+            # A proxy from the environment must not see the token.
+            with httpx.Client(headers=headers, timeout=HTTP_TIMEOUT_S, trust_env=False) as client:
+                answer = client.request(method, f"{self._url.rstrip('/')}{path}", **request)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
+            raise DaemonUnreachable(f"No daemon answers at {self._url}: {exc}") from exc
+        if not answer.is_success:
+            raise Refused(_explain(answer))
+        return answer
+
+
+def read_action(words: Iterable[str]) -> dict[str, Any]:
+    """Return the action in `words`: a kind and `field=value` for each field, or one word of JSON.
+
+    A value that is JSON is taken as JSON, and as text otherwise. Raises `ValueError`.
+    """
+    kind, *fields = words
+    if kind.startswith("{"):
+        action: dict[str, Any] = json.loads(kind)
+        return action
+    action = {"kind": kind}
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals:
+            raise ValueError(f"{field!r} is not of the form field=value")
+        try:
+            action[name] = json.loads(value)
+        except ValueError:
+            action[name] = value
+    return action
+
+
+def _path(session_id: str) -> str:
+    if not session_id.replace("-", "").isalnum():
+        raise Refused(f"{session_id!r} is no session's id")
+    return f"{SESSIONS}/{session_id}"
+
+
+def _explain(answer: httpx.Response) -> str:
+    try:
+        failure = msgspec.json.decode(answer.content, type=TikTokSessionErrorResponse)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return f"What answers is no Greenroom daemon (HTTP {answer.status_code})"
+    details = failure.error_details
+    said = (failure.message, details.hint or details.explanation or details.details)
+    text = ": ".join(dict.fromkeys(said))
+    return "".join(character if character.isprintable() else " " for character in text)[:1000]

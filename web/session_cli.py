@@ -1,0 +1,128 @@
+"""`greenroom session`: the running daemon's sessions."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from greenroom.web.running import explaining
+
+if TYPE_CHECKING:
+    from greenroom.web.commands.sessions import Sessions
+
+# As in `cli`, each command imports what it needs when it runs.
+
+_ID = click.argument("session_id", metavar="ID")
+
+
+@click.group("session")
+@click.option("--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]")
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A TOML file with a [greenroom] section.",
+)
+@click.pass_context
+def session(context: click.Context, url: str | None, config_file: Path | None) -> None:
+    """Create, use and end sessions of the running daemon.
+
+    The daemon's token, if it has one, comes from the settings, as for `serve`. Exit code 1 if the daemon
+    refuses or does not answer.
+    """
+    from greenroom.web.commands.sessions import Sessions
+    from greenroom.web.settings import load_settings
+
+    with explaining():
+        settings = load_settings(config_file)
+        token = settings.token.reveal() if settings.token else None
+        context.obj = Sessions(url or f"http://{settings.bind}", token)
+
+
+@session.command()
+@click.pass_obj
+def new(sessions: "Sessions") -> None:
+    """Create a session and print its id."""
+    with explaining():
+        click.echo(sessions.new())
+
+
+@session.command("list")
+@click.pass_obj
+def list_sessions(sessions: "Sessions") -> None:
+    """List the sessions that have not ended: id, state, end, login."""
+    with explaining():
+        for one in sessions.list():
+            words = (one["id"], one["state"], one["expires_at"] or "-", one["login_state"] or "-")
+            click.echo("  ".join(words))
+
+
+@session.command()
+@_ID
+@click.pass_obj
+def show(sessions: "Sessions", session_id: str) -> None:
+    """Show one session, as JSON."""
+    with explaining():
+        _print_json(sessions.show(session_id))
+
+
+@session.command()
+@_ID
+@click.pass_obj
+def end(sessions: "Sessions", session_id: str) -> None:
+    """End a session; returns once nothing of it is left."""
+    with explaining():
+        sessions.end(session_id)
+
+
+@session.command()
+@_ID
+@click.argument("words", metavar="KIND [FIELD=VALUE]...", nargs=-1, required=True)
+@click.pass_obj
+def act(sessions: "Sessions", session_id: str, words: tuple[str, ...]) -> None:
+    """Do something in a session's page, and print what came of it as JSON.
+
+    For example `act ID click target=e5`, `act ID type target=#caption text=Hello`, or one action as JSON.
+    docs/sessions.md lists the kinds and their fields.
+    """
+    from greenroom.web.commands.sessions import read_action
+
+    try:
+        action = read_action(words)
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    with explaining():
+        answer = sessions.act(session_id, [action])
+        _print_json({"page": answer["page"], **answer["results"][0]})
+
+
+@session.command()
+@_ID
+@click.pass_obj
+def snapshot(sessions: "Sessions", session_id: str) -> None:
+    """Print the page's accessibility tree, with refs of what can be acted on."""
+    with explaining():
+        click.echo(sessions.snapshot(session_id))
+
+
+@session.command()
+@_ID
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Where to; .png, .jpg or .webp.",
+)
+@click.pass_obj
+def screenshot(sessions: "Sessions", session_id: str, output: Path) -> None:
+    """Write a picture of the page to a file."""
+    with explaining():
+        sessions.screenshot(session_id, output)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
