@@ -18,7 +18,7 @@ from greenroom.actors.errors import (
     SessionNotFound,
     SupervisorStopped,
 )
-from greenroom.actors.events import SessionEvent
+from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Machine, Owned
 from greenroom.actors.session.actor import SessionActor
@@ -111,7 +111,9 @@ class Registry:
         raise SessionNotFound(session_id)
 
     def hear(self, event: SessionEvent) -> None:
-        """Learn what happens to sessions. Subscribe it to the supervisor's events."""
+        """Learn which states sessions enter. Subscribe it to the supervisor's events."""
+        if event.kind is not EventKind.STATE:
+            return
         self.self_check.hear(event)
         if event.session.state is SessionState.LIVE:
             self._warm.hear_of_live()

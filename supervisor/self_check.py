@@ -83,7 +83,7 @@ class SelfCheck:
             await trio.sleep(PERIOD_S * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311  # no secret
 
     def hear(self, event: SessionEvent) -> None:
-        """Learn what happens to sessions."""
+        """Learn which state a session enters."""
         state = event.session.state
         if state is SessionState.LIVE:
             self._note_login(None)

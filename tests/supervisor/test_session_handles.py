@@ -6,7 +6,9 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from greenroom import (
+    ActionTimedOut,
     EndReason,
+    LoginState,
     SessionEnded,
     SessionNotFound,
     SessionNotLive,
@@ -16,6 +18,7 @@ from greenroom import (
     SupervisorStopped,
     open_supervisor,
 )
+from greenroom.actors.actions.actions import Click
 from greenroom.actors.commands import Probe
 from greenroom.actors.testing import FakeMachine
 from greenroom.supervisor.registry import Registry
@@ -130,3 +133,39 @@ async def test_supervisor_names_its_machines_engine_and_sandbox(autojump_clock: 
     machine = FakeMachine()
     async with open_supervisor(CONFIG, machine=machine) as supervisor:
         assert supervisor.machine == machine.about
+
+
+async def test_session_is_owned_by_a_block_that_uses_it(autojump_clock: MockClock) -> None:
+    """It has ended when the block is left, by an error too."""
+    machine = FakeMachine(value=7)
+    async with open_supervisor(CONFIG, machine=machine) as supervisor:
+        async with supervisor.session() as session:
+            assert await session.evaluate("3 + 4") == 7
+            assert await session.on("p2").html() == machine.html.decode()
+            machine.action_s = 6
+            with pytest.raises(ActionTimedOut):
+                await session.click("e1")
+            await session.within(10).click("e1")
+            browser = machine.browsers[session.id]
+            assert browser.performed[-1] == Click(target="e1", timeout=10)
+            machine.action_s = 0
+            await session.put_file("a.txt", b"one")
+            assert browser.files == {"a.txt": b"one"}
+            extended = await session.extend(60)
+            assert extended.expires_at == session.info().expires_at
+        assert machine.browsers == {}
+        with pytest.raises(KeyError):
+            async with supervisor.session():
+                raise KeyError
+        assert machine.browsers == {}
+
+
+async def test_only_states_teach_the_daemon_about_its_login(autojump_clock: MockClock) -> None:
+    """A live session whose own clone loses its login says nothing for the master profile."""
+    machine = FakeMachine()
+    async with open_supervisor(CONFIG, machine=machine) as supervisor, supervisor.session() as session:
+        before = dict(supervisor.checks)
+        machine.page = LoginState.LOGGED_OUT
+        await session.judge()
+        await session.extend(5)
+        assert dict(supervisor.checks) == before
