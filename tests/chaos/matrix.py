@@ -26,7 +26,12 @@ class Moment(enum.Enum):
     NAVIGATING = "navigating"
     JUDGING = "judging"
     LIVE = "live"
+    ACTING = "acting"
     ENDING = "ending"
+
+
+ESTABLISHED = {Moment.LIVE, Moment.ACTING}
+"""When the session is live, and nobody has asked it to end."""
 
 
 class Means(enum.Enum):
@@ -91,7 +96,7 @@ class Strike:
         if self.means is Means.KILL:
             reasons = {"browser_lost"} | ({"failed"} if self.moment is Moment.LAUNCHING else set())
             return Expected(reasons=frozenset(reasons), within_s=NOTICE_S)
-        if self.moment is Moment.LIVE:
+        if self.moment in ESTABLISHED:
             return Expected(reasons=frozenset({"browser_lost"}), within_s=STALL_S)
         # Ended by the creation's deadline or by the heartbeat, whichever comes first.
         return Expected(reasons=frozenset({"creation_timeout", "browser_lost"}), within_s=LATE_S)

@@ -1,6 +1,7 @@
 """One trial: bring a session to its moment, strike, and count what is left."""
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -19,6 +20,8 @@ _TRIES = 3
 _SLACK_S = 6.0
 _WATCH_S = 3.0
 _SETTLE_S = 2.0
+# How long after it was asked for an action is sure to have begun.
+_ACTS_S = 0.5
 _BEFORE_LIVE = {Moment.LAUNCHING, Moment.NAVIGATING, Moment.JUDGING}
 
 
@@ -57,6 +60,7 @@ class Subject:
     creation: Request
     descriptors: int
     began: float = attrs.field(factory=time.monotonic, init=False)
+    action: Request | None = attrs.field(default=None, init=False)
     _deletion: Request | None = attrs.field(default=None, init=False)
 
     @property
@@ -73,9 +77,15 @@ class Subject:
         """Send a DELETE without waiting for the answer. The connection stays open."""
         self._deletion = self.daemon.send("DELETE", f"/tiktok/session/{self.id}")
 
+    def act(self) -> None:
+        """Begin an action in its page that lasts longer than the trial."""
+        body = json.dumps({"kind": "evaluate", "expression": "new Promise(() => {})", "timeout": 300})
+        self.action = self.daemon.send("POST", f"/tiktok/session/{self.id}/actions", body)
+        time.sleep(_ACTS_S)
+
     def hang_up(self) -> None:
         """Close the connections without reading the answers."""
-        for request in filter(None, (self.creation, self._deletion)):
+        for request in filter(None, (self.creation, self._deletion, self.action)):
             request.hang_up()
 
     def left(self) -> Counts:
@@ -117,8 +127,13 @@ def subject_at(lane: Lane, moment: Moment, page: Page | None = None) -> Iterator
         yield subject
 
 
+def state_at(moment: Moment) -> str:
+    """Return the state of a session at `moment`."""
+    return Moment.LIVE.value if moment is Moment.ACTING else moment.value
+
+
 def _reach(subject: Subject, moment: Moment) -> None:
-    wanted = Moment.LIVE if moment is Moment.ENDING else moment
+    wanted = Moment.LIVE if moment in {Moment.ACTING, Moment.ENDING} else moment
 
     def there() -> bool:
         state = subject.state()
@@ -136,6 +151,8 @@ def _reach(subject: Subject, moment: Moment) -> None:
         status, body = subject.creation.answer()
         if status != 200:
             raise Trouble(f"a live session was answered with {status} {body}")
+    if moment is Moment.ACTING:
+        subject.act()
     if moment is Moment.ENDING:
         browser = wait_for(lambda: subject.find(Victim.BROWSER), 3, "its browser is found")
         os.kill(browser.pid, signal.SIGSTOP)
@@ -175,7 +192,7 @@ def _strike(lane: Lane, cell: Strike, result: Result) -> None:
         victim = wait_for(lambda: subject.find(cell.victim), 5, f"a {cell.victim.value} is found")
         if subject.host() != second.host:
             raise Trouble("the second session is in another host")
-        if subject.state() != cell.moment.value:
+        if subject.state() != state_at(cell.moment):
             raise Trouble(f"{cell.moment.value} was over too soon")
         if time.monotonic() > subject.began + CREATION_S - NOTICE_S and cell.moment in _BEFORE_LIVE:
             raise Trouble(f"{cell.moment.value} came too late: the machine is too busy")
@@ -238,6 +255,9 @@ def observe(subject: Subject, expected: Expected, since: float, result: Result) 
         with contextlib.suppress(OSError):  # the answer may have been read already
             status, _body = subject.creation.answer(2)
             result.expect(status >= 400, f"the creation was answered with {status}")
+    if subject.action is not None:
+        status, _body = subject.action.answer(2)
+        result.expect(status >= 400, f"the action was answered with {status}")
 
 
 def check(subject: Subject, result: Result, *, second: str = LIVE) -> None:
