@@ -181,7 +181,7 @@ class WaitFor(Operation, frozen=True, kw_only=True, tag="wait_for"):
 class Evaluate(Operation, frozen=True, kw_only=True, tag="evaluate"):
     """Evaluate a JavaScript expression, or call a function with `arg`, in the page; awaits promises.
 
-    The value comes back as JSON of at most 1 MB.
+    The value comes back as JSON of at most 1 MB. It is null if the page went to another document meanwhile.
     """
 
     expression: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]

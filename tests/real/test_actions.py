@@ -214,6 +214,36 @@ async def test_every_resource_shows_the_page_and_every_failure_has_its_answer(wo
     assert (status, details["code"]) == (413, "PAGE_TOO_LARGE")
 
 
+async def test_page_can_not_call_the_daemon(workshop: Workshop) -> None:
+    """Neither by a link nor by a form: the browser says from where it comes."""
+    daemon = str(workshop.client.http.base_url).rstrip("/")
+    form = """(action) => {
+        const form = document.createElement("form");
+        Object.assign(form, {method: "post", action});
+        document.body.append(form);
+        form.submit();
+    }"""
+    for go, path in (("(url) => { location = url; }", "/leaks"), (form, "/tiktok/session")):
+        await workshop.open()
+        values = await workshop.act(
+            {"kind": "evaluate", "expression": go, "arg": f"{daemon}{path}"},
+            {"kind": "wait_for", "url": f"{daemon}{path}"},
+            {"kind": "evaluate", "expression": "document.documentElement.textContent"},
+        )
+        assert "ORIGIN_NOT_ALLOWED" in values[-1]
+    assert len((await workshop.client.http.get("/tiktok/session")).json()["sessions"]) == 1
+
+
+async def test_caller_that_hangs_up_cancels_its_action(workshop: Workshop) -> None:
+    """The next one has its turn at once, and finds the page as it is."""
+    with trio.move_on_after(1):
+        await workshop.act({"kind": "evaluate", "expression": "new Promise(() => {})", "timeout": 60})
+    with trio.fail_after(patience(10)):
+        assert (
+            await workshop.said(click("#later"), {"kind": "wait_for", "text": "It is later"}) == "It is later"
+        )
+
+
 async def test_login_lost_in_a_session_is_seen(workshop: Workshop) -> None:
     """So is a login that comes back. The site forgets a viewer who logs out, so this one is of its own."""
     await workshop.act(

@@ -11,7 +11,7 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
 from greenroom.actors.actions import readings
-from greenroom.actors.actions.actions import Action
+from greenroom.actors.actions.actions import Action, Navigate, PageNew
 from greenroom.actors.actions.decoding import InvalidOperation, decode_actions
 from greenroom.actors.actions.readings import Reading
 from greenroom.actors.commands import Act, PutFile, Read
@@ -68,7 +68,8 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
         handle = supervisor.handle(session_id)
         steps, with_snapshot = _read_actions(await request.body)
         for step in steps:
-            _refuse_daemon(getattr(step, "url", None), settings)
+            if isinstance(step, Navigate | PageNew):
+                _refuse_daemon(step.url, settings)
         acted = await handle.run(Act(steps, with_snapshot=with_snapshot))
         count = "1 action" if len(steps) == 1 else f"{len(steps)} actions"
         return json_answer(

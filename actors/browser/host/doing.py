@@ -10,6 +10,7 @@ import attrs
 from playwright.async_api import Error, Locator, Page, Response
 
 from greenroom.actors.actions import actions
+from greenroom.actors.browser.host.document import has_gone_on
 from greenroom.actors.browser.host.failures import OperationFailed
 from greenroom.actors.browser.host.files import read_stored
 from greenroom.actors.browser.host.pages import Pages
@@ -166,11 +167,18 @@ class Doing:
             await gone.first.wait_for(state="hidden", timeout=self.timeout_ms)
 
     async def _evaluate(self, expression: str, arg: Any) -> Any:
-        handle = await self.page.evaluate_handle(expression, arg)
         try:
-            text = await handle.evaluate(f"(value) => ({_TO_JSON})(value, {MAX_VALUE_CHARS})")
-        finally:
-            await handle.dispose()
+            handle = await self.page.evaluate_handle(expression, arg)
+            try:
+                text = await handle.evaluate(f"(value) => ({_TO_JSON})(value, {MAX_VALUE_CHARS})")
+            finally:
+                await handle.dispose()
+        except Error as exc:
+            if has_gone_on(
+                exc
+            ):  # the expression has led to another document, and its value went with this one
+                return None
+            raise
         if not isinstance(text, str) or len(text) > MAX_VALUE_CHARS:
             raise OperationFailed(Failure.TOO_LARGE, f"A value of over {MAX_VALUE_CHARS} characters of JSON")
         try:
