@@ -1,6 +1,7 @@
 """Shared by all tests: Hypothesis's profiles, and a final check that nothing is left behind."""
 
 import contextlib
+import itertools
 import os
 import tempfile
 import uuid
@@ -25,10 +26,20 @@ hypothesis.settings.load_profile("suite")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the tests on real browsers last, so that cheap tests fail first.
 
-    Several workers start with them instead, the slowest files first, and run the rest alongside.
+    Several workers start with them instead, each with its share, since slow tests must not come last.
+    Worksteal gives each worker one contiguous part of the list, and steals from the ends of the parts.
     """
-    is_worker = hasattr(config, "workerinput")
-    items.sort(key=lambda item: (item.get_closest_marker("browser") is not None) is not is_worker)
+    real = [item for item in items if item.get_closest_marker("browser") is not None]
+    rest = [item for item in items if item.get_closest_marker("browser") is None]
+    workers = getattr(config, "workerinput", {"workercount": 0})["workercount"]
+    if not workers:
+        items[:] = rest + real
+        return
+    ends = [len(rest) * share // workers for share in range(workers + 1)]
+    shares = [
+        real[share::workers] + rest[start:end] for share, (start, end) in enumerate(itertools.pairwise(ends))
+    ]
+    items[:] = itertools.chain.from_iterable(shares)
 
 
 @pytest.fixture(scope="session", autouse=True)
