@@ -1,6 +1,7 @@
 """The daemon: a supervisor and its HTTP front, until a signal says stop."""
 
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,7 @@ from greenroom.actors.resources import give_back_memory
 from greenroom.supervisor.api import Supervisor, open_supervisor
 from greenroom.web.display import HINT, display_problem
 from greenroom.web.http.app import create_app
+from greenroom.web.http.guards import has_token
 from greenroom.web.http.serving import open_server, sole_error_bare
 from greenroom.web.logs import log_session_event, tell_repeats
 from greenroom.web.repeats import PERIOD_S
@@ -49,7 +51,9 @@ async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = Non
     with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
         async with (
             open_supervisor(settings, machine=machine, subscriber=log_session_event) as supervisor,
-            open_server(create_app(supervisor, settings), settings.bind) as url,
+            open_server(
+                create_app(supervisor, settings), settings.bind, admits=functools.partial(has_token, settings)
+            ) as url,
         ):
             yield Daemon(url=url, supervisor=supervisor)
             await supervisor.stop()  # while requests can still be answered

@@ -12,6 +12,7 @@ import structlog
 import trio
 from hypercorn.typing import ASGIFramework
 
+from greenroom.web.http.bodies import LargeBodies
 from greenroom.web.http.connections import SAFE_METHODS, Connection
 from greenroom.web.http.limits import Limits
 from greenroom.web.http.protocol import Stage
@@ -48,6 +49,7 @@ class Acceptor:
 
     app: ASGIFramework
     limits: Limits
+    large: LargeBodies
     nursery: trio.Nursery
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _queue: collections.deque[socket.socket] = attrs.field(factory=collections.deque, init=False)
@@ -118,7 +120,12 @@ class Acceptor:
             return
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(client))
         connection = Connection(
-            app=self.app, stream=stream, limits=self.limits, server=ends[0], client=ends[1]
+            app=self.app,
+            stream=stream,
+            limits=self.limits,
+            large=self.large,
+            server=ends[0],
+            client=ends[1],
         )
         self._connections[connection] = None
         self.nursery.start_soon(self._serve, connection)

@@ -16,6 +16,7 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ConnectionState, Scope
 
+from greenroom.web.http.bodies import LargeBodies
 from greenroom.web.http.closing import let_read_the_end, reset_on_close
 from greenroom.web.http.limits import Limits
 from greenroom.web.http.protocol import Protocol, Stage, config_for
@@ -29,7 +30,7 @@ PIECE_BYTES = 64 * 1024
 _log = structlog.get_logger("greenroom.web")
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, repr=False)
 class Connection:
     """Serves the client at the other end of `stream`. `server` and `client` are the ends' addresses.
 
@@ -39,6 +40,7 @@ class Connection:
     app: ASGIFramework
     stream: trio.abc.HalfCloseableStream
     limits: Limits
+    large: LargeBodies = attrs.field(factory=LargeBodies)
     server: tuple[str, int] | None = None
     client: tuple[str, int] | None = None
     is_writing: bool = attrs.field(default=False, init=False)
@@ -70,6 +72,7 @@ class Connection:
             self.server,
             self._send,
             limits=self.limits,
+            large=self.large,
         )
 
     async def run(self) -> None:
@@ -113,6 +116,7 @@ class Connection:
                     await let_read_the_end(self.stream, self.limits.linger_s)
                 is_over = True
         finally:
+            self._protocol.release()
             if not is_over:
                 reset_on_close(self.stream)
             await trio.aclose_forcefully(self.stream)
@@ -220,15 +224,14 @@ class Connection:
         """Limit the wait for the client to `seconds`, and to `latest` on Trio's clock."""
         self._deadline = min(latest, trio.current_time() + self.limits.spread_out(seconds))
 
-    @property
-    def _body_s(self) -> float:
-        request = self._protocol.request
-        return self.limits.body_limits(request.target)[1] if request is not None else self.limits.body_s
-
     def _stop_waiting(self) -> None:
         """Part with a client that has taken too long."""
         if self.stage is Stage.BODY:
-            self._end(Refused(408, f"The request's body took longer than {self._body_s:g} seconds"))
+            self._end(
+                Refused(
+                    408, f"The request's body took longer than {self._protocol.allowance.seconds:g} seconds"
+                )
+            )
         elif self._has_begun:
             self._end(Refused(408, f"The request's headers took longer than {self.limits.head_s:g} seconds"))
         else:
@@ -266,7 +269,7 @@ class Connection:
                 self._is_free.set()
                 self._patience.cancel(reason="the next request has its turn")
             case Updated():
-                self._wait_at_most(self._body_s)
+                self._wait_at_most(self._protocol.allowance.seconds)
 
     async def _write(self, data: bytes) -> None:
         """Send `data`, or drop a client that does not read it in time."""

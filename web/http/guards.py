@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest
 
 from greenroom.web.http.errors import HostNotAllowed, OriginNotAllowed, Unauthorized
 from greenroom.web.http.exchanges import asked
+from greenroom.web.http.requests import UNAUTHORIZED
 from greenroom.web.settings import DaemonSettings
 
 OPEN_PATHS = {"/health"}
@@ -39,20 +40,22 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
             raise OriginNotAllowed("The page's origin is not among cors_origins")
 
     async def check_token() -> None:
-        if settings.token is not None and asked().path not in OPEN_PATHS and asked().method != "OPTIONS":
-            _check_token(settings.token.reveal())
+        is_open = asked().path in OPEN_PATHS or asked().method == "OPTIONS"
+        if not is_open and not has_token(settings, asked().headers.getlist("Authorization")):
+            raise Unauthorized(UNAUTHORIZED)
 
     for check in (check_host, check_origin, check_token):
         app.before_request(check)
         app.before_websocket(check)
 
 
-def _check_token(expected: str) -> None:
-    given = asked().headers.getlist("Authorization")
+def has_token(settings: DaemonSettings, given: list[str]) -> bool:
+    """Return whether a request's Authorization headers, `given`, hold the token, if the daemon has one."""
+    if settings.token is None:
+        return True
     scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
-    is_right = hmac.compare_digest(token.strip().encode(), expected.encode())
-    if scheme.lower() != "bearer" or not is_right:
-        raise Unauthorized("Send the daemon's token as `Authorization: Bearer TOKEN`")
+    is_right = hmac.compare_digest(token.strip().encode(), settings.token.reveal().encode())
+    return scheme.lower() == "bearer" and is_right
 
 
 def _check_fetch_site() -> None:

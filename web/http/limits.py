@@ -1,18 +1,8 @@
 """How much time and memory one client may take."""
 
 import random
-from collections.abc import Mapping
-from typing import Final
 
 import attrs
-
-# What takes a large body, by the last part of its path: bytes and seconds. Multipart has a little around the
-# files, which have 50 MB.
-_LARGE_BODIES: Final[Mapping[bytes, tuple[int, float]]] = {
-    b"actions": (3 << 20, 60.0),
-    b"fetch": (3 << 20, 60.0),
-    b"files": (51 << 20, 300.0),
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -37,12 +27,6 @@ class Limits:
     body_bytes: int = 64 * 1024
     ahead_bytes: int = 64 * 1024
     """How much a client may send before its current request is answered."""
-
-    def body_limits(self, target: bytes) -> tuple[int, float]:
-        """Return how many bytes the body of a request for `target` may have, and how long it may take."""
-        name = target.partition(b"?")[0].rpartition(b"/")[2]
-        size, seconds = _LARGE_BODIES.get(name, (self.body_bytes, self.body_s))
-        return max(size, self.body_bytes), max(seconds, self.body_s)
 
     def spread_out(self, seconds: float) -> float:
         """Return the time with its random share."""

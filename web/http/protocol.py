@@ -20,8 +20,18 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import H11SendableEvent
 
+from greenroom.web.http.bodies import Allowance, LargeBodies
 from greenroom.web.http.limits import Limits
-from greenroom.web.http.requests import TOO_EARLY, TOO_LARGE, Refused, check, explain, to_origin_form
+from greenroom.web.http.requests import (
+    TOO_EARLY,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    Refused,
+    announced_bytes,
+    check,
+    explain,
+    to_origin_form,
+)
 
 
 class Stage(enum.Enum):
@@ -43,10 +53,12 @@ class Protocol(H11Protocol):
 
     request: h11.Request | None = None
 
-    def __init__(self, *args: Any, limits: Limits) -> None:
+    def __init__(self, *args: Any, limits: Limits, large: LargeBodies) -> None:
         super().__init__(*args)
         self._limits = limits
-        self._max_body_bytes = limits.body_bytes
+        self._large = large
+        self._room = 0
+        self.allowance = Allowance(limits.body_bytes, limits.body_s)
         self._head = b""
         self._body = bytearray()
 
@@ -85,6 +97,7 @@ class Protocol(H11Protocol):
 
     def take_no_more(self) -> None:
         """Ignore the app from now on. Hypercorn would still answer 500 for an app that is cancelled."""
+        self.release()
         if self.stream is not None:
             self.stream.closed = True
 
@@ -124,16 +137,18 @@ class Protocol(H11Protocol):
         event = self.connection.next_event()
         if isinstance(event, h11.Request):
             self.request = event
-            self._max_body_bytes, _ = self._limits.body_limits(event.target)
+            self.allowance = self._large.allow(event, self._limits)
             is_followed = bool(self.http.trailing_data[0])
-            check(event, max_body_bytes=self._max_body_bytes, is_followed=is_followed)
+            check(event, is_followed=is_followed)
+            self._check_size(announced_bytes(event))
             await self.send(Updated(idle=False))
         elif isinstance(event, h11.Data):
             self._body += event.data
-            if len(self._body) > self._max_body_bytes:
-                raise Refused(413, TOO_LARGE.format(self._max_body_bytes))
+            self._check_size(len(self._body))
+            self._take_room()
         elif isinstance(event, h11.EndOfMessage) and self.request is not None:
-            await self._give(self.request, bytes(self._body))
+            body, self._body = bytes(self._body), bytearray()
+            await self._give(self.request, body)
             return self.is_websocket
         elif isinstance(event, Data) and isinstance(self.stream, WSStream):
             if not self.stream.handshake.accepted:
@@ -142,6 +157,25 @@ class Protocol(H11Protocol):
         else:
             return False
         return True
+
+    def _check_size(self, size: int) -> None:
+        if size > self.allowance.size:
+            if not self.allowance.is_admitted:
+                raise Refused(401, UNAUTHORIZED)
+            raise Refused(413, TOO_LARGE.format(self.allowance.size))
+
+    def _take_room(self) -> None:
+        """Reserve room for what the body has over the usual limit."""
+        needed = len(self._body) - self._limits.body_bytes - self._room
+        if needed > 0:
+            if not self._large.take(needed):
+                raise Refused(503, "Too many large requests are under way: send it again later")
+            self._room += needed
+
+    def release(self) -> None:
+        """Give back the room of the request's body. Idempotent."""
+        self._large.give_back(self._room)
+        self._room = 0
 
     async def _give(self, request: h11.Request, body: bytes) -> None:
         """Pass a complete request to the app."""
@@ -163,6 +197,7 @@ class Protocol(H11Protocol):
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
         self.request, self._body = None, bytearray()
+        self.release()
         self.keep(ahead)
         await self.send(Updated(idle=True))
 

@@ -14,6 +14,7 @@ _ABSOLUTE = re.compile(
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SETTING_BYTES = 6
 TOO_LARGE = "The request's body is larger than {} bytes"
+UNAUTHORIZED = "Send the daemon's token as `Authorization: Bearer TOKEN`"
 TOO_EARLY = "A WebSocket client has to wait for the answer to its handshake"
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
@@ -26,7 +27,7 @@ class Refused(Exception):
         self.status = status
 
 
-def check(request: h11.Request, *, max_body_bytes: int, is_followed: bool) -> None:
+def check(request: h11.Request, *, is_followed: bool) -> None:
     """Raise `Refused` for a request that is well-formed but not valid HTTP/1.1 for this server.
 
     `is_followed` says whether the client has already sent more than the headers.
@@ -36,13 +37,15 @@ def check(request: h11.Request, *, max_body_bytes: int, is_followed: bool) -> No
     names = [name for name, _value in request.headers]
     if b"transfer-encoding" in names and b"content-length" in names:
         raise Refused(400, "Both Content-Length and Transfer-Encoding tell where the body ends")
-    announced = [int(value) for name, value in request.headers if name == b"content-length"]
-    if max(announced, default=0) > max_body_bytes:
-        raise Refused(413, TOO_LARGE.format(max_body_bytes))
     _check_upgrade(request, is_followed=is_followed)
     is_path = request.target.startswith(b"/") or (request.method, request.target) == (b"OPTIONS", b"*")
     if not is_path and not _ABSOLUTE.fullmatch(request.target):
         raise Refused(400, "The request's target is neither a path nor an http address")
+
+
+def announced_bytes(request: h11.Request) -> int:
+    """Return how long the request's body is to be, as far as it says so."""
+    return max((int(value) for name, value in request.headers if name == b"content-length"), default=0)
 
 
 def _check_upgrade(request: h11.Request, *, is_followed: bool) -> None:

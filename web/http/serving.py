@@ -8,7 +8,7 @@ import contextlib
 import ctypes
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import trio
@@ -19,6 +19,7 @@ from hypercorn.utils import wrap_app
 
 from greenroom.web.address import BIND_SYNTAX, split_bind
 from greenroom.web.http.accepting import Acceptor
+from greenroom.web.http.bodies import LargeBodies
 from greenroom.web.http.limits import Limits
 
 GRACEFUL_TIMEOUT_S = 5.0
@@ -45,11 +46,15 @@ async def open_server(
     *,
     graceful_timeout_s: float = GRACEFUL_TIMEOUT_S,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
+    admits: Callable[[list[str]], bool] = lambda _given: True,
 ) -> AsyncIterator[str]:
     """Serve `app` on `bind` inside the block; yield its base URL, without a trailing slash.
 
     `bind` is `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one. The URL is one that this machine can use,
     so a wildcard address becomes the loopback one. It accepts connections from the first line of the block.
+
+    Only clients whose Authorization headers `admits` accepts may send large bodies, since a body is in memory
+    before the app sees its request.
 
     Leaving the block stops accepting, gives requests in flight `graceful_timeout_s` to finish, resets the
     connections of the rest and runs the app's shutdown. If an error or a cancellation leaves the block,
@@ -62,7 +67,8 @@ async def open_server(
     listening = await _listen(bind)
     with listening, sole_error_bare(layers=2):
         async with _open_lifespan(app), trio.open_nursery() as connections:
-            acceptor = Acceptor(app=app, limits=limits, nursery=connections)
+            large = LargeBodies(admits=admits)
+            acceptor = Acceptor(app=app, limits=limits, large=large, nursery=connections)
             connections.start_soon(acceptor.run, listening)
             yield _base_url(listening.getsockname())
             await acceptor.stop()
