@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from greenroom.web.running import explaining
 
@@ -55,8 +56,9 @@ def list_sessions(sessions: "Sessions") -> None:
     """List the sessions that have not ended: id, state, end, login."""
     with explaining():
         for one in sessions.list():
-            words = (one["id"], one["state"], one["expires_at"] or "-", one["login_state"] or "-")
-            click.echo("  ".join(words))
+            end = one.expires_at.isoformat() if one.expires_at else "-"
+            login = one.login_state.value if one.login_state else "-"
+            click.echo(f"{one.id}  {one.state.value}  {end}  {login}")
 
 
 @session.command()
@@ -95,7 +97,7 @@ def act(sessions: "Sessions", session_id: str, words: tuple[str, ...]) -> None:
         raise click.UsageError(str(exc)) from exc
     with explaining():
         answer = sessions.act(session_id, [action])
-        _print_json({"page": answer["page"], **answer["results"][0]})
+        _print_json({"page": answer.page.id, "url": answer.page.url, "result": answer.results[0]})
 
 
 @session.command()
@@ -125,4 +127,5 @@ def screenshot(sessions: "Sessions", session_id: str, output: Path) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))
+    plain = json.loads(msgspec.json.encode(value))
+    click.echo(json.dumps(plain, indent=2))  # in ASCII: what a page says can't move the cursor

@@ -130,10 +130,14 @@ async def _use(client: httpx.AsyncClient, report: Report, location: str, site: s
         "type and post in its page", "200 Posted · Practice", found, seconds=time.monotonic() - started
     )
     picture = await client.get(f"{location}/screenshot")
-    PICTURE.parent.mkdir(exist_ok=True)  # one small file, and nothing else runs
-    PICTURE.write_bytes(picture.content)  # noqa: ASYNC240
     is_picture = picture.content.startswith(b"\x89PNG")
-    report.add(f"picture in {PICTURE}", "200 PNG", f"{picture.status_code} {'PNG' if is_picture else 'none'}")
+    found = f"{picture.status_code} {'PNG' if is_picture else 'none'}"
+    try:
+        PICTURE.parent.mkdir(exist_ok=True)  # one small file, and nothing else runs
+        PICTURE.write_bytes(picture.content)  # noqa: ASYNC240
+    except OSError as exc:
+        found = f"not written: {exc.strerror}"
+    report.add(f"picture in {PICTURE}", "200 PNG", found)
 
 
 @contextlib.contextmanager

@@ -3,14 +3,22 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import httpx
 import msgspec
 
 from greenroom.web.commands.leaks import DaemonUnreachable
-from greenroom.web.http.schemas import TikTokSessionErrorResponse
+from greenroom.web.http.schemas import (
+    Actions,
+    AllSessions,
+    OneSession,
+    Session,
+    TikTokSessionErrorResponse,
+)
+
+T = TypeVar("T")
 
 SESSIONS: Final = "/tiktok/session"
 # Longer than any action may take; the daemon has limits of its own.
@@ -30,27 +38,27 @@ class Sessions:
 
     def new(self) -> str:
         """Create a session; return its id."""
-        return self._ask("POST", SESSIONS, json={}).headers["X-Session-Id"]
+        location: str = self._ask("POST", SESSIONS, json={}).headers.get("Location", "")
+        if not location.startswith(f"{SESSIONS}/"):
+            raise DaemonUnreachable(self._no_daemon)
+        return location.removeprefix(f"{SESSIONS}/")
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> list[Session]:
         """Return the sessions that have not ended."""
-        sessions: list[dict[str, Any]] = self._ask("GET", SESSIONS).json()["sessions"]
-        return sessions
+        return self._read("GET", SESSIONS, AllSessions).sessions
 
-    def show(self, session_id: str) -> dict[str, Any]:
+    def show(self, session_id: str) -> Session:
         """Return one session."""
-        session: dict[str, Any] = self._ask("GET", _path(session_id)).json()["session"]
-        return session
+        return self._read("GET", _path(session_id), OneSession).session
 
     def end(self, session_id: str) -> None:
         """End a session; return once nothing of it is left."""
         self._ask("DELETE", _path(session_id))
 
-    def act(self, session_id: str, actions: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    def act(self, session_id: str, actions: Iterable[dict[str, Any]]) -> Actions:
         """Carry out actions; return the answer."""
         body = {"actions": list(actions)}
-        answer: dict[str, Any] = self._ask("POST", f"{_path(session_id)}/actions", json=body).json()
-        return answer
+        return self._read("POST", f"{_path(session_id)}/actions", Actions, json=body)
 
     def snapshot(self, session_id: str) -> str:
         """Return the page's accessibility tree, fit for a terminal."""
@@ -65,6 +73,17 @@ class Sessions:
             path.write_bytes(picture)
         except OSError as exc:
             raise Refused(f"Can't write {path}: {exc.strerror}") from exc
+
+    @property
+    def _no_daemon(self) -> str:
+        return f"What answers at {self._url} is no Greenroom daemon"
+
+    def _read(self, method: str, path: str, type_: type[T], **request: Any) -> T:
+        answer = self._ask(method, path, **request)
+        try:
+            return msgspec.json.decode(answer.content, type=type_)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise DaemonUnreachable(self._no_daemon) from exc
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -109,7 +128,7 @@ def _path(session_id: str) -> str:
 def _explain(answer: httpx.Response) -> str:
     try:
         failure = msgspec.json.decode(answer.content, type=TikTokSessionErrorResponse)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return f"What answers is no Greenroom daemon (HTTP {answer.status_code})"
     details = failure.error_details
     said = (failure.message, details.hint or details.explanation or details.details)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ async def test_session_is_created_used_and_ended_from_the_command_line(front: Fr
     session_id = await run("new")
     assert set(front.machine.browsers) == {session_id}
     acted = json.loads(await run("act", session_id, "type", "target=#q", "text=Hello"))
-    assert (acted["kind"], acted["value"], acted["page"]) == ("type", "done", "p1")
+    assert (acted["result"]["kind"], acted["result"]["value"], acted["page"]) == ("type", "done", "p1")
     assert front.machine.browsers[session_id].performed == [Type(target="#q", text="Hello")]
     picture = tmp_path / "page.jpg"
     await run("screenshot", session_id, "-o", str(picture))
@@ -55,7 +55,7 @@ async def test_sessions_are_listed_and_shown(front: Front) -> None:
     session_id = await trio.to_thread.run_sync(sessions.new)
     [listed] = await trio.to_thread.run_sync(sessions.list)
     shown = await trio.to_thread.run_sync(sessions.show, session_id)
-    assert (listed["id"], shown["id"], shown["state"]) == (session_id, session_id, "live")
+    assert (listed.id, shown.id, shown.state.value) == (session_id, session_id, "live")
     front.machine.html = b"- text: a\x1b[31m page"
     assert await trio.to_thread.run_sync(sessions.snapshot, session_id) == "- text: a[31m page"
 
@@ -108,3 +108,25 @@ def test_words_become_an_action() -> None:
         read_action(["click", "e5"])
     with pytest.raises(ValueError, match="Expecting"):
         read_action(["{"])
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b"\xff", b"[" * 5000])
+async def test_something_else_on_the_port_is_named(body: bytes) -> None:
+    """No traceback."""
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+        async def answer(stream: trio.SocketStream) -> None:
+            await stream.receive_some()
+            head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+            await stream.send_all(head + body)
+
+        nursery.start_soon(trio.serve_listeners, answer, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        sessions = Sessions(f"http://127.0.0.1:{port}", None)
+        show, act = partial(sessions.show, "a"), partial(sessions.act, "a", [])
+        asks: list[Callable[[], object]] = [sessions.new, sessions.list, show, act]
+        for ask in asks:
+            with pytest.raises(DaemonUnreachable, match="no Greenroom daemon"):
+                await trio.to_thread.run_sync(ask)
+        nursery.cancel_scope.cancel()
