@@ -14,7 +14,7 @@ import trio
 from greenroom.actors.actions.actions import Action, timeout_of
 from greenroom.actors.actions.readings import READING_S, Reading, Snapshot
 from greenroom.actors.actions.results import Acted, ActionResult, Outcome
-from greenroom.actors.errors import ActionFailed, BrowserLost, StaleRef
+from greenroom.actors.errors import ActionFailed, BrowserLost, InvalidAction, StaleRef
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.machine.result import Result
 
@@ -51,6 +51,8 @@ class Act:
 
     async def apply(self, browser: Browser) -> Acted:
         """Return a result for each action, and the page that the last one left."""
+        if not self.actions:
+            raise InvalidAction("There is no action")
         results: list[ActionResult] = []
         for index, action in enumerate(self.actions):
             try:
@@ -71,7 +73,7 @@ async def _act(browser: Browser, action: Action) -> tuple[Outcome, ActionResult]
     done = await browser.perform(action, timeout_s=timeout_of(action))
     try:
         outcome = msgspec.json.decode(await done.read(), type=Outcome)
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise BrowserLost("The browser host does not say what came of an action") from exc
     result = ActionResult(
         kind=_kind(action),

@@ -160,6 +160,10 @@ class PageTooLarge(ActionFailed):
     """What was asked for has more bytes than may be sent."""
 
 
+class StorageFailed(ActionFailed):
+    """A file or a large result of the session can't be written: no space, an I/O error."""
+
+
 class InvalidAction(ActionFailed):
     """What was asked for is not possible at all; the text names the field."""
 

@@ -32,7 +32,8 @@ class FakeMachine:
     `action_error` are each raised at the end of that step, `sample_error` by whatever only looks: samples,
     surveys, and the checks of profile and place. `clones` and `browsers` hold what exists now, by session.
     Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set `page` for the verdict.
-    Set `version` to change the master profile, which makes earlier clones out of date.
+    Set `version` to change the master profile, which makes earlier clones out of date. `looks` counts the
+    inspections of pages.
     """
 
     clone_s: float = 0
@@ -65,6 +66,7 @@ class FakeMachine:
     about: MachineInfo = attrs.field(
         factory=lambda: MachineInfo(engine="fake", engine_version="1", sandbox="none")
     )
+    looks: int = attrs.field(default=0, init=False)
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
 
@@ -186,6 +188,7 @@ class FakeBrowser:
 
     async def inspect(self, method: Method, selectors: Mapping[str, str]) -> Finding:  # noqa: ARG002  # likewise
         """Take the machine's `inspect_s` and find its `page`."""
+        self.machine.looks += 1
         await self.take(self.machine.inspect_s)
         return find_state(method, self.machine.page)
 

@@ -1,5 +1,6 @@
 """Greenroom's public names. Import them from `greenroom` itself."""
 
+from greenroom.actors.actions import actions
 from greenroom.actors.actions.results import Acted, ActionResult, OpenDialog, PageInfo
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
@@ -37,6 +38,7 @@ from greenroom.actors.errors import (
     SessionNotFound,
     SessionNotLive,
     StaleRef,
+    StorageFailed,
     SupervisorStopped,
     TooManyCommands,
     UpstreamUnreachable,
@@ -132,6 +134,7 @@ __all__ = [
     "SessionNotLive",
     "SessionState",
     "StaleRef",
+    "StorageFailed",
     "Strength",
     "Subject",
     "Subscriber",
@@ -143,5 +146,6 @@ __all__ = [
     "UpstreamUnreachable",
     "Usage",
     "Verdict",
+    "actions",
     "open_supervisor",
 ]

@@ -30,6 +30,9 @@ from greenroom.supervisor.messages import (
 from greenroom.supervisor.registry import Registry
 from greenroom.supervisor.self_check import Check, Subject
 
+# More than the end of a session takes: a polite close, a kill, and the removal of a clone.
+END_S = 30.0
+
 T = TypeVar("T")
 
 
@@ -108,6 +111,7 @@ class Supervisor:
     async def session(self) -> AsyncIterator[LiveSession]:
         """Create a session and own it for the block, which can use it; it has ended when the block is left.
 
+        Leaving waits for the end even if cancelled, for `END_S` at most; the supervisor then goes on alone.
         Raises what `create_session` does, and `CleanupIncomplete` if something of it could not be removed.
         """
         info = await self.create_session()
@@ -115,7 +119,7 @@ class Supervisor:
         try:
             yield LiveSession(handle)
         finally:
-            with trio.CancelScope(shield=True):  # bounded by the session's own cleanup
+            with trio.move_on_after(END_S, shield=True):
                 await handle.end()
 
     def handle(self, session_id: str) -> SessionHandle:

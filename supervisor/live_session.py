@@ -1,7 +1,8 @@
 """A live session for Python developers: one method for each thing that can be done in its pages."""
 
 import builtins
-from collections.abc import AsyncIterable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -257,7 +258,11 @@ class LiveSession:
         """Give the session a file of at most 50 MB, for `upload`."""
         if isinstance(content, Path):
             content = await trio.Path(content).read_bytes()
-        await self.handle.run(PutFile(name, _once(content) if isinstance(content, bytes) else content))
+        if not isinstance(content, bytes):
+            await self.handle.run(PutFile(name, content))
+            return
+        async with contextlib.aclosing(_once(content)) as pieces:
+            await self.handle.run(PutFile(name, pieces))
 
     async def trace_start(self) -> None:
         """Begin to record what is done in the pages."""
@@ -268,5 +273,5 @@ class LiveSession:
         return await self._read(readings.TraceStop)
 
 
-async def _once(content: bytes) -> AsyncIterable[bytes]:
+async def _once(content: bytes) -> AsyncGenerator[bytes]:
     yield content

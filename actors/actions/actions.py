@@ -12,10 +12,13 @@ from msgspec import Meta
 
 MAX_TIMEOUT_S = 300
 MAX_TEXT_CHARS = 100_000
+MAX_NAME_BYTES = 200  # of a file's name, in UTF-8
 
 PageId = Annotated[
     str,
-    Meta(pattern=r"^p[1-9][0-9]{0,5}\Z", description="A page of the session, as `pages` lists it: p1, p2."),
+    Meta(
+        pattern=r"^p[1-9][0-9]{0,5}$(?!\n)", description="A page of the session, as `pages` lists it: p1, p2."
+    ),
 ]
 Target = Annotated[
     str,
@@ -28,9 +31,9 @@ Target = Annotated[
 Timeout = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT_S)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]
 Url = Annotated[
-    str, Meta(max_length=8000, pattern=r"^(?:[hH][tT][tT][pP][sS]?://[^\x00-\x20]+|about:blank)\Z")
+    str, Meta(max_length=8000, pattern=r"^(?:[hH][tT][tT][pP][sS]?://[^\x00-\x20]+|about:blank)$(?!\n)")
 ]
-FileName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]+\Z")]
+FileName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]+$(?!\n)")]
 Modifier = Literal["Alt", "Control", "ControlOrMeta", "Meta", "Shift"]
 WaitUntil = Literal["commit", "domcontentloaded", "load", "networkidle"]
 _Distance = Annotated[float, Meta(ge=-1_000_000, le=1_000_000)]

@@ -40,15 +40,11 @@ def decode_operation(text: str) -> Action | Reading:
         raise InvalidOperation(_explain(exc)) from exc
 
 
-def decode_actions(body: bytes) -> tuple[Action, ...]:
-    """Return the actions in the body of a request: one action, or several as `{"actions": [...]}`.
+def read_actions(given: Any) -> tuple[Action, ...]:
+    """Return the actions in a request's JSON: one action, or several as `{"actions": [...]}`.
 
     Raises `InvalidOperation`, which names the first wrong field of every action.
     """
-    try:
-        given = msgspec.json.decode(body)
-    except _UNREADABLE as exc:
-        raise InvalidOperation(_explain(exc)) from exc
     if isinstance(given, dict) and "actions" not in given:
         return (_one_action(given, "$"),)
     if not isinstance(given, dict) or set(given) != {"actions"} or not isinstance(given["actions"], list):

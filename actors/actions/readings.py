@@ -68,7 +68,7 @@ class Fetch(Operation, frozen=True, kw_only=True, tag="fetch"):
     """Ask for a URL from within the page: with its cookies, its origin and the browser's own TLS."""
 
     url: Url
-    method: Annotated[str, Meta(pattern=r"^[A-Z]{1,20}\Z")] = "GET"
+    method: Annotated[str, Meta(pattern=r"^[A-Z]{1,20}$(?!\n)")] = "GET"
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     body: Annotated[str, Meta(max_length=10 * MAX_TEXT_CHARS)] | None = None
 

@@ -20,6 +20,9 @@ from greenroom.actors.session.running import RunningCommands
 from greenroom.actors.session.spec import SessionSpec
 from greenroom.actors.verdict import LoginState, Verdict
 
+# How long to wait after a look at who is logged in before the next.
+_PAUSE_S = 2.0
+
 
 @attrs.define(eq=False, repr=False)
 class Living:
@@ -67,6 +70,7 @@ class Living:
             await self._browser.wait_navigated()
             with contextlib.suppress(UpstreamUnreachable, BrowserLost):  # the loss is noticed elsewhere
                 await self.judge()
+            await trio.sleep(_PAUSE_S)  # a page that navigates all the time must not keep its host busy
 
     async def judge(self) -> Verdict:
         """Judge the page as it is, without loading it again; keep the verdict if it decides anything."""

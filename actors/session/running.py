@@ -28,11 +28,6 @@ class RunningCommands:
     _running: set[Run[Any]] = attrs.field(factory=set, init=False)
     _turn: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
 
-    @property
-    def count(self) -> int:
-        """How many commands run or wait."""
-        return len(self._running)
-
     async def run(self, request: Run[Any], browser: Browser) -> BrowserLost | None:
         """Run one command when its turn comes and answer it, with its error if it fails.
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +13,16 @@ from greenroom.actors.actions import actions, readings
 from greenroom.actors.actions.decoding import (
     MAX_ACTIONS,
     InvalidOperation,
-    decode_actions,
     decode_operation,
     encode_operation,
+    read_actions,
 )
+
+
+def decode_actions(body: bytes) -> tuple[actions.Action, ...]:
+    """Return the actions in a request's body."""
+    return read_actions(msgspec.json.decode(body))
+
 
 # One of each kind, with every field of its own.
 EACH: list[dict[str, Any]] = [
@@ -83,7 +90,6 @@ def test_aliases_of_target_are_understood(alias: str) -> None:
     ("body", "why"),
     [
         ("[]", "Expected one action"),
-        ("{", "truncated"),
         ('{"actions": []}', "1 to 100 actions - at `$.actions`"),
         ('{"actions": [{"kind": "back"}], "more": 1}', "Expected one action"),
         (json.dumps({"actions": [{"kind": "back"}] * (MAX_ACTIONS + 1)}), "1 to 100 actions"),
@@ -104,7 +110,6 @@ def test_aliases_of_target_are_understood(alias: str) -> None:
             "a file's name - at `$.files[0]`",
         ),
         ('{"kind": "type", "target": "a", "text": 5}', "got `int` - at `$.text`"),
-        ('{"kind": "evaluate", "expression": "1", "arg": ' + "[" * 9999 + "]" * 9999 + "}", "too deeply"),
     ],
 )
 def test_wrong_action_is_refused_and_the_field_named(body: str, why: str) -> None:
@@ -135,7 +140,7 @@ def test_values_built_in_python_are_checked_too() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_actions_or_refused(body: bytes) -> None:
     """Nothing else is raised."""
-    with contextlib.suppress(InvalidOperation):
+    with contextlib.suppress(InvalidOperation, msgspec.DecodeError, UnicodeDecodeError):
         decode_actions(body)
 
 

@@ -206,6 +206,14 @@ async def test_every_resource_shows_the_page_and_every_failure_has_its_answer(wo
     assert "#none" in details["explanation"]
     status, details = await workshop.fails({"kind": "evaluate", "expression": "nothing.here"})
     assert (status, details["code"]) == (422, "ACTION_FAILED")
+    for words in ("navigation failed", "crashed", "NS_ERROR_FAILURE"):  # the page's, not the driver's
+        thrower = {"kind": "evaluate", "expression": f"() => {{ throw new Error('{words}') }}"}
+        status, details = await workshop.fails(thrower)
+        assert (status, details["code"]) == (422, "ACTION_FAILED")
+        assert words in details["explanation"]
+    [half] = await workshop.act({"kind": "evaluate", "expression": "document.title = '\\ud83e fox'"})
+    assert half == "? fox"
+    assert (await workshop.get("pages")).json()[0]["title"] == "\ufffd fox"
     status, details = await workshop.fails({"kind": "navigate", "url": "http://127.0.0.1:9/"})
     assert (status, details["code"]) == (502, "NAVIGATION_FAILED")
     status, details = await workshop.fails(

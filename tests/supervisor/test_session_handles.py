@@ -21,6 +21,7 @@ from greenroom import (
 from greenroom.actors.actions.actions import Click
 from greenroom.actors.commands import Probe
 from greenroom.actors.testing import FakeMachine
+from greenroom.supervisor.api import END_S
 from greenroom.supervisor.registry import Registry
 from greenroom.supervisor.remembered import KEEP_S
 
@@ -169,3 +170,18 @@ async def test_only_states_teach_the_daemon_about_its_login(autojump_clock: Mock
         await session.judge()
         await session.extend(5)
         assert dict(supervisor.checks) == before
+
+
+async def test_block_that_is_cancelled_has_ended_its_session_when_it_is_left(
+    autojump_clock: MockClock,
+) -> None:
+    """And a cleanup that hangs holds it up for a bounded time only."""
+    for remove_s, left_at in ((2, 12), (1000, 10 + END_S)):
+        machine = FakeMachine(remove_s=remove_s)
+        async with open_supervisor(CONFIG, machine=machine) as supervisor:
+            started = trio.current_time()
+            with trio.move_on_after(10):
+                async with supervisor.session():
+                    await trio.sleep_forever()
+            assert trio.current_time() - started == left_at
+            assert machine.browsers == {}

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from greenroom.actors import resources
-from greenroom.actors.actions.actions import PageId, Timeout, Url
+from greenroom.actors.actions.readings import Fetch
 from greenroom.actors.actions.results import ActionResult, PageInfo
 from greenroom.actors.lifecycle import EndReason, Receipt, SessionInfo, SessionState
 from greenroom.actors.machine import ports
@@ -135,15 +135,8 @@ class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     extend_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
-class FetchRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class FetchRequest(Fetch, frozen=True, kw_only=True, tag=False, tag_field=None):
     """The body of `POST .../fetch`: what to ask for from within the page."""
-
-    url: Url
-    method: Annotated[str, msgspec.Meta(pattern="^[A-Z]{1,20}$")] = "GET"
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-    body: str | None = None
-    page: PageId | None = None
-    timeout: Timeout | None = None
 
 
 class AllSessions(TikTokSessionResponse, kw_only=True):

@@ -1,6 +1,9 @@
 """What is done with a live session over HTTP: actions, resources to read, files, more time."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import contextlib
+import ipaddress
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,8 +14,8 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
 from greenroom.actors.actions import readings
-from greenroom.actors.actions.actions import Action, Navigate, PageNew
-from greenroom.actors.actions.decoding import InvalidOperation, decode_actions
+from greenroom.actors.actions.actions import MAX_NAME_BYTES, Action, Navigate, PageNew
+from greenroom.actors.actions.decoding import InvalidOperation, read_actions
 from greenroom.actors.actions.readings import Reading
 from greenroom.actors.commands import Act, PutFile, Read
 from greenroom.actors.machine.result import Result
@@ -37,7 +40,6 @@ BASE: Final = "/tiktok/session/<session_id>"
 _JSON = "application/json"
 _PICTURES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _PIECE_BYTES = 1 << 16
-_MAX_NAME_CHARS = 200
 
 # Each resource that is read with GET: what is asked of the session, and the type of the answer.
 RESOURCES: Final[Mapping[str, tuple[type[Reading], str]]] = {
@@ -141,7 +143,8 @@ def _add_files(app: QuartTrio, supervisor: Supervisor) -> None:
             raise InvalidRequest("Expected multipart/form-data with at least one file")
         names = [_plain_name(file) for file in files]
         for name, file in zip(names, files, strict=True):
-            await handle.run(PutFile(name, _pieces_of(file)))
+            async with contextlib.aclosing(_pieces_of(file)) as pieces:
+                await handle.run(PutFile(name, pieces))
         return json_answer(Files(message=f"{len(names)} stored", files=tuple(names)))
 
 
@@ -166,20 +169,16 @@ def _add_lifetime(app: QuartTrio, supervisor: Supervisor) -> None:
 
 def _read_actions(body: bytes) -> tuple[tuple[Action, ...], bool]:
     """Return the actions in a body, and whether a snapshot is wanted after them. Raises `InvalidRequest`."""
-
-    def read() -> tuple[tuple[Action, ...], bool]:
-        given = msgspec.json.decode(body)
-        with_snapshot = isinstance(given, dict) and given.pop("snapshot", False)
-        if not isinstance(with_snapshot, bool):
-            raise InvalidOperation("Expected `bool` - at `$.snapshot`")
-        return decode_actions(msgspec.json.encode(given)), with_snapshot
-
-    return _checked(read)
+    given = _checked(lambda: msgspec.json.decode(body))
+    with_snapshot = isinstance(given, dict) and given.pop("snapshot", False)
+    if not isinstance(with_snapshot, bool):
+        raise InvalidRequest("Expected `bool` - at `$.snapshot`")
+    return _checked(lambda: read_actions(given)), with_snapshot
 
 
 def _from_query(kind: type[R]) -> R:
     """Return a reading as the request's query string has it. Raises `InvalidRequest`."""
-    fields = {**request.args.to_dict(), "kind": str(kind.__struct_config__.tag)}
+    fields = {"kind": str(kind.__struct_config__.tag), **request.args.to_dict()}
     return _checked(lambda: msgspec.convert(fields, kind, strict=False))
 
 
@@ -206,30 +205,42 @@ def _refuse_daemon(url: str | None, settings: DaemonSettings) -> None:
     try:
         there = urlsplit(url)
         ports = {settings.address[1], (request.scope["server"] or ("", None))[1]}
-        is_here = there.port in ports and is_own_host(there.hostname or "", settings)
+        is_here = there.port in ports and _is_own_host(there.hostname or "", settings)
     except ValueError:
         raise InvalidRequest("Expected an http or https URL - at `$.url`") from None
     if is_here:
         raise InvalidRequest("A session can't open the daemon's own address - at `$.url`")
 
 
-def is_own_host(host: str, settings: DaemonSettings) -> bool:
-    """Return whether `host` is a name of this machine's loopback, or what the daemon is bound to."""
-    return host in {settings.address[0], "localhost", "::1", "0.0.0.0", "::"} or host.startswith("127.")  # noqa: S104
+def _is_own_host(host: str, settings: DaemonSettings) -> bool:
+    """Return whether `host` is this machine's loopback, in any form, or the bound address."""
+    name = host.lower().removesuffix(".")
+    if name == settings.address[0] or name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(socket.inet_aton(name) if ":" not in name else name)
+    except (OSError, ValueError):
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
 
 
 def _plain_name(file: FileStorage) -> str:
     """Return a file's name without its path. Raises `InvalidRequest` where nothing is left."""
     name = (file.filename or "").replace("\\", "/").rpartition("/")[2].strip(". ")
-    name = "".join(character for character in name if character.isprintable())[-_MAX_NAME_CHARS:]
+    name = "".join(character for character in name if character.isprintable())
+    while len(name.encode()) > MAX_NAME_BYTES:  # the end has the suffix
+        name = name[1:]
     if not name:
         raise InvalidRequest("A file has no name")
     return name
 
 
-async def _pieces_of(file: FileStorage) -> AsyncIterator[bytes]:
-    while piece := file.stream.read(_PIECE_BYTES):
-        yield piece
+async def _pieces_of(file: FileStorage) -> AsyncGenerator[bytes]:
+    with contextlib.closing(file):
+        while piece := file.stream.read(_PIECE_BYTES):
+            yield piece
 
 
 def _stream(result: Result, type_: str, *, filename: str | None = None) -> Response:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from greenroom.actors.browser.cells.binds import Binds, Private
+from greenroom.actors.browser.cells.environment import DOWNLOADS
 from greenroom.actors.browser.cells.sandbox import Rights, browser_devices, browser_isolation, cell_ids
 
 _TEMPORARY, _HOME, _RUN, _ETC = "cell-tmp", "cell-home", "cell-run", "cell-etc"
@@ -18,7 +19,6 @@ _ETC_FILES = (
     *("asound.conf", "drirc", "gai.conf", "host.conf", "hosts", "ld.so.conf", "localtime", "mime.types"),
     *("nsswitch.conf", "os-release", "protocols", "resolv.conf", "services", "timezone"),
 )
-DOWNLOADS = "downloads"
 HOME = "/home/browser"
 _CACHE = f"{HOME}/.cache"
 _RUNTIME = "/run/browser"

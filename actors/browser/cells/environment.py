@@ -25,6 +25,8 @@ _PLACES = {
     "XDG_STATE_HOME": "state",
     "XDG_RUNTIME_DIR": "run",
 }
+# Folders of a session's scratch: what its pages download, and what its client sent for them.
+DOWNLOADS, FILES = "downloads", "files"
 # How Camoufox's package finds its installation.
 _CAMOUFOX = ("HOME", "XDG_CACHE_HOME", "CAMOUFOX_EXECUTABLE_PATH")
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import weakref
 from collections.abc import AsyncIterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,9 @@ from greenroom.actors.actions.decoding import InvalidOperation, encode_operation
 from greenroom.actors.browser.cells.binds import Private
 from greenroom.actors.browser.cells.browser import browser_cell
 from greenroom.actors.browser.cells.ending import end_processes
+from greenroom.actors.browser.cells.environment import FILES
 from greenroom.actors.browser.cells.sandbox import Sandbox, cell_rights
-from greenroom.actors.browser.client.files import FILES, store_file
+from greenroom.actors.browser.client.files import store_file
 from greenroom.actors.browser.client.link import WINDOW, HostLink
 from greenroom.actors.browser.client.loss import Loss
 from greenroom.actors.browser.client.replies import TIMED_OUT, TOO_LARGE, failure_of
@@ -29,6 +31,7 @@ from greenroom.actors.errors import (
     InvalidAction,
     PageGone,
     PageTooLarge,
+    StorageFailed,
     UpstreamUnreachable,
 )
 from greenroom.actors.lifecycle import ProcessCount
@@ -40,7 +43,8 @@ from greenroom.actors.verdict import Finding, Method
 # How long a host may take to release a session whose browser is being killed.
 _RELEASE_S = 5.0
 _KILL_AGAIN_S = 0.05
-# A host has limits of its own for most results; downloads and traces can be large.
+# For all results of a session that somebody still reads. A host has limits of its own for most; downloads and
+# traces can be large.
 MAX_RESULT_BYTES: Final = 1 << 30
 # The host's own limit is the shorter one: it says what was waited for.
 _PATIENCE_S = 3.0
@@ -65,6 +69,7 @@ class ScraplingFetcherAdapter:
     ended: ProcessCount = attrs.field(factory=ProcessCount, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
     _loss: Loss = attrs.field(init=False)
+    _results: "weakref.WeakSet[Result]" = attrs.field(factory=weakref.WeakSet, init=False)
     _navigation: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -151,6 +156,7 @@ class ScraplingFetcherAdapter:
     async def perform(self, operation: Operation, *, timeout_s: float) -> Result:
         """Carry out an operation; see `ports.Browser`."""
         result = Result(self._scratch)
+        self._results.add(result)
         try:
             request = messages.Perform(
                 id=self._link.next_id(),
@@ -163,6 +169,8 @@ class ScraplingFetcherAdapter:
                 reply = await self._collect(request, result)
         except (InvalidOperation, FrameError) as exc:
             raise InvalidAction(str(exc)) from exc
+        except OSError as exc:
+            raise StorageFailed("The result can't be written", detail=str(exc)) from exc
         except trio.TooSlowError:
             raise ActionTimedOut(TIMED_OUT, told=f"Timed out after {timeout_s:g} seconds") from None
         match reply:
@@ -177,7 +185,7 @@ class ScraplingFetcherAdapter:
         async with self._link.open_stream(request, self._loss) as stream:
             async for piece in stream:
                 await result.add(piece)
-                if result.size > MAX_RESULT_BYTES:
+                if sum(kept.size for kept in self._results) > MAX_RESULT_BYTES:
                     raise PageTooLarge(TOO_LARGE)
         assert stream.reply is not None  # noqa: S101  # it is what ends a stream
         return stream.reply

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import IO, Final
 
-from greenroom.actors.errors import InvalidAction, PageTooLarge
+import msgspec
+
+from greenroom.actors.actions.actions import MAX_NAME_BYTES, FileName
+from greenroom.actors.errors import InvalidAction, PageTooLarge, StorageFailed
 from greenroom.actors.threads import Purpose, in_thread
 
-# Where the host looks for them in a session's scratch.
-FILES: Final = "files"
 MAX_FILE_BYTES: Final = 50 << 20
 _MAX_FILES = 100
 
@@ -17,12 +18,30 @@ _MAX_FILES = 100
 async def store_file(folder: Path, name: str, content: AsyncIterable[bytes]) -> None:
     """Write a file into `folder`, in place of one of the same name once it is complete.
 
-    Raises `PageTooLarge`, `InvalidAction`, or `OSError`, with nothing left behind.
+    Raises `PageTooLarge`, `InvalidAction`, or `StorageFailed` if it can't be written. Nothing is left
+    behind then.
     """
-    if Path(name).name != name:
-        raise InvalidAction("A file's name has no path in it")
+    check_name(name)
+    try:
+        await _store(folder, name, content)
+    except OSError as exc:
+        raise StorageFailed("The session's files can't be written", detail=str(exc)) from exc
+
+
+def check_name(name: str) -> None:
+    """Raise `InvalidAction` unless a file can have this name."""
+    try:
+        msgspec.convert(name, FileName)
+        is_short = len(name.encode()) <= MAX_NAME_BYTES
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        is_short = False
+    if not is_short or name in {".", ".."}:
+        raise InvalidAction(f"A file's name has no path in it, and {MAX_NAME_BYTES} bytes at most")
+
+
+async def _store(folder: Path, name: str, content: AsyncIterable[bytes]) -> None:
     written = 0
-    part = folder / f".{name[:100]}.part"
+    part = folder.with_name("file.part")
     with contextlib.ExitStack() as stack:
         file = await in_thread(Purpose.RESULTS, _open, folder, part)
         stack.callback(part.unlink, missing_ok=True)

@@ -15,7 +15,7 @@ from playwright.async_api import BrowserContext, Error, Page
 
 from greenroom.actors.actions.actions import Action
 from greenroom.actors.actions.readings import Reading
-from greenroom.actors.browser.cells.environment import browser_environment
+from greenroom.actors.browser.cells.environment import DOWNLOADS, browser_environment
 from greenroom.actors.browser.engines import EngineName
 from greenroom.actors.browser.host.camoufox_args import camoufox_args
 from greenroom.actors.browser.host.document import PageUnreachable, has_crashed, unreadable
@@ -116,7 +116,7 @@ class BrowserSession:
         )
         places: dict[str, Any] = {"env": launch_args.get("env", {}) | environ}
         places |= dict.fromkeys(("handle_sighup", "handle_sigint", "handle_sigterm"), False)
-        places["downloads_path"] = f"{self.launch.scratch}/downloads"  # which the browser's cell shows
+        places["downloads_path"] = f"{self.launch.scratch}/{DOWNLOADS}"  # which the browser's cell shows
         return places
 
     async def load(self, url: str | None) -> None:

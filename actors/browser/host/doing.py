@@ -10,7 +10,6 @@ import attrs
 from playwright.async_api import Error, Locator, Page, Response
 
 from greenroom.actors.actions import actions
-from greenroom.actors.browser.host.document import has_gone_on
 from greenroom.actors.browser.host.failures import OperationFailed
 from greenroom.actors.browser.host.files import read_stored
 from greenroom.actors.browser.host.pages import Pages
@@ -18,6 +17,10 @@ from greenroom.actors.browser.wire.messages import Failure
 
 MAX_VALUE_CHARS: Final = 1 << 20
 _REF = re.compile(r"(?:f[0-9]+)?e[0-9]+\Z")
+# Playwright's own words at their place: an error that the page throws may hold any.
+_CONTEXT_GONE = re.compile(
+    r"(?:Page|JSHandle)\.\w+: Execution context was destroyed, most likely because of a"
+)
 _DOWNLOAD = "Download is starting"
 
 # The page may have replaced what this calls: the type of what comes back is looked at again.
@@ -174,9 +177,8 @@ class Doing:
             finally:
                 await handle.dispose()
         except Error as exc:
-            if has_gone_on(
-                exc
-            ):  # the expression has led to another document, and its value went with this one
+            # The expression has led to another document, and its value went with this one.
+            if _CONTEXT_GONE.match(exc.message):
                 return None
             raise
         if not isinstance(text, str) or len(text) > MAX_VALUE_CHARS:

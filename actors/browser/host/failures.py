@@ -12,7 +12,13 @@ from greenroom.actors.browser.wire.messages import Failure
 NETWORK_ERROR: Final = re.compile(
     r"NS_ERROR_\w+|NS_BINDING_ABORTED|SSL_ERROR_\w+|SEC_ERROR_\w+|\w+PortAccess"
 )
-_AMBIGUOUS = re.compile(r"strict mode violation: .*? resolved to (\d+) elements", re.DOTALL)
+# Playwright's own words, after the name of its method: an error that the page throws may hold any.
+_AMBIGUOUS = re.compile(
+    r"Locator\.\w+: (?:Error: )?strict mode violation: .*? resolved to (\d+) elements", re.DOTALL
+)
+_CRASHED = re.compile(r"\w+\.\w+: (?:Page|Target) crashed")
+_CLOSED = re.compile(r"\w+\.\w+: Target page, context or browser has been closed")
+_LOADING = re.compile(r"\w+\.(?:goto|reload|go_back|go_forward): ")
 _WAITED_FOR = re.compile(r"^ *- (waiting for .*)$", re.MULTILINE)
 _MAX_CHARS = 1000
 
@@ -33,16 +39,16 @@ class OperationFailed(Exception):
 def failure_of(error: Error, timeout_s: float) -> OperationFailed:
     """Return what an error of Playwright's means for the operation that met with it."""
     message = error.message
-    if (ambiguous := _AMBIGUOUS.search(message)) is not None:
+    if (ambiguous := _AMBIGUOUS.match(message)) is not None:
         count = int(ambiguous[1])
         return OperationFailed(Failure.AMBIGUOUS, f"The target matches {count} elements", matches=count)
     if isinstance(error, TimedOut):
         return timeout_failure(timeout_s, waited_for=_WAITED_FOR.findall(message)[:1])
-    if "crash" in message.lower():
+    if _CRASHED.match(message):
         return OperationFailed(Failure.CRASHED, "The page has crashed: load it again, or open another")
-    if (network := NETWORK_ERROR.search(message)) is not None:
+    if _LOADING.match(message) and (network := NETWORK_ERROR.search(message)) is not None:
         return OperationFailed(Failure.UNREACHABLE, network[0])
-    if "has been closed" in message:
+    if _CLOSED.match(message):
         return OperationFailed(Failure.NO_PAGE, "The page was closed")
     return OperationFailed(Failure.ACTION, message[:_MAX_CHARS])
 

@@ -9,14 +9,15 @@ from typing import IO, Any, Final
 import attrs
 from playwright.async_api import BrowserContext, Download, FilePayload, Page
 
+from greenroom.actors.browser.cells.environment import FILES
 from greenroom.actors.browser.host.failures import OperationFailed
 from greenroom.actors.browser.wire.messages import Failure
 
-FILES: Final = "files"
 SAVED: Final = "saved"
 # Playwright sends no more than that by content.
 MAX_UPLOAD_BYTES: Final = 50 << 20
-# How many downloads are remembered; the oldest is forgotten first, and its file removed.
+# How many downloads are remembered; the oldest is forgotten first. Its file counts towards the session's disk
+# space until the session ends.
 MAX_DOWNLOADS: Final = 100
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 _MAX_NAME_CHARS = 120
@@ -74,7 +75,7 @@ class Downloads:
             del self._downloads[next(iter(self._downloads))]
         self._downloads[name] = download
 
-    async def list(self) -> list[Mapping[str, Any]]:
+    def list(self) -> list[Mapping[str, Any]]:
         """Return each download's name and the URL that it came from, oldest first."""
         return [{"name": name, "url": download.url[:2000]} for name, download in self._downloads.items()]
 

@@ -112,20 +112,13 @@ class Pages:
 
     # Names
 
-    def find(self, name: str | None) -> Page:
+    def find(self, name: str | None, *, may_have_crashed: bool = False) -> Page:
         """Return the page of that name, or else the selected one. Raises `OperationFailed`."""
         page = self._pages.get(name or self._selected)
         if page is None:
             raise OperationFailed(Failure.NO_PAGE, "There is no such page; see `pages`")
-        if page in self._crashed:
+        if page in self._crashed and not may_have_crashed:
             raise OperationFailed(Failure.CRASHED, "The page has crashed: load it again, or open another")
-        return page
-
-    def find_any(self, name: str | None) -> Page:
-        """Return the page, even one that has crashed. Raises `OperationFailed`."""
-        page = self._pages.get(name or self._selected)
-        if page is None:
-            raise OperationFailed(Failure.NO_PAGE, "There is no such page; see `pages`")
         return page
 
     def name_of(self, page: Page) -> str:
@@ -150,7 +143,7 @@ class Pages:
                 async with asyncio.timeout(_TITLE_S):
                     title = str(await page.title())[:_MAX_CHARS]
         name = self.name_of(page)
-        return PageInfo(id=name, url=page.url, title=title, selected=name == self._selected)
+        return PageInfo(id=name, url=page.url[:_MAX_CHARS], title=title, selected=name == self._selected)
 
     async def list(self) -> list[PageInfo]:
         """Return all pages, oldest first."""

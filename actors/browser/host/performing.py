@@ -1,18 +1,16 @@
 """Carries out operations on a session's pages: each in bounded time, and none stuck at a dialog."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
-import msgspec
 from playwright.async_api import BrowserContext, Page
 
 from greenroom.actors.actions import actions, readings
-from greenroom.actors.actions.results import Outcome
 from greenroom.actors.browser.host.doing import Doing
+from greenroom.actors.browser.host.encoding import to_json
 from greenroom.actors.browser.host.failures import OperationFailed, timeout_failure
 from greenroom.actors.browser.host.files import Downloads
 from greenroom.actors.browser.host.pages import Pages
@@ -52,8 +50,7 @@ class Performer:
         Raises `OperationFailed`, or Playwright's `Error` where it might be the end of the browser.
         """
         self.pages.is_used = True
-        find = self.pages.find_any if isinstance(operation, _REVIVING) else self.pages.find
-        page = find(operation.page)
+        page = self.pages.find(operation.page, may_have_crashed=isinstance(operation, _REVIVING))
         if (dialog := self.pages.dialog_of(page)) and not isinstance(operation, _BESIDE_DIALOG):
             raise OperationFailed(Failure.DIALOG, f"The page shows a dialog ({dialog.type}): answer it first")
         try:
@@ -69,41 +66,39 @@ class Performer:
             reader = Reader(self.pages, page, self.downloads, self._scratch, timeout_s * 1000)
             return await reader.read(operation)
         doing = Doing(self.pages, page, self._scratch, timeout_s * 1000)
-        if isinstance(operation, actions.Dialog):
-            value = await doing.do(operation)
-            if (stuck := self._stuck.pop(page, None)) is not None:
-                await asyncio.wait([stuck])
-        else:
-            value = await self._until_dialog(doing, operation, page)
+        acting = asyncio.create_task(doing.do(operation))
+        try:
+            value = await self._until_dialog(acting, page)
+        finally:
+            if self._stuck.get(page) is not acting:
+                acting.cancel()
+        if isinstance(operation, actions.Dialog) and (stuck := self._stuck.get(page)) is not None:
+            await self._until_dialog(stuck, page)
         if isinstance(operation, actions.PageClose | actions.PageNew):
-            page = self.pages.find_any(None)
-        dialog = self.pages.dialog_of(page)
-        outcome = Outcome(
-            page=await self.pages.describe(page), value=msgspec.Raw(msgspec.json.encode(value)), dialog=dialog
-        )
-        return msgspec.json.encode(outcome)
+            page = self.pages.find(None, may_have_crashed=True)
+        page_info, dialog = await self.pages.describe(page), self.pages.dialog_of(page)
+        return to_json({"page": page_info, "value": value, "dialog": dialog})
 
-    async def _until_dialog(self, doing: Doing, action: actions.Action, page: Page) -> Any:
-        """Return an action's value, or None once it has opened a dialog, which keeps it from ending."""
-        acting = asyncio.create_task(doing.do(action))
+    async def _until_dialog(self, acting: asyncio.Task[Any], page: Page) -> Any:
+        """Return an action's value, or None if it opens a dialog, which it may have to wait for."""
         asking = asyncio.create_task(self.pages.wait_dialog(page))
         try:
             await asyncio.wait([acting, asking], return_when=asyncio.FIRST_COMPLETED)
-            if acting.done():
-                return acting.result()
-            if not page.is_closed():
-                acting.add_done_callback(_forget)
-                self._stuck[page] = acting
-                return None
-            return await acting
         finally:
             asking.cancel()
-            if not acting.done() and page not in self._stuck:
-                acting.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await acting
+        if not acting.done() and not page.is_closed():
+            self._keep_stuck(acting, page)
+            return None
+        return await acting
 
+    def _keep_stuck(self, acting: asyncio.Task[Any], page: Page) -> None:
+        """Let an action go on beside its dialog; its answer is given now."""
+        if self._stuck.get(page) is not acting:
+            self._stuck[page] = acting
+            acting.add_done_callback(lambda _: self._forget(acting, page))
 
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # it went on beside its dialog: its answer was given before
+    def _forget(self, acting: asyncio.Task[Any], page: Page) -> None:
+        if self._stuck.get(page) is acting:
+            del self._stuck[page]
+        if not acting.cancelled():
+            acting.exception()  # nobody else asks for it

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import msgspec
 from playwright.async_api import Error, Page
 
 from greenroom.actors.actions import readings
 from greenroom.actors.browser.host.document import MAX_HTML_CHARS, has_gone_on
 from greenroom.actors.browser.host.doing import Doing
+from greenroom.actors.browser.host.encoding import to_json
 from greenroom.actors.browser.host.failures import OperationFailed
 from greenroom.actors.browser.host.files import Downloads
 from greenroom.actors.browser.host.pages import Pages
@@ -83,21 +83,21 @@ class Reader:
             case readings.Pdf():
                 return await self.page.pdf()
             case readings.Pages():
-                return msgspec.json.encode(await self.pages.list())
+                return to_json(await self.pages.list())
             case readings.Cookies():
-                return msgspec.json.encode(await self.page.context.cookies())
+                return to_json(await self.page.context.cookies())
             case readings.Storage():
-                return msgspec.json.encode(await self.page.context.storage_state(indexed_db=True))
+                return to_json(await self.page.context.storage_state(indexed_db=True))
             case readings.Console():
-                return msgspec.json.encode(list(self.pages.console))
+                return to_json(list(self.pages.console))
             case readings.Network():
-                return msgspec.json.encode(list(self.pages.network))
+                return to_json(list(self.pages.network))
             case readings.Downloads():
-                return msgspec.json.encode(await self.downloads.list())
+                return to_json(self.downloads.list())
             case readings.Download(name=name):
                 return await self.downloads.save(name)
             case readings.Fetch():
-                return msgspec.json.encode(await self._fetch(reading))
+                return to_json(await self._fetch(reading))
             case readings.TraceStart():
                 await self.page.context.tracing.start(screenshots=True, snapshots=True)
                 return b""

@@ -7,8 +7,9 @@ import socket
 from typing import IO
 
 import attrs
+from playwright.async_api import Error
 
-from greenroom.actors.actions.decoding import InvalidOperation, decode_operation
+from greenroom.actors.actions.decoding import decode_operation
 from greenroom.actors.browser.host.browser import BrowserSession
 from greenroom.actors.browser.host.document import PageUnreachable
 from greenroom.actors.browser.host.driver import Driver
@@ -162,9 +163,10 @@ class Host:
         async with browser.sending:
             try:
                 result = await browser.perform(decode_operation(request.operation), request.timeout_s)
-            except (InvalidOperation, RecursionError, ValueError, TypeError) as exc:
-                # Playwright says so of what it can't send, such as a value that is nested too deeply.
-                raise OperationFailed(messages.Failure.ACTION, str(exc) or type(exc).__name__) from exc
+            except (Error, OperationFailed, PageUnreachable):
+                raise
+            except Exception as exc:  # such as a value that Playwright can't send; the browser is well
+                raise OperationFailed(messages.Failure.ACTION, f"{type(exc).__name__}: {exc}") from exc
             with io.BytesIO(result) if isinstance(result, bytes) else take_file(result) as file:
                 await self._send(request, file)
 

@@ -32,8 +32,10 @@ from greenroom.actors.errors import (
     PageGone,
     PageTooLarge,
     StaleRef,
+    StorageFailed,
     UpstreamUnreachable,
 )
+from greenroom.actors.machine import result
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.testing import FakeMachine, find_state
@@ -246,3 +248,29 @@ async def test_host_that_does_not_keep_an_actions_time_is_not_waited_for(autojum
         with pytest.raises(ActionTimedOut):
             await browser.perform(Html(), timeout_s=5)
         assert 5 < trio.current_time() < 10
+
+
+async def test_results_that_nobody_reads_are_bounded_together(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that reads nothing of what it asks for can't fill the disk. Dropped results make room."""
+    monkeypatch.setattr(adapter, "MAX_RESULT_BYTES", 10)
+    async with open_adapter(showing(b"123456")) as browser:
+        kept = await browser.perform(Html(), timeout_s=5)
+        with pytest.raises(PageTooLarge):
+            await browser.perform(Html(), timeout_s=5)
+        assert await kept.read() == b"123456"
+        del kept
+        assert await reading(browser)() == b"123456"
+
+
+async def test_large_result_that_can_not_be_written_is_a_lack_of_room(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scratch directory of this session does not exist, as on a disk that is full or gone."""
+    monkeypatch.setattr(result, "IN_MEMORY_BYTES", 2)
+    async with open_adapter(showing(b"123456")) as browser:
+        with pytest.raises(StorageFailed):
+            await browser.perform(Html(), timeout_s=5)
+        with trio.move_on_after(100):
+            await browser.wait_lost()

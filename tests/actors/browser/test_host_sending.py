@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,10 +16,12 @@ from playwright.async_api import TimeoutError as TimedOut
 
 from greenroom.actors.actions.actions import Action
 from greenroom.actors.actions.readings import Reading, Screenshot
+from greenroom.actors.actions.results import PageInfo
 from greenroom.actors.browser.host import performing, server
 from greenroom.actors.browser.host.browser import BrowserSession
 from greenroom.actors.browser.host.driver import Driver
-from greenroom.actors.browser.host.failures import OperationFailed
+from greenroom.actors.browser.host.encoding import to_json
+from greenroom.actors.browser.host.failures import OperationFailed, failure_of
 from greenroom.actors.browser.host.outbox import Outbox
 from greenroom.actors.browser.host.page import CamoufoxSession
 from greenroom.actors.browser.host.performing import Performer
@@ -346,7 +349,7 @@ class FakePages:
         self.page = page
         self.is_used = False
 
-    def find(self, _name: str | None) -> FakePage:
+    def find(self, _name: str | None, *, may_have_crashed: bool) -> FakePage:  # noqa: ARG002  # a fake's
         return self.page
 
     def dialog_of(self, _page: FakePage) -> None:
@@ -360,9 +363,17 @@ class FakePages:
         (FakePage(error=TimedOut("Timeout 5000ms exceeded")), True, messages.Failure.TIMEOUT),
         (FakePage(error=Error("Unable to capture")), True, messages.Failure.ACTION),
         (FakePage(error=Error("Unable to capture")), False, None),
-        (FakePage(error=Error("Page crashed")), True, messages.Failure.CRASHED),
-        (FakePage(error=Error("Target page has been closed")), True, messages.Failure.NO_PAGE),
-        (FakePage(error=Error("Target page has been closed")), False, None),
+        (FakePage(error=Error("Page.screenshot: Page crashed")), True, messages.Failure.CRASHED),
+        (
+            FakePage(error=Error("Page.screenshot: Target page, context or browser has been closed")),
+            True,
+            messages.Failure.NO_PAGE,
+        ),
+        (
+            FakePage(error=Error("Page.screenshot: Target page, context or browser has been closed")),
+            False,
+            None,
+        ),
     ],
     ids=[
         "hangs",
@@ -400,3 +411,77 @@ def test_failed_operation_is_not_taken_for_a_lost_browser(
     with pytest.raises(Error if kind is None else OperationFailed) as caught:
         asyncio.run(run())
     assert getattr(caught.value, "kind", None) is kind
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Page.evaluate_handle: Error: the crash test failed",
+        "Page.evaluate_handle: Error: NS_ERROR_NET_RESET",
+        "Page.evaluate_handle: Error: strict mode violation: x resolved to 3 elements",
+        "Page.evaluate_handle: Error: the tab has been closed",
+    ],
+)
+def test_words_of_a_page_are_not_taken_for_the_drivers(message: str) -> None:
+    """A page may throw an error with any text."""
+    assert failure_of(Error(message), 5).kind is messages.Failure.ACTION
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Page.goto: Page crashed", messages.Failure.CRASHED),
+        ("Page.goto: NS_ERROR_UNKNOWN_HOST\nCall log: ...", messages.Failure.UNREACHABLE),
+        ("Page.reload: NS_ERROR_DOCUMENT_NOT_CACHED", messages.Failure.UNREACHABLE),
+        (
+            'Locator.click: Error: strict mode violation: locator(".a") resolved to 2 elements:\n 1) <a>',
+            messages.Failure.AMBIGUOUS,
+        ),
+    ],
+)
+def test_words_of_the_driver_are_understood(message: str, kind: messages.Failure) -> None:
+    """As Playwright 1.62 writes them."""
+    assert failure_of(Error(message), 5).kind is kind
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), OverflowError("int"), RecursionError(), KeyError("x")])
+def test_error_that_is_not_the_browsers_costs_one_operation(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply says that the action failed, so the session goes on."""
+
+    async def perform(_session: BrowserSession, _operation: Action | Reading, _timeout_s: float) -> bytes:
+        raise error
+
+    monkeypatch.setattr(BrowserSession, "perform", perform)
+
+    async def conversation(daemon: Daemon) -> None:
+        daemon.say(content(5), content(6, what="not-a-kind"))
+        for _ in range(2):
+            heard, _body = await daemon.hear()
+            assert isinstance(heard, messages.Failed)
+            assert heard.kind is messages.Failure.ACTION
+
+    converse(conversation)
+
+
+def test_lone_surrogates_of_a_page_cost_only_themselves() -> None:
+    """They may be in titles, messages, names and values."""
+    value = {"title": "\ud83e fox", "list": ["a", 1.5, None, "\udc00"]}
+    assert json.loads(to_json(value)) == {"title": "? fox", "list": ["a", 1.5, None, "?"]}
+    page = PageInfo(id="p1", url="", title="\ud800")
+    assert json.loads(to_json({"page": page}))["page"]["title"] == "?"
+
+
+def test_snapshot_of_a_page_that_is_still_rendering_is_taken_again() -> None:
+    """It has no refs at first."""
+    trees = ["", "- text: loading", '- button "Go" [ref=e1]']
+
+    class Rendering:
+        async def aria_snapshot(self, **_options: object) -> str:
+            return trees.pop(0)
+
+    page: Any = Rendering()
+    nothing: Any = None
+    reader = Reader(nothing, page, nothing, Path("/nonexistent"), 10_000)
+    assert asyncio.run(reader.snapshot()) == '- button "Go" [ref=e1]'

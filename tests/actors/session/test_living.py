@@ -14,6 +14,7 @@ from greenroom.actors.commands import Act, Probe
 from greenroom.actors.errors import (
     ActionFailed,
     ActionTimedOut,
+    InvalidAction,
     SessionEnded,
     SessionNotLive,
     StaleRef,
@@ -195,7 +196,7 @@ async def test_login_that_is_lost_is_noticed_after_a_navigation(
             return
         machine.page = LoginState.LOGGED_IN
         machine.browsers["a"].note_navigation()
-        await trio.sleep(1)
+        await trio.sleep(3)
         assert session.events[-1].kind is EventKind.LOGIN_BACK
         await handle.end()
 
@@ -223,4 +224,24 @@ async def test_failed_action_is_not_the_end_of_its_session(autojump_clock: MockC
         with pytest.raises(ActionFailed):
             await session.actor.handle.run(Act((Click(target="e1"),)))
         await session.actor.handle.run(Probe())
+        await session.actor.handle.end()
+
+
+async def test_page_that_navigates_all_the_time_is_looked_at_now_and_then(autojump_clock: MockClock) -> None:
+    """It must not keep its host busy, which serves other sessions too."""
+    machine = FakeMachine()
+    async with live_session(machine) as session:
+        looks = machine.looks
+        for _ in range(100):
+            machine.browsers["a"].note_navigation()
+            await trio.sleep(0.1)
+        assert 4 <= machine.looks - looks <= 6
+        await session.actor.handle.end()
+
+
+async def test_no_action_at_all_is_refused(autojump_clock: MockClock) -> None:
+    """From Python; over HTTP there is always one."""
+    async with live_session() as session:
+        with pytest.raises(InvalidAction):
+            await session.actor.handle.run(Act(()))
         await session.actor.handle.end()

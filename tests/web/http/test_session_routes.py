@@ -104,6 +104,7 @@ async def test_several_actions_are_carried_out_in_order_with_a_snapshot_after(fr
         (b'{"kind":"back","snapshot":1}', "Expected `bool` - at `$.snapshot`"),
         (b'{"kind":"back"}\xff', "JSON is malformed: trailing characters (byte 16)"),
         (b"[" * 5000 + b"]" * 5000, "JSON is nested too deeply"),
+        (b'{"kind":"press","key":"\\ud800"}', "Input data was truncated"),
     ],
 )
 async def test_wrong_actions_are_refused_and_nothing_is_done(front: Front, body: bytes, details: str) -> None:
@@ -116,7 +117,13 @@ async def test_wrong_actions_are_refused_and_nothing_is_done(front: Front, body:
     assert browser_of(front).performed == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1.2.3", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "LOCALHOST.", "a.localhost", "[::1]", "127.1.2.3", "0.0.0.0", "127.1"),
+        *("2130706433", "0x7f000001", "0177.0.0.1", "[::ffff:127.0.0.1]", "[::]"),
+    ],
+)
 @pytest.mark.parametrize("route", ["actions", "fetch"])
 async def test_daemons_own_address_is_refused(front: Front, host: str, route: str) -> None:
     """What a session shows must not be the daemon itself."""
@@ -195,7 +202,15 @@ async def test_query_chooses_what_is_read(front: Front) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["screenshot?type=gif", "screenshot?quality=0", "snapshot?depth=x", "html?x=1", "pdf?page=2"]
+    "query",
+    [
+        "snapshot?kind=html",
+        "screenshot?type=gif",
+        "screenshot?quality=0",
+        "snapshot?depth=x",
+        "html?x=1",
+        "pdf?page=2",
+    ],
 )
 async def test_wrong_query_is_refused(front: Front, query: str) -> None:
     """The field is named."""
@@ -234,9 +249,22 @@ async def test_file_is_stored_under_a_plain_name(front: Front) -> None:
     assert browser_of(front).files == {"a.txt": b"one", "b .bin": b"\x00\xff"}
 
 
-async def test_files_that_are_none_are_refused(front: Front) -> None:
-    """No file, or one whose name is nothing but dots."""
+async def test_long_name_keeps_its_end(front: Front) -> None:
+    """A disk takes names of some 250 bytes; the suffix says what the file is."""
     path = await create(front)
+    answer = await front.client.post(f"{path}/files", files={"file": ("ü" * 300 + ".mp4", b"x")})
+    [name] = answer.json()["files"]
+    assert name.endswith("ü.mp4")
+    assert len(name.encode()) <= 200
+
+
+async def test_files_that_are_none_are_refused(front: Front) -> None:
+    """No file, one whose name is nothing but dots, or a body that is not what it says."""
+    path = await create(front)
+    broken = {"Content-Type": "multipart/form-data; boundary=x"}
+    for content in (b"--x\r\nno", b""):
+        answer = await front.client.post(f"{path}/files", content=content, headers=broken)
+        assert 400 <= answer.status_code < 500, answer.text
     assert (await front.client.post(f"{path}/files", data={"a": "b"})).status_code == 422
     assert (await front.client.post(f"{path}/files", files={"file": ("..", b"x")})).status_code == 422
     assert browser_of(front).files == {}
