@@ -176,6 +176,14 @@ class TooManyCommands(GreenroomError):
         self.retry_after_s = 1.0
 
 
+class TooManyClients(GreenroomError):
+    """So many clients are attached to the session that it takes no more."""
+
+    def __init__(self, clients: int) -> None:
+        super().__init__(f"{clients} clients are attached to this session")
+        self.retry_after_s = 1.0
+
+
 class CleanupIncomplete(GreenroomError):
     """A session has ended, but something that it owned is still there; `left` names kinds, not paths."""
 

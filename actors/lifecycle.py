@@ -34,6 +34,7 @@ class EndReason(enum.Enum):
     EXPIRED = "expired"
     IDLE = "idle"
     DELETED = "deleted"
+    CLOSED_BY_CLIENT = "closed_by_client"
     NOT_LOGGED_IN = "not_logged_in"
     LOGIN_LOST = "login_lost"
     CREATION_TIMEOUT = "creation_timeout"
@@ -75,7 +76,8 @@ class SessionInfo:
     of the snapshot. `expires_at` is None until the session is live, `verdict` until its page is judged,
     `reason` until it is ending, `receipt` until it has ended. `usage` is the last sample. `is_requested` is
     false for a warm session that nobody has asked for yet. `profile_version` is the version of the master
-    profile that was cloned, None until the clone is made.
+    profile that was cloned, None until the clone is made. `clients` are attached with a Playwright of their
+    own; `refused_calls` is how many calls of such clients have been refused.
     """
 
     id: str
@@ -89,3 +91,5 @@ class SessionInfo:
     receipt: Receipt | None = None
     is_requested: bool = True
     profile_version: str | None = None
+    clients: int = 0
+    refused_calls: int = 0

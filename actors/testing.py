@@ -21,6 +21,7 @@ from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
 from greenroom.actors.machine.result import Result
 from greenroom.actors.resources import Usage
+from greenroom.actors.testing_driver import FakeDriver
 from greenroom.actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
 
 
@@ -28,12 +29,12 @@ from greenroom.actors.verdict import Evidence, Finding, LoginReason, LoginState,
 class FakeMachine:
     """A machine that does what the test says. Satisfies `ports.Machine`.
 
-    Times are seconds; `math.inf` means forever. `clone_error`, `launch_error`, `navigate_error` and
-    `action_error` are each raised at the end of that step, `sample_error` by whatever only looks: samples,
-    surveys, and the checks of profile and place. `clones` and `browsers` hold what exists now, by session.
-    Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set `page` for the verdict.
-    Set `version` to change the master profile, which makes earlier clones out of date. `looks` counts the
-    inspections of pages.
+    Times are seconds; `math.inf` means forever. `clone_error`, `launch_error`, `navigate_error`,
+    `action_error` and `connect_error` are each raised at the end of that step, `sample_error` by whatever
+    only looks: samples, surveys, and the checks of profile and place. `clones` and `browsers` hold what
+    exists now, by session. Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set
+    `page` for the verdict. Set `version` to change the master profile, which makes earlier clones out of
+    date. `looks` counts the inspections of pages.
     """
 
     clone_s: float = 0
@@ -53,6 +54,7 @@ class FakeMachine:
     launch_error: Exception | None = None
     navigate_error: Exception | None = None
     action_error: Exception | None = None
+    connect_error: Exception | None = None
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
     sample_error: Exception | None = None
@@ -165,6 +167,7 @@ class FakeBrowser:
     rehearsed: list[str] = attrs.field(factory=list, init=False)
     performed: list[Operation] = attrs.field(factory=list, init=False)
     files: dict[str, bytes] = attrs.field(factory=dict, init=False)
+    drivers: list[FakeDriver] = attrs.field(factory=list, init=False)
     _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
     _navigation: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -218,6 +221,15 @@ class FakeBrowser:
     async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
         """Keep it in `files`."""
         self.files[name] = b"".join([piece async for piece in content])
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[FakeDriver]:
+        """Connect to a driver of its own, which is added to `drivers`; raise the `connect_error`, if any."""
+        await self.take(0, self.machine.connect_error)
+        driver = FakeDriver()
+        self.drivers.append(driver)
+        async with driver.open():
+            yield driver
 
     async def probe(self) -> None:
         """Take the machine's `probe_s`."""

@@ -67,6 +67,8 @@ def tell_repeats(*, at_once: bool = False) -> None:
 
 _CHANGES = {
     EventKind.EXTENDED: "session was extended",
+    EventKind.ATTACHED: "a client has attached",
+    EventKind.DETACHED: "a client has left",
     EventKind.LOGIN_LOST: "session has lost its login",
     EventKind.LOGIN_BACK: "session is logged in again",
 }

@@ -126,6 +126,30 @@ def screenshot(sessions: "Sessions", session_id: str, output: Path) -> None:
         sessions.screenshot(session_id, output)
 
 
+@session.command()
+@_ID
+@click.option("--python", "language", flag_value="python", help="Print a Python program that uses it.")
+@click.option("--node", "language", flag_value="node", help="Print a Node program that uses it.")
+@click.pass_obj
+def attach(sessions: "Sessions", session_id: str, language: str | None) -> None:
+    """Print the address that your own Playwright connects to, or a program that does.
+
+    For example `greenroom session attach ID --python > use.py`. Closing the browser there leaves the session
+    alive; closing the context ends it.
+    """
+    from greenroom.web.commands.attaching import node_program, python_program
+
+    with explaining():
+        address = sessions.playwright_address(session_id)
+    match language:
+        case "python":
+            click.echo(python_program(address, has_token=sessions.has_token), nl=False)
+        case "node":
+            click.echo(node_program(address, has_token=sessions.has_token), nl=False)
+        case _:
+            click.echo(address)
+
+
 def _print_json(value: Any) -> None:
     plain = json.loads(msgspec.json.encode(value))
     click.echo(json.dumps(plain, indent=2))  # in ASCII: what a page says can't move the cursor

@@ -126,6 +126,13 @@ class Browser(Protocol):
         It replaces one of the same name. Raises `PageTooLarge` or `InvalidAction`, with nothing kept.
         """
 
+    def connect(self) -> AbstractAsyncContextManager["DriverConnection"]:
+        """Open a connection to the driver that controls the browser, as a Playwright client has one.
+
+        It has the driver's rights: whatever comes from a client must be filtered. Raises `ActionFailed` on
+        entering if there can be no connection.
+        """
+
     async def probe(self) -> None:
         """Return once the browser has answered."""
 
@@ -140,6 +147,33 @@ class Browser(Protocol):
 
     async def close(self) -> None:
         """End the browser politely: it saves its profile and quits. Returns once it has."""
+
+
+class MessageTooLarge(Exception):
+    """A message from a driver has more bytes than a client may be sent."""
+
+
+class DriverConnection(Protocol):
+    """Messages to and from a browser's driver: JSON, without zero bytes. See `Browser.connect`.
+
+    One task may send while another receives.
+    """
+
+    @property
+    def browser(self) -> str:
+        """The guid by which the driver knows the session's browser."""
+
+    async def send(self, message: bytes) -> None:
+        """Send a message. Once the connection is over, it is lost: `receive` tells."""
+
+    async def receive(self) -> bytes:
+        """Return the next message, or b"" once the connection is over, whoever ended it.
+
+        Raises `MessageTooLarge`.
+        """
+
+    async def keep_dialogs(self) -> None:
+        """Have dialogs of pages wait for an answer from now on, instead of being dismissed at once."""
 
 
 @attrs.frozen(kw_only=True)

@@ -30,6 +30,7 @@ from greenroom.actors.machine.ports import Browser, Machine, Workspace
 from greenroom.actors.machine.sampler import ScanFailed
 from greenroom.actors.session.living import Judge, Living
 from greenroom.actors.session.mailbox import (
+    Attach,
     Caller,
     Claim,
     End,
@@ -57,6 +58,7 @@ _POLITE_ENDS = {
     EndReason.EXPIRED,
     EndReason.IDLE,
     EndReason.DELETED,
+    EndReason.CLOSED_BY_CLIENT,
     EndReason.LOGIN_LOST,
     EndReason.SHUTDOWN,
 }
@@ -358,6 +360,8 @@ class SessionActor:
                     reply_to.close()
             case Extend():
                 self._extend(message)
+            case Attach():
+                self._beside.start_soon(self._contain, self._attach, message)
             case Run():
                 self._beside.start_soon(self._contain, self._carry_out, message)
 
@@ -368,7 +372,15 @@ class SessionActor:
             else:
                 self._living.extend(request)
 
-    def _refuse(self, request: Run[Any] | Extend) -> None:
+    async def _attach(self, request: Attach) -> None:
+        """Take a client in, or refuse it; beside the life, as commands are."""
+        if self._living is None or self._record.reason is not None:
+            with request.reply_to:
+                self._refuse(request)
+        else:
+            await self._living.attach(request)
+
+    def _refuse(self, request: Run[Any] | Extend | Attach) -> None:
         """Say that the session is not live yet; the channel, closed without an answer, says that it ends."""
         if self._record.reason is None:
             with contextlib.suppress(trio.BrokenResourceError):  # the asker has left

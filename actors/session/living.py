@@ -1,4 +1,4 @@
-"""What a session does while it is live: it runs commands, may be extended, and watches its login."""
+"""A session's live phase: it runs commands, takes in clients, may be extended, and watches its login."""
 
 import contextlib
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from greenroom.actors.errors import BrowserLost, UpstreamUnreachable
 from greenroom.actors.events import EventKind
 from greenroom.actors.lifecycle import EndReason
 from greenroom.actors.machine.ports import Browser
+from greenroom.actors.session.clients import Clients
 from greenroom.actors.session.lifetime import Lifetime
-from greenroom.actors.session.mailbox import Extend, Run
+from greenroom.actors.session.mailbox import Attach, Extend, Run
 from greenroom.actors.session.record import SessionRecord
 from greenroom.actors.session.running import RunningCommands
 from greenroom.actors.session.spec import SessionSpec
@@ -35,9 +36,11 @@ class Living:
     _end: Callable[[EndReason], None]
     lifetime: Lifetime = attrs.field(init=False)
     _commands: RunningCommands = attrs.field(init=False)
+    _clients: Clients = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._commands = RunningCommands(self._spec.id)
+        self._clients = Clients(self._record, self._browser, self._end)
         self.lifetime = Lifetime(
             scope=self._scope,
             max_duration_s=self._spec.max_duration_s,
@@ -54,6 +57,11 @@ class Living:
         """Run a command when its turn comes; see `RunningCommands.run`."""
         with self.lifetime.used():
             return await self._commands.run(request, self._browser)
+
+    async def attach(self, request: Attach) -> None:
+        """Take a client in until it leaves; see `Clients.attach`."""
+        with self.lifetime.used():
+            await self._clients.attach(request)
 
     def extend(self, request: Extend) -> None:
         """Give the session more time and answer, unless its time is over."""
@@ -92,8 +100,9 @@ class Living:
             self._end(EndReason.LOGIN_LOST)
 
     def stop(self) -> None:
-        """Cancel all commands."""
+        """Cancel all commands, and part with all clients."""
         self._commands.stop()
+        self._clients.stop()
 
 
 @attrs.frozen(eq=False)

@@ -1,7 +1,7 @@
 """The way to a session's actor: its messages, and the handle that sends them."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -12,6 +12,7 @@ from greenroom.actors.commands import Command
 from greenroom.actors.errors import CleanupIncomplete, SessionEnded
 from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Browser
+from greenroom.actors.relay.attachment import Attachment
 from greenroom.actors.verdict import Verdict
 
 T = TypeVar("T")
@@ -89,7 +90,19 @@ class Extend:
     reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
 
 
-Message = End | Claim | Run[Any] | Extend
+@attrs.frozen(eq=False, kw_only=True)
+class Attach:
+    """Asks a live session to take a client in; answered once, into a buffer of 1, when it is attached.
+
+    The channel is closed unanswered if the session ends first. The client stays attached until the asker
+    cancels `scope`, or the session ends.
+    """
+
+    reply_to: trio.MemorySendChannel[outcome.Maybe[Attachment]]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+
+Message = End | Claim | Run[Any] | Extend | Attach
 
 # Made once: subscripting the generic is slower than opening the channel.
 open_mailbox = trio.open_memory_channel[Message]
@@ -173,6 +186,26 @@ class SessionHandle:
             except (trio.BrokenResourceError, trio.EndOfChannel):
                 raise SessionEnded(self.info()) from None
         return answer.unwrap()
+
+    @contextlib.asynccontextmanager
+    async def attach(self) -> AsyncIterator[Attachment]:
+        """Be a client of the live session's driver for the length of the block, as Playwright is one.
+
+        When the session ends, the connection does. Raises `SessionNotLive`, `SessionEnded`, `TooManyClients`
+        while 8 are attached already, or `ActionFailed` if the browser can't be attached to.
+        """
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[Attachment]](1)
+        request = Attach(reply_to=reply_to)
+        with reply:
+            try:
+                try:
+                    await self._mailbox.send(request)
+                    answer = await reply.receive()
+                except (trio.BrokenResourceError, trio.EndOfChannel):
+                    raise SessionEnded(self.info()) from None
+                yield answer.unwrap()
+            finally:
+                request.scope.cancel(reason="the client has left")
 
     async def end(self) -> None:
         """End the session and return when its browser and clone are gone; one that has ended is fine.

@@ -33,6 +33,8 @@ class SessionRecord:
     usage: Usage | None = attrs.field(default=None, init=False)
     workspace: Workspace | None = attrs.field(default=None, init=False)
     left: tuple[str, ...] = attrs.field(default=(), init=False)
+    clients: int = attrs.field(default=0, init=False)
+    refused_calls: int = attrs.field(default=0, init=False)
     _receipt: Receipt | None = attrs.field(default=None, init=False)
     _ended_in: SessionState | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
@@ -64,6 +66,8 @@ class SessionRecord:
             usage=self.usage,
             receipt=self._receipt,
             is_requested=self.is_requested,
+            clients=self.clients,
+            refused_calls=self.refused_calls,
             profile_version=self.workspace.profile_version if self.workspace else None,
         )
 

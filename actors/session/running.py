@@ -12,7 +12,7 @@ from greenroom.actors.bulkhead import contain
 from greenroom.actors.errors import BrowserLost, TooManyCommands
 from greenroom.actors.lifecycle import SessionState
 from greenroom.actors.machine.ports import Browser
-from greenroom.actors.session.mailbox import Run
+from greenroom.actors.session.mailbox import Attach, Run
 
 # How many commands may wait for their turn.
 MAX_WAITING: Final = 16
@@ -65,7 +65,7 @@ class RunningCommands:
             request.scope.cancel(reason="the session ends")
 
 
-def reply(request: Run[Any], answer: outcome.Maybe[Any]) -> None:
-    """Answer a command, unless the session has ended or the asker has left."""
+def reply(request: Run[Any] | Attach, answer: outcome.Maybe[Any]) -> None:
+    """Answer a request, unless the session has ended or the asker has left."""
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         request.reply_to.send_nowait(answer)

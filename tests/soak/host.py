@@ -104,7 +104,7 @@ class Host:
 
     def serve(self) -> None:
         """Answer requests until the daemon hangs up."""
-        tell("Ready", version=4)
+        tell("Ready", version=5)
         while True:
             due = [session.due for session in self.sessions.values() if session.due is not None]
             wait_s = max(0, min(due) - time.monotonic()) if due else None

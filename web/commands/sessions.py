@@ -14,6 +14,7 @@ from greenroom.web.http.schemas import (
     Actions,
     AllSessions,
     OneSession,
+    PlaywrightAnswer,
     Session,
     TikTokSessionErrorResponse,
 )
@@ -50,6 +51,15 @@ class Sessions:
     def show(self, session_id: str) -> Session:
         """Return one session."""
         return self._read("GET", _path(session_id), OneSession).session
+
+    def playwright_address(self, session_id: str) -> str:
+        """Return the address for a Playwright of the user's own."""
+        return self._read("GET", f"{_path(session_id)}/playwright", PlaywrightAnswer).address
+
+    @property
+    def has_token(self) -> bool:
+        """Whether the daemon wants a token."""
+        return self._token is not None
 
     def end(self, session_id: str) -> None:
         """End a session; return once nothing of it is left."""

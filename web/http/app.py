@@ -21,6 +21,7 @@ from greenroom.web.http.errors import InvalidRequest, describe_error, describe_h
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
 from greenroom.web.http.guards import add_guards
 from greenroom.web.http.openapi import describe_api
+from greenroom.web.http.playwright_route import add_playwright_routes
 from greenroom.web.http.schemas import (
     AllSessions,
     Health,
@@ -32,6 +33,7 @@ from greenroom.web.http.schemas import (
     TikTokSessionRequest,
     TikTokSessionResponse,
 )
+from greenroom.web.http.session_paths import playwright_address
 from greenroom.web.http.session_routes import add_session_routes
 from greenroom.web.settings import DaemonSettings
 
@@ -63,6 +65,7 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     app.asgi_websocket_class = ExchangeWebsocket
     _add_routes(app, supervisor, settings)
     add_session_routes(app, supervisor, settings)
+    add_playwright_routes(app, supervisor, settings)
     add_guards(app, settings)
     _add_error_handlers(app, settings)
     if settings.cors_origins:
@@ -103,9 +106,8 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def get_session(session_id: str) -> Response:
         """Show one session, also for 15 minutes after its end."""
         info = await supervisor.get_session(session_id)
-        viewer = info.verdict.viewer if info.verdict else None
         message = f"Session is {info.state.value}"
-        return json_answer(OneSession(message=message, session=Session.of(info), viewer=viewer))
+        return json_answer(OneSession.of(info, message=message, playwright=playwright_address(session_id)))
 
     @app.delete("/tiktok/session/<session_id>")
     async def delete_session(session_id: str) -> Response:

@@ -37,6 +37,7 @@ from greenroom.actors.errors import (
     StaleRef,
     StorageFailed,
     SupervisorStopped,
+    TooManyClients,
     TooManyCommands,
     UpstreamUnreachable,
 )
@@ -97,6 +98,7 @@ ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     StorageFailed: _Answer(503, "STORAGE_FAILED", "The session's files can't be written"),
     InvalidAction: _Answer(422, "INVALID_REQUEST", "Invalid request"),
     TooManyCommands: _Answer(429, "TOO_MANY_COMMANDS", "Too many commands wait in this session"),
+    TooManyClients: _Answer(429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session"),
     CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
     SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
     SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),
@@ -138,6 +140,7 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
         case (
             CapacityExhausted(retry_after_s=retry_after_s)
             | Overloaded(retry_after_s=retry_after_s)
+            | TooManyClients(retry_after_s=retry_after_s)
             | TooManyCommands(retry_after_s=retry_after_s)
         ):
             headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))

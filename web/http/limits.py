@@ -25,6 +25,8 @@ class Limits:
     """A random extension of a request's times: clients that arrive together are not refused together."""
     head_bytes: int = 16 * 1024
     body_bytes: int = 64 * 1024
+    message_bytes: int = 32 << 20
+    """A message of a WebSocket."""
     ahead_bytes: int = 64 * 1024
     """How much a client may send before its current request is answered."""
 

@@ -13,6 +13,7 @@ from greenroom.web.http.schemas import (
     FetchRequest,
     Files,
     OneSession,
+    PlaywrightAnswer,
     VerdictAnswer,
 )
 from greenroom.web.http.session_routes import RESOURCES
@@ -25,6 +26,7 @@ SESSION_BODIES: Final[tuple[Any, ...]] = (
     ExtendRequest,
     FetchRequest,
     Files,
+    PlaywrightAnswer,
     VerdictAnswer,
 )
 OPTIONAL_FIELDS: Final = {
@@ -90,6 +92,13 @@ def session_paths(operation: Callable[..., Json], answer: Callable[..., Json]) -
                 "stop_trace",
                 "Stop the recording.",
                 {200: _content("A file for Playwright's trace viewer.", "application/zip")},
+            )
+        },
+        f"{_BASE}/playwright": {
+            "get": add(
+                "playwright",
+                "Say where a client's own Playwright connects to; asked for as a WebSocket, be that place.",
+                {200: answer("The address.", PlaywrightAnswer)},
             )
         },
         f"{_BASE}/verdict": {

@@ -31,6 +31,7 @@ from greenroom.web.http.requests import (
     check,
     explain,
     to_origin_form,
+    without_extensions,
 )
 
 
@@ -179,7 +180,7 @@ class Protocol(H11Protocol):
 
     async def _give(self, request: h11.Request, body: bytes) -> None:
         """Pass a complete request to the app."""
-        await self._create_stream(to_origin_form(request))
+        await self._create_stream(without_extensions(to_origin_form(request)))
         if isinstance(self.stream, HTTPStream):
             if body:
                 await self.stream.handle(Body(stream_id=STREAM_ID, data=body))
@@ -210,4 +211,5 @@ def config_for(limits: Limits) -> Config:
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.h11_max_incomplete_size = limits.head_bytes
+    config.websocket_max_message_size = limits.message_bytes
     return config

@@ -110,6 +110,18 @@ def to_origin_form(request: h11.Request) -> h11.Request:
     )
 
 
+def without_extensions(request: h11.Request) -> h11.Request:
+    """Return a request that asks for no extensions of WebSockets.
+
+    The only one is compression, which takes the daemon's loop longer than sending does. A client may unpack
+    what it sent to any size, too.
+    """
+    headers = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
+    return h11.Request(
+        method=request.method, target=request.target, headers=headers, http_version=request.http_version
+    )
+
+
 def explain(error: h11.RemoteProtocolError) -> Refused:
     """Return the refusal of a request that is not HTTP. h11's own message may quote it, even secrets."""
     if str(error).startswith(("Missing mandatory Host", "Found multiple Host")):

@@ -40,7 +40,8 @@ class Session(msgspec.Struct, kw_only=True):
     """One session. Times are UTC. `expires_at` and the login's fields are null until they are known.
 
     `phase_ms` maps each state that the session was in to whole milliseconds. `end_reason` is null until the
-    session is ending, `usage` until the first sample, `receipt` until the session has ended.
+    session is ending, `usage` until the first sample, `receipt` until the session has ended. `clients` are
+    attached with a Playwright of their own; `refused_calls` counts what they may not call.
     """
 
     id: str
@@ -54,6 +55,8 @@ class Session(msgspec.Struct, kw_only=True):
     end_reason: EndReason | None
     usage: Usage | None
     receipt: Receipt | None
+    clients: int
+    refused_calls: int
 
     @classmethod
     def of(cls, info: SessionInfo) -> "Session":
@@ -70,6 +73,8 @@ class Session(msgspec.Struct, kw_only=True):
             end_reason=info.reason,
             usage=Usage.of(info.usage) if info.usage else None,
             receipt=info.receipt,
+            clients=info.clients,
+            refused_calls=info.refused_calls,
         )
 
 
@@ -84,10 +89,35 @@ class OneSession(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /tiktok/session/{id}`.
 
     `viewer` is the handle of the logged-in user, or null if the page did not name it. No other answer has it.
+    `playwright` is the address for a client's own Playwright, null while the session is not live.
     """
 
     session: Session
     viewer: str | None
+    playwright: str | None
+
+    @classmethod
+    def of(cls, info: SessionInfo, *, message: str, playwright: str) -> "OneSession":
+        """Return the answer about a session, whose address for Playwright would be `playwright`."""
+        return cls(
+            message=message,
+            session=Session.of(info),
+            viewer=info.verdict.viewer if info.verdict else None,
+            playwright=playwright if info.state is SessionState.LIVE else None,
+        )
+
+
+class PlaywrightAnswer(TikTokSessionResponse, kw_only=True):
+    """The answer to `GET .../playwright`.
+
+    `address` is for Playwright's `connect`, with the daemon's token in a header if it has one. `driver`
+    is the version of Playwright on the other side. `refused_calls` counts what clients may not call.
+    """
+
+    address: str
+    driver: str
+    clients: int
+    refused_calls: int
 
 
 class Actions(TikTokSessionResponse, kw_only=True):

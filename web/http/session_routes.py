@@ -1,11 +1,8 @@
 """What is done with a live session over HTTP: actions, resources to read, files, more time."""
 
 import contextlib
-import ipaddress
-import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from quart import Response, request
@@ -22,21 +19,21 @@ from greenroom.actors.machine.result import Result
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import InvalidRequest
+from greenroom.web.http.own_address import is_own
 from greenroom.web.http.schemas import (
     Actions,
     ExtendRequest,
     FetchRequest,
     Files,
     OneSession,
-    Session,
     VerdictAnswer,
 )
+from greenroom.web.http.session_paths import BASE, playwright_address
 from greenroom.web.settings import DaemonSettings
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Reading)
 
-BASE: Final = "/tiktok/session/<session_id>"
 _JSON = "application/json"
 _PICTURES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _PIECE_BYTES = 1 << 16
@@ -155,9 +152,8 @@ def _add_lifetime(app: QuartTrio, supervisor: Supervisor) -> None:
         handle = supervisor.handle(session_id)
         asked = _decode(await request.body, ExtendRequest)
         info = await handle.extend(asked.extend_s)
-        viewer = info.verdict.viewer if info.verdict else None
         return json_answer(
-            OneSession(message="Session was extended", session=Session.of(info), viewer=viewer)
+            OneSession.of(info, message="Session was extended", playwright=playwright_address(session_id))
         )
 
     @app.post(f"{BASE}/verdict")
@@ -203,27 +199,11 @@ def _refuse_daemon(url: str | None, settings: DaemonSettings) -> None:
     if url is None:
         return
     try:
-        there = urlsplit(url)
-        ports = {settings.address[1], (request.scope["server"] or ("", None))[1]}
-        is_here = there.port in ports and _is_own_host(there.hostname or "", settings)
+        is_here = is_own(url, settings)
     except ValueError:
         raise InvalidRequest("Expected an http or https URL - at `$.url`") from None
     if is_here:
         raise InvalidRequest("A session can't open the daemon's own address - at `$.url`")
-
-
-def _is_own_host(host: str, settings: DaemonSettings) -> bool:
-    """Return whether `host` is this machine's loopback, in any form, or the bound address."""
-    name = host.lower().removesuffix(".")
-    if name == settings.address[0] or name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(socket.inet_aton(name) if ":" not in name else name)
-    except (OSError, ValueError):
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified
 
 
 def _plain_name(file: FileStorage) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from greenroom.actors.browser.cells.binds import Binds, Private
-from greenroom.actors.browser.cells.environment import DOWNLOADS
+from greenroom.actors.browser.cells.environment import ARTIFACTS, DOWNLOADS
 from greenroom.actors.browser.cells.sandbox import Rights, browser_devices, browser_isolation, cell_ids
 
 _TEMPORARY, _HOME, _RUN, _ETC = "cell-tmp", "cell-home", "cell-run", "cell-etc"
@@ -64,7 +64,8 @@ def browser_cell(
         binds.show_unless_private(*display_paths(environ))
         variables |= _display_variables(environ)
     binds.own(profile)
-    binds.own(_folder(scratch / DOWNLOADS))  # under its real path, where the driver reads what comes
+    for name in (DOWNLOADS, ARTIFACTS):  # under their real paths, which the driver and the browser exchange
+        binds.own(_folder(scratch / name))
     command = [
         *browser_isolation(rights),
         *alone,

@@ -25,8 +25,9 @@ _PLACES = {
     "XDG_STATE_HOME": "state",
     "XDG_RUNTIME_DIR": "run",
 }
-# Folders of a session's scratch: what its pages download, and what its client sent for them.
-DOWNLOADS, FILES = "downloads", "files"
+# Folders of a session's scratch: what its pages download, what its client sent for them, and what the driver
+# writes for it: traces, and files that an attached client uploads.
+DOWNLOADS, FILES, ARTIFACTS = "downloads", "files", "artifacts"
 # How Camoufox's package finds its installation.
 _CAMOUFOX = ("HOME", "XDG_CACHE_HOME", "CAMOUFOX_EXECUTABLE_PATH")
 

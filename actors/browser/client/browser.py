@@ -3,7 +3,7 @@
 import contextlib
 import os
 import weakref
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from greenroom.actors.browser.cells.browser import browser_cell
 from greenroom.actors.browser.cells.ending import end_processes
 from greenroom.actors.browser.cells.environment import FILES
 from greenroom.actors.browser.cells.sandbox import Sandbox, cell_rights
+from greenroom.actors.browser.client.connection import SocketConnection, open_connection
 from greenroom.actors.browser.client.files import store_file
 from greenroom.actors.browser.client.link import WINDOW, HostLink
 from greenroom.actors.browser.client.loss import Loss
@@ -25,6 +26,7 @@ from greenroom.actors.browser.engines import Engine
 from greenroom.actors.browser.wire import messages
 from greenroom.actors.browser.wire.framing import FrameError
 from greenroom.actors.errors import (
+    ActionFailed,
     ActionTimedOut,
     BrowserLost,
     EngineUnavailable,
@@ -54,12 +56,14 @@ _PATIENCE_S = 3.0
 class ScraplingFetcherAdapter:
     """The face of a Scrapling session to the actor. Satisfies `ports.Browser` once it is launched.
 
-    All processes of the browser carry `marker`, and keep their temporary files in `scratch`.
+    All processes of the browser carry `marker`, and keep their temporary files in `scratch`. The sockets of
+    its driver are in `driver_folder`.
     """
 
     _session: str
     marker: str
     _scratch: Path
+    _driver_folder: Path
     _link: HostLink
     _engine: Engine
     _proxy: messages.Proxy | None
@@ -193,6 +197,27 @@ class ScraplingFetcherAdapter:
     async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
         """Keep a file for the page; see `ports.Browser`."""
         await store_file(self._scratch / FILES, name, content)
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[SocketConnection]:
+        """Open a connection to the driver; see `ports.Browser`."""
+        bound = await self._bind(dialogs=False)
+
+        async def keep_dialogs() -> None:
+            await self._bind(dialogs=True)
+
+        async with open_connection(
+            self._driver_folder, bound.socket, bound.browser, keep_dialogs=keep_dialogs, proxy=self._proxy
+        ) as connection:
+            yield connection
+
+    async def _bind(self, *, dialogs: bool) -> messages.Bound:
+        reply = await self._ask(
+            messages.Bind(id=self._link.next_id(), session=self._session, dialogs=dialogs)
+        )
+        if not isinstance(reply, messages.Bound):
+            raise ActionFailed("The browser can't be attached to", detail=self._redact(_detail(reply)))
+        return reply
 
     async def probe(self) -> None:
         """Wait until the browser answers; see `ports.Browser`."""

@@ -150,6 +150,7 @@ class BrowserHost:
                 session=session_id,
                 marker=entry.marker if entry else f"{OWNER}.{uuid.uuid4().hex}",
                 scratch=Path(scratch),
+                driver_folder=self.cell.scratch,
                 link=self.link,
                 engine=self._hosts.engine,
                 proxy=self._hosts.proxy,

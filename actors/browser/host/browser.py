@@ -15,8 +15,9 @@ from playwright.async_api import BrowserContext, Error, Page
 
 from greenroom.actors.actions.actions import Action
 from greenroom.actors.actions.readings import Reading
-from greenroom.actors.browser.cells.environment import DOWNLOADS, browser_environment
+from greenroom.actors.browser.cells.environment import ARTIFACTS, DOWNLOADS, browser_environment
 from greenroom.actors.browser.engines import EngineName
+from greenroom.actors.browser.host.binding import Binding
 from greenroom.actors.browser.host.camoufox_args import camoufox_args
 from greenroom.actors.browser.host.document import PageUnreachable, has_crashed, unreadable
 from greenroom.actors.browser.host.driver import Driver
@@ -64,6 +65,7 @@ class BrowserSession:
         self._on_navigated = on_navigated
         self._scrapling: CamoufoxSession
         self._performer: Performer
+        self._binding: Binding
         self._launching: asyncio.Task[None] | None = None
         self._asked = ""
         self.is_leaving = False
@@ -96,6 +98,7 @@ class BrowserSession:
 
     def _attach_performer(self, context: BrowserContext) -> None:
         self._performer = Performer.attach(context, Path(self.launch.scratch), self._note_navigation)
+        self._binding = Binding(context)
 
     def _note_navigation(self, page: Page) -> None:
         """Let the daemon know of a client's navigation; the login is looked at where it happened."""
@@ -116,7 +119,9 @@ class BrowserSession:
         )
         places: dict[str, Any] = {"env": launch_args.get("env", {}) | environ}
         places |= dict.fromkeys(("handle_sighup", "handle_sigint", "handle_sigterm"), False)
-        places["downloads_path"] = f"{self.launch.scratch}/{DOWNLOADS}"  # which the browser's cell shows
+        # Both of which the browser's cell shows.
+        places["downloads_path"] = f"{self.launch.scratch}/{DOWNLOADS}"
+        places["artifacts_dir"] = f"{self.launch.scratch}/{ARTIFACTS}"
         return places
 
     async def load(self, url: str | None) -> None:
@@ -205,6 +210,12 @@ class BrowserSession:
             if self._scrapling.ended.is_set():
                 raise
             raise failure_of(exc, timeout_s) from exc
+
+    async def bind(self, *, dialogs: bool) -> tuple[str, str]:
+        """Let Playwright clients connect; return where, and the browser's guid. See `messages.Bind`."""
+        self._performer.pages.is_used = True
+        self._performer.pages.keeps_dialogs |= dialogs
+        return await self._binding.bind()
 
     async def rehearse(self, url: str) -> None:
         """Have the browser do the work that a site's first page takes, without contacting the site.

@@ -3,6 +3,9 @@
 "use strict";
 const child = require("node:child_process");
 
+// Sockets of the driver have short paths, from here.
+process.chdir(process.env.TMPDIR);
+
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGTERM"];
 for (const signal of SIGNALS) process.on(signal, () => {});
 

@@ -17,6 +17,9 @@ _PRELOAD = Path(__file__).with_name("driver.cjs")
 _ENVIRONMENT = {
     "NODE_OPTIONS": f"--max-semi-space-size=1 --require {json.dumps(str(_PRELOAD), ensure_ascii=False)}",
     "MALLOC_ARENA_MAX": "1",
+    # Where clients connect, relative to the working directory that the preloaded script sets: the path of a
+    # Unix socket has little room.
+    "PWTEST_SOCKETS_DIR": ".",
 }
 
 

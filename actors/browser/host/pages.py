@@ -50,14 +50,15 @@ class _Dialogs:
 class Pages:
     """Names a context's pages p1, p2, ..., and remembers which one is selected. Attach it to a context once.
 
-    A dialog waits for an answer only once somebody uses the session (`is_used`); before, it is dismissed at
-    once. `on_navigated` is called half a second after a page has gone to another document, once for all that
-    did meanwhile, with the last of them.
+    `is_used` says that somebody uses the session. A dialog waits for an answer only if somebody would see it
+    (`keeps_dialogs`); else it is dismissed at once. `on_navigated` is called half a second after a page has
+    gone to another document, once for all that did meanwhile, with the last of them.
     """
 
     _context: BrowserContext
     _on_navigated: Callable[[Page], None]
     is_used: bool = attrs.field(default=False, init=False)
+    keeps_dialogs: bool = attrs.field(default=False, init=False)
     console: deque[dict[str, Any]] = attrs.field(factory=lambda: deque(maxlen=LINES), init=False)
     network: deque[dict[str, Any]] = attrs.field(factory=lambda: deque(maxlen=LINES), init=False)
     _pages: dict[str, Page] = attrs.field(factory=dict, init=False)
@@ -179,7 +180,7 @@ class Pages:
     def _note_dialog(self, dialog: Dialog) -> None:
         page = dialog.page
         dialogs = self._dialogs.get(page) if page is not None else None
-        if dialogs is None or not self.is_used or dialog.type == "beforeunload":
+        if dialogs is None or not self.keeps_dialogs or dialog.type == "beforeunload":
             # A page that asks whether to leave it would keep every navigation waiting.
             self._run(_settle(dialog, accept=dialog.type == "beforeunload"))
             return

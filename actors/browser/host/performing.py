@@ -49,7 +49,7 @@ class Performer:
 
         Raises `OperationFailed`, or Playwright's `Error` where it might be the end of the browser.
         """
-        self.pages.is_used = True
+        self.pages.is_used = self.pages.keeps_dialogs = True
         page = self.pages.find(operation.page, may_have_crashed=isinstance(operation, _REVIVING))
         if (dialog := self.pages.dialog_of(page)) and not isinstance(operation, _BESIDE_DIALOG):
             raise OperationFailed(Failure.DIALOG, f"The page shows a dialog ({dialog.type}): answer it first")

@@ -149,6 +149,9 @@ class Host:
                 await self._perform(request)
             case messages.Rehearse():
                 await self._sessions[session].rehearse(request.url)
+            case messages.Bind(dialogs=dialogs):
+                socket_, browser_guid = await self._sessions[session].bind(dialogs=dialogs)
+                return messages.Bound(id=id_, session=session, socket=socket_, browser=browser_guid)
             case messages.Close():
                 await self._sessions[session].close()
             case messages.Discard():

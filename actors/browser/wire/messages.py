@@ -18,7 +18,7 @@ import msgspec
 
 from greenroom.actors.verdict import Finding, Method
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 _Pieces = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
@@ -128,6 +128,15 @@ class Perform(_Streaming, frozen=True, kw_only=True):
         return f"Perform(id={self.id}, session={self.session!r})"
 
 
+class Bind(_Request, frozen=True, kw_only=True):
+    """Let clients of Playwright connect to the browser. It may be asked for again.
+
+    With `dialogs`, dialogs of pages wait for an answer from now on.
+    """
+
+    dialogs: bool = False
+
+
 class Close(_Request, frozen=True, kw_only=True):
     """End the browser politely."""
 
@@ -172,6 +181,17 @@ class Found(_Reply, frozen=True, kw_only=True):
     finding: Finding
 
 
+class Bound(_Reply, frozen=True, kw_only=True):
+    """The answer to `Bind`.
+
+    `socket` is the path of a Unix socket below the host's directory for temporary files, and `browser` the
+    guid of the browser that is found there.
+    """
+
+    socket: str
+    browser: str
+
+
 class Unreachable(_Reply, frozen=True, kw_only=True):
     """The page could not be loaded; `detail` is an error code or an HTTP status, never page content."""
 
@@ -208,7 +228,7 @@ class Navigated(_Message, frozen=True, kw_only=True):
 
 
 Streaming = Perform
-Request = Launch | Navigate | Inspect | Rehearse | Perform | Close | Discard | Ping
+Request = Launch | Navigate | Inspect | Rehearse | Perform | Bind | Close | Discard | Ping
 ToHost = Request | Cancel | Credit
-Reply = Done | Found | Unreachable | Failed
+Reply = Done | Found | Bound | Unreachable | Failed
 FromHost = Reply | Piece | Ready | Lost | Navigated

@@ -12,7 +12,7 @@ from greenroom.actors.browser.client import link
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.browser.engines import Engine, EngineName
-from greenroom.actors.browser.wire.messages import Proxy
+from greenroom.actors.browser.wire.messages import PROTOCOL_VERSION, Proxy
 from greenroom.actors.errors import BrowserLost, UpstreamUnreachable
 from greenroom.actors.ledger import Ledger
 from greenroom.actors.verdict import Method
@@ -26,7 +26,9 @@ SANDBOXES = ["auto", "none"]
 
 # How every host script starts: the protocol, written again from scratch for a process that starts quickly.
 # `requests` yields the requests, and answers those that need no script.
-PRELUDE = """
+PRELUDE = (
+    f"VERSION = {PROTOCOL_VERSION}"
+    + """
 import json, os, socket, sys, time
 from types import SimpleNamespace
 
@@ -40,7 +42,7 @@ def tell(type, **fields):
     connection.sendall(frame(type, **fields))
 
 def ready():
-    tell("Ready", version=4)
+    tell("Ready", version=VERSION)
 
 def done(message):
     tell("Done", id=message.id, session=message.session)
@@ -56,7 +58,8 @@ def requests():
             done(message)
         else:
             yield message
-"""
+""".replace("VERSION", str(PROTOCOL_VERSION))
+)
 
 # A host that does what the URLs say that it is asked to load: they are Python code. Each browser is a process
 # that sleeps. `start` returns it at once; `spawn` waits until it shows its marker. `seen` lists the requests

@@ -39,7 +39,7 @@ def test_what_is_not_its_own_is_not_there(shell: Shell, name: str) -> None:
     """A browser sees no other clone, no master profile, and nothing in the user's home."""
     assert (shell.folder / name).exists()
     assert not shell.sees(shell.folder / name)
-    assert shell.says('ls -A "$1"', str(shell.folder)) == "clone\ndownloads"
+    assert shell.says('ls -A "$1"', str(shell.folder)) == "artifacts\nclone\ndownloads"
 
 
 @needs_bubblewrap
@@ -107,7 +107,7 @@ def test_clone_below_the_home_is_there(shell: Shell) -> None:
     shell = attrs.evolve(shell, environ={**shell.environ, "HOME": str(home)}, private=Private(home=home))
     assert (
         shell.says('ls -A "$1"; cat "$1/clone/cookies.sqlite"', str(shell.folder))
-        == "clone\ndownloads\nof clone"
+        == "artifacts\nclone\ndownloads\nof clone"
     )
 
 

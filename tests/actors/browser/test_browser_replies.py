@@ -74,6 +74,7 @@ async def open_adapter(answer: Answer) -> AsyncIterator[ScraplingFetcherAdapter]
             session="a",
             marker="o.a",
             scratch=Path("/nonexistent"),
+            driver_folder=Path("/nonexistent"),
             link=link,
             engine=ENGINE,
             proxy=None,

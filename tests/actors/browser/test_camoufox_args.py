@@ -250,6 +250,7 @@ def test_firefox_session_launches_with_firefox_arguments(firefox: Built) -> None
     own = {"GREENROOM_CELL": firefox.launch.marker, "TMPDIR": firefox.launch.scratch}
     assert firefox.chosen["env"].items() >= own.items()
     assert {name: value for name, value in firefox.chosen.items() if name != "env"} == {
+        "artifacts_dir": f"{firefox.launch.scratch}/artifacts",
         "downloads_path": f"{firefox.launch.scratch}/downloads",
         "user_data_dir": firefox.launch.profile,
         "executable_path": firefox.launch.executable,

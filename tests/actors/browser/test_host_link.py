@@ -68,7 +68,7 @@ READY = messages.Ready(version=messages.PROTOCOL_VERSION)
         (says(b"\0\0\0\2\0\0\0\0no"), "not a message from a host"),
         (says(READY, encode(messages.Ping(id=1))), "not a message from a host"),
         (says(READY, b"\xff" * 8), "4294967295 bytes is announced"),
-        (says(messages.Ready(version=99)), "speaks protocol 99, not 4"),
+        (says(messages.Ready(version=99)), f"speaks protocol 99, not {messages.PROTOCOL_VERSION}"),
         (says(READY, messages.Lost(detail="crashed")), "^crashed$"),
         (says(READY, messages.Lost(session="b", detail="crashed")), "session 'b'.* not its own"),
         (answers(lambda host, r: host.say(messages.Done(id=r.id, session="b"))), "session 'b'.* not its own"),

@@ -45,6 +45,7 @@ from greenroom.actors.errors import (
     StaleRef,
     StorageFailed,
     SupervisorStopped,
+    TooManyClients,
     TooManyCommands,
     UpstreamUnreachable,
 )
@@ -104,6 +105,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (NoSuchFile("a"), (404, "FILE_NOT_FOUND", "No such file in this session")),
     (StorageFailed("full"), (503, "STORAGE_FAILED", "The session's files can't be written")),
     (InvalidAction("field"), (422, "INVALID_REQUEST", "Invalid request")),
+    (TooManyClients(8), (429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session")),
     (TooManyCommands(16), (429, "TOO_MANY_COMMANDS", "Too many commands wait in this session")),
     (ActionTimedOut("hangs"), (504, "ACTION_TIMEOUT", "The page did not do this in time")),
     (PageTooLarge("too large"), (413, "PAGE_TOO_LARGE", "The content is too large")),
@@ -238,6 +240,7 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
         "RESOURCES_EXHAUSTED",
         "SESSION_TIMEOUT",
         "STORAGE_FAILED",
+        "TOO_MANY_CLIENTS",
         "TOO_MANY_COMMANDS",
         "UPSTREAM_UNREACHABLE",
         "USER_DATA_LOCKED",

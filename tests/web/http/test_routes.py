@@ -363,7 +363,12 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
     session = body.pop("session")
     assert (response.status_code, body) == (
         200,
-        {"status": "success", "message": "Session is live", "viewer": None},
+        {
+            "status": "success",
+            "message": "Session is live",
+            "viewer": None,
+            "playwright": f"{front.url.replace('http', 'ws', 1)}{path}/playwright",
+        },
     )
     created, expires = moment(session.pop("created_at")), moment(session.pop("expires_at"))
     assert before <= created <= datetime.now(UTC)
@@ -380,6 +385,8 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
         "end_reason": None,
         "usage": None,
         "receipt": None,
+        "clients": 0,
+        "refused_calls": 0,
     }
 
 
@@ -394,6 +401,7 @@ async def test_session_being_created_is_shown_with_what_is_known() -> None:
     assert list(session.pop("phase_ms")) == ["cloning", "launching"]
     session.pop("id")
     assert session.pop("state") == "launching"
+    assert (session.pop("clients"), session.pop("refused_calls")) == (0, 0)
     unknown = ("expires_at", "login_state", "login_reason", "login_method", "end_reason", "usage", "receipt")
     assert session == dict.fromkeys(unknown)
 

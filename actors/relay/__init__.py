@@ -1,0 +1,1 @@
+"""The filtered way of a client's own Playwright to its session."""

@@ -1,0 +1,41 @@
+"""Programs that use a session with Playwright, for `greenroom session attach`: they run as they are."""
+
+import json
+
+_PYTHON = """\
+{imports}from playwright.sync_api import sync_playwright
+
+ADDRESS = {address}
+
+with sync_playwright() as playwright:
+    browser = playwright.firefox.connect(ADDRESS{headers})
+    page = browser.contexts[0].pages[0]
+    print(page.title())
+"""
+_NODE = """\
+import {{ firefox }} from "playwright";
+
+const address = {address};
+const browser = await firefox.connect(address{headers});
+const page = browser.contexts()[0].pages()[0];
+console.log(await page.title());
+await browser.close();
+"""
+
+
+_PYTHON_HEADERS = """, headers={"Authorization": f"Bearer {os.environ['GREENROOM_TOKEN']}"}"""
+_NODE_HEADERS = ", { headers: { Authorization: `Bearer ${process.env.GREENROOM_TOKEN}` } }"
+
+
+def python_program(address: str, *, has_token: bool) -> str:
+    """Return a program in Python. It takes the daemon's token, if there is one, from GREENROOM_TOKEN."""
+    return _PYTHON.format(
+        imports="import os\n\n" if has_token else "",
+        address=json.dumps(address),
+        headers=_PYTHON_HEADERS if has_token else "",
+    )
+
+
+def node_program(address: str, *, has_token: bool) -> str:
+    """Return the same as a module for Node."""
+    return _NODE.format(address=json.dumps(address), headers=_NODE_HEADERS if has_token else "")

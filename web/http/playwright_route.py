@@ -1,0 +1,72 @@
+"""The way for a client's own Playwright: the session's address, and the WebSocket behind it."""
+
+import attrs
+from quart import Response, Websocket, websocket
+from quart_trio import QuartTrio
+
+from greenroom.actors.errors import SessionEnded, SessionNotLive
+from greenroom.actors.lifecycle import SessionState
+from greenroom.actors.relay.pump import OVER, relay
+from greenroom.actors.relay.table import PLAYWRIGHT
+from greenroom.supervisor.api import Supervisor
+from greenroom.web.http.answers import json_answer
+from greenroom.web.http.own_address import is_own
+from greenroom.web.http.schemas import PlaywrightAnswer
+from greenroom.web.http.session_paths import BASE, playwright_address
+from greenroom.web.settings import DaemonSettings
+
+
+def add_playwright_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+    """Add the routes for clients' own Playwright to the app."""
+
+    @app.get(f"{BASE}/playwright")
+    async def show_address(session_id: str) -> Response:
+        """Say where a client's Playwright connects to."""
+        info = supervisor.handle(session_id).info()
+        if info.reason is not None:
+            raise SessionEnded(info)
+        if info.state is not SessionState.LIVE:
+            raise SessionNotLive(info)
+        return json_answer(
+            PlaywrightAnswer(
+                message="Connect with firefox.connect()",
+                address=playwright_address(session_id),
+                driver=PLAYWRIGHT,
+                clients=info.clients,
+                refused_calls=info.refused_calls,
+            )
+        )
+
+    @app.websocket(f"{BASE}/playwright")
+    async def attach(session_id: str) -> None:
+        """Relay between a client's Playwright and the session's driver until either is through."""
+        handle = supervisor.handle(session_id)
+        client = _Client(websocket._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+
+        def may_open(url: str) -> bool:
+            try:
+                return not is_own(url, settings)
+            except ValueError:
+                return False
+
+        async with handle.attach() as attachment:
+            await websocket.accept()
+            farewell = await relay(client, attachment, may_open=may_open)
+        reason = farewell.reason
+        if farewell is OVER and (why := handle.info().reason) is not None:
+            reason = f"{reason}: {why.value}"
+        await websocket.close(farewell.code, reason)
+
+
+@attrs.frozen
+class _Client:
+    """A WebSocket as the relay takes it."""
+
+    _websocket: Websocket
+
+    async def receive(self) -> bytes:
+        message: str | bytes = await self._websocket.receive()
+        return message.encode() if isinstance(message, str) else message
+
+    async def send(self, message: bytes) -> None:
+        await self._websocket.send(message.decode())
