@@ -12,8 +12,15 @@ BROWSER: Final = "browser@fake"
 CONTEXT: Final = "browser-context@fake"
 PAGE: Final = "page@fake"
 FRAME: Final = "frame@fake"
+_OPTIONS: Final = {
+    "options": {
+        "acceptDownloads": "accept",
+        "extraHTTPHeaders": [{"name": "Proxy-Authorization", "value": "Basic dTpw"}],
+        "httpCredentials": {"username": "u", "password": "p"},
+    }
+}
 # What a driver shows of one page, each object below the one before, in the shapes of Playwright's protocol.
-_SHOWN: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
+SHOWN: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
     ("", "LocalUtils", "localUtils", {"deviceDescriptors": []}),
     ("", "BrowserType", "browser-type@fake", {"name": "firefox", "executablePath": "/where/firefox/is"}),
     ("", "Browser", BROWSER, {"version": "1", "name": "firefox", "browserName": "firefox"}),
@@ -23,7 +30,7 @@ _SHOWN: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
         BROWSER,
         "BrowserContext",
         CONTEXT,
-        {"options": {"httpCredentials": {"username": "u", "password": "p"}}},
+        _OPTIONS,
     ),
     (CONTEXT, "Frame", FRAME, {"url": "about:blank", "name": "", "loadStates": []}),
     (CONTEXT, "Page", PAGE, {"mainFrame": {"guid": FRAME}, "isClosed": False}),
@@ -75,7 +82,7 @@ class FakeDriver:
         call = msgspec.json.decode(message)
         self.sent.append(call)
         if call["method"] == "initialize":
-            for parent, type_, guid, initializer in _SHOWN:
+            for parent, type_, guid, initializer in SHOWN:
                 params = {"type": type_, "guid": guid, "initializer": initializer}
                 self.say({"guid": parent, "method": "__create__", "params": params})
         with contextlib.suppress(trio.ClosedResourceError):

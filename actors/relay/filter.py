@@ -11,14 +11,17 @@ objects, and gets a reply for each call:
 import enum
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
 
 from greenroom.actors.actions.actions import Url
 from greenroom.actors.relay.objects import Objects
+from greenroom.actors.relay.surrogates import without_lone_surrogates
 from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS, PLAYWRIGHT, REFUSED_PARAMETERS
+
+T = TypeVar("T")
 
 # How many calls of one client may be under way, and how many of its files may be open in the driver.
 MAX_CALLS: Final = 1000
@@ -85,6 +88,9 @@ class _Guid(msgspec.Struct):
 
 _call_decoder = msgspec.json.Decoder(_Call)
 _driver_decoder = msgspec.json.Decoder(_FromDriver)
+_create_decoder = msgspec.json.Decoder(_Create)
+_guid_decoder = msgspec.json.Decoder(_Guid)
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -112,10 +118,7 @@ class Filter:
         """Return what to do with a client's message, and with which message. Raises `Malformed`."""
         if b"\0" in message:  # which ends a message to the driver
             raise Malformed("a zero byte")
-        try:
-            call = _call_decoder.decode(message)
-        except _UNREADABLE as exc:
-            raise Malformed(str(exc)) from exc
+        call = _read(_call_decoder, message)
         if call.method == "__waitInfo__":  # only for traces, and the driver may keep it for good
             return Step.DROP, b""
         if call.method == "__abort__":
@@ -145,7 +148,10 @@ class Filter:
         self._calls[call.id] = call.guid if (type_, call.method) == ("Page", "close") else ""
         if type_ in {"Stream", "WritableStream"} and call.method == "close":
             self._objects.close(call.guid)
-        keeps_dialogs = call.method == "updateSubscription" and _is_for_dialogs(call.params)
+        keeps_dialogs = False
+        if call.method == "updateSubscription":
+            params = _params(call)
+            keeps_dialogs = params.get("event") == "dialog" and params.get("enabled") is True
         # A driver ends with all its sessions if a call has no metadata at all.
         call.metadata = call.metadata if bytes(call.metadata).startswith(b"{") else msgspec.Raw(b"{}")
         return Step.FORWARD_KEEPING_DIALOGS if keeps_dialogs else Step.FORWARD, _encode(call)
@@ -203,19 +209,16 @@ class Filter:
 
         Raises `Malformed` and `ForeignBrowser`.
         """
-        try:
-            event = _driver_decoder.decode(message)
-            if event.id is not None:
-                self._note_reply(event.id)
-            match event.method:
-                case "__create__":
-                    return self._create(event, message)
-                case "__adopt__":
-                    self._objects.adopt(event.guid, msgspec.json.decode(event.params, type=_Guid).guid)
-                case "__dispose__":
-                    self.closing -= self._objects.dispose(event.guid)
-        except _UNREADABLE as exc:
-            raise Malformed(str(exc)) from exc
+        event = _read(_driver_decoder, message)
+        if event.id is not None:
+            self._note_reply(event.id)
+        match event.method:
+            case "__create__":
+                return self._create(event, message)
+            case "__adopt__":
+                self._objects.adopt(event.guid, _read(_guid_decoder, event.params).guid)
+            case "__dispose__":
+                self.closing -= self._objects.dispose(event.guid)
         return message
 
     def _note_reply(self, id_: int | str) -> None:
@@ -223,7 +226,7 @@ class Filter:
         self.closing.discard(closed)  # a page that has really closed is disposed of before that
 
     def _create(self, event: _FromDriver, message: bytes) -> bytes:
-        created = msgspec.json.decode(event.params, type=_Create)
+        created = _read(_create_decoder, event.params)
         if created.type in HIDDEN_TYPES:
             return b""
         if created.type == "Browser" and created.guid != self.browser:
@@ -231,7 +234,7 @@ class Filter:
         self._objects.create(created.guid, created.type, event.guid)
         if created.type not in {"BrowserContext", "BrowserType", "Playwright"}:
             return message
-        initializer: dict[str, Any] = msgspec.json.decode(created.initializer)
+        initializer = _read(_object_decoder, created.initializer)
         match created.type:
             case "BrowserContext":
                 for name in _SECRET_OPTIONS:
@@ -244,20 +247,23 @@ class Filter:
         return _encode({"guid": event.guid, "method": event.method, "params": params})
 
 
+def _read(decoder: msgspec.json.Decoder[T], message: bytes | msgspec.Raw) -> T:
+    """Return what a message says. Raises `Malformed`."""
+    try:
+        try:
+            return decoder.decode(message)
+        except msgspec.DecodeError:
+            return decoder.decode(without_lone_surrogates(bytes(message)))
+    except _UNREADABLE as exc:
+        raise Malformed(str(exc)) from exc
+
+
 def _params(call: _Call) -> dict[str, Any]:
     """Return a call's parameters. Raises `_Refused`."""
     try:
-        return msgspec.json.decode(call.params, type=dict[str, Any])
-    except _UNREADABLE as exc:
+        return _read(_object_decoder, call.params)
+    except Malformed as exc:
         raise _Refused(f"The parameters can't be read: {exc}") from exc
-
-
-def _is_for_dialogs(params: msgspec.Raw) -> bool:
-    try:
-        given = msgspec.json.decode(params, type=dict[str, Any])
-    except _UNREADABLE:
-        return False
-    return given.get("event") == "dialog" and given.get("enabled") is True
 
 
 def _refusal(id_: int | str, why: str) -> dict[str, Any]:
