@@ -1,6 +1,7 @@
 """`greenroom session` against a real daemon, with a fake machine."""
 
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -47,6 +48,27 @@ async def test_session_is_created_used_and_ended_from_the_command_line(front: Fr
     assert picture.read_bytes() == front.machine.picture
     await run("end", session_id)
     assert front.machine.browsers == {}
+
+
+async def test_address_for_playwright_is_printed_or_a_program_that_uses_it(front: Front) -> None:
+    """The program takes the token from where the settings do, if there is one."""
+    sessions = Sessions(front.url, None)
+    session_id = await trio.to_thread.run_sync(sessions.new)
+
+    async def run(*words: str, **env: str) -> str:
+        command = [GREENROOM, "session", "--url", front.url, "attach", session_id, *words]
+        done = await trio.run_process(command, capture_stdout=True, env={**os.environ, **env})
+        return done.stdout.decode()
+
+    address = f"{front.url.replace('http', 'ws', 1)}/tiktok/session/{session_id}/playwright"
+    assert await run() == f"{address}\n"
+    for word, line in (("--python", f'ADDRESS = "{address}"'), ("--node", f'const address = "{address}";')):
+        assert line in (await run(word)).splitlines()
+        assert "GREENROOM_TOKEN" not in await run(word)
+        assert "GREENROOM_TOKEN" in await run(word, GREENROOM_TOKEN="correct-horse-battery")
+    await trio.to_thread.run_sync(sessions.end, session_id)
+    with pytest.raises(Refused, match="ended"):
+        await trio.to_thread.run_sync(sessions.playwright_address, session_id)
 
 
 async def test_sessions_are_listed_and_shown(front: Front) -> None:
@@ -125,7 +147,8 @@ async def test_something_else_on_the_port_is_named(body: bytes) -> None:
         port = listeners[0].socket.getsockname()[1]
         sessions = Sessions(f"http://127.0.0.1:{port}", None)
         show, act = partial(sessions.show, "a"), partial(sessions.act, "a", [])
-        asks: list[Callable[[], object]] = [sessions.new, sessions.list, show, act]
+        attach = partial(sessions.playwright_address, "a")
+        asks: list[Callable[[], object]] = [sessions.new, sessions.list, show, act, attach]
         for ask in asks:
             with pytest.raises(DaemonUnreachable, match="no Greenroom daemon"):
                 await trio.to_thread.run_sync(ask)

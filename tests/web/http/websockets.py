@@ -61,7 +61,7 @@ class Socket:
         message = text.decode() if isinstance(text, bytes) else text
         await self.stream.send_all(self._protocol.send(TextMessage(data=message)))
 
-    async def say(self, id_: int | str, guid: str, method: str, **params: object) -> None:
+    async def say(self, id_: int | str, guid: str, method: str, /, **params: object) -> None:
         """Call a method of one of Playwright's objects."""
         call = {"id": id_, "guid": guid, "method": method, "params": params, "metadata": {}}
         await self.send(msgspec.json.encode(call))

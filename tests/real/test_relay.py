@@ -1,0 +1,218 @@
+"""A client's own Playwright on a live session of a real browser, and clients that attack it."""
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+import trio
+
+from greenroom.web.settings import DaemonSettings
+from tests.patience import patience
+from tests.real.conftest import Client, open_client
+from tests.web.http.websockets import Socket, open_socket
+
+pytestmark = pytest.mark.browser
+
+USES = Path(__file__).with_name("relay_client.py")
+# Waits for the end of its session, and says how that looked from there.
+WAITS = """
+import sys
+from playwright.sync_api import Error, sync_playwright
+
+with sync_playwright() as playwright:
+    browser = playwright.firefox.connect(sys.argv[1])
+    gone = []
+    browser.on("disconnected", lambda _: gone.append(True))
+    page = browser.contexts[0].pages[0]
+    print("attached", flush=True)
+    try:
+        page.wait_for_selector("#never", timeout=0)
+    except Error as exc:
+        print(exc.message.splitlines()[0], browser.is_connected(), gone)
+"""
+
+
+@attrs.frozen
+class Live:
+    """A daemon with two live sessions, which share a browser host."""
+
+    client: Client
+    path: str
+    neighbour: str
+
+    async def state(self, path: str) -> str:
+        state: str = (await self.client.session(path))["state"]
+        return state
+
+
+async def address(client: Client, path: str) -> str:
+    found: str = (await client.http.get(f"{path}/playwright")).json()["address"]
+    return found
+
+
+@pytest.fixture
+async def live(settings: DaemonSettings) -> AsyncIterator[Live]:
+    """The whole of it is gone afterwards."""
+    async with open_client(settings) as client:
+        paths = []
+        for _ in range(2):
+            created = await client.create()
+            assert created.status_code == 200, created.text
+            paths.append(created.headers["Location"])
+        yield Live(client, *paths)
+        for path in paths:
+            assert (await client.http.delete(path)).status_code == 204
+        assert client.left() == (0, 0)
+
+
+async def test_playwright_uses_a_session_and_its_end_is_told(live: Live, site: str, tmp_path: Path) -> None:
+    """What people do with it: forms, dialogs, tabs, files both ways, traces; then the end under one."""
+    command = [sys.executable, str(USES), await address(live.client, live.path), site, str(tmp_path)]
+    with trio.fail_after(patience(60)):
+        done = await trio.run_process(command, capture_stdout=True)
+    seen = json.loads(done.stdout)
+    refused = " ".join(seen.pop("refused"))
+    assert seen == {
+        "said": "Hovered",
+        "dialog": "Name: Zoe",
+        "download": "This is notes.txt.\n",
+        "tab": "Frame clicked",
+        "pages": 2,
+        "trace": "PK",
+        "route": "routed",
+        "picture": "PNG",
+        "logged in": True,
+        "chosen": [["small.txt", 5], ["large.bin", 60 << 20]],
+        "upload": "file: small.txt (5 bytes)",
+        "two at once": True,
+        "back again": "Posted · Practice",
+    }
+    for told in ("Only http", "fetch is not available", "last page", "newContext is not available"):
+        assert told in refused
+    session = await live.client.session(live.path)
+    assert (session["state"], session["clients"], session["refused_calls"]) == ("live", 0, 4)
+
+    waiting = [sys.executable, "-c", WAITS, await address(live.client, live.neighbour)]
+    async with trio.open_nursery() as nursery:
+        run = functools.partial(trio.run_process, waiting, stdout=subprocess.PIPE)
+        process: trio.Process = await nursery.start(run)
+        assert process.stdout is not None
+        with trio.fail_after(patience(30)):
+            assert bytes(await process.stdout.receive_some()) == b"attached\n"
+            assert (await live.client.http.delete(live.neighbour)).status_code == 204
+            said = bytes(await process.stdout.receive_some()).decode()
+        assert said == "Page.wait_for_selector: the session has ended: deleted False [True]\n"
+
+
+async def shown(socket: Socket) -> dict[str, list[str]]:
+    """Begin as Playwright does; return the guids of what is shown, by type."""
+    await socket.say(1, "", "initialize", sdkLanguage="python")
+    found: dict[str, list[str]] = {}
+    while "id" not in (message := json.loads(await socket.receive())):
+        if message["method"] == "__create__":
+            found.setdefault(message["params"]["type"], []).append(message["params"]["guid"])
+    return found
+
+
+async def test_attacks_are_refused_and_read_or_write_nothing(live: Live, tmp_path: Path) -> None:
+    """By a client that speaks the protocol itself. Its neighbour on the same driver notices nothing."""
+    target = tmp_path / "written"
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a secret of the machine")
+    async with (
+        open_socket(await address(live.client, live.neighbour)) as other,
+        open_socket(await address(live.client, live.path)) as socket,
+    ):
+        others = await shown(other)
+        own = await shown(socket)
+        assert "LocalUtils" not in own
+        [browser], [context], [page], frame = (
+            own["Browser"],
+            own["BrowserContext"],
+            own["Page"],
+            own["Frame"][0],
+        )
+        attacks: list[tuple[str, str, dict[str, Any]]] = [
+            ("localUtils", "zip", {"zipFile": str(target), "entries": [], "mode": "write"}),
+            ("localUtils", "harOpen", {"file": str(secret)}),
+            ("localUtils", "connect", {"endpoint": "ws://127.0.0.1:1/"}),
+            (
+                own["BrowserType"][0],
+                "launch",
+                {"executablePath": "/bin/sh", "args": ["-c", f"touch {target}"]},
+            ),
+            (browser, "startServer", {"title": "x", "port": 0, "host": "0.0.0.0"}),
+            (browser, "newContext", {"recordHar": {"path": str(target)}}),
+            (context, "enableRecorder", {"outputFile": str(target)}),
+            (own["APIRequestContext"][0], "fetch", {"url": "http://127.0.0.1:1/", "method": "GET"}),
+            (own["Tracing"][0], "harStart", {"options": {"harPath": str(target)}}),
+            (own["Tracing"][0], "tracingStart", {"name": f"../../../../..{target}"}),
+            (page, "screencastStart", {"record": True}),
+            (frame, "setInputFiles", {"selector": "input", "localPaths": [str(secret)]}),
+            (frame, "goto", {"url": f"file://{secret}"}),
+            (frame, "goto", {"url": str(live.client.http.base_url)}),
+            (others["Page"][0], "reload", {}),
+            (others["BrowserContext"][0], "cookies", {"urls": []}),
+            (others["BrowserContext"][0], "close", {}),
+            (page, "close", {}),
+        ]
+        for number, (guid, method, params) in enumerate(attacks, start=2):
+            await socket.say(number, guid, method, **params)
+            reply = await socket.reply(number)
+            assert "error" in reply, (guid, method)
+            assert b"a secret" not in msgspec.json.encode(reply)
+        # A download can't be saved on the machine, and its path is not told.
+        expression = "location.href = '/workshop/download'"
+        arg = {"value": {"v": "undefined"}, "handles": []}
+        await socket.say(100, frame, "evaluateExpression", expression=expression, arg=arg)
+        while (message := json.loads(await socket.receive())).get("method") != "download":
+            pass
+        artifact = message["params"]["artifact"]["guid"]
+        for number, method in ((101, "saveAs"), (102, "pathAfterFinished")):
+            await socket.say(number, artifact, method, path=str(target))
+            assert "error" in await socket.reply(number)
+        # Files that are sent stay below the session's own folder.
+        await socket.say(103, context, "createTempFiles", items=[{"name": f"../../../../../..{target}"}])
+        assert "error" in await socket.reply(103)
+        # Garbage to the driver itself: without metadata it would end, with both sessions.
+        await socket.send(json.dumps({"id": 104, "guid": page, "method": "reload", "params": {"x": 1}}))
+        assert "result" in await socket.reply(104)
+        await socket.send(json.dumps({"id": "c@105", "guid": frame, "method": "title", "params": {}}))
+        assert "result" in await socket.reply("c@105")
+        # The neighbour.
+        await other.say(2, others["Frame"][0], "title")
+        assert "result" in await other.reply(2)
+    assert not target.exists()
+    assert (await live.state(live.path), await live.state(live.neighbour)) == ("live", "live")
+    assert (await live.client.session(live.path))["refused_calls"] >= len(attacks)
+
+
+async def test_proxy_password_and_launch_are_not_told(
+    settings: DaemonSettings, tmp_path: Path, site: str
+) -> None:
+    """Neither to the client nor in a file that stays. Playwright tells the one, and writes the other."""
+    password = "correct-horse-battery"
+    host = site.removeprefix("http://")
+    proxied = attrs.evolve(settings, proxy=f"http://maker:{password}@{host}", login_detection_timeout=1)
+    async with open_client(proxied) as client:
+        created = await client.create()
+        if created.status_code != 200:
+            pytest.fail(created.text)
+        path = created.headers["Location"]
+        async with open_socket(await address(client, path)) as socket:
+            await socket.say(1, "", "initialize", sdkLanguage="python")
+            heard = ""
+            while "id" not in json.loads(message := await socket.receive()):
+                heard += message
+        assert "BrowserContext" in heard
+        assert password not in heard
+        assert "bWFrZXI6" not in heard  # the same in base64
+        assert list(settings.clones_dir.glob("**/ms-playwright/b/*")) == []
+        assert (await client.http.delete(path)).status_code == 204
