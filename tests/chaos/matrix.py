@@ -27,10 +27,11 @@ class Moment(enum.Enum):
     JUDGING = "judging"
     LIVE = "live"
     ACTING = "acting"
+    ATTACHED = "attached"
     ENDING = "ending"
 
 
-ESTABLISHED = {Moment.LIVE, Moment.ACTING}
+ESTABLISHED = {Moment.LIVE, Moment.ACTING, Moment.ATTACHED}
 """When the session is live, and nobody has asked it to end."""
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
+from tests.chaos.attached import Attached
 from tests.chaos.daemon import Counts, Daemon, Request
 from tests.chaos.lane import LIVE, LOST, Bystander, Lane
-from tests.chaos.matrix import NOTICE_S, PAGES, Expected, Moment, Strike
+from tests.chaos.matrix import ESTABLISHED, NOTICE_S, PAGES, Expected, Moment, Strike
 from tests.chaos.stage import Page
 from tests.chaos.victims import HOST_PARTS, Process, Victim, find, host_of
 from tests.chaos.world import CREATION_S, POLL_S, Trouble, wait_for
@@ -61,6 +62,7 @@ class Subject:
     descriptors: int
     began: float = attrs.field(factory=time.monotonic, init=False)
     action: Request | None = attrs.field(default=None, init=False)
+    client: Attached | None = attrs.field(default=None, init=False)
     _deletion: Request | None = attrs.field(default=None, init=False)
 
     @property
@@ -83,10 +85,16 @@ class Subject:
         self.action = self.daemon.send("POST", f"/tiktok/session/{self.id}/actions", body)
         time.sleep(_ACTS_S)
 
+    def attach(self) -> None:
+        """Attach a client to its browser, which then waits for something."""
+        self.client = Attached.attach(self.daemon.port, self.id)
+        time.sleep(_ACTS_S)
+
     def hang_up(self) -> None:
         """Close the connections without reading the answers."""
-        for request in filter(None, (self.creation, self._deletion, self.action)):
-            request.hang_up()
+        for connection in (self.creation, self._deletion, self.action, self.client):
+            if connection is not None:
+                connection.hang_up()
 
     def left(self) -> Counts:
         """Count its processes, directories and ledger entries."""
@@ -129,11 +137,11 @@ def subject_at(lane: Lane, moment: Moment, page: Page | None = None) -> Iterator
 
 def state_at(moment: Moment) -> str:
     """Return the state of a session at `moment`."""
-    return Moment.LIVE.value if moment is Moment.ACTING else moment.value
+    return Moment.LIVE.value if moment in ESTABLISHED else moment.value
 
 
 def _reach(subject: Subject, moment: Moment) -> None:
-    wanted = Moment.LIVE if moment in {Moment.ACTING, Moment.ENDING} else moment
+    wanted = Moment.LIVE if moment in ESTABLISHED | {Moment.ENDING} else moment
 
     def there() -> bool:
         state = subject.state()
@@ -153,6 +161,8 @@ def _reach(subject: Subject, moment: Moment) -> None:
             raise Trouble(f"a live session was answered with {status} {body}")
     if moment is Moment.ACTING:
         subject.act()
+    if moment is Moment.ATTACHED:
+        subject.attach()
     if moment is Moment.ENDING:
         browser = wait_for(lambda: subject.find(Victim.BROWSER), 3, "its browser is found")
         os.kill(browser.pid, signal.SIGSTOP)
@@ -258,6 +268,8 @@ def observe(subject: Subject, expected: Expected, since: float, result: Result) 
     if subject.action is not None:
         status, _body = subject.action.answer(2)
         result.expect(status >= 400, f"the action was answered with {status}")
+    if subject.client is not None:
+        result.expect(subject.client.is_over(2), "the attached client was not told")
 
 
 def check(subject: Subject, result: Result, *, second: str = LIVE) -> None:
