@@ -18,7 +18,7 @@ PLOTS := $(VENV)/.stamp-plots
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-under-load soak chaos fuzz bench check serve format lock clean
+.PHONY: help setup demo test test-under-load soak chaos clients fuzz bench check serve format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ soak: setup ## Create and end sessions by the thousand with random faults; ARGS=
 
 chaos: setup ## Kill and stop everything at every moment on the real browser; writes docs/chaos.md
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+clients: setup ## Use a session with each Playwright that npm has; needs Node; writes docs/clients.md
+	@$(BIN)/python -m tests.clients $(ARGS)
 
 fuzz: $(INSTALLED) ## Judge broken pages for some minutes, ARGS="--minutes N"; then test all properties with more examples
 	@$(BIN)/python -m tests.fuzz $(ARGS)

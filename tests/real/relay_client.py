@@ -1,6 +1,6 @@
 """A user's own program, on Playwright: run with a session's address, the practice site and a folder.
 
-It prints what it has seen as one line of JSON. `relay_client.mjs` does the same on Node.
+It prints what it has seen as one line of JSON. `tests/clients/client.mjs` does the same on Node.
 """
 
 import json

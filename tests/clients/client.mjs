@@ -1,4 +1,4 @@
-// The same as relay_client.py, on Node; the fourth argument is the folder of the playwright-core to use.
+// The same as tests/real/relay_client.py, on Node; the fourth argument is the folder of the playwright-core to use.
 import fs from "node:fs";
 import path from "node:path";
 import { createRequire } from "node:module";
