@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import httpx
 from rich.console import Console
 
 from greenroom.actors.relay.table import PLAYWRIGHT
+from tests.chaos.world import serving
 from tests.clients.tools import use_cli, use_mcp
-from tests.real.conftest import GREENROOM, make_quiet_profile, running
+from tests.real.conftest import GREENROOM, make_quiet_profile
 
 _PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 _PROGRAM = Path(__file__).with_name("client.mjs")
@@ -112,13 +114,14 @@ def open_stage(folder: Path) -> Iterator[Stage]:
     """Run a practice site, and a daemon for a profile that is logged in to it."""
     master = folder / "master"
     make_quiet_profile(master)
-    with running("practice", "--bind", "127.0.0.1:0") as (_, site_said):
+    env, log = os.environ | {"GREENROOM_CLONES_DIR": str(folder / "clones")}, folder / "log"
+    practice = ["practice", "--bind", "127.0.0.1:0"]
+    with serving(practice, dict(env), log, "all its pages") as (_, site_said):
         site = site_said["practice site"].rstrip("/")
         login = [*GREENROOM, "login", "--headless", "--url", f"{site}/login?as=maker"]
         subprocess.run([*login, "--user-data-dir", str(master)], check=True, capture_output=True)
         serve = ["serve", "--bind", "127.0.0.1:0", "--engine", "firefox", "--url", f"{site}/"]
-        settings = {"GREENROOM_CLONES_DIR": str(folder / "clones")}
-        with running(*serve, "--user-data-dir", str(master), **settings) as (_, said):
+        with serving([*serve, "--user-data-dir", str(master)], dict(env), log, "address") as (_, said):
             yield Stage(said["address"], site)
 
 

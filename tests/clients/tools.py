@@ -13,7 +13,9 @@ _USE_S = 90
 def use_mcp(library: Path, address: str, site: str) -> str:
     """Have the MCP server attach, open a page, read it and click; return what is wrong, if anything."""
     command = ["node", str(library / "cli.js"), "--endpoint", address, "--browser", "firefox"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=library
+    ) as process:
         server = _Mcp(process)
         try:
             client = {"name": "greenroom", "version": "1"}
