@@ -23,13 +23,14 @@ from benchmarks.figures import Growth, Report, Row, Sampling, Verdict
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.notes import NOTES
 from benchmarks.peers import missing_peers
+from benchmarks.relay import measure_relay
 from benchmarks.report import cells, render_page
 from benchmarks.sampling import measure_sampling
 from benchmarks.sessions import measure_burst, measure_cold, measure_locked, measure_others, measure_warm
 from benchmarks.stage import open_stage
 from greenroom.actors.browser.engines import EngineChoice, find_engine
 
-PARTS = ("sessions", "burst", "locked", "clones", "alone", "sampling")
+PARTS = ("sessions", "burst", "locked", "clones", "alone", "sampling", "relay")
 PAGE = Path("docs/benchmarks.md")
 
 
@@ -43,9 +44,10 @@ class Runs:
     burst: int = 10
     locked: int = 1000
     clones: int = 20
+    calls: int = 1000
 
 
-QUICK = Runs(sessions=5, settle_s=0.5, others=2, burst=1, locked=200, clones=5)
+QUICK = Runs(sessions=5, settle_s=0.5, others=2, burst=1, locked=200, clones=5, calls=300)
 
 
 @click.command(context_settings={"show_default": True})
@@ -104,7 +106,7 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
         rows += sampled
     if "clones" in parts:
         rows += measure_clones(runs.clones, say)
-    if {"sessions", "burst", "locked"} & set(parts):
+    if {"sessions", "burst", "locked", "relay"} & set(parts):
         say("setting up the practice site and a logged-in profile")
         with open_stage() as stage:
             if "sessions" in parts:
@@ -116,6 +118,8 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
                 rows += measure_burst(stage, runs.burst, runs.settle_s, say)
             if "locked" in parts:
                 rows += measure_locked(stage, runs.locked, say)
+            if "relay" in parts:
+                rows += measure_relay(stage, runs.calls, say)
     order = ("Sessions", "Profiles")
     rows.sort(key=lambda row: order.index(row.group) if row.group in order else len(order))
     return attrs.evolve(report, rows=tuple(rows), growth=tuple(growth), sampling=tuple(sampling))

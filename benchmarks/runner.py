@@ -2,7 +2,8 @@
 
 It reads commands and answers each with a line of JSON. `start N` makes N sessions at once; the answer has the
 seconds until each had its page's content, or null if it failed. `end` ends them. `visit` times a `goto` and a
-`content` on a browser that stays open; the first visit opens it.
+`content` on a browser that stays open; the first visit opens it. `bind` lets Playwright clients connect to
+that browser, and answers with the endpoint.
 """
 
 import asyncio
@@ -42,6 +43,8 @@ class Runner:
                 return True
             case ["visit"]:
                 return await self._visit()
+            case ["bind"]:
+                return await self._bind()
             case _:
                 raise ValueError(command)
 
@@ -56,12 +59,22 @@ class Runner:
         self._check(html)
         return took
 
-    async def _visit(self) -> float:
+    async def _open(self) -> None:
+        """Open the browser that stays open, unless it is."""
         if self._open_page is None:
             if not isinstance(self._peer, BareScrapling):
                 raise TypeError("only bare Scrapling keeps a browser open")
             session = await self._sessions.enter_async_context(self._peer.open_browser())
             self._open_page = session.context.pages[0]
+
+    async def _bind(self) -> str:
+        await self._open()
+        bound = await self._open_page.context.browser.bind("bare", host="127.0.0.1", port=0)
+        endpoint: str = bound["endpoint"]
+        return endpoint
+
+    async def _visit(self) -> float:
+        await self._open()
         started = time.perf_counter()
         await self._open_page.goto(self._url)
         html = await self._open_page.content()

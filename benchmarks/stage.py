@@ -102,6 +102,11 @@ class Peer:
         """End all sessions and the open browser. Returns once they are gone."""
         self.program.ask("end")
 
+    def bind(self) -> str:
+        """Return the endpoint of a browser that stays open, for Playwright's `connect`."""
+        endpoint: str = json.loads(self.program.ask("bind"))
+        return endpoint
+
     def visit(self) -> float:
         """Time a `goto` and a `content` on a browser that stays open; return the seconds."""
         return float(self.program.ask("visit"))
