@@ -46,13 +46,13 @@ Another browser, with a fresh profile, to which the page shows nobody logged in.
 Another browser, with a fresh profile, to which the page shows nobody logged in.
 """,
     "relay-call": """
-The same program calls in turns the page of a session, through the relay, and that of the baseline's browser, to
-whose driver it is connected directly (`bind` with a host and a port). What the relay adds is the daemon's
+The same program calls in turns the page of a session, through the relay, and that of the baseline's browser,
+to whose driver it is connected directly (`bind` with a host and a port). What the relay adds is the daemon's
 reading of each message, twice, and the way through its tasks.
 """,
     "relay-step": """
-A client sends a text of 1 MB into the page and gets it back. A step is what a task does between two moments at
-which others may run.
+A client sends a text of 1 MB into the page and gets it back. A step is what a task does between two moments
+at which others may run.
 """,
     "growth-cpu": """
 With linear costs, each session costs the same, however many there are.
