@@ -2,8 +2,10 @@
 
 import functools
 import json
+import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,15 @@ from tests.web.http.websockets import Socket, open_socket
 pytestmark = pytest.mark.browser
 
 USES = Path(__file__).with_name("relay_client.py")
+REFERENCE = Path(__file__).parents[2] / "docs" / "sessions.md"
+# Around the reference's example.
+AROUND = """
+import asyncio
+from playwright.async_api import async_playwright
+
+async def main():
+    async with async_playwright() as playwright:
+"""
 # Waits for the end of its session, and says how that looked from there.
 WAITS = """
 import sys
@@ -73,7 +84,7 @@ async def live(settings: DaemonSettings) -> AsyncIterator[Live]:
 
 
 async def test_playwright_uses_a_session_and_its_end_is_told(live: Live, site: str, tmp_path: Path) -> None:
-    """What people do with it: forms, dialogs, tabs, files both ways, traces; then the end under one."""
+    """Forms, dialogs, tabs, files both ways, traces; a login that a client loses; the end under a client."""
     command = [sys.executable, str(USES), await address(live.client, live.path), site, str(tmp_path)]
     with trio.fail_after(patience(60)):
         done = await trio.run_process(command, capture_stdout=True)
@@ -99,16 +110,28 @@ async def test_playwright_uses_a_session_and_its_end_is_told(live: Live, site: s
     session = await live.client.session(live.path)
     assert (session["state"], session["clients"], session["refused_calls"]) == ("live", 0, 4)
 
+    async with open_socket(await address(live.client, live.neighbour)) as socket:
+        frame = (await shown(socket))["Frame"][0]
+        for number, page in enumerate(("login?as=brief", "logout"), start=2):
+            await socket.say(number, frame, "goto", url=f"{site}/{page}")
+            assert "result" in await socket.reply(number)
+        with trio.fail_after(patience(20)):
+            while (await live.client.session(live.neighbour))["login_state"] != "LOGGED_OUT":
+                await trio.sleep(0.1)
+
     waiting = [sys.executable, "-c", WAITS, await address(live.client, live.neighbour)]
     async with trio.open_nursery() as nursery:
         run = functools.partial(trio.run_process, waiting, stdout=subprocess.PIPE)
         process: trio.Process = await nursery.start(run)
         assert process.stdout is not None
         with trio.fail_after(patience(30)):
-            assert bytes(await process.stdout.receive_some()) == b"attached\n"
+            said = b""
+            while not said.endswith(b"\n"):
+                said += bytes(await process.stdout.receive_some())
+            assert said == b"attached\n"
             assert (await live.client.http.delete(live.neighbour)).status_code == 204
-            said = bytes(await process.stdout.receive_some()).decode()
-        assert said == "Page.wait_for_selector: the session has ended: deleted False [True]\n"
+            said = b"".join([bytes(piece) async for piece in process.stdout])
+        assert said.decode() == "Page.wait_for_selector: the session has ended: deleted False [True]\n"
 
 
 async def shown(socket: Socket) -> dict[str, list[str]]:
@@ -119,6 +142,17 @@ async def shown(socket: Socket) -> dict[str, list[str]]:
         if message["method"] == "__create__":
             found.setdefault(message["params"]["type"], []).append(message["params"]["guid"])
     return found
+
+
+async def test_example_of_the_reference_runs(live: Live) -> None:
+    """docs/sessions.md shows it; only the session's id is put in."""
+    [example] = re.findall(r"```python\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
+    example = re.sub(r'"ws://[^"]*"', repr(await address(live.client, live.path)), example)
+    program = (
+        f"{AROUND}{textwrap.indent(example, ' ' * 8)}        print(await page.title())\nasyncio.run(main())\n"
+    )
+    done = await trio.run_process([sys.executable, "-c", program], capture_stdout=True)
+    assert done.stdout.decode() == "For You · Practice\n"
 
 
 async def test_attacks_are_refused_and_read_or_write_nothing(live: Live, tmp_path: Path) -> None:
