@@ -13,6 +13,7 @@ import httpx
 import pytest
 import trio
 
+from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.errors import ActionTimedOut, StaleRef
 from greenroom.supervisor.api import open_supervisor
 from greenroom.web.settings import DaemonSettings
@@ -222,7 +223,14 @@ async def test_every_resource_shows_the_page_and_every_failure_has_its_answer(wo
     assert (status, details["code"]) == (413, "PAGE_TOO_LARGE")
 
 
-async def test_page_can_not_call_the_daemon(workshop: Workshop) -> None:
+async def test_page_callers_and_login_do_what_they_do_to_a_session(workshop: Workshop) -> None:
+    """Three things that a session goes on after, one after the other: a launch costs more than they do."""
+    await _page_can_not_call_the_daemon(workshop)
+    await _caller_that_hangs_up_cancels_its_action(workshop)
+    await _login_that_is_lost_is_seen(workshop)
+
+
+async def _page_can_not_call_the_daemon(workshop: Workshop) -> None:
     """Neither by a link nor by a form: the browser says from where it comes."""
     daemon = str(workshop.client.http.base_url).rstrip("/")
     form = """(action) => {
@@ -242,8 +250,9 @@ async def test_page_can_not_call_the_daemon(workshop: Workshop) -> None:
     assert len((await workshop.client.http.get("/tiktok/session")).json()["sessions"]) == 1
 
 
-async def test_caller_that_hangs_up_cancels_its_action(workshop: Workshop) -> None:
+async def _caller_that_hangs_up_cancels_its_action(workshop: Workshop) -> None:
     """The next one has its turn at once, and finds the page as it is."""
+    await workshop.open()
     with trio.move_on_after(1):
         await workshop.act({"kind": "evaluate", "expression": "new Promise(() => {})", "timeout": 60})
     with trio.fail_after(patience(10)):
@@ -252,7 +261,7 @@ async def test_caller_that_hangs_up_cancels_its_action(workshop: Workshop) -> No
         )
 
 
-async def test_login_lost_in_a_session_is_seen(workshop: Workshop) -> None:
+async def _login_that_is_lost_is_seen(workshop: Workshop) -> None:
     """So is a login that comes back. The site forgets a viewer who logs out, so this one is of its own."""
     await workshop.act(
         {"kind": "navigate", "url": f"{workshop.site}/login?as=brief"},
@@ -290,4 +299,5 @@ async def test_python_uses_a_session_and_it_ends_with_the_block(settings: Daemon
             handle = session.handle
         assert handle.info().receipt is not None
         assert (await supervisor.list_sessions()) == []
+    assert own_processes() == []
     assert clones_in(settings.clones_dir) == []

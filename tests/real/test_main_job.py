@@ -15,7 +15,6 @@ import psutil
 import pytest
 import trio
 
-from greenroom import SessionState, open_supervisor
 from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.owner import HOST_PREFIX
 from greenroom.actors.session.actor import CLOSE_GRACE_S
@@ -148,24 +147,6 @@ async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> No
     )
 
 
-@pytest.mark.parametrize("page", ["endless-image", "heavy"])
-async def test_troublesome_page_of_a_logged_in_viewer_is_judged(
-    settings: DaemonSettings, site: str, page: str
-) -> None:
-    """An image that never finishes, or 5 MB of HTML, doesn't prevent a session."""
-    async with open_client(settings, tiktok_url=f"{site}/{page}") as client:
-        answer = await client.create()
-    assert answer.status_code == 200
-
-
-async def test_page_that_shows_no_viewer_is_uncertain(settings: DaemonSettings, site: str) -> None:
-    """It is not a login, but it is not taken for a logged-out page either."""
-    async with open_client(settings, tiktok_url=f"{site}/uncertain") as client:
-        answer = await client.create()
-    assert answer.status_code == 409
-    assert answer.json()["error_details"]["state"] == "UNCERTAIN"
-
-
 @contextlib.asynccontextmanager
 async def open_fickle_site() -> AsyncIterator[str]:
     """Serve a page that says nothing about its viewer. The first load succeeds; later ones never end."""
@@ -217,25 +198,12 @@ async def test_page_that_was_given_up_does_not_keep_the_next_from_loading(
         assert decide(found.evidence).state is LoginState.LOGGED_IN
 
 
-async def test_server_error_is_an_unreachable_site(settings: DaemonSettings, site: str) -> None:
-    """An HTTP 5xx says nothing about the login: 502."""
-    async with open_client(settings, tiktok_url=f"{site}/error?status=503") as client:
-        answer = await client.create()
-        assert client.left() == (0, 0)
-    assert answer.status_code == 502
-    assert (
-        answer.json()["error_details"].items()
-        >= {
-            "code": "UPSTREAM_UNREACHABLE",
-            "details": "TikTok could not be reached: HTTP 503",
-        }.items()
-    )
+async def test_killed_browser_ends_its_session_alone(settings: DaemonSettings) -> None:
+    """A dead browser is noticed within 2 s and cleaned up. The session beside it lives on.
 
-
-@pytest.mark.parametrize("sandbox", SANDBOXES)
-async def test_killed_browser_ends_its_session_alone(settings: DaemonSettings, sandbox: str) -> None:
-    """A dead browser is noticed within 2 s and cleaned up. The session beside it lives on."""
-    async with open_client(settings, sandbox=sandbox) as client:
+    This is without a sandbox; with one, `test_chaos` shows it.
+    """
+    async with open_client(settings, sandbox="none") as client:
         doomed = (await client.create()).headers["Location"]
         firefox = _firefox_of(doomed)
         neighbour = (await client.create()).headers["Location"]
@@ -295,15 +263,6 @@ async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSetting
         session = await client.ended(f"/tiktok/session/{session['id']}", within_s=2)
         assert session["end_reason"] == "caller_left"
         assert client.left() == (0, 0)
-
-
-async def test_python_developer_gets_a_session_in_their_own_nursery(settings: DaemonSettings) -> None:
-    """The supervisor works without the HTTP front, and ends its sessions when it ends."""
-    async with open_supervisor(settings) as supervisor:
-        info = await supervisor.create_session()
-        assert info.state is SessionState.LIVE
-        assert own_processes() != []
-    assert own_processes() == []
 
 
 def _firefox_of(location: str) -> psutil.Process:

@@ -31,6 +31,10 @@ from playwright.async_api import async_playwright
 
 async def main():
     async with async_playwright() as playwright:
+{example}
+        print(await page.title())
+
+asyncio.run(main())
 """
 # Waits for the end of its session, and says how that looked from there.
 WAITS = """
@@ -107,6 +111,12 @@ async def test_playwright_uses_a_session_and_its_end_is_told(live: Live, site: s
     }
     for told in ("Only http", "fetch is not available", "last page", "newContext is not available"):
         assert told in refused
+    # The reference's example, with the session's id.
+    [example] = re.findall(r"```python\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
+    example = re.sub(r'"ws://[^"]*"', repr(await address(live.client, live.path)), example)
+    program = AROUND.format(example=textwrap.indent(example, " " * 8))
+    done = await trio.run_process([sys.executable, "-c", program], capture_stdout=True)
+    assert done.stdout.decode() == "Posted · Practice\n"
     session = await live.client.session(live.path)
     assert (session["state"], session["clients"], session["refused_calls"]) == ("live", 0, 4)
 
@@ -142,17 +152,6 @@ async def shown(socket: Socket) -> dict[str, list[str]]:
         if message["method"] == "__create__":
             found.setdefault(message["params"]["type"], []).append(message["params"]["guid"])
     return found
-
-
-async def test_example_of_the_reference_runs(live: Live) -> None:
-    """docs/sessions.md shows it; only the session's id is put in."""
-    [example] = re.findall(r"```python\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
-    example = re.sub(r'"ws://[^"]*"', repr(await address(live.client, live.path)), example)
-    program = (
-        f"{AROUND}{textwrap.indent(example, ' ' * 8)}        print(await page.title())\nasyncio.run(main())\n"
-    )
-    done = await trio.run_process([sys.executable, "-c", program], capture_stdout=True)
-    assert done.stdout.decode() == "For You · Practice\n"
 
 
 async def test_attacks_are_refused_and_read_or_write_nothing(live: Live, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from greenroom.web.practice.pages import Page, State, all_pages
 from greenroom.web.settings import DaemonSettings
 from tests.actors.verdict.builders import IN_FILE
 from tests.patience import patience
-from tests.real.conftest import open_client
 
 pytestmark = pytest.mark.browser
 
@@ -28,6 +27,20 @@ EXPECTED = {
     State.LOGGED_IN: LoginState.LOGGED_IN,
     State.LOGGED_OUT: LoginState.LOGGED_OUT,
     State.CHALLENGE: LoginState.UNCERTAIN,
+}
+# Pages of the site that say nothing about the login, and why.
+REASONS = {
+    "uncertain": LoginReason.NOTHING_FOUND,
+    "captcha": LoginReason.CHALLENGE,
+    "refused?status=403": LoginReason.BLOCKED,
+    "refused?status=429&retry_after=17": LoginReason.RATE_LIMITED,
+}
+NO_PAGES = {
+    "attachment": "a download came",
+    "no-page": "application/json came",
+    "endless-image.png": "image/png came",
+    "no-content": "HTTP 204",
+    "error?status=503": "HTTP 503",
 }
 BROWSERS = 4  # in parallel, since a verdict without a login mostly waits for one to appear
 ONCE = LoginDetector(timeout_s=30, retries=0, selectors={})
@@ -71,64 +84,46 @@ async def test_every_practice_page_is_judged_right(
     assert {page.name: judged[page.name] for page in pages if not is_right(page, judged[page.name])} == {}
 
 
-async def test_login_that_only_the_endpoints_show_is_found(settings: DaemonSettings, site: str) -> None:
-    """The page shows no sign of its viewer. TikTok's own endpoints, asked from inside it, decide."""
-    async with open_client(settings, tiktok_url=f"{site}/api-only") as client:
-        answer = await client.create()
-        assert answer.status_code == 200
-        body = (await client.http.get(answer.headers["Location"])).json()
-    assert body["viewer"] == "maker"
-    assert body["session"]["login_method"] == Method.API.value
-
-
-async def test_captcha_is_no_logged_out(settings: DaemonSettings, site: str) -> None:
-    """A challenge is told apart from a lost login, and so is the advice."""
-    async with open_client(settings, tiktok_url=f"{site}/captcha") as client:
-        answer = await client.create()
-    assert answer.status_code == 409
-    details = answer.json()["error_details"]
-    assert (details["state"], details["reason"]) == ("UNCERTAIN", "challenge")
-    assert "solve it by hand" in details["hint"]
-
-
-async def test_page_that_passes_by_itself_is_waited_for(settings: DaemonSettings, site: str) -> None:
-    """The page is not reloaded, which would start its work again. The session is live once it has passed."""
-    async with open_client(settings, tiktok_url=f"{site}/passing?seconds=1") as client:
-        answer = await client.create()
-        assert answer.status_code == 200
-        session = await client.session(answer.headers["Location"])
-    assert session["login_state"] == "LOGGED_IN"
-
-
 async def test_what_comes_instead_of_the_page_is_told(
-    settings: DaemonSettings, master: Path, logged_out_master: Path, site: str
+    settings: DaemonSettings, master: Path, site: str
 ) -> None:
-    """Refusals are reported by status, gates by kind, and answers that are not pages at once."""
-    # By default Firefox lets only some pages close themselves.
+    """Pages that are slow, large, say nothing, ask something, or are none. One browser shows them all."""
+    async with local_browsers(settings).open_browser("a") as browser:
+        await browser.launch(master, headless=True)
+
+        async def judge(path: str) -> Verdict:
+            return await load_and_judge(browser, f"{site}/{path}")
+
+        # An image that never ends, 5 MB of HTML, and a page that shows its viewer after a while.
+        for path in ("endless-image", "heavy", "passing?seconds=1", "bounce"):
+            assert (await judge(path)).state is LoginState.LOGGED_IN, path
+        # TikTok's own endpoints, asked from inside a page that shows no sign of its viewer.
+        verdict = await judge("api-only")
+        assert (verdict.state, verdict.method, verdict.viewer) == (
+            LoginState.LOGGED_IN,
+            Method.API,
+            "maker",
+        )
+        for path, reason in REASONS.items():
+            verdict = await judge(path)
+            assert (verdict.state, verdict.reason) == (LoginState.UNCERTAIN, reason), path
+        assert (verdict.status, verdict.retry_after_s) == (429, 17)
+        verdict = await judge("gate?kind=age")
+        assert (verdict.state, verdict.gate, verdict.is_usable) == (LoginState.LOGGED_IN, Gate.AGE, False)
+        for path, why in NO_PAGES.items():
+            with pytest.raises(UpstreamUnreachable, match=why):
+                await browser.navigate(f"{site}/{path}")
+
+
+async def test_page_that_closes_itself_is_told(
+    settings: DaemonSettings, logged_out_master: Path, site: str
+) -> None:
+    """Only a window's first page may do so, even where Firefox lets all pages."""
     (logged_out_master / "user.js").write_text('user_pref("dom.allow_scripts_to_close_windows", true);')
-    refusals = {"403": LoginReason.BLOCKED, "429&retry_after=17": LoginReason.RATE_LIMITED}
     async with local_browsers(settings).open_browser("a") as browser:
         await browser.launch(logged_out_master, headless=True)
         with trio.fail_after(patience(20)), pytest.raises(UpstreamUnreachable, match="page closed itself"):
             await load_and_judge_again_and_again(browser, f"{site}/closing")
-    async with local_browsers(settings).open_browser("b") as browser:
-        await browser.launch(master, headless=True)
-        for path, why in {
-            "attachment": "a download came",
-            "no-page": "application/json came",
-            "endless-image.png": "image/png came",
-            "no-content": "HTTP 204",
-        }.items():
-            with pytest.raises(UpstreamUnreachable, match=why):
-                await browser.navigate(f"{site}/{path}")
-        assert (await load_and_judge(browser, f"{site}/bounce")).state is LoginState.LOGGED_IN
-        verdict = await load_and_judge(browser, f"{site}/gate?kind=age")
-        assert (verdict.state, verdict.gate, verdict.is_usable) == (LoginState.LOGGED_IN, Gate.AGE, False)
-        for query, reason in refusals.items():
-            verdict = await load_and_judge(browser, f"{site}/refused?status={query}")
-            assert (verdict.state, verdict.reason) == (LoginState.UNCERTAIN, reason)
-            assert str(verdict.status) in query
-        assert verdict.retry_after_s == 17
 
 
 ODD_PAGES = {

@@ -56,23 +56,3 @@ async def test_changed_master_and_killed_browser_are_not_handed_out(settings: Da
         assert answer.headers["X-Session-Id"] not in {stale, dead}
         ended = (await client.http.get(f"/tiktok/session/{stale}")).json()["session"]
         assert ended["end_reason"] == "discarded"
-
-
-async def test_same_idempotency_key_gives_the_same_session(settings: DaemonSettings) -> None:
-    """Two requests at once and one later, all with one key: one browser."""
-    headers = {"Idempotency-Key": "order-66"}
-    seen: set[str] = set()
-    async with open_client(settings) as client:
-
-        async def create() -> None:
-            answer = await client.http.post("/tiktok/session", json={}, headers=headers)
-            assert answer.status_code == 200
-            seen.add(answer.headers["X-Session-Id"])
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(create)
-            nursery.start_soon(create)
-        await create()
-        assert len(seen) == len(clones_in(settings.clones_dir)) == 1
-        refused = await client.http.post("/tiktok/session", json={}, headers={"Idempotency-Key": "a b"})
-        assert (refused.status_code, refused.json()["error_details"]["code"]) == (422, "INVALID_REQUEST")
