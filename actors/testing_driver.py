@@ -52,6 +52,7 @@ class FakeDriver:
     """
 
     browser: str = BROWSER
+    may_trace: bool = True
     keeps: bool = attrs.field(default=False, init=False)
     sent: list[dict[str, Any]] = attrs.field(factory=list, init=False)
     _say: trio.MemorySendChannel[bytes] = attrs.field(init=False)
@@ -83,7 +84,7 @@ class FakeDriver:
         self.sent.append(call)
         if call["method"] == "initialize":
             for parent, type_, guid, initializer in SHOWN:
-                params = {"type": type_, "guid": guid, "initializer": initializer}
+                params = {"type": type_, "initializer": initializer, "guid": guid}
                 self.say({"guid": parent, "method": "__create__", "params": params})
         with contextlib.suppress(trio.ClosedResourceError):
             self.say({"id": call["id"], "result": {}})

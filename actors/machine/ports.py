@@ -163,6 +163,10 @@ class DriverConnection(Protocol):
     def browser(self) -> str:
         """The guid by which the driver knows the session's browser."""
 
+    @property
+    def may_trace(self) -> bool:
+        """Whether traces are for clients: they show the proxy's password, if there is one."""
+
     async def send(self, message: bytes) -> None:
         """Send a message. Once the connection is over, it is lost: `receive` tells."""
 

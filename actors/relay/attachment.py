@@ -5,17 +5,18 @@ from collections.abc import Callable
 import attrs
 
 from greenroom.actors.machine.ports import DriverConnection
+from greenroom.actors.relay.shared import Shared
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Attachment:
     """One client's place in a live session, as `SessionHandle.attach` opens it.
 
-    `closing` holds the guids of pages that some client is closing. `note_refusal` is to be called with the
-    type and the method of each call that is refused, and `end_session` when the client closes the context.
+    `shared` is that of all the session's clients. `note_refusal` is to be called with the type and the method
+    of each call that is refused, and `end_session` when the client closes the context.
     """
 
     driver: DriverConnection
-    closing: set[str]
+    shared: Shared
     note_refusal: Callable[[str, str], None]
     end_session: Callable[[], None]

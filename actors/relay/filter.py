@@ -1,41 +1,45 @@
-"""Decides what passes between a client's Playwright and its session's driver. Nothing here does I/O.
-
-A message is a JSON object. The driver creates objects, each with a guid and a type; a client calls methods of
-objects, and gets a reply for each call:
-
-    {"guid": "", "method": "__create__", "params": {"type": "Page", "guid": "page@1", "initializer": {}}}
-    {"id": 7, "guid": "page@1", "method": "reload", "params": {}, "metadata": {}}
-    {"id": 7, "result": {}}
-"""
+"""Decides what passes between a client's Playwright and its session's driver. Nothing here does I/O."""
 
 import enum
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import attrs
-import msgspec
 
-from greenroom.actors.actions.actions import Url
+from greenroom.actors.relay.messages import (
+    Abort,
+    Call,
+    Event,
+    Malformed,
+    Reply,
+    encode,
+    plain_metadata,
+    read_call,
+    read_driver,
+    read_value,
+    read_whole,
+    refusal,
+)
 from greenroom.actors.relay.objects import Objects
-from greenroom.actors.relay.surrogates import without_lone_surrogates
-from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS, PLAYWRIGHT, REFUSED_PARAMETERS
+from greenroom.actors.relay.rules import Refused, check, count_files, quick_patterns
+from greenroom.actors.relay.shared import (
+    MAX_CALL_BYTES,
+    MAX_OPEN_FILES,
+    MAX_SCRIPT_BYTES,
+    MAX_SCRIPTS,
+    Shared,
+)
+from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS
 
-T = TypeVar("T")
-
-# How many calls of one client may be under way, and how many of its files may be open in the driver.
+# How many calls of one client may be under way.
 MAX_CALLS: Final = 1000
-MAX_OPEN_FILES: Final = 500
-_PLAIN_NAME = re.compile(r"[\w-]{1,100}", re.ASCII)
 _METHOD = re.compile(r"[A-Za-z_]{1,50}")
-# What a client needs for nothing, and is not to know: in the initializers of these types.
+_STREAMS = {"Stream", "WritableStream"}
+_SCRIPTS = {"addInitScript", "exposeBinding", "registerSelectorEngine"}
+# What a client is not to know, and needs for nothing: in the initializers of these types.
 _SECRET_OPTIONS = ("clientCertificates", "extraHTTPHeaders", "httpCredentials", "proxy")
-
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-class Malformed(Exception):
-    """A message is not one of Playwright's protocol."""
+_CHANGED = {"Artifact", "BrowserContext", "BrowserType", "Playwright"}
 
 
 class ForeignBrowser(Exception):
@@ -59,82 +63,56 @@ class Step(enum.Enum):
     """Answer with the message; then the session ends."""
 
 
-class _Call(msgspec.Struct):
-    """A message from a client. What may be large in it, such as the content of a file, stays as it came."""
+@attrs.frozen(kw_only=True)
+class _UnderWay:
+    """A call that the driver has not answered: what is to be given back, and what its success means."""
 
-    guid: str
-    method: str
-    id: int | str | None = None
-    params: msgspec.Raw = msgspec.Raw(b"{}")
-    metadata: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _FromDriver(msgspec.Struct):
-    id: int | str | None = None
-    guid: str = ""
-    method: str = ""
-    params: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _Create(msgspec.Struct):
-    type: str
-    guid: str
-    initializer: msgspec.Raw
-
-
-class _Guid(msgspec.Struct):
-    guid: str
-
-
-_call_decoder = msgspec.json.Decoder(_Call)
-_driver_decoder = msgspec.json.Decoder(_FromDriver)
-_create_decoder = msgspec.json.Decoder(_Create)
-_guid_decoder = msgspec.json.Decoder(_Guid)
-_object_decoder = msgspec.json.Decoder(dict[str, Any])
-_encode = msgspec.json.Encoder().encode
-
-
-class _Refused(Exception):
-    """A call that does not pass; the text is for the client."""
+    bytes: int
+    files: int = 0
+    page: str = ""
+    stream: str = ""
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class Filter:
-    """What one client may see and call.
+    """What one client may see and call. Call `release` when it has gone.
 
-    `browser` is the guid of its session's browser. `may_open` says whether a page may be sent to a URL.
-    `closing` holds the guids of pages that are being closed, and is shared by the session's clients.
-    `on_refused` is called with the type and the method of each refused call, "unknown" where they are.
+    `browser` is the guid of its session's browser. `may_open` says whether a page may be sent to a URL, and
+    `may_trace` whether a trace shows nothing that a client must not know. `shared` is that of the session's
+    clients. `on_refused` is called with the type and the method of each refused call, "unknown" where they
+    are.
     """
 
     browser: str
     may_open: Callable[[str], bool]
-    closing: set[str]
+    may_trace: bool
+    shared: Shared
     on_refused: Callable[[str, str], None]
     _objects: Objects = attrs.field(factory=Objects, init=False)
-    _calls: dict[int | str, str] = attrs.field(factory=dict, init=False)
+    _calls: dict[int | str, _UnderWay] = attrs.field(factory=dict, init=False)
+    _streams: set[str] = attrs.field(factory=set, init=False)
 
     def from_client(self, message: bytes) -> tuple[Step, bytes]:
         """Return what to do with a client's message, and with which message. Raises `Malformed`."""
-        if b"\0" in message:  # which ends a message to the driver
-            raise Malformed("a zero byte")
-        call = _read(_call_decoder, message)
-        if call.method == "__waitInfo__":  # only for traces, and the driver may keep it for good
-            return Step.DROP, b""
-        if call.method == "__abort__":
-            return Step.FORWARD, _encode(call)
+        call = read_call(message)
+        match call.method:
+            case "__waitInfo__":  # only for traces, and the driver may keep it for good
+                return Step.DROP, b""
+            case "__abort__":
+                params = read_value(call.params, Abort)
+                return Step.FORWARD, encode({"guid": "", "method": "__abort__", "params": params})
         if call.id is None:
             raise Malformed("a call without an id")
         type_ = self._objects.type_of(call.guid)
         try:
-            return self._pass_call(call, type_)
-        except _Refused as refused:
+            return self._pass_call(call, call.id, type_)
+        except Refused as refused:
             method = call.method if _METHOD.fullmatch(call.method) else "unknown"
             self.on_refused(type_ or "unknown", method)
-            return Step.ANSWER, _encode(_refusal(call.id, str(refused)))
+            return Step.ANSWER, refusal(call.id, str(refused))
 
-    def _pass_call(self, call: _Call, type_: str) -> tuple[Step, bytes]:
-        done = _encode({"id": call.id, "result": {}})
+    def _pass_call(self, call: Call, id_: int | str, type_: str) -> tuple[Step, bytes]:
+        done = encode({"id": id_, "result": {}})
         match type_, call.method:
             case "Browser", "close":
                 return Step.LEAVE, done
@@ -142,100 +120,107 @@ class Filter:
                 return Step.END_SESSION, done
             case "APIRequestContext", "dispose":  # part of closing a context; the driver's own is kept
                 return Step.ANSWER, done
-        self._check(call, type_)
-        assert call.id is not None  # noqa: S101  # checked by the only caller
-        # Whether a page closes that asks its user first is not known from the reply.
-        self._calls[call.id] = call.guid if (type_, call.method) == ("Page", "close") else ""
-        if type_ in {"Stream", "WritableStream"} and call.method == "close":
-            self._objects.close(call.guid)
-        keeps_dialogs = False
-        if call.method == "updateSubscription":
-            params = _params(call)
-            keeps_dialogs = params.get("event") == "dialog" and params.get("enabled") is True
-        # A driver ends with all its sessions if a call has no metadata at all.
-        call.metadata = call.metadata if bytes(call.metadata).startswith(b"{") else msgspec.Raw(b"{}")
-        return Step.FORWARD_KEEPING_DIALOGS if keeps_dialogs else Step.FORWARD, _encode(call)
-
-    def _check(self, call: _Call, type_: str) -> None:
-        """Raise `_Refused` unless the call passes."""
         if not type_:
-            raise _Refused("This session has no such object, or not any more")
+            raise Refused("This session has no such object, or not any more")
         if call.method not in METHODS.get(type_, ()):
-            raise _Refused(f"{type_}.{call.method[:50]} is not available in a session of Greenroom")
-        if len(self._calls) >= MAX_CALLS or call.id in self._calls:
-            raise _Refused(f"At most {MAX_CALLS} calls at once, each with an id of its own")
-        if names := REFUSED_PARAMETERS.get((type_, call.method)):
-            for refused in names & _params(call).keys():
-                raise _Refused(f"{type_}.{call.method} can't take {refused} in a session of Greenroom")
-        self._check_parameters(call, type_)
+            raise Refused(f"{type_}.{call.method[:50]} is not available in a session of Greenroom")
+        params = check(call, type_, may_open=self.may_open, may_trace=self.may_trace)
+        self._begin(call, id_, type_, count_files(call, type_, params))
+        step = Step.FORWARD
+        if call.method == "updateSubscription" and read_value(params.event, str) == "dialog":
+            step = Step.FORWARD_KEEPING_DIALOGS if read_value(params.enabled, bool) else Step.FORWARD
+        call.params, call.metadata = quick_patterns(call, params), plain_metadata(call)
+        return step, encode(call)
 
-    def _check_parameters(self, call: _Call, type_: str) -> None:
+    def _begin(self, call: Call, id_: int | str, type_: str, files: int) -> None:
+        """Note a call that is about to be forwarded. Raises `Refused` if it asks for too much."""
+        shared, size = self.shared, len(bytes(call.params))
+        if len(self._calls) >= MAX_CALLS or id_ in self._calls:
+            raise Refused(f"At most {MAX_CALLS} calls at once, each with an id of its own")
+        if shared.call_bytes + size > MAX_CALL_BYTES:
+            raise Refused("Too much is on its way to the browser: wait for the replies")
+        if files and shared.files + files > MAX_OPEN_FILES:
+            raise Refused(f"At most {MAX_OPEN_FILES} files at once")
+        if call.method in _SCRIPTS:
+            self._begin_script(size)
+        page = stream = ""
         match type_, call.method:
-            case "Frame", "goto":
-                self._check_url(_params(call).get("url"))
             case "Page", "close" | "runBeforeUnload":
-                self._check_last_page(call.guid)
-            case "BrowserContext", "createTempFiles":
-                items = _params(call).get("items")
-                self._check_room(len(items) if isinstance(items, list) else 0)
-            case "Artifact", "saveAsStream" | "stream":
-                self._check_room(1)
-            case "Tracing", "tracingStart" | "tracingStartChunk":
-                # It becomes a part of a path.
-                name = _params(call).get("name")
-                if name is not None and not (isinstance(name, str) and _PLAIN_NAME.fullmatch(name)):
-                    raise _Refused("A trace's name has only letters, digits, - and _")
+                self._close_page(call.guid)
+                # Whether a page closes that asks its user first is not known from the reply.
+                page = call.guid if call.method == "close" else ""
+            case "Stream" | "WritableStream", "close":
+                stream = call.guid
+        self._calls[id_] = _UnderWay(bytes=size, files=files, page=page, stream=stream)
+        shared.call_bytes += size
+        shared.files += files
 
-    def _check_url(self, url: object) -> None:
-        try:
-            given = msgspec.convert(url, Url)
-        except msgspec.ValidationError:
-            raise _Refused("Only http and https URLs and about:blank can be opened in a session") from None
-        if not self.may_open(given):
-            raise _Refused("A session can't open the daemon's own address")
+    def _begin_script(self, size: int) -> None:
+        shared = self.shared
+        if shared.scripts >= MAX_SCRIPTS or shared.script_bytes + size > MAX_SCRIPT_BYTES:
+            raise Refused(f"At most {MAX_SCRIPTS} scripts and bindings in a session")
+        shared.scripts += 1
+        shared.script_bytes += size
 
-    def _check_last_page(self, guid: str) -> None:
+    def _close_page(self, guid: str) -> None:
         """Keep Firefox from quitting, as it does with its last page."""
-        if not self._objects.pages - self.closing - {guid}:
-            raise _Refused("The last page of a session can't be closed: close the context to end the session")
-        self.closing.add(guid)
-
-    def _check_room(self, files: int) -> None:
-        if files + self._objects.open_files > MAX_OPEN_FILES:
-            raise _Refused(f"At most {MAX_OPEN_FILES} files at once")
+        if not self._objects.pages - self.shared.closing - {guid}:
+            raise Refused("The last page of a session can't be closed: close the context to end the session")
+        self.shared.closing.add(guid)
 
     def from_driver(self, message: bytes) -> bytes:
         """Return what of a driver's message is for the client: all of it, a part, or nothing.
 
         Raises `Malformed` and `ForeignBrowser`.
         """
-        event = _read(_driver_decoder, message)
-        if event.id is not None:
-            self._note_reply(event.id)
-        match event.method:
-            case "__create__":
+        match read_driver(message):
+            case Reply() as reply:
+                self._end(reply)
+            case Event(method="__create__") as event:
                 return self._create(event, message)
-            case "__adopt__":
-                self._objects.adopt(event.guid, _read(_guid_decoder, event.params).guid)
-            case "__dispose__":
-                self.closing -= self._objects.dispose(event.guid)
+            case Event(method="__adopt__", guid=guid, about=about):
+                self._objects.adopt(guid, about)
+            case Event(method="__dispose__", guid=guid):
+                gone = self._objects.dispose(guid)
+                self.shared.closing -= gone
+                self._close_streams(gone)
+            case _:
+                pass
         return message
 
-    def _note_reply(self, id_: int | str) -> None:
-        closed = self._calls.pop(id_, "")
-        self.closing.discard(closed)  # a page that has really closed is disposed of before that
+    def _end(self, reply: Reply) -> None:
+        if (call := self._calls.pop(reply.id, None)) is not None:
+            self._give_back(call)
+            if call.stream and not reply.has_failed:
+                self._close_streams({call.stream})
 
-    def _create(self, event: _FromDriver, message: bytes) -> bytes:
-        created = _read(_create_decoder, event.params)
-        if created.type in HIDDEN_TYPES:
+    def _give_back(self, call: _UnderWay) -> None:
+        self.shared.call_bytes -= call.bytes
+        self.shared.files -= call.files  # those that came of it are counted one by one
+        self.shared.closing.discard(call.page)  # a page that has really closed is disposed of before that
+
+    def _close_streams(self, guids: set[str]) -> None:
+        closed = self._streams & guids
+        self._streams -= closed
+        self.shared.files -= len(closed)
+
+    def _create(self, event: Event, message: bytes) -> bytes:
+        type_, guid = event.created, event.about
+        if type_ in HIDDEN_TYPES:
             return b""
-        if created.type == "Browser" and created.guid != self.browser:
+        if type_ == "Browser" and guid != self.browser:
             raise ForeignBrowser
-        self._objects.create(created.guid, created.type, event.guid)
-        if created.type not in {"BrowserContext", "BrowserType", "Playwright"}:
+        self._objects.create(guid, type_, event.guid)
+        if type_ in _STREAMS:
+            self._streams.add(guid)
+            self.shared.files += 1
+        if type_ not in _CHANGED:
             return message
-        initializer = _read(_object_decoder, created.initializer)
-        match created.type:
+        whole = read_whole(message)
+        initializer = whole["params"]["initializer"]
+        match type_:
+            case "Artifact":
+                initializer["absolutePath"] = ""
             case "BrowserContext":
                 for name in _SECRET_OPTIONS:
                     initializer["options"].pop(name, None)
@@ -243,29 +228,11 @@ class Filter:
                 initializer["executablePath"] = ""
             case _:
                 initializer.pop("utils", None)
-        params = {"type": created.type, "guid": created.guid, "initializer": initializer}
-        return _encode({"guid": event.guid, "method": event.method, "params": params})
+        return encode(whole)
 
-
-def _read(decoder: msgspec.json.Decoder[T], message: bytes | msgspec.Raw) -> T:
-    """Return what a message says. Raises `Malformed`."""
-    try:
-        try:
-            return decoder.decode(message)
-        except msgspec.DecodeError:
-            return decoder.decode(without_lone_surrogates(bytes(message)))
-    except _UNREADABLE as exc:
-        raise Malformed(str(exc)) from exc
-
-
-def _params(call: _Call) -> dict[str, Any]:
-    """Return a call's parameters. Raises `_Refused`."""
-    try:
-        return _read(_object_decoder, call.params)
-    except Malformed as exc:
-        raise _Refused(f"The parameters can't be read: {exc}") from exc
-
-
-def _refusal(id_: int | str, why: str) -> dict[str, Any]:
-    error = {"name": "Error", "message": f"{why} (relay for Playwright {PLAYWRIGHT})", "stack": ""}
-    return {"id": id_, "error": {"error": error}}
+    def release(self) -> None:
+        """Give back what a client that has gone had under way or open: the driver closes that."""
+        for call in self._calls.values():
+            self._give_back(call)
+        self._calls.clear()
+        self._close_streams(set(self._streams))

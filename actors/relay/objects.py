@@ -5,7 +5,6 @@ from typing import Final
 import attrs
 
 ROOT: Final = ""
-_FILES = {"Stream", "WritableStream"}
 
 
 @attrs.define(eq=False)
@@ -26,12 +25,6 @@ class Objects:
     pages: set[str] = attrs.field(factory=set, init=False)
     """The guids of all pages."""
     _all: dict[str, _Object] = attrs.field(factory=_root, init=False)
-    _open: set[str] = attrs.field(factory=set, init=False)
-
-    @property
-    def open_files(self) -> int:
-        """How many streams have been created and not been closed."""
-        return len(self._open)
 
     def type_of(self, guid: str) -> str:
         """Return an object's type, "" where there is no such object."""
@@ -46,8 +39,6 @@ class Objects:
             above.children.add(guid)
         if type_ == "Page":
             self.pages.add(guid)
-        elif type_ in _FILES:
-            self._open.add(guid)
 
     def adopt(self, parent: str, guid: str) -> None:
         """Move an object below another parent."""
@@ -70,9 +61,4 @@ class Objects:
             gone |= below
             waiting += below
         self.pages -= gone
-        self._open -= gone
         return gone
-
-    def close(self, guid: str) -> None:
-        """Note that a stream is closed."""
-        self._open.discard(guid)

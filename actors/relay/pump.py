@@ -10,7 +10,8 @@ import trio
 from greenroom.actors.errors import GreenroomError
 from greenroom.actors.machine.ports import MessageTooLarge
 from greenroom.actors.relay.attachment import Attachment
-from greenroom.actors.relay.filter import Filter, ForeignBrowser, Malformed, Step
+from greenroom.actors.relay.filter import Filter, ForeignBrowser, Step
+from greenroom.actors.relay.messages import Malformed
 
 # How much of what a client is to get may wait until it reads. A driver never waits for its clients.
 MAX_UNREAD_BYTES: Final = 32 << 20
@@ -50,15 +51,19 @@ async def relay(client: Client, attachment: Attachment, *, may_open: Callable[[s
     filter_ = Filter(
         browser=attachment.driver.browser,
         may_open=may_open,
-        closing=attachment.closing,
+        may_trace=attachment.driver.may_trace,
+        shared=attachment.shared,
         on_refused=attachment.note_refusal,
     )
     pump = _Pump(client=client, attachment=attachment, filter=filter_)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(pump.contain, pump.take_calls)
-        nursery.start_soon(pump.contain, pump.take_events)
-        await pump.contain(pump.send)
-        nursery.cancel_scope.cancel(reason="the relay is over")
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pump.contain, pump.take_calls)
+            nursery.start_soon(pump.contain, pump.take_events)
+            await pump.contain(pump.send)
+            nursery.cancel_scope.cancel(reason="the relay is over")
+    finally:
+        filter_.release()
     return pump.farewell
 
 

@@ -51,8 +51,8 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
         """,
         "JSHandle": _HANDLE,
         "Page": f"""{_ROUTING}
-            bringToFront clearConsoleMessages clearPageErrors close consoleMessages emulateMedia
-            expectScreenshot goBack goForward hideHighlight keyboardDown keyboardInsertText keyboardPress
+            bringToFront clearConsoleMessages clearPageErrors close consoleMessages emulateMedia goBack
+            goForward hideHighlight keyboardDown keyboardInsertText keyboardPress
             keyboardType keyboardUp mouseClick mouseDown mouseMove mouseUp mouseWheel pageErrors pdf
             registerLocatorHandler reload requestGC requests resolveLocatorHandlerNoReply runBeforeUnload
             screencastChapter screencastFrameAck screencastHideActions screencastRemoveOverlay
@@ -76,12 +76,61 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 REFUSED_PARAMETERS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+    ("BrowserContext", "clearCookies"): frozenset(
+        {"nameRegexSource", "domainRegexSource", "pathRegexSource"}
+    ),
     ("ElementHandle", "setInputFiles"): frozenset({"localPaths", "localDirectory"}),
     ("Frame", "drop"): frozenset({"localPaths"}),
     ("Frame", "setInputFiles"): frozenset({"localPaths", "localDirectory"}),
     ("Page", "screencastStart"): frozenset({"record"}),
 }
-"""By type and method: parameters that name a file of the machine, or have one written."""
+"""By type and method: parameters that name a file of the machine, have one written, or can keep the driver
+busy for ever, with all sessions that share it."""
+
+MAX_PARAMS_BYTES: Final = 16 << 10
+_TEXT_BYTES, _CONTENT_BYTES = 4 << 20, 32 << 20
+
+LARGE: Final[Mapping[tuple[str, str], int]] = {
+    **{
+        (type_, method): _TEXT_BYTES
+        for type_ in ("ElementHandle", "Frame")
+        for method in ("dispatchEvent", "fill", "type")
+    },
+    **{
+        (type_, method): _CONTENT_BYTES
+        for type_ in ("ElementHandle", "Frame", "JSHandle", "Worker")
+        for method in (
+            "evalOnSelector",
+            "evalOnSelectorAll",
+            "evaluateExpression",
+            "evaluateExpressionHandle",
+            "setInputFiles",
+            "waitForFunction",
+        )
+    },
+    **{(type_, "addInitScript"): 1 << 20 for type_ in ("BrowserContext", "Page")},
+    ("BindingCall", "reject"): _TEXT_BYTES,
+    ("BindingCall", "resolve"): _CONTENT_BYTES,
+    ("BrowserContext", "addCookies"): _TEXT_BYTES,
+    ("BrowserContext", "createTempFiles"): 1 << 20,
+    ("BrowserContext", "registerSelectorEngine"): 1 << 20,
+    ("BrowserContext", "setStorageState"): _CONTENT_BYTES,
+    ("Frame", "addScriptTag"): _CONTENT_BYTES,
+    ("Frame", "addStyleTag"): _CONTENT_BYTES,
+    ("Frame", "drop"): _CONTENT_BYTES,
+    ("Frame", "setContent"): _CONTENT_BYTES,
+    ("Page", "keyboardInsertText"): _TEXT_BYTES,
+    ("Page", "keyboardType"): _TEXT_BYTES,
+    ("Page", "pdf"): _TEXT_BYTES,
+    ("Route", "continue"): _CONTENT_BYTES,
+    ("Route", "fulfill"): _CONTENT_BYTES,
+    ("WebSocketRoute", "sendToPage"): _CONTENT_BYTES,
+    ("WebSocketRoute", "sendToServer"): _CONTENT_BYTES,
+    ("WritableStream", "write"): _CONTENT_BYTES,
+}
+"""By type and method: how large the parameters may be, where that is more than `MAX_PARAMS_BYTES`.
+
+They hold what goes to a page or a file. The driver reads the others itself, some of them slowly."""
 
 HIDDEN_TYPES: Final = frozenset({"LocalUtils", "SocksSupport", "JsonPipe", "AndroidDevice"})
 """Objects that a client never learns of. It does without, but not without the other ones."""

@@ -14,6 +14,7 @@ from greenroom.actors.events import EventKind
 from greenroom.actors.lifecycle import EndReason, SessionState
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.relay.attachment import Attachment
+from greenroom.actors.relay.shared import Shared
 from greenroom.actors.session.mailbox import Attach
 from greenroom.actors.session.record import SessionRecord
 from greenroom.actors.session.running import reply
@@ -33,7 +34,7 @@ class Clients:
     _browser: Browser
     _end: Callable[[EndReason], None]
     _attached: set[Attach] = attrs.field(factory=set, init=False)
-    _closing: set[str] = attrs.field(factory=set, init=False)
+    _shared: Shared = attrs.field(factory=Shared, init=False)
     _logged: set[str] = attrs.field(factory=set, init=False)
 
     async def attach(self, request: Attach) -> None:
@@ -58,7 +59,7 @@ class Clients:
         async with self._browser.connect() as driver:
             attachment = Attachment(
                 driver=driver,
-                closing=self._closing,
+                shared=self._shared,
                 note_refusal=self._note_refusal,
                 end_session=lambda: self._end(EndReason.CLOSED_BY_CLIENT),
             )

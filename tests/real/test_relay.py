@@ -195,6 +195,12 @@ async def test_attacks_are_refused_and_read_or_write_nothing(live: Live, tmp_pat
             (others["BrowserContext"][0], "cookies", {"urls": []}),
             (others["BrowserContext"][0], "close", {}),
             (page, "close", {}),
+            # These would keep the driver busy, or end it.
+            (context, "createTempFiles", {"items": [{"name": "."}]}),
+            (context, "createTempFiles", {"items": [{"name": "x" * 300}]}),
+            (context, "clearCookies", {"nameRegexSource": "^(a+)+$", "nameRegexFlags": ""}),
+            (frame, "querySelector", {"selector": "a >> " * 4000 + "a"}),
+            (page, "expectScreenshot", {"isNot": False}),
         ]
         for number, (guid, method, params) in enumerate(attacks, start=2):
             await socket.say(number, guid, method, **params)
@@ -214,6 +220,25 @@ async def test_attacks_are_refused_and_read_or_write_nothing(live: Live, tmp_pat
         # Files that are sent stay below the session's own folder.
         await socket.say(103, context, "createTempFiles", items=[{"name": f"../../../../../..{target}"}])
         assert "error" in await socket.reply(103)
+        # A file that can't be opened, since it is a folder already: the error comes when nobody waits for it.
+        for number in range(110, 115):
+            await socket.say(number, context, "createTempFiles", items=[{"name": "a/b"}, {"name": "a"}])
+            await socket.reply(number)
+        # A title of a megabyte, and a pattern that takes for ever, are left out.
+        pattern = {"glob": "**a" * 12 + "x"}
+        await socket.say(120, page, "setNetworkInterceptionPatterns", patterns=[pattern])
+        assert "error" not in await socket.reply(120)
+        await socket.say(121, page, "setNetworkInterceptionPatterns", patterns=[])
+        assert "error" not in await socket.reply(121)
+        call = {
+            "id": 122,
+            "guid": frame,
+            "method": "title",
+            "params": {},
+            "metadata": {"title": "{" * 1000000},
+        }
+        await socket.send(json.dumps(call))
+        assert "result" in await socket.reply(122)
         # Garbage to the driver itself: without metadata it would end, with both sessions.
         await socket.send(json.dumps({"id": 104, "guid": page, "method": "reload", "params": {"x": 1}}))
         assert "result" in await socket.reply(104)

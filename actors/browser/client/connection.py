@@ -28,6 +28,7 @@ class SocketConnection:
     """Satisfies `ports.DriverConnection`. `secrets` are replaced in what is received."""
 
     browser: str
+    may_trace: bool
     _stream: trio.abc.Stream
     _keep_dialogs: Callable[[], Awaitable[None]]
     _secrets: tuple[bytes, ...] = ()
@@ -88,7 +89,11 @@ async def open_connection(
         raise ActionFailed("The browser can't be attached to", detail=repr(exc)) from exc
     async with stream:
         yield SocketConnection(
-            browser=browser, stream=stream, keep_dialogs=keep_dialogs, secrets=tuple(_credentials(proxy))
+            browser=browser,
+            may_trace=proxy is None or not proxy.password,
+            stream=stream,
+            keep_dialogs=keep_dialogs,
+            secrets=tuple(_credentials(proxy)),
         )
 
 

@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.actors.relay.filter import (
-    MAX_CALLS,
-    MAX_OPEN_FILES,
-    Filter,
-    ForeignBrowser,
-    Malformed,
-    Step,
-)
+from greenroom.actors.relay.filter import MAX_CALLS, Filter, ForeignBrowser, Step
+from greenroom.actors.relay.messages import Malformed
+from greenroom.actors.relay.shared import MAX_CALL_BYTES, MAX_OPEN_FILES, MAX_SCRIPTS, Shared
 from greenroom.actors.relay.surrogates import without_lone_surrogates
 from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS
 from greenroom.actors.testing_driver import BROWSER, CONTEXT, FRAME, PAGE, SHOWN
@@ -53,25 +48,31 @@ class Wire:
 
     def hears(self, message: dict[str, Any]) -> dict[str, Any] | None:
         """Return what a client gets of a driver's message."""
-        out = self.filter.from_driver(json.dumps(message).encode())
+        out = self.filter.from_driver(compact(message))
         return json.loads(out) if out else None
 
     def create(self, type_: str, guid: str, parent: str = CONTEXT) -> None:
-        params = {"type": type_, "guid": guid, "initializer": {}}
+        params = {"type": type_, "initializer": {}, "guid": guid}
         assert self.hears({"guid": parent, "method": "__create__", "params": params}) is not None
 
 
-def open_wire(*, closing: set[str] | None = None) -> Wire:
+def compact(message: Any) -> bytes:
+    """Return a message as a driver writes it."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def open_wire(*, shared: Shared | None = None, may_trace: bool = True) -> Wire:
     refused: list[str] = []
     filter_ = Filter(
         browser=BROWSER,
         may_open=lambda url: "daemon" not in url,
-        closing=set() if closing is None else closing,
+        may_trace=may_trace,
+        shared=shared or Shared(),
         on_refused=lambda type_, method: refused.append(f"{type_}.{method}"),
     )
     wire = Wire(filter_, refused)
     for parent, type_, guid, initializer in SHOWN:
-        params = {"type": type_, "guid": guid, "initializer": initializer}
+        params = {"type": type_, "initializer": initializer, "guid": guid}
         heard = wire.hears({"guid": parent, "method": "__create__", "params": params})
         if heard is not None:
             wire.shown.append(heard["params"])
@@ -93,12 +94,13 @@ def test_allowed_call_passes_as_it_came() -> None:
     """With whatever it has, and an id of either kind."""
     wire = open_wire()
     for id_ in (7, "c@7"):
+        metadata = {"timeout": 500, "internal": True}
         call = {
             "id": id_,
             "guid": FRAME,
             "method": "click",
             "params": {"selector": "a"},
-            "metadata": {"x": 1},
+            "metadata": metadata,
         }
         assert wire.send(call) == (Step.FORWARD, call)
         reply = {"id": id_, "result": {"é": "\ud83e"}}
@@ -106,9 +108,16 @@ def test_allowed_call_passes_as_it_came() -> None:
     assert wire.refused == []
 
 
-@pytest.mark.parametrize("metadata", [{}, {"metadata": None}, {"metadata": 7}, {"metadata": [1]}])
-def test_call_always_has_metadata(metadata: dict[str, Any]) -> None:
-    """A driver would end without it, and with it all sessions of its host."""
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        *({"metadata": value} for value in (None, 7, [1], {"timeout": "x"}, {"title": "{" * 100_000})),
+        {"metadata": {"location": {"file": "/etc/passwd"}, "stepId": "1"}},
+    ],
+)
+def test_call_always_has_metadata_that_the_driver_can_take(metadata: dict[str, Any]) -> None:
+    """A driver would end without it, and with it all sessions of its host. It reads titles slowly."""
     step, passed = open_wire().send({"id": 1, "guid": PAGE, "method": "reload", "params": {}, **metadata})
     assert (step, passed["metadata"]) == (Step.FORWARD, {})
 
@@ -140,6 +149,7 @@ def test_unknown_fields_of_a_call_do_not_pass() -> None:
         ("tracing@fake", "harStart", "is not available"),
         ("Playwright", "newRequest", "is not available"),
         (PAGE, "setDockTile", "is not available"),
+        (PAGE, "expectScreenshot", "is not available"),
         (PAGE, "something of a later version", "is not available"),
         (PAGE, "constructor", "is not available"),
         ("", "stopPendingOperations", "is not available"),
@@ -182,6 +192,7 @@ def test_no_other_method_passes(guid: str, method: str) -> None:
         (FRAME, "drop", "localPaths", ["/etc/passwd"]),
         ("element@1", "setInputFiles", "localPaths", ["/etc/passwd"]),
         (PAGE, "screencastStart", "record", True),
+        (CONTEXT, "clearCookies", "nameRegexSource", "^(a+)+$"),
     ],
 )
 def test_path_on_the_machine_is_refused(guid: str, method: str, name: str, value: object) -> None:
@@ -191,6 +202,19 @@ def test_path_on_the_machine_is_refused(guid: str, method: str, name: str, value
     for given_ in (value, None):
         assert f"can't take {name}" in wire.refuses(guid, method, **{name: given_})
     assert wire.passes(guid, method, selector="input")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", ".", "..", "../x", "a/../b", "/a", "a//b", "a/", "x" * 256, "a/" * 600 + "b", "..\\x", 7, None],
+)
+def test_name_of_a_file_is_one(path: object) -> None:
+    """The driver would end with one that it can't open, and with it all sessions of its host."""
+    wire = open_wire()
+    assert "short path" in wire.refuses(CONTEXT, "createTempFiles", items=[{"name": "a"}, {"name": path}])
+    if isinstance(path, str):
+        assert "short path" in wire.refuses(CONTEXT, "createTempFiles", items=[], rootDirName=path)
+    assert wire.passes(CONTEXT, "createTempFiles", items=[{"name": "a/b c.txt"}], rootDirName="folder")
 
 
 def test_path_can_not_be_hidden_behind_another_of_the_same_name() -> None:
@@ -205,14 +229,29 @@ def test_path_can_not_be_hidden_behind_another_of_the_same_name() -> None:
     assert json.loads(passed)["params"] == {}
 
 
-@pytest.mark.parametrize("name", ["../../x", "a/b", "", ".", "a b", "é", "a\n", 7, ["a"]])
+@pytest.mark.parametrize("name", ["../../x", "a/b", "", ".", "a b", "é", "a\n"])
 @pytest.mark.parametrize("method", ["tracingStart", "tracingStartChunk"])
-def test_name_of_a_trace_is_no_path(method: str, name: object) -> None:
+def test_name_of_a_trace_is_no_path(method: str, name: str) -> None:
     """The driver makes a file of that name."""
     wire = open_wire()
     assert "only letters" in wire.refuses("tracing@fake", method, name=name)
     assert wire.passes("tracing@fake", method, name="my-trace_1")
     assert wire.passes("tracing@fake", method)
+
+
+def test_trace_comes_as_an_archive() -> None:
+    """Its entries would be named by their places on the machine."""
+    wire = open_wire()
+    assert "archive" in wire.refuses("tracing@fake", "tracingStopChunk", mode="entries")
+    for mode in ("archive", "discard"):
+        assert wire.passes("tracing@fake", "tracingStopChunk", mode=mode)
+
+
+def test_trace_that_would_show_a_password_is_refused() -> None:
+    """It has the options of the launch in it."""
+    wire = open_wire(may_trace=False)
+    for method in ("tracingStart", "tracingStartChunk", "tracingStopChunk", "tracingGroup"):
+        assert "password" in wire.refuses("tracing@fake", method)
 
 
 @pytest.mark.parametrize(
@@ -268,8 +307,8 @@ def test_page_that_did_not_close_counts_again() -> None:
 
 def test_two_clients_can_not_close_the_last_two_pages() -> None:
     """Each knows what the other is about to close."""
-    closing: set[str] = set()
-    one, other = open_wire(closing=closing), open_wire(closing=closing)
+    shared = Shared()
+    one, other = open_wire(shared=shared), open_wire(shared=shared)
     for wire in (one, other):
         wire.create("Page", "page@2")
     assert one.passes("page@2", "close")
@@ -328,19 +367,107 @@ def test_id_that_is_in_use_is_refused() -> None:
     assert wire.send(call)[0] is Step.ANSWER
 
 
-def test_open_files_are_limited() -> None:
+def test_open_files_of_a_session_are_limited() -> None:
     """The driver has a descriptor for each, and shares them with other sessions."""
-    wire = open_wire()
+    shared = Shared()
+    wire, other = open_wire(shared=shared), open_wire(shared=shared)
     items = [{"name": "a"}] * MAX_OPEN_FILES
     assert "files at once" in wire.refuses(CONTEXT, "createTempFiles", items=[*items, {"name": "b"}])
-    assert wire.passes(CONTEXT, "createTempFiles", items=items)
+    step, call = wire.call(CONTEXT, "createTempFiles", items=items)
+    assert step is Step.FORWARD
+    one = {"items": [{"name": "a"}]}
+    for client in (wire, other):  # before the reply
+        assert "files at once" in client.refuses(CONTEXT, "createTempFiles", **one)
     for number in range(MAX_OPEN_FILES):
         wire.create("WritableStream", f"stream@{number}")
+    wire.hears({"id": call["id"], "result": {}})
     wire.create("Artifact", "artifact@1", PAGE)
     assert "files at once" in wire.refuses("artifact@1", "saveAsStream")
-    assert wire.passes("stream@3", "close")
+    # A close that fails makes no room, one that succeeds does, and so does the end of an object.
+    _, closing = wire.call("stream@3", "close")
+    wire.hears({"id": closing["id"], "error": {"error": {"name": "Error", "message": "no"}}})
+    assert "files at once" in wire.refuses("artifact@1", "saveAsStream")
+    _, closing = wire.call("stream@3", "close")
+    wire.hears({"id": closing["id"], "result": {}})
+    wire.hears({"guid": "stream@4", "method": "__dispose__", "params": {}})
     assert wire.passes("artifact@1", "saveAsStream")
-    assert "files at once" in wire.refuses(CONTEXT, "createTempFiles", items=[{"name": "a"}] * 2)
+    assert wire.passes("artifact@1", "stream")
+    assert "files at once" in other.refuses(CONTEXT, "createTempFiles", **one)
+    # The driver closes what a client leaves behind.
+    wire.filter.release()
+    assert (shared.files, shared.call_bytes) == (0, 0)
+    assert other.passes(CONTEXT, "createTempFiles", items=items)
+
+
+def test_bytes_under_way_are_limited() -> None:
+    """A call that never ends may keep what it was given."""
+    shared = Shared()
+    wire, other = open_wire(shared=shared), open_wire(shared=shared)
+    text = "x" * (31 << 20)
+    step, call = wire.call(FRAME, "evaluateExpression", expression=text)
+    assert step is Step.FORWARD
+    assert other.passes(FRAME, "evaluateExpression", expression=text)
+    assert "wait for the replies" in other.refuses(FRAME, "evaluateExpression", expression=text)
+    assert other.passes(FRAME, "title")
+    wire.hears({"id": call["id"], "result": {}})
+    assert other.passes(FRAME, "evaluateExpression", expression=text)
+    assert shared.call_bytes <= MAX_CALL_BYTES
+
+
+def test_scripts_of_a_session_are_limited() -> None:
+    """They stay in the driver until the session ends, whether or not their client does."""
+    shared = Shared()
+    wire = open_wire(shared=shared)
+    for number in range(MAX_SCRIPTS):
+        step, call = wire.call(CONTEXT, "addInitScript", source="1")
+        assert step is Step.FORWARD, number
+        wire.hears({"id": call["id"], "result": {}})
+    wire.filter.release()
+    assert "scripts and bindings" in open_wire(shared=shared).refuses(PAGE, "exposeBinding", name="f")
+
+
+@pytest.mark.parametrize(
+    ("guid", "method", "params"),
+    [
+        (FRAME, "click", {"selector": "a >> " * 4000}),
+        (FRAME, "fill", {"selector": "a" * 8001, "value": "x"}),
+        (FRAME, "setInputFiles", {"selector": "a" * 8001, "payloads": []}),
+        (PAGE, "screenshot", {"mask": [{"frame": {"guid": FRAME}, "selector": "a" * 20_000}]}),
+        (CONTEXT, "addInitScript", {"source": "x" * (2 << 20)}),
+        (FRAME, "goto", {"url": "https://a.example/", "x": [[] for _ in range(10_000)]}),
+    ],
+)
+def test_what_the_driver_would_read_slowly_is_refused(guid: str, method: str, params: dict[str, Any]) -> None:
+    """What only passes through it to a page may be large."""
+    wire = open_wire()
+    assert "too l" in wire.refuses(guid, method, **params)
+    assert wire.passes(FRAME, "fill", selector="a", value="x" * (3 << 20))
+
+
+@pytest.mark.parametrize("method", ["setNetworkInterceptionPatterns", "setWebSocketInterceptionPatterns"])
+@pytest.mark.parametrize(
+    ("pattern", "is_quick"),
+    [
+        ({"glob": "**/api/*"}, True),
+        ({"glob": "https://a.example/x.png"}, True),
+        ({"glob": "**a**a**x"}, False),
+        ({"glob": "*.{png,jpg}"}, False),
+        ({"glob": "{"}, False),
+        ({"glob": 7}, False),
+        ({"regexSource": "^(a+)+$", "regexFlags": ""}, False),
+        ({"urlPattern": {"pathname": "/a"}}, False),
+    ],
+)
+def test_pattern_that_could_take_long_becomes_one_for_everything(
+    method: str, pattern: dict[str, Any], is_quick: bool
+) -> None:
+    """A client compares again with its own patterns."""
+    wire = open_wire()
+    for guid in (CONTEXT, PAGE):
+        step, call = wire.call(guid, method, patterns=[pattern])
+        assert step is Step.FORWARD
+        assert call["params"] == {"patterns": [pattern if is_quick else {"glob": "**/*"}]}
+    assert wire.call(PAGE, method, patterns=[])[1]["params"] == {"patterns": []}
 
 
 def test_object_goes_with_those_below_it() -> None:
@@ -368,13 +495,16 @@ def test_object_goes_with_those_below_it() -> None:
         b"\xff",
         b'{"id":1}',
         b'{"id":1.5,"guid":"","method":"initialize"}',
+        b'{"id":10000000000000000000000000,"guid":"","method":"initialize"}',
+        b'{"id":"a\\"b","guid":"","method":"initialize"}',
+        b'{"guid":"","method":"__abort__","params":[]}',
         b'{"guid":"","method":"initialize"}',
         b'{"id":1,"guid":7,"method":"initialize"}',
         b'{"id":1,"guid":"","method":"initialize","params":{"a":"\0"}}',
         b'{"id":1,"guid":"","method":"initialize"}\0{"id":2,"guid":"localUtils","method":"zip"}',
         b'{"id":1,"guid":"","method":"initialize","params":' + b"[" * 100_000,
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_what_is_no_call_is_malformed(message: bytes) -> None:
     """Two messages in one are, too: a zero byte would end the first at the driver."""
@@ -392,14 +522,30 @@ def test_parameters_that_can_not_be_read_are_refused() -> None:
 def test_another_browser_is_not_shown() -> None:
     """A session's client must not get to a browser that shares its driver."""
     wire = open_wire()
-    params = {"type": "Browser", "guid": "browser@another", "initializer": {}}
+    params = {"type": "Browser", "initializer": {}, "guid": "browser@another"}
     with pytest.raises(ForeignBrowser):
         wire.hears({"guid": "browser-type@fake", "method": "__create__", "params": params})
 
 
+def test_what_is_no_message_of_a_driver_is_malformed() -> None:
+    """It speaks another protocol, then."""
+    for message in (b"", b"{}", b'{"method":"close","guid":""}', b'{"guid":"","method":"__create__"}'):
+        with pytest.raises(Malformed):
+            open_wire().filter.from_driver(message)
+
+
+def test_place_of_a_download_on_the_machine_is_not_told() -> None:
+    """A client can't use it anyway."""
+    wire = open_wire()
+    params = {"type": "Artifact", "initializer": {"absolutePath": "/where/it/is"}, "guid": "artifact@1"}
+    heard = wire.hears({"guid": PAGE, "method": "__create__", "params": params})
+    assert heard is not None
+    assert heard["params"]["initializer"] == {"absolutePath": ""}
+
+
 def test_events_of_objects_pass_as_they_came() -> None:
     """Byte by byte, whatever a page has put into them."""
-    event = b'{"guid":"page@fake", "method":"console" ,"params":{"text":"\\ud800 \xf0\x9f\xa6\x8a"}}'
+    event = b'{"guid":"page@fake","method":"console","params" : {"text":"\\ud800 \xf0\x9f\xa6\x8a"}}'
     assert open_wire().filter.from_driver(event) == event
 
 
@@ -424,7 +570,7 @@ def test_lone_surrogates_are_replaced_and_nothing_else(text: str, read: str) -> 
 def test_any_text_of_a_page_passes(text: str) -> None:
     """In every kind of message that has to be read."""
     wire = open_wire()
-    created = {"type": "Frame", "guid": "frame@2", "initializer": {"name": text}}
+    created = {"type": "Frame", "initializer": {"name": text}, "guid": "frame@2"}
     for message in (
         {"guid": PAGE, "method": "console", "params": {"text": text}},
         {"guid": PAGE, "method": "__create__", "params": created},

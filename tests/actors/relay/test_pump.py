@@ -25,6 +25,7 @@ from greenroom.actors.relay.pump import (
     Farewell,
     relay,
 )
+from greenroom.actors.relay.shared import Shared
 from greenroom.actors.testing_driver import CONTEXT, FRAME, PAGE, FakeDriver
 
 
@@ -67,7 +68,7 @@ class Relayed:
     async def run(self) -> None:
         attachment = Attachment(
             driver=self.driver,
-            closing=set(),
+            shared=Shared(),
             note_refusal=lambda type_, method: self.refused.append(f"{type_}.{method}"),
             end_session=self._end,
         )
