@@ -12,12 +12,20 @@ from greenroom.actors.browser.cells.binds import Private, find_home
 from greenroom.actors.browser.cells.marks import end_marked
 from greenroom.actors.browser.cells.sandbox import Sandbox, choose_sandbox
 from greenroom.actors.browser.client.host import BrowserHosts
-from greenroom.actors.browser.engines import find_engine
+from greenroom.actors.browser.engines import EngineName, find_engine
 from greenroom.actors.browser.wire.messages import Proxy
+from greenroom.actors.errors import EngineUnavailable
 from greenroom.actors.ledger import open_ledger
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.site import SiteAddress
 from greenroom.supervisor.config import SupervisorConfig
+
+# Over WebDriver BiDi, Playwright sends a proxy's login with each request, even to sites, and answers
+# sites that ask for a password with it.
+_NO_LOGIN = (
+    "Firefox, which stands in for Camoufox, would give the proxy's password to sites: install Camoufox "
+    "(greenroom install-browser), or use a proxy that knows you by your address"
+)
 
 
 @contextlib.asynccontextmanager
@@ -52,10 +60,14 @@ def local_browsers(config: SupervisorConfig) -> BrowserHosts:
 
     Raises `EngineUnavailable` or `SandboxUnavailable` if no browser can run.
     """
+    engine = find_engine(config.engine)
+    proxy = parse_proxy(config.proxy.reveal()) if config.proxy else None
+    if proxy is not None and proxy.username and engine.name is EngineName.FIREFOX:
+        raise EngineUnavailable(_NO_LOGIN)
     browsers = BrowserHosts(
-        engine=find_engine(config.engine),
+        engine=engine,
         sandbox=choose_sandbox(config.sandbox),
-        proxy=parse_proxy(config.proxy.reveal()) if config.proxy else None,
+        proxy=proxy,
         private=Private(
             paths=(config.user_data_master_dir, config.clones_dir, *config.private_paths),
             home=find_home(os.environ),

@@ -1,5 +1,6 @@
 """A client's own Playwright on a live session of a real browser, and clients that attack it."""
 
+import base64
 import functools
 import json
 import re
@@ -15,6 +16,12 @@ import msgspec
 import pytest
 import trio
 
+from greenroom.actors.actions.readings import TraceStart
+from greenroom.actors.browser.wire.messages import Proxy
+from greenroom.actors.errors import ActionFailed, EngineUnavailable
+from greenroom.actors.relay.filter import Filter
+from greenroom.actors.relay.shared import Shared
+from greenroom.supervisor.machine import local_browsers
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import Client, open_client
@@ -252,25 +259,37 @@ async def test_attacks_are_refused_and_read_or_write_nothing(live: Live, tmp_pat
     assert (await live.client.session(live.path))["refused_calls"] >= len(attacks)
 
 
-async def test_proxy_password_and_launch_are_not_told(
-    settings: DaemonSettings, tmp_path: Path, site: str
-) -> None:
-    """Neither to the client nor in a file that stays. Playwright tells the one, and writes the other."""
-    password = "correct-horse-battery"
-    host = site.removeprefix("http://")
-    proxied = attrs.evolve(settings, proxy=f"http://maker:{password}@{host}", login_detection_timeout=1)
-    async with open_client(proxied) as client:
-        created = await client.create()
-        if created.status_code != 200:
-            pytest.fail(created.text)
-        path = created.headers["Location"]
-        async with open_socket(await address(client, path)) as socket:
-            await socket.say(1, "", "initialize", sdkLanguage="python")
-            heard = ""
-            while "id" not in json.loads(message := await socket.receive()):
-                heard += message
-        assert "BrowserContext" in heard
-        assert password not in heard
-        assert "bWFrZXI6" not in heard  # the same in base64
-        assert list(settings.clones_dir.glob("**/ms-playwright/b/*")) == []
-        assert (await client.http.delete(path)).status_code == 204
+async def test_proxy_password_and_launch_are_not_told(settings: DaemonSettings, tmp_path: Path) -> None:
+    """Neither to a client nor in a file that stays: Playwright tells the one, and writes the other."""
+    proxy = Proxy(server="http://127.0.0.1:9", username="maker", password="correct-horse-battery")
+    hosts = attrs.evolve(await trio.to_thread.run_sync(local_browsers, settings), proxy=proxy)
+    heard = b""
+    async with hosts.open_host("host-1") as host, host.open_browser("a") as browser:
+        await browser.launch(tmp_path / "profile", headless=True)
+        async with browser.connect() as driver:
+            filter_ = Filter(
+                browser=driver.browser,
+                may_open=lambda _: True,
+                may_trace=driver.may_trace,
+                shared=Shared(),
+                on_refused=lambda *_: None,
+            )
+            call = {"id": 1, "guid": "", "method": "initialize", "params": {"sdkLanguage": "python"}}
+            await driver.send(filter_.from_client(json.dumps(call).encode())[1])
+            while b'{"id":1' not in heard:
+                heard += filter_.from_driver(await driver.receive())
+            assert not driver.may_trace
+        assert b"BrowserContext" in heard
+        for secret in (proxy.password, base64.b64encode(f"maker:{proxy.password}".encode()).decode()):
+            assert secret.encode() not in heard
+        assert list(host.cell.scratch.glob("**/ms-playwright/b/*")) == []
+        with pytest.raises(ActionFailed) as failed:
+            await browser.perform(TraceStart(), timeout_s=5)
+        assert "password" in failed.value.told
+
+
+def test_proxy_login_is_not_given_to_firefox(settings: DaemonSettings) -> None:
+    """It would give it to sites; the error says what to do."""
+    with pytest.raises(EngineUnavailable, match="would give the proxy's password to sites"):
+        local_browsers(attrs.evolve(settings, proxy="http://me:hunter2@127.0.0.1:9"))
+    assert local_browsers(attrs.evolve(settings, proxy="http://127.0.0.1:9")).proxy is not None

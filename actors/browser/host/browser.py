@@ -14,19 +14,19 @@ import attrs
 from playwright.async_api import BrowserContext, Error, Page
 
 from greenroom.actors.actions.actions import Action
-from greenroom.actors.actions.readings import Reading
+from greenroom.actors.actions.readings import Reading, TraceStart
 from greenroom.actors.browser.cells.environment import ARTIFACTS, DOWNLOADS, browser_environment
 from greenroom.actors.browser.engines import EngineName
 from greenroom.actors.browser.host.binding import Binding
 from greenroom.actors.browser.host.camoufox_args import camoufox_args
 from greenroom.actors.browser.host.document import PageUnreachable, has_crashed, unreadable
 from greenroom.actors.browser.host.driver import Driver
-from greenroom.actors.browser.host.failures import NETWORK_ERROR, failure_of
+from greenroom.actors.browser.host.failures import NETWORK_ERROR, OperationFailed, failure_of
 from greenroom.actors.browser.host.firefox import firefox_args
 from greenroom.actors.browser.host.launcher import open_launcher, path_of
 from greenroom.actors.browser.host.page import CamoufoxSession
 from greenroom.actors.browser.host.performing import Performer
-from greenroom.actors.browser.wire.messages import Launch
+from greenroom.actors.browser.wire.messages import Failure, Launch
 from greenroom.actors.verdict import Finding, Method, analyse_html, too_long_html
 from greenroom.actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from greenroom.actors.verdict.dom import KNOWN_SELECTORS, judge_elements
@@ -203,6 +203,8 @@ class BrowserSession:
 
         Raises `OperationFailed`, or Playwright's `Error` if the browser is gone.
         """
+        if isinstance(operation, TraceStart) and self.launch.proxy is not None and self.launch.proxy.password:
+            raise OperationFailed(Failure.ACTION, "A trace would show the proxy's password")
         try:
             return await self._performer.perform(operation, timeout_s)
         except Error as exc:
