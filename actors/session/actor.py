@@ -155,7 +155,7 @@ class SessionActor:
         try:
             self._record.publish()
             async with trio.open_nursery() as self._beside:
-                self._beside.start_soon(self._contain, self._read_mailbox)
+                self._beside.start_soon(self._go_beside, self._read_mailbox)
                 if self.caller is not None:
                     self._serve(self.caller)
                 try:
@@ -184,7 +184,7 @@ class SessionActor:
         """Take `caller` as the one who waits for this session from now on."""
         self.caller, self._record.is_requested = caller, True
         caller.when_left(lambda: self._end(EndReason.CALLER_LEFT))
-        self._beside.start_soon(self._contain, self._answer_in_time, caller)
+        self._beside.start_soon(self._go_beside, self._answer_in_time, caller)
 
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
@@ -338,15 +338,23 @@ class SessionActor:
             self._fail(exc)
             self._life.cancel(reason="the session has failed")
 
+    async def _go_beside(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run a task of `_beside`. If that is cancelled before the session has ended, the reason is outside.
+
+        It is noted at once: whoever waits for an answer may ask why there is none.
+        """
+        is_over = False
+        try:
+            await self._contain(task, *args)
+            is_over = True
+        finally:
+            if not is_over and self._record.state is not SessionState.ENDED:
+                self._end(EndReason.SHUTDOWN)
+
     async def _read_mailbox(self) -> None:
         with self._inbox:  # closed as soon as nobody reads it, or senders would wait for all of the cleanup
-            try:
-                async for message in self._inbox:
-                    self._handle(message)
-            except trio.Cancelled:
-                if self._record.state is not SessionState.ENDED:  # from outside
-                    self._end(EndReason.SHUTDOWN)
-                raise
+            async for message in self._inbox:
+                self._handle(message)
 
     def _handle(self, message: Message) -> None:
         match message:
@@ -361,9 +369,9 @@ class SessionActor:
             case Extend():
                 self._extend(message)
             case Attach():
-                self._beside.start_soon(self._contain, self._attach, message)
+                self._beside.start_soon(self._go_beside, self._attach, message)
             case Run():
-                self._beside.start_soon(self._contain, self._carry_out, message)
+                self._beside.start_soon(self._go_beside, self._carry_out, message)
 
     def _extend(self, request: Extend) -> None:
         with request.reply_to:

@@ -159,6 +159,23 @@ def test_any_story_ends_with_every_command_answered_once(
         _check(asker, story, ending_at)
 
 
+def test_command_that_ends_as_its_session_is_cancelled_is_told_why() -> None:
+    """Trio runs the tasks of one moment in any order, so this is tried several times."""
+    for _ in range(100):
+        # The first is asked once the session is live, and so early that its four seconds end at 4 exactly.
+        askers = [Asker(at=at, patience_s=FOR_EVER, command=Work()) for at in (1e-280, 4.0, 4.0)]
+        story = Story(FakeMachine(probe_s=4.0), askers, [(4.0, "cancel")])
+        with capture_logs():
+            trio.run(story.tell, clock=MockClock(autojump_threshold=0))
+        answers = [answer for asker in askers for answer in asker.answers]
+        reasons = {
+            answer.error.end_reason
+            for answer in answers
+            if isinstance(answer, outcome.Error) and isinstance(answer.error, SessionEnded)
+        }
+        assert reasons <= {story.events[-1].session.reason}
+
+
 def _time_of(story: Story, state: SessionState) -> float:
     """Return when a session entered a state, according to its receipt."""
     receipt = story.events[-1].session.receipt
