@@ -18,7 +18,6 @@ import trio
 from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.owner import HOST_PREFIX
 from greenroom.actors.session.actor import CLOSE_GRACE_S
-from greenroom.actors.verdict import LoginState, Method, decide
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
@@ -182,22 +181,6 @@ async def test_page_whose_reloads_hang_is_uncertain(settings: DaemonSettings) ->
     assert answer.json()["error_details"]["state"] == "UNCERTAIN"
 
 
-async def test_page_that_was_given_up_does_not_keep_the_next_from_loading(
-    settings: DaemonSettings, master: Path, site: str
-) -> None:
-    """After a load that was given up, the browser still loads the next page that it is asked for."""
-    async with local_browsers(settings).open_browser("a") as browser:
-        await browser.launch(master, headless=True)
-        with trio.move_on_after(1):
-            await browser.navigate(f"{site}/hang")
-        await browser.navigate(f"{site}/")
-        with trio.move_on_after(1):
-            await browser.navigate(f"{site}/hang")
-        await browser.refresh()
-        found = await browser.inspect(Method.HTML, {})
-        assert decide(found.evidence).state is LoginState.LOGGED_IN
-
-
 async def test_killed_browser_ends_its_session_alone(settings: DaemonSettings) -> None:
     """A dead browser is noticed within 2 s and cleaned up. The session beside it lives on.
 
@@ -224,7 +207,7 @@ async def test_session_expires(settings: DaemonSettings) -> None:
 
 
 async def test_creations_at_once_all_succeed(settings: DaemonSettings) -> None:
-    """Six clients at once get six sessions, in hosts of up to two. A seventh is refused."""
+    """Four clients at once get four sessions, in hosts of up to two. A fifth is refused."""
     answers: list[httpx.Response] = []
 
     async def create(client: Client) -> None:
@@ -232,21 +215,21 @@ async def test_creations_at_once_all_succeed(settings: DaemonSettings) -> None:
 
     # A busy machine may need more than 30 s. What matters is that the creations don't disturb each other.
     async with open_client(
-        settings, session_creation_timeout=patience(110), max_sessions=6, sessions_per_host=2
+        settings, session_creation_timeout=patience(110), max_sessions=4, sessions_per_host=2
     ) as client:
         async with trio.open_nursery() as nursery:
-            for _ in range(6):
+            for _ in range(4):
                 nursery.start_soon(create, client)
-        assert [answer.status_code for answer in answers] == [200] * 6
-        assert len({answer.headers["X-Session-Id"] for answer in answers}) == 6
-        assert client.left()[1] == 6
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert len({answer.headers["X-Session-Id"] for answer in answers}) == 4
+        assert client.left()[1] == 4
         owned = (await client.http.get("/leaks")).json()["owned"]["processes"]
         hosts = {process["session"] for process in owned if process["session"].startswith(HOST_PREFIX)}
-        assert len(hosts) == 3
-        seventh = await client.create()
-        assert seventh.status_code == 503
-        assert seventh.json()["error_details"]["code"] == "CAPACITY_EXHAUSTED"
-        assert 0 < int(seventh.headers["Retry-After"]) <= 300
+        assert len(hosts) == 2
+        fifth = await client.create()
+        assert fifth.status_code == 503
+        assert fifth.json()["error_details"]["code"] == "CAPACITY_EXHAUSTED"
+        assert 0 < int(fifth.headers["Retry-After"]) <= 300
 
 
 async def test_caller_that_hangs_up_cancels_the_creation(settings: DaemonSettings) -> None:

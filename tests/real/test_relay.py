@@ -18,11 +18,12 @@ import trio
 
 from greenroom.actors.actions.readings import TraceStart
 from greenroom.actors.browser.wire.messages import Proxy
-from greenroom.actors.errors import ActionFailed, EngineUnavailable
+from greenroom.actors.errors import ActionFailed, EngineUnavailable, UpstreamUnreachable
 from greenroom.actors.relay.filter import Filter
 from greenroom.actors.relay.shared import Shared
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.settings import DaemonSettings
+from tests.actors.browser.test_host_process import who_shows
 from tests.patience import patience
 from tests.real.conftest import Client, open_client
 from tests.web.http.websockets import Socket, open_socket
@@ -260,7 +261,10 @@ async def test_attacks_are_refused_and_read_or_write_nothing(live: Live, tmp_pat
 
 
 async def test_proxy_password_and_launch_are_not_told(settings: DaemonSettings, tmp_path: Path) -> None:
-    """Neither to a client nor in a file that stays: Playwright tells the one, and writes the other."""
+    """Neither to a client nor in a file that stays: Playwright tells the one, and writes the other.
+
+    No process shows it, either, as an argument or in its environment.
+    """
     proxy = Proxy(server="http://127.0.0.1:9", username="maker", password="correct-horse-battery")
     hosts = attrs.evolve(await trio.to_thread.run_sync(local_browsers, settings), proxy=proxy)
     heard = b""
@@ -283,6 +287,9 @@ async def test_proxy_password_and_launch_are_not_told(settings: DaemonSettings, 
         for secret in (proxy.password, base64.b64encode(f"maker:{proxy.password}".encode()).decode()):
             assert secret.encode() not in heard
         assert list(host.cell.scratch.glob("**/ms-playwright/b/*")) == []
+        with pytest.raises(UpstreamUnreachable, match="NS_ERROR_PROXY"):
+            await browser.navigate("http://example.org/")
+        assert who_shows(proxy.password) == []
         with pytest.raises(ActionFailed) as failed:
             await browser.perform(TraceStart(), timeout_s=5)
         assert "password" in failed.value.told

@@ -54,7 +54,7 @@ def is_right(page: Page, verdict: Verdict) -> bool:
 
 async def load_and_judge(browser: ScraplingFetcherAdapter, url: str) -> Verdict:
     await browser.navigate(url)
-    return await LoginDetector(timeout_s=30, retries=0, selectors={}).judge(browser)
+    return await ONCE.judge(browser)
 
 
 async def load_and_judge_again_and_again(browser: ScraplingFetcherAdapter, url: str) -> None:
@@ -108,6 +108,14 @@ async def test_what_comes_instead_of_the_page_is_told(
             verdict = await judge(path)
             assert (verdict.state, verdict.reason) == (LoginState.UNCERTAIN, reason), path
         assert (verdict.status, verdict.retry_after_s) == (429, 17)
+        # A load that was given up keeps neither the next page nor the same one from loading.
+        with trio.move_on_after(1):
+            await browser.navigate(f"{site}/hang")
+        assert (await judge("")).state is LoginState.LOGGED_IN
+        with trio.move_on_after(1):
+            await browser.navigate(f"{site}/hang")
+        await browser.refresh()
+        assert (await ONCE.judge(browser)).state is LoginState.LOGGED_IN
         verdict = await judge("gate?kind=age")
         assert (verdict.state, verdict.gate, verdict.is_usable) == (LoginState.LOGGED_IN, Gate.AGE, False)
         for path, why in NO_PAGES.items():

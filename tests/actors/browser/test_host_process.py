@@ -15,7 +15,7 @@ from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.browser.cells.sandbox import SandboxChoice, choose_sandbox
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.host import BrowserHosts
-from greenroom.actors.browser.engines import Engine, EngineChoice, EngineName, find_engine
+from greenroom.actors.browser.engines import Engine, EngineName
 from greenroom.actors.browser.wire.messages import Proxy
 from greenroom.actors.errors import BrowserLost, EngineUnavailable, UpstreamUnreachable
 from greenroom.actors.testing import find_state
@@ -208,22 +208,6 @@ for request in requests():
         assert own_processes() != []
         assert who_shows(PROXY.password) == []
         assert who_shows(PROXY.username) == []
-
-
-@pytest.mark.browser
-async def test_real_browser_behind_a_proxy_shows_no_credentials(tmp_path: Path) -> None:
-    """Neither Playwright's driver nor Firefox gets the credentials as an argument or in its environment."""
-    hosts = BrowserHosts(
-        engine=find_engine(EngineChoice.FIREFOX), sandbox=choose_sandbox(SandboxChoice.AUTO), proxy=PROXY
-    )
-    with trio.fail_after(patience(40)):
-        async with hosts.open_browser("a") as browser:
-            await browser.launch(tmp_path / "profile", headless=True)
-            assert who_shows(PROXY.password) == []
-            with pytest.raises(UpstreamUnreachable, match="NS_ERROR_PROXY"):
-                await browser.navigate("http://example.org/")
-            assert who_shows(PROXY.password) == []
-    assert own_processes() == []
 
 
 async def test_real_host_whose_browser_does_not_start_is_engine_unavailable(tmp_path: Path) -> None:
