@@ -150,7 +150,7 @@ def check_selectors(_instance: object, attribute: "attrs.Attribute[Any]", value:
             raise InvalidSetting(f"{attribute.name}.{key}", show(selector), "a valid CSS selector")
     if value.get("logged_in") == value.get("logged_out"):
         shown = show(value.get("logged_in"))
-        raise InvalidSetting(f"{attribute.name}.logged_in", shown, "another selector than logged_out")
+        raise InvalidSetting(f"{attribute.name}.logged_in", shown, "different from logged_out")
 
 
 def check_choice(choices: type[enum.Enum]) -> Validator:
@@ -161,14 +161,14 @@ def check_choice(choices: type[enum.Enum]) -> Validator:
 
 check_seconds = attrs.validators.and_(
     must("a number of seconds above 0", _is_seconds),
-    must("1e9 seconds at most: no clock shows the end of more", lambda value: value <= 1e9),
+    must("at most 1e9 seconds", lambda value: value <= 1e9),
 )
 check_path = must("the path of a directory", _is_directory_path)
 check_proxy = attrs.validators.and_(
     must("a URL like http://user:password@host:port (http, https or socks5)", _is_proxy, secret=True),
     must(
-        "without user and password where it is socks5, since Firefox can't log in to one: use the provider's "
-        "http proxy, or run a forwarder without a password on this machine",
+        "without a user and password if it is socks5, because Firefox can't log in to such a proxy: use the "
+        "provider's http proxy, or run a forwarder without a password on this machine",
         _can_log_in,
         secret=True,
     ),

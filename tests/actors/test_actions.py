@@ -120,7 +120,7 @@ def test_wrong_action_is_refused_and_the_field_named(body: str, why: str) -> Non
 
 
 def test_every_wrong_action_of_several_is_named() -> None:
-    """Not only the first: people mend them all at once."""
+    """Not only the first: people fix them all at once."""
     body = {"actions": [{"kind": "back"}, {"kind": "x"}, {"kind": "click"}]}
     with pytest.raises(InvalidOperation) as refused:
         decode_actions(json.dumps(body).encode())

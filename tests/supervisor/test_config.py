@@ -65,7 +65,7 @@ def test_nothing_set_gives_the_supervisor_its_defaults() -> None:
             "max_session_duration",
             1e12,
             "1000000000000.0",
-            "1e9 seconds at most: no clock shows the end of more",
+            "at most 1e9 seconds",
         ),
         ("max_session_duration", "soon", "'soon'", SECONDS),
         ("session_creation_timeout", None, "None", SECONDS),
@@ -170,8 +170,8 @@ def test_socks_proxy_with_a_login_is_refused_with_what_to_do(login: str) -> None
     with pytest.raises(InvalidSetting) as caught:
         make(proxy=f"socks5://{login}@host:1080")
     assert str(caught.value) == (
-        "proxy is (hidden), must be without user and password where it is socks5, since Firefox can't log in "
-        "to one: use the provider's http proxy, or run a forwarder without a password on this machine"
+        "proxy is (hidden), must be without a user and password if it is socks5, because Firefox can't log in "
+        "to such a proxy: use the provider's http proxy, or run a forwarder without a password on this machine"
     )
 
 
@@ -202,11 +202,11 @@ def test_repr_shows_what_is_set_and_no_more() -> None:
         ),
         (
             {"selectors": {"logged_in": "#me", "logged_out": "#me"}},
-            "selectors.logged_in is '#me', must be another selector than logged_out",
+            "selectors.logged_in is '#me', must be different from logged_out",
         ),
         (
             {"selectors": {"logged_in": DEFAULT_SELECTORS["logged_out"]}},
-            "selectors.logged_in is \"[data-e2e='login-button']\", must be another selector than logged_out",
+            "selectors.logged_in is \"[data-e2e='login-button']\", must be different from logged_out",
         ),
     ],
 )

@@ -18,12 +18,12 @@ class Level(enum.Enum):
 
 @attrs.frozen
 class Finding:
-    """The result of one check. `mend` is the command or step that fixes it; empty if nothing needs fixing."""
+    """The result of one check. `fix` is the command or step that fixes it; empty if nothing needs fixing."""
 
     subject: str
     level: Level
     found: str
-    mend: str = ""
+    fix: str = ""
 
     def as_json(self) -> dict[str, str]:
         """Return the finding as `greenroom doctor --json` prints it."""

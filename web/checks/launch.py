@@ -32,7 +32,7 @@ LAUNCH_S = 60.0
 
 _SEE_MORE = "greenroom doctor --verbose shows what the browser prints"
 _PAGE = "data:text/html;base64," + b64encode(b"<!doctype html><title>Doctor</title><p>.</p>").decode()
-_MENDS: dict[type[GreenroomError], str] = {
+_FIXES: dict[type[GreenroomError], str] = {
     BrowserLost: _SEE_MORE,
     CloneFailed: "see the finding about clones, or set clones_dir",
     ProfileUnusable: "see the finding about the master profile, or remove the cause from it",
@@ -60,9 +60,9 @@ async def check_launch(settings: DaemonSettings) -> Finding:
         took = time.monotonic() - started
         found = f"launched, loaded a page and looked at it in {took:.1f} s"
         if took > settings.session_creation_timeout:
-            mend = "raise session_creation_timeout, or stop other programs"
+            fix = "raise session_creation_timeout, or stop other programs"
             late = f"{found}: a session has {settings.session_creation_timeout:g} s"
-            return Finding("launch", Level.FAIL, late, mend)
+            return Finding("launch", Level.FAIL, late, fix)
         return Finding("launch", Level.OK, found)
     return Finding("launch", Level.FAIL, f"it took over {LAUNCH_S:g} s", _SEE_MORE)
 
@@ -86,8 +86,8 @@ async def _try_out(settings: DaemonSettings) -> None:
 def _failure(error: GreenroomError) -> Finding:
     reason = plain_reason(error.detail or "")
     found = f"{error}: {reason}" if reason else str(error)
-    mend = next((mend for kind, mend in _MENDS.items() if isinstance(error, kind)), _SEE_MORE)
+    fix = next((fix for kind, fix in _FIXES.items() if isinstance(error, kind)), _SEE_MORE)
     if isinstance(error, EngineUnavailable):
         # install-browser also installs the shared libraries that the browser needs.
-        mend = INSTALL if "shared librar" in found or "not installed" in found else _SEE_MORE
-    return Finding("launch", Level.FAIL, found[:300], mend)
+        fix = INSTALL if "shared librar" in found or "not installed" in found else _SEE_MORE
+    return Finding("launch", Level.FAIL, found[:300], fix)

@@ -51,8 +51,8 @@ def check_sandbox(settings: DaemonSettings) -> Finding:
         return Finding("sandbox", Level.OK, "bubblewrap")
     level = Level.WARN if settings.sandbox is SandboxChoice.AUTO else Level.FAIL
     installed = shutil.which("bwrap") is not None
-    mend = "allow user namespaces on this machine, or to this container" if installed else INSTALL
-    return Finding("sandbox", level, f"none: {problem}", mend)
+    fix = "allow user namespaces on this machine, or to this container" if installed else INSTALL
+    return Finding("sandbox", level, f"none: {problem}", fix)
 
 
 def check_display(settings: DaemonSettings) -> Finding | None:

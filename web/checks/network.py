@@ -88,10 +88,8 @@ def _check_site(settings: DaemonSettings) -> Finding:
     if status >= 500:
         return Finding("site", Level.FAIL, found, "wait until the site is up again")
     if status >= 400:
-        mend = (
-            "open it in a browser on this machine: the site may refuse this address, or only plain requests"
-        )
-        return Finding("site", Level.WARN, found, mend)
+        fix = "open it in a browser on this machine: the site may refuse this address, or only plain requests"
+        return Finding("site", Level.WARN, found, fix)
     return Finding("site", Level.OK, found)
 
 

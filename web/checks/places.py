@@ -42,7 +42,7 @@ def check_master(settings: DaemonSettings) -> Finding:
     finding = _look_at_login(settings)
     if was_cut_off:
         note = "a login was interrupted here; the profile's settings were restored"
-        return Finding(_MASTER, finding.level, f"{finding.found}; {note}", finding.mend)
+        return Finding(_MASTER, finding.level, f"{finding.found}; {note}", finding.fix)
     return finding
 
 
@@ -95,10 +95,10 @@ def _check_place(settings: DaemonSettings) -> Finding:
             pass
     except OSError as exc:
         found = f"{clones}: nothing can be made in {folder}: {exc.strerror}"
-        mend = _ANOTHER_PLACE
+        fix = _ANOTHER_PLACE
         if exc.errno == errno.EACCES and folder.stat().st_uid == os.geteuid():
-            mend = f"chmod u+rwx {folder}"
-        return Finding(_CLONES, Level.FAIL, found, mend)
+            fix = f"chmod u+rwx {folder}"
+        return Finding(_CLONES, Level.FAIL, found, fix)
     found = f"{clones}, {_gigabytes(psutil.disk_usage(str(folder)).free)} free"
     if others := _others_with_access(clones):
         return Finding(_CLONES, Level.WARN, f"{found}; {others}", _ANOTHER_PLACE)

@@ -37,10 +37,10 @@ def check_room(settings: DaemonSettings) -> Iterator[Finding]:
 
 
 def _check(settings: DaemonSettings, needs: Needs, wanted: dict[str, tuple[str, str]]) -> Iterator[Finding]:
-    for name, (subject, mend) in wanted.items():
+    for name, (subject, fix) in wanted.items():
         alone = attrs.evolve(_NOTHING, **{name: getattr(needs, name)})
         lacking = shortage(settings.clones_dir, alone)
         if lacking:
-            yield Finding(subject, Level.FAIL, lacking, mend)
+            yield Finding(subject, Level.FAIL, lacking, fix)
         else:
             yield Finding(subject, Level.OK, "enough for one more session")

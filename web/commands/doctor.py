@@ -59,7 +59,7 @@ async def show_examination(
         return is_fine
     table = Table.grid(padding=(0, 2, 0, 0))
     for finding in findings:
-        found = escape(finding.found) + (f"\n[bold]-> {escape(finding.mend)}[/]" if finding.mend else "")
+        found = escape(finding.found) + (f"\n[bold]-> {escape(finding.fix)}[/]" if finding.fix else "")
         table.add_row(f"[{_STYLES[finding.level]}]{finding.level.value}[/]", finding.subject, found)
     console.print(table)
     return is_fine
@@ -85,5 +85,5 @@ def _look(subject: str, check: Check, settings: DaemonSettings) -> list[Finding]
         found = check(settings)
         return list(found) if isinstance(found, Iterator) else [found] if isinstance(found, Finding) else []
     except (GreenroomError, OSError) as exc:
-        mend = "fix that first: the rest could not be checked"
-        return [Finding(subject, Level.FAIL, f"can't be looked at: {exc}", mend)]
+        fix = "fix that first: the rest could not be checked"
+        return [Finding(subject, Level.FAIL, f"can't be looked at: {exc}", fix)]

@@ -45,7 +45,7 @@ def test_port_of_another_program_fails() -> None:
     with answering(http("200 OK", "hello")) as bind:
         port = network.check_port(make_settings(bind=bind))
     assert (port.level, port.found) == (Level.FAIL, f"{bind} can't be listened on: Address already in use")
-    assert "set bind" in port.mend
+    assert "set bind" in port.fix
 
 
 async def test_port_of_our_own_daemon_is_a_warning() -> None:

@@ -91,7 +91,7 @@ async def findings(tmp_path: Path, *, launch: bool = False, **settings: Any) -> 
         make_master(master)
     async with aclosing(examine(make_settings(**settings), launch=launch)) as looking:
         found = [finding async for finding in looking]
-    assert all(finding.mend for finding in found if finding.level is not Level.OK)
+    assert all(finding.fix for finding in found if finding.level is not Level.OK)
     return {finding.subject: finding for finding in found}
 
 
@@ -148,7 +148,7 @@ async def test_firefox_alone_warns_that_stealth_is_off(tmp_path: Path, programs:
     """Firefox works, but it is not Camoufox."""
     program(programs / "firefox", "exit 0")
     engine = (await findings(tmp_path))["engine"]
-    assert (engine.level, engine.mend) == (Level.WARN, INSTALL)
+    assert (engine.level, engine.fix) == (Level.WARN, INSTALL)
     assert str(programs / "firefox") in engine.found
     assert "stealth is off" in engine.found
 
@@ -160,7 +160,7 @@ async def test_firefox_alone_warns_that_stealth_is_off(tmp_path: Path, programs:
 async def test_no_engine_fails(tmp_path: Path, programs: Path, choice: str, missing: str) -> None:
     """Without the wanted browser nothing can run, so no launch is tried."""
     found = await findings(tmp_path, launch=True, engine=choice)
-    assert (found["engine"].level, found["engine"].mend) == (Level.FAIL, INSTALL)
+    assert (found["engine"].level, found["engine"].fix) == (Level.FAIL, INSTALL)
     assert found["engine"].found.startswith(f"{missing} is not installed")
     assert "launch" not in found
 
@@ -192,7 +192,7 @@ async def test_bubblewrap_that_does_not_run_needs_no_installation(tmp_path: Path
     sandbox = (await findings(tmp_path))["sandbox"]
     assert sandbox.level is Level.WARN
     assert "setting up uid map: Permission denied" in sandbox.found
-    assert "user namespaces" in sandbox.mend
+    assert "user namespaces" in sandbox.fix
 
 
 async def test_sandbox_turned_off_warns(tmp_path: Path, programs: Path) -> None:
@@ -207,7 +207,7 @@ async def test_sandbox_turned_off_warns(tmp_path: Path, programs: Path) -> None:
 async def test_missing_master_fails_and_names_login(tmp_path: Path) -> None:
     """A missing profile is made by logging in."""
     master = (await findings(tmp_path, user_data_master_dir=tmp_path / "none"))["master profile"]
-    assert (master.level, master.mend) == (Level.FAIL, "greenroom login")
+    assert (master.level, master.fix) == (Level.FAIL, "greenroom login")
     assert master.found == f"{tmp_path / 'none'} does not exist"
 
 
@@ -237,7 +237,7 @@ async def test_master_without_a_login_names_login(tmp_path: Path, kind: str) -> 
     else:  # the file that `make_profile` makes is not a database
         level, says = Level.WARN, f"{profile}: The profile's cookies can't be read ("
     master = (await findings(tmp_path))["master profile"]
-    assert (master.level, master.mend) == (level, "greenroom login")
+    assert (master.level, master.fix) == (level, "greenroom login")
     assert master.found.startswith(says)
 
 
@@ -245,7 +245,7 @@ async def test_empty_master_fails_and_names_login(tmp_path: Path) -> None:
     """An empty directory is not reported as missing."""
     (tmp_path / "master").mkdir()
     master = (await findings(tmp_path))["master profile"]
-    assert (master.level, master.mend) == (Level.FAIL, "greenroom login")
+    assert (master.level, master.fix) == (Level.FAIL, "greenroom login")
     assert master.found == f"{tmp_path / 'master'} is empty"
 
 
@@ -272,7 +272,7 @@ async def test_master_in_use_fails_and_is_left_alone(tmp_path: Path) -> None:
         before = snapshot(profile)
         master = (await findings(tmp_path))["master profile"]
         assert snapshot(profile) == before
-    assert (master.level, master.mend) == (Level.FAIL, "close the browser that has it open")
+    assert (master.level, master.fix) == (Level.FAIL, "close the browser that has it open")
     assert "is locked by another process" in master.found
 
 
@@ -287,7 +287,7 @@ async def test_master_that_is_not_a_directory_fails(tmp_path: Path, kind: str, w
     master = (await findings(tmp_path, user_data_master_dir=path))["master profile"]
     assert master.level is Level.FAIL
     assert master.found.startswith(f"{path}: The master profile can't be read: {why}")
-    assert "--user-data-dir" in master.mend
+    assert "--user-data-dir" in master.fix
 
 
 async def test_lock_file_that_can_not_be_opened_fails(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ async def test_lock_file_that_can_not_be_opened_fails(tmp_path: Path) -> None:
     lock.symlink_to(lock)
     master = (await findings(tmp_path))["master profile"]
     assert master.level is Level.FAIL
-    assert master.mend == f"remove {lock} while no browser runs"
+    assert master.fix == f"remove {lock} while no browser runs"
 
 
 # The clones directory, and memory.
@@ -308,7 +308,7 @@ async def test_file_where_clones_go_fails(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for clones in (tmp_path / "file", tmp_path / "file" / "clones"):
         found = (await findings(tmp_path, clones_dir=clones))["clones"]
-        assert (found.level, found.mend) == (Level.FAIL, "move that away, or set clones_dir")
+        assert (found.level, found.fix) == (Level.FAIL, "move that away, or set clones_dir")
         assert found.found == f"{clones} can't be made: {tmp_path / 'file'} is not a directory"
 
 
@@ -323,9 +323,9 @@ async def test_directories_without_permission_fail() -> None:
         master.parent.chmod(0o700)
     assert found["master profile"].level is Level.FAIL
     assert found["master profile"].found == f"{master}: The master profile can't be read: Permission denied"
-    assert found["master profile"].mend.startswith("let this user (uid ")
-    assert found["master profile"].mend.endswith(f") read {master}")
-    assert (found["clones"].level, found["clones"].mend) == (Level.FAIL, f"chmod u+rwx {clones}")
+    assert found["master profile"].fix.startswith("let this user (uid ")
+    assert found["master profile"].fix.endswith(f") read {master}")
+    assert (found["clones"].level, found["clones"].fix) == (Level.FAIL, f"chmod u+rwx {clones}")
     assert found["clones"].found == f"{clones}: nothing can be made in {clones}: Permission denied"
 
 
@@ -337,8 +337,8 @@ async def test_cookies_that_may_not_be_read_are_not_called_missing() -> None:
         found = (await findings(folder, engine="firefox"))["master profile"]
     assert found.level is Level.FAIL
     assert "cookies can't be read" in found.found
-    assert found.mend.startswith("let this user (uid ")
-    assert found.mend.endswith(f") read {cookies}")
+    assert found.fix.startswith("let this user (uid ")
+    assert found.fix.endswith(f") read {cookies}")
 
 
 async def test_directory_that_takes_no_files_is_not_called_full(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ async def test_directory_that_takes_no_files_is_not_called_full(tmp_path: Path) 
     clones = found["clones"]
     assert clones.level is Level.FAIL
     assert clones.found.startswith("/proc/greenroom: nothing can be made in /proc: ")
-    assert clones.mend.startswith("set clones_dir")
+    assert clones.fix.startswith("set clones_dir")
     assert "disk space" not in found
 
 
@@ -395,14 +395,14 @@ async def test_browser_that_does_not_start_fails_with_its_own_words(tmp_path: Pa
     finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
     assert finding.level is Level.FAIL
     assert finding.found == "The browser does not start: Error: no luck today"
-    assert "--verbose" in finding.mend
+    assert "--verbose" in finding.fix
 
 
 async def test_missing_library_is_to_be_installed(tmp_path: Path, programs: Path) -> None:
     """It is the only failed launch that an installation fixes."""
     program(programs / "firefox", "echo 'error while loading shared libraries: libgtk-3.so.0' >&2; exit 127")
     finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
-    assert (finding.level, finding.mend) == (Level.FAIL, INSTALL)
+    assert (finding.level, finding.fix) == (Level.FAIL, INSTALL)
     assert "libgtk-3.so.0" in finding.found
 
 
@@ -450,7 +450,7 @@ async def test_launch_without_room_points_to_the_finding_about_it(
     program(programs / "firefox", "exit 0")
     monkeypatch.setattr(launch, "_try_out", fail)
     finding = (await findings(tmp_path, launch=True, sandbox="none"))["launch"]
-    assert finding.mend.startswith("see the finding about disk space")
+    assert finding.fix.startswith("see the finding about disk space")
 
 
 @pytest.mark.browser
@@ -490,8 +490,8 @@ async def test_json_is_one_document_with_every_finding(
     assert json.loads(out.getvalue()) == {
         "ok": False,
         "findings": [
-            {"subject": "a", "level": "ok", "found": "fine", "mend": ""},
-            {"subject": "b", "level": "fails", "found": "[bold]not", "mend": "do this"},
+            {"subject": "a", "level": "ok", "found": "fine", "fix": ""},
+            {"subject": "b", "level": "fails", "found": "[bold]not", "fix": "do this"},
         ],
     }
     found.pop()
