@@ -170,8 +170,9 @@ def test_socks_proxy_with_a_login_is_refused_with_what_to_do(login: str) -> None
     with pytest.raises(InvalidSetting) as caught:
         make(proxy=f"socks5://{login}@host:1080")
     assert str(caught.value) == (
-        "proxy is (hidden), must be without a user and password if it is socks5, because Firefox can't log in "
-        "to such a proxy: use the provider's http proxy, or run a forwarder without a password on this machine"
+        "proxy is (hidden), must be without a user and password if it is socks5, because Firefox can't log "
+        "in to such a proxy: use the provider's http proxy, or run a forwarder without a password on this "
+        "machine"
     )
 
 
