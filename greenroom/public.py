@@ -40,6 +40,7 @@ from greenroom.actors.errors import (
     StaleRef,
     StorageFailed,
     SupervisorStopped,
+    TooManyClients,
     TooManyCommands,
     UpstreamUnreachable,
 )
@@ -47,6 +48,8 @@ from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
+from greenroom.actors.relay.attachment import Attachment
+from greenroom.actors.relay.pump import Farewell, relay
 from greenroom.actors.resources import Budget, Usage
 from greenroom.actors.session.mailbox import SessionHandle
 from greenroom.actors.verdict import (
@@ -73,6 +76,7 @@ __all__ = [
     "ActionResult",
     "ActionTimedOut",
     "AmbiguousTarget",
+    "Attachment",
     "BrowserLost",
     "Budget",
     "CapacityExhausted",
@@ -89,6 +93,7 @@ __all__ = [
     "EventKind",
     "EventStream",
     "Evidence",
+    "Farewell",
     "Finding",
     "Gate",
     "GreenroomError",
@@ -142,10 +147,12 @@ __all__ = [
     "SupervisorConfig",
     "SupervisorStopped",
     "TikTokSessionConfig",
+    "TooManyClients",
     "TooManyCommands",
     "UpstreamUnreachable",
     "Usage",
     "Verdict",
     "actions",
     "open_supervisor",
+    "relay",
 ]

@@ -191,7 +191,8 @@ class SessionHandle:
     async def attach(self) -> AsyncIterator[Attachment]:
         """Be a client of the live session's driver for the length of the block, as Playwright is one.
 
-        When the session ends, the connection does. Raises `SessionNotLive`, `SessionEnded`, `TooManyClients`
+        The connection has the driver's rights: a client that you don't trust goes through `relay`. When the
+        session ends, the connection does. Raises `SessionNotLive`, `SessionEnded`, `TooManyClients`
         while 8 are attached already, or `ActionFailed` if the browser can't be attached to.
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[Attachment]](1)
