@@ -153,6 +153,15 @@ class Registry:
         served = {actor.caller for actor in self._actors.values() if actor.caller is not None}
         return len(self._waiting | served)
 
+    def _is_full(self, kept: int = 0) -> bool:
+        """Whether requested and `kept` sessions are as many as there may be.
+
+        They are counted only if it may be so: with thousands of sessions, counting takes longer than the
+        creation of one.
+        """
+        most = self.config.max_sessions
+        return len(self._waiting) + len(self._actors) >= most and self._requested + kept >= most
+
     @property
     def _has_room(self) -> bool:
         """Whether there is room for another session, counting those that are ending."""
@@ -160,7 +169,7 @@ class Registry:
 
     def _create(self, caller: Caller) -> None:
         """Serve a caller: with a warm session if there is one, else with a new one."""
-        if self._requested >= self.config.max_sessions and not self._draining:
+        if self._is_full() and not self._draining:
             raise self._capacity_exhausted()
         warm = self._warm.take()
         if warm is None and (self._has_room or self._draining):
@@ -282,7 +291,7 @@ class Registry:
         while (
             self.self_check.logged_out_version is not None
             or not self._has_room
-            or self._requested + len(self._warm.kept) >= self.config.max_sessions
+            or self._is_full(len(self._warm.kept))
         ):
             await self._change.wait()
 
