@@ -8,26 +8,26 @@ from typing import Final
 import attrs
 
 from greenroom.actors.relay.messages import (
-    Abort,
     Call,
     Event,
     Malformed,
     Reply,
     encode,
     plain_metadata,
+    read_abort,
     read_call,
     read_driver,
-    read_value,
     read_whole,
     refusal,
 )
 from greenroom.actors.relay.objects import Objects
-from greenroom.actors.relay.rules import Refused, check, count_files, quick_patterns
+from greenroom.actors.relay.rules import Checked, Refused, check
 from greenroom.actors.relay.shared import (
     MAX_CALL_BYTES,
     MAX_OPEN_FILES,
     MAX_SCRIPT_BYTES,
     MAX_SCRIPTS,
+    MAX_SELECTOR_CHARS,
     Shared,
 )
 from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS
@@ -36,6 +36,7 @@ from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS
 MAX_CALLS: Final = 1000
 _METHOD = re.compile(r"[A-Za-z_]{1,50}")
 _STREAMS = {"Stream", "WritableStream"}
+_NO_MORE = b'"binary":""}}'
 _SCRIPTS = {"addInitScript", "exposeBinding", "registerSelectorEngine"}
 # What a client is not to know, and needs for nothing: in the initializers of these types.
 _SECRET_OPTIONS = ("clientCertificates", "extraHTTPHeaders", "httpCredentials", "proxy")
@@ -68,9 +69,10 @@ class _UnderWay:
     """A call that the driver has not answered: what is to be given back, and what its success means."""
 
     bytes: int
-    files: int = 0
+    checked: Checked
     page: str = ""
-    stream: str = ""
+    closes: str = ""
+    reads: str = ""
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
@@ -99,7 +101,7 @@ class Filter:
             case "__waitInfo__":  # only for traces, and the driver may keep it for good
                 return Step.DROP, b""
             case "__abort__":
-                params = read_value(call.params, Abort)
+                params = read_abort(call)
                 return Step.FORWARD, encode({"guid": "", "method": "__abort__", "params": params})
         if call.id is None:
             raise Malformed("a call without an id")
@@ -124,36 +126,38 @@ class Filter:
             raise Refused("This session has no such object, or not any more")
         if call.method not in METHODS.get(type_, ()):
             raise Refused(f"{type_}.{call.method[:50]} is not available in a session of Greenroom")
-        params = check(call, type_, may_open=self.may_open, may_trace=self.may_trace)
-        self._begin(call, id_, type_, count_files(call, type_, params))
-        step = Step.FORWARD
-        if call.method == "updateSubscription" and read_value(params.event, str) == "dialog":
-            step = Step.FORWARD_KEEPING_DIALOGS if read_value(params.enabled, bool) else Step.FORWARD
-        call.params, call.metadata = quick_patterns(call, params), plain_metadata(call)
-        return step, encode(call)
+        checked = check(call, type_, may_open=self.may_open, may_trace=self.may_trace)
+        self._begin(call, id_, type_, checked)
+        call.params, call.metadata = checked.params, plain_metadata(call)
+        return Step.FORWARD_KEEPING_DIALOGS if checked.listens else Step.FORWARD, encode(call)
 
-    def _begin(self, call: Call, id_: int | str, type_: str, files: int) -> None:
+    def _begin(self, call: Call, id_: int | str, type_: str, checked: Checked) -> None:
         """Note a call that is about to be forwarded. Raises `Refused` if it asks for too much."""
         shared, size = self.shared, len(bytes(call.params))
         if len(self._calls) >= MAX_CALLS or id_ in self._calls:
             raise Refused(f"At most {MAX_CALLS} calls at once, each with an id of its own")
         if shared.call_bytes + size > MAX_CALL_BYTES:
             raise Refused("Too much is on its way to the browser: wait for the replies")
-        if files and shared.files + files > MAX_OPEN_FILES:
+        if checked.selector_chars and shared.selector_chars + checked.selector_chars > MAX_SELECTOR_CHARS:
+            raise Refused("Too many long selectors at once: wait for the replies")
+        if checked.files and shared.files + checked.files > MAX_OPEN_FILES:
             raise Refused(f"At most {MAX_OPEN_FILES} files at once")
         if call.method in _SCRIPTS:
             self._begin_script(size)
-        page = stream = ""
+        page = closes = reads = ""
         match type_, call.method:
             case "Page", "close" | "runBeforeUnload":
                 self._close_page(call.guid)
                 # Whether a page closes that asks its user first is not known from the reply.
                 page = call.guid if call.method == "close" else ""
             case "Stream" | "WritableStream", "close":
-                stream = call.guid
-        self._calls[id_] = _UnderWay(bytes=size, files=files, page=page, stream=stream)
+                closes = call.guid
+            case "Stream", "read":
+                reads = call.guid
+        self._calls[id_] = _UnderWay(bytes=size, checked=checked, page=page, closes=closes, reads=reads)
         shared.call_bytes += size
-        shared.files += files
+        shared.selector_chars += checked.selector_chars
+        shared.files += checked.files
 
     def _begin_script(self, size: int) -> None:
         shared = self.shared
@@ -175,7 +179,7 @@ class Filter:
         """
         match read_driver(message):
             case Reply() as reply:
-                self._end(reply)
+                self._end(reply, message)
             case Event(method="__create__") as event:
                 return self._create(event, message)
             case Event(method="__adopt__", guid=guid, about=about):
@@ -188,15 +192,22 @@ class Filter:
                 pass
         return message
 
-    def _end(self, reply: Reply) -> None:
-        if (call := self._calls.pop(reply.id, None)) is not None:
-            self._give_back(call)
-            if call.stream and not reply.has_failed:
-                self._close_streams({call.stream})
+    def _end(self, reply: Reply, message: bytes) -> None:
+        if (call := self._calls.pop(reply.id, None)) is None:
+            return
+        self._give_back(call)
+        if reply.has_failed:
+            return
+        # The driver closes a file that was read to its end, and few clients do.
+        ended = {call.closes, call.reads if message.endswith(_NO_MORE) else ""}
+        if call.checked.has_folder:  # it comes with the files, and is none
+            ended.add(read_whole(message)["result"]["rootDir"]["guid"])
+        self._close_streams(ended)
 
     def _give_back(self, call: _UnderWay) -> None:
         self.shared.call_bytes -= call.bytes
-        self.shared.files -= call.files  # those that came of it are counted one by one
+        self.shared.selector_chars -= call.checked.selector_chars
+        self.shared.files -= call.checked.files  # those that came of it are counted one by one
         self.shared.closing.discard(call.page)  # a page that has really closed is disposed of before that
 
     def _close_streams(self, guids: set[str]) -> None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 # Repairing lone surrogates takes a step in Python for each escape.
 _MAX_REPAIRED_BYTES = 1 << 16
+_MAX_ABORT_BYTES = 1 << 12
 # What JavaScript's numbers can tell apart, and what clients use where they use texts.
 _MAX_ID: Final = 1 << 53
 _ID = re.compile(r"[\w@.:-]{1,64}", re.ASCII)
@@ -64,7 +65,10 @@ class Abort(msgspec.Struct):
     reason: str = ""
 
 
-_READ: Final = ("selector", "url", "items", "patterns", "name", "event", "enabled", "mode", "rootDirName")
+_READ: Final = (
+    *("selector", "source", "target", "mask", "url", "items", "rootDirName", "patterns", "name", "mode"),
+    *("event", "enabled", "expression", "isFunction"),
+)
 _NAMES: Final = sorted({*_READ, *(name for names in REFUSED_PARAMETERS.values() for name in names)})
 Params: Any = msgspec.defstruct("Params", [(name, Raw | UnsetType, UNSET) for name in _NAMES])
 """Those of a call's parameters that the relay looks at, still in JSON."""
@@ -72,6 +76,7 @@ Params: Any = msgspec.defstruct("Params", [(name, Raw | UnsetType, UNSET) for na
 _calls = msgspec.json.Decoder(Call)
 _params = msgspec.json.Decoder(Params)
 _metadata = msgspec.json.Decoder(_Metadata)
+_aborts = msgspec.json.Decoder(Abort)
 _whole = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -99,6 +104,18 @@ def read_value(value: Raw | UnsetType, type_: type[T]) -> T | None:
     if isinstance(value, UnsetType) or bytes(value) == b"null":
         return None
     return _read(msgspec.json.Decoder(type_), value)
+
+
+def size_of(value: Raw | UnsetType) -> int:
+    """Return how many bytes of JSON a parameter has."""
+    return 0 if isinstance(value, UnsetType) else len(bytes(value))
+
+
+def read_abort(call: Call) -> Abort:
+    """Return which call a client no longer waits for. Raises `Malformed`."""
+    if size_of(call.params) > _MAX_ABORT_BYTES:
+        raise Malformed("a long abort")
+    return _read(_aborts, call.params)
 
 
 def plain_metadata(call: Call) -> Raw:

@@ -1,6 +1,7 @@
 """What passes between a client and a driver, message by message."""
 
 import json
+import re
 from typing import Any
 
 import attrs
@@ -229,7 +230,7 @@ def test_path_can_not_be_hidden_behind_another_of_the_same_name() -> None:
     assert json.loads(passed)["params"] == {}
 
 
-@pytest.mark.parametrize("name", ["../../x", "a/b", "", ".", "a b", "é", "a\n"])
+@pytest.mark.parametrize("name", ["../../x", "a/b", "", ".", ".a", "é", "a\n"])
 @pytest.mark.parametrize("method", ["tracingStart", "tracingStartChunk"])
 def test_name_of_a_trace_is_no_path(method: str, name: str) -> None:
     """The driver makes a file of that name."""
@@ -399,6 +400,48 @@ def test_open_files_of_a_session_are_limited() -> None:
     assert other.passes(CONTEXT, "createTempFiles", items=items)
 
 
+def test_file_that_was_read_to_its_end_is_closed() -> None:
+    """The driver closes it, and not every client asks for that."""
+    shared = Shared()
+    wire = open_wire(shared=shared)
+    wire.create("Stream", "stream@1")
+    assert shared.files == 1
+    for binary, files in (("YQ==", 1), ("", 0)):
+        _, call = wire.call("stream@1", "read", size=1)
+        wire.hears({"id": call["id"], "result": {"binary": binary}})
+        assert shared.files == files
+
+
+def test_folder_of_an_upload_is_no_file() -> None:
+    """Nobody closes it."""
+    shared = Shared()
+    wire = open_wire(shared=shared)
+    _, call = wire.call(CONTEXT, "createTempFiles", items=[{"name": "a"}], rootDirName="folder")
+    for number in (1, 2):
+        wire.create("WritableStream", f"stream@{number}")
+    streams = {"rootDir": {"guid": "stream@1"}, "writableStreams": [{"guid": "stream@2"}]}
+    wire.hears({"id": call["id"], "result": streams})
+    assert shared.files == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("setNetworkInterceptionPatterns", {"patterns": 7}),
+        ("setNetworkInterceptionPatterns", {"patterns": [7]}),
+        ("updateSubscription", {"event": 7, "enabled": True}),
+        ("updateSubscription", {"event": "dialog", "enabled": "yes"}),
+        ("screenshot", {"mask": 7}),
+    ],
+)
+def test_odd_parameters_are_refused_and_counted_nowhere(method: str, params: dict[str, Any]) -> None:
+    """The client goes on."""
+    shared = Shared()
+    wire = open_wire(shared=shared)
+    assert "can't be read" in wire.refuses(PAGE, method, **params)
+    assert attrs.asdict(shared) == attrs.asdict(Shared())
+
+
 def test_bytes_under_way_are_limited() -> None:
     """A call that never ends may keep what it was given."""
     shared = Shared()
@@ -430,9 +473,13 @@ def test_scripts_of_a_session_are_limited() -> None:
     ("guid", "method", "params"),
     [
         (FRAME, "click", {"selector": "a >> " * 4000}),
-        (FRAME, "fill", {"selector": "a" * 8001, "value": "x"}),
-        (FRAME, "setInputFiles", {"selector": "a" * 8001, "payloads": []}),
-        (PAGE, "screenshot", {"mask": [{"frame": {"guid": FRAME}, "selector": "a" * 20_000}]}),
+        (FRAME, "fill", {"selector": "a" * 2001, "value": "x"}),
+        (FRAME, "setInputFiles", {"selector": "\n" * 2001, "payloads": []}),
+        (FRAME, "dragAndDrop", {"source": "a", "target": "a" * 2001}),
+        (FRAME, "dragAndDrop", {"source": "a" * 2001, "target": "a"}),
+        (PAGE, "screenshot", {"mask": [{"frame": {"guid": FRAME}, "selector": "a" * 2001}]}),
+        (FRAME, "evaluateExpression", {"expression": "x" * 200_000, "isFunction": True}),
+        (FRAME, "expect", {"expression": "to.match.aria", "expectedValue": "x" * 20_000}),
         (CONTEXT, "addInitScript", {"source": "x" * (2 << 20)}),
         (FRAME, "goto", {"url": "https://a.example/", "x": [[] for _ in range(10_000)]}),
     ],
@@ -440,15 +487,36 @@ def test_scripts_of_a_session_are_limited() -> None:
 def test_what_the_driver_would_read_slowly_is_refused(guid: str, method: str, params: dict[str, Any]) -> None:
     """What only passes through it to a page may be large."""
     wire = open_wire()
-    assert "too l" in wire.refuses(guid, method, **params)
+    assert re.search("too large|at most", wire.refuses(guid, method, **params))
     assert wire.passes(FRAME, "fill", selector="a", value="x" * (3 << 20))
+    assert wire.passes(FRAME, "evaluateExpression", expression="x" * 200_000, isFunction=False)
+    assert wire.passes(FRAME, "expect", expression="to.have.text", expectedText=["x" * 100_000])
+
+
+def test_selectors_under_way_are_limited() -> None:
+    """The driver reads each in quadratic time, and calls can be pipelined."""
+    shared = Shared()
+    wire, other = open_wire(shared=shared), open_wire(shared=shared)
+    for _ in range(25):
+        assert wire.passes(FRAME, "click", selector="a" * 2000)
+    assert "wait for the replies" in other.refuses(FRAME, "click", selector="a")
+    assert other.passes(FRAME, "title")
+    wire.hears({"id": 1, "result": {}})
+    assert other.passes(FRAME, "click", selector="a")
+    wire.filter.release()
+    other.filter.release()
+    assert attrs.asdict(shared) == attrs.asdict(Shared())
 
 
 @pytest.mark.parametrize("method", ["setNetworkInterceptionPatterns", "setWebSocketInterceptionPatterns"])
 @pytest.mark.parametrize(
     ("pattern", "is_quick"),
     [
-        ({"glob": "**/api/*"}, True),
+        ({"glob": "**/*"}, True),
+        ({"glob": "**/api"}, True),
+        ({"glob": "https://a.example/*"}, True),
+        ({"glob": "**/api/*"}, False),
+        ({"glob": "**x*y"}, False),
         ({"glob": "https://a.example/x.png"}, True),
         ({"glob": "**a**a**x"}, False),
         ({"glob": "*.{png,jpg}"}, False),
@@ -498,13 +566,15 @@ def test_object_goes_with_those_below_it() -> None:
         b'{"id":10000000000000000000000000,"guid":"","method":"initialize"}',
         b'{"id":"a\\"b","guid":"","method":"initialize"}',
         b'{"guid":"","method":"__abort__","params":[]}',
+        b'{"guid":"","method":"__abort__","params":null}',
+        b'{"guid":"","method":"__abort__","params":{"id":1,"reason":"' + b"x" * 10_000 + b'"}}',
         b'{"guid":"","method":"initialize"}',
         b'{"id":1,"guid":7,"method":"initialize"}',
         b'{"id":1,"guid":"","method":"initialize","params":{"a":"\0"}}',
         b'{"id":1,"guid":"","method":"initialize"}\0{"id":2,"guid":"localUtils","method":"zip"}',
         b'{"id":1,"guid":"","method":"initialize","params":' + b"[" * 100_000,
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_what_is_no_call_is_malformed(message: bytes) -> None:
     """Two messages in one are, too: a zero byte would end the first at the driver."""
