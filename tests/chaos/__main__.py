@@ -55,7 +55,7 @@ def jobs_for(sandboxes: tuple[str, ...], only: str, *, quick: bool) -> list[Job]
             jobs.append(Job(number=len(jobs), sandbox=sandbox, name=name, **how))
 
     for sandbox in sandboxes:
-        for cell in quick_strikes(sandbox) if quick else matrix(sandbox):
+        for cell in quick_strikes() if quick else matrix(sandbox):
             add(sandbox, cell.name, in_lane=functools.partial(strike, cell=cell))
         for cell in () if quick else daemon_strikes():
             add(sandbox, cell.name, alone=functools.partial(strike_daemon, sandbox=sandbox, cell=cell))

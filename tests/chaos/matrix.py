@@ -131,11 +131,9 @@ def daemon_strikes() -> list[Strike]:
     return [Strike(moment=moment, victim=Victim.DAEMON, means=means) for means in Means for moment in Moment]
 
 
-def quick_strikes(sandbox: str) -> list[Strike]:
+def quick_strikes() -> list[Strike]:
     """Return the cells that are cheap enough for the test suite; sandboxes have tests of their own."""
     victims = [Victim.BROWSER, Victim.DRIVER, Victim.HOST]
-    if sandbox == "bubblewrap":
-        victims.append(Victim.BROWSER_SANDBOX)
     return [Strike(moment=Moment.LIVE, victim=victim, means=Means.KILL) for victim in victims]
 
 

@@ -23,5 +23,5 @@ def test_killed_process_ends_its_session_or_its_hosts_with_nothing_left(
     """
     base = Base(folder=tmp_path, site=site, master=logged_in_master, run=uuid.uuid4().hex)
     with open_lane(base, "bubblewrap", others=True) as lane:
-        problems = {cell.victim: strike(lane, cell).problems for cell in quick_strikes("bubblewrap")}
+        problems = {cell.victim: strike(lane, cell).problems for cell in quick_strikes()}
     assert not any(problems.values()), problems

@@ -17,9 +17,8 @@ from tests.real.conftest import POLL_S, running
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
 def test_signal_to_all_processes_drains_the_daemon_and_harms_no_browser(
-    settings: DaemonSettings, tmp_path: Path, sandbox: str
+    settings: DaemonSettings, tmp_path: Path
 ) -> None:
     """One of two sessions is then deleted and quits politely. The other goes on until it is deleted too.
 
@@ -37,7 +36,6 @@ def test_signal_to_all_processes_drains_the_daemon_and_harms_no_browser(
     file.write_text(
         "[greenroom]\n"
         'bind = "127.0.0.1:0"\nengine = "firefox"\nwarm_sessions = 0\ndrain_grace = 60\n'
-        f"sandbox = {json.dumps(sandbox)}\n"
         f"tiktok_url = {json.dumps(settings.tiktok_url)}\n"
         f"user_data_master_dir = {json.dumps(str(settings.user_data_master_dir))}\n"
         f"clones_dir = {json.dumps(str(settings.clones_dir))}\n"

@@ -16,6 +16,7 @@ from greenroom.actors.errors import ActionFailed
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from greenroom.web.cli import main
+from greenroom.web.commands.attaching import node_program, python_program
 from greenroom.web.commands.leaks import DaemonUnreachable
 from greenroom.web.commands.sessions import Refused, Sessions, read_action
 from tests.web.http.front import Front, open_front
@@ -62,10 +63,17 @@ async def test_address_for_playwright_is_printed_or_a_program_that_uses_it(front
 
     address = f"{front.url.replace('http', 'ws', 1)}/tiktok/session/{session_id}/playwright"
     assert await run() == f"{address}\n"
-    for word, line in (("--python", f'ADDRESS = "{address}"'), ("--node", f'const address = "{address}";')):
-        assert line in (await run(word)).splitlines()
-        assert "GREENROOM_TOKEN" not in await run(word)
-        assert "GREENROOM_TOKEN" in await run(word, GREENROOM_TOKEN="correct-horse-battery")
+    assert await run("--node") == node_program(address, has_token=False)
+    program = await run("--python", GREENROOM_TOKEN="correct-horse-battery")
+    assert program == python_program(address, has_token=True)
+    for program, line in (
+        (program, f'ADDRESS = "{address}"'),
+        (node_program(address, has_token=True), f'const address = "{address}";'),
+    ):
+        assert line in program.splitlines()
+        assert "GREENROOM_TOKEN" in program
+    for make in (python_program, node_program):
+        assert "GREENROOM_TOKEN" not in make(address, has_token=False)
     await trio.to_thread.run_sync(sessions.end, session_id)
     with pytest.raises(Refused, match="ended"):
         await trio.to_thread.run_sync(sessions.playwright_address, session_id)
