@@ -64,10 +64,10 @@ async def test_address_for_playwright_is_printed_or_a_program_that_uses_it(front
     address = f"{front.url.replace('http', 'ws', 1)}/tiktok/session/{session_id}/playwright"
     assert await run() == f"{address}\n"
     assert await run("--node") == node_program(address, has_token=False)
-    program = await run("--python", GREENROOM_TOKEN="correct-horse-battery")
-    assert program == python_program(address, has_token=True)
+    with_token = await run("--python", GREENROOM_TOKEN="correct-horse-battery")
+    assert with_token == python_program(address, has_token=True)
     for program, line in (
-        (program, f'ADDRESS = "{address}"'),
+        (with_token, f'ADDRESS = "{address}"'),
         (node_program(address, has_token=True), f'const address = "{address}";'),
     ):
         assert line in program.splitlines()
