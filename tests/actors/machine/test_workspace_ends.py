@@ -158,18 +158,24 @@ DEATHS = {
 async def test_host_that_dies_before_a_browser_runs_is_tried_once_more(
     tmp_path: Path, does: str, lives: bool
 ) -> None:
-    """The session goes on in another host. If that dies too, the session gets the error."""
-    started = tmp_path / "started"
+    """The session goes on in another host. If that dies too, the session gets the error.
+
+    The first host lives until the session has its place there: before, the pool would replace it by itself.
+    """
+    started, is_taken = tmp_path / "started", tmp_path / "is taken"
     dying = f"""
 with open({str(started)!r}, "a") as file:
     is_first = not file.tell()
     file.write("x")
 if is_first or not {lives}:
+    while not os.path.exists({str(is_taken)!r}):
+        time.sleep(0.01)
     {does or "pass"}
     sys.exit()
 """
     async with open_puppet_machine(tmp_path, PUPPET.replace(PRELUDE, PRELUDE + dying)) as machine:
         async with machine.open_workspace("a") as workspace:
+            is_taken.touch()  # nothing else runs until the launch has taken the place
             with contextlib.nullcontext() if lives else pytest.raises(BrowserLost):
                 browser = await workspace.launch(headless=True)
             assert started.read_text() == "xx"
