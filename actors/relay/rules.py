@@ -59,7 +59,7 @@ def check(call: Call, type_: str, *, may_open: Callable[[str], bool], may_trace:
         return Checked(
             params=_quick_patterns(call, params),
             files=_count_files(kind, params),
-            has_folder=params.rootDirName is not UNSET,
+            has_folder=call.method == "createTempFiles" and params.rootDirName is not UNSET,
             selector_chars=_count_selectors(params),
             listens=is_subscription
             and read_value(params.event, str) == "dialog"

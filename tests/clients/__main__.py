@@ -19,6 +19,7 @@ from rich.console import Console
 
 from greenroom.actors.relay.table import PLAYWRIGHT
 from tests.chaos.world import serving
+from tests.clients.seen import REFUSED, SEEN
 from tests.clients.tools import use_cli, use_mcp
 from tests.real.conftest import GREENROOM, make_quiet_profile
 
@@ -27,23 +28,6 @@ _PROGRAM = Path(__file__).with_name("client.mjs")
 _OLDEST = (1, 60)
 _INSTALL_S = 120
 _USE_S = 90
-# What `client.mjs` sees, whatever the version.
-_SEEN = {
-    "said": "Hovered",
-    "dialog": "Name: Zoe",
-    "download": "This is notes.txt.\n",
-    "tab": "Frame clicked",
-    "pages": 2,
-    "trace": "PK",
-    "route": "routed",
-    "picture": "PNG",
-    "logged in": True,
-    "chosen": [["small.txt", 5], ["large.bin", 60 << 20]],
-    "upload": "file: small.txt (5 bytes)",
-    "two at once": True,
-    "back again": "Posted · Practice",
-}
-_REFUSED = ("Only http", "fetch is not available", "last page", "newContext is not available")
 _INTRO = """\
 # Clients that are known to work
 
@@ -173,8 +157,8 @@ def use_node(stage: Stage, library: Path, folder: Path) -> str:
         return (done.stderr.strip().splitlines() or ["no reason"])[-1]
     seen = json.loads(done.stdout)
     refused = " ".join(seen.pop("refused"))
-    problems = [f"{name}: {seen.get(name)!r}" for name, value in _SEEN.items() if seen.get(name) != value]
-    problems += [f"not refused: {told}" for told in _REFUSED if told not in refused]
+    problems = [f"{name}: {seen.get(name)!r}" for name, value in SEEN.items() if seen.get(name) != value]
+    problems += [f"not refused: {told}" for told in REFUSED if told not in refused]
     return "; ".join(problems)
 
 

@@ -24,6 +24,7 @@ from greenroom.actors.relay.shared import Shared
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.settings import DaemonSettings
 from tests.actors.browser.test_host_process import who_shows
+from tests.clients.seen import REFUSED, SEEN
 from tests.patience import patience
 from tests.real.conftest import Client, open_client
 from tests.web.http.websockets import Socket, open_socket
@@ -102,22 +103,8 @@ async def test_playwright_uses_a_session_and_its_end_is_told(live: Live, site: s
         done = await trio.run_process(command, capture_stdout=True)
     seen = json.loads(done.stdout)
     refused = " ".join(seen.pop("refused"))
-    assert seen == {
-        "said": "Hovered",
-        "dialog": "Name: Zoe",
-        "download": "This is notes.txt.\n",
-        "tab": "Frame clicked",
-        "pages": 2,
-        "trace": "PK",
-        "route": "routed",
-        "picture": "PNG",
-        "logged in": True,
-        "chosen": [["small.txt", 5], ["large.bin", 60 << 20]],
-        "upload": "file: small.txt (5 bytes)",
-        "two at once": True,
-        "back again": "Posted · Practice",
-    }
-    for told in ("Only http", "fetch is not available", "last page", "newContext is not available"):
+    assert seen == SEEN
+    for told in REFUSED:
         assert told in refused
     # The reference's example, with the session's id.
     [example] = re.findall(r"```python\n(.*?)```", REFERENCE.read_text(), re.DOTALL)

@@ -422,6 +422,9 @@ def test_folder_of_an_upload_is_no_file() -> None:
     streams = {"rootDir": {"guid": "stream@1"}, "writableStreams": [{"guid": "stream@2"}]}
     wire.hears({"id": call["id"], "result": streams})
     assert shared.files == 1
+    # Another call has none, whatever it says.
+    _, call = wire.call(FRAME, "title", rootDirName="folder")
+    assert wire.hears({"id": call["id"], "result": {"value": "a title"}}) is not None
 
 
 @pytest.mark.parametrize(
