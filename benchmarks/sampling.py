@@ -19,7 +19,7 @@ from benchmarks.fakes import stopwatch
 from benchmarks.figures import Bar, Row, Sampling
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.owner import MARKER, OWNER
-from greenroom.actors.session.actor import SAMPLE_S
+from greenroom.actors.session.sampling import SAMPLE_S
 
 GROUP = "Sampling"
 PROCESSES = 200

@@ -1,8 +1,6 @@
 """The supervisor's own task: who lives and who dies."""
 
 import contextlib
-import math
-import uuid
 
 import attrs
 import outcome
@@ -23,10 +21,8 @@ from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Machine, Owned
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.mailbox import Caller, Claim, SessionHandle
-from greenroom.actors.session.spec import SessionSpec
-from greenroom.actors.verdict.detector import LoginDetector
 from greenroom.supervisor.answering import answer, answering
-from greenroom.supervisor.config import OnLoginLost, SupervisorConfig
+from greenroom.supervisor.config import SupervisorConfig
 from greenroom.supervisor.events import EventStream
 from greenroom.supervisor.messages import (
     CountSessions,
@@ -40,6 +36,7 @@ from greenroom.supervisor.messages import (
 )
 from greenroom.supervisor.remembered import Remembered
 from greenroom.supervisor.self_check import PERIOD_S, SelfCheck
+from greenroom.supervisor.specs import new_spec
 from greenroom.supervisor.warm import WarmSessions
 
 # Made once: subscripting the generic is slower than opening the channel.
@@ -236,7 +233,7 @@ class Registry:
 
     def _start(self, caller: Caller | None = None) -> SessionActor:
         actor = SessionActor(
-            spec=self._new_spec(),
+            spec=new_spec(self.config),
             caller=caller,
             machine=self.machine,
             admission=self._admission,
@@ -247,26 +244,6 @@ class Registry:
         if self._empty.is_set():
             self._empty = trio.Event()
         return actor
-
-    def _new_spec(self) -> SessionSpec:
-        return SessionSpec(
-            id=str(uuid.uuid4()),
-            url=self.config.tiktok_url,
-            headless=self.config.headless,
-            creation_timeout_s=self.config.session_creation_timeout,
-            max_duration_s=self.config.max_session_duration,
-            ceiling_s=max(self.config.max_session_duration, self.config.max_extended_duration),
-            idle_timeout_s=self.config.idle_timeout or math.inf,
-            ends_without_login=self.config.on_login_lost is OnLoginLost.END,
-            warm_max_age_s=self.config.warm_max_age,
-            detector=LoginDetector(
-                timeout_s=self.config.login_detection_timeout,
-                retries=self.config.login_detection_retries,
-                selectors=self.config.selectors,
-                allow_restricted=self.config.allow_restricted,
-            ),
-            budget=self.config.session_budget,
-        )
 
     async def _run(self, actor: SessionActor) -> None:
         try:

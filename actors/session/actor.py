@@ -16,18 +16,14 @@ from greenroom.actors.bulkhead import as_error, report
 from greenroom.actors.errors import (
     BrowserLost,
     CloneFailed,
-    CreationTimedOut,
     GreenroomError,
     NotLoggedIn,
-    OverBudget,
-    SessionDeleted,
     SessionNotLive,
-    SupervisorStopped,
 )
 from greenroom.actors.events import SessionEvent
 from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Browser, Machine, Workspace
-from greenroom.actors.machine.sampler import ScanFailed
+from greenroom.actors.session.answering import Answer
 from greenroom.actors.session.living import Judge, Living
 from greenroom.actors.session.mailbox import (
     Attach,
@@ -41,16 +37,12 @@ from greenroom.actors.session.mailbox import (
     open_mailbox,
 )
 from greenroom.actors.session.record import SessionRecord
+from greenroom.actors.session.sampling import Sampling
 from greenroom.actors.session.spec import SessionSpec
+from greenroom.actors.session.warming import Warming
 
-# A creation answers at most this long after its deadline, cleaned up or not.
-ANSWER_GRACE_S = 0.9
 # How long a browser may take to close by itself before it is killed.
 CLOSE_GRACE_S = 5.0
-# How often what a session uses is sampled: each sample costs some 30 ms of a core.
-SAMPLE_S = 5.0
-# How long a warm session may take to show that it is fit to be handed out.
-FITNESS_S = 1.0
 # How long to look for what a failed cleanup has left.
 _SURVEY_S = 5.0
 
@@ -76,7 +68,7 @@ class SessionActor:
     """
 
     spec: SessionSpec
-    caller: Caller | None
+    _first_caller: Caller | None = attrs.field(alias="caller")
     machine: Machine
     admission: Admission
     publish: Callable[[SessionEvent], None]
@@ -89,16 +81,16 @@ class SessionActor:
     _browser: Browser | None = attrs.field(default=None, init=False)
     _living: Living | None = attrs.field(default=None, init=False)
     _life: trio.CancelScope = attrs.field(init=False)
-    _unclaimed: trio.CancelScope = attrs.field(init=False)
-    _claim: Claim | None = attrs.field(default=None, init=False)
+    _answer: Answer = attrs.field(init=False)
+    _warming: Warming = attrs.field(init=False)
     _beside: trio.Nursery = attrs.field(init=False)
-    _settled: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _is_answered: bool = attrs.field(default=False, init=False)
     _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.mailbox, self._inbox = open_mailbox(0)
-        self._record = SessionRecord(self.spec.id, self.publish, is_requested=self.caller is not None)
+        self._record = SessionRecord(self.spec.id, self.publish, is_requested=self._first_caller is not None)
+        self._answer = Answer(self._record, self.spec.creation_timeout_s, self._first_caller, self._end)
+        self._warming = Warming(self._record, self.machine, self._end)
         self.handle = SessionHandle(
             id=self.spec.id,
             info=self.info,
@@ -108,6 +100,11 @@ class SessionActor:
         )
         own_deadline = trio.current_time() + self.spec.creation_timeout_s
         self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else own_deadline)
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who the session is for; None while it is launched ahead and nobody has claimed it."""
+        return self._answer.caller
 
     @property
     def is_live(self) -> bool:
@@ -124,8 +121,7 @@ class SessionActor:
     @property
     def is_warm(self) -> bool:
         """Whether it waits to be claimed."""
-        record = self._record
-        return record.state is SessionState.WARM and self._claim is None and record.reason is None
+        return self._warming.is_open
 
     @property
     def warm_s(self) -> float:
@@ -168,7 +164,7 @@ class SessionActor:
         except* Exception as group:
             self.give_up(group)
         finally:
-            self._answer(refused=True)
+            self._answer.refuse()
             self._close()
 
     def give_up(self, exc: Exception) -> None:
@@ -177,14 +173,13 @@ class SessionActor:
         self._enter_ending()
         if self._record.state is not SessionState.ENDED:
             self._record.enter(SessionState.ENDED)
-        self._answer(refused=True)
+        self._answer.refuse()
         self._close()
 
     def _serve(self, caller: Caller) -> None:
         """Take `caller` as the one who waits for this session from now on."""
-        self.caller, self._record.is_requested = caller, True
-        caller.when_left(lambda: self._end(EndReason.CALLER_LEFT))
-        self._beside.start_soon(self._go_beside, self._answer_in_time, caller)
+        self._answer.owe(caller)
+        self._beside.start_soon(self._go_beside, self._answer.give_in_time, caller)
 
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
@@ -210,7 +205,8 @@ class SessionActor:
 
     async def _use(self, workspace: Workspace, place: Place) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._contain, self._watch_use, workspace)
+            sampling = Sampling(self.spec, self._record, self._warming, self._end)
+            nursery.start_soon(self._contain, sampling.run, workspace)
             with self._noting_failure():
                 self._browser = browser = await workspace.launch(headless=self.spec.headless)
                 with contextlib.ExitStack() as hurrying:
@@ -233,69 +229,12 @@ class SessionActor:
         await browser.rehearse(self.spec.url)
         self._life.deadline = trio.current_time() + self.spec.warm_max_age_s
         self._record.enter(SessionState.WARM)
-        claim: Claim | None = None
-        while claim is None:
-            claim = await self._next_claim(browser, workspace)
+        claim = await self._warming.wait(browser, workspace)
         self._record.created_at = datetime.now(UTC)
         self._life.deadline = claim.caller.deadline
         self._serve(claim.caller)
         self.unclaimable.set()
         claim.reply_to.send_nowait(True)
-
-    async def _next_claim(self, browser: Browser, workspace: Workspace) -> Claim | None:
-        """Wait for a claim and return it, or None if the caller left before the check finished."""
-        with trio.CancelScope() as self._unclaimed:
-            await browser.wait_lost()
-        if (claim := self._claim) is None:
-            raise RuntimeError("the wait ended without a claim")
-        if not await self._is_fit(browser, workspace):
-            self._end(EndReason.DISCARDED)
-            await trio.lowlevel.checkpoint()
-        if not claim.caller.has_left:
-            return claim
-        self._claim = None
-        claim.reply_to.close()
-        return None
-
-    async def _is_fit(self, browser: Browser, workspace: Workspace) -> bool:
-        """Return whether the browser answers, and the master profile is what it was."""
-        with trio.move_on_after(FITNESS_S), contextlib.suppress(BrowserLost):
-            await browser.probe()
-            return await self._is_current(workspace)
-        return False
-
-    async def _is_current(self, workspace: Workspace) -> bool:
-        """Return whether a clone made now could be made, and would be the same."""
-        with contextlib.suppress(GreenroomError):
-            return await self.machine.profile_version() == workspace.profile_version
-        return False
-
-    async def _watch_use(self, workspace: Workspace) -> None:
-        """Sample what the session uses, and end it when it is over budget or can't be used any more.
-
-        A sample that fails, as without a thread or a file descriptor left, is only missing.
-        """
-        is_failing = False
-        while self._record.reason is None:
-            await trio.sleep(SAMPLE_S)
-            try:
-                await self._sample(workspace)
-                is_failing = False
-            except ScanFailed:  # logged already, once for all sessions
-                pass
-            except Exception as exc:
-                if not is_failing:
-                    report(_log.warning, "samples can't be taken", session_id=self.spec.id, detail=repr(exc))
-                is_failing = True
-
-    async def _sample(self, workspace: Workspace) -> None:
-        if self.is_warm and not await self._is_current(workspace) and self.is_warm:
-            self._end(EndReason.DISCARDED)
-            return
-        self._record.usage = await workspace.measure()
-        if breach := self.spec.budget.breach(self._record.usage):
-            self._fail(OverBudget(breach))
-            self._life.cancel(reason="the session is over its budget")
 
     async def _create(self, browser: Browser) -> Living:
         self._record.enter(SessionState.NAVIGATING)
@@ -307,8 +246,7 @@ class SessionActor:
         await trio.lowlevel.checkpoint()  # the creation deadline no longer applies after this
         self._living = Living(self.spec, self._record, browser, self._life, self._end)
         self._record.enter(SessionState.LIVE)
-        self._settled.set()
-        self._answer()
+        self._answer.give()
         return self._living
 
     async def _close_politely(self, browser: Browser) -> None:
@@ -360,12 +298,8 @@ class SessionActor:
         match message:
             case End(reason=reason):
                 self._end(reason)
-            case Claim(reply_to=reply_to):
-                if self.is_warm:
-                    self._claim = message
-                    self._unclaimed.cancel(reason="a caller claims the session")
-                else:
-                    reply_to.close()
+            case Claim():
+                self._warming.offer(message)
             case Extend():
                 self._extend(message)
             case Attach():
@@ -407,30 +341,6 @@ class SessionActor:
         if lost is not None and self._record.reason is None:
             self._fail(lost)
             self._life.cancel(reason="a command has found the browser lost")
-
-    async def _answer_in_time(self, caller: Caller) -> None:
-        """Tell the caller that there is no session even if cleaning up drags on."""
-        try:
-            with trio.move_on_at(caller.deadline + ANSWER_GRACE_S):
-                await self._settled.wait()
-                return
-        except trio.Cancelled:  # from outside, if it has not ended: it may take long to do so
-            if self._record.state is not SessionState.ENDED:
-                caller.reply_to.close()
-            raise
-        self._answer(refused=True)
-
-    def _answer(self, *, refused: bool = False) -> None:
-        """Answer the caller, if there is one who has no answer yet."""
-        if self.caller is None or self._is_answered:
-            return
-        self._is_answered = True
-        answer = outcome.Error(self._refusal()) if refused else outcome.Value(self.info())
-        try:
-            self.caller.reply_to.send_nowait(answer)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            if not refused:
-                self._end(EndReason.CALLER_LEFT)
 
     # Reasons to end: the first one stays
 
@@ -482,28 +392,15 @@ class SessionActor:
             else:
                 is_idle = self._living.lifetime.is_idle_end
                 self._record.reason = EndReason.IDLE if is_idle else EndReason.EXPIRED
-        if self._claim is not None and self.caller is None:
-            self._claim.reply_to.close()  # now: the caller must not wait for this session's end
+        if self.caller is None:
+            self._warming.refuse()
         self._record.enter(SessionState.ENDING)
         if self._living is not None:
             self._living.stop()
-
-    def _refusal(self) -> GreenroomError:
-        if self._record.error is not None:
-            return self._record.error
-        match self._record.reason:
-            case EndReason.DELETED:
-                error: GreenroomError = SessionDeleted("The session was deleted while it was being created")
-            case EndReason.SHUTDOWN:
-                error = SupervisorStopped()
-            case _:
-                error = CreationTimedOut(self.spec.creation_timeout_s)
-        return self._record.add_to(error)
 
     def _close(self) -> None:
         """Tell all who still wait that there is nothing to wait for."""
         self.unclaimable.set()
         self._inbox.close()
-        if self.caller is not None:
-            self.caller.reply_to.close()
+        self._answer.close()
         self._ended.set()

@@ -74,7 +74,7 @@ async def assert_well(supervisor: Supervisor, *, first: str | None = None) -> No
     [
         (Registry, "_create", fail, create),
         (Registry, "_start", fail, create),
-        (Registry, "_new_spec", fail, create_with_key),
+        (registry, "new_spec", fail, create_with_key),
         (Creation, "result", fail_async, create_with_key),
         (SessionActor, "run", fail_async, create),
         (SessionActor, "__attrs_post_init__", fail, create),
@@ -89,7 +89,7 @@ async def assert_well(supervisor: Supervisor, *, first: str | None = None) -> No
 async def test_request_whose_task_fails_is_answered_with_that(
     autojump_clock: MockClock,
     monkeypatch: pytest.MonkeyPatch,
-    owner: type,
+    owner: object,
     name: str,
     failure: object,
     request_: Callable[[Supervisor], Awaitable[object]],

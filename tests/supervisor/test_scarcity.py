@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from greenroom import InternalFailure, SessionState, SupervisorConfig, open_supervisor
 from greenroom.actors.machine.ports import Owned
 from greenroom.actors.resources import Usage
-from greenroom.actors.session.actor import SAMPLE_S
+from greenroom.actors.session.sampling import SAMPLE_S
 from greenroom.actors.testing import FakeMachine, FakeWorkspace
 
 

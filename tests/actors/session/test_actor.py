@@ -30,8 +30,10 @@ from greenroom.actors.errors import (
 from greenroom.actors.events import SessionEvent
 from greenroom.actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
 from greenroom.actors.resources import Budget, Usage
-from greenroom.actors.session.actor import ANSWER_GRACE_S, CLOSE_GRACE_S, SAMPLE_S, SessionActor
+from greenroom.actors.session.actor import CLOSE_GRACE_S, SessionActor
+from greenroom.actors.session.answering import ANSWER_GRACE_S
 from greenroom.actors.session.mailbox import Caller
+from greenroom.actors.session.sampling import SAMPLE_S
 from greenroom.actors.session.spec import SessionSpec
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState

@@ -19,7 +19,9 @@ from greenroom.actors.errors import (
 )
 from greenroom.actors.lifecycle import EndReason, SessionState
 from greenroom.actors.machine.sampler import ScanFailed
-from greenroom.actors.session.actor import SAMPLE_S, SessionActor
+from greenroom.actors.session.actor import SessionActor
+from greenroom.actors.session.answering import Answer
+from greenroom.actors.session.sampling import SAMPLE_S, Sampling
 from greenroom.actors.testing import FakeBrowser, FakeMachine, FakeWorkspace
 from greenroom.actors.verdict import LoginState
 from tests.actors.session.test_actor import CREATING, open_session, reach, stuck_in
@@ -67,10 +69,12 @@ async def test_session_does_not_log_that_processes_cant_be_seen(
     assert logs == []
 
 
-@pytest.mark.parametrize("task", ["_watch_use", "_read_mailbox", "_answer_in_time"])
+@pytest.mark.parametrize(
+    ("owner", "task"), [(Sampling, "run"), (SessionActor, "_read_mailbox"), (Answer, "give_in_time")]
+)
 @pytest.mark.parametrize("is_live", [False, True], ids=["creating", "live"])
 async def test_task_beside_the_life_that_fails_ends_that_session_as_failed(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, task: str, is_live: bool
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, owner: type, task: str, is_live: bool
 ) -> None:
     """The error is logged with its cause, and everything is cleaned up."""
     begin = trio.Event()
@@ -79,7 +83,7 @@ async def test_task_beside_the_life_that_fails_ends_that_session_as_failed(
         await begin.wait()
         raise NO_THREAD
 
-    monkeypatch.setattr(SessionActor, task, fail_then)
+    monkeypatch.setattr(owner, task, fail_then)
     machine = FakeMachine(launch_s=0 if is_live else 10)
     async with open_session(machine) as session:
         if is_live:
