@@ -23,6 +23,7 @@ from greenroom.actors.verdict import LoginState, Method, decide
 from greenroom.supervisor.machine import open_machine
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
+from tests.programs import programs
 from tests.real.conftest import clones_in
 
 pytestmark = pytest.mark.browser
@@ -84,11 +85,11 @@ def left_of(entry: Entry) -> tuple[list[int], bool]:
 
 def process_of(marker: str, *words: str) -> psutil.Process:
     """Return the one process of a cell that has `words` in its command; sandboxes don't count."""
-    (found,) = (
-        process
-        for process in map(psutil.Process, pids_of(marker))
-        if process.name() != "bwrap" and set(words) <= set(process.cmdline())
-    )
+    processes = []
+    for pid in pids_of(marker):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
+    (found,) = (program.process for program in programs(processes) if set(words) <= set(program.words))
     return found
 
 

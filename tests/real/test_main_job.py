@@ -21,6 +21,7 @@ from greenroom.actors.session.actor import CLOSE_GRACE_S
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
+from tests.programs import programs
 from tests.real.conftest import POLL_S, Client, fingerprint, open_client
 
 pytestmark = pytest.mark.browser
@@ -252,9 +253,8 @@ def _firefox_of(location: str) -> psutil.Process:
     """Return the main process of a session's browser: the one that has the clone as an argument."""
     session_id = location.rpartition("/")[2]
     (firefox,) = (
-        process
-        for process in own_processes()
-        if "--profile" in process.cmdline() and any(session_id in word for word in process.cmdline())
-        and process.name() != "bwrap"
-    )  # fmt: skip
+        program.process
+        for program in programs(own_processes())
+        if "--profile" in program.words and program.has(session_id)
+    )
     return firefox

@@ -1,14 +1,17 @@
 """Warm sessions on a real browser: handed out, replaced when the login changes, gone at the end."""
 
+import contextlib
 import os
 from collections.abc import Set as AbstractSet
 
+import psutil
 import pytest
 import trio
 
 from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
+from tests.programs import programs
 from tests.real.conftest import POLL_S, Client, clones_in, open_client
 
 pytestmark = pytest.mark.browser
@@ -48,9 +51,10 @@ async def test_changed_master_and_killed_browser_are_not_handed_out(settings: Da
         stale = await until_warm(client)
         os.utime(settings.user_data_master_dir / "cookies.sqlite")
         dead = await until_warm(client, without={stale})
-        for process in own_processes():
-            if "firefox" in process.name() and str(settings.clones_dir) in " ".join(process.cmdline()):
-                process.kill()
+        for program in programs(own_processes()):
+            if "firefox" in program.name and program.has(str(settings.clones_dir)):
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ends with the one killed before it
+                    program.process.kill()
         answer = await client.create()
         assert answer.status_code == 200
         assert answer.headers["X-Session-Id"] not in {stale, dead}

@@ -22,6 +22,7 @@ from greenroom.web.practice import open_practice_site
 from greenroom.web.settings import DaemonSettings
 from tests.actors.profile.profile_trees import locked_by_other_process, make_profile, snapshot
 from tests.patience import patience
+from tests.programs import programs
 from tests.web.http.front import PATIENCE_S, make_settings
 
 # Written by Playwright and Firefox, so not the user's.
@@ -278,9 +279,8 @@ def _ignore(_line: str) -> None:
 
 def _firefox() -> psutil.Process:
     """Return the browser's main process: the one in our cells that has the profile as an argument."""
-    return next(process for process in own_processes() if _is_firefox(process))
-
-
-def _is_firefox(process: psutil.Process) -> bool:
-    words = process.cmdline()
-    return "firefox" in Path(words[0]).name and "-contentproc" not in words if words else False
+    return next(
+        program.process
+        for program in programs(own_processes())
+        if program.words and "firefox" in Path(program.words[0]).name and "-contentproc" not in program.words
+    )
