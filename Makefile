@@ -15,10 +15,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.stamp-packages
 BROWSER := $(VENV)/.stamp-browser
 PLOTS := $(VENV)/.stamp-plots
+CHROMIUM := $(VENV)/.stamp-chromium
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-under-load soak chaos clients fuzz bench check serve format lock clean
+.PHONY: help setup demo test test-under-load soak chaos clients fuzz images bench check serve format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,10 +29,10 @@ setup: $(BROWSER) ## Build the environment and install a browser; FORCE=1 looks 
 demo: setup ## Run the main job on the practice site with a real browser
 	@$(BIN)/greenroom demo $(ARGS)
 
-test: setup ## Run the tests; ARGS="-k name" chooses
+test: setup $(CHROMIUM) ## Run the tests; ARGS="-k name" chooses
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-test-under-load: setup ## Run the tests three times beside two busy loops a core; ARGS as for test
+test-under-load: setup $(CHROMIUM) ## Run the tests three times beside two busy loops a core; ARGS as for test
 	@set -e; \
 	  for core in $$(seq $$(nproc)) $$(seq $$(nproc)); do \
 	    timeout $(LOAD_S) sh -c 'while :; do :; done' & loops="$$loops $$!"; \
@@ -54,6 +55,9 @@ clients: setup ## Use a session with each Playwright that npm has; needs Node; w
 fuzz: $(INSTALLED) ## Judge broken pages for some minutes, ARGS="--minutes N"; then test all properties with more examples
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m hypothesis --hypothesis-profile=fuzz
+
+images: setup $(CHROMIUM) ## Write docs/images/, the dashboard's pictures
+	@DASHBOARD_IMAGES=docs/images $(BIN)/python -m pytest -q tests/real/test_dashboard.py -k "operator"
 
 bench: setup $(PLOTS) ## Measure against the alternatives; ARGS=--quick; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -104,6 +108,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(PLOTS): $(INSTALLED)
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[bench]'
+	@touch $@
+
+# The dashboard is tested in it.
+$(CHROMIUM): $(INSTALLED)
+	@command -v chromium >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Chromium with apt-get"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	  fi; \
+	  command -v chromium >/dev/null || \
+	  { echo "The dashboard's tests need Chromium. Run: sudo apt-get install chromium" >&2; exit 1; }
 	@touch $@
 
 ifdef FORCE

@@ -8,7 +8,7 @@ import uuid
 from typing import ClassVar
 
 from greenroom.actors.actions.results import ActionResult
-from greenroom.actors.lifecycle import EndReason, SessionInfo
+from greenroom.actors.lifecycle import EndReason, Held, SessionInfo
 from greenroom.actors.verdict import Verdict
 
 
@@ -16,7 +16,8 @@ class GreenroomError(Exception):
     """The base class of every error that Greenroom raises on purpose.
 
     `id` identifies this one occurrence, in the log and in answers that must not say more. If there was a
-    session, `session_id` and `phase`, the state it was in, are set.
+    session, `session_id` and `phase`, the state it was in, are set; `has_bundle` says whether more is kept of
+    it.
     """
 
     reason: ClassVar[EndReason] = EndReason.FAILED
@@ -27,6 +28,7 @@ class GreenroomError(Exception):
         self.id = uuid.uuid4().hex[:12]
         self.session_id: str | None = None
         self.phase: str | None = None
+        self.has_bundle = False
 
 
 class NotLoggedIn(GreenroomError):
@@ -168,6 +170,17 @@ class InvalidAction(ActionFailed):
     """What was asked for is not possible at all; the text names the field."""
 
 
+class ControlHeld(ActionFailed):
+    """Somebody else has control of the session: a person, whose hold is `held`, or programs if it is None.
+
+    What only reads goes on.
+    """
+
+    def __init__(self, message: str, *, held: Held | None = None) -> None:
+        super().__init__(message)
+        self.held = held
+
+
 class TooManyCommands(GreenroomError):
     """So many commands wait for their turn in the session that it takes no more."""
 
@@ -181,6 +194,14 @@ class TooManyClients(GreenroomError):
 
     def __init__(self, clients: int) -> None:
         super().__init__(f"{clients} clients are attached to this session")
+        self.retry_after_s = 1.0
+
+
+class TooManyWatchers(GreenroomError):
+    """So many watch the session that it takes no more."""
+
+    def __init__(self, watchers: int) -> None:
+        super().__init__(f"{watchers} watch this session")
         self.retry_after_s = 1.0
 
 

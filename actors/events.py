@@ -1,4 +1,4 @@
-"""What happens to a session, published once for all subscribers."""
+"""What happens to sessions and hosts, published once for all subscribers."""
 
 import enum
 
@@ -23,21 +23,69 @@ class EventKind(enum.Enum):
     """A page that was looked at again shows that nobody is logged in any more."""
     LOGIN_BACK = "login_back"
     """After that, a page shows a login again."""
+    ACTION = "action"
+    """Something was done in its pages: `action` has what."""
+    CONTROL = "control"
+    """A person has taken control, holds it for longer, or programs have it again: see `session.control`."""
+    WATCHER_JOINED = "watcher_joined"
+    """Somebody watches it."""
+    WATCHER_LEFT = "watcher_left"
+    """Somebody has stopped watching it."""
+
+
+@attrs.frozen(kw_only=True)
+class ActionNote:
+    """One action that was carried out, without what was typed.
+
+    `target` is the element, or the URL without its query. `outcome` is `ok`, `cancelled`, or the name of the
+    error. `page` is None for the selected page.
+    """
+
+    kind: str
+    target: str | None
+    page: str | None
+    ms: int
+    outcome: str
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class SessionEvent:
     """Something has happened to a session: what logs, metrics and live views learn about it.
 
-    `session` is the snapshot of that moment; `error` is the error that ended the session, or None.
+    `session` is the snapshot of that moment; `error` is the error that ended the session, or None. Only an
+    ACTION has an `action`.
     """
 
     kind: EventKind = EventKind.STATE
     session: SessionInfo
     error: GreenroomError | None = None
+    action: ActionNote | None = None
 
     def __repr__(self) -> str:
         session = self.session
         reason = f" ({session.reason.value})" if session.reason else ""
         what = session.state.value if self.kind is EventKind.STATE else self.kind.value
         return f"SessionEvent({session.id} is {what}{reason}, error={self.error!r})"
+
+
+class HostChange(enum.Enum):
+    """What has become of a browser host."""
+
+    STARTED = "started"
+    """It takes sessions."""
+    LOST = "lost"
+    """It has died, stalled or used too much, and so have its sessions' browsers."""
+    ENDED = "ended"
+    """It is gone."""
+
+
+@attrs.frozen(kw_only=True)
+class HostEvent:
+    """Something has happened to a browser host, which had so many `sessions` then."""
+
+    change: HostChange
+    host: str
+    sessions: int
+
+
+Event = SessionEvent | HostEvent

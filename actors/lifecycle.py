@@ -55,10 +55,40 @@ class ProcessCount:
 
 
 @attrs.frozen(kw_only=True)
+class Held:
+    """A person's control of a session: whose, since when, and until when.
+
+    While they have it, `until` is when it ends at the latest.
+    """
+
+    by: str
+    since: datetime
+    until: datetime
+
+
+class WatchMode(enum.Enum):
+    """What somebody who watches a session may do."""
+
+    VIEW = "view"
+    CONTROL = "control"
+
+
+@attrs.frozen(kw_only=True)
+class Watcher:
+    """Somebody who watches a session, or has: `until` is None while they do."""
+
+    name: str
+    mode: WatchMode
+    since: datetime
+    until: datetime | None
+
+
+@attrs.frozen(kw_only=True)
 class Receipt:
     """What the end of a session did. `bytes_freed` is the disk space of its clone.
 
-    `left` names the kinds of things that could not be cleaned up, and should be empty.
+    `left` names the kinds of things that could not be cleaned up, and should be empty. `held` lists the
+    people who had control of the session, in order.
     """
 
     reason: EndReason
@@ -66,6 +96,7 @@ class Receipt:
     processes: ProcessCount
     bytes_freed: int
     left: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -77,7 +108,9 @@ class SessionInfo:
     `reason` until it is ending, `receipt` until it has ended. `usage` is the last sample. `is_requested` is
     false for a warm session that nobody has asked for yet. `profile_version` is the version of the master
     profile that was cloned, None until the clone is made. `clients` are attached with a Playwright of their
-    own; `refused_calls` is how many calls of such clients have been refused.
+    own; `refused_calls` is how many calls of such clients have been refused. `has_bundle` says that it fails,
+    and that more is kept of it. `control` is the person who has control, None while programs do; `watchers`
+    are watching, and `watched` are the last 50 who have.
     """
 
     id: str
@@ -93,3 +126,7 @@ class SessionInfo:
     profile_version: str | None = None
     clients: int = 0
     refused_calls: int = 0
+    has_bundle: bool = False
+    control: Held | None = None
+    watchers: tuple[Watcher, ...] = ()
+    watched: tuple[Watcher, ...] = ()

@@ -13,13 +13,16 @@ import msgspec
 import trio
 
 from greenroom.actors.actions.actions import Navigate, Operation
+from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Html, Pdf, Reading, Screenshot, Snapshot
 from greenroom.actors.actions.results import Outcome, PageInfo
 from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.about import MachineInfo
-from greenroom.actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
+from greenroom.actors.machine.frame import Frame
+from greenroom.actors.machine.ports import HostInfo, Owned, OwnedDirectory, OwnedProcess
 from greenroom.actors.machine.result import Result
+from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.resources import Usage
 from greenroom.actors.testing_driver import FakeDriver
 from greenroom.actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
@@ -45,6 +48,11 @@ class FakeMachine:
     remove_s: float = 0
     page: LoginState = LoginState.LOGGED_IN
     action_s: float = 0
+    hand_s: float = 0
+    record_s: float = 0
+    record_error: Exception | None = None
+    keep_error: Exception | None = None
+    console: list[str] = attrs.field(factory=list)
     value: object = None
     picture: bytes = b"a picture"
     html: bytes = b"<!doctype html><p>a page"
@@ -68,9 +76,16 @@ class FakeMachine:
     about: MachineInfo = attrs.field(
         factory=lambda: MachineInfo(engine="fake", engine_version="1", sandbox="none")
     )
+    bundles: dict[str, dict[str, bytes]] = attrs.field(factory=dict, init=False)
+    pictures: list[bytes] = attrs.field(factory=list, init=False)
     looks: int = attrs.field(default=0, init=False)
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
+
+    @property
+    def hosts(self) -> tuple[HostInfo, ...]:
+        """One host with all browsers."""
+        return (HostInfo(id="host", sessions=len(self.browsers)),)
 
     @contextlib.asynccontextmanager
     async def open_workspace(self, session_id: str) -> AsyncIterator["FakeWorkspace"]:
@@ -95,6 +110,11 @@ class FakeMachine:
                 workspace.freed_bytes = self.usage.disk_bytes
             if self.remove_error is not None:
                 raise self.remove_error
+
+    async def read_bundle(self, session_id: str) -> bytes | None:
+        """Return a bundle of `bundles` as JSON."""
+        bundle = self.bundles.get(session_id)
+        return None if bundle is None else msgspec.json.encode(bundle)
 
     async def profile_version(self) -> str:
         """See `ports.Machine`."""
@@ -147,6 +167,11 @@ class FakeWorkspace:
         await browser.take(self.machine.launch_s, self.machine.launch_error)
         return browser
 
+    @property
+    def recording(self) -> "FakeRecording":
+        """The way to the machine's `bundles`."""
+        return FakeRecording(machine=self.machine, session_id=self.session_id)
+
     async def measure(self) -> Usage:
         """Return the machine's `usage`."""
         await _take(0, self.machine.sample_error)
@@ -167,6 +192,9 @@ class FakeBrowser:
     rehearsed: list[str] = attrs.field(factory=list, init=False)
     performed: list[Operation] = attrs.field(factory=list, init=False)
     files: dict[str, bytes] = attrs.field(factory=dict, init=False)
+    views: list[tuple[float, int]] = attrs.field(factory=list, init=False)
+    pictures: int = attrs.field(default=0, init=False)
+    by_hand: list[Input] = attrs.field(factory=list, init=False)
     drivers: list[FakeDriver] = attrs.field(factory=list, init=False)
     _lost: trio.Event = attrs.field(factory=trio.Event, init=False)
     _navigation: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -218,6 +246,33 @@ class FakeBrowser:
         value = msgspec.Raw(msgspec.json.encode(self.machine.value))
         return Result.of(msgspec.json.encode(Outcome(page=page, value=value)))
 
+    @contextlib.asynccontextmanager
+    async def view(self, *, fps: float, quality: int) -> AsyncIterator["FakeFrames"]:
+        """Watch the page; `views` has what was asked for, while it is."""
+        asked = (fps, quality)
+        self.views.append(asked)
+        try:
+            yield FakeFrames(browser=self, period_s=1 / fps)
+        finally:
+            self.views.remove(asked)
+
+    async def record(self, *, picture: bool, page: bool) -> Recorded:
+        """Take the machine's `record_s`, then raise its `record_error`, if any; return its lines."""
+        await self.take(self.machine.record_s, self.machine.record_error)
+        return Recorded(
+            console=[{"type": "log", "text": text} for text in self.machine.console],
+            network=[],
+            url=self.urls[-1] if self.urls else "",
+            picture=self.machine.picture if picture else None,
+            screenshot=self.machine.picture if page else None,
+            html=self.machine.html.decode() if page else None,
+        )
+
+    async def do_by_hand(self, given: Input) -> None:
+        """Take the machine's `hand_s`, then raise its `action_error`, if any; `by_hand` has it."""
+        await self.take(self.machine.hand_s, self.machine.action_error)
+        self.by_hand.append(given)
+
     async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
         """Keep it in `files`."""
         self.files[name] = b"".join([piece async for piece in content])
@@ -267,6 +322,38 @@ class FakeBrowser:
             with trio.move_on_after(seconds):
                 await self.wait_lost()
         await _take(0, error)
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class FakeRecording:
+    """Satisfies `ports.Recording`: fills the machine's `pictures` and `bundles`, or raises `keep_error`."""
+
+    machine: FakeMachine
+    session_id: str
+
+    async def add_picture(self, jpeg: bytes, *, keep_s: float) -> None:  # noqa: ARG002  # likewise
+        """Keep it for ever."""
+        await _take(0, self.machine.keep_error)
+        self.machine.pictures.append(jpeg)
+
+    async def keep(self, files: Mapping[str, bytes]) -> None:
+        """Keep it for ever."""
+        await _take(0, self.machine.keep_error)
+        self.machine.bundles[self.session_id] = dict(files)
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class FakeFrames:
+    """The pictures of a fake browser, numbered as its `pictures` counts them. Satisfies `ports.Frames`."""
+
+    browser: FakeBrowser
+    period_s: float
+
+    async def receive(self) -> Frame:
+        """Return a picture after the period of the asked frame rate."""
+        await self.browser.take(self.period_s)
+        self.browser.pictures += 1
+        return Frame(page="p1", width=1280, height=720, jpeg=b"picture %d" % self.browser.pictures)
 
 
 def find_state(method: Method, state: LoginState) -> Finding:

@@ -25,6 +25,7 @@ from greenroom.supervisor.messages import (
     Holdings,
     ListSessions,
     Message,
+    Overview,
     SessionCount,
 )
 from greenroom.supervisor.registry import Registry
@@ -51,7 +52,7 @@ async def open_supervisor(
         if subscriber is not None:
             stack.enter_context(events.subscribed(subscriber))
         if machine is None:
-            machine = await stack.enter_async_context(open_machine(config))
+            machine = await stack.enter_async_context(open_machine(config, events.publish))
         requests, inbox = trio.open_memory_channel[Message](0)
         registry = Registry(config=config, machine=machine, events=events)
         stack.enter_context(events.subscribed(registry.hear))
@@ -84,6 +85,10 @@ class Supervisor:
     def checks(self) -> Mapping[Subject, Check]:
         """The latest result of each self-check."""
         return self._registry.self_check.checks
+
+    def overview(self) -> Overview:
+        """Return all that there is now: sessions, those that ended lately, hosts."""
+        return self._registry.overview()
 
     async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:
         """Create a session and return it once it is live. It then ends by itself, or by `end_session`.
@@ -131,6 +136,10 @@ class Supervisor:
         if not (way.open_send_channels and way.open_receive_channels):
             raise SupervisorStopped
         return self._registry.session(session_id)
+
+    async def read_bundle(self, session_id: str) -> bytes | None:
+        """Return the zip file that is kept for a day of a session that has failed; None if there is none."""
+        return await self._registry.machine.read_bundle(session_id)
 
     async def end_session(self, session_id: str) -> None:
         """End a session and return when its browser and clone are gone. It may have ended already.

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import unquote, urlsplit
 
 import attrs
@@ -15,6 +15,7 @@ from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.browser.engines import EngineName, find_engine
 from greenroom.actors.browser.wire.messages import Proxy
 from greenroom.actors.errors import EngineUnavailable
+from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import open_ledger
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.site import SiteAddress
@@ -29,8 +30,12 @@ _NO_LOGIN = (
 
 
 @contextlib.asynccontextmanager
-async def open_machine(config: SupervisorConfig) -> AsyncIterator[LocalMachine]:
+async def open_machine(
+    config: SupervisorConfig, tell: Callable[[HostEvent], None] = lambda _: None
+) -> AsyncIterator[LocalMachine]:
     """Open this machine for sessions, after ending what dead daemons left on it.
+
+    `tell` hears what becomes of browser hosts.
 
     Raises `EngineUnavailable` or `SandboxUnavailable` if no browser can run, and what `open_local_machine`
     raises.
@@ -43,6 +48,8 @@ async def open_machine(config: SupervisorConfig) -> AsyncIterator[LocalMachine]:
         sessions_per_host=config.sessions_per_host,
         budget=config.session_budget,
         site=site_address(config),
+        bundles_dir=config.bundles_dir,
+        tell=tell,
     ) as machine:
         yield machine
 

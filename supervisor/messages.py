@@ -5,7 +5,7 @@ import outcome
 import trio
 
 from greenroom.actors.lifecycle import SessionInfo
-from greenroom.actors.machine.ports import Owned
+from greenroom.actors.machine.ports import HostInfo, Owned
 from greenroom.actors.session.mailbox import Caller
 
 
@@ -23,6 +23,22 @@ class SessionCount:
 
     sessions: int
     warm: int
+
+
+@attrs.frozen(kw_only=True)
+class Overview:
+    """All that there is at one moment.
+
+    `sessions` were asked for, oldest first; `warm` were not yet. `ended` are the last that did, latest first.
+    `last_event` is the number of the last event before this.
+    """
+
+    sessions: tuple[SessionInfo, ...]
+    warm: tuple[SessionInfo, ...]
+    ended: tuple[SessionInfo, ...]
+    hosts: tuple[HostInfo, ...]
+    max_sessions: int
+    last_event: int
 
 
 @attrs.frozen(kw_only=True)

@@ -1,6 +1,7 @@
 """The supervisor's own task: who lives and who dies."""
 
 import contextlib
+import itertools
 
 import attrs
 import outcome
@@ -19,6 +20,7 @@ from greenroom.actors.errors import (
 from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Machine, Owned
+from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.mailbox import Caller, Claim, SessionHandle
 from greenroom.supervisor.answering import answer, answering
@@ -32,6 +34,7 @@ from greenroom.supervisor.messages import (
     Holdings,
     ListSessions,
     Message,
+    Overview,
     SessionCount,
 )
 from greenroom.supervisor.remembered import Remembered
@@ -41,6 +44,9 @@ from greenroom.supervisor.warm import WarmSessions
 
 # Made once: subscripting the generic is slower than opening the channel.
 _open_for_fitness = trio.open_memory_channel[bool]
+
+# How many of those that have ended an overview has.
+_SHOWN = 50
 
 _log = structlog.get_logger("greenroom.supervisor")
 
@@ -72,6 +78,7 @@ class Registry:
     _waiting: set[Caller] = attrs.field(factory=set, init=False)
     _change: trio.Event = attrs.field(factory=trio.Event, init=False)
     _admission: Admission = attrs.field(init=False)
+    _pace: Pace = attrs.field(factory=Pace, init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _warm: WarmSessions = attrs.field(init=False)
     _standing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -98,6 +105,7 @@ class Registry:
                 self._end_all(list(self._actors.values()))
         finally:
             self.stopped.set()
+            self.events.close()
 
     def session(self, session_id: str) -> SessionHandle:
         """Return the handle of a session that is, or was lately. Raises `SessionNotFound`."""
@@ -238,6 +246,7 @@ class Registry:
             machine=self.machine,
             admission=self._admission,
             publish=self.events.publish,
+            pace=self._pace,
         )
         self._nursery.start_soon(self._run, actor)
         self._actors[actor.spec.id] = actor
@@ -303,6 +312,19 @@ class Registry:
             answer(reply_to, outcome.Value(None))
 
     # What there is
+
+    def overview(self) -> Overview:
+        """Return all that there is now."""
+        infos = [actor.info() for actor in self._actors.values()]
+        ended = (info for info in self._ended.latest() if info.is_requested)
+        return Overview(
+            sessions=tuple(info for info in infos if info.is_requested),
+            warm=tuple(info for info in infos if not info.is_requested),
+            ended=tuple(itertools.islice(ended, _SHOWN)),
+            hosts=self.machine.hosts,
+            max_sessions=self.config.max_sessions,
+            last_event=self.events.last,
+        )
 
     async def _find_leaks(self, reply_to: trio.MemorySendChannel[outcome.Maybe[Holdings]]) -> None:
         with answering(reply_to, "FindLeaks"):

@@ -1,6 +1,7 @@
 """A map with expiry. It remembers for some time how sessions ended and what creations led to."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import attrs
@@ -31,6 +32,11 @@ class Remembered(Generic[K, V]):
         self._forget()
         kept = self._kept.get(key)
         return None if kept is None else kept[1]
+
+    def latest(self) -> Iterator[V]:
+        """Return the values, the latest first."""
+        self._forget()
+        return (value for _, value in reversed(self._kept.values()))
 
     def since(self, moment: float) -> set[K]:
         """Return the keys of values that were put after `moment`, on Trio's clock."""

@@ -19,6 +19,8 @@ def new_spec(config: SupervisorConfig) -> SessionSpec:
         ceiling_s=max(config.max_session_duration, config.max_extended_duration),
         idle_timeout_s=config.idle_timeout or math.inf,
         ends_without_login=config.on_login_lost is OnLoginLost.END,
+        recorder_s=config.recorder_seconds,
+        recorder_pictures=config.recorder_pictures,
         warm_max_age_s=config.warm_max_age,
         detector=LoginDetector(
             timeout_s=config.login_detection_timeout,

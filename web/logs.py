@@ -71,16 +71,19 @@ _CHANGES = {
     EventKind.DETACHED: "a client has left",
     EventKind.LOGIN_LOST: "session has lost its login",
     EventKind.LOGIN_BACK: "session is logged in again",
+    EventKind.ACTION: "an action was carried out",
+    EventKind.CONTROL: "programs have control of the session",
+    EventKind.WATCHER_JOINED: "somebody watches the session",
+    EventKind.WATCHER_LEFT: "somebody has stopped watching the session",
 }
 
 
 def log_session_event(event: SessionEvent) -> None:
-    """Write one line about a session's new state. Subscribe it to the supervisor's events."""
+    """Write one line about what has happened to a session. Subscribe it to the supervisor's events."""
     session = event.session
     fields: dict[str, object] = {"session_id": session.id, "state": session.state.value}
     if event.kind is not EventKind.STATE:
-        log = _log.warning if event.kind is EventKind.LOGIN_LOST else _log.info
-        log(_CHANGES[event.kind], **fields)
+        _log_change(event, fields)
         return
     if session.state is SessionState.LIVE:
         _log.info("session is live", **fields, phase_ms=dict(session.phase_ms))
@@ -92,6 +95,8 @@ def log_session_event(event: SessionEvent) -> None:
     fields |= {"reason": reason.value if reason else None, "phase_ms": dict(session.phase_ms)}
     if event.error is not None:
         fields |= {"error": str(event.error), "detail": event.error.detail, "error_id": event.error.id}
+    if session.has_bundle:
+        fields["bundle"] = f"/tiktok/session/{session.id}/bundle"
     if session.verdict is not None and reason is EndReason.NOT_LOGGED_IN:
         verdict = session.verdict
         fields |= {
@@ -107,6 +112,26 @@ def log_session_event(event: SessionEvent) -> None:
         _log.info("session ended", **fields)
     else:
         _log.debug("warm session ended", **fields)
+
+
+def _log_change(event: SessionEvent, fields: dict[str, object]) -> None:
+    control = event.session.control
+    match event.kind:
+        case EventKind.LOGIN_LOST:
+            _log.warning(_CHANGES[event.kind], **fields)
+        case EventKind.ACTION if event.action is not None:
+            action = event.action
+            fields |= {"kind": action.kind, "ms": action.ms, "outcome": action.outcome}
+            _log.debug(_CHANGES[event.kind], **fields)
+        case EventKind.CONTROL if control is not None:
+            _log.info(
+                "a person has control of the session",
+                **fields,
+                by=control.by,
+                until=control.until.isoformat(timespec="seconds"),
+            )
+        case _:
+            _log.info(_CHANGES[event.kind], **fields)
 
 
 def _unframe(

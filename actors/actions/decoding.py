@@ -5,6 +5,7 @@ from typing import Any, cast
 import msgspec
 
 from greenroom.actors.actions.actions import Action, Operation
+from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Reading
 
 MAX_ACTIONS = 100
@@ -15,6 +16,7 @@ _ALIASES = ("ref", "selector")
 _MEANINGS = {"[hH][tT]": "an http or https URL", "^p[1-9]": "a page, such as p1", "^[^/": "a file's name"}
 
 _operation: msgspec.json.Decoder[Action | Reading] = msgspec.json.Decoder(Action | Reading)
+_input: msgspec.json.Decoder[Input] = msgspec.json.Decoder(Input)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -36,6 +38,24 @@ def decode_operation(text: str) -> Action | Reading:
     """Return the operation in `text`. Raises `InvalidOperation`."""
     try:
         return _operation.decode(text)
+    except _UNREADABLE as exc:
+        raise InvalidOperation(_explain(exc)) from exc
+
+
+def encode_input(given: Input) -> str:
+    """Return what is done by hand as JSON. Raises `InvalidOperation` as `encode_operation` does."""
+    try:
+        text = msgspec.json.encode(given).decode()
+        _input.decode(text)
+    except (*_UNREADABLE, TypeError, ValueError) as exc:
+        raise InvalidOperation(_explain(exc)) from exc
+    return text
+
+
+def decode_input(text: str) -> Input:
+    """Return what is to be done by hand. Raises `InvalidOperation`."""
+    try:
+        return _input.decode(text)
     except _UNREADABLE as exc:
         raise InvalidOperation(_explain(exc)) from exc
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import attrs
@@ -12,9 +12,11 @@ from greenroom.actors.browser.cells.marks import end_marked
 from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.browser.client.pool import HostPool, open_pool
 from greenroom.actors.errors import ResourcesExhausted
+from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import Ledger, open_ledger
 from greenroom.actors.machine.about import MachineInfo
-from greenroom.actors.machine.ports import Owned
+from greenroom.actors.machine.bundles import Bundles, LocalRecording
+from greenroom.actors.machine.ports import HostInfo, Owned
 from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.machine.survey import survey
 from greenroom.actors.machine.workspace import LocalWorkspace
@@ -37,6 +39,7 @@ class LocalMachine:
     ledger: Ledger
     pool: HostPool
     site: SiteAddress
+    bundles: Bundles
     needs: Needs = attrs.field(factory=Needs)
     promises: Promises = attrs.field(factory=Promises)
 
@@ -58,6 +61,7 @@ class LocalMachine:
                 place = contextlib.AsyncExitStack()
                 workspace = LocalWorkspace(
                     entry=entry,
+                    recording=LocalRecording(session_id, Path(entry.scratch), self.bundles),
                     profile_version=look.version,
                     pool=self.pool,
                     promises=self.promises,
@@ -73,6 +77,15 @@ class LocalMachine:
                             workspace.freed_bytes = await _measure(clone)
                 finally:
                     workspace.left = await self.ledger.left_of(session_id)
+
+    @property
+    def hosts(self) -> tuple[HostInfo, ...]:
+        """See `ports.Machine`."""
+        return self.pool.running
+
+    async def read_bundle(self, session_id: str) -> bytes | None:
+        """See `ports.Machine`."""
+        return await self.bundles.read(session_id)
 
     async def profile_version(self) -> str:
         """See `ports.Machine`."""
@@ -102,22 +115,28 @@ async def open_local_machine(
     sessions_per_host: int,
     budget: Budget,
     site: SiteAddress,
+    bundles_dir: Path,
+    tell: Callable[[HostEvent], None] = lambda _: None,
 ) -> AsyncIterator[LocalMachine]:
     """Open this machine for sessions in `clones_dir`, after ending what dead daemons left there.
 
-    No workspace may be open at the end of the block. `budget` limits each browser host. Raises `CloneFailed`
-    if `clones_dir` can't be written, and `ProfileUnusable` if no browser could use `master`.
+    No workspace may be open at the end of the block. Bundles are kept in `bundles_dir`. `budget` limits each
+    browser host; `tell` hears what becomes of them. Raises `CloneFailed` if `clones_dir` can't be written,
+    and `ProfileUnusable` if no browser could use `master`.
     """
     async with (
         open_ledger(clones_dir, end_marked) as ledger,
         open_pool(
-            attrs.evolve(browsers, ledger=ledger), sessions_per_host=sessions_per_host, budget=budget
+            attrs.evolve(browsers, ledger=ledger),
+            sessions_per_host=sessions_per_host,
+            budget=budget,
+            tell=tell,
         ) as pool,
     ):
         cloner = ProfileCloner(
             master=master, clones_dir=ledger.folder, engine_version=browsers.engine.version
         )
-        yield LocalMachine(cloner=cloner, ledger=ledger, pool=pool, site=site)
+        yield LocalMachine(cloner=cloner, ledger=ledger, pool=pool, site=site, bundles=Bundles(bundles_dir))
 
 
 async def _measure(clone: Path) -> int:

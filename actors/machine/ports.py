@@ -11,9 +11,12 @@ from typing import Protocol
 import attrs
 
 from greenroom.actors.actions.actions import Operation
+from greenroom.actors.actions.inputs import Input
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.about import MachineInfo
+from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.result import Result
+from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.resources import Usage
 from greenroom.actors.verdict import Finding, Method
 
@@ -24,6 +27,10 @@ class Machine(Protocol):
     @property
     def about(self) -> MachineInfo:
         """What it runs browsers with."""
+
+    @property
+    def hosts(self) -> tuple["HostInfo", ...]:
+        """The browser hosts that run."""
 
     def open_workspace(self, session_id: str) -> AbstractAsyncContextManager["Workspace"]:
         """Own everything that a session has on the machine. At first that is a clone of the master profile.
@@ -52,6 +59,12 @@ class Machine(Protocol):
         Raises `UpstreamUnreachable`.
         """
 
+    async def read_bundle(self, session_id: str) -> bytes | None:
+        """Return the zip file that is kept of a session that has failed; None if there is none.
+
+        Bundles are kept for a day, and up to 500 MB of them, over restarts too.
+        """
+
     async def survey(self) -> "Owned":
         """Look at the machine itself, not at anybody's memory, and return what is owned."""
 
@@ -70,6 +83,10 @@ class Workspace(Protocol):
         `EngineUnavailable` if the browser does not start, and `BrowserLost` if its host does not.
         """
 
+    @property
+    def recording(self) -> "Recording":
+        """Where the session's recorder keeps what it needs."""
+
     async def measure(self) -> Usage:
         """Return what the browser and the session's directories use now. The host is not included.
 
@@ -87,6 +104,16 @@ class Workspace(Protocol):
     @property
     def left(self) -> tuple[str, ...]:
         """The names of what could not be removed, normally none. Known once the workspace has closed."""
+
+
+class Recording(Protocol):
+    """What is kept of a session in case that it fails. See `actors.recorder`."""
+
+    async def add_picture(self, jpeg: bytes, *, keep_s: float) -> None:
+        """Keep a picture for so long, or until there are over 10 MB of them. Raises `OSError`."""
+
+    async def keep(self, files: Mapping[str, bytes]) -> None:
+        """Make a bundle of `files` and the pictures, which outlives the session. Raises `OSError`."""
 
 
 class Browser(Protocol):
@@ -120,6 +147,24 @@ class Browser(Protocol):
         `ActionFailed`; the browser keeps running.
         """
 
+    def view(self, *, fps: float, quality: int) -> AbstractAsyncContextManager["Frames"]:
+        """Watch the selected page: at most `fps` pictures a second, as JPEGs of that quality, 1 to 100.
+
+        Pictures are only taken during the block, and only while they are received. One block at a time.
+        """
+
+    async def record(self, *, picture: bool, page: bool) -> Recorded:
+        """Return the latest of the consoles and the network; with a `picture`, or the whole `page`.
+
+        What takes too long is left out. Raises `ActionFailed` if that is everything.
+        """
+
+    async def do_by_hand(self, given: Input) -> None:
+        """Do something in the page as a person does it, beside the operation that runs, if one does.
+
+        Raises a kind of `ActionFailed`; `InvalidAction` if there is no such key.
+        """
+
     async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
         """Keep a file, of at most 50 MB, where the action `upload` finds it by its name.
 
@@ -147,6 +192,13 @@ class Browser(Protocol):
 
     async def close(self) -> None:
         """End the browser politely: it saves its profile and quits. Returns once it has."""
+
+
+class Frames(Protocol):
+    """Pictures of a page. See `Browser.view`."""
+
+    async def receive(self) -> Frame:
+        """Return the next picture that differs from the last one. Raises `BrowserLost`."""
 
 
 class MessageTooLarge(Exception):
@@ -178,6 +230,14 @@ class DriverConnection(Protocol):
 
     async def keep_dialogs(self) -> None:
         """Have dialogs of pages wait for an answer from now on, instead of being dismissed at once."""
+
+
+@attrs.frozen(kw_only=True)
+class HostInfo:
+    """A browser host, and how many sessions it has."""
+
+    id: str
+    sessions: int
 
 
 @attrs.frozen(kw_only=True)

@@ -11,6 +11,7 @@ from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.errors import BrowserLost
 from greenroom.actors.ledger import Entry
 from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.machine.bundles import LocalRecording
 from greenroom.actors.resources import Promises, Usage
 
 _log = structlog.get_logger("greenroom.machine")
@@ -26,6 +27,7 @@ class LocalWorkspace:
 
     entry: Entry
     profile_version: str
+    recording: LocalRecording
     freed_bytes: int = attrs.field(default=0, init=False)
     left: tuple[str, ...] = attrs.field(default=(), init=False)
     _pool: HostPool

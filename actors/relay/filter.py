@@ -30,7 +30,7 @@ from greenroom.actors.relay.shared import (
     MAX_SELECTOR_CHARS,
     Shared,
 )
-from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS
+from greenroom.actors.relay.table import ACTING, HIDDEN_TYPES, METHODS
 
 # How many calls of one client may be under way.
 MAX_CALLS: Final = 1000
@@ -80,14 +80,15 @@ class Filter:
     """What one client may see and call. Call `release` when it has gone.
 
     `browser` is the guid of its session's browser. `may_open` says whether a page may be sent to a URL, and
-    `may_trace` whether a trace shows nothing that a client must not know. `shared` is that of the session's
-    clients. `on_refused` is called with the type and the method of each refused call, "unknown" where they
-    are.
+    `may_trace` whether a trace shows nothing that a client must not know. `why_held` says why clients may not
+    act now, "" if they may. `shared` is that of the session's clients. `on_refused` is called with the type
+    and the method of each refused call, "unknown" where they are.
     """
 
     browser: str
     may_open: Callable[[str], bool]
     may_trace: bool
+    why_held: Callable[[], str]
     shared: Shared
     on_refused: Callable[[str, str], None]
     _objects: Objects = attrs.field(factory=Objects, init=False)
@@ -126,6 +127,8 @@ class Filter:
             raise Refused("This session has no such object, or not any more")
         if call.method not in METHODS.get(type_, ()):
             raise Refused(f"{type_}.{call.method[:50]} is not available in a session of Greenroom")
+        if call.method in ACTING.get(type_, ()) and (why := self.why_held()):
+            raise Refused(why)
         checked = check(call, type_, may_open=self.may_open, may_trace=self.may_trace)
         self._begin(call, id_, type_, checked)
         call.params, call.metadata = checked.params, plain_metadata(call)

@@ -52,6 +52,7 @@ async def relay(client: Client, attachment: Attachment, *, may_open: Callable[[s
         browser=attachment.driver.browser,
         may_open=may_open,
         may_trace=attachment.driver.may_trace,
+        why_held=attachment.why_held,
         shared=attachment.shared,
         on_refused=attachment.note_refusal,
     )

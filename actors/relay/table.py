@@ -18,6 +18,10 @@ _ELEMENT: Final = """
     isEditable isEnabled isHidden isVisible press querySelector querySelectorAll selectOption setInputFiles
     tap textContent type uncheck waitForSelector
 """
+_HAND: Final = """
+    check click dblclick dispatchEvent evalOnSelector evalOnSelectorAll evaluateExpression
+    evaluateExpressionHandle fill focus hover press selectOption setInputFiles tap type uncheck
+"""
 _HANDLE: Final = """
     dispose evaluateExpression evaluateExpressionHandle getProperty getPropertyList jsonValue
 """
@@ -74,6 +78,24 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
         "WritableStream": "close write",
     }.items()
 }
+
+ACTING: Final[Mapping[str, frozenset[str]]] = {
+    type_: frozenset(names.split())
+    for type_, names in {
+        "BrowserContext": "addCookies clearCookies newPage setStorageState",
+        "Dialog": "accept dismiss",
+        "ElementHandle": f"{_HAND} scrollIntoViewIfNeeded selectText",
+        "Frame": f"{_HAND} addScriptTag addStyleTag blur dragAndDrop drop goto setContent",
+        "JSHandle": "evaluateExpression evaluateExpressionHandle",
+        "Page": """
+            bringToFront close goBack goForward keyboardDown keyboardInsertText keyboardPress keyboardType
+            keyboardUp mouseClick mouseDown mouseMove mouseUp mouseWheel reload runBeforeUnload
+            setViewportSize touchscreenTap webStorageClear webStorageRemoveItem webStorageSetItem
+        """,
+        "Worker": "evaluateExpression evaluateExpressionHandle",
+    }.items()
+}
+"""By type: the methods that can change what a page shows. Only whoever has control may call them."""
 
 REFUSED_PARAMETERS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("BrowserContext", "clearCookies"): frozenset(

@@ -23,6 +23,8 @@ from greenroom.actors.errors import (
 from greenroom.actors.events import SessionEvent
 from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Browser, Machine, Workspace
+from greenroom.actors.recorder.pace import Pace
+from greenroom.actors.recorder.recorder import Recorder
 from greenroom.actors.session.answering import Answer
 from greenroom.actors.session.living import Judge, Living
 from greenroom.actors.session.mailbox import (
@@ -31,9 +33,12 @@ from greenroom.actors.session.mailbox import (
     Claim,
     End,
     Extend,
+    GiveBack,
     Message,
     Run,
     SessionHandle,
+    TakeControl,
+    Watch,
     open_mailbox,
 )
 from greenroom.actors.session.record import SessionRecord
@@ -72,11 +77,13 @@ class SessionActor:
     machine: Machine
     admission: Admission
     publish: Callable[[SessionEvent], None]
+    pace: Pace = attrs.field(factory=Pace)
     mailbox: trio.MemorySendChannel[Message] = attrs.field(init=False)
     unclaimable: trio.Event = attrs.field(factory=trio.Event, init=False)
     handle: SessionHandle = attrs.field(init=False)
     _inbox: trio.MemoryReceiveChannel[Message] = attrs.field(init=False)
     _record: SessionRecord = attrs.field(init=False)
+    _recorder: Recorder | None = attrs.field(default=None, init=False)
     _may_leave: bool = attrs.field(default=False, init=False)
     _browser: Browser | None = attrs.field(default=None, init=False)
     _living: Living | None = attrs.field(default=None, init=False)
@@ -88,7 +95,19 @@ class SessionActor:
 
     def __attrs_post_init__(self) -> None:
         self.mailbox, self._inbox = open_mailbox(0)
-        self._record = SessionRecord(self.spec.id, self.publish, is_requested=self._first_caller is not None)
+        if self.spec.recorder_s:
+            self._recorder = Recorder(
+                session_id=self.spec.id,
+                seconds=self.spec.recorder_s,
+                with_pictures=self.spec.recorder_pictures,
+                pace=self.pace,
+            )
+        self._record = SessionRecord(
+            self.spec.id,
+            self._publish,
+            is_requested=self._first_caller is not None,
+            keeps_bundles=self._recorder is not None,
+        )
         self._answer = Answer(self._record, self.spec.creation_timeout_s, self._first_caller, self._end)
         self._warming = Warming(self._record, self.machine, self._end)
         self.handle = SessionHandle(
@@ -100,6 +119,11 @@ class SessionActor:
         )
         own_deadline = trio.current_time() + self.spec.creation_timeout_s
         self._life = trio.CancelScope(deadline=self.caller.deadline if self.caller else own_deadline)
+
+    def _publish(self, event: SessionEvent) -> None:
+        if self._recorder is not None:
+            self._recorder.hear(event)
+        self.publish(event)
 
     @property
     def caller(self) -> Caller | None:
@@ -190,8 +214,17 @@ class SessionActor:
                 try:
                     await self._use(workspace, place)
                 finally:
+                    await self._keep_bundle(workspace)
                     if self._browser and self._record.expires_at and self._record.reason in _POLITE_ENDS:
                         await self._close_politely(self._browser)
+
+    async def _keep_bundle(self, workspace: Workspace) -> None:
+        record = self._record
+        if self._recorder is not None and record.reason is not None and record.is_bundled:
+            kept = await self._recorder.keep(record.reason, record.error, self._browser, workspace)
+            record.keeps_bundles = kept
+            if record.error is not None:
+                record.error.has_bundle = kept
 
     async def _stand_in_line(self, place: Place) -> None:
         """Wait for a turn to launch. Warm launches have no deadline until it comes."""
@@ -216,8 +249,11 @@ class SessionActor:
                     if self.caller is None:
                         await self._wait_for_claim(browser, workspace)
                         hurrying.enter_context(self.admission.hurry())
+                    if self._recorder is not None:
+                        nursery.start_soon(self._recorder.run, browser, workspace)
                     living = await self._create(browser)
-                nursery.start_soon(self._contain, living.watch_login)
+                for task in (living.watch_login, living.control.run, living.view.run):
+                    nursery.start_soon(self._contain, task)
                 await browser.wait_lost()
             nursery.cancel_scope.cancel(reason="the session ends")
 
@@ -244,7 +280,7 @@ class SessionActor:
         if not self._record.verdict.is_usable:
             raise NotLoggedIn(self._record.verdict)
         await trio.lowlevel.checkpoint()  # the creation deadline no longer applies after this
-        self._living = Living(self.spec, self._record, browser, self._life, self._end)
+        self._living = Living(self.spec, self._record, browser, self._life, self._end, self._recorder)
         self._record.enter(SessionState.LIVE)
         self._answer.give()
         return self._living
@@ -300,29 +336,39 @@ class SessionActor:
                 self._end(reason)
             case Claim():
                 self._warming.offer(message)
-            case Extend():
-                self._extend(message)
-            case Attach():
-                self._beside.start_soon(self._go_beside, self._attach, message)
+            case Extend() | TakeControl() | GiveBack():
+                self._settle(message)
+            case Attach() | Watch():
+                self._beside.start_soon(self._go_beside, self._take_in, message)
             case Run():
                 self._beside.start_soon(self._go_beside, self._carry_out, message)
 
-    def _extend(self, request: Extend) -> None:
+    def _settle(self, request: Extend | TakeControl | GiveBack) -> None:
+        """Answer what takes no time, or refuse it."""
+        living = self._living
         with request.reply_to:
-            if self._living is None or self._record.reason is not None:
+            if living is None or self._record.reason is not None:
                 self._refuse(request)
-            else:
-                self._living.extend(request)
+                return
+            match request:
+                case Extend():
+                    living.extend(request)
+                case TakeControl():
+                    living.take_control(request)
+                case GiveBack():
+                    living.give_back(request)
 
-    async def _attach(self, request: Attach) -> None:
-        """Take a client in, or refuse it; beside the life, as commands are."""
+    async def _take_in(self, request: Attach | Watch) -> None:
+        """Take a client or a watcher in, or refuse it; beside the life, as commands are."""
         if self._living is None or self._record.reason is not None:
             with request.reply_to:
                 self._refuse(request)
-        else:
+        elif isinstance(request, Attach):
             await self._living.attach(request)
+        else:
+            await self._living.watch(request)
 
-    def _refuse(self, request: Run[Any] | Extend | Attach) -> None:
+    def _refuse(self, request: Run[Any] | Extend | TakeControl | GiveBack | Attach | Watch) -> None:
         """Say that the session is not live yet; the channel, closed without an answer, says that it ends."""
         if self._record.reason is None:
             with contextlib.suppress(trio.BrokenResourceError):  # the asker has left

@@ -32,6 +32,7 @@ class Clients:
 
     _record: SessionRecord
     _browser: Browser
+    _why_held: Callable[[], str]
     _end: Callable[[EndReason], None]
     _attached: set[Attach] = attrs.field(factory=set, init=False)
     _shared: Shared = attrs.field(factory=Shared, init=False)
@@ -60,6 +61,7 @@ class Clients:
             attachment = Attachment(
                 driver=driver,
                 shared=self._shared,
+                why_held=self._why_held,
                 note_refusal=self._note_refusal,
                 end_session=lambda: self._end(EndReason.CLOSED_BY_CLIENT),
             )

@@ -1,4 +1,4 @@
-"""A session's live phase: it runs commands, takes in clients, may be extended, and watches its login."""
+"""A session's live phase: commands, clients, watchers, control, more time, and who is logged in."""
 
 import contextlib
 from collections.abc import Callable
@@ -9,16 +9,22 @@ import attrs
 import outcome
 import trio
 
-from greenroom.actors.errors import BrowserLost, UpstreamUnreachable
-from greenroom.actors.events import EventKind
+from greenroom.actors.actions.actions import Operation
+from greenroom.actors.actions.inputs import Input
+from greenroom.actors.errors import BrowserLost, SessionEnded, UpstreamUnreachable
+from greenroom.actors.events import ActionNote, EventKind
 from greenroom.actors.lifecycle import EndReason
 from greenroom.actors.machine.ports import Browser
+from greenroom.actors.recorder.recorder import Recorder
 from greenroom.actors.session.clients import Clients
+from greenroom.actors.session.control import Control
 from greenroom.actors.session.lifetime import Lifetime
-from greenroom.actors.session.mailbox import Attach, Extend, Run
+from greenroom.actors.session.mailbox import Attach, Extend, GiveBack, Run, TakeControl, Watch
 from greenroom.actors.session.record import SessionRecord
 from greenroom.actors.session.running import RunningCommands
 from greenroom.actors.session.spec import SessionSpec
+from greenroom.actors.session.view import SharedView, Watching
+from greenroom.actors.session.watchers import Watchers
 from greenroom.actors.verdict import LoginState, Verdict
 
 # How long to wait after a look at who is logged in before the next.
@@ -34,13 +40,24 @@ class Living:
     _browser: Browser
     _scope: trio.CancelScope
     _end: Callable[[EndReason], None]
+    _recorder: Recorder | None = None
     lifetime: Lifetime = attrs.field(init=False)
+    control: Control = attrs.field(init=False)
+    view: SharedView = attrs.field(init=False)
+    _watching: Watching = attrs.field(init=False)
+    _watchers: Watchers = attrs.field(init=False)
     _commands: RunningCommands = attrs.field(init=False)
     _clients: Clients = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._commands = RunningCommands(self._spec.id)
-        self._clients = Clients(self._record, self._browser, self._end)
+        self.control = Control(self._record)
+        self._commands = RunningCommands(self._spec.id, self.control, self._note_typed, self._tell_action)
+        self.view = SharedView(self._record, self._browser)
+        self._watching = Watching(
+            view=self.view, check_control=self.control.check_by_hand, by_hand=self._do_by_hand
+        )
+        self._watchers = Watchers(self._record)
+        self._clients = Clients(self._record, self._browser, self.control.why_held, self._end)
         self.lifetime = Lifetime(
             scope=self._scope,
             max_duration_s=self._spec.max_duration_s,
@@ -62,6 +79,43 @@ class Living:
         """Take a client in until it leaves; see `Clients.attach`."""
         with self.lifetime.used():
             await self._clients.attach(request)
+
+    async def watch(self, request: Watch) -> None:
+        """Take a watcher in until they leave; see `Watchers.watch`."""
+        await self._watchers.watch(request, self._watching)
+
+    async def _do_by_hand(self, given: Input, lease: str | None) -> None:
+        if self._record.reason is not None:
+            raise SessionEnded(self._record.info())
+        self.control.check_by_hand(lease)
+        self._note_typed(given)
+        with self.lifetime.used():
+            try:
+                await self._browser.do_by_hand(given)
+            except BrowserLost:  # the loss is noticed elsewhere
+                raise SessionEnded(self._record.info()) from None
+
+    def _note_typed(self, given: Operation | Input) -> None:
+        if self._recorder is not None:
+            self._recorder.note_typed(given)
+
+    def _tell_action(self, action: ActionNote) -> None:
+        self._record.publish(EventKind.ACTION, action)
+
+    def take_control(self, request: TakeControl) -> None:
+        """Give a person control and answer, with `ControlHeld` if another has it."""
+        with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
+            request.reply_to.send_nowait(
+                outcome.capture(self.control.take, request.by, request.ttl_s, request.lease)
+            )
+
+    def give_back(self, request: GiveBack) -> None:
+        """Let programs act again and answer."""
+        given = outcome.capture(self.control.give_back, request.lease)
+        with contextlib.suppress(trio.BrokenResourceError):
+            request.reply_to.send_nowait(
+                given if isinstance(given, outcome.Error) else outcome.Value(self._record.info())
+            )
 
     def extend(self, request: Extend) -> None:
         """Give the session more time and answer, unless its time is over."""
@@ -100,8 +154,11 @@ class Living:
             self._end(EndReason.LOGIN_LOST)
 
     def stop(self) -> None:
-        """Cancel all commands, and part with all clients."""
+        """Cancel all commands, and part with all clients and watchers."""
         self._commands.stop()
+        self.control.stop()
+        self.view.stop()
+        self._watchers.stop()
         self._clients.stop()
 
 

@@ -10,9 +10,11 @@ import trio
 
 from greenroom.actors.commands import Command
 from greenroom.actors.errors import CleanupIncomplete, SessionEnded
-from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState, WatchMode
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.relay.attachment import Attachment
+from greenroom.actors.session.control import Lease
+from greenroom.actors.session.view import Watching
 from greenroom.actors.verdict import Verdict
 
 T = TypeVar("T")
@@ -72,10 +74,13 @@ class Run(Generic[T]):
     """Asks a live session to run a command; answered once, into a buffer of 1.
 
     The channel is closed unanswered if the session ends first. The asker cancels `scope` when it leaves.
+    While a person has control, a command that acts needs their `lease`, or waits, or is refused.
     """
 
     command: Command[T]
     reply_to: trio.MemorySendChannel[outcome.Maybe[T]]
+    lease: str | None = None
+    waits_for_control: bool = False
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
 
@@ -90,6 +95,41 @@ class Extend:
     reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
 
 
+@attrs.frozen(kw_only=True, repr=False)
+class TakeControl:
+    """Asks a live session for control, for a person; with their `lease`, for more time.
+
+    Answered once, into a buffer of 1; the channel is closed unanswered if the session ends first.
+    """
+
+    by: str
+    ttl_s: float
+    lease: str | None
+    reply_to: trio.MemorySendChannel[outcome.Maybe[Lease]]
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class GiveBack:
+    """Asks a live session to let programs act again: whoever has control, or only the holder of `lease`.
+
+    Answered once, into a buffer of 1, with the session as it is then; closed unanswered if it ends first.
+    """
+
+    lease: str | None
+    reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Watch:
+    """Asks a live session to take a watcher in; like `Attach`. Who is not noted is shown to nobody."""
+
+    name: str
+    mode: WatchMode
+    is_noted: bool
+    reply_to: trio.MemorySendChannel[outcome.Maybe[Watching]]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Attach:
     """Asks a live session to take a client in; answered once, into a buffer of 1, when it is attached.
@@ -102,7 +142,7 @@ class Attach:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
 
-Message = End | Claim | Run[Any] | Extend | Attach
+Message = End | Claim | Run[Any] | Extend | TakeControl | GiveBack | Attach | Watch
 
 # Made once: subscripting the generic is slower than opening the channel.
 open_mailbox = trio.open_memory_channel[Message]
@@ -142,7 +182,9 @@ class SessionHandle:
         """Return the session as it is now."""
         return self._info()
 
-    async def run(self, command: Command[T]) -> T:
+    async def run(
+        self, command: Command[T], *, lease: str | None = None, waits_for_control: bool = False
+    ) -> T:
         """Run a command on the live session and return its result.
 
         One command runs at a time, in order of arrival. Cancelling this cancels the command, and returns
@@ -150,20 +192,16 @@ class SessionHandle:
         the session is live, `TooManyCommands` while 16 wait already, `SessionEnded` if the session ends
         before the command does, and what the command raises: as `InternalFailure` if it is not a
         `GreenroomError`.
+
+        While a person has control, what acts in a page raises `ControlHeld`, unless it has the token of their
+        `lease`; if it `waits_for_control`, it goes on when programs may act again.
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[T]](1)
-        request = Run(command=command, reply_to=reply_to)
-        with reply:
-            try:
-                await self._mailbox.send(request)
-                answer = await reply.receive()
-            except (trio.BrokenResourceError, trio.EndOfChannel):
-                raise SessionEnded(self.info()) from None
-            finally:
-                request.scope.cancel(
-                    reason="nobody waits for the answer"
-                )  # a command that is over ignores it
-        return answer.unwrap()
+        request = Run(command=command, reply_to=reply_to, lease=lease, waits_for_control=waits_for_control)
+        try:
+            return await self._ask(request, reply)
+        finally:
+            request.scope.cancel(reason="nobody waits for the answer")  # a command that is over ignores it
 
     async def judge(self) -> Verdict:
         """Look at the session's page again, as it is, and return who is logged in.
@@ -179,13 +217,42 @@ class SessionHandle:
         Raises `SessionNotLive`, or `SessionEnded` if it ends first.
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](1)
-        with reply:
-            try:
-                await self._mailbox.send(Extend(seconds=seconds, reply_to=reply_to))
-                answer = await reply.receive()
-            except (trio.BrokenResourceError, trio.EndOfChannel):
-                raise SessionEnded(self.info()) from None
-        return answer.unwrap()
+        return await self._ask(Extend(seconds=seconds, reply_to=reply_to), reply)
+
+    async def take_control(self, by: str, ttl_s: float, lease: str | None = None) -> Lease:
+        """Give a person control of the live session for `ttl_s`, an hour at most; with their lease, anew.
+
+        Programs can't act meanwhile. Raises `SessionNotLive`, `SessionEnded`, or `ControlHeld` if another
+        person has control.
+        """
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[Lease]](1)
+        return await self._ask(TakeControl(by=by, ttl_s=ttl_s, lease=lease, reply_to=reply_to), reply)
+
+    async def give_back_control(self, lease: str | None = None) -> SessionInfo:
+        """Let programs act again, and return the session as it is then. Without a lease, end anybody's.
+
+        Raises `SessionNotLive`, `SessionEnded`, or `ControlHeld` if it is not the lease of who has control.
+        """
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[SessionInfo]](1)
+        return await self._ask(GiveBack(lease=lease, reply_to=reply_to), reply)
+
+    @contextlib.asynccontextmanager
+    async def watch(
+        self, name: str, mode: WatchMode = WatchMode.VIEW, *, is_noted: bool = True
+    ) -> AsyncIterator[Watching]:
+        """Watch the live session for the length of the block, as `name`. The session shows who watches.
+
+        One who only glances at it need not be noted.
+
+        When the session ends, so does what the watcher waits for: by `SessionEnded`. Raises `SessionNotLive`,
+        `SessionEnded`, or `TooManyWatchers` while 50 watch already.
+        """
+        reply_to, reply = trio.open_memory_channel[outcome.Maybe[Watching]](1)
+        request = Watch(name=name, mode=mode, is_noted=is_noted, reply_to=reply_to)
+        try:
+            yield await self._ask(request, reply)
+        finally:
+            request.scope.cancel(reason="the watcher has left")
 
     @contextlib.asynccontextmanager
     async def attach(self) -> AsyncIterator[Attachment]:
@@ -197,16 +264,19 @@ class SessionHandle:
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[Attachment]](1)
         request = Attach(reply_to=reply_to)
+        try:
+            yield await self._ask(request, reply)
+        finally:
+            request.scope.cancel(reason="the client has left")
+
+    async def _ask(self, request: Message, reply: trio.MemoryReceiveChannel[outcome.Maybe[T]]) -> T:
         with reply:
             try:
-                try:
-                    await self._mailbox.send(request)
-                    answer = await reply.receive()
-                except (trio.BrokenResourceError, trio.EndOfChannel):
-                    raise SessionEnded(self.info()) from None
-                yield answer.unwrap()
-            finally:
-                request.scope.cancel(reason="the client has left")
+                await self._mailbox.send(request)
+                answer = await reply.receive()
+            except (trio.BrokenResourceError, trio.EndOfChannel):
+                raise SessionEnded(self.info()) from None
+        return answer.unwrap()
 
     async def end(self) -> None:
         """End the session and return when its browser and clone are gone; one that has ended is fine.

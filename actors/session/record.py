@@ -7,9 +7,18 @@ import attrs
 import trio
 
 from greenroom.actors.errors import GreenroomError
-from greenroom.actors.events import EventKind, SessionEvent
-from greenroom.actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
+from greenroom.actors.events import ActionNote, EventKind, SessionEvent
+from greenroom.actors.lifecycle import (
+    EndReason,
+    Held,
+    ProcessCount,
+    Receipt,
+    SessionInfo,
+    SessionState,
+    Watcher,
+)
 from greenroom.actors.machine.ports import Workspace
+from greenroom.actors.recorder.kept import KEPT
 from greenroom.actors.resources import Usage
 from greenroom.actors.verdict import Verdict
 
@@ -24,6 +33,7 @@ class SessionRecord:
     id: str
     _publish: Callable[[SessionEvent], None]
     is_requested: bool
+    keeps_bundles: bool = False
     state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
     reason: EndReason | None = attrs.field(default=None, init=False)
     error: GreenroomError | None = attrs.field(default=None, init=False)
@@ -35,6 +45,10 @@ class SessionRecord:
     left: tuple[str, ...] = attrs.field(default=(), init=False)
     clients: int = attrs.field(default=0, init=False)
     refused_calls: int = attrs.field(default=0, init=False)
+    control: Held | None = attrs.field(default=None, init=False)
+    held: tuple[Held, ...] = attrs.field(default=(), init=False)
+    watchers: tuple[Watcher, ...] = attrs.field(default=(), init=False)
+    watched: tuple[Watcher, ...] = attrs.field(default=(), init=False)
     _receipt: Receipt | None = attrs.field(default=None, init=False)
     _ended_in: SessionState | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
@@ -49,6 +63,12 @@ class SessionRecord:
     def is_over(self) -> bool:
         """Whether it is ending or has ended."""
         return self.state in {SessionState.ENDING, SessionState.ENDED}
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether a bundle is kept of its last time: it fails, and somebody has asked for it."""
+        has_place = self.keeps_bundles and self.is_requested and self.workspace is not None
+        return has_place and self.reason in KEPT
 
     def info(self) -> SessionInfo:
         """Return the session as it is now."""
@@ -68,6 +88,10 @@ class SessionRecord:
             is_requested=self.is_requested,
             clients=self.clients,
             refused_calls=self.refused_calls,
+            has_bundle=self.is_bundled,
+            control=self.control,
+            watchers=self.watchers,
+            watched=self.watched,
             profile_version=self.workspace.profile_version if self.workspace else None,
         )
 
@@ -82,13 +106,14 @@ class SessionRecord:
             self._receipt = self._make_receipt()
         self.publish()
 
-    def publish(self, kind: EventKind = EventKind.STATE) -> None:
+    def publish(self, kind: EventKind = EventKind.STATE, action: ActionNote | None = None) -> None:
         """Tell subscribers what the session is now."""
-        self._publish(SessionEvent(kind=kind, session=self.info(), error=self.error))
+        self._publish(SessionEvent(kind=kind, session=self.info(), error=self.error, action=action))
 
     def add_to(self, error: GreenroomError) -> GreenroomError:
         """Add the session's id and phase to an error, and return it."""
         error.session_id, error.phase = self.id, (self._ended_in or self.state).value
+        error.has_bundle = self.is_bundled
         return error
 
     def _make_receipt(self) -> Receipt:
@@ -99,4 +124,5 @@ class SessionRecord:
             processes=self.workspace.ended if self.workspace else ProcessCount(),
             bytes_freed=self.workspace.freed_bytes if self.workspace else 0,
             left=self.left,
+            held=self.held,
         )

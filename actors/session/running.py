@@ -1,18 +1,24 @@
 """The commands of a live session: one runs, the others wait for their turn."""
 
 import contextlib
-from typing import Any, Final
+import functools
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Self
 
 import attrs
 import outcome
 import structlog
 import trio
 
+from greenroom.actors.actions.actions import Operation
 from greenroom.actors.bulkhead import contain
-from greenroom.actors.errors import BrowserLost, TooManyCommands
+from greenroom.actors.errors import BrowserLost, ControlHeld, TooManyCommands
+from greenroom.actors.events import ActionNote
 from greenroom.actors.lifecycle import SessionState
 from greenroom.actors.machine.ports import Browser
-from greenroom.actors.session.mailbox import Attach, Run
+from greenroom.actors.session.acting import acting_browser
+from greenroom.actors.session.control import Control
+from greenroom.actors.session.mailbox import Attach, Run, Watch
 
 # How many commands may wait for their turn.
 MAX_WAITING: Final = 16
@@ -20,11 +26,42 @@ MAX_WAITING: Final = 16
 _log = structlog.get_logger("greenroom.session")
 
 
+@attrs.define(eq=False)
+class _Turn:
+    """A command's turn. It may step aside for others."""
+
+    _lock: trio.StrictFIFOLock
+    _has_it: bool = attrs.field(default=False, init=False)
+
+    async def __aenter__(self) -> Self:
+        await self._lock.acquire()
+        self._has_it = True
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._has_it:
+            self._lock.release()
+
+    @contextlib.asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        self._lock.release()
+        self._has_it = False
+        yield
+        await self._lock.acquire()
+        self._has_it = True
+
+
 @attrs.define(eq=False, repr=False)
 class RunningCommands:
-    """Runs commands one at a time, in order of arrival. Each is answered once, or its channel closed."""
+    """Runs commands one at a time, in order of arrival. Each is answered once, or its channel closed.
+
+    What a command does in a page needs `control`; `note_typed` hears of it before, and `tell` after.
+    """
 
     session_id: str
+    _control: Control
+    _note_typed: Callable[[Operation], None]
+    _tell: Callable[[ActionNote], None]
     _running: set[Run[Any]] = attrs.field(factory=set, init=False)
     _turn: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
 
@@ -42,8 +79,10 @@ class RunningCommands:
         try:
             with request.reply_to, request.scope:
                 try:
-                    async with self._turn:
-                        reply(request, outcome.Value(await request.command.apply(browser)))
+                    async with _Turn(self._turn) as turn:
+                        allow = functools.partial(self._allow, request, turn)
+                        acting = acting_browser(browser, allow=allow, tell=self._tell)
+                        reply(request, outcome.Value(await request.command.apply(acting)))
                 except* Exception as group:
                     command = type(request.command).__name__
                     error = contain(
@@ -58,6 +97,20 @@ class RunningCommands:
             self._running.remove(request)
         return lost
 
+    async def _allow(self, request: Run[Any], turn: _Turn, operation: Operation) -> None:
+        """Return once the command may act. Raises `ControlHeld`, unless it is to wait; others go on then."""
+        self._note_typed(operation)
+        while True:
+            try:
+                self._control.check(request.lease)
+            except ControlHeld:
+                if not request.waits_for_control:
+                    raise
+                async with turn.aside():
+                    await self._control.wait_free()
+            else:
+                return
+
     def stop(self) -> None:
         """Cancel all commands. Close their channels now: a command may be slow to react."""
         for request in self._running:
@@ -65,7 +118,7 @@ class RunningCommands:
             request.scope.cancel(reason="the session ends")
 
 
-def reply(request: Run[Any] | Attach, answer: outcome.Maybe[Any]) -> None:
+def reply(request: Run[Any] | Attach | Watch, answer: outcome.Maybe[Any]) -> None:
     """Answer a request, unless the session has ended or the asker has left."""
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         request.reply_to.send_nowait(answer)

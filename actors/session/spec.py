@@ -13,7 +13,7 @@ class SessionSpec:
     """What one session should be. Times are in seconds.
 
     Once it is live it may live for `max_duration_s`, and be extended to `ceiling_s`; without a command or a
-    client for `idle_timeout_s`, it ends.
+    client for `idle_timeout_s`, it ends. Of its last `recorder_s`, a bundle is kept if it fails.
     """
 
     id: str
@@ -24,6 +24,8 @@ class SessionSpec:
     ceiling_s: float = math.inf
     idle_timeout_s: float = math.inf
     ends_without_login: bool = False
+    recorder_s: float = 0
+    recorder_pictures: bool = False
     warm_max_age_s: float
     detector: LoginDetector
     budget: Budget

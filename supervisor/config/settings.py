@@ -132,6 +132,18 @@ class SupervisorConfig(TikTokSessionConfig):
     )
     """Whether to keep or end a live session whose page shows that nobody is logged in any more."""
 
+    recorder_seconds: float = attrs.field(
+        default=60.0,
+        converter=to_seconds,
+        validator=must("a number of seconds, or 0 for no recorder", is_seconds_or_zero),
+    )
+    """How much of a session's last time goes into the bundle that is kept if it fails; 0 keeps none."""
+
+    recorder_pictures: bool = attrs.field(
+        default=False, validator=must("true or false", lambda value: isinstance(value, bool))
+    )
+    """Whether a bundle has a picture of each second. A site could notice that fields are blanked for them."""
+
     warm_sessions: int = attrs.field(default=1, converter=to_int, validator=whole_number(0, 100))
     """How many sessions to keep warm. They count towards `max_sessions`."""
 
@@ -208,6 +220,11 @@ class SupervisorConfig(TikTokSessionConfig):
                 f"a directory apart from user_data_master_dir, {show(self.user_data_master_dir)}: not in it, "
             )
             raise InvalidSetting("clones_dir", show(self.clones_dir), f"{apart}not around it, not the same")
+
+    @property
+    def bundles_dir(self) -> Path:
+        """Where what is kept of failed sessions is: beside the clones."""
+        return self.clones_dir.with_name("bundles")
 
     @property
     def session_budget(self) -> Budget:

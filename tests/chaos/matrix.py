@@ -28,10 +28,11 @@ class Moment(enum.Enum):
     LIVE = "live"
     ACTING = "acting"
     ATTACHED = "attached"
+    WATCHED = "watched"
     ENDING = "ending"
 
 
-ESTABLISHED = {Moment.LIVE, Moment.ACTING, Moment.ATTACHED}
+ESTABLISHED = {Moment.LIVE, Moment.ACTING, Moment.ATTACHED, Moment.WATCHED}
 """When the session is live, and nobody has asked it to end."""
 
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from tests.chaos.attached import Attached
 from tests.chaos.daemon import Counts, Daemon, Request
 from tests.chaos.lane import LIVE, LOST, Bystander, Lane
 from tests.chaos.matrix import ESTABLISHED, NOTICE_S, PAGES, Expected, Moment, Strike
 from tests.chaos.stage import Page
 from tests.chaos.victims import HOST_PARTS, Process, Victim, find, host_of
+from tests.chaos.visitors import Attached, Visitor, Watching
 from tests.chaos.world import CREATION_S, POLL_S, Trouble, wait_for
 
 _TRIES = 3
@@ -62,7 +62,7 @@ class Subject:
     descriptors: int
     began: float = attrs.field(factory=time.monotonic, init=False)
     action: Request | None = attrs.field(default=None, init=False)
-    client: Attached | None = attrs.field(default=None, init=False)
+    visitor: Visitor | None = attrs.field(default=None, init=False)
     _deletion: Request | None = attrs.field(default=None, init=False)
 
     @property
@@ -85,14 +85,14 @@ class Subject:
         self.action = self.daemon.send("POST", f"/tiktok/session/{self.id}/actions", body)
         time.sleep(_ACTS_S)
 
-    def attach(self) -> None:
-        """Attach a client to its browser, which then waits for something."""
-        self.client = Attached.attach(self.daemon.port, self.id)
+    def receive(self, kind: type[Visitor]) -> None:
+        """Have a visitor, who then waits for something."""
+        self.visitor = kind.visit(self.daemon.port, self.id)
         time.sleep(_ACTS_S)
 
     def hang_up(self) -> None:
         """Close the connections without reading the answers."""
-        for connection in (self.creation, self._deletion, self.action, self.client):
+        for connection in (self.creation, self._deletion, self.action, self.visitor):
             if connection is not None:
                 connection.hang_up()
 
@@ -162,7 +162,9 @@ def _reach(subject: Subject, moment: Moment) -> None:
     if moment is Moment.ACTING:
         subject.act()
     if moment is Moment.ATTACHED:
-        subject.attach()
+        subject.receive(Attached)
+    if moment is Moment.WATCHED:
+        subject.receive(Watching)
     if moment is Moment.ENDING:
         browser = wait_for(lambda: subject.find(Victim.BROWSER), 3, "its browser is found")
         os.kill(browser.pid, signal.SIGSTOP)
@@ -268,8 +270,8 @@ def observe(subject: Subject, expected: Expected, since: float, result: Result) 
     if subject.action is not None:
         status, _body = subject.action.answer(2)
         result.expect(status >= 400, f"the action was answered with {status}")
-    if subject.client is not None:
-        result.expect(subject.client.is_over(2), "the attached client was not told")
+    if subject.visitor is not None:
+        result.expect(subject.visitor.is_over(2), "the visitor was not told")
 
 
 def check(subject: Subject, result: Result, *, second: str = LIVE) -> None:

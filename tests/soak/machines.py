@@ -22,7 +22,7 @@ from greenroom.actors.browser.engines import Engine, EngineName
 from greenroom.actors.ledger import Entry
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
-from greenroom.actors.machine.ports import Owned
+from greenroom.actors.machine.ports import HostInfo, Owned
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.owner import MARKER
 from greenroom.actors.profile import ProfileCloner
@@ -92,6 +92,15 @@ class FaultyMachine:
         """Connect to the site."""
         await self.real.reach_site()
 
+    @property
+    def hosts(self) -> tuple[HostInfo, ...]:
+        """List the hosts."""
+        return self.real.hosts
+
+    async def read_bundle(self, session_id: str) -> bytes | None:
+        """Return what is kept of a session."""
+        return await self.real.read_bundle(session_id)
+
     async def survey(self) -> Owned:
         """List what the daemon owns."""
         return await self.real.survey()
@@ -156,6 +165,7 @@ async def _open_browserless_machine(config: SupervisorConfig) -> AsyncIterator[L
         sessions_per_host=config.sessions_per_host,
         budget=config.session_budget,
         site=site_address(config),
+        bundles_dir=config.bundles_dir,
     ) as machine:
         yield machine
 

@@ -18,8 +18,8 @@ from greenroom.actors.machine.ports import Machine
 from greenroom.actors.resources import give_back_memory
 from greenroom.supervisor.api import Supervisor, open_supervisor
 from greenroom.web.display import HINT, display_problem
+from greenroom.web.http.access import has_token
 from greenroom.web.http.app import create_app
-from greenroom.web.http.guards import has_token
 from greenroom.web.http.serving import open_server, sole_error_bare
 from greenroom.web.logs import log_session_event, tell_repeats
 from greenroom.web.repeats import PERIOD_S

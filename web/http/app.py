@@ -17,9 +17,13 @@ from werkzeug.routing import MapAdapter
 from greenroom.actors.errors import GreenroomError, InternalFailure
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
+from greenroom.web.http.control_routes import LEASE_HEADER, add_control_routes
+from greenroom.web.http.dashboard_routes import add_dashboard_routes
 from greenroom.web.http.errors import InvalidRequest, describe_error, describe_http_error
+from greenroom.web.http.event_routes import add_event_routes
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
 from greenroom.web.http.guards import add_guards
+from greenroom.web.http.links import Links
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.playwright_route import add_playwright_routes
 from greenroom.web.http.schemas import (
@@ -35,6 +39,7 @@ from greenroom.web.http.schemas import (
 )
 from greenroom.web.http.session_paths import playwright_address
 from greenroom.web.http.session_routes import add_session_routes
+from greenroom.web.http.watch_routes import add_watch_routes
 from greenroom.web.settings import DaemonSettings
 
 # Visible ASCII.
@@ -66,14 +71,19 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     _add_routes(app, supervisor, settings)
     add_session_routes(app, supervisor, settings)
     add_playwright_routes(app, supervisor, settings)
-    add_guards(app, settings)
+    links = Links()
+    add_event_routes(app, supervisor, settings)
+    add_control_routes(app, supervisor, links)
+    add_watch_routes(app, supervisor, settings, links)
+    add_dashboard_routes(app, settings)
+    add_guards(app, settings, links)
     _add_error_handlers(app, settings)
     if settings.cors_origins:
         app = cors(
             app,
             allow_origin=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", LEASE_HEADER],
             expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
         )
     return app

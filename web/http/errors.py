@@ -14,6 +14,7 @@ from greenroom.actors.errors import (
     AmbiguousTarget,
     CapacityExhausted,
     CleanupIncomplete,
+    ControlHeld,
     CreationTimedOut,
     DialogOpen,
     GreenroomError,
@@ -39,10 +40,16 @@ from greenroom.actors.errors import (
     SupervisorStopped,
     TooManyClients,
     TooManyCommands,
+    TooManyWatchers,
     UpstreamUnreachable,
 )
 from greenroom.actors.verdict import LoginReason
 from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
+
+
+def bundle_path(session_id: str) -> str:
+    """Return where the bundle of a session that has failed is."""
+    return f"/tiktok/session/{session_id}/bundle"
 
 
 class InvalidRequest(GreenroomError):
@@ -59,6 +66,14 @@ class OriginNotAllowed(GreenroomError):
 
 class HostNotAllowed(GreenroomError):
     """The request is for another host: a page may have made its own name resolve to this machine."""
+
+
+class BundleNotFound(GreenroomError):
+    """Nothing is kept of this session: it has not failed, that was long ago, or nothing is kept at all."""
+
+
+class NotAllowed(GreenroomError):
+    """Whoever asks may not do this; the text says what they may."""
 
 
 @attrs.frozen
@@ -97,6 +112,8 @@ ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     PageTooLarge: _Answer(413, "PAGE_TOO_LARGE", "The content is too large"),
     StorageFailed: _Answer(503, "STORAGE_FAILED", "The session's files can't be written"),
     InvalidAction: _Answer(422, "INVALID_REQUEST", "Invalid request"),
+    ControlHeld: _Answer(409, "CONTROL_HELD", "Somebody else has control of the session"),
+    TooManyWatchers: _Answer(429, "TOO_MANY_WATCHERS", "Too many watch this session"),
     TooManyCommands: _Answer(429, "TOO_MANY_COMMANDS", "Too many commands wait in this session"),
     TooManyClients: _Answer(429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session"),
     CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
@@ -105,11 +122,19 @@ ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     InvalidRequest: _Answer(422, "INVALID_REQUEST", "Invalid request"),
     Unauthorized: _Answer(401, "UNAUTHORIZED", "Authentication required"),
     OriginNotAllowed: _Answer(403, "ORIGIN_NOT_ALLOWED", "Origin not allowed"),
+    BundleNotFound: _Answer(404, "BUNDLE_NOT_FOUND", "Nothing is kept of this session"),
+    NotAllowed: _Answer(403, "NOT_ALLOWED", "Not allowed"),
     HostNotAllowed: _Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
 }
 
 # What may well be otherwise when the same request comes again later.
 _RETRYABLE = {408, 423, 429, 502, 503, 504}
+
+
+def code_of(error: GreenroomError) -> str:
+    """Return the code by which programs know `error`."""
+    return ANSWERS.get(type(error), _INTERNAL).code
+
 
 HttpAnswer = tuple[int, dict[str, str], TikTokSessionErrorResponse]
 
@@ -121,6 +146,8 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
     details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase, retryable=is_retryable)
     if not isinstance(error, SessionNotFound):  # whose id is only what was asked for
         details.session_id = error.session_id
+    if error.has_bundle and error.session_id is not None:
+        details.bundle = bundle_path(error.session_id)
     headers: dict[str, str] = {}
     match error:
         case NotLoggedIn(verdict=verdict, hint=hint):
@@ -142,6 +169,7 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
             | Overloaded(retry_after_s=retry_after_s)
             | TooManyClients(retry_after_s=retry_after_s)
             | TooManyCommands(retry_after_s=retry_after_s)
+            | TooManyWatchers(retry_after_s=retry_after_s)
         ):
             headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
         case ActionFailed():
@@ -164,6 +192,7 @@ def _describe_action(error: ActionFailed, details: ErrorDetails) -> ErrorDetails
         explanation=error.told or None,
         matches=error.matches if isinstance(error, AmbiguousTarget) else None,
         snapshot=error.snapshot if isinstance(error, StaleRef) else None,
+        held=error.held if isinstance(error, ControlHeld) else None,
     )
 
 

@@ -16,6 +16,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from greenroom.actors.errors import GreenroomError
 from greenroom.web.http.requests import request_id_of
+from greenroom.web.http.who import Who
 
 UNDO_S = 1.0
 _SCOPE_KEY = "greenroom.exchange"
@@ -28,6 +29,8 @@ class Exchange:
     """What is known about the request that is being answered, and its `id`."""
 
     id: str
+    who: Who = attrs.field(factory=Who)
+    """Who has sent it: set once that is checked."""
     undo: Callable[[], Awaitable[None]] | None = None
     """What to do if the answer can't be delivered because the client has left. It has one second."""
 

@@ -1,6 +1,5 @@
 """Who may ask: checks the request's host, the origin of the web page, and the token."""
 
-import hmac
 import ipaddress
 import re
 
@@ -8,18 +7,18 @@ from quart import has_websocket_context
 from quart_trio import QuartTrio
 from werkzeug.exceptions import BadRequest
 
-from greenroom.web.http.errors import HostNotAllowed, OriginNotAllowed, Unauthorized
-from greenroom.web.http.exchanges import asked
-from greenroom.web.http.requests import UNAUTHORIZED
+from greenroom.web.http.access import identify
+from greenroom.web.http.dashboard_routes import is_open, is_page
+from greenroom.web.http.errors import HostNotAllowed, OriginNotAllowed
+from greenroom.web.http.exchanges import Exchange, asked
+from greenroom.web.http.links import Links
 from greenroom.web.settings import DaemonSettings
-
-OPEN_PATHS = {"/health"}
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]@/]+))(?::[0-9]*)?")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
+def add_guards(app: QuartTrio, settings: DaemonSettings, links: Links) -> None:
     """Make the app refuse unauthorized requests before it does anything else."""
     guard = HostGuard(settings)
 
@@ -36,26 +35,19 @@ def add_guards(app: QuartTrio, settings: DaemonSettings) -> None:
         is_guarded = has_websocket_context() or asked().method in {"POST", "PATCH", "DELETE"}
         if (origin := asked().headers.get("Origin")) is None:
             _check_fetch_site()
-        elif is_guarded and origin not in settings.cors_origins:
+        elif is_guarded and origin not in settings.cors_origins and not _is_own_page(origin):
             raise OriginNotAllowed("The page's origin is not among cors_origins")
 
-    async def check_token() -> None:
-        is_open = asked().path in OPEN_PATHS or asked().method == "OPTIONS"
-        if not is_open and not has_token(settings, asked().headers.getlist("Authorization")):
-            raise Unauthorized(UNAUTHORIZED)
+    async def check_access() -> None:
+        if not has_websocket_context() and (asked().method == "OPTIONS" or is_open(asked().path)):
+            return
+        who = identify(settings, links)
+        who.check("GET" if has_websocket_context() else asked().method, asked().path)
+        Exchange.current().who = who
 
-    for check in (check_host, check_origin, check_token):
+    for check in (check_host, check_origin, check_access):
         app.before_request(check)
         app.before_websocket(check)
-
-
-def has_token(settings: DaemonSettings, given: list[str]) -> bool:
-    """Return whether a request's Authorization headers, `given`, hold the token, if the daemon has one."""
-    if settings.token is None:
-        return True
-    scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
-    is_right = hmac.compare_digest(token.strip().encode(), settings.token.reveal().encode())
-    return scheme.lower() == "bearer" and is_right
 
 
 def _check_fetch_site() -> None:
@@ -63,8 +55,17 @@ def _check_fetch_site() -> None:
 
     Browsers say so in a header that pages can't set. A session's own pages are among them.
     """
-    if asked().headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
+    headers = asked().headers
+    if is_page(asked().path) and headers.get("Sec-Fetch-Mode") == "navigate":
+        return  # somebody follows a link to the dashboard, which asks for everything else itself
+    if headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
         raise OriginNotAllowed("A page of another site can't ask this of the daemon")
+
+
+def _is_own_page(origin: str) -> bool:
+    """Return whether a request comes from the dashboard, which the daemon serves under the same host."""
+    scheme, _, host = origin.partition("://")
+    return scheme in {"http", "https"} and host == asked().headers.get("Host")
 
 
 class HostGuard:

@@ -11,6 +11,11 @@ from greenroom.web.http.openapi_sessions import (
     extension,
     session_paths,
 )
+from greenroom.web.http.openapi_watching import (
+    OPTIONAL_WATCHING_FIELDS,
+    WATCHING_BODIES,
+    watching_paths,
+)
 from greenroom.web.http.schemas import (
     AllSessions,
     ErrorDetails,
@@ -39,12 +44,13 @@ _KEY: Json = {
     "except a 503.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+_ONE = "/tiktok/session/{session_id}"
 _SESSION_ID: Json = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 _REFUSALS: Mapping[int, str] = {
     400: "The request is not valid HTTP/1.1, or has no Host header.",
     401: "The daemon's token is missing or wrong.",
-    403: "The request is for another host, or from a web page of an origin that is not configured.",
+    403: "The request is for another host, from a page of another origin, or more than a link allows.",
     404: "There is no such session, page or file, or no such path.",
     405: "The path does not support the method; `Allow` names those that it does.",
     408: "The request took too long to arrive.",
@@ -53,7 +59,7 @@ _REFUSALS: Mapping[int, str] = {
     413: "The body, or what was asked for, is too large.",
     422: "A field, a header or the query is wrong, or the page can't do this.",
     423: "The master profile is open in a browser.",
-    429: "Too many commands wait in the session.",
+    429: "Too many commands wait in the session, or too many watch it.",
     431: "The headers are too large.",
     500: "An unexpected error; `id` is also in the log.",
     502: "The page can't be loaded.",
@@ -63,7 +69,13 @@ _REFUSALS: Mapping[int, str] = {
     505: "Only HTTP/1.1 and HTTP/1.0 are supported.",
 }
 # All other bodies are sent with all fields: a default in the code doesn't make a field optional for clients.
-_WITH_OPTIONAL_FIELDS = {TikTokSessionRequest.__name__, ErrorDetails.__name__, "Field", *OPTIONAL_FIELDS}
+_WITH_OPTIONAL_FIELDS = {
+    TikTokSessionRequest.__name__,
+    ErrorDetails.__name__,
+    "Field",
+    *OPTIONAL_FIELDS,
+    *OPTIONAL_WATCHING_FIELDS,
+}
 _EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
 _ALLOW: Json = {"description": "The path's methods.", "schema": {"type": "string"}}
@@ -80,6 +92,7 @@ def describe_api(*, with_token: bool) -> Json:
     """Return the description as OpenAPI 3.1; `with_token` if clients must send one."""
     bodies = (
         *SESSION_BODIES,
+        *WATCHING_BODIES,
         AllSessions,
         TikTokSessionRequest,
         TikTokSessionErrorResponse,
@@ -102,13 +115,15 @@ def describe_api(*, with_token: bool) -> Json:
     description: Json = {
         "openapi": "3.1.0",
         "info": {"title": "Greenroom", "version": "1"},
-        "paths": _paths() | session_paths(_operation, _answer),
+        "paths": _paths() | session_paths(_operation, _answer) | watching_paths(_operation, _answer),
         "components": components,
     }
     if with_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         description["security"] = [{"token": []}]
-        description["paths"]["/health"]["get"]["security"] = []
+        for path in ("/", "/dashboard/{name}", "/health", "/login", "/logout", f"{_ONE}/live"):
+            for described in description["paths"][path].values():
+                described["security"] = []
     return description
 
 
@@ -135,7 +150,7 @@ def _paths() -> Json:
             ),
             "post": create,
         },
-        "/tiktok/session/{session_id}": {
+        _ONE: {
             "get": _operation(
                 "get_session",
                 "Show one session, until 15 minutes after its end.",

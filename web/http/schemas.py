@@ -13,7 +13,7 @@ import msgspec
 from greenroom.actors import resources
 from greenroom.actors.actions.readings import Fetch
 from greenroom.actors.actions.results import ActionResult, PageInfo
-from greenroom.actors.lifecycle import EndReason, Receipt, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, Held, Receipt, SessionInfo, SessionState, Watcher, WatchMode
 from greenroom.actors.machine import ports
 from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.supervisor.self_check import Check, Subject
@@ -40,8 +40,11 @@ class Session(msgspec.Struct, kw_only=True):
     """One session. Times are UTC. `expires_at` and the login's fields are null until they are known.
 
     `phase_ms` maps each state that the session was in to whole milliseconds. `end_reason` is null until the
-    session is ending, `usage` until the first sample, `receipt` until the session has ended. `clients` are
-    attached with a Playwright of their own; `refused_calls` counts what they may not call.
+    session is ending, `usage` until the first sample, `receipt` until the session has ended. Nobody has asked
+    for a warm session yet: `is_requested` is false. `clients` are attached with a Playwright of their own;
+    `refused_calls` counts what they may not call. With `has_bundle`, `.../bundle` has more about its failure.
+    `control` is the person who has control, null while programs do; `watchers` are watching, and `watched`
+    have.
     """
 
     id: str
@@ -55,8 +58,13 @@ class Session(msgspec.Struct, kw_only=True):
     end_reason: EndReason | None
     usage: Usage | None
     receipt: Receipt | None
+    is_requested: bool
     clients: int
     refused_calls: int
+    has_bundle: bool
+    control: Held | None
+    watchers: tuple[Watcher, ...]
+    watched: tuple[Watcher, ...]
 
     @classmethod
     def of(cls, info: SessionInfo) -> "Session":
@@ -73,8 +81,13 @@ class Session(msgspec.Struct, kw_only=True):
             end_reason=info.reason,
             usage=Usage.of(info.usage) if info.usage else None,
             receipt=info.receipt,
+            is_requested=info.is_requested,
             clients=info.clients,
             refused_calls=info.refused_calls,
+            has_bundle=info.has_bundle,
+            control=info.control,
+            watchers=info.watchers,
+            watched=info.watched,
         )
 
 
@@ -169,6 +182,77 @@ class FetchRequest(Fetch, frozen=True, kw_only=True, tag=False, tag_field=None):
     """The body of `POST .../fetch`: what to ask for from within the page."""
 
 
+_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+
+
+class ControlRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST .../control`: who is to have control, and for how many seconds.
+
+    `name` is what others are shown of a person. Programs have control for as long as no person has.
+    """
+
+    holder: Literal["human", "programs"]
+    ttl_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 300
+    name: _Name = ""
+
+
+class ControlAnswer(TikTokSessionResponse, kw_only=True):
+    """The answer to `POST .../control`. `control` and `lease` are null if programs have control.
+
+    Send the lease as `X-Control-Lease` with actions, and to keep or give back control.
+    """
+
+    control: Held | None
+    lease: str | None
+
+
+class LinkRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST .../links`: what the person may do, and for how many seconds."""
+
+    mode: WatchMode = WatchMode.VIEW
+    ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600
+    name: _Name = "guest"
+
+
+class LinkInfo(msgspec.Struct, kw_only=True):
+    """A link to one session."""
+
+    id: str
+    mode: WatchMode
+    name: str
+    expires_at: datetime
+
+
+class LinkAnswer(TikTokSessionResponse, kw_only=True):
+    """The answer to `POST .../links`. Nobody is told the `address` and the `token` in it again."""
+
+    link: LinkInfo
+    address: str
+    token: str
+
+
+class LinksAnswer(TikTokSessionResponse, kw_only=True):
+    """The answer to `GET .../links`: those that hold, oldest first."""
+
+    links: tuple[LinkInfo, ...]
+
+
+class PictureQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of `.../live.jpg` and `.../live.mjpeg`: pictures a second at most, and a JPEG's quality."""
+
+    fps: Annotated[float, msgspec.Meta(gt=0, le=30)] = 10
+    quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = 60
+
+
+class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /login`: the daemon's token. The dashboard gets a cookie for it."""
+
+    token: Annotated[str, msgspec.Meta(max_length=1000)]
+
+    def __repr__(self) -> str:
+        return "LoginRequest(...)"
+
+
 class AllSessions(TikTokSessionResponse, kw_only=True):
     """The answer to `GET /tiktok/session`: the sessions that have not ended, oldest first.
 
@@ -179,6 +263,25 @@ class AllSessions(TikTokSessionResponse, kw_only=True):
     sessions: list[Session]
     warm: int
     checks: Mapping[Subject, Check]
+
+
+class OverviewAnswer(TikTokSessionResponse, kw_only=True):
+    """The answer to `GET /overview`: all that there is, for the dashboard.
+
+    `sessions` were asked for, oldest first; `ended` are the last 50 that have ended, latest first. Events
+    after `last_event_id` say what has changed since.
+    """
+
+    sessions: list[Session]
+    warm: list[Session]
+    ended: list[Session]
+    hosts: tuple[ports.HostInfo, ...]
+    max_sessions: int
+    last_event_id: str
+    checks: Mapping[Subject, Check]
+    engine: str
+    sandbox: str
+    has_token: bool
 
 
 class Owned(msgspec.Struct, kw_only=True):
@@ -231,7 +334,9 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     With what failed in a live session come the `kind` of action or resource, the `index` of the action among
     several, from 0, and the `results` of those before it; `explanation` says more, and may quote the page;
     `matches` counts the elements of an ambiguous target, and `snapshot` is a fresh one for a stale ref. With
-    SESSION_ENDED come `end_reason` and, once there is one, the `receipt`. `retryable` means that the same
+    SESSION_ENDED come `end_reason` and, once there is one, the `receipt`; with CONTROL_HELD, who has `held`
+    control, and until when, if it is a person. `bundle` is the path of what is kept of a session that has
+    failed. `retryable` means that the same
     request may well succeed later.
     """
 
@@ -258,6 +363,8 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     snapshot: str | None = None
     end_reason: EndReason | None = None
     receipt: Receipt | None = None
+    held: Held | None = None
+    bundle: str | None = None
 
 
 class TikTokSessionErrorResponse(msgspec.Struct, kw_only=True):

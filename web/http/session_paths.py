@@ -7,6 +7,11 @@ from quart import request
 BASE: Final = "/tiktok/session/<session_id>"
 
 
+def live_address(session_id: str) -> str:
+    """Return the address of a session's page in the dashboard, as the client of this request sees it."""
+    return f"{request.scheme}://{request.host}{BASE.replace('<session_id>', session_id)}/live"
+
+
 def playwright_address(session_id: str) -> str:
     """Return a session's address for a client's own Playwright, as the client of this request sees it."""
     return f"ws://{request.host}{BASE.replace('<session_id>', session_id)}/playwright"

@@ -1,9 +1,10 @@
 """What is done with a live session over HTTP: actions, resources to read, files, more time."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final, TypeVar
 
+import attrs
 import msgspec
 from quart import Response, request
 from quart.datastructures import FileStorage
@@ -11,14 +12,28 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
 from greenroom.actors.actions import readings
-from greenroom.actors.actions.actions import MAX_NAME_BYTES, Action, Navigate, PageNew
-from greenroom.actors.actions.decoding import InvalidOperation, read_actions
+from greenroom.actors.actions.actions import (
+    MAX_NAME_BYTES,
+    Action,
+    Back,
+    Dialog,
+    Forward,
+    Navigate,
+    PageClose,
+    PageNew,
+    PageSelect,
+    Reload,
+)
+from greenroom.actors.actions.decoding import read_actions
 from greenroom.actors.actions.readings import Reading
 from greenroom.actors.commands import Act, PutFile, Read
 from greenroom.actors.machine.result import Result
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
-from greenroom.web.http.errors import InvalidRequest
+from greenroom.web.http.control_routes import lease
+from greenroom.web.http.errors import InvalidRequest, NotAllowed
+from greenroom.web.http.exchanges import Exchange
+from greenroom.web.http.json_bodies import checked, decode
 from greenroom.web.http.own_address import is_own
 from greenroom.web.http.schemas import (
     Actions,
@@ -31,12 +46,14 @@ from greenroom.web.http.schemas import (
 from greenroom.web.http.session_paths import BASE, playwright_address
 from greenroom.web.settings import DaemonSettings
 
-T = TypeVar("T")
 R = TypeVar("R", bound=Reading)
 
 _JSON = "application/json"
 _PICTURES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _PIECE_BYTES = 1 << 16
+
+# What a person with a link may do beside what they do by hand: move between pages, and answer dialogs.
+BY_LINK: Final = (Back, Dialog, Forward, Navigate, PageClose, PageNew, PageSelect, Reload)
 
 # Each resource that is read with GET: what is asked of the session, and the type of the answer.
 RESOURCES: Final[Mapping[str, tuple[type[Reading], str]]] = {
@@ -65,11 +82,18 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
     async def act(session_id: str) -> Response:
         """Carry out one action, or several in order."""
         handle = supervisor.handle(session_id)
-        steps, with_snapshot = _read_actions(await request.body)
+        asked = _read_actions(await request.body)
+        steps = asked.steps
         for step in steps:
             if isinstance(step, Navigate | PageNew):
-                _refuse_daemon(step.url, settings)
-        acted = await handle.run(Act(steps, with_snapshot=with_snapshot))
+                refuse_daemon(step.url, settings)
+            if Exchange.current().who.link is not None and not isinstance(step, BY_LINK):
+                raise NotAllowed("With a link, this is done by hand in the live view")
+        acted = await handle.run(
+            Act(steps, with_snapshot=asked.with_snapshot),
+            lease=lease(),
+            waits_for_control=asked.waits,
+        )
         count = "1 action" if len(steps) == 1 else f"{len(steps)} actions"
         return json_answer(
             Actions(
@@ -84,10 +108,10 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
     async def fetch(session_id: str) -> Response:
         """Ask for a URL from within the page."""
         handle = supervisor.handle(session_id)
-        asked = _decode(await request.body, FetchRequest)
-        _refuse_daemon(asked.url, settings)
+        asked = decode(await request.body, FetchRequest)
+        refuse_daemon(asked.url, settings)
         fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
-        return _stream(await handle.run(Read(readings.Fetch(**fields))), _JSON)
+        return _stream(await handle.run(Read(readings.Fetch(**fields)), lease=lease()), _JSON)
 
 
 def _add_resources(app: QuartTrio, supervisor: Supervisor) -> None:
@@ -127,7 +151,7 @@ def _add_files(app: QuartTrio, supervisor: Supervisor) -> None:
     async def download(session_id: str, name: str) -> Response:
         """Send what a page has downloaded, once it is complete."""
         handle = supervisor.handle(session_id)
-        asked = _checked(lambda: msgspec.convert({"kind": "download", "name": name}, readings.Download))
+        asked = checked(lambda: msgspec.convert({"kind": "download", "name": name}, readings.Download))
         return _stream(await handle.run(Read(asked)), "application/octet-stream", filename=name)
 
     @app.post(f"{BASE}/files")
@@ -150,7 +174,7 @@ def _add_lifetime(app: QuartTrio, supervisor: Supervisor) -> None:
     async def extend(session_id: str) -> Response:
         """Let a session live longer."""
         handle = supervisor.handle(session_id)
-        asked = _decode(await request.body, ExtendRequest)
+        asked = decode(await request.body, ExtendRequest)
         info = await handle.extend(asked.extend_s)
         return json_answer(
             OneSession.of(info, message="Session was extended", playwright=playwright_address(session_id))
@@ -163,38 +187,35 @@ def _add_lifetime(app: QuartTrio, supervisor: Supervisor) -> None:
         return json_answer(VerdictAnswer.of(verdict))
 
 
-def _read_actions(body: bytes) -> tuple[tuple[Action, ...], bool]:
-    """Return the actions in a body, and whether a snapshot is wanted after them. Raises `InvalidRequest`."""
-    given = _checked(lambda: msgspec.json.decode(body))
-    with_snapshot = isinstance(given, dict) and given.pop("snapshot", False)
+@attrs.frozen
+class _Asked:
+    """Actions in a body, and how they are wanted."""
+
+    steps: tuple[Action, ...]
+    with_snapshot: bool
+    waits: bool
+
+
+def _read_actions(body: bytes) -> _Asked:
+    """Return what a body asks for. Raises `InvalidRequest`."""
+    given = checked(lambda: msgspec.json.decode(body))
+    with_snapshot, on_held = False, "refuse"
+    if isinstance(given, dict):
+        with_snapshot, on_held = given.pop("snapshot", False), given.pop("on_held", on_held)
     if not isinstance(with_snapshot, bool):
         raise InvalidRequest("Expected `bool` - at `$.snapshot`")
-    return _checked(lambda: read_actions(given)), with_snapshot
+    if on_held not in {"refuse", "wait"}:
+        raise InvalidRequest("Expected `refuse` or `wait` - at `$.on_held`")
+    return _Asked(checked(lambda: read_actions(given)), with_snapshot, on_held == "wait")
 
 
 def _from_query(kind: type[R]) -> R:
     """Return a reading as the request's query string has it. Raises `InvalidRequest`."""
     fields = {"kind": str(kind.__struct_config__.tag), **request.args.to_dict()}
-    return _checked(lambda: msgspec.convert(fields, kind, strict=False))
+    return checked(lambda: msgspec.convert(fields, kind, strict=False))
 
 
-def _decode(body: bytes, type_: type[T]) -> T:
-    return _checked(lambda: msgspec.json.decode(body, type=type_))
-
-
-def _checked(read: Callable[[], T]) -> T:
-    """Return what `read` does. Raises `InvalidRequest` where the client's bytes are wrong."""
-    try:
-        return read()
-    except RecursionError:
-        raise InvalidRequest("JSON is nested too deeply") from None
-    except (msgspec.MsgspecError, InvalidOperation) as exc:
-        raise InvalidRequest(str(exc)) from exc
-    except UnicodeError as exc:
-        raise InvalidRequest("JSON is malformed: not UTF-8") from exc
-
-
-def _refuse_daemon(url: str | None, settings: DaemonSettings) -> None:
+def refuse_daemon(url: str | None, settings: DaemonSettings) -> None:
     """Raise `InvalidRequest` for the daemon's own address: its sessions' pages have no business there."""
     if url is None:
         return

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+import msgspec
 import trio
 
 from greenroom.actors.actions.actions import Operation
-from greenroom.actors.actions.decoding import InvalidOperation, encode_operation
+from greenroom.actors.actions.decoding import InvalidOperation, encode_input, encode_operation
+from greenroom.actors.actions.inputs import Input
 from greenroom.actors.browser.cells.binds import Private
 from greenroom.actors.browser.cells.browser import browser_cell
 from greenroom.actors.browser.cells.ending import end_processes
@@ -19,6 +21,7 @@ from greenroom.actors.browser.cells.environment import FILES
 from greenroom.actors.browser.cells.sandbox import Sandbox, cell_rights
 from greenroom.actors.browser.client.connection import SocketConnection, open_connection
 from greenroom.actors.browser.client.files import store_file
+from greenroom.actors.browser.client.frames import FrameReader
 from greenroom.actors.browser.client.link import WINDOW, HostLink
 from greenroom.actors.browser.client.loss import Loss
 from greenroom.actors.browser.client.replies import TIMED_OUT, TOO_LARGE, failure_of
@@ -39,6 +42,7 @@ from greenroom.actors.errors import (
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.result import Result
 from greenroom.actors.machine.sampler import Sampler
+from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.threads import Purpose, in_thread, limiter
 from greenroom.actors.verdict import Finding, Method
 
@@ -48,6 +52,9 @@ _KILL_AGAIN_S = 0.05
 # For all results of a session that somebody still reads. A host has limits of its own for most; downloads and
 # traces can be large.
 MAX_RESULT_BYTES: Final = 1 << 30
+_MAX_RECORDED_BYTES: Final = 32 << 20
+# How long what a person does by hand may take: moving the mouse, pressing a key.
+_BY_HAND_S = 5.0
 # The host's own limit is the shorter one: it says what was waited for.
 _PATIENCE_S = 3.0
 
@@ -193,6 +200,48 @@ class ScraplingFetcherAdapter:
                     raise PageTooLarge(TOO_LARGE)
         assert stream.reply is not None  # noqa: S101  # it is what ends a stream
         return stream.reply
+
+    @contextlib.asynccontextmanager
+    async def view(self, *, fps: float, quality: int) -> AsyncIterator[FrameReader]:
+        """Watch the selected page; see `ports.Browser`."""
+        request = messages.View(
+            id=self._link.next_id(), session=self._session, credit=1, fps=fps, quality=quality
+        )
+        async with self._link.open_stream(request, self._loss) as stream:
+            yield FrameReader(stream)
+
+    async def record(self, *, picture: bool, page: bool) -> Recorded:
+        """Look at the session for its recorder; see `ports.Browser`."""
+        request = messages.Record(
+            id=self._link.next_id(), session=self._session, credit=WINDOW, picture=picture, page=page
+        )
+        received = bytearray()
+        async with self._link.open_stream(request, self._loss) as stream:
+            async for piece in stream:
+                received += piece
+                if len(received) > _MAX_RECORDED_BYTES:
+                    raise PageTooLarge(TOO_LARGE)
+        if isinstance(stream.reply, messages.Failed):
+            raise ActionFailed("The session can't be recorded", detail=self._redact(stream.reply.detail))
+        try:
+            return msgspec.json.decode(received, type=Recorded)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise ActionFailed("The session can't be recorded", detail=repr(exc)) from exc
+
+    async def do_by_hand(self, given: Input) -> None:
+        """Do something by hand; see `ports.Browser`."""
+        try:
+            request = messages.Input(
+                id=self._link.next_id(),
+                session=self._session,
+                input=encode_input(given),
+                timeout_s=_BY_HAND_S,
+            )
+        except InvalidOperation as exc:
+            raise InvalidAction(str(exc)) from exc
+        reply = await self._ask(request)
+        if isinstance(reply, messages.Failed):
+            raise failure_of(reply, self._redact)
 
     async def put_file(self, name: str, content: AsyncIterable[bytes]) -> None:
         """Keep a file for the page; see `ports.Browser`."""

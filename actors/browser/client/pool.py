@@ -1,7 +1,7 @@
 """Browser hosts shared by sessions. A few processes are started before the first request, and kept."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import attrs
 import structlog
@@ -10,7 +10,9 @@ import trio
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.host import BrowserHost, BrowserHosts, new_host_id
 from greenroom.actors.errors import BrowserLost, GreenroomError
+from greenroom.actors.events import HostChange, HostEvent
 from greenroom.actors.ledger import Entry
+from greenroom.actors.machine.ports import HostInfo
 from greenroom.actors.machine.sampler import ScanFailed
 from greenroom.actors.resources import Budget
 
@@ -60,12 +62,14 @@ class HostPool:
     """Gives sessions places in hosts that each serve up to `sessions_per_host` at once.
 
     A session gets the fullest host with a free place; if there is none, a host is started. One idle host is
-    kept, others end. `budget` limits what a host itself may use; browsers count for their sessions.
+    kept, others end. `budget` limits what a host itself may use; browsers count for their sessions. `tell`
+    hears what becomes of hosts.
     """
 
     hosts: BrowserHosts
     sessions_per_host: int
     budget: Budget
+    tell: Callable[[HostEvent], None] = attrs.field(default=lambda _: None)
     is_closing: bool = attrs.field(default=False, init=False)
     _nursery: trio.Nursery
     _members: list[_Member] = attrs.field(factory=list, init=False)
@@ -74,6 +78,15 @@ class HostPool:
     def ids(self) -> frozenset[str]:
         """The ids of all hosts, including those that are starting or ending."""
         return frozenset(member.id for member in self._members)
+
+    @property
+    def running(self) -> tuple[HostInfo, ...]:
+        """The hosts that have started, with the sessions in each."""
+        return tuple(
+            HostInfo(id=member.id, sessions=len(member.sessions))
+            for member in self._members
+            if member.host is not None and not member.is_over
+        )
 
     @contextlib.asynccontextmanager
     async def open_browser(
@@ -155,7 +168,9 @@ class HostPool:
             with trio.CancelScope(shield=True), member.serving:
                 async with self.hosts.open_host(member.id) as member.host:
                     member.opened.set()
+                    self._tell(member, HostChange.STARTED)
                     await self._watch(member.host)
+                    self._tell(member, HostChange.LOST)
                     sessions = sorted(member.sessions)
                     detail = member.host.link.loss.why
                     _log.warning("a browser host was lost", host=member.id, sessions=sessions, detail=detail)
@@ -168,8 +183,13 @@ class HostPool:
         finally:
             member.opened.set()
             self._members.remove(member)
+            if member.host is not None:
+                self._tell(member, HostChange.ENDED)
             if trio.current_time() - member.started >= LASTED_S:
                 self._keep_one_ready()
+
+    def _tell(self, member: _Member, change: HostChange) -> None:
+        self.tell(HostEvent(change=change, host=member.id, sessions=len(member.sessions)))
 
     async def _watch(self, host: BrowserHost) -> None:
         """Return once the host is lost. Lose it if it uses too much."""
@@ -191,14 +211,20 @@ class HostPool:
 
 @contextlib.asynccontextmanager
 async def open_pool(
-    hosts: BrowserHosts, *, sessions_per_host: int, budget: Budget
+    hosts: BrowserHosts,
+    *,
+    sessions_per_host: int,
+    budget: Budget,
+    tell: Callable[[HostEvent], None] = lambda _: None,
 ) -> AsyncIterator[HostPool]:
     """Run a pool of hosts for the length of the block. The first host is started right away.
 
     No session may be left in it at the end of the block.
     """
     async with trio.open_nursery() as nursery:
-        pool = HostPool(hosts=hosts, sessions_per_host=sessions_per_host, budget=budget, nursery=nursery)
+        pool = HostPool(
+            hosts=hosts, sessions_per_host=sessions_per_host, budget=budget, tell=tell, nursery=nursery
+        )
         pool.start()
         try:
             yield pool

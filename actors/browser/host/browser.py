@@ -14,6 +14,7 @@ import attrs
 from playwright.async_api import BrowserContext, Error, Page
 
 from greenroom.actors.actions.actions import Action
+from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Reading, TraceStart
 from greenroom.actors.browser.cells.environment import ARTIFACTS, DOWNLOADS, browser_environment
 from greenroom.actors.browser.engines import EngineName
@@ -23,10 +24,14 @@ from greenroom.actors.browser.host.document import PageUnreachable, has_crashed,
 from greenroom.actors.browser.host.driver import Driver
 from greenroom.actors.browser.host.failures import NETWORK_ERROR, OperationFailed, failure_of
 from greenroom.actors.browser.host.firefox import firefox_args
+from greenroom.actors.browser.host.hand import Hand
 from greenroom.actors.browser.host.launcher import open_launcher, path_of
 from greenroom.actors.browser.host.page import CamoufoxSession
 from greenroom.actors.browser.host.performing import Performer
+from greenroom.actors.browser.host.recording import RecordingHost
+from greenroom.actors.browser.host.viewing import View
 from greenroom.actors.browser.wire.messages import Failure, Launch
+from greenroom.actors.machine.frame import Frame
 from greenroom.actors.verdict import Finding, Method, analyse_html, too_long_html
 from greenroom.actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from greenroom.actors.verdict.dom import KNOWN_SELECTORS, judge_elements
@@ -65,6 +70,10 @@ class BrowserSession:
         self._on_navigated = on_navigated
         self._scrapling: CamoufoxSession
         self._performer: Performer
+        self._hand: Hand
+        self._recording: RecordingHost
+        self._view: View | None = None
+        self._viewing = asyncio.Lock()
         self._binding: Binding
         self._launching: asyncio.Task[None] | None = None
         self._asked = ""
@@ -98,6 +107,8 @@ class BrowserSession:
 
     def _attach_performer(self, context: BrowserContext) -> None:
         self._performer = Performer.attach(context, Path(self.launch.scratch), self._note_navigation)
+        self._hand = Hand(self._performer.pages)
+        self._recording = RecordingHost(context, self._performer.pages)
         self._binding = Binding(context)
 
     def _note_navigation(self, page: Page) -> None:
@@ -207,6 +218,32 @@ class BrowserSession:
             raise OperationFailed(Failure.ACTION, "A trace would show the proxy's password")
         try:
             return await self._performer.perform(operation, timeout_s)
+        except Error as exc:
+            await self._scrapling.probe()
+            if self._scrapling.ended.is_set():
+                raise
+            raise failure_of(exc, timeout_s) from exc
+
+    async def view(self, fps: float, quality: int, send: Callable[[Frame], Awaitable[None]]) -> None:
+        """Pass pictures of the selected page to `send` until cancelled; see `View`. One at a time."""
+        async with self._viewing:
+            self._view = View(self._performer.pages, quality, fps)
+            try:
+                await self._view.run(send)
+            finally:
+                self._view = None
+
+    async def record(self, *, picture: bool, page: bool) -> bytes:
+        """Return what the recorder wants to know, in JSON; see `RecordingHost.look`."""
+        return await self._recording.look(picture=picture, page=page)
+
+    async def do_by_hand(self, given: Input, timeout_s: float) -> None:
+        """Do something as a person does it. Raises `OperationFailed`, or `Error` if the browser is gone."""
+        self._performer.pages.is_used = self._performer.pages.keeps_dialogs = True
+        if self._view is not None:
+            self._view.wake()
+        try:
+            await self._hand.do(given, timeout_s)
         except Error as exc:
             await self._scrapling.probe()
             if self._scrapling.ended.is_set():

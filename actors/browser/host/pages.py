@@ -64,6 +64,7 @@ class Pages:
     _pages: dict[str, Page] = attrs.field(factory=dict, init=False)
     _dialogs: dict[Page, _Dialogs] = attrs.field(factory=dict, init=False)
     _crashed: set[Page] = attrs.field(factory=set, init=False)
+    selection_changed: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _selected: str = attrs.field(default="", init=False)
     _count: int = attrs.field(default=0, init=False)
     _requests: dict[Request, dict[str, Any]] = attrs.field(factory=dict, init=False)
@@ -86,7 +87,7 @@ class Pages:
         name = f"p{self._count}"
         self._pages[name] = page
         self._dialogs[page] = _Dialogs()
-        self._selected = self._selected or name
+        self._set_selected(self._selected or name)
         page.on("close", lambda _: self._remove(name))
         page.on("crash", lambda _: self._crashed.add(page))
         page.on("framenavigated", lambda frame: self._note_navigation(page, frame))
@@ -96,7 +97,7 @@ class Pages:
         self._dialogs.pop(page).set(None)
         self._crashed.discard(page)
         if self._selected == name:
-            self._selected = next(reversed(self._pages), "")
+            self._set_selected(next(reversed(self._pages), ""))
 
     def _note_navigation(self, page: Page, frame: Frame) -> None:
         if frame.parent_frame is None:
@@ -128,7 +129,18 @@ class Pages:
 
     def select(self, page: Page) -> None:
         """Make `page` the one that is used where none is named."""
-        self._selected = self.name_of(page) or self._selected
+        self._set_selected(self.name_of(page) or self._selected)
+
+    @property
+    def selected(self) -> Page | None:
+        """The page that is used where none is named. `selection_changed` is set once it is another."""
+        return self._pages.get(self._selected)
+
+    def _set_selected(self, name: str) -> None:
+        if name != self._selected:
+            self._selected = name
+            self.selection_changed.set()
+            self.selection_changed = asyncio.Event()
 
     @property
     def is_last(self) -> bool:

@@ -9,7 +9,7 @@ from typing import IO
 import attrs
 from playwright.async_api import Error
 
-from greenroom.actors.actions.decoding import decode_operation
+from greenroom.actors.actions.decoding import decode_input, decode_operation
 from greenroom.actors.browser.host.browser import BrowserSession
 from greenroom.actors.browser.host.document import PageUnreachable
 from greenroom.actors.browser.host.driver import Driver
@@ -17,6 +17,7 @@ from greenroom.actors.browser.host.failures import OperationFailed
 from greenroom.actors.browser.host.files import take_file
 from greenroom.actors.browser.host.outbox import Outbox
 from greenroom.actors.browser.wire import messages
+from greenroom.actors.browser.wire.frames import split_frame
 from greenroom.actors.browser.wire.framing import (
     MAX_PIECE_BYTES,
     FrameBuffer,
@@ -24,6 +25,7 @@ from greenroom.actors.browser.wire.framing import (
     decode_to_host,
     encode,
 )
+from greenroom.actors.machine.frame import Frame
 
 _RECEIVE_BYTES = 65536
 _MAX_DETAIL = 4000
@@ -129,7 +131,7 @@ class Host:
             return
         self.tell(reply)
 
-    async def _carry_out(self, request: messages.Request) -> messages.Reply:
+    async def _carry_out(self, request: messages.Request) -> messages.Reply:  # noqa: C901  # one case a kind
         id_, session = request.id, request.session
         match request:
             case messages.Launch():
@@ -147,6 +149,13 @@ class Host:
                 return messages.Found(id=id_, session=session, finding=finding)
             case messages.Perform():
                 await self._perform(request)
+            case messages.View():
+                await self._view(request)
+            case messages.Record(picture=picture, page=page):
+                recorded = await self._sessions[session].record(picture=picture, page=page)
+                await self._send(request, io.BytesIO(recorded))
+            case messages.Input(input=text, timeout_s=timeout_s):
+                await self._sessions[session].do_by_hand(decode_input(text), timeout_s)
             case messages.Rehearse():
                 await self._sessions[session].rehearse(request.url)
             case messages.Bind(dialogs=dialogs):
@@ -173,11 +182,22 @@ class Host:
             with io.BytesIO(result) if isinstance(result, bytes) else take_file(result) as file:
                 await self._send(request, file)
 
-    async def _send(self, request: messages.Perform, file: IO[bytes]) -> None:
+    async def _view(self, request: messages.View) -> None:
+        """Send pictures of the page, as the credit for their pieces comes, until this is cancelled."""
+
+        async def send(frame: Frame) -> None:
+            for piece in split_frame(frame):
+                await self._send_piece(request, piece)
+
+        await self._sessions[request.session].view(request.fps, request.quality, send)
+
+    async def _send(self, request: messages.Streaming, file: IO[bytes]) -> None:
         while piece := file.read(MAX_PIECE_BYTES):
-            await self._credits[request.id].acquire()
-            message = messages.Piece(id=request.id, session=request.session)
-            await self.outbox.put_piece(encode(message, piece))
+            await self._send_piece(request, piece)
+
+    async def _send_piece(self, request: messages.Streaming, piece: bytes) -> None:
+        await self._credits[request.id].acquire()
+        await self.outbox.put_piece(encode(messages.Piece(id=request.id, session=request.session), piece))
 
     async def _probe_driver(self) -> None:
         # Only during a launch: a browser's own probe asks the driver too, and each costs it 3 KB for good.

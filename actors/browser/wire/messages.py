@@ -18,7 +18,7 @@ import msgspec
 
 from greenroom.actors.verdict import Finding, Method
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 _Pieces = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
@@ -128,6 +128,34 @@ class Perform(_Streaming, frozen=True, kw_only=True):
         return f"Perform(id={self.id}, session={self.session!r})"
 
 
+class View(_Streaming, frozen=True, kw_only=True):
+    """Send pictures of the selected page until cancelled, at most `fps` a second; see `wire.frames`.
+
+    `quality` is that of a JPEG. While the sender has no credit, no pictures are taken.
+    """
+
+    fps: Annotated[float, msgspec.Meta(gt=0, le=60)]
+    quality: Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
+class Record(_Streaming, frozen=True, kw_only=True):
+    """Send what the recorder wants to know, as a `Recorded` in JSON: with a picture, or the whole page."""
+
+    picture: bool
+    page: bool
+
+
+class Input(_Request, frozen=True, kw_only=True):
+    """Do by hand, in at most `timeout_s`, what the JSON in `input` says; see `actions.inputs`."""
+
+    input: str
+    timeout_s: float
+
+    def __repr__(self) -> str:
+        """Leave out the input: it may hold what a user types."""
+        return f"Input(id={self.id}, session={self.session!r})"
+
+
 class Bind(_Request, frozen=True, kw_only=True):
     """Let clients of Playwright connect to the browser. It may be asked for again.
 
@@ -227,8 +255,10 @@ class Navigated(_Message, frozen=True, kw_only=True):
     """A page of the session has gone to another document; sent once for all that did within half a second."""
 
 
-Streaming = Perform
-Request = Launch | Navigate | Inspect | Rehearse | Perform | Bind | Close | Discard | Ping
+Streaming = Perform | View | Record
+Request = (
+    Launch | Navigate | Inspect | Rehearse | Perform | View | Record | Input | Bind | Close | Discard | Ping
+)
 ToHost = Request | Cancel | Credit
 Reply = Done | Found | Bound | Unreachable | Failed
 FromHost = Reply | Piece | Ready | Lost | Navigated

@@ -11,6 +11,7 @@ from greenroom.actors.browser.cells.marks import end_marked, own_processes, pids
 from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.ledger import open_ledger
 from greenroom.actors.ledger.entry import marker_of
+from greenroom.actors.machine.bundles import Bundles
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.machine.workspace import LocalWorkspace
@@ -39,6 +40,7 @@ async def open_puppet_machine(
             sessions_per_host=2,
             budget=AMPLE,
             site=NOWHERE,
+            bundles_dir=folder / "bundles",
         ) as machine:
             yield attrs.evolve(machine, needs=NOTHING)
     assert own_processes() == []
@@ -56,6 +58,7 @@ async def open_hostless_machine(folder: Path) -> AsyncIterator[LocalMachine]:
             ledger=ledger,
             pool=HostPool(hosts=hosts, sessions_per_host=1, budget=AMPLE, nursery=nursery),
             site=NOWHERE,
+            bundles=Bundles(folder / "bundles"),
             needs=NOTHING,
         )
 

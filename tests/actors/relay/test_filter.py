@@ -62,12 +62,13 @@ def compact(message: Any) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode()
 
 
-def open_wire(*, shared: Shared | None = None, may_trace: bool = True) -> Wire:
+def open_wire(*, shared: Shared | None = None, may_trace: bool = True, held: str = "") -> Wire:
     refused: list[str] = []
     filter_ = Filter(
         browser=BROWSER,
         may_open=lambda url: "daemon" not in url,
         may_trace=may_trace,
+        why_held=lambda: held,
         shared=shared or Shared(),
         on_refused=lambda type_, method: refused.append(f"{type_}.{method}"),
     )
@@ -78,6 +79,20 @@ def open_wire(*, shared: Shared | None = None, may_trace: bool = True) -> Wire:
         if heard is not None:
             wire.shown.append(heard["params"])
     return wire
+
+
+def test_client_acts_only_while_programs_have_control() -> None:
+    """While a person has control, it is told so; reading goes on."""
+    wire = open_wire(held="CONTROL_HELD: Ada has control")
+    for guid, method in (
+        (FRAME, "click"),
+        (FRAME, "goto"),
+        (PAGE, "keyboardType"),
+        (FRAME, "evaluateExpression"),
+    ):
+        assert "Ada has control" in wire.refuses(guid, method)
+    for guid, method in ((FRAME, "title"), (FRAME, "content"), (PAGE, "screenshot"), (CONTEXT, "cookies")):
+        assert wire.passes(guid, method)
 
 
 def test_client_learns_of_its_page_and_of_no_way_around_the_browser() -> None:

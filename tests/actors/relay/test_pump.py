@@ -69,6 +69,7 @@ class Relayed:
         attachment = Attachment(
             driver=self.driver,
             shared=Shared(),
+            why_held=lambda: "",
             note_refusal=lambda type_, method: self.refused.append(f"{type_}.{method}"),
             end_session=self._end,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import playwright
 import pytest
 
-from greenroom.actors.relay.table import HIDDEN_TYPES, METHODS, PLAYWRIGHT, REFUSED_PARAMETERS
+from greenroom.actors.relay.table import ACTING, HIDDEN_TYPES, METHODS, PLAYWRIGHT, REFUSED_PARAMETERS
 
 BUNDLE = Path(playwright.__file__).parent / "driver/package/lib/coreBundle.js"
 # Parameters that look like places on the machine, and are none: names in pages, of cookies, of uploads.
@@ -79,3 +79,15 @@ def test_hidden_types_can_not_be_called() -> None:
         "Playwright",
     }
     assert not METHODS.keys() & (HIDDEN_TYPES | closed)
+
+
+def test_whatever_acts_is_among_what_passes() -> None:
+    """A method that can change a page is known to, by its group in Playwright's protocol or its name."""
+    for type_, methods in ACTING.items():
+        assert methods <= METHODS[type_]
+    hand = re.compile(
+        r"(?i)mouse|keyboard|touchscreen|click|fill|press|type|tap|drag|evaluate|goto|setContent"
+    )
+    for type_, methods in METHODS.items():
+        known = {method for method in methods if hand.search(method)}
+        assert known <= ACTING.get(type_, frozenset()) | {"fulfill", "unregisterLocatorHandler"}, type_

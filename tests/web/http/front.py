@@ -18,8 +18,8 @@ from tests.patience import patience
 
 SESSIONS = "/tiktok/session"
 PATIENCE_S = patience(10.0)
-# Fields of error_details that differ each time, and one that follows from the rest.
-OCCURRENCE = {"request_id", "session_id", "phase", "retryable"}
+# Fields of error_details that differ each time, and those that follow from the rest.
+OCCURRENCE = {"request_id", "session_id", "phase", "retryable", "bundle"}
 SOON_S = patience(1.0)  # how long "at once" may take on a busy machine
 
 

@@ -18,6 +18,7 @@ from greenroom.actors.errors import (
     CapacityExhausted,
     CleanupIncomplete,
     CloneFailed,
+    ControlHeld,
     CreationTimedOut,
     DialogOpen,
     EngineUnavailable,
@@ -47,13 +48,16 @@ from greenroom.actors.errors import (
     SupervisorStopped,
     TooManyClients,
     TooManyCommands,
+    TooManyWatchers,
     UpstreamUnreachable,
 )
 from greenroom.actors.lifecycle import SessionInfo, SessionState
 from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.web.http.errors import (
+    BundleNotFound,
     HostNotAllowed,
     InvalidRequest,
+    NotAllowed,
     OriginNotAllowed,
     Unauthorized,
     describe_error,
@@ -106,6 +110,10 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (StorageFailed("full"), (503, "STORAGE_FAILED", "The session's files can't be written")),
     (InvalidAction("field"), (422, "INVALID_REQUEST", "Invalid request")),
     (TooManyClients(8), (429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session")),
+    (ControlHeld("held"), (409, "CONTROL_HELD", "Somebody else has control of the session")),
+    (BundleNotFound("none"), (404, "BUNDLE_NOT_FOUND", "Nothing is kept of this session")),
+    (NotAllowed("link"), (403, "NOT_ALLOWED", "Not allowed")),
+    (TooManyWatchers(50), (429, "TOO_MANY_WATCHERS", "Too many watch this session")),
     (TooManyCommands(16), (429, "TOO_MANY_COMMANDS", "Too many commands wait in this session")),
     (ActionTimedOut("hangs"), (504, "ACTION_TIMEOUT", "The page did not do this in time")),
     (PageTooLarge("too large"), (413, "PAGE_TOO_LARGE", "The content is too large")),
@@ -241,6 +249,7 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
         "SESSION_TIMEOUT",
         "STORAGE_FAILED",
         "TOO_MANY_CLIENTS",
+        "TOO_MANY_WATCHERS",
         "TOO_MANY_COMMANDS",
         "UPSTREAM_UNREACHABLE",
         "USER_DATA_LOCKED",

@@ -42,7 +42,7 @@ async def front() -> AsyncIterator[Front]:
         ("GET", SESSIONS, BEARER | {"Host": "evil.example"}, 403, "info"),
         ("GET", UNKNOWN, BEARER, 404, "info"),
         ("GET", "/nothing", BEARER, 404, "info"),
-        ("GET", "//health", BEARER, 404, "info"),
+        ("GET", "/tiktok//session", BEARER, 404, "info"),
         ("PUT", SESSIONS, BEARER, 405, "info"),
         ("POST", SESSIONS, BEARER, 413, "info"),
         ("POST", SESSIONS, BEARER | {"Idempotency-Key": "a b"}, 422, "info"),

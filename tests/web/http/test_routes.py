@@ -287,7 +287,9 @@ async def test_body_at_the_limit_creates(front: Front) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
-@pytest.mark.parametrize("path", ["/", "/tiktok", "/tiktok/sessions", f"{UNKNOWN}/more", "/static/x"])
+@pytest.mark.parametrize(
+    "path", ["/dashboard", "/tiktok", "/tiktok/sessions", f"{UNKNOWN}/more", "/static/x"]
+)
 async def test_unknown_path_answers_404_in_the_same_shape(front: Front, method: str, path: str) -> None:
     """The answer for an unknown path has the usual body."""
     response = await front.client.request(method, path)
@@ -319,7 +321,7 @@ async def test_wrong_method_answers_405_in_the_same_shape(
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
-@pytest.mark.parametrize(("path", "status"), [(SESSIONS, 200), (UNKNOWN, 404), ("/", 404)])
+@pytest.mark.parametrize(("path", "status"), [(SESSIONS, 200), (UNKNOWN, 404), ("/none", 404)])
 async def test_head_answers_like_get_without_a_body(front: Front, path: str, status: int) -> None:
     """HEAD has GET's status and type, and the connection can be used again."""
     response = await front.client.head(path)
@@ -341,7 +343,7 @@ async def test_connection_not_to_be_kept_is_closed_after_the_answer(front: Front
     host, port = front.url.removeprefix("http://").split(":")
     for request in (
         b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ):
         async with await trio.open_tcp_stream(host, int(port)) as stream:
             await stream.send_all(request)
@@ -385,8 +387,13 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
         "end_reason": None,
         "usage": None,
         "receipt": None,
+        "is_requested": True,
         "clients": 0,
         "refused_calls": 0,
+        "has_bundle": False,
+        "control": None,
+        "watchers": [],
+        "watched": [],
     }
 
 
@@ -402,7 +409,12 @@ async def test_session_being_created_is_shown_with_what_is_known() -> None:
     session.pop("id")
     assert session.pop("state") == "launching"
     assert (session.pop("clients"), session.pop("refused_calls")) == (0, 0)
-    unknown = ("expires_at", "login_state", "login_reason", "login_method", "end_reason", "usage", "receipt")
+    assert session.pop("has_bundle") is False
+    assert (session.pop("is_requested"), session.pop("watchers"), session.pop("watched")) == (True, [], [])
+    unknown = (
+        *("expires_at", "login_state", "login_reason", "login_method"),
+        *("end_reason", "usage", "receipt", "control"),
+    )
     assert session == dict.fromkeys(unknown)
 
 
@@ -450,6 +462,7 @@ async def test_delete_answers_204_only_when_browser_and_clone_are_gone() -> None
             "processes": {"politely": 2, "by_force": 0},
             "bytes_freed": 40 << 20,
             "left": [],
+            "held": [],
         }
 
 

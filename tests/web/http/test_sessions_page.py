@@ -45,7 +45,7 @@ def test_every_action_is_in_the_table_with_all_its_fields() -> None:
 
 async def test_every_resource_is_in_the_table() -> None:
     """And the table names no other."""
-    described = set(re.findall(r"`(GET|POST) \.\.\./([\w/{}]+)`", PAGE))
+    described = set(re.findall(r"`(GET|POST) \.\.\./([\w./{}]+)`", PAGE))
     async with open_front() as front:
         app = create_app(front.supervisor, make_settings())
     real = {

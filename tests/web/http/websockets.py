@@ -10,6 +10,7 @@ import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
+    BytesMessage,
     CloseConnection,
     Event,
     RejectConnection,
@@ -55,6 +56,7 @@ class Socket:
     _protocol: WSConnection
     accepted: AcceptConnection | None = None
     _text: str = ""
+    _bytes: bytes = b""
 
     async def send(self, text: str | bytes) -> None:
         """Send a text message."""
@@ -68,6 +70,12 @@ class Socket:
 
     async def receive(self) -> str:
         """Return the next text message. Raises `Closed`."""
+        message = await self.receive_any()
+        assert isinstance(message, str)
+        return message
+
+    async def receive_any(self) -> str | bytes:
+        """Return the next message. Raises `Closed`."""
         with trio.fail_after(_PATIENCE_S):
             while True:
                 for event in self._protocol.events():
@@ -77,6 +85,11 @@ class Socket:
                             if is_whole:
                                 text, self._text = self._text, ""
                                 return text
+                        case BytesMessage(data=data, message_finished=is_whole):
+                            self._bytes += data
+                            if is_whole:
+                                whole, self._bytes = self._bytes, b""
+                                return whole
                         case CloseConnection(code=code, reason=reason):
                             raise Closed(code, reason)
                         case _:
@@ -94,7 +107,7 @@ class Socket:
         """Wait until the server closes the connection; return its code and its reason."""
         try:
             while True:
-                await self.receive()
+                await self.receive_any()
         except Closed as closed:
             return closed.code, closed.reason
 
@@ -132,7 +145,9 @@ class Socket:
 
 
 @contextlib.asynccontextmanager
-async def open_socket(url: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> AsyncIterator[Socket]:
+async def open_socket(
+    url: str, headers: Sequence[tuple[bytes, bytes]] = (), subprotocols: Sequence[str] = ()
+) -> AsyncIterator[Socket]:
     """Open a WebSocket at an http URL, and leave it without a word at the end. Raises `Refusal`."""
     parts = urlsplit(url)
     assert parts.hostname is not None
@@ -144,6 +159,7 @@ async def open_socket(url: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> 
                 host=parts.netloc,
                 target=parts.path,
                 extra_headers=list(headers),
+                subprotocols=list(subprotocols),
                 extensions=[PerMessageDeflate()],
             )
         )

@@ -1,0 +1,118 @@
+"""What the recorder is told of a session's pages: without cookies, and without what fields hold."""
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+import attrs
+import msgspec
+from playwright.async_api import BrowserContext, Error, Page
+
+from greenroom.actors.browser.host.pages import Pages
+from greenroom.actors.recorder.recorded import Recorded
+from greenroom.actors.recorder.scrub import scrub
+
+_MAX_LINES: Final = 200
+_MAX_HTML_CHARS = 1 << 20
+_MAX_PICTURE_BYTES = 4 << 20
+_LOOK_S = 1.0
+# The driver keeps some memory of each question for the cookies.
+_COOKIES_EVERY = 10
+# What fields hold is not to be seen in pictures.
+_BLANK = """
+input, textarea, select, [contenteditable]:not([contenteditable=false]) {
+    color: transparent !important;
+    text-shadow: none !important;
+    -webkit-text-fill-color: transparent !important;
+}
+input::placeholder, textarea::placeholder { color: transparent !important; }
+"""
+# Returns the values of fields, and the page's HTML without them, without scripts and without data.
+_REDACTED = """
+(limit) => {
+    const values = [];
+    const copy = document.documentElement.cloneNode(true);
+    for (const field of document.querySelectorAll("input, textarea, select, [contenteditable]")) {
+        const value = "value" in field ? field.value : field.textContent;
+        if (typeof value === "string" && value) values.push(value.slice(0, 1000));
+    }
+    for (const field of copy.querySelectorAll("input, select, option")) field.removeAttribute("value");
+    for (const field of copy.querySelectorAll("textarea, [contenteditable]")) field.textContent = "";
+    for (const quiet of copy.querySelectorAll("script, style, noscript, template")) quiet.textContent = "";
+    for (const frame of copy.querySelectorAll("iframe[srcdoc]")) frame.removeAttribute("srcdoc");
+    const walker = document.createTreeWalker(copy, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_COMMENT);
+    const comments = [];
+    for (let node = walker.currentNode; node; node = walker.nextNode()) {
+        if (node.nodeType === Node.COMMENT_NODE) { comments.push(node); continue; }
+        for (const {name, value} of [...node.attributes]) {
+            if (name.startsWith("data-") && name !== "data-e2e") node.removeAttribute(name);
+            else if (name.startsWith("on")) node.removeAttribute(name);
+            else if (/^(href|src|action|formaction|poster|srcset)$/.test(name)) {
+                node.setAttribute(name, value.startsWith("data:") ? "data:" : value.split(/[?#]/)[0]);
+            } else if (name === "content" || name === "nonce") node.removeAttribute(name);
+        }
+    }
+    for (const comment of comments) comment.remove();
+    return [values.slice(0, 500), copy.outerHTML.slice(0, limit)];
+}
+"""
+
+
+@attrs.define(eq=False)
+class RecordingHost:
+    """Looks at a session's pages for the recorder."""
+
+    _context: BrowserContext
+    _pages: Pages
+    _cookies: set[str] = attrs.field(factory=set, init=False)
+    _looks: int = attrs.field(default=0, init=False)
+
+    async def look(self, *, picture: bool, page: bool) -> bytes:
+        """Return a `Recorded` in JSON. What can't be had in time is left out."""
+        if page or self._looks % _COOKIES_EVERY == 0:
+            with contextlib.suppress(Error, TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    self._cookies = {cookie.get("value", "") for cookie in await self._context.cookies()}
+        self._looks += 1
+        shown = self._pages.selected
+        can_look = shown is not None and self._pages.dialog_of(shown) is None
+        recorded = Recorded(
+            console=self._clean(list(self._pages.console)),
+            network=self._clean(list(self._pages.network)),
+            url=scrub(shown.url, self._cookies) if shown is not None else "",
+        )
+        if shown is not None and can_look:
+            await self._add_sights(recorded, shown, picture=picture, page=page)
+        return msgspec.json.encode(recorded)
+
+    def _clean(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {
+                name: scrub(value, self._cookies) if isinstance(value, str) else value
+                for name, value in line.items()
+            }
+            for line in lines[-_MAX_LINES:]
+        ]
+
+    async def _add_sights(self, recorded: Recorded, shown: Page, *, picture: bool, page: bool) -> None:
+        with contextlib.suppress(Error, TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                if picture:
+                    recorded.picture = _limited(
+                        await shown.screenshot(type="jpeg", quality=40, style=_BLANK, caret="hide")
+                    )
+                if page:
+                    recorded.html = self._html(await shown.evaluate(_REDACTED, _MAX_HTML_CHARS))
+                    recorded.screenshot = _limited(await shown.screenshot(style=_BLANK))
+
+    def _html(self, answer: Any) -> str | None:
+        """Return the HTML that a page has given, if that is what it gave: it may have replaced everything."""
+        match answer:
+            case [list() as values, str() as html]:
+                secrets = {*self._cookies, *(value for value in values if isinstance(value, str))}
+                return scrub(html[:_MAX_HTML_CHARS], secrets)
+        return None
+
+
+def _limited(picture: bytes) -> bytes | None:
+    return picture if len(picture) <= _MAX_PICTURE_BYTES else None

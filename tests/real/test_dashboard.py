@@ -1,0 +1,327 @@
+"""The dashboard in a real Chromium, over a daemon and Firefox sessions that are real, too."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Error, Page, Playwright, expect, sync_playwright
+
+from greenroom.web.settings import DaemonSettings
+from tests.patience import patience
+from tests.real.conftest import running
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+TOKEN = "a-token-of-enough-characters"
+# `make images` sets it: the main views are written there.
+IMAGES = os.environ.get("DASHBOARD_IMAGES")
+PIXELS = """canvas => {
+    const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    return new Set(new Uint32Array(data.buffer)).size;
+}"""
+
+
+@attrs.frozen
+class Dashboard:
+    """A daemon, its dashboard in Chromium, and a client with the daemon's token, if it has one."""
+
+    url: str
+    site: str
+    page: Page
+    http: httpx.Client
+    playwright: Playwright
+
+    def live_session(self) -> str:
+        """Create a session that shows the workshop; return its path."""
+        answer = self.http.post("/tiktok/session", json={})
+        answer.raise_for_status()
+        path: str = answer.headers["Location"]
+        self.act(path, {"kind": "navigate", "url": f"{self.site}/workshop"})
+        return path
+
+    def act(self, path: str, *actions: dict[str, Any], **headers: str) -> Any:
+        """Carry out actions; return the last one's value."""
+        answer = self.http.post(f"{path}/actions", json={"actions": list(actions)}, headers=headers)
+        answer.raise_for_status()
+        return answer.json()["results"][-1]["value"]
+
+    def place_of(self, path: str, selector: str) -> tuple[float, float]:
+        """Return the middle of an element of the session's page. Programs must have control."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        middle = f"(box => [box.x + box.width / 2, box.y + box.height / 2])({box})"
+        x, y = self.act(path, {"kind": "evaluate", "expression": middle})
+        return x, y
+
+    def click_in_view(self, place: tuple[float, float]) -> None:
+        """Click on a place of the session's page, on the picture of it."""
+        canvas = self.page.locator("#screen")
+        box = canvas.bounding_box()
+        assert box is not None
+        width, height = canvas.evaluate("canvas => [canvas.width, canvas.height]")
+        border = 2
+        canvas.click(
+            position={
+                "x": border + place[0] * (box["width"] - 2 * border) / width,
+                "y": border + place[1] * (box["height"] - 2 * border) / height,
+            }
+        )
+
+    def picture(self, name: str) -> None:
+        """Keep a picture of the dashboard, if they are wanted."""
+        if IMAGES:
+            self.page.screenshot(path=Path(IMAGES) / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with contextlib.closing(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)) as browser:
+        yield browser
+
+
+@attrs.frozen
+class Running:
+    """A running daemon's address and process."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+
+
+Serve = Callable[..., "contextlib.AbstractContextManager[Running]"]
+
+
+@pytest.fixture
+def serve(settings: DaemonSettings) -> Serve:
+    """Runs a daemon for the length of a block."""
+
+    @contextlib.contextmanager
+    def run(bind: str = "127.0.0.1:0", **more: str) -> Iterator[Running]:
+        environ = {
+            "GREENROOM_BIND": bind,
+            "GREENROOM_ENGINE": "firefox",
+            "GREENROOM_TIKTOK_URL": settings.tiktok_url,
+            "GREENROOM_USER_DATA_MASTER_DIR": str(settings.user_data_master_dir),
+            "GREENROOM_CLONES_DIR": str(settings.clones_dir),
+            "GREENROOM_WARM_SESSIONS": "0",
+            **more,
+        }
+        with running("serve", **environ) as (process, said):
+            yield Running(said["address"], process)
+
+    return run
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of a browser of its own; an error in its scripts fails the test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(patience(20_000))
+    expect.set_options(timeout=patience(20_000))
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if "Content Security" in message.text else None,
+    )
+    yield page
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def dashboard(serve: Serve, site: str, page: Page, playwright: Playwright) -> Iterator[Dashboard]:
+    with serve() as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
+        yield Dashboard(daemon.url, site, page, http, playwright)
+
+
+def check_accessibility(page: Page) -> None:
+    """Fail on anything that axe-core finds."""
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+def test_operator_sees_all_sessions_and_steers_them(dashboard: Dashboard) -> None:
+    """Create, extend, end, with the time that is left, a thumbnail, reasons and a feed of events."""
+    page = dashboard.page
+    page.goto(dashboard.url)
+    expect(page.get_by_text("There is no session")).to_be_visible()
+    expect(page.locator("#checks")).to_contain_text("ok")
+    page.get_by_role("button", name="New session").click()
+    card = page.locator(".card")
+    expect(card).to_contain_text("live")
+    expect(card).to_contain_text("logged in")
+    expect(card).to_contain_text("controlled by programs")
+    expect(card.locator("img")).to_be_visible()
+    expect(card.get_by_text(re.compile(r"^4:\d\d left$"))).to_be_visible()
+    card.get_by_role("button", name="5 minutes more").click()
+    expect(card.get_by_text(re.compile(r"^9:\d\d left$"))).to_be_visible()
+    expect(page.locator("#warm")).to_contain_text("1 sessions")
+    expect(page.locator("#feed")).to_contain_text("is live")
+    path = dashboard.live_session()
+    expect(page.locator(".card")).to_have_count(2)
+    dashboard.picture("dashboard")
+    check_accessibility(page)
+    page.emulate_media(color_scheme="dark")
+    check_accessibility(page)
+    page.set_viewport_size({"width": 375, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    name = path.rpartition("/")[2][:8]
+    page.get_by_role("button", name=f"End session {name}").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name=f"End session {name}").click()
+    page.get_by_role("button", name="End the session").click()
+    expect(page.locator(".card")).to_have_count(1)
+    expect(page.locator("#ended")).to_contain_text("deleted")
+    page.reload()
+    expect(page.locator("#ended")).to_contain_text("deleted")
+    assert dashboard.http.get(path).json()["session"]["end_reason"] == "deleted"
+
+
+def test_operator_takes_over_and_hands_the_same_page_back(dashboard: Dashboard) -> None:
+    """By mouse, keyboard, tabs and the address bar, while a program is attached with its own Playwright."""
+    page, path = dashboard.page, dashboard.live_session()
+    caption, prompt = dashboard.place_of(path, "#caption"), dashboard.place_of(path, "#prompt")
+    address = dashboard.http.get(f"{path}/playwright").json()["address"]
+    program = dashboard.playwright.firefox.connect(address).contexts[0].pages[0]
+    page.goto(f"{dashboard.url}{path}/live")
+    expect(page.locator("#holder")).to_have_text("Programs have control")
+    page.wait_for_function(f"({PIXELS})(document.getElementById('screen')) > 10")
+    dashboard.click_in_view(caption)  # nothing: this is only a picture yet
+    page.get_by_role("button", name="Take over").click()
+    expect(page.locator("#holder")).to_have_text("You have control")
+    with pytest.raises(Error, match="operator has control"):
+        program.click("#log")
+    assert program.title() == "Workshop · Practice"
+    dashboard.click_in_view(caption)
+    page.keyboard.type("by Hand é")
+    page.locator("#text").fill(", pasted")
+    page.get_by_role("button", name="Type it").click()
+    expect(page.locator("#text")).to_have_value("")
+    wait_for(lambda: program.input_value("#caption") == "by Hand é, pasted")
+    dashboard.picture("session")
+    check_accessibility(page)
+    dashboard.click_in_view(prompt)
+    dashboard.click_in_view(prompt)  # while it is open, clicks are refused and the page says why
+    expect(page.locator("#dialog")).to_be_visible()
+    page.locator("#dialog-answer").fill("Zoe")
+    page.get_by_role("button", name="OK").click()
+    wait_for(lambda: program.inner_text("#said") == "Name: Zoe")
+    page.get_by_role("button", name="New tab").click()
+    expect(page.locator("#tabs li")).to_have_count(2)
+    page.locator("#address").fill(f"{dashboard.site}/workshop/frame")
+    page.get_by_role("button", name="Go").click()
+    wait_for(lambda: any(one["url"].endswith("/frame") for one in dashboard.http.get(f"{path}/pages").json()))
+    page.get_by_role("button", name=re.compile("^Close")).last.click()
+    expect(page.locator("#tabs li")).to_have_count(1)
+    page.get_by_role("button", name="Hand back").click()
+    expect(page.locator("#holder")).to_have_text("Programs have control")
+    program.click("#log")
+    assert program.input_value("#caption") == "by Hand é, pasted"
+    page.get_by_text("Console", exact=True).click()
+    expect(page.locator("#console")).to_contain_text("logged by the page")
+    page.get_by_text("Network", exact=True).click()
+    expect(page.locator("#network")).to_contain_text("/workshop")
+    page.get_by_text("Attach a program").click()
+    expect(page.locator("#snippet")).to_contain_text(address)
+    expect(page.locator("#feed")).to_contain_text("is controlled by operator")
+    page.get_by_role("button", name="5 minutes more").click()
+    expect(page.locator("#facts")).to_contain_text("9:")
+    page.get_by_role("button", name="End", exact=True).click()
+    page.get_by_role("button", name="End the session").click()
+    expect(page.locator("#facts")).to_contain_text("ended: deleted")
+    receipt = dashboard.http.get(path).json()["session"]["receipt"]
+    assert [held["by"] for held in receipt["held"]] == ["operator"]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + patience(20)
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_guest_with_a_link_watches_and_nothing_else(
+    serve: Serve, site: str, page: Page, chromium: Browser, playwright: Playwright
+) -> None:
+    """The operator logs in with the token, makes the link and revokes it; the guest has no token."""
+    with serve(GREENROOM_TOKEN=TOKEN) as daemon, httpx.Client(timeout=patience(60)) as http:
+        http.base_url = url = daemon.url
+        http.headers["Authorization"] = f"Bearer {TOKEN}"
+        dashboard = Dashboard(url, site, page, http, playwright)
+        path = dashboard.live_session()
+        page.goto(f"{url}{path}/live")
+        page.get_by_label("The token that the daemon was started with").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator("#login-problem")).to_contain_text("not the daemon's token")
+        check_accessibility(page)
+        page.get_by_label("The token that the daemon was started with").fill(TOKEN)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_function(f"({PIXELS})(document.getElementById('screen')) > 10")
+        page.get_by_text("Links for others").click()
+        page.get_by_label("For", exact=True).fill("Bob")
+        page.get_by_role("button", name="Make a link").click()
+        address = page.locator("#link-address").input_value()
+        guest = chromium.new_context().new_page()
+        with contextlib.closing(guest.context):
+            guest.goto(address)
+            guest.wait_for_function(f"({PIXELS})(document.getElementById('screen')) > 10")
+            page.get_by_text("Who watches").click()
+            expect(page.locator("#watchers")).to_contain_text("Bob (view) watches")
+            guest.get_by_role("button", name="Take over").click()
+            expect(guest.locator("#told")).to_contain_text("only")
+            expect(guest.locator("#holder")).to_have_text("Programs have control")
+            expect(guest.get_by_text("Links for others")).to_be_hidden()
+            guest.goto(url)
+            expect(guest.get_by_label("The token that the daemon was started with")).to_be_visible()
+            guest.goto(address)
+            expect(page.locator("#watchers")).to_contain_text("Bob (view) has left")
+            page.get_by_role("button", name="Revoke the link of Bob").click()
+            expect(guest.locator("#connection")).to_contain_text("the link has expired or was revoked")
+        page.goto(url)
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_label("The token that the daemon was started with")).to_be_visible()
+
+
+def test_dashboard_comes_back_after_the_daemon_was_killed(
+    serve: Serve, site: str, page: Page, playwright: Playwright
+) -> None:
+    """It says that nobody answers, connects again by itself, and shows what there is then."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        bind = f"127.0.0.1:{free.getsockname()[1]}"
+    with serve(bind) as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
+        url = daemon.url
+        path = Dashboard(url, site, page, http, playwright).live_session()
+        page.goto(url)
+        expect(page.locator(".card")).to_have_count(1)
+        session = page.context.new_page()
+        session.goto(f"{url}{path}/live")
+        expect(session.locator("#facts")).to_contain_text("live")
+        daemon.process.kill()
+        expect(page.locator("#connection")).to_contain_text("does not answer")
+        expect(session.locator("#connection")).to_contain_text("does not answer")
+    with serve(bind):
+        expect(page.locator("#connection")).to_be_hidden()
+        expect(page.locator(".card")).to_have_count(0)
+        expect(session.locator("#connection")).to_contain_text("does not know this session")
+        page.get_by_role("button", name="New session").click()
+        expect(page.locator(".card")).to_contain_text("live")

@@ -1,0 +1,145 @@
+"""Pictures, hands and the recorder on a real Firefox, over HTTP."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from greenroom.actors.actions.actions import Evaluate
+from greenroom.actors.actions.inputs import Key, Mouse, Paste, Text, Wheel
+from greenroom.actors.commands import Act
+from greenroom.actors.session.view import Watching
+from greenroom.supervisor.api import open_supervisor
+from greenroom.supervisor.live_session import LiveSession
+from greenroom.web.settings import DaemonSettings
+from tests.patience import patience
+from tests.programs import programs
+from tests.real.conftest import browser_processes, open_client
+
+pytestmark = pytest.mark.browser
+
+CANARY = "canary"
+
+
+async def test_page_is_seen_and_used_by_hand(settings: DaemonSettings, site: str) -> None:
+    """Pictures follow what is done, and the selected tab; one that shows nothing new is not sent."""
+    async with open_supervisor(settings) as supervisor, supervisor.session() as session:
+        await session.navigate(f"{site}/workshop")
+        handle = session.handle
+        lease = (await handle.take_control("Ada", patience(60))).token
+        async with handle.watch("Ada") as watching:
+            first = await watching.view.next(0, fps=10, quality=60)
+            assert first.frame.jpeg.startswith(b"\xff\xd8")
+            assert (first.frame.page, first.frame.width > 600, first.frame.height > 300) == ("p1", True, True)
+            settled = await settle(watching, first.seq)
+            x, y = await middle(session, "#caption", lease)
+            for action in ("move", "down", "up"):
+                await watching.do_by_hand(Mouse(action=action, x=x, y=y), lease)
+            await watching.do_by_hand(Text(text="by hand"), lease)
+            await watching.do_by_hand(Paste(text=", pasted ü"), lease)
+            await watching.do_by_hand(Key(key="Backspace"), lease)
+            await watching.do_by_hand(Wheel(x=x, y=y, dy=40), lease)
+            with trio.fail_after(patience(20)):
+                assert (await watching.view.next(settled, fps=10, quality=60)).frame.jpeg != first.frame.jpeg
+            await handle.give_back_control(lease)
+            assert await session.evaluate("document.getElementById('caption').value") == "by hand, pasted "
+            seen = (await watching.view.next(0, fps=10, quality=60)).seq
+            await session.page_new(f"{site}/workshop/frame")
+            with trio.fail_after(patience(20)):
+                while (shown := await watching.view.next(seen, fps=10, quality=60)).frame.page != "p2":
+                    seen = shown.seq
+
+
+async def settle(watching: Watching, seq: int) -> int:
+    """Wait until the page shows nothing new for half a second; return the last picture's number."""
+    while True:
+        with trio.move_on_after(0.5):
+            seq = (await watching.view.next(seq, fps=10, quality=60)).seq
+            continue
+        return seq
+
+
+async def middle(session: LiveSession, selector: str, lease: str) -> tuple[float, float]:
+    """Return where an element is. Reading needs no control, but a script does."""
+    box = f"document.querySelector('{selector}').getBoundingClientRect()"
+    place = Evaluate(expression=f"(box => [box.x + box.width / 2, box.y + box.height / 2])({box})")
+    acted = await session.handle.run(Act((place,)), lease=lease)
+    x, y = json.loads(bytes(acted.results[0].value))
+    return x, y
+
+
+async def test_dialog_that_a_hand_opens_is_answered_by_an_action(settings: DaemonSettings, site: str) -> None:
+    """The hand is not stuck; while it is open, nothing else is done."""
+    async with open_supervisor(settings) as supervisor, supervisor.session() as session:
+        await session.navigate(f"{site}/workshop")
+        lease = (await session.handle.take_control("Ada", patience(60))).token
+        x, y = await middle(session, "#prompt", lease)
+        async with session.handle.watch("Ada") as watching:
+            for action in ("down", "up"):
+                await watching.do_by_hand(Mouse(action=action, x=x, y=y), lease)
+            await session.handle.give_back_control(lease)
+            await session.dialog(text="Zoe")
+            assert await session.evaluate("document.getElementById('said').textContent") == "Name: Zoe"
+
+
+@pytest.fixture
+async def bundle(settings: DaemonSettings, site: str) -> AsyncIterator[dict[str, bytes]]:
+    """What is kept of a session in which secrets were used, and whose browser was then killed."""
+    async with open_client(settings) as client:
+        answer = await client.create()
+        path = answer.headers["Location"]
+        act = f"{path}/actions"
+        steps = [
+            {"kind": "navigate", "url": f"{site}/workshop?token={CANARY}-in-the-url-0123456789"},
+            {"kind": "evaluate", "expression": f"document.cookie = 'short={CANARY}cookie; path=/'"},
+            {"kind": "evaluate", "expression": "console.log('page says ' + document.cookie)"},
+            {"kind": "type", "target": "#caption", "text": f"{CANARY}-typed"},
+            {
+                "kind": "evaluate",
+                "expression": "console.log('caption ' + document.getElementById('caption').value)",
+            },
+        ]
+        done = await client.http.post(act, json={"actions": steps})
+        assert done.status_code == 200, done.text
+        await trio.sleep(3)  # the recorder looks every two seconds
+        for program in programs(browser_processes()):
+            if "-contentproc" not in program.words:
+                program.process.kill()
+        session = await client.ended(path, within_s=10)
+        assert (session["end_reason"], session["has_bundle"]) == ("browser_lost", True)
+        kept = await client.http.get(f"{path}/bundle")
+        assert (kept.status_code, kept.headers["Content-Type"]) == (200, "application/zip")
+        with zipfile.ZipFile(io.BytesIO(kept.content)) as archive:
+            yield {name: archive.read(name) for name in archive.namelist()}
+
+
+async def test_bundle_of_a_lost_browser_says_what_happened_and_holds_no_secret(
+    bundle: dict[str, bytes],
+) -> None:
+    """No cookie, no query of a URL, nothing that was typed."""
+    assert json.loads(bundle["about.json"])["reason"] == "browser_lost"
+    assert b'"kind":"type"' in bundle["events.ndjson"]
+    assert b"page says" in bundle["console.ndjson"]
+    assert b"/workshop" in bundle["network.ndjson"]
+    assert [name for name, content in bundle.items() if CANARY.encode() in content] == []
+
+
+async def test_refused_creation_names_its_bundle_with_the_page(
+    settings: DaemonSettings, logged_out_master: Path
+) -> None:
+    """The page as it was, without what its scripts and fields hold, and a picture of it."""
+    async with open_client(settings, user_data_master_dir=logged_out_master) as client:
+        answer = await client.create()
+        details = answer.json()["error_details"]
+        assert (answer.status_code, details["code"]) == (409, "NOT_LOGGED_IN")
+        kept = await client.http.get(details["bundle"])
+        with zipfile.ZipFile(io.BytesIO(kept.content)) as archive:
+            html = archive.read("page.html").decode()
+            assert archive.read("page.png").startswith(b"\x89PNG")
+        assert "<body" in html
+        assert not re.search(r"<script[^>]*>\s*\S", html)

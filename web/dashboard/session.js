@@ -1,0 +1,211 @@
+// @ts-check
+/** The page that shows one session. */
+
+import { ask, link, pathOf, Refused } from "./api.js";
+import { end, extend } from "./card.js";
+import { Control } from "./control.js";
+import { attempt, find, make, show, tell, write } from "./dom.js";
+import { clock, megabytes, plain, secondsUntil, short, timeOfDay } from "./format.js";
+import { Hand } from "./hand.js";
+import { loggedIn } from "./login.js";
+import * as panels from "./panels.js";
+import { Socket } from "./socket.js";
+import { Tabs } from "./tabs.js";
+import { loginOf, sentence } from "./words.js";
+
+const MAX_LINES = 200;
+const TABS_MS = 3_000;
+
+const id = decodeURIComponent(location.pathname.split("/")[3] ?? "");
+const path = pathOf(id);
+const screen = find("screen", HTMLCanvasElement);
+const connection = find("connection", HTMLElement);
+/** @type {import("./words.js").Session | null} */
+let session = null;
+let total = 0;
+
+const control = new Control(path, (lease) => {
+  socket.say({ type: "lease", lease });
+  drawControl();
+  tabs.enable();
+});
+const tabs = new Tabs(path, control);
+const socket = new Socket(id, {
+  onEvent: hear,
+  onFrame: draw,
+  onRefused: refused,
+  onOpen() {
+    show(connection, false);
+    if (control.lease) socket.say({ type: "lease", lease: control.lease });
+    tabs.refresh();
+  },
+  onClose: closed,
+});
+const hand = new Hand(screen, () => control.isHeld, (message) => socket.say(message));
+
+/** @param {import("./words.js").Event} event */
+function hear(event) {
+  const feed = find("feed", HTMLElement);
+  feed.prepend(make("li", {}, make("time", {}, `${timeOfDay(event.at)} `), sentence(event)));
+  while (feed.childElementCount > MAX_LINES) feed.lastElementChild?.remove();
+  if (event.session) put(event.session);
+  if (event.type === "session.action") tabs.refresh();
+}
+
+/** @param {import("./words.js").Session} now */
+function put(now) {
+  if (now.expires_at !== session?.expires_at) total = secondsUntil(now.expires_at);
+  session = now;
+  control.hear(now.control);
+  panels.fillWatchers(now);
+  drawFacts();
+  drawControl();
+}
+
+function drawFacts() {
+  if (!session) return;
+  const name = short(session.id);
+  write(find("title", HTMLElement), `Session ${name}`);
+  document.title = `${name} ${session.state} – Greenroom`;
+  const isLive = session.state === "live";
+  const left = secondsUntil(session.expires_at);
+  const facts = [
+    session.end_reason ? `${session.state}: ${plain(session.end_reason)}` : session.state,
+    loginOf(session),
+    session.usage ? megabytes(session.usage.memory_bytes) : "",
+    isLive ? `${clock(left)} left` : "",
+    session.clients ? `${session.clients} attached` : "",
+  ];
+  const list = find("facts", HTMLElement);
+  const shown = facts.filter(Boolean).map((fact) => make("li", {}, fact));
+  if (list.textContent !== shown.map((item) => item.textContent).join("")) list.replaceChildren(...shown);
+  show(find("time-left", HTMLElement), isLive);
+  find("left", HTMLProgressElement).value = total ? Math.max(0, Math.min(1, left / total)) : 0;
+  for (const name of ["longer", "end"]) show(find(name, HTMLElement), !link && !isOver());
+  find("longer", HTMLButtonElement).disabled = !isLive;
+  const bundle = find("bundle", HTMLAnchorElement);
+  bundle.href = `${path}/bundle`;
+  show(bundle, !link && session.has_bundle && session.state === "ended");
+  show(find("links-panel", HTMLElement), !link && isLive);
+  show(find("attach-panel", HTMLElement), !link && isLive);
+}
+
+function isOver() {
+  return session !== null && ["ending", "ended"].includes(session.state);
+}
+
+function drawControl() {
+  const by = session?.control?.by;
+  const button = find("control", HTMLButtonElement);
+  write(find("holder", HTMLElement), control.isHeld ? "You have control" : by ? `${by} has control` : "Programs have control");
+  write(button, control.isHeld ? "Hand back" : "Take over");
+  show(button, session?.state === "live" && mayControl);
+  screen.dataset.held = control.isHeld ? "you" : "";
+  for (const name of ["text", "type", "enter"]) {
+    /** @type {any} */ (find(name, HTMLElement)).disabled = !control.isHeld;
+  }
+  if (!control.isHeld) show(find("dialog", HTMLElement), false);
+}
+
+let mayControl = true;
+
+/**
+ * @param {{page: string, width: number, height: number}} frame
+ * @param {Blob} jpeg
+ */
+async function draw(frame, jpeg) {
+  const picture = await createImageBitmap(jpeg);
+  if (screen.width !== frame.width) screen.width = frame.width;
+  if (screen.height !== frame.height) screen.height = frame.height;
+  screen.getContext("2d")?.drawImage(picture, 0, 0, frame.width, frame.height);
+  picture.close();
+}
+
+/** @param {{of: string, code: string, details: string}} why */
+function refused(why) {
+  if (why.code === "DIALOG_OPEN") show(find("dialog", HTMLElement), true);
+  else if (why.code === "CONTROL_HELD") control.keep(null);
+  else if (why.code === "NOT_ALLOWED") mayControl = false;
+  if (why.code !== "DIALOG_OPEN") tell(why.details, "problem");
+  drawControl();
+}
+
+/**
+ * @param {{code: number, reason: string}} why
+ * @param {boolean} isEnd
+ */
+function closed(why, isEnd) {
+  write(connection, isEnd ? `You watch no more: ${why.reason}.` : "The daemon does not answer. Trying again …");
+  show(connection, true);
+  if (!isEnd) load().catch(() => {});
+}
+
+/** Learn what the daemon knows of the session; it knows ended ones for some time. */
+async function load() {
+  try {
+    const answer = await loggedIn(() => ask("GET", path));
+    put(answer.session);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const isUnknown = error.status === 404;
+    write(connection, isUnknown ? "The daemon does not know this session: it ended long ago, or the daemon was restarted." : error.message);
+    show(connection, true);
+    return false;
+  }
+  return !isOver();
+}
+
+/** @param {boolean} accept */
+async function answerDialog(accept) {
+  const field = find("dialog-answer", HTMLInputElement);
+  const text = field.value;
+  await tabs.act({ kind: "dialog", accept, ...(accept && text ? { text } : {}) });
+  field.value = "";
+  show(find("dialog", HTMLElement), false);
+}
+
+function listen() {
+  const button = find("control", HTMLButtonElement);
+  button.addEventListener("click", () =>
+    attempt(async () => {
+      if (control.isHeld) await control.giveBack();
+      else {
+        await control.take();
+        screen.focus();
+      }
+    }, button),
+  );
+  find("longer", HTMLElement).addEventListener("click", () => attempt(() => extend(id), find("longer", HTMLButtonElement)));
+  find("end", HTMLElement).addEventListener("click", () => attempt(() => end(id), find("end", HTMLButtonElement)));
+  find("dialog-accept", HTMLElement).addEventListener("click", () => attempt(() => answerDialog(true)));
+  find("dialog-dismiss", HTMLElement).addEventListener("click", () => attempt(() => answerDialog(false)));
+  find("enter", HTMLElement).addEventListener("click", () => socket.say({ type: "key", key: "Enter" }));
+  find("text-form", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    const field = find("text", HTMLInputElement);
+    if (field.value) socket.say({ type: "paste", text: field.value });
+    field.value = "";
+  });
+  tabs.listen();
+  hand.listen();
+  if (!link) {
+    panels.keepFilled("console-panel", () => panels.fillConsole(path));
+    panels.keepFilled("network-panel", () => panels.fillNetwork(path));
+    panels.keepFilled("links-panel", () => panels.fillLinks(path));
+    panels.keepFilled("attach-panel", () => panels.fillSnippet(path));
+    panels.listenForLinks(path);
+    panels.listenForCopy();
+  }
+  for (const name of ["console-panel", "network-panel", "all"]) show(find(name, HTMLElement), !link);
+  setInterval(drawFacts, 1000);
+  setInterval(() => {
+    if (!document.hidden && !isOver()) tabs.refresh();
+  }, TABS_MS);
+}
+
+async function begin() {
+  listen();
+  if (await load()) socket.connect();
+}
+
+begin().catch((error) => tell(String(error), "problem"));

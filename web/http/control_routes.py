@@ -1,0 +1,88 @@
+"""Who may act in a session, and links for people who have no token."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from greenroom.actors.errors import SessionEnded
+from greenroom.supervisor.api import Supervisor
+from greenroom.web.http.answers import json_answer
+from greenroom.web.http.errors import NotAllowed
+from greenroom.web.http.exchanges import Exchange
+from greenroom.web.http.json_bodies import decode
+from greenroom.web.http.links import Link, Links
+from greenroom.web.http.schemas import (
+    ControlAnswer,
+    ControlRequest,
+    LinkAnswer,
+    LinkInfo,
+    LinkRequest,
+    LinksAnswer,
+)
+from greenroom.web.http.session_paths import BASE, live_address
+
+LEASE_HEADER: Final = "X-Control-Lease"
+
+
+def lease() -> str | None:
+    """Return the token of the lease that the request comes with, if any."""
+    return request.headers.get(LEASE_HEADER)
+
+
+def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> None:
+    """Add the routes for control and links to the app."""
+
+    @app.post(f"{BASE}/control")
+    async def control(session_id: str) -> Response:
+        """Give control of a session to a person, for some time, or back to programs."""
+        handle = supervisor.handle(session_id)
+        asked = decode(await request.body, ControlRequest)
+        who = Exchange.current().who
+        if asked.holder == "programs":
+            if lease() is None and who.link is not None:
+                raise NotAllowed(f"Send the lease that you have in {LEASE_HEADER}")
+            await handle.give_back_control(lease())
+            return json_answer(ControlAnswer(message="Programs have control", control=None, lease=None))
+        name = asked.name if asked.name and who.link is None else who.name
+        given = await handle.take_control(name, asked.ttl_s, lease())
+        return json_answer(
+            ControlAnswer(message="You have control", control=given.held, lease=given.token), 200
+        )
+
+    @app.post(f"{BASE}/links")
+    async def make_link(session_id: str) -> Response:
+        """Make a link to one session."""
+        info = supervisor.handle(session_id).info()
+        if info.reason is not None:
+            raise SessionEnded(info)
+        asked = decode(await request.body, LinkRequest)
+        link, token = links.make(session_id, asked.mode, asked.ttl_s, asked.name)
+        address = f"{live_address(session_id)}#link={token}"
+        return json_answer(
+            LinkAnswer(
+                message="Give this address to one person", link=_info(link), address=address, token=token
+            ),
+            201,
+        )
+
+    @app.get(f"{BASE}/links")
+    async def list_links(session_id: str) -> Response:
+        """List the links to a session that hold."""
+        supervisor.handle(session_id)
+        found = tuple(_info(link) for link in links.of(session_id))
+        return json_answer(LinksAnswer(message=f"{len(found)} links", links=found))
+
+    @app.delete(f"{BASE}/links/<link_id>")
+    async def revoke_link(session_id: str, link_id: str) -> Response:
+        """Revoke a link. Whoever watches by it has to leave."""
+        supervisor.handle(session_id)
+        links.revoke(session_id, link_id)
+        return Response(b"", status=204)
+
+
+def _info(link: Link) -> LinkInfo:
+    return LinkInfo(
+        id=link.id, mode=link.mode, name=link.name, expires_at=datetime.fromtimestamp(link.expires, UTC)
+    )

@@ -1,0 +1,106 @@
+"""The dashboard: its pages and files, and how a browser gives it the daemon's token."""
+
+import functools
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import NotFound
+
+from greenroom.web.http.access import COOKIE, COOKIE_S, is_token, make_cookie
+from greenroom.web.http.errors import InvalidRequest, Unauthorized
+from greenroom.web.http.schemas import LoginRequest
+from greenroom.web.settings import DaemonSettings
+
+FOLDER: Final = Path(__file__).parent.parent / "dashboard"
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_FILE = re.compile(r"[a-z][a-z0-9_]*\.(?:js|css|svg)")
+_SESSION_PAGE = re.compile(r"/tiktok/session/[^/]+/live")
+# Nothing from elsewhere, nothing inline. Pictures of pages are made of what a WebSocket brings.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def is_page(path: str) -> bool:
+    """Return whether there is a page of the dashboard under this path."""
+    return path == "/" or _SESSION_PAGE.fullmatch(path) is not None
+
+
+def is_open(path: str) -> bool:
+    """Return whether everybody may ask for this: it shows nothing of any session."""
+    return is_page(path) or path in {"/health", "/login", "/logout"} or path.startswith("/dashboard/")
+
+
+def add_dashboard_routes(app: QuartTrio, settings: DaemonSettings) -> None:
+    """Add the dashboard to the app."""
+
+    @app.get("/")
+    async def show_dashboard() -> Response:
+        """Show all sessions."""
+        return _file("index.html")
+
+    @app.get("/tiktok/session/<session_id>/live")
+    async def show_session(session_id: str) -> Response:  # noqa: ARG001  # the page reads it from its address
+        """Show one session."""
+        return _file("session.html")
+
+    @app.get("/dashboard/<name>")
+    async def send_file(name: str) -> Response:
+        """Send a file that the pages are made of."""
+        if not _FILE.fullmatch(name):
+            raise NotFound
+        return _file(name)
+
+    @app.post("/login")
+    async def login() -> Response:
+        """Take the daemon's token; answer with a cookie that stands for it."""
+        try:
+            given = msgspec.json.decode(await request.body, type=LoginRequest)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            raise InvalidRequest(str(exc)) from exc
+        response = Response(b"", status=204)
+        if settings.token is not None:
+            if not is_token(settings.token, given.token):
+                raise Unauthorized("This is not the daemon's token")
+            _set_cookie(response, make_cookie(settings.token), COOKIE_S)
+        return response
+
+    @app.post("/logout")
+    async def logout() -> Response:
+        """Take the cookie back."""
+        response = Response(b"", status=204)
+        _set_cookie(response, "", 0)
+        return response
+
+
+def _set_cookie(response: Response, value: str, max_age: int) -> None:
+    response.set_cookie(
+        COOKIE, value, max_age=max_age, path="/", httponly=True, samesite="Strict", secure=request.is_secure
+    )
+
+
+@functools.cache
+def _read(name: str) -> bytes:
+    try:
+        return (FOLDER / name).read_bytes()
+    except FileNotFoundError:
+        raise NotFound from None
+
+
+def _file(name: str) -> Response:
+    response = Response(_read(name), content_type=_TYPES[Path(name).suffix])
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-cache"
+    return response

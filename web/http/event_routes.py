@@ -1,0 +1,104 @@
+"""What there is, and what happens, as Server-Sent Events: of all sessions, or of one.
+
+The format is that of the HTML standard, "Server-sent events".
+"""
+
+from typing import Self
+
+import attrs
+from quart import Response, request
+from quart.wrappers.response import ResponseBody
+from quart_trio import QuartTrio
+
+from greenroom.supervisor.api import Supervisor
+from greenroom.web.http.answers import json_answer
+from greenroom.web.http.event_messages import id_of
+from greenroom.web.http.event_reader import EventReader, Item
+from greenroom.web.http.schemas import OverviewAnswer, Session
+from greenroom.web.http.session_paths import BASE
+from greenroom.web.settings import DaemonSettings
+
+# How long a browser waits before it connects again, in milliseconds.
+_RETRY_MS = 1000
+
+
+def add_event_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+    """Add the streams of events to the app."""
+
+    @app.get("/overview")
+    async def overview() -> Response:
+        """Show all that there is, and where its events go on."""
+        there = supervisor.overview()
+        machine = supervisor.machine
+        return json_answer(
+            OverviewAnswer(
+                message=f"{len(there.sessions)} of {there.max_sessions} sessions",
+                sessions=[Session.of(info) for info in there.sessions],
+                warm=[Session.of(info) for info in there.warm],
+                ended=[Session.of(info) for info in there.ended],
+                hosts=there.hosts,
+                max_sessions=there.max_sessions,
+                last_event_id=id_of(supervisor.events, there.last_event),
+                checks=supervisor.checks,
+                engine=f"{machine.engine} {machine.engine_version}",
+                sandbox=machine.sandbox,
+                has_token=settings.token is not None,
+            )
+        )
+
+    @app.get("/events")
+    async def all_events() -> Response:
+        """Send what happens from now on, or after the event that the client had last."""
+        return _stream(EventReader(supervisor.events, last_id=_last_id()))
+
+    @app.get(f"{BASE}/events")
+    async def session_events(session_id: str) -> Response:
+        """Send what happens to one session, up to its end."""
+        info = supervisor.handle(session_id).info()
+        reader = EventReader(supervisor.events, info, last_id=_last_id())
+        if reader.has_all:
+            return Response(b"", status=204)  # tells a browser not to connect again
+        return _stream(reader)
+
+
+def _last_id() -> str | None:
+    """Return the id of the last event that the client has; a query parameter serves where headers can't."""
+    return request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
+
+
+def _stream(reader: EventReader) -> Response:
+    response = Response(_Body(reader), content_type="text/event-stream")
+    response.timeout = None
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+@attrs.define(eq=False)
+class _Body(ResponseBody):
+    """A body of events. No generator: nothing is left to close when the client has gone."""
+
+    reader: EventReader
+    _has_begun: bool = attrs.field(default=False, init=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        pass
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            return b"retry: %d\n\n" % _RETRY_MS
+        if self.reader.is_over:
+            raise StopAsyncIteration
+        return b"".join(map(_frame, await self.reader.next())) or b": still here\n\n"
+
+
+def _frame(item: Item) -> bytes:
+    id_ = f"id: {item.id}\n" if item.id else ""
+    return f"{id_}event: {item.type}\ndata: ".encode() + item.json + b"\n\n"
