@@ -24,6 +24,12 @@ from tests.real.conftest import browser_processes, open_client
 pytestmark = pytest.mark.browser
 
 CANARY = "canary"
+MIDDLE = """selector => {
+    const element = document.querySelector(selector);
+    element.scrollIntoView({block: "center"});
+    const box = element.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+}"""
 
 
 async def test_page_is_seen_and_used_by_hand(settings: DaemonSettings, site: str) -> None:
@@ -66,8 +72,7 @@ async def settle(watching: Watching, seq: int) -> int:
 
 async def middle(session: LiveSession, selector: str, lease: str) -> tuple[float, float]:
     """Return where an element is. Reading needs no control, but a script does."""
-    box = f"document.querySelector('{selector}').getBoundingClientRect()"
-    place = Evaluate(expression=f"(box => [box.x + box.width / 2, box.y + box.height / 2])({box})")
+    place = Evaluate(expression=MIDDLE, arg=selector)
     acted = await session.handle.run(Act((place,)), lease=lease)
     x, y = json.loads(bytes(acted.results[0].value))
     return x, y
@@ -142,4 +147,4 @@ async def test_refused_creation_names_its_bundle_with_the_page(
             html = archive.read("page.html").decode()
             assert archive.read("page.png").startswith(b"\x89PNG")
         assert "<body" in html
-        assert not re.search(r"<script[^>]*>\s*\S", html)
+        assert not re.search(r"<script[^>]*>\s*[^\s<]", html)

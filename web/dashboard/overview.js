@@ -13,6 +13,8 @@ const MAX_ENDED = 20;
 /** @type {Record<string, string>} */
 const CLASSES = { ok: "good", unknown: "quiet" };
 const MAX_LINES = 200;
+const REFRESH_MS = 10_000;
+const REFRESH_SOON_MS = 300;
 
 /** @type {Map<string, Card>} */
 const cards = new Map();
@@ -96,6 +98,7 @@ function hear(event) {
   }
   note(event);
   draw();
+  if (event.type === "session.live" || event.type === "session.ended") setTimeout(refresh, REFRESH_SOON_MS);
 }
 
 /** @param {import("./words.js").Event} event */
@@ -188,7 +191,7 @@ function drawChecks() {
 function drawWarm() {
   const rows = [
     ...[...warm.values()].map((session) => [`Session ${short(session.id)}`, session.state]),
-    ...[...hosts].map(([id, sessions]) => [`Host ${short(id)}`, `${sessions} sessions`]),
+    ...[...hosts].map(([id, sessions]) => [`Host ${id}`, sessions === 1 ? "1 session" : `${sessions} sessions`]),
   ];
   find("warm", HTMLElement).replaceChildren(
     ...rows.map(([what, state]) => make("tr", {}, make("td", {}, what), make("td", {}, state))),
@@ -238,13 +241,13 @@ function begin() {
     localStorage.setItem("thumbnails", wanted.checked ? "yes" : "no");
   });
   setInterval(() => cards.forEach((card) => card.tick()), 1000);
-  setInterval(refreshChecks, 10_000);
+  setInterval(refresh, REFRESH_MS);
   thumbnails.run();
   reconnect();
 }
 
-/** What is sampled, such as memory, is no event. */
-async function refreshChecks() {
+/** What is sampled, such as memory and the sessions of hosts, is no event. */
+async function refresh() {
   if (document.hidden) return;
   try {
     const overview = await ask("GET", "/overview");

@@ -75,7 +75,7 @@ export function names(watchers) {
  * @param {Event} event
  */
 export function sentence(event) {
-  if (event.host) return `Host ${short(event.host.id)} has ${event.type.slice(5)}`;
+  if (event.host) return `Host ${event.host.id} has ${event.type.slice(5)}`;
   if (event.action) {
     const { kind, target, ms, outcome } = event.action;
     return `${short(event.session_id || "")} ${plain(kind)} ${target || ""} – ${plain(outcome)}, ${ms} ms`;
