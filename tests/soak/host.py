@@ -1,6 +1,7 @@
 """A browser host without browsers: a process that speaks the protocol, and misbehaves as it is told.
 
-Usage: host.py MARKER, where MARKER is the name of the environment variable that marks a browser's processes.
+Usage: host.py MARKER VERSION, where MARKER is the name of the environment variable that marks a browser's
+processes, and VERSION that of the protocol.
 The file NOTE in a session's profile says what goes wrong with the session, and at which moment of its life.
 Hosts are started by the thousand, so this one imports next to nothing. `sleep` stands in for the browser and
 runs in the cell that a browser would have.
@@ -98,13 +99,13 @@ class Session:
 class Host:
     """Serves several sessions."""
 
-    def __init__(self, marker: str) -> None:
-        self.marker = marker
+    def __init__(self, marker: str, version: int) -> None:
+        self.marker, self.version = marker, version
         self.sessions: dict[str, Session] = {}
 
     def serve(self) -> None:
         """Answer requests until the daemon hangs up."""
-        tell("Ready", version=5)
+        tell("Ready", version=self.version)
         while True:
             due = [session.due for session in self.sessions.values() if session.due is not None]
             wait_s = max(0, min(due) - time.monotonic()) if due else None
@@ -156,7 +157,7 @@ class Host:
 
 def main() -> NoReturn:
     """Serve, then exit at once, without Python's own cleanup."""
-    Host(sys.argv[1]).serve()
+    Host(sys.argv[1], int(sys.argv[2])).serve()
     os._exit(0)
 
 

@@ -19,6 +19,7 @@ from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.host import BrowserHost, new_host_id
 from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.browser.engines import Engine, EngineName
+from greenroom.actors.browser.wire.messages import PROTOCOL_VERSION
 from greenroom.actors.ledger import Entry
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
@@ -30,7 +31,7 @@ from greenroom.supervisor.machine import local_browsers, open_machine, site_addr
 from tests.soak import host
 from tests.soak.faults import OF_HOST, Cycle, Fault
 
-HOST_COMMAND = (sys.executable, "-I", "-S", host.__file__, MARKER)
+HOST_COMMAND = (sys.executable, "-I", "-S", host.__file__, MARKER, str(PROTOCOL_VERSION))
 # A signal is sent after this fraction of the cycle's delay, early enough that the session hasn't expired yet.
 STRIKE_WITHIN = 0.05
 # A session that has just entered a state may not have the process yet.
