@@ -16,6 +16,8 @@ INSTALLED := $(VENV)/.stamp-packages
 BROWSER := $(VENV)/.stamp-browser
 PLOTS := $(VENV)/.stamp-plots
 CHROMIUM := $(VENV)/.stamp-chromium
+NODE := $(VENV)/.stamp-node
+NODE_BIN := $(VENV)/node/node_modules/.bin
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -62,11 +64,15 @@ images: setup $(CHROMIUM) ## Write docs/images/, the dashboard's pictures
 bench: setup $(PLOTS) ## Measure against the alternatives; ARGS=--quick; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-check: $(INSTALLED) ## Check format, lint, types and the layers' import contract
+check: $(INSTALLED) $(NODE) ## Check format, lint, types and the layers' import contract
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if [ -x $(NODE_BIN)/tsc ]; then \
+	  echo "Checking the dashboard's scripts"; \
+	  $(NODE_BIN)/tsc -p tests/dashboard && $(NODE_BIN)/biome check --config-path=tests/dashboard web/dashboard; \
+	else echo "The dashboard's scripts are not checked: there is no npm"; fi
 
 serve: setup ## Run the daemon; ARGS="--bind HOST:PORT" and the like
 	@$(BIN)/greenroom serve $(ARGS)
@@ -108,6 +114,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(PLOTS): $(INSTALLED)
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[bench]'
+	@touch $@
+
+# What checks the dashboard's scripts, where Node is there.
+$(NODE): $(INSTALLED) tests/dashboard/package.json
+	@if command -v npm >/dev/null; then \
+	  echo "Installing what checks the dashboard's scripts"; \
+	  mkdir -p $(VENV)/node && cp tests/dashboard/package.json $(VENV)/node/ && \
+	  npm install --prefix $(VENV)/node --no-package-lock --no-audit --no-fund --silent; \
+	fi
 	@touch $@
 
 # The dashboard is tested in it.

@@ -28,9 +28,10 @@ from benchmarks.report import cells, render_page
 from benchmarks.sampling import measure_sampling
 from benchmarks.sessions import measure_burst, measure_cold, measure_locked, measure_others, measure_warm
 from benchmarks.stage import open_stage
+from benchmarks.watching import measure_watching
 from greenroom.actors.browser.engines import EngineChoice, find_engine
 
-PARTS = ("sessions", "burst", "locked", "clones", "alone", "sampling", "relay")
+PARTS = ("sessions", "burst", "locked", "clones", "alone", "sampling", "relay", "watching")
 PAGE = Path("docs/benchmarks.md")
 
 
@@ -106,7 +107,7 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
         rows += sampled
     if "clones" in parts:
         rows += measure_clones(runs.clones, say)
-    if {"sessions", "burst", "locked", "relay"} & set(parts):
+    if {"sessions", "burst", "locked", "relay", "watching"} & set(parts):
         say("setting up the practice site and a logged-in profile")
         with open_stage() as stage:
             if "sessions" in parts:
@@ -120,6 +121,8 @@ def measure(*, quick: bool, runs: Runs, parts: tuple[str, ...], say: Callable[[s
                 rows += measure_locked(stage, runs.locked, say)
             if "relay" in parts:
                 rows += measure_relay(stage, runs.calls, say)
+            if "watching" in parts:
+                rows += measure_watching(stage, quick=quick, say=say)
     order = ("Sessions", "Profiles")
     rows.sort(key=lambda row: order.index(row.group) if row.group in order else len(order))
     return attrs.evolve(report, rows=tuple(rows), growth=tuple(growth), sampling=tuple(sampling))

@@ -37,7 +37,7 @@ export class Unreachable extends Error {
  */
 export async function send(method, path, body, headers = {}) {
   const all = { ...headers };
-  if (link) all["Authorization"] = `Bearer ${link}`;
+  if (link) all.Authorization = `Bearer ${link}`;
   if (body !== undefined) all["Content-Type"] = "application/json";
   let response;
   try {

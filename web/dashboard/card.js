@@ -56,7 +56,8 @@ export class Card {
     write(this.state, session.end_reason ? `${session.state}: ${plain(session.end_reason)}` : session.state);
     this.state.className = isLive ? "good" : "quiet";
     write(this.login, loginOf(session));
-    this.login.className = session.login_state === "LOGGED_IN" ? "good" : session.login_state ? "bad" : "quiet";
+    this.login.className =
+      session.login_state === "LOGGED_IN" ? "good" : session.login_state ? "bad" : "quiet";
     const facts = [
       session.usage ? megabytes(session.usage.memory_bytes) : "memory not sampled yet",
       `controlled by ${session.control ? session.control.by : "programs"}`,

@@ -15,7 +15,7 @@ export function make(tag, properties = {}, ...children) {
     if (typeof value === "function") element.addEventListener(name, value);
     else if (name === "class" || name === "role" || name === "for" || name.includes("-")) {
       element.setAttribute(name, value);
-    } else /** @type {any} */ (element)[name] = value;
+    } else Object.assign(element, { [name]: value });
   }
   element.append(...children);
   return element;

@@ -36,8 +36,16 @@ export class Hand {
     this.on("mousemove", (event) => this.move(event));
     this.on("wheel", (event) => this.turn(event));
     this.on("contextmenu", () => {});
-    this.on("keydown", (event) => this.key(event), (event) => this.isForPage(event));
-    this.on("touchstart", (event) => (this.touch = event.touches[0] ?? null), () => false);
+    this.on(
+      "keydown",
+      (event) => this.key(event),
+      (event) => this.isForPage(event),
+    );
+    this.on(
+      "touchstart",
+      (event) => (this.touch = event.touches[0] ?? null),
+      () => false,
+    );
     this.on("touchmove", (event) => this.scroll(event));
     document.addEventListener("paste", (event) => {
       const text = event.clipboardData?.getData("text/plain");

@@ -189,24 +189,39 @@ function drawChecks() {
 }
 
 function drawWarm() {
+  /** @type {[string, string][]} */
   const rows = [
-    ...[...warm.values()].map((session) => [`Session ${short(session.id)}`, session.state]),
-    ...[...hosts].map(([id, sessions]) => [`Host ${id}`, sessions === 1 ? "1 session" : `${sessions} sessions`]),
+    ...[...warm.values()].map((session) => both(`Session ${short(session.id)}`, session.state)),
+    ...[...hosts].map(([id, count]) => both(`Host ${id}`, count === 1 ? "1 session" : `${count} sessions`)),
   ];
   find("warm", HTMLElement).replaceChildren(
     ...rows.map(([what, state]) => make("tr", {}, make("td", {}, what), make("td", {}, state))),
   );
 }
 
+/**
+ * @param {string} what
+ * @param {string} state
+ * @returns {[string, string]}
+ */
+function both(what, state) {
+  return [what, state];
+}
+
 function drawEnded() {
   find("ended", HTMLElement).replaceChildren(
     ...ended.map((session) => {
-      const left = session.receipt && session.receipt.left.length ? ` – left: ${session.receipt.left.join(", ")}` : "";
+      const left = session.receipt?.left.length ? ` – left: ${session.receipt.left.join(", ")}` : "";
       return make(
         "tr",
         {},
         make("td", {}, make("a", { href: `/tiktok/session/${session.id}/live` }, short(session.id))),
-        make("td", { class: left ? "bad" : "" }, `${plain(session.end_reason || "")}${left} `, ...bundleOf(session)),
+        make(
+          "td",
+          { class: left ? "bad" : "" },
+          `${plain(session.end_reason || "")}${left} `,
+          ...bundleOf(session),
+        ),
         make("td", {}, timeOfDay(session.created_at)),
       );
     }),
@@ -240,7 +255,9 @@ function begin() {
     thumbnails.areWanted = wanted.checked;
     localStorage.setItem("thumbnails", wanted.checked ? "yes" : "no");
   });
-  setInterval(() => cards.forEach((card) => card.tick()), 1000);
+  setInterval(() => {
+    for (const card of cards.values()) card.tick();
+  }, 1000);
   setInterval(refresh, REFRESH_MS);
   thumbnails.run();
   reconnect();

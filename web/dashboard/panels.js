@@ -26,7 +26,15 @@ export async function fillConsole(path) {
   /** @type {{at: number, type: string, text: string}[]} */
   const lines = await ask("GET", `${path}/console`);
   find("console", HTMLElement).replaceChildren(
-    ...lines.reverse().map((line) => make("li", { class: line.type === "error" ? "bad" : "" }, `${time(line.at)} ${line.type}: ${line.text}`)),
+    ...lines
+      .reverse()
+      .map((line) =>
+        make(
+          "li",
+          { class: line.type === "error" ? "bad" : "" },
+          `${time(line.at)} ${line.type}: ${line.text}`,
+        ),
+      ),
   );
 }
 
@@ -38,7 +46,11 @@ export async function fillNetwork(path) {
     ...lines.reverse().map((line) => {
       const outcome = line.error || line.status || "…";
       const isBad = line.error || (line.status && line.status >= 400);
-      return make("li", { class: isBad ? "bad" : "" }, `${time(line.at)} ${outcome} ${line.method} ${line.url}`);
+      return make(
+        "li",
+        { class: isBad ? "bad" : "" },
+        `${time(line.at)} ${outcome} ${line.method} ${line.url}`,
+      );
     }),
   );
 }
@@ -60,14 +72,23 @@ export async function fillLinks(path) {
   const { links } = await ask("GET", `${path}/links`);
   find("links", HTMLElement).replaceChildren(
     ...links.map((/** @type {any} */ link) => {
-      const revoke = make("button", { type: "button", "aria-label": `Revoke the link of ${link.name}` }, "Revoke");
+      const revoke = make(
+        "button",
+        { type: "button", "aria-label": `Revoke the link of ${link.name}` },
+        "Revoke",
+      );
       revoke.addEventListener("click", () =>
         attempt(async () => {
           await ask("DELETE", `${path}/links/${encodeURIComponent(link.id)}`);
           await fillLinks(path);
         }, revoke),
       );
-      return make("li", { class: "row" }, `${link.name}: ${link.mode}, until ${timeOfDay(link.expires_at)}`, revoke);
+      return make(
+        "li",
+        { class: "row" },
+        `${link.name}: ${link.mode}, until ${timeOfDay(link.expires_at)}`,
+        revoke,
+      );
     }),
   );
 }
@@ -76,18 +97,21 @@ export async function fillLinks(path) {
 export function listenForLinks(path) {
   find("link-form", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(async () => {
-      const made = await ask("POST", `${path}/links`, {
-        name: find("link-name", HTMLInputElement).value,
-        mode: find("link-mode", HTMLSelectElement).value,
-        ttl_s: Number(find("link-ttl", HTMLSelectElement).value),
-      });
-      const address = find("link-address", HTMLInputElement);
-      address.value = made.address;
-      show(find("made-link", HTMLElement), true);
-      address.select();
-      await fillLinks(path);
-    }, find("make-link", HTMLButtonElement));
+    attempt(
+      async () => {
+        const made = await ask("POST", `${path}/links`, {
+          name: find("link-name", HTMLInputElement).value,
+          mode: find("link-mode", HTMLSelectElement).value,
+          ttl_s: Number(find("link-ttl", HTMLSelectElement).value),
+        });
+        const address = find("link-address", HTMLInputElement);
+        address.value = made.address;
+        show(find("made-link", HTMLElement), true);
+        address.select();
+        await fillLinks(path);
+      },
+      find("make-link", HTMLButtonElement),
+    );
   });
 }
 

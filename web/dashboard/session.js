@@ -41,7 +41,11 @@ const socket = new Socket(id, {
   },
   onClose: closed,
 });
-const hand = new Hand(screen, () => control.isHeld, (message) => socket.say(message));
+const hand = new Hand(
+  screen,
+  () => control.isHeld,
+  (message) => socket.say(message),
+);
 
 /** @param {import("./words.js").Event} event */
 function hear(event) {
@@ -97,7 +101,10 @@ function isOver() {
 function drawControl() {
   const by = session?.control?.by;
   const button = find("control", HTMLButtonElement);
-  write(find("holder", HTMLElement), control.isHeld ? "You have control" : by ? `${by} has control` : "Programs have control");
+  write(
+    find("holder", HTMLElement),
+    control.isHeld ? "You have control" : by ? `${by} has control` : "Programs have control",
+  );
   write(button, control.isHeld ? "Hand back" : "Take over");
   show(button, session?.state === "live" && mayControl);
   screen.dataset.held = control.isHeld ? "you" : "";
@@ -135,7 +142,10 @@ function refused(why) {
  * @param {boolean} isEnd
  */
 function closed(why, isEnd) {
-  write(connection, isEnd ? `You watch no more: ${why.reason}.` : "The daemon does not answer. Trying again …");
+  write(
+    connection,
+    isEnd ? `You watch no more: ${why.reason}.` : "The daemon does not answer. Trying again …",
+  );
   show(connection, true);
   if (!isEnd) load().catch(() => {});
 }
@@ -148,7 +158,12 @@ async function load() {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const isUnknown = error.status === 404;
-    write(connection, isUnknown ? "The daemon does not know this session: it ended long ago, or the daemon was restarted." : error.message);
+    write(
+      connection,
+      isUnknown
+        ? "The daemon does not know this session: it ended long ago, or the daemon was restarted."
+        : error.message,
+    );
     show(connection, true);
     return false;
   }
@@ -175,8 +190,12 @@ function listen() {
       }
     }, button),
   );
-  find("longer", HTMLElement).addEventListener("click", () => attempt(() => extend(id), find("longer", HTMLButtonElement)));
-  find("end", HTMLElement).addEventListener("click", () => attempt(() => end(id), find("end", HTMLButtonElement)));
+  find("longer", HTMLElement).addEventListener("click", () =>
+    attempt(() => extend(id), find("longer", HTMLButtonElement)),
+  );
+  find("end", HTMLElement).addEventListener("click", () =>
+    attempt(() => end(id), find("end", HTMLButtonElement)),
+  );
   find("dialog-accept", HTMLElement).addEventListener("click", () => attempt(() => answerDialog(true)));
   find("dialog-dismiss", HTMLElement).addEventListener("click", () => attempt(() => answerDialog(false)));
   find("enter", HTMLElement).addEventListener("click", () => socket.say({ type: "key", key: "Enter" }));

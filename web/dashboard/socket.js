@@ -34,7 +34,10 @@ export class Socket {
   }
 
   connect() {
-    const socket = new WebSocket(this.address, link ? ["greenroom", `greenroom.link.${link}`] : ["greenroom"]);
+    const socket = new WebSocket(
+      this.address,
+      link ? ["greenroom", `greenroom.link.${link}`] : ["greenroom"],
+    );
     socket.binaryType = "blob";
     this.socket = socket;
     /** @type {any} */

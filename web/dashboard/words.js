@@ -60,7 +60,8 @@ const SENTENCES = {
   "session.detached": (session) => `was left by a client (${session.clients} now)`,
   "session.login_lost": () => "has lost its login",
   "session.login_back": () => "is logged in again",
-  "session.control": (session) => (session.control ? `is controlled by ${session.control.by}` : "is controlled by programs"),
+  "session.control": (session) =>
+    session.control ? `is controlled by ${session.control.by}` : "is controlled by programs",
   "session.watcher_joined": (session) => `is watched by ${names(session.watchers)}`,
   "session.watcher_left": (session) => `is watched by ${names(session.watchers)}`,
 };

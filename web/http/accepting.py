@@ -17,7 +17,7 @@ from greenroom.web.http.connections import SAFE_METHODS, Connection
 from greenroom.web.http.limits import Limits
 from greenroom.web.http.protocol import Stage
 
-MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS = 2000
 DESCRIPTORS_SHARE = 2  # connections take at most one in so many of the file descriptors there may be
 ACCEPT_AGAIN_S = 0.1
 TELL_AGAIN_S = 60.0
