@@ -153,9 +153,8 @@ async def _watch(daemon: Daemon, locations: list[str], for_s: float, *, stalled:
         for _ in range(stalled):
             one = await stack.enter_async_context(_open_watcher(daemon, locations[0]))
             nursery.start_soon(one.stall)
-        watchers = []
-        for location in locations:
-            watchers.append(await stack.enter_async_context(_open_watcher(daemon, location)))
+        opening = [_open_watcher(daemon, location) for location in locations]
+        watchers = [await stack.enter_async_context(one) for one in opening]
         for watcher in watchers:
             nursery.start_soon(watcher.watch)
         await trio.sleep(_SETTLE_S)
