@@ -34,6 +34,9 @@ from greenroom.actors.relay.table import ACTING, HIDDEN_TYPES, METHODS
 
 # How many calls of one client may be under way.
 MAX_CALLS: Final = 1000
+# How many calls of one client may wait for control, and how many bytes.
+MAX_HELD: Final = 100
+MAX_HELD_BYTES: Final = 32 << 20
 _METHOD = re.compile(r"[A-Za-z_]{1,50}")
 _STREAMS = {"Stream", "WritableStream"}
 _NO_MORE = b'"binary":""}}'
@@ -60,6 +63,8 @@ class Step(enum.Enum):
     """Do nothing."""
     LEAVE = enum.auto()
     """Answer with the message; then the client leaves."""
+    HOLD = enum.auto()
+    """Keep the client's message until programs have control, and give it to `release_held` then."""
     END_SESSION = enum.auto()
     """Answer with the message; then the session ends."""
 
@@ -81,7 +86,8 @@ class Filter:
 
     `browser` is the guid of its session's browser. `may_open` says whether a page may be sent to a URL, and
     `may_trace` whether a trace shows nothing that a client must not know. `why_held` says why clients may not
-    act now, "" if they may. `shared` is that of the session's clients. `on_refused` is called with the type
+    act now, "" if they may; calls that would act are then refused, or held if the client `waits`, and so are
+    those after them. `shared` is that of the session's clients. `on_refused` is called with the type
     and the method of each refused call, "unknown" where they are.
     """
 
@@ -89,14 +95,26 @@ class Filter:
     may_open: Callable[[str], bool]
     may_trace: bool
     why_held: Callable[[], str]
+    waits: bool
     shared: Shared
     on_refused: Callable[[str, str], None]
     _objects: Objects = attrs.field(factory=Objects, init=False)
     _calls: dict[int | str, _UnderWay] = attrs.field(factory=dict, init=False)
     _streams: set[str] = attrs.field(factory=set, init=False)
+    _held: int = attrs.field(default=0, init=False)
+    _held_bytes: int = attrs.field(default=0, init=False)
 
-    def from_client(self, message: bytes) -> tuple[Step, bytes]:
-        """Return what to do with a client's message, and with which message. Raises `Malformed`."""
+    def release_held(self, message: bytes) -> tuple[Step, bytes]:
+        """Return what to do with a message that was held; see `from_client`."""
+        self._held -= 1
+        self._held_bytes -= len(message)
+        return self.from_client(message, is_next=True)
+
+    def from_client(self, message: bytes, *, is_next: bool = False) -> tuple[Step, bytes]:
+        """Return what to do with a client's message, and with which message. Raises `Malformed`.
+
+        One that `is_next` does not wait for those that are held.
+        """
         call = read_call(message)
         match call.method:
             case "__waitInfo__":  # only for traces, and the driver may keep it for good
@@ -108,11 +126,28 @@ class Filter:
             raise Malformed("a call without an id")
         type_ = self._objects.type_of(call.guid)
         try:
+            if self._is_to_hold(call, type_, len(message), is_next=is_next):
+                return Step.HOLD, message
             return self._pass_call(call, call.id, type_)
         except Refused as refused:
             method = call.method if _METHOD.fullmatch(call.method) else "unknown"
             self.on_refused(type_ or "unknown", method)
             return Step.ANSWER, refusal(call.id, str(refused))
+
+    def _is_to_hold(self, call: Call, type_: str, size: int, *, is_next: bool) -> bool:
+        """Return whether a call has to wait for control. Raises `Refused` if it may not."""
+        if call.method not in ACTING.get(type_, ()):
+            return False
+        why = self.why_held()
+        if not why and (is_next or not self._held):
+            return False
+        if not self.waits:
+            raise Refused(why)
+        if self._held >= MAX_HELD or self._held_bytes + size > MAX_HELD_BYTES:
+            raise Refused(f"Too many calls wait for control. {why}")
+        self._held += 1
+        self._held_bytes += size
+        return True
 
     def _pass_call(self, call: Call, id_: int | str, type_: str) -> tuple[Step, bytes]:
         done = encode({"id": id_, "result": {}})
@@ -127,8 +162,6 @@ class Filter:
             raise Refused("This session has no such object, or not any more")
         if call.method not in METHODS.get(type_, ()):
             raise Refused(f"{type_}.{call.method[:50]} is not available in a session of Greenroom")
-        if call.method in ACTING.get(type_, ()) and (why := self.why_held()):
-            raise Refused(why)
         checked = check(call, type_, may_open=self.may_open, may_trace=self.may_trace)
         self._begin(call, id_, type_, checked)
         call.params, call.metadata = checked.params, plain_metadata(call)

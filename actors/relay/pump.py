@@ -1,6 +1,7 @@
 """Carries messages between a client's Playwright and its session's driver, each through the filter."""
 
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -43,16 +44,20 @@ TOO_LARGE: Final = Farewell(1009, "a message is too large")
 BROKEN: Final = Farewell(1011, "the browser's driver speaks another protocol")
 
 
-async def relay(client: Client, attachment: Attachment, *, may_open: Callable[[str], bool]) -> Farewell:
+async def relay(
+    client: Client, attachment: Attachment, *, may_open: Callable[[str], bool], waits: bool = False
+) -> Farewell:
     """Carry messages both ways until one side is through with it; return why.
 
     What the client was to get by then is sent first. `may_open` says whether a page may be sent to a URL.
+    While a person has control of the session, calls that act are refused, or wait if the client `waits`.
     """
     filter_ = Filter(
         browser=attachment.driver.browser,
         may_open=may_open,
         may_trace=attachment.driver.may_trace,
         why_held=attachment.why_held,
+        waits=waits,
         shared=attachment.shared,
         on_refused=attachment.note_refusal,
     )
@@ -61,6 +66,7 @@ async def relay(client: Client, attachment: Attachment, *, may_open: Callable[[s
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pump.contain, pump.take_calls)
             nursery.start_soon(pump.contain, pump.take_events)
+            nursery.start_soon(pump.contain, pump.release_held)
             await pump.contain(pump.send)
             nursery.cancel_scope.cancel(reason="the relay is over")
     finally:
@@ -74,6 +80,8 @@ class _Pump:
     attachment: Attachment
     filter: Filter
     farewell: Farewell = attrs.field(default=OVER, init=False)
+    _held: deque[bytes] = attrs.field(factory=deque, init=False)
+    _came_to_hold: trio.Event = attrs.field(factory=trio.Event, init=False)
     _outgoing: trio.MemorySendChannel[bytes | Farewell] = attrs.field(init=False)
     _queue: trio.MemoryReceiveChannel[bytes | Farewell] = attrs.field(init=False)
     _unread: int = attrs.field(default=0, init=False)
@@ -97,17 +105,9 @@ class _Pump:
 
     async def take_calls(self) -> None:
         """Pass on what the client calls, and answer what does not pass."""
-        driver = self.attachment.driver
         while True:
             step, message = self.filter.from_client(await self.client.receive())
             match step:
-                case Step.FORWARD:
-                    await driver.send(message)
-                case Step.FORWARD_KEEPING_DIALOGS:
-                    await driver.keep_dialogs()
-                    await driver.send(message)
-                case Step.ANSWER:
-                    self._put(message)
                 case Step.LEAVE:
                     self._put(message)
                     self._finish(LEFT)
@@ -117,6 +117,34 @@ class _Pump:
                     self._finish(OVER)
                     self.attachment.end_session()  # now: the client may leave as soon as it has its answer
                     return
+                case _:
+                    await self._pass_on(step, message)
+
+    async def _pass_on(self, step: Step, message: bytes) -> None:
+        driver = self.attachment.driver
+        match step:
+            case Step.FORWARD:
+                await driver.send(message)
+            case Step.FORWARD_KEEPING_DIALOGS:
+                await driver.keep_dialogs()
+                await driver.send(message)
+            case Step.ANSWER:
+                self._put(message)
+            case Step.HOLD:
+                self._held.append(message)
+                self._came_to_hold.set()
+            case _:
+                pass
+
+    async def release_held(self) -> None:
+        """Pass on, in order, what waits for control, whenever programs have it."""
+        while True:
+            await self._came_to_hold.wait()
+            self._came_to_hold = trio.Event()
+            while self._held:
+                await self.attachment.wait_free()
+                await self._pass_on(*self.filter.release_held(self._held.popleft()))
+                await trio.lowlevel.checkpoint()
 
     async def take_events(self) -> None:
         """Take in what the driver sends, whether or not the client reads."""

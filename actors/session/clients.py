@@ -15,6 +15,7 @@ from greenroom.actors.lifecycle import EndReason, SessionState
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.relay.attachment import Attachment
 from greenroom.actors.relay.shared import Shared
+from greenroom.actors.session.control import Control
 from greenroom.actors.session.mailbox import Attach
 from greenroom.actors.session.record import SessionRecord
 from greenroom.actors.session.running import reply
@@ -32,7 +33,7 @@ class Clients:
 
     _record: SessionRecord
     _browser: Browser
-    _why_held: Callable[[], str]
+    _control: Control
     _end: Callable[[EndReason], None]
     _attached: set[Attach] = attrs.field(factory=set, init=False)
     _shared: Shared = attrs.field(factory=Shared, init=False)
@@ -61,7 +62,8 @@ class Clients:
             attachment = Attachment(
                 driver=driver,
                 shared=self._shared,
-                why_held=self._why_held,
+                why_held=self._control.why_held,
+                wait_free=self._control.wait_free,
                 note_refusal=self._note_refusal,
                 end_session=lambda: self._end(EndReason.CLOSED_BY_CLIENT),
             )

@@ -57,7 +57,7 @@ class Living:
             view=self.view, check_control=self.control.check_by_hand, by_hand=self._do_by_hand
         )
         self._watchers = Watchers(self._record)
-        self._clients = Clients(self._record, self._browser, self.control.why_held, self._end)
+        self._clients = Clients(self._record, self._browser, self.control, self._end)
         self.lifetime = Lifetime(
             scope=self._scope,
             max_duration_s=self._spec.max_duration_s,

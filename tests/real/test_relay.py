@@ -263,6 +263,7 @@ async def test_proxy_password_and_launch_are_not_told(settings: DaemonSettings, 
                 may_open=lambda _: True,
                 may_trace=driver.may_trace,
                 why_held=lambda: "",
+                waits=False,
                 shared=Shared(),
                 on_refused=lambda *_: None,
             )

@@ -10,6 +10,7 @@ from greenroom.actors.relay.pump import OVER, relay
 from greenroom.actors.relay.table import PLAYWRIGHT
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
+from greenroom.web.http.errors import InvalidRequest
 from greenroom.web.http.own_address import is_own
 from greenroom.web.http.schemas import PlaywrightAnswer
 from greenroom.web.http.session_paths import BASE, playwright_address
@@ -49,9 +50,12 @@ def add_playwright_routes(app: QuartTrio, supervisor: Supervisor, settings: Daem
             except ValueError:
                 return False
 
+        on_held = websocket.args.get("on_held", "refuse")
+        if on_held not in {"refuse", "wait"}:
+            raise InvalidRequest("Expected `refuse` or `wait` - at `?on_held`")
         async with handle.attach() as attachment:
             await websocket.accept()
-            farewell = await relay(client, attachment, may_open=may_open)
+            farewell = await relay(client, attachment, may_open=may_open, waits=on_held == "wait")
         reason = farewell.reason
         if farewell is OVER and (why := handle.info().reason) is not None:
             reason = f"{reason}: {why.value}"

@@ -69,6 +69,7 @@ def open_wire(*, shared: Shared | None = None, may_trace: bool = True, held: str
         may_open=lambda url: "daemon" not in url,
         may_trace=may_trace,
         why_held=lambda: held,
+        waits=False,
         shared=shared or Shared(),
         on_refused=lambda type_, method: refused.append(f"{type_}.{method}"),
     )

@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from greenroom.actors.errors import BrowserLost
 from greenroom.actors.machine.ports import MessageTooLarge
 from greenroom.actors.relay.attachment import Attachment
+from greenroom.actors.relay.filter import MAX_HELD
 from greenroom.actors.relay.pump import (
     BROKEN,
     LEFT,
@@ -63,17 +64,21 @@ class Relayed:
     driver: FakeDriver
     refused: list[str] = attrs.field(factory=list)
     asked_to_end: int = 0
+    held: str = ""
+    free: trio.Event = attrs.field(factory=trio.Event)
+    waits: bool = False
     farewell: Farewell | None = None
 
     async def run(self) -> None:
         attachment = Attachment(
             driver=self.driver,
             shared=Shared(),
-            why_held=lambda: "",
+            why_held=lambda: self.held,
+            wait_free=self.free.wait,
             note_refusal=lambda type_, method: self.refused.append(f"{type_}.{method}"),
             end_session=self._end,
         )
-        self.farewell = await relay(self.client, attachment, may_open=lambda _: True)
+        self.farewell = await relay(self.client, attachment, may_open=lambda _: True, waits=self.waits)
 
     def _end(self) -> None:
         self.asked_to_end += 1
@@ -82,10 +87,10 @@ class Relayed:
 
 @contextlib.asynccontextmanager
 async def open_relay(
-    client: MemoryClient | None = None, driver: FakeDriver | None = None
+    client: MemoryClient | None = None, driver: FakeDriver | None = None, *, waits: bool = False
 ) -> AsyncIterator[Relayed]:
     """Run a relay whose client has begun."""
-    relayed = Relayed(client or MemoryClient(), driver or FakeDriver())
+    relayed = Relayed(client or MemoryClient(), driver or FakeDriver(), waits=waits)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relayed.run)
         relayed.client.call(1, "", "initialize", sdkLanguage="python")
@@ -110,6 +115,41 @@ async def test_calls_and_what_comes_back_are_relayed(autojump_clock: MockClock) 
             {"id": 3, "result": {}},
         ]
         assert relayed.farewell is None
+
+
+async def test_calls_wait_for_control_in_order(autojump_clock: MockClock) -> None:
+    """What reads goes on meanwhile; what acts and comes later does not overtake them."""
+    async with open_relay(waits=True) as relayed:
+        relayed.held = "CONTROL_HELD: Ada has control"
+        for number, method in ((2, "click"), (3, "title"), (4, "fill")):
+            relayed.client.call(number, FRAME, method, selector="a")
+        await trio.sleep(1)
+        assert [sent["method"] for sent in relayed.driver.sent] == ["initialize", "title"]
+        relayed.held = ""
+        relayed.client.call(5, FRAME, "hover", selector="a")
+        await trio.sleep(1)
+        relayed.free.set()
+        await trio.sleep(1)
+        sent = [sent["method"] for sent in relayed.driver.sent]
+        assert sent == ["initialize", "title", "click", "fill", "hover"]
+        assert [heard["id"] for heard in relayed.client.heard if "id" in heard] == [1, 3, 2, 4, 5]
+
+
+async def test_so_many_calls_wait_and_no_more(autojump_clock: MockClock) -> None:
+    """The others are refused with who has control."""
+    async with open_relay(waits=True) as relayed:
+        relayed.held = "CONTROL_HELD: Ada has control"
+        for number in range(MAX_HELD + 5):
+            relayed.client.call(2 + number, FRAME, "click", selector="a")
+        await trio.sleep(1)
+        assert len(relayed.driver.sent) == 1
+        errors = [str(heard["error"]) for heard in relayed.client.heard if "error" in heard]
+        assert len(errors) == 5
+        assert all("Ada has control" in error for error in errors)
+        relayed.held = ""
+        relayed.free.set()
+        await trio.sleep(1)
+        assert len(relayed.driver.sent) == 1 + MAX_HELD
 
 
 async def test_refused_call_is_answered_and_never_reaches_the_driver(autojump_clock: MockClock) -> None:
