@@ -6,7 +6,7 @@ of `greenroom.actors.machine.ports`, so a type checker notices if it and the rea
 
 import contextlib
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 
 import attrs
 import msgspec
@@ -336,10 +336,10 @@ class FakeRecording:
         await _take(0, self.machine.keep_error)
         self.machine.pictures.append(jpeg)
 
-    async def keep(self, files: Mapping[str, bytes]) -> None:
+    async def keep(self, make_files: Callable[[], Mapping[str, bytes]]) -> None:
         """Keep it for ever."""
         await _take(0, self.machine.keep_error)
-        self.machine.bundles[self.session_id] = dict(files)
+        self.machine.bundles[self.session_id] = dict(make_files())
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)

@@ -38,6 +38,8 @@ class Purpose(enum.Enum):
     """Measuring what sessions and hosts use."""
     RESULTS = enum.auto()
     """Writing and reading the files that clients send to sessions and get from them."""
+    BUNDLES = enum.auto()
+    """Making the bundles of sessions that have failed."""
 
 
 _limiters = trio.lowlevel.RunVar[dict[Purpose, trio.CapacityLimiter]]("greenroom threads")

@@ -78,4 +78,8 @@ class Paste(_Input, frozen=True, kw_only=True, tag="paste"):
     text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
 
 
-Input = Mouse | Wheel | Key | Text | Paste
+class Release(_Input, frozen=True, kw_only=True, tag="release"):
+    """Let go of all keys and buttons that are down by hand."""
+
+
+Input = Mouse | Wheel | Key | Text | Paste | Release

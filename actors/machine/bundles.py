@@ -6,7 +6,7 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -103,14 +103,14 @@ class LocalRecording:
             if room < 0 or float(path.stem) < now - keep_s:
                 path.unlink()
 
-    async def keep(self, files: Mapping[str, bytes]) -> None:
+    async def keep(self, make_files: Callable[[], Mapping[str, bytes]]) -> None:
         """See `ports.Recording`."""
-        await in_thread(Purpose.RESULTS, self._keep, files)
+        await in_thread(Purpose.BUNDLES, self._keep, make_files)
 
-    def _keep(self, files: Mapping[str, bytes]) -> None:
+    def _keep(self, make_files: Callable[[], Mapping[str, bytes]]) -> None:
         folder = self._scratch / _FOLDER
         pictures = sorted(folder.glob("*.jpg")) if folder.is_dir() else []
         self._bundles.put(
             self._session_id,
-            {**files, **{f"pictures/{path.name}": path.read_bytes() for path in pictures}},
+            {**make_files(), **{f"pictures/{path.name}": path.read_bytes() for path in pictures}},
         )

@@ -4,7 +4,7 @@ Everything that goes in or comes out, errors included, is plain data that can be
 contains no paths, and pids are only for people.
 """
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -112,8 +112,11 @@ class Recording(Protocol):
     async def add_picture(self, jpeg: bytes, *, keep_s: float) -> None:
         """Keep a picture for so long, or until there are over 10 MB of them. Raises `OSError`."""
 
-    async def keep(self, files: Mapping[str, bytes]) -> None:
-        """Make a bundle of `files` and the pictures, which outlives the session. Raises `OSError`."""
+    async def keep(self, make_files: Callable[[], Mapping[str, bytes]]) -> None:
+        """Make a bundle of files and the pictures, which outlives the session. Raises `OSError`.
+
+        Making the files may take long: it holds up nobody else.
+        """
 
 
 class Browser(Protocol):

@@ -1,7 +1,8 @@
 """One session's recorder: what happened lately, and what the browser showed."""
 
+import functools
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,8 +71,15 @@ class Recorder:
             case inputs.Text(text=text):
                 self._typing = (self._typing + text)[-1000:]
                 return
+            case inputs.Key(key=key) | actions.Press(key=key) if len(key) == 1:
+                self._typing = (self._typing + key)[-1000:]
+                return
+            case inputs.Mouse() | inputs.Wheel() | actions.Hover() | actions.Scroll():
+                return
             case actions.Type(text=text) | inputs.Paste(text=text):
                 self._typed.append(text)
+            case actions.SelectOption(values=values):
+                self._typed.extend(values)
             case actions.FillForm(fields=fields):
                 self._typed.extend(field.value for field in fields if isinstance(field.value, str))
             case actions.Dialog(text=str(text)):
@@ -115,7 +123,7 @@ class Recorder:
             self._report("a page can't be recorded", exc)
         try:
             with trio.fail_after(_KEEP_S, shield=True):
-                await workspace.recording.keep(self._files(reason, error))
+                await workspace.recording.keep(self._maker_of_files(reason, error))
         except Exception as exc:
             report(_log.warning, "a bundle can't be kept", session_id=self.session_id, detail=repr(exc))
             return False
@@ -124,19 +132,30 @@ class Recorder:
     def _report(self, what: str, exc: Exception) -> None:
         report(_log.debug, what, session_id=self.session_id, detail=repr(exc))
 
-    def _files(self, reason: EndReason, error: GreenroomError | None) -> dict[str, bytes]:
-        """Return the bundle's files, without what was typed."""
+    def _maker_of_files(
+        self, reason: EndReason, error: GreenroomError | None
+    ) -> Callable[[], dict[str, bytes]]:
+        """Return what makes the bundle's files, without what was typed, of what is known now."""
+        since = trio.current_time() - self.seconds
+        events = [line for at, line in self._events if at >= since]
         secrets = {*self._typed, self._typing}
+        return functools.partial(self._files, reason, error, events, secrets)
+
+    def _files(
+        self,
+        reason: EndReason,
+        error: GreenroomError | None,
+        events: list[dict[str, Any]],
+        secrets: Collection[str],
+    ) -> dict[str, bytes]:
         about: dict[str, Any] = {
             "session": self.session_id,
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
             "reason": reason.value,
             "error": None
             if error is None
-            else {"type": type(error).__name__, "text": str(error), "id": error.id},
+            else {"type": type(error).__name__, "text": scrub(str(error), secrets), "id": error.id},
         }
-        since = trio.current_time() - self.seconds
-        events = [line for at, line in self._events if at >= since]
         files = {"events.ndjson": _lines(events, secrets)}
         if (latest := self._latest) is not None:
             about["url"] = scrub(latest.url, secrets)

@@ -82,15 +82,28 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
 ACTING: Final[Mapping[str, frozenset[str]]] = {
     type_: frozenset(names.split())
     for type_, names in {
-        "BrowserContext": "addCookies clearCookies newPage setStorageState",
+        "BrowserContext": """
+            addCookies addInitScript clearCookies clearPermissions clockFastForward clockInstall clockPauseAt
+            clockResume clockRunFor clockSetFixedTime clockSetSystemTime credentialsCreate credentialsDelete
+            credentialsInstall exposeBinding grantPermissions newPage registerSelectorEngine
+            setExtraHTTPHeaders setGeolocation setHTTPCredentials setNetworkInterceptionPatterns setOffline
+            setStorageState setWebSocketInterceptionPatterns
+        """,
         "Dialog": "accept dismiss",
         "ElementHandle": f"{_HAND} scrollIntoViewIfNeeded selectText",
-        "Frame": f"{_HAND} addScriptTag addStyleTag blur dragAndDrop drop goto setContent",
+        "Frame": f"""{_HAND}
+            addScriptTag addStyleTag blur dragAndDrop drop goto hideHighlight highlight setContent
+            waitForFunction
+        """,
         "JSHandle": "evaluateExpression evaluateExpressionHandle",
         "Page": """
-            bringToFront close goBack goForward keyboardDown keyboardInsertText keyboardPress keyboardType
-            keyboardUp mouseClick mouseDown mouseMove mouseUp mouseWheel reload runBeforeUnload
-            setViewportSize touchscreenTap webStorageClear webStorageRemoveItem webStorageSetItem
+            addInitScript bringToFront close emulateMedia exposeBinding goBack goForward hideHighlight
+            keyboardDown keyboardInsertText keyboardPress keyboardType keyboardUp mouseClick mouseDown
+            mouseMove mouseUp mouseWheel registerLocatorHandler reload requestGC runBeforeUnload
+            screencastChapter screencastHideActions screencastRemoveOverlay screencastSetOverlayVisible
+            screencastShowActions screencastShowOverlay setExtraHTTPHeaders setNetworkInterceptionPatterns
+            setViewportSize setWebSocketInterceptionPatterns touchscreenTap webStorageClear
+            webStorageRemoveItem webStorageSetItem
         """,
         "Worker": "evaluateExpression evaluateExpressionHandle",
     }.items()

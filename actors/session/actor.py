@@ -252,7 +252,7 @@ class SessionActor:
                     if self._recorder is not None:
                         nursery.start_soon(self._recorder.run, browser, workspace)
                     living = await self._create(browser)
-                for task in (living.watch_login, living.control.run, living.view.run):
+                for task in (living.watch_login, living.control.run, living.release_hand, living.view.run):
                     nursery.start_soon(self._contain, task)
                 await browser.wait_lost()
             nursery.cancel_scope.cancel(reason="the session ends")

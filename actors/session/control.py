@@ -47,6 +47,8 @@ class Control:
         before = self._current
         if before is not None and not _is_same(token, before.token):
             raise self._held_error(before)
+        if before is None and self._lease is not None:  # it is over, and nobody has noticed yet
+            self._note_end(self._lease)
         ttl_s = min(ttl_s, MAX_TTL_S)
         now = datetime.now(UTC)
         held = Held(
@@ -90,6 +92,11 @@ class Control:
             return ""
         until = lease.held.until.isoformat(timespec="seconds")
         return f"CONTROL_HELD: {lease.held.by} has control of this session until {until} at the latest"
+
+    async def wait_held(self) -> None:
+        """Return once a person has control."""
+        while self._current is None:
+            await self._change.wait()
 
     async def wait_free(self) -> None:
         """Return once programs may act."""

@@ -10,8 +10,8 @@ import outcome
 import trio
 
 from greenroom.actors.actions.actions import Operation
-from greenroom.actors.actions.inputs import Input
-from greenroom.actors.errors import BrowserLost, SessionEnded, UpstreamUnreachable
+from greenroom.actors.actions.inputs import Input, Release
+from greenroom.actors.errors import ActionFailed, BrowserLost, SessionEnded, UpstreamUnreachable
 from greenroom.actors.events import ActionNote, EventKind
 from greenroom.actors.lifecycle import EndReason
 from greenroom.actors.machine.ports import Browser
@@ -125,6 +125,14 @@ class Living:
             self._record.publish(EventKind.EXTENDED)
             with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
                 request.reply_to.send_nowait(outcome.Value(self._record.info()))
+
+    async def release_hand(self) -> None:
+        """Let go of what a person holds down whenever they have lost control."""
+        while True:
+            await self.control.wait_held()
+            await self.control.wait_free()
+            with contextlib.suppress(ActionFailed, BrowserLost):  # the loss is noticed elsewhere
+                await self._browser.do_by_hand(Release())
 
     async def watch_login(self) -> None:
         """Look again who is logged in whenever a page has gone to another document."""

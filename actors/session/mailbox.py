@@ -121,10 +121,14 @@ class GiveBack:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Watch:
-    """Asks a live session to take a watcher in; like `Attach`. Who is not noted is shown to nobody."""
+    """Asks a live session to take a watcher in; like `Attach`. Who is not noted is shown to nobody.
+
+    Those who come by the same way, such as by one link, take few of the places.
+    """
 
     name: str
     mode: WatchMode
+    by: str | None
     is_noted: bool
     reply_to: trio.MemorySendChannel[outcome.Maybe[Watching]]
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -238,17 +242,22 @@ class SessionHandle:
 
     @contextlib.asynccontextmanager
     async def watch(
-        self, name: str, mode: WatchMode = WatchMode.VIEW, *, is_noted: bool = True
+        self,
+        name: str,
+        mode: WatchMode = WatchMode.VIEW,
+        *,
+        by: str | None = None,
+        is_noted: bool = True,
     ) -> AsyncIterator[Watching]:
         """Watch the live session for the length of the block, as `name`. The session shows who watches.
 
         One who only glances at it need not be noted.
 
         When the session ends, so does what the watcher waits for: by `SessionEnded`. Raises `SessionNotLive`,
-        `SessionEnded`, or `TooManyWatchers` while 50 watch already.
+        `SessionEnded`, or `TooManyWatchers` while 50 watch already, or 5 by the same way.
         """
         reply_to, reply = trio.open_memory_channel[outcome.Maybe[Watching]](1)
-        request = Watch(name=name, mode=mode, is_noted=is_noted, reply_to=reply_to)
+        request = Watch(name=name, mode=mode, by=by, is_noted=is_noted, reply_to=reply_to)
         try:
             yield await self._ask(request, reply)
         finally:

@@ -63,6 +63,7 @@ class RunningCommands:
     _note_typed: Callable[[Operation], None]
     _tell: Callable[[ActionNote], None]
     _running: set[Run[Any]] = attrs.field(factory=set, init=False)
+    _aside: int = attrs.field(default=0, init=False)
     _turn: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
 
     async def run(self, request: Run[Any], browser: Browser) -> BrowserLost | None:
@@ -70,7 +71,7 @@ class RunningCommands:
 
         If it finds the browser lost, return that instead: the session ends, and its end is the answer.
         """
-        if len(self._running) > MAX_WAITING:
+        if len(self._running) - self._aside > MAX_WAITING:
             with request.reply_to:
                 reply(request, outcome.Error(TooManyCommands(MAX_WAITING)))
             return None
@@ -104,10 +105,14 @@ class RunningCommands:
             try:
                 self._control.check(request.lease)
             except ControlHeld:
-                if not request.waits_for_control:
+                if not request.waits_for_control or self._aside >= MAX_WAITING:
                     raise
-                async with turn.aside():
-                    await self._control.wait_free()
+                self._aside += 1
+                try:
+                    async with turn.aside():
+                        await self._control.wait_free()
+                finally:
+                    self._aside -= 1
             else:
                 return
 

@@ -16,6 +16,8 @@ from greenroom.actors.session.running import reply
 from greenroom.actors.session.view import Watching
 
 MAX_WATCHERS: Final = 50
+# Of those who come by one link.
+MAX_BY_ONE_WAY: Final = 5
 # How many of those who have left a session remembers.
 _MAX_LEFT = 50
 
@@ -30,8 +32,10 @@ class Watchers:
     async def watch(self, request: Watch, watching: Watching) -> None:
         """Take one in until they leave or the session ends. Answer once, with the error if it fails."""
         with request.reply_to:
-            if len(self._attached) >= MAX_WATCHERS:
-                reply(request, outcome.Error(TooManyWatchers(MAX_WATCHERS)))
+            same = sum(other.by == request.by for other in self._attached) if request.by is not None else 0
+            if len(self._attached) >= MAX_WATCHERS or same >= MAX_BY_ONE_WAY:
+                error = self._record.add_to(TooManyWatchers(len(self._attached)))
+                reply(request, outcome.Error(error))
                 return
             self._attached[request] = Watcher(
                 name=request.name, mode=request.mode, since=datetime.now(UTC), until=None

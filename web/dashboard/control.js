@@ -6,6 +6,7 @@ import { ask } from "./api.js";
 /** An abandoned page loses control after this. */
 const TTL_S = 120;
 const RENEW_MS = 40_000;
+const STALE_MS = 1_000;
 
 /** Whether the user has control of a session. */
 export class Control {
@@ -19,6 +20,7 @@ export class Control {
     this.key = `lease of ${path}`;
     /** @type {string | null} */
     this.lease = sessionStorage.getItem(this.key);
+    this.taken = 0;
     setInterval(() => this.renew(), RENEW_MS);
   }
 
@@ -33,6 +35,7 @@ export class Control {
 
   async take() {
     const answer = await ask("POST", `${this.path}/control`, { holder: "human", ttl_s: TTL_S }, this.headers);
+    this.taken = Date.now();
     this.keep(answer.lease);
   }
 
@@ -56,7 +59,8 @@ export class Control {
    * @param {{by: string} | null} control
    */
   hear(control) {
-    if (!control && this.isHeld) this.keep(null);
+    const isOld = Date.now() - this.taken < STALE_MS; // events come a moment later than answers
+    if (!control && this.isHeld && !isOld) this.keep(null);
   }
 
   /** @param {string | null} lease */

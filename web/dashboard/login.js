@@ -1,7 +1,7 @@
 // @ts-check
 /** Asks for the daemon's token. It becomes a cookie that scripts can't read. */
 
-import { ask, Refused } from "./api.js";
+import { ask, link, Refused } from "./api.js";
 import { find, write } from "./dom.js";
 
 /**
@@ -15,7 +15,7 @@ export async function loggedIn(work) {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof Refused) || error.status !== 401) throw error;
+      if (!(error instanceof Refused) || error.status !== 401 || link) throw error;
     }
     await login();
   }

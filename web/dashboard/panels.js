@@ -118,13 +118,16 @@ export function listenForLinks(path) {
 /** @param {string} path the session's */
 export async function fillSnippet(path) {
   const { address } = await ask("GET", `${path}/playwright`);
+  const { has_token } = await ask("GET", "/overview");
+  const headers = has_token ? `, headers={"Authorization": "Bearer " + os.environ["GREENROOM_TOKEN"]}` : "";
   write(
     find("snippet", HTMLElement),
     [
+      ...(has_token ? ["import os", ""] : []),
       "from playwright.sync_api import sync_playwright",
       "",
       "with sync_playwright() as playwright:",
-      `    browser = playwright.firefox.connect("${address}")`,
+      `    browser = playwright.firefox.connect("${address}"${headers})`,
       "    page = browser.contexts[0].pages[0]",
       "    print(page.title())",
     ].join("\n"),

@@ -4,7 +4,7 @@
 import { ask, link, pathOf, Refused } from "./api.js";
 import { end, extend } from "./card.js";
 import { Control } from "./control.js";
-import { attempt, find, make, show, tell, write } from "./dom.js";
+import { attempt, confirmed, find, make, show, tell, write } from "./dom.js";
 import { clock, megabytes, plain, secondsUntil, short, timeOfDay } from "./format.js";
 import { Hand } from "./hand.js";
 import { loggedIn } from "./login.js";
@@ -114,7 +114,8 @@ function drawControl() {
   if (!control.isHeld) show(find("dialog", HTMLElement), false);
 }
 
-let mayControl = true;
+// What a link allows is checked by the daemon; this only hides what would be refused.
+let mayControl = new URLSearchParams(location.hash.slice(1)).get("mode") !== "view";
 
 /**
  * @param {{page: string, width: number, height: number}} frame
@@ -142,12 +143,18 @@ function refused(why) {
  * @param {boolean} isEnd
  */
 function closed(why, isEnd) {
-  write(
-    connection,
-    isEnd ? `You watch no more: ${why.reason}.` : "The daemon does not answer. Trying again …",
-  );
-  show(connection, true);
-  if (!isEnd) load().catch(() => {});
+  if (isEnd) {
+    control.keep(null);
+    write(connection, `You are no longer watching: ${why.reason}.`);
+    show(connection, true);
+    return;
+  }
+  load()
+    .then((isThere) => {
+      if (isThere) write(connection, "Connecting …");
+    })
+    .catch(() => write(connection, "The daemon does not answer. Trying again …"))
+    .finally(() => show(connection, !isOver()));
 }
 
 /** Learn what the daemon knows of the session; it knows ended ones for some time. */
@@ -179,13 +186,22 @@ async function answerDialog(accept) {
   show(find("dialog", HTMLElement), false);
 }
 
+/** Take control, also from somebody else if the user confirms that. */
+async function takeOver() {
+  const by = session?.control?.by;
+  if (!by || link) return control.take();
+  if (!(await confirmed(`${by} has control of this session. Take it from them?`, "Take control"))) return;
+  await control.giveBack();
+  await control.take();
+}
+
 function listen() {
   const button = find("control", HTMLButtonElement);
   button.addEventListener("click", () =>
     attempt(async () => {
       if (control.isHeld) await control.giveBack();
       else {
-        await control.take();
+        await takeOver();
         screen.focus();
       }
     }, button),

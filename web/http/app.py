@@ -72,7 +72,7 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     add_session_routes(app, supervisor, settings)
     add_playwright_routes(app, supervisor, settings)
     links = Links()
-    add_event_routes(app, supervisor, settings)
+    add_event_routes(app, supervisor, settings, links)
     add_control_routes(app, supervisor, links)
     add_watch_routes(app, supervisor, settings, links)
     add_dashboard_routes(app, settings)

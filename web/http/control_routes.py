@@ -1,12 +1,14 @@
 """Who may act in a session, and links for people who have no token."""
 
+import contextlib
+import time
 from datetime import UTC, datetime
 from typing import Final
 
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from greenroom.actors.errors import SessionEnded
+from greenroom.actors.errors import ControlHeld, SessionEnded
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import NotAllowed
@@ -33,6 +35,7 @@ def lease() -> str | None:
 
 def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> None:
     """Add the routes for control and links to the app."""
+    _add_links(app, supervisor, links)
 
     @app.post(f"{BASE}/control")
     async def control(session_id: str) -> Response:
@@ -46,11 +49,18 @@ def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> 
             await handle.give_back_control(lease())
             return json_answer(ControlAnswer(message="Programs have control", control=None, lease=None))
         name = asked.name if asked.name and who.link is None else who.name
-        given = await handle.take_control(name, asked.ttl_s, lease())
+        ttl_s = asked.ttl_s
+        if who.link is not None:
+            ttl_s = min(ttl_s, max(0.0, who.link.expires - time.time()))
+        given = await handle.take_control(name, ttl_s, lease())
+        if who.link is not None:
+            links.note_lease(who.link, given.token)
         return json_answer(
             ControlAnswer(message="You have control", control=given.held, lease=given.token), 200
         )
 
+
+def _add_links(app: QuartTrio, supervisor: Supervisor, links: Links) -> None:
     @app.post(f"{BASE}/links")
     async def make_link(session_id: str) -> Response:
         """Make a link to one session."""
@@ -59,7 +69,7 @@ def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> 
             raise SessionEnded(info)
         asked = decode(await request.body, LinkRequest)
         link, token = links.make(session_id, asked.mode, asked.ttl_s, asked.name)
-        address = f"{live_address(session_id)}#link={token}"
+        address = f"{live_address(session_id)}#link={token}&mode={asked.mode.value}"
         return json_answer(
             LinkAnswer(
                 message="Give this address to one person", link=_info(link), address=address, token=token
@@ -77,8 +87,10 @@ def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> 
     @app.delete(f"{BASE}/links/<link_id>")
     async def revoke_link(session_id: str, link_id: str) -> Response:
         """Revoke a link. Whoever watches by it has to leave."""
-        supervisor.handle(session_id)
-        links.revoke(session_id, link_id)
+        handle = supervisor.handle(session_id)
+        if (held := links.revoke(session_id, link_id)) is not None:
+            with contextlib.suppress(ControlHeld, SessionEnded):  # it was over already
+                await handle.give_back_control(held)
         return Response(b"", status=204)
 
 

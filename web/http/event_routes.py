@@ -3,9 +3,12 @@
 The format is that of the HTML standard, "Server-sent events".
 """
 
+import functools
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 import attrs
+import trio
 from quart import Response, request
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
@@ -14,6 +17,8 @@ from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.event_messages import id_of
 from greenroom.web.http.event_reader import EventReader, Item
+from greenroom.web.http.exchanges import Exchange
+from greenroom.web.http.links import Links
 from greenroom.web.http.schemas import OverviewAnswer, Session
 from greenroom.web.http.session_paths import BASE
 from greenroom.web.settings import DaemonSettings
@@ -22,7 +27,7 @@ from greenroom.web.settings import DaemonSettings
 _RETRY_MS = 1000
 
 
-def add_event_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+def add_event_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, links: Links) -> None:
     """Add the streams of events to the app."""
 
     @app.get("/overview")
@@ -58,7 +63,8 @@ def add_event_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
         reader = EventReader(supervisor.events, info, last_id=_last_id())
         if reader.has_all:
             return Response(b"", status=204)  # tells a browser not to connect again
-        return _stream(reader)
+        link = Exchange.current().who.link
+        return _stream(reader, functools.partial(links.wait_over, link) if link else trio.sleep_forever)
 
 
 def _last_id() -> str | None:
@@ -66,8 +72,10 @@ def _last_id() -> str | None:
     return request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
 
 
-def _stream(reader: EventReader) -> Response:
-    response = Response(_Body(reader), content_type="text/event-stream")
+def _stream(reader: EventReader, over: Callable[[], Awaitable[None]] = trio.sleep_forever) -> Response:
+    if request.method == "HEAD":
+        return Response(b"", content_type="text/event-stream")
+    response = Response(_Body(reader, over), content_type="text/event-stream")
     response.timeout = None
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
@@ -76,9 +84,10 @@ def _stream(reader: EventReader) -> Response:
 
 @attrs.define(eq=False)
 class _Body(ResponseBody):
-    """A body of events. No generator: nothing is left to close when the client has gone."""
+    """A body of events, until `over` returns. It is no generator, which would have to be closed."""
 
     reader: EventReader
+    _over: Callable[[], Awaitable[None]]
     _has_begun: bool = attrs.field(default=False, init=False)
 
     async def __aenter__(self) -> Self:
@@ -94,9 +103,19 @@ class _Body(ResponseBody):
         if not self._has_begun:
             self._has_begun = True
             return b"retry: %d\n\n" % _RETRY_MS
-        if self.reader.is_over:
+        items: list[Item] | None = None
+        if not self.reader.is_over:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._wait_over, nursery.cancel_scope)
+                items = await self.reader.next()
+                nursery.cancel_scope.cancel(reason="there are events")
+        if items is None:
             raise StopAsyncIteration
-        return b"".join(map(_frame, await self.reader.next())) or b": still here\n\n"
+        return b"".join(map(_frame, items)) or b": still here\n\n"
+
+    async def _wait_over(self, scope: trio.CancelScope) -> None:
+        await self._over()
+        scope.cancel(reason="the client may read no more")
 
 
 def _frame(item: Item) -> bytes:

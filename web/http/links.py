@@ -40,6 +40,7 @@ class Links:
 
     _key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), init=False)
     _links: dict[str, Link] = attrs.field(factory=dict, init=False)
+    _leases: dict[str, str] = attrs.field(factory=dict, init=False)
     _revoked: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @staticmethod
@@ -75,15 +76,19 @@ class Links:
         self._forget_expired()
         return [link for link in self._links.values() if link.session_id == session_id]
 
-    def revoke(self, session_id: str, link_id: str) -> bool:
-        """Revoke a link of that session; return whether there was one."""
+    def note_lease(self, link: Link, lease: str) -> None:
+        """Remember the control that was taken by a link: it ends with the link."""
+        self._leases[link.id] = lease
+
+    def revoke(self, session_id: str, link_id: str) -> str | None:
+        """Revoke a link of that session, if there is one; return the lease that was taken by it, if any."""
         link = self._links.get(link_id)
         if link is None or link.session_id != session_id:
-            return False
+            return None
         del self._links[link_id]
         self._revoked.set()
         self._revoked = trio.Event()
-        return True
+        return self._leases.pop(link_id, None)
 
     async def wait_over(self, link: Link) -> None:
         """Return once a link no longer holds."""
@@ -99,3 +104,4 @@ class Links:
         now = time.time()
         for link in [link for link in self._links.values() if link.expires <= now]:
             del self._links[link.id]
+            self._leases.pop(link.id, None)

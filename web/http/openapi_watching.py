@@ -47,7 +47,7 @@ _LEASE: Json = {
 _FPS: Json = {
     "name": "fps",
     "in": "query",
-    "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 30},
+    "schema": {"type": "number", "minimum": 0.05, "maximum": 30},
 }
 _QUALITY: Json = {
     "name": "quality",

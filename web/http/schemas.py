@@ -182,7 +182,8 @@ class FetchRequest(Fetch, frozen=True, kw_only=True, tag=False, tag_field=None):
     """The body of `POST .../fetch`: what to ask for from within the page."""
 
 
-_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+# Nothing that could pass for other text where names are shown.
+_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[\w .,'()@+-]*$(?!\n)")]
 
 
 class ControlRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -211,7 +212,7 @@ class LinkRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     mode: WatchMode = WatchMode.VIEW
     ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600
-    name: _Name = "guest"
+    name: Annotated[_Name, msgspec.Meta(min_length=1)] = "guest"
 
 
 class LinkInfo(msgspec.Struct, kw_only=True):
@@ -240,7 +241,7 @@ class LinksAnswer(TikTokSessionResponse, kw_only=True):
 class PictureQuery(msgspec.Struct, forbid_unknown_fields=True):
     """The query of `.../live.jpg` and `.../live.mjpeg`: pictures a second at most, and a JPEG's quality."""
 
-    fps: Annotated[float, msgspec.Meta(gt=0, le=30)] = 10
+    fps: Annotated[float, msgspec.Meta(ge=0.05, le=30)] = 10
     quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = 60
 
 

@@ -84,6 +84,8 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
         handle = supervisor.handle(session_id)
         asked = _read_actions(await request.body)
         steps = asked.steps
+        if Exchange.current().who.link is not None and (asked.with_snapshot or asked.waits):
+            raise NotAllowed("With a link there is no snapshot, and no waiting for control")
         for step in steps:
             if isinstance(step, Navigate | PageNew):
                 refuse_daemon(step.url, settings)

@@ -12,6 +12,7 @@ from msgspec import Meta
 from greenroom.actors.actions.actions import Url
 from greenroom.actors.actions.inputs import Key, Mouse, Paste, Text, Wheel
 
+MIN_FPS: Final = 0.05
 MAX_FPS: Final = 30
 
 

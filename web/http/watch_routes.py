@@ -12,9 +12,7 @@ from quart import Response, request, websocket
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
 
-from greenroom.actors.errors import SessionEnded, SessionNotLive
-from greenroom.actors.lifecycle import SessionState
-from greenroom.actors.session.mailbox import SessionHandle
+from greenroom.actors.errors import SessionEnded
 from greenroom.actors.session.view import Watching
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.access import SUBPROTOCOL
@@ -47,7 +45,7 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
         handle = supervisor.handle(session_id)
         who = Exchange.current().who
         client: Any = websocket._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-        async with handle.watch(who.name, who.mode) as watching:
+        async with handle.watch(who.name, who.mode, by=who.key) as watching:
             offered = websocket.requested_subprotocols
             await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
             conversation = Conversation(
@@ -65,8 +63,8 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
     @app.get(f"{BASE}/live.jpg")
     async def picture(session_id: str) -> Response:
         """Send one picture of what the session shows now."""
-        handle, asked = supervisor.handle(session_id), _query()
-        async with handle.watch(Exchange.current().who.name, is_noted=False) as watching:
+        handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().who
+        async with handle.watch(who.name, by=who.key, is_noted=False) as watching:
             shown = await watching.view.next(0, fps=asked.fps, quality=asked.quality)
         return Response(shown.frame.jpeg, content_type="image/jpeg", headers=_HEADERS)
 
@@ -84,13 +82,13 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
     async def pictures(session_id: str) -> Response:
         """Send pictures for an `<img>`, until the session ends."""
         handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().who
-        info = handle.info()
-        if info.reason is not None:
-            raise SessionEnded(info)
-        if info.state is not SessionState.LIVE:
-            raise SessionNotLive(info)
+        if request.method == "HEAD":
+            return Response(b"", content_type="multipart/x-mixed-replace", headers=_HEADERS)
+        async with contextlib.AsyncExitStack() as stack:
+            watching = await stack.enter_async_context(handle.watch(who.name, who.mode, by=who.key))
+            pictures = _Pictures(watching, asked, who, links, stack.pop_all())
         response = Response(
-            _Pictures(handle, asked, who, links),
+            pictures,
             content_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}",
             headers=_HEADERS,
         )
@@ -106,17 +104,15 @@ def _query() -> PictureQuery:
 class _Pictures(ResponseBody):
     """A body of pictures that never ends by itself; who reads it is shown as a watcher."""
 
-    handle: SessionHandle
+    watching: Watching
     asked: PictureQuery
     who: Who
     links: Links
-    _watching: Watching = attrs.field(init=False)
+    _stack: contextlib.AsyncExitStack
     _seq: int = attrs.field(default=0, init=False)
     _due: float = attrs.field(default=-math.inf, init=False)
-    _stack: contextlib.AsyncExitStack = attrs.field(factory=contextlib.AsyncExitStack, init=False)
 
     async def __aenter__(self) -> Self:
-        self._watching = await self._stack.enter_async_context(self.handle.watch(self.who.name))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -126,15 +122,25 @@ class _Pictures(ResponseBody):
         return self
 
     async def __anext__(self) -> bytes:
-        link, asked = self.who.link, self.asked
-        await trio.sleep_until(self._due)
-        if link is not None and link not in self.links.of(link.session_id):
+        part = b""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_over, nursery.cancel_scope)
+            await trio.sleep_until(self._due)
+            with contextlib.suppress(SessionEnded):
+                part = await self._next_part()
+            nursery.cancel_scope.cancel(reason="the next picture is there")
+        if not part:
             raise StopAsyncIteration
-        try:
-            shown = await self._watching.view.next(self._seq, fps=asked.fps, quality=asked.quality)
-        except SessionEnded:
-            raise StopAsyncIteration from None
-        self._seq, self._due = shown.seq, trio.current_time() + 1 / asked.fps
+        return part
+
+    async def _wait_over(self, scope: trio.CancelScope) -> None:
+        if self.who.link is not None:
+            await self.links.wait_over(self.who.link)
+            scope.cancel(reason="the link holds no more")
+
+    async def _next_part(self) -> bytes:
+        shown = await self.watching.view.next(self._seq, fps=self.asked.fps, quality=self.asked.quality)
+        self._seq, self._due = shown.seq, trio.current_time() + 1 / self.asked.fps
         jpeg = shown.frame.jpeg
         head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
         return head.encode() + jpeg + b"\r\n"

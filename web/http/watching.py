@@ -23,6 +23,7 @@ from greenroom.web.http.errors import InvalidRequest, NotAllowed, code_of
 from greenroom.web.http.event_reader import EventReader
 from greenroom.web.http.json_bodies import decode
 from greenroom.web.http.watch_messages import (
+    MIN_FPS,
     Ack,
     FrameMessage,
     Navigate,
@@ -121,10 +122,11 @@ class Conversation:
         seq, due = 0, -math.inf
         while True:
             view = await self._wait_wanted()
-            await trio.sleep_until(due)
             with trio.CancelScope() as self._waiting:
+                await trio.sleep_until(due)
                 shown = await self.watching.view.next(seq, fps=view.fps, quality=view.quality)
             if self._waiting.cancelled_caught:
+                due = -math.inf
                 continue
             seq, due = shown.seq, trio.current_time() + 1 / view.fps
             self._under_way.append(seq)
@@ -163,6 +165,8 @@ class Conversation:
 
     async def _take(self, message: WatchRequest) -> None:
         match message:
+            case View(fps=fps) if 0 < fps < MIN_FPS:
+                raise InvalidRequest(f"Expected 0, or at least {MIN_FPS} - at `$.fps`")
             case View():
                 self._view = message
                 self._waiting.cancel(reason="the client wishes for other pictures")

@@ -36,6 +36,11 @@ class Who:
         return "operator" if self.link is None else self.link.name
 
     @property
+    def key(self) -> str | None:
+        """The id of their link; None for an operator."""
+        return None if self.link is None else self.link.id
+
+    @property
     def mode(self) -> WatchMode:
         """What they may do where they watch."""
         return WatchMode.CONTROL if self.link is None else self.link.mode

@@ -1,9 +1,10 @@
 """A person's hand in a page: mouse, keyboard and clipboard, with Playwright."""
 
 import asyncio
+import contextlib
 
 import attrs
-from playwright.async_api import Page
+from playwright.async_api import Error, Page
 
 from greenroom.actors.actions import inputs
 from greenroom.actors.browser.host.failures import OperationFailed, timeout_failure
@@ -17,17 +18,46 @@ class Hand:
 
     _pages: Pages
     _busy: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _keys: dict[str, Page] = attrs.field(factory=dict, init=False)
+    _buttons: dict[inputs.Button, Page] = attrs.field(factory=dict, init=False)
 
     async def do(self, given: inputs.Input, timeout_s: float) -> None:
         """Do it in the page. Raises `OperationFailed` or Playwright's `Error`."""
         try:
             async with asyncio.timeout(timeout_s), self._busy:
+                if isinstance(given, inputs.Release):
+                    await self._release()
+                    return
                 page = self._pages.find(given.page)
                 if self._pages.dialog_of(page) is not None:
                     raise OperationFailed(Failure.DIALOG, "The page shows a dialog: answer it first")
+                self._note(page, given)
                 await _until_dialog(self._pages, page, given)
         except TimeoutError as exc:
             raise timeout_failure(timeout_s) from exc
+
+    def _note(self, page: Page, given: inputs.Input) -> None:
+        match given:
+            case inputs.Key(action="down", key=key):
+                self._keys[key] = page
+            case inputs.Key(action="up", key=key):
+                self._keys.pop(key, None)
+            case inputs.Mouse(action="down", button=button):
+                self._buttons[button] = page
+            case inputs.Mouse(action="up", button=button):
+                self._buttons.pop(button, None)
+            case _:
+                pass
+
+    async def _release(self) -> None:
+        keys, buttons = self._keys, self._buttons
+        self._keys, self._buttons = {}, {}
+        for key, page in keys.items():
+            with contextlib.suppress(Error):
+                await page.keyboard.up(key)
+        for button, page in buttons.items():
+            with contextlib.suppress(Error):
+                await page.mouse.up(button=button)
 
 
 async def _until_dialog(pages: Pages, page: Page, given: inputs.Input) -> None:
@@ -44,7 +74,7 @@ async def _until_dialog(pages: Pages, page: Page, given: inputs.Input) -> None:
             doing.cancel()
 
 
-async def _do(page: Page, given: inputs.Input) -> None:
+async def _do(page: Page, given: inputs.Input) -> None:  # one case a kind
     match given:
         case inputs.Mouse(action="move", x=x, y=y):
             await page.mouse.move(x, y)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from typing import Any, Final
 
 import attrs
@@ -16,8 +17,11 @@ _MAX_LINES: Final = 200
 _MAX_HTML_CHARS = 1 << 20
 _MAX_PICTURE_BYTES = 4 << 20
 _LOOK_S = 1.0
-# The driver keeps some memory of each question for the cookies.
-_COOKIES_EVERY = 10
+_MAX_COOKIES = 2000
+_FIELDS = "input, textarea, select, [contenteditable]:not([contenteditable=false])"
+_MAX_FRAMES = 20
+# Lines of this length were cut, maybe in the middle of a secret.
+_CUT_CHARS = 2000
 # What fields hold is not to be seen in pictures.
 _BLANK = """
 input, textarea, select, [contenteditable]:not([contenteditable=false]) {
@@ -27,7 +31,7 @@ input, textarea, select, [contenteditable]:not([contenteditable=false]) {
 }
 input::placeholder, textarea::placeholder { color: transparent !important; }
 """
-# Returns the values of fields, and the page's HTML without them, without scripts and without data.
+# Returns the values of fields, and the page's HTML with the few attributes that say how it is built.
 _REDACTED = """
 (limit) => {
     const values = [];
@@ -36,20 +40,19 @@ _REDACTED = """
         const value = "value" in field ? field.value : field.textContent;
         if (typeof value === "string" && value) values.push(value.slice(0, 1000));
     }
-    for (const field of copy.querySelectorAll("input, select, option")) field.removeAttribute("value");
-    for (const field of copy.querySelectorAll("textarea, [contenteditable]")) field.textContent = "";
-    for (const quiet of copy.querySelectorAll("script, style, noscript, template")) quiet.textContent = "";
-    for (const frame of copy.querySelectorAll("iframe[srcdoc]")) frame.removeAttribute("srcdoc");
+    const quiet = "script, style, noscript, template, iframe, object, embed, svg";
+    for (const part of copy.querySelectorAll(quiet)) part.replaceChildren();
+    for (const part of copy.querySelectorAll("template")) part.remove();
+    for (const field of copy.querySelectorAll("textarea, option, [contenteditable]")) field.replaceChildren();
+    const kept = /^(?:id|class|role|type|name|for|lang|dir|rel|hidden|disabled|checked|data-e2e)$/;
     const walker = document.createTreeWalker(copy, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_COMMENT);
     const comments = [];
     for (let node = walker.currentNode; node; node = walker.nextNode()) {
         if (node.nodeType === Node.COMMENT_NODE) { comments.push(node); continue; }
         for (const {name, value} of [...node.attributes]) {
-            if (name.startsWith("data-") && name !== "data-e2e") node.removeAttribute(name);
-            else if (name.startsWith("on")) node.removeAttribute(name);
-            else if (/^(href|src|action|formaction|poster|srcset)$/.test(name)) {
-                node.setAttribute(name, value.startsWith("data:") ? "data:" : value.split(/[?#]/)[0]);
-            } else if (name === "content" || name === "nonce") node.removeAttribute(name);
+            const isPlace = (name === "href" || name === "src") && /^(?:https?:|[/.])/.test(value);
+            if (isPlace) node.setAttribute(name, value.split(/[?#]/)[0]);
+            else if (!kept.test(name)) node.removeAttribute(name);
         }
     }
     for (const comment of comments) comment.remove();
@@ -65,20 +68,18 @@ class RecordingHost:
     _context: BrowserContext
     _pages: Pages
     _cookies: set[str] = attrs.field(factory=set, init=False)
-    _looks: int = attrs.field(default=0, init=False)
 
     async def look(self, *, picture: bool, page: bool) -> bytes:
         """Return a `Recorded` in JSON. What can't be had in time is left out."""
-        if page or self._looks % _COOKIES_EVERY == 0:
-            with contextlib.suppress(Error, TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    self._cookies = {cookie.get("value", "") for cookie in await self._context.cookies()}
-        self._looks += 1
+        with contextlib.suppress(Error, TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                now = {cookie.get("value", "") for cookie in await self._context.cookies()}
+                self._cookies = now if len(self._cookies) > _MAX_COOKIES else self._cookies | now
         shown = self._pages.selected
         can_look = shown is not None and self._pages.dialog_of(shown) is None
         recorded = Recorded(
-            console=self._clean(list(self._pages.console)),
-            network=self._clean(list(self._pages.network)),
+            console=await asyncio.to_thread(self._clean, list(self._pages.console)),
+            network=await asyncio.to_thread(self._clean, list(self._pages.network)),
             url=scrub(shown.url, self._cookies) if shown is not None else "",
         )
         if shown is not None and can_look:
@@ -97,22 +98,30 @@ class RecordingHost:
     async def _add_sights(self, recorded: Recorded, shown: Page, *, picture: bool, page: bool) -> None:
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(_LOOK_S):
+                masks = [frame.locator(_FIELDS) for frame in shown.frames[:_MAX_FRAMES]]
+                look = functools.partial(
+                    shown.screenshot, style=_BLANK, mask=masks, mask_color="#808080", animations="disabled"
+                )
                 if picture:
-                    recorded.picture = _limited(
-                        await shown.screenshot(type="jpeg", quality=40, style=_BLANK, caret="hide")
-                    )
+                    recorded.picture = _limited(await look(type="jpeg", quality=40))
                 if page:
-                    recorded.html = self._html(await shown.evaluate(_REDACTED, _MAX_HTML_CHARS))
-                    recorded.screenshot = _limited(await shown.screenshot(style=_BLANK))
+                    answer = await shown.evaluate(_REDACTED, _MAX_HTML_CHARS)
+                    recorded.html = await asyncio.to_thread(self._html, answer)
+                    recorded.screenshot = _limited(await look())
 
     def _html(self, answer: Any) -> str | None:
         """Return the HTML that a page has given, if that is what it gave: it may have replaced everything."""
         match answer:
             case [list() as values, str() as html]:
                 secrets = {*self._cookies, *(value for value in values if isinstance(value, str))}
-                return scrub(html[:_MAX_HTML_CHARS], secrets)
+                return scrub(html[:_MAX_HTML_CHARS].rpartition("<")[0], secrets)
         return None
 
 
 def _limited(picture: bytes) -> bytes | None:
     return picture if len(picture) <= _MAX_PICTURE_BYTES else None
+
+
+def _whole_words(line: str) -> str:
+    """Return a line that was cut without its last word, of which a part is missing."""
+    return line if len(line) < _CUT_CHARS else line.rpartition(" ")[0]

@@ -31,7 +31,7 @@ async def test_bundle_has_its_files_and_the_pictures_in_order(tmp_path: Path) ->
     for jpeg in (b"one", b"two"):
         await recording.add_picture(jpeg, keep_s=60)
         await trio.sleep(0.002)  # pictures are named by the millisecond
-    await recording.keep({"about.json": b"{}"})
+    await recording.keep(lambda: {"about.json": b"{}"})
     (path,) = (tmp_path / "bundles").iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -85,4 +85,4 @@ async def test_bundle_that_can_not_be_written_leaves_nothing(tmp_path: Path) -> 
     """The recorder logs it."""
     (tmp_path / "bundles").write_text("a file is in the way")
     with pytest.raises(OSError, match="Not a directory"):
-        await LocalRecording("a", tmp_path, Bundles(tmp_path / "bundles")).keep({})
+        await LocalRecording("a", tmp_path, Bundles(tmp_path / "bundles")).keep(dict)

@@ -15,6 +15,10 @@ from greenroom.actors.recorder.scrub import HIDDEN, scrub
         ("https://example.test/a#secret", f"https://example.test/a?{HIDDEN}"),
         ("sid 0123456789abcdef0123456789abcdef end", f"sid {HIDDEN} end"),
         ("eyJhbGciOiJIUzI1NiIs.eyJzdWIiOiIxMjM0NTY3ODkw", f"eyJhbGciOiJIUzI1NiIs.{HIDDEN}"),
+        ("http://user:pw@localhost/a wss://h/x?t=1", f"http://localhost/a wss://h/x?{HIDDEN}"),
+        ("GET /api?token=abc123&b=1 now", f"GET /api?{HIDDEN} now"),
+        ("Authorization: Basic dXNlcjpw", f"Authorization: Basic {HIDDEN}"),
+        ("a wonderful&lt;secret here", f"a {HIDDEN} here"),
         ("write to ada.l@mail.example.org!", f"write to {HIDDEN}!"),
         ("internationalization-of-everything", "internationalization-of-everything"),
         ("a wonderful-secret here", f"a {HIDDEN} here"),
@@ -23,7 +27,7 @@ from greenroom.actors.recorder.scrub import HIDDEN, scrub
 )
 def test_what_looks_secret_is_hidden(text: str, expected: str) -> None:
     """Tokens, queries and addresses, and the values that are known; words and numbers stay."""
-    assert scrub(text, ["wonderful-secret", "ab"]) == expected
+    assert scrub(text, ["wonderful-secret", "wonderful<secret", "ab"]) == expected
 
 
 @pytest.mark.hypothesis

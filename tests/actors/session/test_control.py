@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from greenroom.actors.actions.actions import Action, Click, Navigate, Press, Type
-from greenroom.actors.actions.inputs import Key, Mouse, Text
+from greenroom.actors.actions.inputs import Key, Mouse, Release, Text
 from greenroom.actors.actions.readings import Fetch, Html
 from greenroom.actors.commands import Act, PutFile, Read
 from greenroom.actors.errors import ActionTimedOut, BrowserLost, ControlHeld, SessionEnded, SessionNotLive
@@ -182,7 +182,8 @@ async def test_person_acts_by_hand_only_with_control(autojump_clock: MockClock) 
             await trio.sleep(11)
             with pytest.raises(ControlHeld, match="Programs have control"):
                 await watching.do_by_hand(click, token)
-            assert machine.browsers["a"].by_hand == [click, Text(text="typed")]
+            # What was held down is let go when control ends.
+            assert machine.browsers["a"].by_hand == [click, Text(text="typed"), Release()]
             machine.action_error = ActionTimedOut("too slow")
             token = (await handle.take_control("Ada", 10)).token
             with pytest.raises(ActionTimedOut):
@@ -261,3 +262,42 @@ async def test_each_action_is_told_without_what_was_typed(
         ]
         assert "secret" not in repr(session.events)
         await handle.end()
+
+
+async def test_commands_that_wait_for_control_keep_nobody_else_waiting(autojump_clock: MockClock) -> None:
+    """Sixteen may wait; others are refused, and whoever reads or has control goes on."""
+    async with live_session() as session, trio.open_nursery() as nursery:
+        handle, refused = session.actor.handle, []
+        lease = (await handle.take_control("Ada", 60)).token
+
+        async def act() -> None:
+            try:
+                await handle.run(CLICK, waits_for_control=True)
+            except ControlHeld as exc:
+                refused.append(exc)
+
+        for _ in range(20):
+            nursery.start_soon(act)
+            await wait_all_tasks_blocked()
+        assert len(refused) == 4
+        await handle.run(Read(Html()))
+        await handle.run(CLICK, lease=lease)
+        await handle.give_back_control(lease)
+        await wait_all_tasks_blocked()
+        await handle.run(CLICK)
+        await handle.end()
+
+
+async def test_control_whose_end_went_unnoticed_is_in_the_receipt(
+    autojump_clock: MockClock,
+) -> None:
+    """Somebody else may take it at that very moment."""
+    async with live_session() as session:
+        handle = session.actor.handle
+        await handle.take_control("Ada", 10)
+        autojump_clock.jump(10)
+        await handle.take_control("Eve", 10)
+        await handle.end()
+        receipt = handle.info().receipt
+        assert receipt is not None
+        assert [held.by for held in receipt.held] == ["Ada", "Eve"]

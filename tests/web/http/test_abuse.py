@@ -307,7 +307,7 @@ async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
 
 
 @pytest.mark.parametrize(
-    ("descriptors", "connections"), [(128, 64), (1024, 512), (1 << 20, 1000), (resource.RLIM_INFINITY, 1000)]
+    ("descriptors", "connections"), [(128, 64), (1024, 512), (1 << 20, 2000), (resource.RLIM_INFINITY, 2000)]
 )
 def test_connections_leave_descriptors_for_the_rest(
     monkeypatch: pytest.MonkeyPatch, descriptors: int, connections: int

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -257,7 +258,7 @@ async def test_link_lets_somebody_watch_one_session_and_nothing_else() -> None:
     async with guarded() as front:
         path, other = await front.establish(), await front.establish()
         made = await make_link(front, path)
-        assert made["address"] == f"{front.url}{path}/live#link={made['token']}"
+        assert made["address"] == f"{front.url}{path}/live#link={made['token']}&mode=view"
         token = made["token"]
         async with watch(front, path, **by(token)) as watcher:
             assert watcher.socket.accepted is not None
@@ -396,3 +397,87 @@ async def test_daemon_that_stops_says_so_to_those_who_watch() -> None:
             await front.supervisor.stop()
             assert (await watcher.hear("session.ended"))["session"]["end_reason"] == "shutdown"
             assert await watcher.socket.closed() == (1000, "the session has ended")
+
+
+async def test_end_of_a_link_is_the_end_of_all_that_was_opened_with_it() -> None:
+    """Its control, its events and its pictures, at that moment."""
+    async with guarded() as front:
+        path = await front.establish()
+        made = await make_link(front, path, "control", ttl_s=600)
+        mine = f"Authorization: Bearer {made['token']}\r\n"
+        await take(front, path, Authorization=f"Bearer {made['token']}")
+        host, port = front.url.removeprefix("http://").split(":")
+        async with contextlib.AsyncExitStack() as stack:
+            streams = []
+            for resource in ("events", "live.mjpeg?fps=0.05"):
+                stream = await stack.enter_async_context(await trio.open_tcp_stream(host, int(port)))
+                head = f"GET {path}/{resource} HTTP/1.0\r\nHost: localhost\r\n{mine}\r\n"
+                await stream.send_all(head.encode())
+                assert b" 200 " in await stream.receive_some()
+                streams.append(stream)
+            assert (await front.client.delete(f"{path}/links/{made['link']['id']}")).status_code == 204
+            with trio.fail_after(PATIENCE_S):
+                for stream in streams:
+                    while await stream.receive_some():
+                        pass
+        session = (await front.client.get(path)).json()["session"]
+        assert (session["control"], session["watchers"]) == (None, [])
+
+
+async def test_control_by_a_link_lasts_no_longer_than_the_link() -> None:
+    """Whatever was asked for."""
+    async with guarded() as front:
+        path = await front.establish()
+        made = await make_link(front, path, "control", ttl_s=30)
+        await take(front, path, Authorization=f"Bearer {made['token']}")
+        until = (await front.client.get(path)).json()["session"]["control"]["until"]
+        left = datetime.fromisoformat(until) - datetime.fromisoformat(made["link"]["expires_at"])
+        assert left.total_seconds() < 1
+
+
+async def test_link_gets_neither_a_snapshot_nor_a_place_in_the_queue() -> None:
+    """A snapshot would show what fields hold."""
+    async with guarded() as front:
+        path = await front.establish()
+        token = (await make_link(front, path, "control"))["token"]
+        for more in ({"snapshot": True}, {"on_held": "wait"}):
+            assert await status(front, "POST", f"{path}/actions", token, kind="reload", **more) == 403
+
+
+async def test_one_link_takes_few_of_the_places() -> None:
+    """Those who come later are told so, in every way of watching; operators still get in."""
+    async with guarded() as front, contextlib.AsyncExitStack() as stack:
+        path = await front.establish()
+        token = (await make_link(front, path))["token"]
+        for _ in range(5):
+            await stack.enter_async_context(watch(front, path, **by(token)))
+        with pytest.raises(Refusal) as refused:
+            await stack.enter_async_context(watch(front, path, **by(token)))
+        assert (refused.value.status, refused.value.code) == (429, "TOO_MANY_WATCHERS")
+        for resource in ("live.jpg", "live.mjpeg"):
+            assert await status(front, "GET", f"{path}/{resource}", token) == 429
+        assert (await front.client.get(f"{path}/live.jpg")).status_code == 200
+
+
+async def test_wish_for_more_pictures_is_heard_at_once() -> None:
+    """Even by one who wished for few before."""
+    async with open_front() as front:
+        path = await front.establish()
+        async with watch(front, path) as watcher:
+            await watcher.say("view", fps=0.05)
+            seq = (await watcher.picture())[0]["seq"]
+            await watcher.say("ack", seq=seq)
+            await watcher.say("view", fps=10)
+            with trio.fail_after(PATIENCE_S):
+                await watcher.picture()
+            await watcher.say("view", fps=1e-300)
+            assert (await watcher.hear("refused"))["code"] == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize("resource", ["events", "live.mjpeg"])
+async def test_head_of_a_stream_is_answered(resource: str) -> None:
+    """Without the stream."""
+    async with open_front() as front:
+        path = await front.establish()
+        assert (await front.client.head(f"{path}/{resource}")).status_code == 200
+        assert (await front.client.get(path)).json()["session"]["watchers"] == []
