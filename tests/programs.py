@@ -1,5 +1,6 @@
 """Finding processes by their commands, while any of them may end."""
 
+import contextlib
 from collections.abc import Iterable
 
 import attrs
@@ -17,6 +18,11 @@ class Program:
     def has(self, text: str) -> bool:
         """Whether any word of the command contains `text`."""
         return any(text in word for word in self.words)
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended, such as with another that was killed before it."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.process.kill()
 
 
 def programs(processes: Iterable[psutil.Process]) -> list[Program]:

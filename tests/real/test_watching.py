@@ -114,7 +114,7 @@ async def bundle(settings: DaemonSettings, site: str) -> AsyncIterator[dict[str,
         await trio.sleep(3)  # the recorder looks every two seconds
         for program in programs(browser_processes()):
             if "-contentproc" not in program.words:
-                program.process.kill()
+                program.kill()
         session = await client.ended(path, within_s=10)
         assert (session["end_reason"], session["has_bundle"]) == ("browser_lost", True)
         kept = await client.http.get(f"{path}/bundle")
