@@ -49,6 +49,7 @@ class FakeMachine:
     page: LoginState = LoginState.LOGGED_IN
     action_s: float = 0
     hand_s: float = 0
+    view_error: Exception | None = None
     record_s: float = 0
     record_error: Exception | None = None
     keep_error: Exception | None = None
@@ -351,7 +352,7 @@ class FakeFrames:
 
     async def receive(self) -> Frame:
         """Return a picture after the period of the asked frame rate."""
-        await self.browser.take(self.period_s)
+        await self.browser.take(self.period_s, self.browser.machine.view_error)
         self.browser.pictures += 1
         return Frame(page="p1", width=1280, height=720, jpeg=b"picture %d" % self.browser.pictures)
 

@@ -201,7 +201,10 @@ class Frames(Protocol):
     """Pictures of a page. See `Browser.view`."""
 
     async def receive(self) -> Frame:
-        """Return the next picture that differs from the last one. Raises `BrowserLost`."""
+        """Return the next picture that differs from the last one.
+
+        Raises `BrowserLost`, or `ActionFailed` if there can be no pictures though the browser is well.
+        """
 
 
 class MessageTooLarge(Exception):

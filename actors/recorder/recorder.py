@@ -103,12 +103,7 @@ class Recorder:
                 self._is_failing = False
             except Exception as exc:
                 if not self._is_failing:
-                    report(
-                        _log.debug,
-                        "a session can't be recorded",
-                        session_id=self.session_id,
-                        detail=repr(exc),
-                    )
+                    self._report("a session can't be recorded", exc)
                 self._is_failing = True
 
     async def keep(

@@ -1,19 +1,26 @@
 """The one stream of pictures of a session's page, which all who watch share."""
 
+import contextlib
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import attrs
+import structlog
 import trio
 
 from greenroom.actors.actions.inputs import Input
-from greenroom.actors.errors import SessionEnded
+from greenroom.actors.bulkhead import report
+from greenroom.actors.errors import ActionFailed, SessionEnded
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.session.record import SessionRecord
 
 # How long the browser goes on taking pictures after the last wish for one.
 _LINGER_S = 0.5
+# How long to wait after pictures have failed before they are asked for again.
+_AGAIN_S = 1.0
+
+_log = structlog.get_logger("greenroom.session")
 
 
 @attrs.frozen
@@ -41,6 +48,7 @@ class SharedView:
     _is_fresh: bool = attrs.field(default=False, init=False)
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)
     _wished: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _has_failed: bool = attrs.field(default=False, init=False)
     _viewing: trio.CancelScope | None = attrs.field(default=None, init=False)
     _asked: tuple[float, int] = attrs.field(default=(0.0, 0), init=False)
 
@@ -67,7 +75,7 @@ class SharedView:
             await self._wait_wished(math.inf)
             self._asked = self._most
             fps, quality = self._asked
-            with trio.CancelScope() as self._viewing:
+            with trio.CancelScope() as self._viewing, self._noting_failure():
                 async with self._browser.view(fps=fps, quality=quality) as frames:
                     while await self._wait_wished(_LINGER_S):
                         frame = await frames.receive()
@@ -77,6 +85,18 @@ class SharedView:
                         self._news.set()
                         self._news = trio.Event()
             self._viewing, self._is_fresh = None, False
+            if self._has_failed:
+                await trio.sleep(_AGAIN_S)
+
+    @contextlib.contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        """Keep what goes wrong with pictures from ending the session; a lost browser does end it."""
+        self._has_failed = False
+        try:
+            yield
+        except ActionFailed as exc:
+            self._has_failed = True
+            report(_log.warning, "no pictures", session_id=self._record.id, detail=exc.detail)
 
     def stop(self) -> None:
         """Wake all who wait: the session ends."""

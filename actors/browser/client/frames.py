@@ -5,7 +5,7 @@ import attrs
 from greenroom.actors.browser.client.stream import Stream
 from greenroom.actors.browser.wire.frames import FrameJoiner
 from greenroom.actors.browser.wire.framing import FrameError
-from greenroom.actors.errors import BrowserLost
+from greenroom.actors.errors import ActionFailed, BrowserLost
 from greenroom.actors.machine.frame import Frame
 
 
@@ -24,4 +24,4 @@ class FrameReader:
                     return frame
         except FrameError as exc:
             raise BrowserLost("The browser host sends no pictures", detail=str(exc)) from exc
-        raise BrowserLost("The browser host sends no pictures any more", detail=repr(self._stream.reply))
+        raise ActionFailed("The browser can't show its page", detail=repr(self._stream.reply))

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from greenroom.actors.errors import SessionEnded, SessionNotLive, TooManyWatchers
+from greenroom.actors.errors import ActionFailed, SessionEnded, SessionNotLive, TooManyWatchers
 from greenroom.actors.events import EventKind
 from greenroom.actors.lifecycle import SessionState, WatchMode
 from greenroom.actors.session.view import Watching
@@ -146,3 +146,22 @@ async def test_session_that_is_not_live_can_not_be_watched(
         with pytest.raises(SessionEnded):
             async with session.actor.handle.watch("Ada"):
                 pass
+
+
+async def test_pictures_that_fail_end_no_session(autojump_clock: MockClock) -> None:
+    """They are asked for again; whoever waits gets one once it works."""
+    machine = FakeMachine(view_error=ActionFailed("no pictures"))
+    async with (
+        live_session(machine) as session,
+        trio.open_nursery() as nursery,
+        session.actor.handle.watch("Ada") as watching,
+    ):
+        seen: list[int] = []
+        nursery.start_soon(follow, watching, seen)
+        await trio.sleep(5)
+        assert seen == []
+        machine.view_error = None
+        await trio.sleep(2)
+        assert seen
+        assert session.actor.info().state is SessionState.LIVE
+        await session.actor.handle.end()
