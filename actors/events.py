@@ -26,7 +26,7 @@ class EventKind(enum.Enum):
     ACTION = "action"
     """Something was done in its pages: `action` has what."""
     CONTROL = "control"
-    """A person has taken control, holds it for longer, or programs have it again: see `session.control`."""
+    """A person has taken control, or programs have it again: see `session.control`."""
     WATCHER_JOINED = "watcher_joined"
     """Somebody watches it."""
     WATCHER_LEFT = "watcher_left"
@@ -38,7 +38,7 @@ class ActionNote:
     """One action that was carried out, without what was typed.
 
     `target` is the element, or the URL without its query. `outcome` is `ok`, `cancelled`, or the name of the
-    error. `page` is None for the selected page.
+    error's class. `page` is None for the selected page.
     """
 
     kind: str

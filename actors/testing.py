@@ -349,10 +349,12 @@ class FakeFrames:
 
     browser: FakeBrowser
     period_s: float
+    _pause_s: float = attrs.field(default=0.0, init=False)
 
     async def receive(self) -> Frame:
-        """Return a picture after the period of the asked frame rate."""
-        await self.browser.take(self.period_s, self.browser.machine.view_error)
+        """Return a picture: the first at once, the others after the period of the asked frame rate."""
+        await self.browser.take(self._pause_s, self.browser.machine.view_error)
+        self._pause_s = self.period_s
         self.browser.pictures += 1
         return Frame(page="p1", width=1280, height=720, jpeg=b"picture %d" % self.browser.pictures)
 

@@ -3,6 +3,13 @@
 import msgspec
 
 
+class OpenDialog(msgspec.Struct, frozen=True, kw_only=True):
+    """A dialog that waits for an answer: the action `dialog` gives it. `type` is as in Playwright."""
+
+    type: str
+    message: str
+
+
 class PageInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a session. A page that shows a dialog, or has crashed, does not say its title."""
 
@@ -10,13 +17,7 @@ class PageInfo(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     title: str
     selected: bool = True
-
-
-class OpenDialog(msgspec.Struct, frozen=True, kw_only=True):
-    """A dialog that waits for an answer: the action `dialog` gives it. `type` is as in Playwright."""
-
-    type: str
-    message: str
+    dialog: OpenDialog | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

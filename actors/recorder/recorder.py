@@ -21,7 +21,8 @@ from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.recorder.scrub import scrub
 
-# How often there is a look at the pages, at most.
+# How often there is a look at the pages, at most: with pictures, and without.
+_PICTURE_PERIOD_S = 1.0
 _PERIOD_S = 2.0
 # How long the last look, and keeping the bundle, may take: an answer may wait for it.
 _LAST_LOOK_S = 2.0
@@ -93,7 +94,7 @@ class Recorder:
     async def run(self, browser: Browser, workspace: Workspace) -> None:
         """Look at the pages again and again, until the session ends. That it can't be done is only logged."""
         while True:
-            await trio.sleep(_PERIOD_S)
+            await trio.sleep(_PICTURE_PERIOD_S if self.with_pictures else _PERIOD_S)
             try:
                 async with self.pace:
                     recorded = await browser.record(picture=self.with_pictures, page=False)

@@ -59,7 +59,9 @@ class Control:
         token = before.token if before else secrets.token_urlsafe(24)
         self._lease = Lease(token=token, held=held, deadline=trio.current_time() + ttl_s)
         self._record.control = held
-        self._tell_change()
+        self._wake()
+        if before is None:
+            self._record.publish(EventKind.CONTROL)
         return self._lease
 
     def give_back(self, token: str | None = None) -> None:
@@ -125,17 +127,17 @@ class Control:
 
     def _end(self, lease: Lease) -> None:
         self._note_end(lease)
-        self._tell_change()
+        self._wake()
+        self._record.publish(EventKind.CONTROL)
 
     def _note_end(self, lease: Lease) -> None:
         self._lease = self._record.control = None
         ended = attrs.evolve(lease.held, until=min(lease.held.until, datetime.now(UTC)))
         self._record.held = (*self._record.held, ended)[-MAX_HELD:]
 
-    def _tell_change(self) -> None:
+    def _wake(self) -> None:
         self._change.set()
         self._change = trio.Event()
-        self._record.publish(EventKind.CONTROL)
 
     def _held_error(self, lease: Lease) -> GreenroomError:
         return self._record.add_to(ControlHeld("A person has control of this session", held=lease.held))

@@ -41,7 +41,7 @@ class SharedView:
 
     _record: SessionRecord
     _browser: Browser
-    _is_over: bool = attrs.field(default=False, init=False)
+    _over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _wishes: dict[object, tuple[float, int]] = attrs.field(factory=dict, init=False)
     _latest: Numbered = attrs.field(init=False)
     _taken: int = attrs.field(default=0, init=False)
@@ -61,7 +61,7 @@ class SharedView:
         self._wishes[wish] = (fps, quality)
         self._tell_wish()
         try:
-            while not self._is_over:
+            while not self._over.is_set():
                 if self._is_fresh and self._latest.seq > after:
                     return self._latest
                 await self._news.wait()
@@ -100,8 +100,12 @@ class SharedView:
 
     def stop(self) -> None:
         """Wake all who wait: the session ends."""
-        self._is_over = True
+        self._over.set()
         self._news.set()
+
+    async def wait_over(self) -> None:
+        """Return once there are no more pictures: the session ends."""
+        await self._over.wait()
 
     @property
     def _most(self) -> tuple[float, int]:

@@ -37,6 +37,13 @@ def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> 
     """Add the routes for control and links to the app."""
     _add_links(app, supervisor, links)
 
+    @app.get(f"{BASE}/control")
+    async def show_control(session_id: str) -> Response:
+        """Show who has control of a session."""
+        held = supervisor.handle(session_id).info().control
+        message = f"{held.by} has control" if held else "Programs have control"
+        return json_answer(ControlAnswer(message=message, control=held, lease=None))
+
     @app.post(f"{BASE}/control")
     async def control(session_id: str) -> Response:
         """Give control of a session to a person, for some time, or back to programs."""

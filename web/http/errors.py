@@ -3,6 +3,7 @@
 import http
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import attrs
 import msgspec
@@ -43,7 +44,8 @@ from greenroom.actors.errors import (
     TooManyWatchers,
     UpstreamUnreachable,
 )
-from greenroom.actors.verdict import LoginReason
+from greenroom.actors.lifecycle import Held
+from greenroom.actors.verdict import LoginReason, Verdict
 from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
 
 
@@ -74,6 +76,10 @@ class BundleNotFound(GreenroomError):
 
 class NotAllowed(GreenroomError):
     """Whoever asks may not do this; the text says what they may."""
+
+
+class UpgradeRequired(GreenroomError):
+    """What was asked for with plain HTTP is a WebSocket."""
 
 
 @attrs.frozen
@@ -125,6 +131,7 @@ ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     BundleNotFound: _Answer(404, "BUNDLE_NOT_FOUND", "Nothing is kept of this session"),
     NotAllowed: _Answer(403, "NOT_ALLOWED", "Not allowed"),
     HostNotAllowed: _Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
+    UpgradeRequired: _Answer(426, "UPGRADE_REQUIRED", "Upgrade required"),
 }
 
 # What may well be otherwise when the same request comes again later.
@@ -136,19 +143,25 @@ def code_of(error: GreenroomError) -> str:
     return ANSWERS.get(type(error), _INTERNAL).code
 
 
+CODES: Mapping[str, str] = {kind.__name__: answer.code for kind, answer in ANSWERS.items()}
+"""The codes by which programs know errors, by the names of their classes."""
+
+
 HttpAnswer = tuple[int, dict[str, str], TikTokSessionErrorResponse]
 
 
 def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
     """Return the status, the extra headers and the body of the answer for `error`."""
     answer = ANSWERS.get(type(error), _INTERNAL)
-    is_retryable = answer.status in _RETRYABLE or isinstance(error, SessionNotLive)
+    is_retryable = answer.status in _RETRYABLE or isinstance(error, SessionNotLive | ControlHeld)
     details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase, retryable=is_retryable)
     if not isinstance(error, SessionNotFound):  # whose id is only what was asked for
         details.session_id = error.session_id
     if error.has_bundle and error.session_id is not None:
         details.bundle = bundle_path(error.session_id)
     headers: dict[str, str] = {}
+    if (wait_s := _wait_s(error)) is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     match error:
         case NotLoggedIn(verdict=verdict, hint=hint):
             details = msgspec.structs.replace(
@@ -162,8 +175,26 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
                 gate=verdict.gate,
                 upstream_status=verdict.status,
             )
-            if verdict.reason is LoginReason.RATE_LIMITED and verdict.retry_after_s:
-                headers["Retry-After"] = str(verdict.retry_after_s)
+        case ActionFailed():
+            details = _describe_action(error, details)
+        case SessionEnded(end_reason=reason, receipt=receipt):
+            details = msgspec.structs.replace(details, end_reason=reason, receipt=receipt)
+        case Unauthorized():
+            headers["WWW-Authenticate"] = "Bearer"
+        case UpgradeRequired():
+            headers |= {"Upgrade": "websocket", "Connection": "Upgrade"}
+    if answer is _INTERNAL:
+        details = msgspec.structs.replace(details, id=error.id)
+    return answer.status, headers, TikTokSessionErrorResponse(message=answer.message, error_details=details)
+
+
+def _wait_s(error: GreenroomError) -> float | None:
+    """Return after how many seconds it is worth asking again, if that is known."""
+    match error:
+        case NotLoggedIn(verdict=Verdict(reason=LoginReason.RATE_LIMITED, retry_after_s=retry_after_s)):
+            return retry_after_s or None
+        case ControlHeld(held=Held(until=until)):
+            return (until - datetime.now(UTC)).total_seconds()
         case (
             CapacityExhausted(retry_after_s=retry_after_s)
             | Overloaded(retry_after_s=retry_after_s)
@@ -171,16 +202,8 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
             | TooManyCommands(retry_after_s=retry_after_s)
             | TooManyWatchers(retry_after_s=retry_after_s)
         ):
-            headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
-        case ActionFailed():
-            details = _describe_action(error, details)
-        case SessionEnded(end_reason=reason, receipt=receipt):
-            details = msgspec.structs.replace(details, end_reason=reason, receipt=receipt)
-        case Unauthorized():
-            headers["WWW-Authenticate"] = "Bearer"
-    if answer is _INTERNAL:
-        details = msgspec.structs.replace(details, id=error.id)
-    return answer.status, headers, TikTokSessionErrorResponse(message=answer.message, error_details=details)
+            return retry_after_s
+    return None
 
 
 def _describe_action(error: ActionFailed, details: ErrorDetails) -> ErrorDetails:

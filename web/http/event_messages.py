@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Final
 
+import attrs
 import msgspec
 
 from greenroom.actors.events import ActionNote, EventKind, HostEvent, SessionEvent
 from greenroom.actors.lifecycle import SessionInfo, SessionState
 from greenroom.supervisor.events import EventStream, Published
-from greenroom.web.http.errors import code_of
+from greenroom.web.http.errors import CODES, code_of
 from greenroom.web.http.schemas import Session
 
 ENDED: Final = "session.ended"
@@ -97,6 +98,11 @@ def _describe(event: SessionEvent | HostEvent, id_: str, at: datetime) -> EventM
         type=f"session.{what}",
         session_id=event.session.id,
         session=None if event.kind is EventKind.ACTION else Session.of(event.session),
-        action=event.action,
+        action=_coded(event.action),
         error=EventError(code=code_of(error), details=str(error)) if error is not None else None,
     )
+
+
+def _coded(action: ActionNote | None) -> ActionNote | None:
+    """Return a note with the error's code as its outcome, not its class."""
+    return action and attrs.evolve(action, outcome=CODES.get(action.outcome, action.outcome))

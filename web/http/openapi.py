@@ -59,6 +59,7 @@ _REFUSALS: Mapping[int, str] = {
     413: "The body, or what was asked for, is too large.",
     422: "A field, a header or the query is wrong, or the page can't do this.",
     423: "The master profile is open in a browser.",
+    426: "This is a WebSocket.",
     429: "Too many commands wait in the session, or too many watch it.",
     431: "The headers are too large.",
     500: "An unexpected error; `id` is also in the log.",
@@ -83,6 +84,7 @@ _HEADERS: Mapping[int, Json] = {
     401: {"WWW-Authenticate": _CHALLENGE},
     405: {"Allow": _ALLOW},
     409: {"Retry-After": _RETRY_AFTER},
+    426: {"Upgrade": {"description": "`websocket`", "schema": {"type": "string"}}},
     429: {"Retry-After": _RETRY_AFTER},
     503: {"Retry-After": _RETRY_AFTER},
 }

@@ -66,11 +66,14 @@ def watching_paths(operation: Callable[..., Json], answer: Callable[..., Json]) 
     """Return the paths, made by the functions that describe the others."""
 
     def of_session(
-        name: str, summary: str, answers: dict[int, Json], *more: Json, body: type | None = None
+        name: str,
+        summary: str,
+        answers: dict[int, Json],
+        *more: Json,
+        body: type | None = None,
+        refusals: tuple[int, ...] = (404, 409, 410, 422, 429, 503),
     ) -> Json:
-        described = operation(
-            name, summary, answers, refusals=(404, 409, 410, 422, 429, 503), parameters=[_SESSION_ID, *more]
-        )
+        described = operation(name, summary, answers, refusals=refusals, parameters=[_SESSION_ID, *more])
         if body is not None:
             described["requestBody"] = _body(body)
         return described
@@ -125,7 +128,12 @@ def watching_paths(operation: Callable[..., Json], answer: Callable[..., Json]) 
             )
         },
         f"{_BASE}/watch": {
-            "get": of_session("watch", " ".join(_WATCH.split()), {200: _stream("application/json")})
+            "get": of_session(
+                "watch",
+                " ".join(_WATCH.split()),
+                {101: {"description": "The WebSocket is open."}},
+                refusals=(404, 409, 410, 426, 429, 503),
+            )
         },
         f"{_BASE}/live": {"get": _page("live", "Show one session in the dashboard.", operation, _SESSION_ID)},
         f"{_BASE}/live.jpg": {
@@ -148,13 +156,18 @@ def watching_paths(operation: Callable[..., Json], answer: Callable[..., Json]) 
             )
         },
         f"{_BASE}/control": {
+            "get": of_session(
+                "show_control",
+                "Show who has control of a session.",
+                {200: answer("Who has control now.", ControlAnswer)},
+            ),
             "post": of_session(
                 "control",
                 "Give control of a session to a person, or back to programs.",
                 {200: answer("Who has control now.", ControlAnswer)},
                 _LEASE,
                 body=ControlRequest,
-            )
+            ),
         },
         f"{_BASE}/links": {
             "get": of_session(

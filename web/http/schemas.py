@@ -198,9 +198,10 @@ class ControlRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ControlAnswer(TikTokSessionResponse, kw_only=True):
-    """The answer to `POST .../control`. `control` and `lease` are null if programs have control.
+    """The answer to `GET` and `POST .../control`. `control` is null if programs have control.
 
-    Send the lease as `X-Control-Lease` with actions, and to keep or give back control.
+    `lease` is for whoever has just taken control, else null: send it as `X-Control-Lease` with actions, and
+    to keep or give back control.
     """
 
     control: Held | None

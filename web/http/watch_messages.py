@@ -51,6 +51,18 @@ class Navigate(_Request, frozen=True, kw_only=True, tag="navigate"):
         return "Navigate(...)"
 
 
+class _AnyType(msgspec.Struct):
+    type: Annotated[str, Meta(max_length=20)]
+
+
+def type_of(message: str | bytes) -> str:
+    """Return the type that a message gives itself, whatever else is wrong with it; else "message"."""
+    try:
+        return msgspec.json.decode(message, type=_AnyType).type
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "message"
+
+
 WatchRequest = View | Ack | UseLease | Navigate | Mouse | Wheel | Key | Text | Paste
 
 
@@ -65,9 +77,13 @@ class FrameMessage(msgspec.Struct, kw_only=True):
 
 
 class RefusedMessage(msgspec.Struct, kw_only=True):
-    """Says that something was not done: the type of the message, a code for programs, and why."""
+    """Says that something was not done: the type of the message, a code for programs, and why.
+
+    `of` is "message" if that had no type. `explanation` is what the browser said, if it did.
+    """
 
     type: Literal["refused"] = "refused"
     of: str
     code: str
     details: str
+    explanation: str | None = None

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
 import attrs
@@ -16,7 +17,7 @@ from greenroom.actors.errors import SessionEnded
 from greenroom.actors.session.view import Watching
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.access import SUBPROTOCOL
-from greenroom.web.http.errors import BundleNotFound
+from greenroom.web.http.errors import BundleNotFound, UpgradeRequired
 from greenroom.web.http.event_reader import EventReader
 from greenroom.web.http.exchanges import Exchange
 from greenroom.web.http.json_bodies import checked
@@ -29,6 +30,7 @@ from greenroom.web.http.who import Who
 from greenroom.web.settings import DaemonSettings
 
 _BOUNDARY: Final = "greenroom-picture"
+_DELIMITER: Final = f"--{_BOUNDARY}\r\n".encode()
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -59,6 +61,12 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
             )
             farewell = await conversation.run()
         await websocket.close(farewell.code, farewell.reason)
+
+    @app.get(f"{BASE}/watch")
+    async def watch_without_upgrade(session_id: str) -> Response:
+        """Refuse plain HTTP."""
+        supervisor.handle(session_id)
+        raise UpgradeRequired("Connect with a WebSocket; live.jpg and live.mjpeg are plain HTTP")
 
     @app.get(f"{BASE}/live.jpg")
     async def picture(session_id: str) -> Response:
@@ -124,7 +132,8 @@ class _Pictures(ResponseBody):
     async def __anext__(self) -> bytes:
         part = b""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._wait_over, nursery.cancel_scope)
+            for over in (self._link_over, self.watching.view.wait_over):
+                nursery.start_soon(_cancel_after, over, nursery.cancel_scope)
             await trio.sleep_until(self._due)
             with contextlib.suppress(SessionEnded):
                 part = await self._next_part()
@@ -133,14 +142,21 @@ class _Pictures(ResponseBody):
             raise StopAsyncIteration
         return part
 
-    async def _wait_over(self, scope: trio.CancelScope) -> None:
-        if self.who.link is not None:
-            await self.links.wait_over(self.who.link)
-            scope.cancel(reason="the link holds no more")
+    async def _link_over(self) -> None:
+        if self.who.link is None:
+            await trio.sleep_forever()
+        await self.links.wait_over(self.who.link)
 
     async def _next_part(self) -> bytes:
         shown = await self.watching.view.next(self._seq, fps=self.asked.fps, quality=self.asked.quality)
-        self._seq, self._due = shown.seq, trio.current_time() + 1 / self.asked.fps
+        is_first, self._seq = self._seq == 0, shown.seq
+        self._due = trio.current_time() + 1 / self.asked.fps
         jpeg = shown.frame.jpeg
-        head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-        return head.encode() + jpeg + b"\r\n"
+        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        # A browser shows a picture once it has seen the boundary after it.
+        return _DELIMITER * is_first + head.encode() + jpeg + b"\r\n" + _DELIMITER
+
+
+async def _cancel_after(over: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    await over()
+    scope.cancel(reason="there are no more pictures for this client")

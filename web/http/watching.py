@@ -15,7 +15,7 @@ from greenroom.actors.actions.actions import Navigate as NavigateAction
 from greenroom.actors.actions.inputs import Input, Mouse
 from greenroom.actors.bulkhead import contain
 from greenroom.actors.commands import Act
-from greenroom.actors.errors import GreenroomError, SessionEnded
+from greenroom.actors.errors import ActionFailed, GreenroomError, SessionEnded
 from greenroom.actors.lifecycle import WatchMode
 from greenroom.actors.session.mailbox import SessionHandle
 from greenroom.actors.session.view import Watching
@@ -31,6 +31,7 @@ from greenroom.web.http.watch_messages import (
     UseLease,
     View,
     WatchRequest,
+    type_of,
 )
 from greenroom.web.http.who import Who
 
@@ -145,9 +146,10 @@ class Conversation:
         self._view_changed.set()
         self._view_changed = trio.Event()
 
-    async def _refuse(self, of: str, code: str, details: str) -> None:
+    async def _refuse(self, of: str, why: GreenroomError) -> None:
+        explanation = why.told if isinstance(why, ActionFailed) else ""
+        message = RefusedMessage(of=of, code=code_of(why), details=str(why), explanation=explanation or None)
         async with self._sending:
-            message = RefusedMessage(of=of, code=code, details=details)
             await self.client.send(msgspec.json.encode(message).decode())
 
     # From the client
@@ -161,7 +163,7 @@ class Conversation:
             try:
                 await self._take(decode(message, WatchRequest))  # type: ignore[arg-type]
             except GreenroomError as exc:
-                await self._refuse("message", code_of(exc), str(exc))
+                await self._refuse(type_of(message), exc)
 
     async def _take(self, message: WatchRequest) -> None:
         match message:
@@ -210,7 +212,7 @@ class Conversation:
             except SessionEnded:
                 raise
             except GreenroomError as exc:
-                await self._refuse(of, code_of(exc), str(exc))
+                await self._refuse(of, exc)
 
     async def _watch_link(self) -> None:
         await self.wait_over()

@@ -16,6 +16,7 @@ _VIEW: Final = frozenset(
         ("GET", "/live.jpg"),
         ("GET", "/live.mjpeg"),
         ("GET", "/pages"),
+        ("GET", "/control"),
     }
 )
 _CONTROL: Final = _VIEW | {("POST", "/control"), ("POST", "/actions")}

@@ -94,6 +94,12 @@ async def _do(page: Page, given: inputs.Input) -> None:  # one case a kind
         case inputs.Key(key=key):
             await page.keyboard.up(key)
         case inputs.Text(text=text):
-            await page.keyboard.type(text)
+            await _type(page, text)
         case inputs.Paste(text=text):
             await page.keyboard.insert_text(text)
+
+
+async def _type(page: Page, text: str) -> None:
+    """Type one character at a time: of a text that is given up, the driver types at most one more."""
+    for character in text:
+        await page.keyboard.type(character)

@@ -156,7 +156,13 @@ class Pages:
                 async with asyncio.timeout(_TITLE_S):
                     title = str(await page.title())[:_MAX_CHARS]
         name = self.name_of(page)
-        return PageInfo(id=name, url=page.url[:_MAX_CHARS], title=title, selected=name == self._selected)
+        return PageInfo(
+            id=name,
+            url=page.url[:_MAX_CHARS],
+            title=title,
+            selected=name == self._selected,
+            dialog=self.dialog_of(page),
+        )
 
     async def list(self) -> list[PageInfo]:
         """Return all pages, oldest first."""

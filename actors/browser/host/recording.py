@@ -82,14 +82,14 @@ class RecordingHost:
             network=await asyncio.to_thread(self._clean, list(self._pages.network)),
             url=scrub(shown.url, self._cookies) if shown is not None else "",
         )
-        if shown is not None and can_look:
+        if (picture or page) and shown is not None and can_look:
             await self._add_sights(recorded, shown, picture=picture, page=page)
         return msgspec.json.encode(recorded)
 
     def _clean(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
             {
-                name: scrub(value, self._cookies) if isinstance(value, str) else value
+                name: scrub(_whole_words(value), self._cookies) if isinstance(value, str) else value
                 for name, value in line.items()
             }
             for line in lines[-_MAX_LINES:]

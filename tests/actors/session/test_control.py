@@ -81,6 +81,7 @@ async def test_lease_can_be_renewed_by_its_holder_only(autojump_clock: MockClock
             await handle.take_control("Bob", 10, "guessed")
         await trio.sleep(5)
         again = await handle.take_control("Bob", math.inf, lease.token)
+        assert kinds_of(session) == [EventKind.CONTROL]  # who has control is the same
         assert (again.token, again.held.by, again.held.since) == (lease.token, "Ada", lease.held.since)
         await trio.sleep(MAX_TTL_S - 1)
         assert handle.info().control is not None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import msgspec
@@ -51,7 +51,7 @@ from greenroom.actors.errors import (
     TooManyWatchers,
     UpstreamUnreachable,
 )
-from greenroom.actors.lifecycle import SessionInfo, SessionState
+from greenroom.actors.lifecycle import Held, SessionInfo, SessionState
 from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.web.http.errors import (
     BundleNotFound,
@@ -60,6 +60,7 @@ from greenroom.web.http.errors import (
     NotAllowed,
     OriginNotAllowed,
     Unauthorized,
+    UpgradeRequired,
     describe_error,
     describe_http_error,
     whole,
@@ -124,6 +125,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (Unauthorized("token"), (401, "UNAUTHORIZED", "Authentication required")),
     (OriginNotAllowed("origin"), (403, "ORIGIN_NOT_ALLOWED", "Origin not allowed")),
     (HostNotAllowed("host"), (403, "HOST_NOT_ALLOWED", "Host not allowed")),
+    (UpgradeRequired("watch"), (426, "UPGRADE_REQUIRED", "Upgrade required")),
     (ProfileUnusable("unusable", detail=DETAIL), INTERNAL),
     (CloneFailed("no clone", detail=DETAIL), INTERNAL),
     (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
@@ -194,6 +196,15 @@ def test_retry_after_is_whole_seconds_and_never_zero(seconds: float, header: str
     assert headers == {"Retry-After": header}
 
 
+def test_held_control_says_when_to_come_back() -> None:
+    """When the person's time is over. Programs' control has no end."""
+    until = datetime.now(UTC) + timedelta(seconds=99.5)
+    error = ControlHeld("held", held=Held(by="Ada", since=datetime.now(UTC), until=until))
+    headers = describe_error(error, login_detection_timeout_s=8.0)[1]
+    assert 90 < int(headers["Retry-After"]) <= 100
+    assert describe_error(ControlHeld("held"), login_detection_timeout_s=8.0)[1] == {}
+
+
 def test_other_answers_have_no_optional_fields() -> None:
     """Fields of one kind of refusal don't appear, as null, in another."""
     _status, headers, body = describe_error(ProfileLocked(), login_detection_timeout_s=8.0)
@@ -240,6 +251,7 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
     assert retryable == {
         "ACTION_TIMEOUT",
         "CAPACITY_EXHAUSTED",
+        "CONTROL_HELD",
         "DRAINING",
         "NAVIGATION_FAILED",
         "NOT_LIVE",

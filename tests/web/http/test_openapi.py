@@ -98,7 +98,11 @@ def test_every_refusal_is_described() -> None:
     description = describe_api(with_token=False)
     described = [
         status
-        for path, method in (("/tiktok/session", "post"), ("/tiktok/session/{session_id}/actions", "post"))
+        for path, method in (
+            ("/tiktok/session", "post"),
+            ("/tiktok/session/{session_id}/actions", "post"),
+            ("/tiktok/session/{session_id}/watch", "get"),
+        )
         for status in description["paths"][path][method]["responses"]
     ]
     of_the_app = {str(status) for error, (status, *_) in TABLE if not isinstance(error, SessionNotFound)}

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import trio
 
 from greenroom.actors.actions.inputs import Key, Mouse, Text
+from greenroom.actors.errors import NavigationFailed
 from greenroom.actors.testing import FakeBrowser, FakeMachine
 from tests.web.http.front import PATIENCE_S, Front, open_front, until
 from tests.web.http.websockets import Refusal, Socket, open_socket
@@ -146,6 +148,15 @@ async def test_address_is_loaded_by_hand() -> None:
             await until(lambda: browser_of(front).urls[-1] == "https://example.test/by-hand")
             await watcher.say("navigate", url=front.url)
             assert "own address" in (await watcher.hear("refused"))["details"]
+            front.machine.action_error = NavigationFailed("no", told="NS_ERROR_UNKNOWN_HOST")
+            await watcher.say("navigate", url="https://example.test/")
+            refused = await watcher.hear("refused")
+            assert (refused["code"], refused["explanation"]) == (
+                "NAVIGATION_FAILED",
+                "NS_ERROR_UNKNOWN_HOST",
+            )
+            assert (await watcher.hear("session.action"))["action"]["outcome"] == "ok"
+            assert (await watcher.hear("session.action"))["action"]["outcome"] == "NAVIGATION_FAILED"
 
 
 @pytest.mark.parametrize(
@@ -155,12 +166,14 @@ async def test_address_is_loaded_by_hand() -> None:
      '{"type":"ack","seq":-1}'],
 )  # fmt: skip
 async def test_bad_message_is_refused_and_changes_nothing(message: str) -> None:
-    """The conversation goes on."""
+    """The refusal names its type, if it has one. The conversation goes on."""
+    of = re.search(r'"type":"(\w+)"', message)
     async with open_front() as front:
         path = await front.establish()
         async with watch(front, path) as watcher:
             await watcher.socket.send(message)
-            assert (await watcher.hear("refused"))["code"] == "INVALID_REQUEST"
+            refused = await watcher.hear("refused")
+            assert (refused["code"], refused["of"]) == ("INVALID_REQUEST", of[1] if of else "message")
             await watcher.say("view", fps=5)
             await watcher.picture()
 
@@ -209,9 +222,13 @@ async def test_one_picture_and_a_stream_of_pictures() -> None:
             )
             got = b""
             with trio.fail_after(PATIENCE_S):
-                while got.count(b"Content-Type: image/jpeg") < 3:
+                while got.count(b"Content-Type: image/jpeg") < 3 or not got.endswith(b"picture\r\n"):
                     got += await stream.receive_some()
-            assert b"multipart/x-mixed-replace; boundary=" in got
+            head, _, body = got.partition(b"\r\n\r\n")
+            assert b"multipart/x-mixed-replace; boundary=greenroom-picture" in head
+            _, first, *_, last = body.split(b"--greenroom-picture\r\n")
+            assert re.search(rb"\r\n\r\npicture \d\r\n$", first)
+            assert last == b""  # a browser shows a picture once it has seen the delimiter after it
             assert (await front.client.get(path)).json()["session"]["watchers"]
         with trio.fail_after(PATIENCE_S):
             while (await front.client.get(path)).json()["session"]["watchers"]:
@@ -223,6 +240,27 @@ async def test_one_picture_and_a_stream_of_pictures() -> None:
             async with watch(front, path):
                 pass
         assert (refused.value.status, refused.value.code) == (410, "SESSION_ENDED")
+
+
+async def test_plain_http_is_told_to_upgrade() -> None:
+    """But not before the session is known."""
+    async with open_front() as front:
+        path = await front.establish()
+        answer = await front.client.get(f"{path}/watch")
+        assert (answer.status_code, answer.headers["Upgrade"]) == (426, "websocket")
+        assert answer.json()["error_details"]["code"] == "UPGRADE_REQUIRED"
+        assert (await front.client.get("/tiktok/session/none/watch")).status_code == 404
+
+
+async def test_who_has_control_can_be_read() -> None:
+    """Without the lease."""
+    async with open_front() as front:
+        path = await front.establish()
+        assert (await front.client.get(f"{path}/control")).json()["control"] is None
+        await take(front, path)
+        shown = (await front.client.get(f"{path}/control")).json()
+        assert (shown["message"], shown["lease"]) == ("operator has control", None)
+        assert shown["control"]["by"] == "operator"
 
 
 # Links
