@@ -1,5 +1,6 @@
 """Pictures, hands and the recorder on a real Firefox, over HTTP."""
 
+import base64
 import io
 import json
 import re
@@ -10,20 +11,48 @@ from pathlib import Path
 import pytest
 import trio
 
-from greenroom.actors.actions.actions import Evaluate
+from greenroom.actors.actions.actions import Evaluate, Type
 from greenroom.actors.actions.inputs import Key, Mouse, Paste, Text, Wheel
 from greenroom.actors.commands import Act
 from greenroom.actors.session.view import Watching
 from greenroom.supervisor.api import open_supervisor
 from greenroom.supervisor.live_session import LiveSession
+from greenroom.supervisor.machine import open_machine
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.programs import programs
-from tests.real.conftest import browser_processes, open_client
+from tests.real.conftest import POLL_S, browser_processes, open_client
 
 pytestmark = pytest.mark.browser
 
 CANARY = "canary"
+NOTE_KEYS = """
+    window.keys = [];
+    for (const type of ["keydown", "keyup"])
+        addEventListener(type, event => window.keys.push(`${type} ${event.key}`));
+"""
+STRICT = """
+    const policy = document.createElement("meta");
+    policy.httpEquiv = "Content-Security-Policy";
+    policy.content = "default-src 'none'";
+    document.head.append(policy);
+"""
+# Returns the darkest and the brightest red within some elements, as a JPEG of the page shows them.
+COLOURS = """async ([jpeg, selectors]) => {
+    const bytes = Uint8Array.from(atob(jpeg), (one) => one.charCodeAt(0));
+    const picture = await createImageBitmap(new Blob([bytes]));
+    const canvas = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
+    canvas.drawImage(picture, 0, 0);
+    const scale = picture.width / innerWidth;
+    return selectors.map((selector) => {
+        const box = document.querySelector(selector).getBoundingClientRect();
+        const {data} = canvas.getImageData(
+            scale * box.x + 8, scale * box.y + 8, scale * box.width - 16, scale * box.height - 16);
+        const colours = [];
+        for (let at = 0; at < data.length; at += 4) colours.push(data[at]);
+        return [Math.min(...colours), Math.max(...colours)];
+    });
+}"""
 MIDDLE = """selector => {
     const element = document.querySelector(selector);
     element.scrollIntoView({block: "center"});
@@ -50,10 +79,15 @@ async def test_page_is_seen_and_used_by_hand(settings: DaemonSettings, site: str
             await watching.do_by_hand(Paste(text=", pasted ü"), lease)
             await watching.do_by_hand(Key(key="Backspace"), lease)
             await watching.do_by_hand(Wheel(x=x, y=y, dy=40), lease)
+            await handle.run(Act((Evaluate(expression=NOTE_KEYS),)), lease=lease)
+            await watching.do_by_hand(Key(key="Shift", action="down"), lease)
             with trio.fail_after(patience(20)):
                 assert (await watching.view.next(settled, fps=10, quality=60)).frame.jpeg != first.frame.jpeg
             await handle.give_back_control(lease)
             assert await session.evaluate("document.getElementById('caption').value") == "by hand, pasted "
+            with trio.fail_after(patience(5)):  # what a hand holds down is let go with control
+                while await session.evaluate("window.keys") != ["keydown Shift", "keyup Shift"]:
+                    await trio.sleep(POLL_S)
             seen = (await watching.view.next(0, fps=10, quality=60)).seq
             await session.page_new(f"{site}/workshop/frame")
             with trio.fail_after(patience(20)):
@@ -90,6 +124,23 @@ async def test_dialog_that_a_hand_opens_is_answered_by_an_action(settings: Daemo
             await session.handle.give_back_control(lease)
             await session.dialog(text="Zoe")
             assert await session.evaluate("document.getElementById('said').textContent") == "Name: Zoe"
+
+
+async def test_pictures_of_the_recorder_show_no_field(settings: DaemonSettings, site: str) -> None:
+    """Each is a grey box, also where the page's policy forbids styles. The rest is shown."""
+    async with open_machine(settings) as machine, machine.open_workspace("a") as workspace:
+        browser = await workspace.launch(headless=True)
+        await browser.navigate(f"{site}/workshop")
+        for action in (Evaluate(expression=STRICT), Type(target="#story", text="typed")):
+            await browser.perform(action, timeout_s=patience(5))
+        recorded = await browser.record(picture=True, page=False)
+        assert recorded.picture is not None
+        jpeg = base64.b64encode(recorded.picture).decode()
+        colours = Evaluate(expression=COLOURS, arg=[jpeg, ["#story", "h1"]])
+        seen = json.loads(await (await browser.perform(colours, timeout_s=patience(5))).read())["value"]
+        (darkest, brightest), heading = seen
+        assert 108 < darkest <= brightest < 148, seen  # a JPEG is not exact
+        assert heading[1] - heading[0] > 50, seen
 
 
 @pytest.fixture
