@@ -30,7 +30,9 @@ from greenroom.web.http.who import Who
 from greenroom.web.settings import DaemonSettings
 
 _BOUNDARY: Final = "greenroom-picture"
-_DELIMITER: Final = f"--{_BOUNDARY}\r\n".encode()
+# A browser shows a picture once it has seen the head of the next, so that is sent along with the picture. No
+# length is in it, since that is not known yet.
+_HEAD: Final = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -151,10 +153,7 @@ class _Pictures(ResponseBody):
         shown = await self.watching.view.next(self._seq, fps=self.asked.fps, quality=self.asked.quality)
         is_first, self._seq = self._seq == 0, shown.seq
         self._due = trio.current_time() + 1 / self.asked.fps
-        jpeg = shown.frame.jpeg
-        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-        # A browser shows a picture once it has seen the boundary after it.
-        return _DELIMITER * is_first + head.encode() + jpeg + b"\r\n" + _DELIMITER
+        return _HEAD * is_first + shown.frame.jpeg + b"\r\n" + _HEAD
 
 
 async def _cancel_after(over: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:

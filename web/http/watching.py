@@ -37,9 +37,9 @@ from greenroom.web.http.who import Who
 
 # How many pictures may be under way to a client.
 _WINDOW = 2
-_MAX_MESSAGE_CHARS = 1 << 19
+MAX_MESSAGE_CHARS: Final = 1 << 19
 # How many messages of a client may wait to be carried out.
-_MAX_WAITING = 200
+MAX_WAITING: Final = 200
 
 _log = structlog.get_logger("greenroom.watch")
 
@@ -157,7 +157,7 @@ class Conversation:
     async def _receive(self) -> None:
         while True:
             message = await self.client.receive()
-            if len(message) > _MAX_MESSAGE_CHARS:
+            if len(message) > MAX_MESSAGE_CHARS:
                 self._farewell = MALFORMED
                 return
             try:
@@ -181,7 +181,7 @@ class Conversation:
                 self._lease = lease
             case _ if self.who.mode is not WatchMode.CONTROL:
                 raise NotAllowed("With this link you can only watch")
-            case _ if len(self._by_hand) >= _MAX_WAITING:
+            case _ if len(self._by_hand) >= MAX_WAITING:
                 raise InvalidRequest("Too much is waiting to be done by hand")
             case _:
                 self._queue(message)
