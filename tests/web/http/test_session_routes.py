@@ -66,7 +66,7 @@ async def test_one_action_is_carried_out(front: Front) -> None:
     assert (body["status"], body["message"]) == ("success", "1 action carried out")
     [done] = body["results"]
     assert (done["kind"], done["value"], done["page"]) == ("click", {"a": [1, "x"]}, "p1")
-    assert body["page"].keys() == {"id", "url", "title", "selected"}
+    assert body["page"].keys() == {"id", "url", "title", "selected", "dialog"}
     assert body["snapshot"] is None
     assert browser_of(front).performed == [Click(target="e5")]
 
