@@ -20,6 +20,9 @@ NODE := $(VENV)/.stamp-node
 NODE_BIN := $(VENV)/node/node_modules/.bin
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
+# With it, each of the many processes would compile all its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-under-load soak chaos clients fuzz images bench check serve format lock clean
 

@@ -1,5 +1,6 @@
 """The description of the HTTP side for programs: `GET /openapi.json`."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,8 +91,9 @@ _HEADERS: Mapping[int, Json] = {
 }
 
 
+@functools.cache
 def describe_api(*, with_token: bool) -> Json:
-    """Return the description as OpenAPI 3.1; `with_token` if clients must send one."""
+    """Return the description as OpenAPI 3.1; `with_token` if clients must send one. Don't change it."""
     bodies = (
         *SESSION_BODIES,
         *WATCHING_BODIES,

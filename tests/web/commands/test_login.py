@@ -23,6 +23,7 @@ from greenroom.web.settings import DaemonSettings
 from tests.actors.profile.profile_trees import locked_by_other_process, make_profile, snapshot
 from tests.patience import patience
 from tests.programs import programs
+from tests.real.conftest import make_quiet_profile
 from tests.web.http.front import PATIENCE_S, make_settings
 
 # Written by Playwright and Firefox, so not the user's.
@@ -91,8 +92,11 @@ async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> No
     """An existing profile keeps its settings byte for byte. The login's browser uses the user's proxy."""
     settings = settings_for(tmp_path, f"{site}/login?as=maker")
     master = settings.user_data_master_dir
-    master.mkdir()
-    own = {"user.js": b'user_pref("own.setting", "kept");\n', "prefs.js": b'user_pref("own.pref", 1);\n'}
+    make_quiet_profile(master)
+    own = {
+        "user.js": b'user_pref("own.setting", "kept");\n',
+        "prefs.js": b'user_pref("own.pref", 1);\n' + (master / "prefs.js").read_bytes(),
+    }
     for name, content in own.items():
         (master / name).write_bytes(content)
     (master / "user.js").chmod(0o440)
@@ -122,6 +126,7 @@ async def test_login_that_the_page_does_not_show_is_still_kept(tmp_path: Path) -
     """If you stop before the page shows the login, the cookies in the profile decide."""
     async with open_silent_site() as url:
         settings = settings_for(tmp_path, url)
+        make_quiet_profile(settings.user_data_master_dir)
         browsers = await launchers(settings)
         with trio.CancelScope() as scope:
 
@@ -132,7 +137,7 @@ async def test_login_that_the_page_does_not_show_is_still_kept(tmp_path: Path) -
             await log_in(settings, browsers, say, headless=True)
     assert scope.cancelled_caught
     assert read_login(settings.user_data_master_dir, HOST).names == ("sessionid",)
-    assert AUTOMATION.isdisjoint(names_in(settings.user_data_master_dir))
+    assert (AUTOMATION - {"prefs.js"}).isdisjoint(names_in(settings.user_data_master_dir))
 
 
 @asynccontextmanager
@@ -174,6 +179,7 @@ async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site:
     """If you close the window, you are told that no login was seen. Nothing is left running."""
     said: list[str] = []
     settings = settings_for(tmp_path, f"{site}/")
+    make_quiet_profile(settings.user_data_master_dir)
     browsers = await launchers(settings)
     waiting = trio.Event()
 

@@ -20,6 +20,7 @@ from greenroom.web.http.serving import BindFailed, open_server, reset_connection
 from greenroom.web.practice import create_practice_app, open_practice_site
 from greenroom.web.practice.pages import INVENTED_VIEWER, Page, State, Viewer, all_pages, render
 from tests.patience import patience
+from tests.web.http.front import NO_CERTIFICATES
 
 HOME_PAGES = ["/", "/slow?seconds=0", "/endless-image", "/heavy"]
 PAGES_OF_NOBODY = ["/captcha", "/uncertain", "/api-only", "/error"]
@@ -86,7 +87,7 @@ async def site() -> AsyncIterator[str]:
 @pytest.fixture
 async def client(site: str) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client for the site with its own cookies."""
-    async with httpx.AsyncClient(base_url=site, timeout=PATIENCE_S) as client:
+    async with httpx.AsyncClient(base_url=site, timeout=PATIENCE_S, verify=NO_CERTIFICATES) as client:
         yield client
 
 
