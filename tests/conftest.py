@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import psutil
 import pytest
+import structlog
 
 from greenroom.actors.browser.cells.marks import own_processes
 
@@ -21,6 +22,11 @@ RUN = "PYTEST_RUN_OF_GREENROOM"
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("suite")
+
+# structlog's own way to show an error with all that its functions know takes seconds for each.
+*_before, _console = structlog.get_config()["processors"]
+_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*_before, _plain])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
