@@ -37,6 +37,19 @@ PIXELS = """canvas => {
     return new Set(new Uint32Array(data.buffer)).size;
 }"""
 
+ALTGR = """canvas => canvas.dispatchEvent(new KeyboardEvent("keydown",
+    {key: "@", modifierAltGraph: true, ctrlKey: true, altKey: true, cancelable: true}))"""
+SHOW_STREAM = """address => {
+    const stream = Object.assign(new Image(), {id: "stream", alt: "", src: address});
+    document.body.append(stream);
+}"""
+COLOURS_OF_IMAGE = f"""image => {{
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth || 1, image.naturalHeight || 1];
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return ({PIXELS})(canvas);
+}}"""
+
 
 @attrs.frozen
 class Dashboard:
@@ -186,6 +199,9 @@ def test_operator_sees_all_sessions_and_steers_them(dashboard: Dashboard) -> Non
     path = dashboard.live_session()
     expect(page.locator(".card")).to_have_count(2)
     dashboard.picture("dashboard")
+    page.evaluate(SHOW_STREAM, f"{path}/live.mjpeg")
+    wait_for(lambda: int(page.locator("#stream").evaluate(COLOURS_OF_IMAGE)) > 10)
+    page.evaluate("document.getElementById('stream').remove()")
     check_accessibility(page)
     page.emulate_media(color_scheme="dark")
     check_accessibility(page)
@@ -201,6 +217,7 @@ def test_operator_sees_all_sessions_and_steers_them(dashboard: Dashboard) -> Non
     page.get_by_label("Thumbnails").uncheck()
     page.reload()
     expect(page.locator("#ended")).to_contain_text("deleted")
+    expect(page.locator("#feed")).to_contain_text("is live")  # from before the page was loaded
     expect(page.get_by_label("Thumbnails")).not_to_be_checked()
     expect(card.locator("img")).to_be_hidden()
     page.get_by_label("Thumbnails").check()
@@ -230,15 +247,15 @@ def test_operator_takes_over_and_hands_the_same_page_back(dashboard: Dashboard) 
     assert program.title() == "Workshop · Practice"
     dashboard.click_in_view(caption)
     page.keyboard.type("by Hand")
+    page.locator("#screen").evaluate(ALTGR)
     page.locator("#text").fill(", collé")
     page.get_by_role("button", name="Type it").click()
     expect(page.locator("#text")).to_have_value("")
-    wait_for(lambda: program.input_value("#caption") == "by Hand, collé")
+    wait_for(lambda: program.input_value("#caption") == "by Hand@, collé")
     dashboard.picture("session")
     check_accessibility(page)
     dashboard.click_in_view(prompt)
-    dashboard.click_in_view(prompt)  # while it is open, clicks are refused and the page says why
-    expect(page.locator("#dialog")).to_be_visible()
+    expect(page.locator("#dialog")).to_contain_text("The page asks: “Your name?”")
     page.locator("#dialog-answer").fill("Zoe")
     page.get_by_role("button", name="OK").click()
     wait_for(lambda: program.inner_text("#said") == "Name: Zoe")
@@ -248,12 +265,11 @@ def test_operator_takes_over_and_hands_the_same_page_back(dashboard: Dashboard) 
         page.locator("#address").fill(f"{dashboard.site}{place}")
         page.get_by_role("button", name="Go").click()
         wait_for(lambda place=place: any(one["url"].endswith(place) for one in pages()))  # type: ignore[misc]
-    for name, place in (("Back", "/frame"), ("Forward", "/login"), ("Load again", "/login")):
+    for name, place in (("Back", "/frame"), ("Forward", "/login"), ("Reload", "/login")):
         page.get_by_role("button", name=name, exact=True).click()
         expect(page.locator("#address")).to_have_value(re.compile(f"{place}$"))
     page.locator("#tabs button").first.click()
     expect(page.locator("#tabs button").first).to_have_attribute("aria-current", "true")
-    dashboard.click_in_view(prompt)
     dashboard.click_in_view(prompt)
     page.get_by_role("button", name="Cancel").click()
     wait_for(lambda: program.inner_text("#said") == "Name: null")
@@ -283,6 +299,10 @@ def test_operator_takes_over_and_hands_the_same_page_back(dashboard: Dashboard) 
     page.get_by_role("button", name="End", exact=True).click()
     page.get_by_role("button", name="End the session").click()
     expect(page.locator("#facts")).to_contain_text("ended: deleted")
+    expect(page.locator("#receipt")).to_contain_text("Left behindnothing")
+    expect(page.locator("#receipt")).to_contain_text("Controlled byoperator")
+    expect(page.locator("#screen")).to_be_hidden()
+    check_accessibility(page)
     receipt = dashboard.http.get(path).json()["session"]["receipt"]
     assert [held["by"] for held in receipt["held"]] == ["operator"]
 
@@ -339,6 +359,7 @@ def test_guest_with_a_link_watches_and_nothing_else(
             expect(guest.get_by_label("The token that the daemon was started with")).to_be_visible()
             guest.goto(address)
             expect(page.locator("#watchers")).to_contain_text("Bob (view) has left")
+            wait_for_picture(guest)
             page.get_by_role("button", name="Revoke the link of Bob").first.click()
             expect(guest.locator("#connection")).to_contain_text("the link has expired or was revoked")
         page.goto(url)
@@ -384,6 +405,9 @@ def test_two_hundred_sessions_are_listed_and_followed(page: Page) -> None:
                 http.delete(f"/tiktok/session/{session}").raise_for_status()
         expect(page.locator(".card")).to_have_count(180)
         expect(page.locator("#ended tr")).to_have_count(20)
+        page.get_by_label("Find").fill(sessions[-1])
+        expect(page.locator(".card:visible")).to_have_count(1)
+        page.get_by_label("Find").fill("")
         page.locator(".card").last.scroll_into_view_if_needed()
         page.locator(".card").last.get_by_role("button", name="5 minutes more").click()
         expect(page.locator(".card").last).to_contain_text("9:")

@@ -1,6 +1,8 @@
 // @ts-check
 /** Asks the daemon, and knows by which right: the cookie of an operator, or the link in the page's address. */
 
+import { explained } from "./format.js";
+
 /** The token of the link that this page was opened with, or null. The fragment never reaches a server's log. */
 export const link = new URLSearchParams(location.hash.slice(1)).get("link");
 
@@ -12,7 +14,7 @@ export class Refused extends Error {
    * @param {string} message
    */
   constructor(status, details, message) {
-    super(details.explanation || details.hint || details.details || message);
+    super(explained(details.explanation || details.hint || details.details || message));
     this.status = status;
     /** @type {string} */
     this.code = details.code || "";

@@ -48,9 +48,6 @@ export class Card {
 
   /** @param {import("./words.js").Session} session */
   update(session) {
-    if (session.expires_at !== this.session.expires_at || this.total === undefined) {
-      this.total = secondsUntil(session.expires_at);
-    }
     this.session = session;
     const isLive = session.state === "live";
     write(this.state, session.end_reason ? `${session.state}: ${plain(session.end_reason)}` : session.state);
@@ -70,14 +67,30 @@ export class Card {
     this.tick();
   }
 
+  /** What can be searched for: the id, the state, the login, who has control and who watches. */
+  get text() {
+    const parts = [this.session.id, this.state.textContent, this.login.textContent, this.facts.textContent];
+    return parts.join(" ").toLowerCase();
+  }
+
   /** Show the time that is left now. */
   tick() {
     const left = secondsUntil(this.session.expires_at);
     const isKnown = this.session.expires_at !== null;
     this.left.hidden = !isKnown;
-    if (isKnown) this.left.value = this.total ? Math.max(0, Math.min(1, left / this.total)) : 0;
+    this.left.value = lifeLeft(this.session);
     write(this.time, isKnown ? `${clock(left)} left` : "");
   }
+}
+
+/**
+ * Return which part of its life a session still has, from 1 to 0.
+ * @param {import("./words.js").Session} session
+ */
+export function lifeLeft(session) {
+  const left = secondsUntil(session.expires_at);
+  const whole = left - secondsUntil(session.created_at);
+  return session.expires_at && whole > 0 ? Math.max(0, Math.min(1, left / whole)) : 0;
 }
 
 /** @param {string} id */

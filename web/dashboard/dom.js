@@ -75,6 +75,7 @@ export function tell(text, kind = "info") {
  * @param {HTMLButtonElement} [button] can't be pressed meanwhile
  */
 export async function attempt(work, button) {
+  const hadFocus = button !== undefined && document.activeElement === button;
   if (button) button.disabled = true;
   try {
     await work();
@@ -82,7 +83,17 @@ export async function attempt(work, button) {
     tell(error instanceof Error ? error.message : String(error), "problem");
   } finally {
     if (button) button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) focusNear(button);
   }
+}
+
+/**
+ * Focus an element, or the page's heading if that is gone: a keyboard's user is not to begin anew.
+ * @param {HTMLElement} element
+ */
+function focusNear(element) {
+  element.focus();
+  if (document.activeElement === document.body) document.querySelector("h1")?.focus();
 }
 
 /**

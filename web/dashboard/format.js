@@ -1,5 +1,18 @@
 // @ts-check
-/** Numbers and times, as people read them. */
+/** Numbers, times and codes, as people read them. */
+
+/** @type {Record<string, string>} */
+const NETWORK_ERRORS = {
+  NS_ERROR_CONNECTION_REFUSED: "nobody answers at this address",
+  NS_ERROR_NET_EMPTY_RESPONSE: "the answer was empty",
+  NS_ERROR_NET_INTERRUPT: "the connection was interrupted",
+  NS_ERROR_NET_RESET: "the connection was reset",
+  NS_ERROR_NET_TIMEOUT: "the answer took too long",
+  NS_ERROR_OFFLINE: "there is no network",
+  NS_ERROR_PROXY_CONNECTION_REFUSED: "the proxy does not answer",
+  NS_ERROR_UNKNOWN_HOST: "there is no such host",
+  NS_ERROR_UNKNOWN_PROXY_HOST: "there is no such proxy",
+};
 
 /** @param {number} bytes */
 export function megabytes(bytes) {
@@ -30,6 +43,16 @@ export function secondsUntil(time) {
 /** @param {string} name as programs know it, such as LOGGED_IN or over_budget */
 export function plain(name) {
   return name.toLowerCase().replaceAll("_", " ");
+}
+
+/**
+ * Put what Firefox says of a page that it can't load into words.
+ * @param {string} text
+ */
+export function explained(text) {
+  const [code] = text.match(/\bNS_ERROR_\w+/) ?? [];
+  const words = code && NETWORK_ERRORS[code];
+  return words ? `The page could not be loaded: ${words} (${code}).` : text;
 }
 
 /** @param {string} id */

@@ -8,6 +8,7 @@ const KEYS = new Set([
   ...Array.from({ length: 12 }, (_, number) => `F${number + 1}`),
 ]);
 const LINE_PX = 40;
+const IS_MAC = /Mac/.test(navigator.platform);
 
 /** The hand on a canvas. `isOn` says whether the user has control; `say` sends what they do. */
 export class Hand {
@@ -126,22 +127,38 @@ export class Hand {
   /** @param {KeyboardEvent} event */
   isForPage(event) {
     const isPaste = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "v";
-    return !isPaste && !(event.ctrlKey && event.altKey);
+    return !isPaste && !isLeaving(event);
   }
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.ctrlKey && event.altKey) this.canvas.blur();
+    if (isLeaving(event)) this.canvas.blur();
     if (!this.isForPage(event) || event.isComposing) return;
     const modifiers = [];
     if (event.ctrlKey) modifiers.push("Control");
     if (event.altKey) modifiers.push("Alt");
     if (event.metaKey) modifiers.push("Meta");
     const isCharacter = event.key.length === 1;
-    if (isCharacter && !modifiers.length) this.say({ type: "text", text: event.key });
+    if (isCharacter && (!modifiers.length || isThirdLevel(event)))
+      this.say({ type: "text", text: event.key });
     else if (isCharacter || KEYS.has(event.key)) {
       if (event.shiftKey) modifiers.push("Shift");
       this.say({ type: "key", key: event.key, modifiers });
     }
   }
+}
+
+/**
+ * Say whether the keyboard's layout makes another character of a key: with AltGr, which Windows takes for
+ * Ctrl+Alt, or with Option on a Mac.
+ * @param {KeyboardEvent} event
+ */
+function isThirdLevel(event) {
+  if (event.getModifierState("AltGraph")) return true;
+  return IS_MAC && event.altKey && !event.ctrlKey && !event.metaKey;
+}
+
+/** @param {KeyboardEvent} event */
+function isLeaving(event) {
+  return event.ctrlKey && event.altKey && !event.getModifierState("AltGraph");
 }

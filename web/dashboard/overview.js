@@ -4,15 +4,17 @@
 import { ask, link, send } from "./api.js";
 import { Card } from "./card.js";
 import { attempt, find, make, show, tell, write } from "./dom.js";
-import { plain, short, timeOfDay } from "./format.js";
+import { note } from "./feed.js";
 import { loggedIn } from "./login.js";
+import * as tables from "./tables.js";
 import { Thumbnails } from "./thumbnails.js";
-import { sentence, TYPES } from "./words.js";
+import { TYPES } from "./words.js";
 
 const MAX_ENDED = 20;
-/** @type {Record<string, string>} */
-const CLASSES = { ok: "good", unknown: "quiet" };
-const MAX_LINES = 200;
+// How many events of before the page was loaded are shown.
+const MAX_BEFORE = 100;
+// With so many sessions it is worth searching.
+const MANY = 7;
 const REFRESH_MS = 10_000;
 const REFRESH_SOON_MS = 300;
 
@@ -46,9 +48,13 @@ async function connect() {
   listen(overview.last_event_id);
 }
 
-/** @param {string} lastId */
+/** @param {string} lastId of the events that the overview already knows */
 function listen(lastId) {
-  const source = new EventSource(`/events?last_event_id=${encodeURIComponent(lastId)}`);
+  const known = numberOf(lastId);
+  const from = hasFeed ? known : Math.max(0, known - MAX_BEFORE);
+  const begin = `${lastId.slice(0, lastId.lastIndexOf("-"))}-${from}`;
+  const source = new EventSource(`/events?last_event_id=${encodeURIComponent(begin)}`);
+  hasFeed = true;
   let wasLost = false;
   source.onopen = () => {
     show(find("connection", HTMLElement), false);
@@ -69,9 +75,21 @@ function listen(lastId) {
       if (type === "gap" || type === "dropped") {
         source.close();
         reconnect();
-      } else hear(JSON.parse(/** @type {MessageEvent} */ (message).data));
+      } else {
+        /** @type {import("./words.js").Event} */
+        const event = JSON.parse(/** @type {MessageEvent} */ (message).data);
+        note(find("feed", HTMLElement), event);
+        if (numberOf(event.id) > known) hear(event);
+      }
     });
   }
+}
+
+let hasFeed = false;
+
+/** @param {string} id an event's */
+function numberOf(id) {
+  return Number(id.slice(id.lastIndexOf("-") + 1));
 }
 
 /** Begin anew, once the daemon answers. */
@@ -96,9 +114,20 @@ function hear(event) {
       ended = [session, ...ended.filter((other) => other.id !== session.id)].slice(0, MAX_ENDED);
     } else put(session);
   }
-  note(event);
   draw();
-  if (event.type === "session.live" || event.type === "session.ended") setTimeout(refresh, REFRESH_SOON_MS);
+  if (event.type === "session.live" || event.type === "session.ended") refreshSoon();
+}
+
+let isRefreshing = false;
+
+/** Refresh once for all that happens meanwhile. */
+function refreshSoon() {
+  if (isRefreshing) return;
+  isRefreshing = true;
+  setTimeout(() => {
+    isRefreshing = false;
+    refresh();
+  }, REFRESH_SOON_MS);
 }
 
 /** @param {import("./words.js").Event} event */
@@ -136,13 +165,6 @@ function remove(id, card) {
   card.element.remove();
 }
 
-/** @param {import("./words.js").Event} event */
-function note(event) {
-  const feed = find("feed", HTMLElement);
-  feed.prepend(make("li", {}, make("time", {}, timeOfDay(event.at)), sentence(event)));
-  while (feed.childElementCount > MAX_LINES) feed.lastElementChild?.remove();
-}
-
 let isDrawing = false;
 
 /** Draw everything but the cards, once for all that has changed by then. */
@@ -152,11 +174,20 @@ function draw() {
   requestAnimationFrame(() => {
     isDrawing = false;
     drawFacts();
-    drawChecks();
-    drawWarm();
-    drawEnded();
+    tables.drawChecks(daemon.checks || {});
+    tables.drawWarm(warm.values(), hosts);
+    tables.drawEnded(ended);
     show(find("none", HTMLElement), cards.size === 0);
+    search();
   });
+}
+
+/** Show the sessions that have what the user looks for. */
+function search() {
+  const field = find("search", HTMLInputElement);
+  show(find("search-field", HTMLElement), cards.size >= MANY || field.value !== "");
+  const wanted = field.value.trim().toLowerCase();
+  for (const card of cards.values()) show(card.element, card.text.includes(wanted));
 }
 
 function drawFacts() {
@@ -174,63 +205,6 @@ function drawFacts() {
   find("facts", HTMLElement).replaceChildren(
     ...facts.map(([value, what]) => make("li", {}, make("b", {}, value), ` ${what}`)),
   );
-}
-
-function drawChecks() {
-  const rows = Object.entries(daemon.checks || {}).map(([subject, check]) =>
-    make(
-      "tr",
-      {},
-      make("td", {}, plain(subject)),
-      make("td", { class: CLASSES[check.health] || "bad" }, check.problem || check.health),
-    ),
-  );
-  find("checks", HTMLElement).replaceChildren(...rows);
-}
-
-function drawWarm() {
-  /** @type {[string, string][]} */
-  const rows = [
-    ...[...warm.values()].map((session) => both(`Session ${short(session.id)}`, session.state)),
-    ...[...hosts].map(([id, count]) => both(`Host ${id}`, count === 1 ? "1 session" : `${count} sessions`)),
-  ];
-  find("warm", HTMLElement).replaceChildren(
-    ...rows.map(([what, state]) => make("tr", {}, make("td", {}, what), make("td", {}, state))),
-  );
-}
-
-/**
- * @param {string} what
- * @param {string} state
- * @returns {[string, string]}
- */
-function both(what, state) {
-  return [what, state];
-}
-
-function drawEnded() {
-  find("ended", HTMLElement).replaceChildren(
-    ...ended.map((session) => {
-      const left = session.receipt?.left.length ? ` – left: ${session.receipt.left.join(", ")}` : "";
-      return make(
-        "tr",
-        {},
-        make("td", {}, make("a", { href: `/tiktok/session/${session.id}/live` }, short(session.id))),
-        make(
-          "td",
-          { class: left ? "bad" : "" },
-          `${plain(session.end_reason || "")}${left} `,
-          ...bundleOf(session),
-        ),
-        make("td", {}, timeOfDay(session.created_at)),
-      );
-    }),
-  );
-}
-
-/** @param {import("./words.js").Session} session */
-function bundleOf(session) {
-  return session.has_bundle ? [make("a", { href: `/tiktok/session/${session.id}/bundle` }, "bundle")] : [];
 }
 
 async function create() {
@@ -255,6 +229,7 @@ function begin() {
     thumbnails.areWanted = wanted.checked;
     localStorage.setItem("thumbnails", wanted.checked ? "yes" : "no");
   });
+  find("search", HTMLInputElement).addEventListener("input", search);
   setInterval(() => {
     for (const card of cards.values()) card.tick();
   }, 1000);

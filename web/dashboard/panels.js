@@ -135,10 +135,19 @@ export async function fillSnippet(path) {
 }
 
 export function listenForCopy() {
-  const button = find("copy", HTMLButtonElement);
+  copyOn("copy", () => find("snippet", HTMLElement).textContent || "");
+  copyOn("copy-link", () => find("link-address", HTMLInputElement).value);
+}
+
+/**
+ * @param {string} id the button's
+ * @param {() => string} text
+ */
+function copyOn(id, text) {
+  const button = find(id, HTMLButtonElement);
   button.addEventListener("click", () =>
     attempt(async () => {
-      await navigator.clipboard.writeText(find("snippet", HTMLElement).textContent || "");
+      await navigator.clipboard.writeText(text());
       tell("Copied.");
     }, button),
   );

@@ -2,19 +2,22 @@
 /** The page that shows one session. */
 
 import { ask, link, pathOf, Refused } from "./api.js";
-import { end, extend } from "./card.js";
+import { end, extend, lifeLeft } from "./card.js";
 import { Control } from "./control.js";
 import { attempt, confirmed, find, make, show, tell, write } from "./dom.js";
-import { clock, megabytes, plain, secondsUntil, short, timeOfDay } from "./format.js";
+import { drawEnd } from "./ended.js";
+import { note } from "./feed.js";
+import { clock, explained, megabytes, plain, secondsUntil, short } from "./format.js";
 import { Hand } from "./hand.js";
 import { loggedIn } from "./login.js";
 import * as panels from "./panels.js";
 import { Socket } from "./socket.js";
 import { Tabs } from "./tabs.js";
-import { loginOf, sentence } from "./words.js";
+import { loginOf } from "./words.js";
 
-const MAX_LINES = 200;
 const TABS_MS = 3_000;
+// So soon after a click, the page may show a dialog.
+const CLICKED_MS = 400;
 
 const id = decodeURIComponent(location.pathname.split("/")[3] ?? "");
 const path = pathOf(id);
@@ -22,14 +25,13 @@ const screen = find("screen", HTMLCanvasElement);
 const connection = find("connection", HTMLElement);
 /** @type {import("./words.js").Session | null} */
 let session = null;
-let total = 0;
 
 const control = new Control(path, (lease) => {
   socket.say({ type: "lease", lease });
   drawControl();
   tabs.enable();
 });
-const tabs = new Tabs(path, control);
+const tabs = new Tabs(path, control, drawDialog);
 const socket = new Socket(id, {
   onEvent: hear,
   onFrame: draw,
@@ -44,21 +46,21 @@ const socket = new Socket(id, {
 const hand = new Hand(
   screen,
   () => control.isHeld,
-  (message) => socket.say(message),
+  (message) => {
+    socket.say(message);
+    if (/** @type {any} */ (message).action === "up") setTimeout(() => tabs.refresh(), CLICKED_MS);
+  },
 );
 
 /** @param {import("./words.js").Event} event */
 function hear(event) {
-  const feed = find("feed", HTMLElement);
-  feed.prepend(make("li", {}, make("time", {}, `${timeOfDay(event.at)} `), sentence(event)));
-  while (feed.childElementCount > MAX_LINES) feed.lastElementChild?.remove();
+  note(find("feed", HTMLElement), event);
   if (event.session) put(event.session);
   if (event.type === "session.action") tabs.refresh();
 }
 
 /** @param {import("./words.js").Session} now */
 function put(now) {
-  if (now.expires_at !== session?.expires_at) total = secondsUntil(now.expires_at);
   session = now;
   control.hear(now.control);
   panels.fillWatchers(now);
@@ -84,7 +86,7 @@ function drawFacts() {
   const shown = facts.filter(Boolean).map((fact) => make("li", {}, fact));
   if (list.textContent !== shown.map((item) => item.textContent).join("")) list.replaceChildren(...shown);
   show(find("time-left", HTMLElement), isLive);
-  find("left", HTMLProgressElement).value = total ? Math.max(0, Math.min(1, left / total)) : 0;
+  find("left", HTMLProgressElement).value = lifeLeft(session);
   for (const name of ["longer", "end"]) show(find(name, HTMLElement), !link && !isOver());
   find("longer", HTMLButtonElement).disabled = !isLive;
   const bundle = find("bundle", HTMLAnchorElement);
@@ -92,6 +94,7 @@ function drawFacts() {
   show(bundle, !link && session.has_bundle && session.state === "ended");
   show(find("links-panel", HTMLElement), !link && isLive);
   show(find("attach-panel", HTMLElement), !link && isLive);
+  if (session.state === "ended") drawEnd(session);
 }
 
 function isOver() {
@@ -111,7 +114,18 @@ function drawControl() {
   for (const name of ["text", "type", "enter"]) {
     /** @type {any} */ (find(name, HTMLElement)).disabled = !control.isHeld;
   }
-  if (!control.isHeld) show(find("dialog", HTMLElement), false);
+  for (const id of ["dialog-answer", "dialog-accept", "dialog-dismiss"]) {
+    /** @type {any} */ (find(id, HTMLElement)).disabled = !control.isHeld;
+  }
+}
+
+/** @param {import("./tabs.js").Dialog | null} dialog */
+function drawDialog(dialog) {
+  show(find("dialog", HTMLElement), dialog !== null);
+  if (!dialog) return;
+  write(find("dialog-text", HTMLElement), `The page asks: “${dialog.message}”`);
+  show(find("dialog-field", HTMLElement), dialog.type === "prompt");
+  show(find("dialog-dismiss", HTMLElement), dialog.type !== "alert");
 }
 
 // What a link allows is checked by the daemon; this only hides what would be refused.
@@ -129,12 +143,12 @@ async function draw(frame, jpeg) {
   picture.close();
 }
 
-/** @param {{of: string, code: string, details: string}} why */
+/** @param {{of: string, code: string, details: string, explanation: string | null}} why */
 function refused(why) {
-  if (why.code === "DIALOG_OPEN") show(find("dialog", HTMLElement), true);
+  if (why.code === "DIALOG_OPEN") tabs.refresh();
   else if (why.code === "CONTROL_HELD") control.keep(null);
   else if (why.code === "NOT_ALLOWED") mayControl = false;
-  if (why.code !== "DIALOG_OPEN") tell(why.details, "problem");
+  else tell(explained(why.explanation || why.details), "problem");
   drawControl();
 }
 
@@ -183,7 +197,6 @@ async function answerDialog(accept) {
   const text = field.value;
   await tabs.act({ kind: "dialog", accept, ...(accept && text ? { text } : {}) });
   field.value = "";
-  show(find("dialog", HTMLElement), false);
 }
 
 /** Take control, also from somebody else if the user confirms that. */

@@ -11,7 +11,7 @@ const QUALITY = 60;
  * @typedef {object} Listener
  * @property {(event: import("./words.js").Event) => void} onEvent
  * @property {(frame: {page: string, width: number, height: number}, jpeg: Blob) => Promise<void>} onFrame
- * @property {(refused: {of: string, code: string, details: string}) => void} onRefused
+ * @property {(refused: {of: string, code: string, details: string, explanation: string | null}) => void} onRefused
  * @property {() => void} onOpen
  * @property {(why: {code: number, reason: string}, isOver: boolean) => void} onClose
  */

@@ -5,7 +5,8 @@ import { ask } from "./api.js";
 import { attempt, find, make } from "./dom.js";
 
 /**
- * @typedef {{id: string, url: string, title: string, selected: boolean}} Page
+ * @typedef {{type: string, message: string}} Dialog
+ * @typedef {{id: string, url: string, title: string, selected: boolean, dialog: Dialog | null}} Page
  */
 
 /** Shows the pages of a session, and does what the user asks of them. */
@@ -13,10 +14,12 @@ export class Tabs {
   /**
    * @param {string} path the session's
    * @param {import("./control.js").Control} control
+   * @param {(dialog: Dialog | null) => void} onDialog hears of the dialog that the selected page shows
    */
-  constructor(path, control) {
+  constructor(path, control, onDialog) {
     this.path = path;
     this.control = control;
+    this.onDialog = onDialog;
     /** @type {string} */
     this.drawn = "";
     this.address = find("address", HTMLInputElement);
@@ -64,6 +67,7 @@ export class Tabs {
     this.drawn = state;
     const selected = pages.find((page) => page.selected);
     if (selected && document.activeElement !== this.address) this.address.value = selected.url;
+    this.onDialog(selected?.dialog ?? null);
     find("tabs", HTMLElement).replaceChildren(...pages.map((page) => this.tab(page, pages.length)));
   }
 

@@ -14,13 +14,22 @@ import { plain, short } from "./format.js";
  * @property {string | null} login_reason
  * @property {string | null} end_reason
  * @property {{memory_bytes: number, processes: number, disk_bytes: number} | null} usage
- * @property {{left: string[], bytes_freed: number} | null} receipt
+ * @property {Receipt | null} receipt
  * @property {boolean} is_requested
  * @property {boolean} has_bundle
  * @property {number} clients
  * @property {{by: string, until: string} | null} control
  * @property {{name: string, mode: string}[]} watchers
  * @property {{name: string, mode: string}[]} watched
+ */
+
+/**
+ * @typedef {object} Receipt
+ * @property {Record<string, number>} phase_ms
+ * @property {{politely: number, by_force: number}} processes
+ * @property {number} bytes_freed
+ * @property {string[]} left
+ * @property {{by: string, since: string, until: string}[]} held
  */
 
 /**
@@ -63,8 +72,12 @@ const SENTENCES = {
   "session.control": (session) =>
     session.control ? `is controlled by ${session.control.by}` : "is controlled by programs",
   "session.watcher_joined": (session) => `is watched by ${names(session.watchers)}`,
-  "session.watcher_left": (session) => `is watched by ${names(session.watchers)}`,
+  "session.watcher_left": (session) =>
+    `is no longer watched by ${session.watched.at(-1)?.name ?? "somebody"}`,
 };
+
+/** @type {Record<string, string>} */
+const HOSTS = { "host.started": "has started", "host.lost": "was lost", "host.ended": "has ended" };
 
 /** @param {{name: string}[]} watchers */
 export function names(watchers) {
@@ -76,7 +89,7 @@ export function names(watchers) {
  * @param {Event} event
  */
 export function sentence(event) {
-  if (event.host) return `Host ${event.host.id} has ${event.type.slice(5)}`;
+  if (event.host) return `Host ${event.host.id} ${HOSTS[event.type] ?? event.type}`;
   if (event.action) {
     const { kind, target, ms, outcome } = event.action;
     return `${short(event.session_id || "")} ${plain(kind)} ${target || ""} – ${plain(outcome)}, ${ms} ms`;
