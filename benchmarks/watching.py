@@ -64,10 +64,11 @@ class _Watcher:
         await self.say(type="ack", seq=1 << 40)
 
     async def stall(self) -> None:
-        """Acknowledge pictures without reading any."""
-        while True:
-            await self.say(type="ack", seq=1 << 40)
-            await trio.sleep(0.05)
+        """Acknowledge pictures without reading any, until the daemon has had enough of that."""
+        with contextlib.suppress(trio.BrokenResourceError):
+            while True:
+                await self.say(type="ack", seq=1 << 40)
+                await trio.sleep(0.05)
 
     async def watch(self) -> None:
         """Take pictures until cancelled."""
