@@ -8,7 +8,7 @@ import uuid
 from typing import ClassVar
 
 from greenroom.actors.actions.results import ActionResult
-from greenroom.actors.lifecycle import EndReason, Held, SessionInfo
+from greenroom.actors.lifecycle import EndReason, Held, ProfileHolder, SessionInfo
 from greenroom.actors.verdict import Verdict
 
 
@@ -46,14 +46,24 @@ class NotLoggedIn(GreenroomError):
 
 
 class ProfileLocked(GreenroomError):
-    """Another process has the master profile open, or changes it."""
+    """Another process has the master profile open, or changes it: `holder`, if that is known."""
 
-    def __init__(self, message: str = "User data directory is locked by another process") -> None:
+    def __init__(
+        self,
+        message: str = "User data directory is locked by another process",
+        *,
+        holder: ProfileHolder | None = None,
+    ) -> None:
         super().__init__(message)
+        self.holder = holder
 
 
 class ProfileUnusable(GreenroomError):
     """The master profile can't be cloned: unreadable, not a directory, a symlink loop, a device in it."""
+
+
+class ProfileNotReplaced(GreenroomError):
+    """A new generation of a profile can't become the current one, which is as it was; the text says why."""
 
 
 class NotAProfile(ProfileUnusable):

@@ -84,6 +84,19 @@ class Watcher:
 
 
 @attrs.frozen(kw_only=True)
+class ProfileHolder:
+    """Who has the master profile: a program and the id of its process, since when, and until when at most.
+
+    The times are None where nobody knows them.
+    """
+
+    program: str
+    pid: int
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Receipt:
     """What the end of a session did. `bytes_freed` is the disk space of its clone.
 

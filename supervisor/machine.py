@@ -19,6 +19,7 @@ from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import open_ledger
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.site import SiteAddress
+from greenroom.actors.profile.generations import history_folder
 from greenroom.supervisor.config import SupervisorConfig
 
 # Over WebDriver BiDi, Playwright sends a proxy's login with each request, even to sites, and answers
@@ -76,7 +77,12 @@ def local_browsers(config: SupervisorConfig) -> BrowserHosts:
         sandbox=choose_sandbox(config.sandbox),
         proxy=proxy,
         private=Private(
-            paths=(config.user_data_master_dir, config.clones_dir, *config.private_paths),
+            paths=(
+                config.user_data_master_dir,
+                history_folder(config.user_data_master_dir),
+                config.clones_dir,
+                *config.private_paths,
+            ),
             home=find_home(os.environ),
         ),
     )

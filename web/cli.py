@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web.profile_cli import profile
 from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
 from greenroom.web.session_cli import session
 from greenroom.web.streams import be_patient, open_missing_streams
@@ -84,13 +85,11 @@ def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
     with explaining():
         import trio
 
-        from greenroom.web.commands.login import finish_interrupted_login
         from greenroom.web.commands.serve import serve as serve_daemon
         from greenroom.web.settings import load_settings
 
         collect_rarely()
         settings = load_settings(config_file, overrides)
-        finish_interrupted_login(settings.user_data_master_dir)
         trio.run(serve_daemon, settings, click.echo)
 
 
@@ -138,8 +137,8 @@ def login(
 ) -> None:
     """Log in to the master profile by hand, in a browser.
 
-    Opens a visible browser until the page shows a login, then reads the profile. Your own settings in it are
-    kept.
+    Opens a visible browser on a copy of the profile until the page shows a login. The copy then takes the
+    profile's place in one step; `greenroom profile rollback` undoes that. Your own settings are kept.
 
     Exit code 1 if no login was saved.
     """
@@ -224,6 +223,7 @@ def leaks(config_file: Path | None, url: str | None) -> None:
 
 
 main.add_command(session)
+main.add_command(profile)
 
 
 class _VerdictCommand(click.Command):

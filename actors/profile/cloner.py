@@ -22,7 +22,8 @@ from greenroom.actors.errors import (
 from greenroom.actors.profile.compatibility import COMPATIBILITY_FILE, newer_than
 from greenroom.actors.profile.copy import LOCK_NAMES, Progress, copy_profile
 from greenroom.actors.profile.kind import other_kind
-from greenroom.actors.profile.lock import is_locked, last_opened_ns
+from greenroom.actors.profile.lease import reading
+from greenroom.actors.profile.lock import last_opened_ns, refuse_browser
 from greenroom.actors.profile.place import make_private, path_problem
 from greenroom.actors.profile.removal import remove_in_time, remove_tree
 from greenroom.actors.profile.translate import reading_master, writing_clone
@@ -56,6 +57,9 @@ class Look:
 class ProfileCloner:
     """Makes private copies of the profile `master` in `clones_dir`; never writes to the master.
 
+    A copy is made under a reader's lease, so all of it is of one generation. Other programs know no leases,
+    so changes are looked for as well.
+
     All file work runs in threads. At most two copies run at a time; others wait. With `engine_version`, the
     clone of a profile that a newer browser used last is made to hide that, so that ours opens it.
     Raises `ProfileUnusable` when the master's path is too long for a browser.
@@ -83,7 +87,8 @@ class ProfileCloner:
 
         Raises on entering, leaving no clone behind:
         - `NotLoggedIn` when the master is missing or empty;
-        - `ProfileLocked` when the master is in use, or changes during every attempt to copy it;
+        - `ProfileLocked` when the master is in use or being written, or changes during every attempt to copy
+          it;
         - `NotAProfile` when the master is not a Firefox profile;
         - `ProfileUnusable` when the master can't be read, or holds something that can't be copied;
         - `CloneFailed` when the clone can't be written, or exists already, in which case it is not touched;
@@ -133,16 +138,18 @@ class ProfileCloner:
         """Copy the master; start over if it changes meanwhile, since such a copy may be torn."""
         problem: GreenroomError = ProfileLocked("User data directory changes while it is copied")
         for _ in range(_TRIES):
-            before = self._state()  # this also checks again: the copy may have waited for its turn
-            try:
-                copy_profile(self.master, clone, progress)
-            except ProfileUnusable as exc:
+            self._check_master()  # again: the copy may have waited for its turn
+            with reading_master(self.master), reading(self.master):
+                before = self._state()
+                try:
+                    copy_profile(self.master, clone, progress)
+                except ProfileUnusable as exc:
+                    if self._is(before):
+                        raise  # otherwise a file may only have vanished under the copy
+                    problem = exc
                 if self._is(before):
-                    raise  # otherwise a file may only have vanished under the copy
-                problem = exc
-            if self._is(before):
-                self._make_openable(clone)
-                return
+                    self._make_openable(clone)
+                    return
             remove_tree(clone)
             time.sleep(_PAUSE_S)
             trio.from_thread.check_cancelled()
@@ -180,8 +187,9 @@ class ProfileCloner:
                 ) from exc
             if names <= LOCK_NAMES:
                 raise _nobody("is empty: run `greenroom login` to log in")
-            if is_locked(self.master):
-                raise ProfileLocked
+            refuse_browser(self.master)
+            with reading(self.master):  # refuses if somebody writes it
+                pass
             if problem := other_kind(self.master, names):
                 raise NotAProfile(f"The master profile {problem}", detail=repr(str(self.master)))
         if Path(os.path.realpath(self.clones_dir)).is_relative_to(os.path.realpath(self.master)):

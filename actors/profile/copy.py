@@ -16,14 +16,14 @@ import trio
 
 from greenroom.actors.errors import ProfileUnusable
 from greenroom.actors.profile.translate import reading_master, writing_clone
-from greenroom.actors.profile.visit import KEPT_NAMES
 
+GENERATION_FILE = "greenroom-generation.json"
 LOCK_NAMES = frozenset({"lock", ".parentlock", "parent.lock"})
 
 # Top-level names that are not cloned: marks left by a browser that has the master open, and files that cost
 # time to copy and are of no use. `startupCache` is not one of them: it makes a launch 1 s faster.
 NOT_CLONED = LOCK_NAMES | {
-    *KEPT_NAMES,  # what a login has set aside
+    GENERATION_FILE,  # a clone is no generation
     "cache2",  # the HTTP cache: large, and refilled on demand
     "minidumps",  # crash dumps, like the next two: they hold memory contents, and sessions don't need them
     "crashes",

@@ -37,3 +37,11 @@ def make_private(directory: Path) -> None:
                 path.chmod(0o700)  # a umask such as 0277 takes bits from mkdir's mode
     if not directory.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+
+
+def give_to_owner_of(original: Path, *paths: Path) -> None:
+    """Let what root makes beside a user's profile be the user's. Raises `OSError`."""
+    owner = original.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        for path in paths:
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +28,7 @@ import trio
 from click.testing import CliRunner, Result
 
 from greenroom.actors.browser.engines import EngineChoice
+from greenroom.actors.profile.generations import open_writing
 from greenroom.web.cli import ENGINES, main
 from greenroom.web.commands.demo import Report
 from greenroom.web.practice import open_practice_site
@@ -466,42 +466,60 @@ def test_login_stopped_by_a_signal_cleans_up_and_exits_as_a_shell_expects(
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
     args = ("login", "--headless", "--engine", "firefox", "--url", "http://127.0.0.1:1/")
-    with running(*args, last="Opening firefox on the master profile ...") as (process, _said):
+    with running(*args, last="Opening firefox on a copy of the master profile ...") as (process, _said):
         assert stop(process, number) == (128 + number, "greenroom: stopped\n")
     assert list(scratch.iterdir()) == []
     assert not (tmp_path / "user_data").exists()
 
 
 @pytest.mark.browser
-def test_login_that_is_killed_is_undone_by_the_next_command(tmp_path: Path) -> None:
-    """SIGKILL leaves no time to restore the user's settings, so `serve` does it, or `doctor`."""
-    profile = tmp_path / "user_data"
-    profile.mkdir()
-    own = {"user.js": b'user_pref("own.setting", "kept");\n', "prefs.js": b'user_pref("own.pref", 1);\n'}
-    for name, content in own.items():
-        (profile / name).write_bytes(content)
-    before = {name: content for name, content in snapshot(profile).items() if name in own}
+def test_login_that_is_killed_leaves_the_profile_as_it_was(tmp_path: Path) -> None:
+    """Its browser ran on a copy, which the next login removes."""
+    profile = make_profile(tmp_path / "user_data")
+    before = snapshot(profile)
     with running("practice", *FREE, last="all its pages") as (_site, where):
         args = ("login", "--headless", "--engine", "firefox", "--url", where["practice site"])
         with running(*args, last="Waiting until the page shows a login.") as (process, _said):
             process.kill()
             process.wait()
-    assert (profile / "user.js").read_bytes() != own["user.js"]
-    as_it_was_left = shutil.copytree(profile, tmp_path / "as it was left", symlinks=True)
+    assert snapshot(profile) == before
+    left = tmp_path / "user_data.generations"
+    assert [path.name for path in left.iterdir()] == ["2.new"]
+    assert "Removed: none" in greenroom("profile", "prune").stdout
+    assert list(left.iterdir()) == []
+    assert snapshot(profile) == before
 
-    def check_restored() -> None:
-        after = snapshot(profile)
-        assert {name: after[name] for name in own} == before
-        assert not [name for name in after if name.startswith(".greenroom")]
 
-    with running("serve", *FREE, "--engine", "firefox", last="address") as (process, _said):
-        _code, err = stop(process, signal.SIGTERM, signal.SIGTERM)
-    assert "the master profile's settings were restored" in err
-    check_restored()
-    shutil.rmtree(profile)
-    as_it_was_left.rename(profile)
-    assert "the profile's settings were restored" in greenroom("doctor", "--no-launch").stdout
-    check_restored()
+def test_profile_shows_its_generations_and_goes_back(tmp_path: Path) -> None:
+    """With its login, and who uses it; each command says what it did."""
+
+    def failed(*args: str) -> Result:
+        result = invoke(*args)
+        assert result.exit_code == 1
+        return result
+
+    profile = make_profile(tmp_path / "user_data")
+    (profile / "cookies.sqlite").unlink()
+    (profile / "storage" / "default" / "data.sqlite").unlink()
+    for content in ("second", "third"):
+        with open_writing(profile, "greenroom login") as writing:
+            (writing.new / "prefs.js").write_text(content)
+            writing.commit()
+    shown = invoke("profile", "show").stdout
+    assert re.search(r"generation +3, .* UTC, by greenroom login", shown)
+    assert re.search(r"in use +no", shown)
+    checked = failed("profile", "check").stdout
+    assert "There is no login at www.tiktok.com: run `greenroom login`." in checked
+    lines = invoke("profile", "history").stdout.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["3", "2", "1"]
+    assert [line.endswith(", current") for line in lines] == [True, False, False]
+    assert "Current is generation 2" in invoke("profile", "rollback").stdout
+    assert (profile / "prefs.js").read_text() == "second"
+    assert "There are: 1, 3" in failed("profile", "rollback", "7").stderr
+    with open_writing(profile, "somebody"):
+        assert "locked" in failed("profile", "rollback").stderr
+        assert re.search(r"in use +by somebody, process \d+", invoke("profile", "show").stdout)
+    assert "Removed: 3, 1." in invoke("profile", "prune").stdout
 
 
 # The demo's table.

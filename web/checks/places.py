@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import psutil
 
 from greenroom.actors.errors import NotLoggedIn, ProfileLocked, ProfileUnusable
+from greenroom.actors.lifecycle import ProfileHolder
 from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile.cookies import read_login
 from greenroom.actors.profile.lock import LOCK_FILE
-from greenroom.actors.profile.visit import recover
 from greenroom.web.checks.finding import Finding, Level
 from greenroom.web.checks.room import check_disk
 from greenroom.web.commands.login import describe_login
@@ -30,20 +30,22 @@ def check_master(settings: DaemonSettings) -> Finding:
     """Check the master profile as the daemon does before it clones it, and the login saved in it."""
     master = settings.user_data_master_dir
     try:
-        was_cut_off = recover(master)
         ProfileCloner(master=master, clones_dir=settings.clones_dir).look()
     except NotLoggedIn:
         state = "is empty" if os.path.lexists(master) else "does not exist"
         return Finding(_MASTER, Level.FAIL, f"{master} {state}", _LOGIN)
     except ProfileLocked as exc:
-        return Finding(_MASTER, Level.FAIL, f"{master}: {exc}", "close the browser that has it open")
+        return Finding(_MASTER, Level.FAIL, f"{master}: {exc}", _wait_for(exc.holder))
     except ProfileUnusable as exc:
         return Finding(_MASTER, Level.FAIL, f"{master}: {exc}", _mend_profile(master, exc))
-    finding = _look_at_login(settings)
-    if was_cut_off:
-        note = "a login was interrupted here; the profile's settings were restored"
-        return Finding(_MASTER, finding.level, f"{finding.found}; {note}", finding.fix)
-    return finding
+    return _look_at_login(settings)
+
+
+def _wait_for(holder: ProfileHolder | None) -> str:
+    if holder is None:
+        return "close the browser that has it open"
+    until = f" (until {holder.until:%H:%M:%S} UTC at most)" if holder.until else ""
+    return f"close {holder.program}, process {holder.pid}{until}"
 
 
 def _mend_profile(master: Path, problem: ProfileUnusable) -> str:

@@ -1,25 +1,26 @@
-"""Logs the master profile in: runs a browser on the profile itself until the page shows a login."""
+"""Logs the master profile in: runs a browser on a copy until the page shows a login, and keeps the copy."""
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
-import structlog
 import trio
 
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.failure import plain_reason
 from greenroom.actors.browser.client.host import BrowserHosts
-from greenroom.actors.errors import BrowserLost, EngineUnavailable, PageGone, ProfileLocked, ProfileUnusable
-from greenroom.actors.profile import ProfileCloner, is_locked
+from greenroom.actors.errors import BrowserLost, EngineUnavailable, PageGone, ProfileUnusable
+from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile.cookies import TOKENS, SavedLogin, read_login
-from greenroom.actors.profile.copy import LOCK_NAMES
-from greenroom.actors.profile.visit import recover, visiting
+from greenroom.actors.profile.copy import Progress, copy_profile
+from greenroom.actors.profile.generations import Writing, history_folder, is_empty, open_writing
+from greenroom.actors.profile.lock import refuse_browser
+from greenroom.actors.profile.place import give_to_owner_of
+from greenroom.actors.profile.settings_files import hide_settings, restore_settings
 from greenroom.actors.verdict import LoginState, Method
 from greenroom.actors.verdict.detector import LoginDetector
 from greenroom.supervisor.config import SupervisorConfig
@@ -35,19 +36,6 @@ _NO_DISPLAY_HINT = (
     "run this on a desktop or through `ssh -X`, or log in on another machine and copy its profile here"
 )
 
-_log = structlog.get_logger("greenroom.login")
-
-
-def finish_interrupted_login(master: Path) -> None:
-    """Restore the user's settings in a profile whose login was killed; log that, or why it failed."""
-    try:
-        if recover(master):
-            _log.warning("a login was interrupted; the master profile's settings were restored")
-    except ProfileUnusable as exc:
-        _log.warning(
-            "a login was interrupted, and the profile's settings can't be restored", detail=exc.detail
-        )
-
 
 async def log_in(
     config: SupervisorConfig,
@@ -57,65 +45,90 @@ async def log_in(
     headless: bool = False,
     timeout_s: float = TIMEOUT_S,
 ) -> bool:
-    """Open a browser on the master profile at the configured site and wait until somebody is logged in.
+    """Open a browser at the configured site until somebody is logged in, and keep that in the master profile.
 
-    This is the only feature that writes to the profile. It makes the directory if it is missing. The user's
-    own settings stay unchanged, however this ends. Returns whether a login was seen and saved: False if the
-    window was closed first, if `timeout_s` has passed, or if the login ended with the browser. A profile that
-    did not exist before stays only if it has a login.
+    The browser runs on a copy, which becomes the profile's next generation if it has a new login, in one
+    step. Otherwise the profile stays as it is, however this ends. The user's own settings stay in any case.
+    The profile's directory is made if it is missing, and stays only if there is a login. Returns whether a
+    login was seen and saved: False if the window was closed first, if `timeout_s` has passed, or if the login
+    ended with the browser.
 
     Raises `ProfileLocked` if the profile is in use, `ProfileUnusable` if its directory can't be made or
-    sessions could not read it, `EngineUnavailable` if no browser starts or no window can be shown, and
-    `UpstreamUnreachable`.
+    sessions could not read it, `ProfileNotReplaced` if no generation can be made, `EngineUnavailable` if no
+    browser starts or no window can be shown, and `UpstreamUnreachable`.
     """
     if not headless and (problem := await trio.to_thread.run_sync(display_problem)):
         raise EngineUnavailable(problem, detail=_NO_DISPLAY_HINT)
     host = urlsplit(config.tiktok_url).hostname or ""
-    with _open_master(config, host) as master:
+    until = datetime.now(UTC) + timedelta(seconds=timeout_s + CLOSE_GRACE_S)
+    with (
+        _existing(config) as master,
+        open_writing(master, "greenroom login", until=until) as writing,
+        sole_error_bare(layers=1),  # the host's nursery
+    ):
         before = _read_login(master, host)
-        browsers = attrs.evolve(browsers, profiles=(master,))
-        with visiting(master), sole_error_bare(layers=1):  # the host's nursery
-            was_seen = await _run_browser(config, browsers, say, master, headless, timeout_s)
-        return _conclude(was_seen, before, read_login(master, host), say)
+        await _copy(master, writing.new)
+        browsers = attrs.evolve(browsers, profiles=(writing.new,))
+        was_seen = False
+        try:
+            was_seen = await _run_browser(config, browsers, say, writing.new, headless, timeout_s)
+        finally:
+            # Also if the user has had enough: a login that the page did not show yet is not to be lost.
+            saved = _keep(writing, before, host, was_seen=was_seen)
+        return _conclude(was_seen, before, saved, say)
 
 
 @contextlib.contextmanager
-def _open_master(config: SupervisorConfig, host: str) -> Iterator[Path]:
-    """Make the profile's directory if it is missing; remove it again if it has no login at `host` then.
+def _existing(config: SupervisorConfig) -> Iterator[Path]:
+    """Make the profile's directory if it is missing; remove it again if nothing is in it then.
 
-    A directory that was empty before is emptied again. A profile that sessions could not use is refused with
-    their error.
+    A profile that sessions could not use is refused with their error.
     """
     path = Path(os.path.realpath(config.user_data_master_dir))
     cloner = ProfileCloner(master=path, clones_dir=config.clones_dir)
     made: list[Path] = []
     try:
-        if is_locked(path):
-            raise ProfileLocked
         for folder in reversed((path, *path.parents)):
             if not folder.exists():
                 folder.mkdir(mode=0o700)
                 made.append(folder)
-        had_content = any(entry.name not in LOCK_NAMES for entry in path.iterdir())
+        refuse_browser(path)
+        has_content = not is_empty(path)
     except OSError as exc:
         _remove(made)
         raise ProfileUnusable("The master profile can't be opened", detail=str(exc)) from exc
-    if had_content:
-        cloner.look_at_version()
     try:
+        if has_content:
+            cloner.look_at_version()
         yield path
     finally:
-        saved = _read_login(path, host)
-        if not (had_content or (saved and saved.holds_at(datetime.now(UTC)))):
-            _empty(path)
-            _remove(made)
+        _remove([*made, history_folder(path)])
 
 
-def _empty(path: Path) -> None:
-    with contextlib.suppress(OSError):  # what matters is the outcome of the login
-        if not is_locked(path):
-            for entry in path.iterdir():
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+async def _copy(master: Path, new: Path) -> None:
+    """Fill a new generation with what the profile has."""
+    with _translating():
+        await trio.to_thread.run_sync(copy_profile, master, new, Progress())
+        hide_settings(new)
+
+
+def _keep(writing: Writing, before: SavedLogin | None, host: str, *, was_seen: bool) -> SavedLogin:
+    """Commit the new generation if it has a login that is new; return the login that it has."""
+    with _translating():
+        restore_settings(writing.new, writing.profile)
+        give_to_owner_of(writing.profile, writing.new, *writing.new.rglob("*"))
+    saved = read_login(writing.new, host)
+    if saved.holds_at(datetime.now(UTC)) and (was_seen or saved != before):
+        writing.commit()
+    return saved
+
+
+@contextlib.contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise ProfileUnusable("The master profile can't be copied", detail=str(exc)) from exc
 
 
 def _remove(made: list[Path]) -> None:
@@ -135,16 +148,16 @@ async def _run_browser(
     config: SupervisorConfig,
     browsers: BrowserHosts,
     say: Callable[[str], None],
-    master: Path,
+    profile: Path,
     headless: bool,
     timeout_s: float,
 ) -> bool:
     """Return whether the browser has shown a login. By then the browser is gone."""
     async with browsers.open_browser("login") as browser:
-        say(f"Opening {browsers.engine.name.value} on the master profile ...")
+        say(f"Opening {browsers.engine.name.value} on a copy of the master profile ...")
         with trio.move_on_after(timeout_s):
             try:
-                await browser.launch(master, headless=headless)
+                await browser.launch(profile, headless=headless)
             except EngineUnavailable as exc:
                 raise EngineUnavailable(str(exc), detail=plain_reason(exc.detail or "")) from exc
             try:

@@ -44,7 +44,7 @@ from greenroom.actors.errors import (
     TooManyWatchers,
     UpstreamUnreachable,
 )
-from greenroom.actors.lifecycle import Held
+from greenroom.actors.lifecycle import Held, ProfileHolder
 from greenroom.actors.verdict import LoginReason, Verdict
 from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
 
@@ -159,9 +159,6 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
         details.session_id = error.session_id
     if error.has_bundle and error.session_id is not None:
         details.bundle = bundle_path(error.session_id)
-    headers: dict[str, str] = {}
-    if (wait_s := _wait_s(error)) is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     match error:
         case NotLoggedIn(verdict=verdict, hint=hint):
             details = msgspec.structs.replace(
@@ -177,15 +174,24 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
             )
         case ActionFailed():
             details = _describe_action(error, details)
+        case ProfileLocked(holder=ProfileHolder() as holder):
+            details = msgspec.structs.replace(details, holder=holder)
         case SessionEnded(end_reason=reason, receipt=receipt):
             details = msgspec.structs.replace(details, end_reason=reason, receipt=receipt)
-        case Unauthorized():
-            headers["WWW-Authenticate"] = "Bearer"
-        case UpgradeRequired():
-            headers |= {"Upgrade": "websocket", "Connection": "Upgrade"}
     if answer is _INTERNAL:
         details = msgspec.structs.replace(details, id=error.id)
-    return answer.status, headers, TikTokSessionErrorResponse(message=answer.message, error_details=details)
+    body = TikTokSessionErrorResponse(message=answer.message, error_details=details)
+    return answer.status, _headers_of(error), body
+
+
+def _headers_of(error: GreenroomError) -> dict[str, str]:
+    match error:
+        case Unauthorized():
+            return {"WWW-Authenticate": "Bearer"}
+        case UpgradeRequired():
+            return {"Upgrade": "websocket", "Connection": "Upgrade"}
+    wait_s = _wait_s(error)
+    return {} if wait_s is None else {"Retry-After": str(max(1, math.ceil(wait_s)))}
 
 
 def _wait_s(error: GreenroomError) -> float | None:
@@ -193,7 +199,10 @@ def _wait_s(error: GreenroomError) -> float | None:
     match error:
         case NotLoggedIn(verdict=Verdict(reason=LoginReason.RATE_LIMITED, retry_after_s=retry_after_s)):
             return retry_after_s or None
-        case ControlHeld(held=Held(until=until)):
+        case (
+            ControlHeld(held=Held(until=until))
+            | ProfileLocked(holder=ProfileHolder(until=datetime() as until))
+        ):
             return (until - datetime.now(UTC)).total_seconds()
         case (
             CapacityExhausted(retry_after_s=retry_after_s)

@@ -13,7 +13,16 @@ import msgspec
 from greenroom.actors import resources
 from greenroom.actors.actions.readings import Fetch
 from greenroom.actors.actions.results import ActionResult, PageInfo
-from greenroom.actors.lifecycle import EndReason, Held, Receipt, SessionInfo, SessionState, Watcher, WatchMode
+from greenroom.actors.lifecycle import (
+    EndReason,
+    Held,
+    ProfileHolder,
+    Receipt,
+    SessionInfo,
+    SessionState,
+    Watcher,
+    WatchMode,
+)
 from greenroom.actors.machine import ports
 from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.supervisor.self_check import Check, Subject
@@ -366,6 +375,7 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     end_reason: EndReason | None = None
     receipt: Receipt | None = None
     held: Held | None = None
+    holder: ProfileHolder | None = None
     bundle: str | None = None
 
 

@@ -422,7 +422,7 @@ async def test_master_that_hangs_is_given_up_at_once(
         disk_recovers.wait(patience(10))
 
     try:
-        for module, name in ((clones, "is_locked"), (copy_module, "_copy_bytes")):
+        for module, name in ((clones, "refuse_browser"), (copy_module, "_copy_bytes")):
             with (
                 monkeypatch.context() as patch,
                 trio.fail_after(patience(5)),

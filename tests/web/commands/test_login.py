@@ -1,5 +1,6 @@
 """`greenroom login`, with a real browser at the practice site."""
 
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.errors import EngineUnavailable, ProfileLocked, ProfileUnusable, UpstreamUnreachable
 from greenroom.actors.profile.cookies import read_login
+from greenroom.actors.profile.generations import directory_of, history
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.commands.login import log_in
 from greenroom.web.practice import app as practice_app
@@ -71,7 +73,7 @@ async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path
     assert await log_in(at_form, browsers, said.append, headless=True)
     *opening, saved = said
     assert opening == [
-        "Opening firefox on the master profile ...",
+        "Opening firefox on a copy of the master profile ...",
         "Waiting until the page shows a login.",
         "Logged in. Saving the profile ...",
     ]
@@ -101,11 +103,17 @@ async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> No
         (master / name).write_bytes(content)
     (master / "user.js").chmod(0o440)
     before = {name: content for name, content in snapshot(master).items() if name in own}
+    owner = 65_534 if os.geteuid() == 0 else os.geteuid()
+    for path in (master, *master.iterdir()):
+        os.chown(path, owner, -1)
     assert await log_in(settings, await launchers(settings), _ignore, headless=True)
     after = snapshot(master)
     assert {name: after[name] for name in own} == before
     assert (AUTOMATION - own.keys()).isdisjoint(after)
     assert read_login(master, HOST).names == ("sessionid",)
+    assert {path.lstat().st_uid for path in tmp_path.glob("master*/**/*")} == {owner}
+    assert [one.number for one in history(master)] == [2, 1]
+    assert (await launchers(settings)).private.around(directory_of(master, 1)) is not None
 
 
 @pytest.mark.browser

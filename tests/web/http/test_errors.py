@@ -36,6 +36,7 @@ from greenroom.actors.errors import (
     PageGone,
     PageTooLarge,
     ProfileLocked,
+    ProfileNotReplaced,
     ProfileUnusable,
     ResourcesExhausted,
     SandboxUnavailable,
@@ -51,7 +52,7 @@ from greenroom.actors.errors import (
     TooManyWatchers,
     UpstreamUnreachable,
 )
-from greenroom.actors.lifecycle import Held, SessionInfo, SessionState
+from greenroom.actors.lifecycle import Held, ProfileHolder, SessionInfo, SessionState
 from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.web.http.errors import (
     BundleNotFound,
@@ -127,6 +128,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (HostNotAllowed("host"), (403, "HOST_NOT_ALLOWED", "Host not allowed")),
     (UpgradeRequired("watch"), (426, "UPGRADE_REQUIRED", "Upgrade required")),
     (ProfileUnusable("unusable", detail=DETAIL), INTERNAL),
+    (ProfileNotReplaced("not replaced", detail=DETAIL), INTERNAL),
     (CloneFailed("no clone", detail=DETAIL), INTERNAL),
     (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
     (SandboxUnavailable("no sandbox", detail=DETAIL), INTERNAL),
@@ -203,6 +205,17 @@ def test_held_control_says_when_to_come_back() -> None:
     headers = describe_error(error, login_detection_timeout_s=8.0)[1]
     assert 90 < int(headers["Retry-After"]) <= 100
     assert describe_error(ControlHeld("held"), login_detection_timeout_s=8.0)[1] == {}
+
+
+def test_locked_profile_says_who_has_it_and_until_when() -> None:
+    """What is known of it; the time is also when to come back."""
+    until = datetime.now(UTC) + timedelta(seconds=99.5)
+    holder = ProfileHolder(program="greenroom login", pid=7, until=until)
+    _status, headers, body = describe_error(ProfileLocked(holder=holder), login_detection_timeout_s=8.0)
+    assert body.error_details.holder == holder
+    assert 90 < int(headers["Retry-After"]) <= 100
+    browser = ProfileLocked(holder=ProfileHolder(program="firefox", pid=8))
+    assert describe_error(browser, login_detection_timeout_s=8.0)[1] == {}
 
 
 def test_other_answers_have_no_optional_fields() -> None:

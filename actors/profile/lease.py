@@ -1,0 +1,119 @@
+"""Leases on a profile: many may read it at once, or one may write it.
+
+A lease is a flock(2) on the profile's directory itself, so it ends with its process, and no file is needed.
+Who writes is noted beside the profile where that is possible, and only read while somebody does. A browser
+that has the profile open knows nothing of this; `lock` tells of it.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from greenroom.actors.errors import ProfileLocked
+from greenroom.actors.lifecycle import ProfileHolder
+
+
+@contextlib.contextmanager
+def reading(profile: Path) -> Iterator[None]:
+    """Keep those out who would write `profile`. Takes microseconds.
+
+    Raises `ProfileLocked` with the writer if there is one, and `OSError` if the directory can't be opened.
+    """
+    descriptor = _take(profile, fcntl.LOCK_SH)
+    try:
+        yield
+    finally:
+        _release(descriptor)
+
+
+@contextlib.contextmanager
+def writing(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack]:
+    """Keep everybody else out of `profile`, and let them know who has it.
+
+    The value keeps the lease on a directory that takes the profile's place; see `extend`. Raises
+    `ProfileLocked` if somebody reads or writes the profile, and `OSError`.
+    """
+    with contextlib.ExitStack() as leases:
+        extend(leases, profile)
+        note = _note_of(profile)
+        with contextlib.suppress(OSError):  # it only makes refusals clearer
+            note.write_bytes(msgspec.json.encode(holder))
+        try:
+            yield leases
+        finally:
+            with contextlib.suppress(OSError):
+                note.unlink()
+
+
+def extend(leases: contextlib.ExitStack, directory: Path) -> None:
+    """Take the lease on another directory, too, before it becomes the profile. Raises as `writing` does."""
+    leases.callback(_release, _take(directory, fcntl.LOCK_EX))
+
+
+def _take(profile: Path, kind: int) -> int:
+    while True:
+        descriptor = os.open(profile, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(_NoLocks):
+                _lock(descriptor, kind)
+            # Somebody may have put another directory in its place meanwhile.
+            if _identity(os.fstat(descriptor)) == _identity(profile.stat()):
+                return descriptor
+        except BlockingIOError:
+            is_written = kind == fcntl.LOCK_SH or not _is_only_read(descriptor)
+            os.close(descriptor)
+            if is_written:
+                raise ProfileLocked(holder=_writer_of(profile)) from None
+            raise ProfileLocked("Sessions are being made from the user data directory") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _release(descriptor: int) -> None:
+    # To close it is not enough: a child that was just forked has a copy until it runs its own program.
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
+class _NoLocks(Exception):
+    """The filesystem has no such locks."""
+
+
+def _lock(descriptor: int, kind: int) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as exc:
+        raise _NoLocks from exc
+
+
+def _is_only_read(descriptor: int) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _writer_of(profile: Path) -> ProfileHolder | None:
+    """Return who has noted that they write the profile."""
+    try:
+        return msgspec.json.decode(_note_of(profile).read_bytes(), type=ProfileHolder)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _note_of(profile: Path) -> Path:
+    real = Path(os.path.realpath(profile))
+    return real.with_name(f".{real.name}.holder.json")
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

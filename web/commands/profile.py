@@ -1,0 +1,110 @@
+"""The master profile and its generations: what `greenroom profile` does."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+
+from greenroom.actors.errors import ProfileLocked
+from greenroom.actors.profile import ProfileCloner, generations
+from greenroom.actors.profile.cookies import SavedLogin, read_login
+from greenroom.actors.profile.generations import Generation
+from greenroom.actors.resources import disk_usage
+from greenroom.web.commands.login import describe_login
+from greenroom.web.settings import DaemonSettings
+
+_BY = "greenroom profile"
+
+
+@attrs.frozen
+class Profile:
+    """The master profile. Methods block; they raise `GreenroomError` for one that sessions could not use."""
+
+    _path: Path
+    _host: str
+    _cloner: ProfileCloner
+
+    @classmethod
+    def of(cls, settings: DaemonSettings) -> "Profile":
+        """Return the profile that the settings name."""
+        path = settings.user_data_master_dir
+        cloner = ProfileCloner(master=path, clones_dir=settings.clones_dir)
+        return cls(path, urlsplit(settings.tiktok_url).hostname or "", cloner)
+
+    def show(self) -> Iterator[tuple[str, str]]:
+        """Yield what there is to know, each with its name."""
+        yield "profile", str(self._path.absolute())
+        try:
+            self._cloner.look_at_version()
+            in_use = "no"
+        except ProfileLocked as exc:
+            holder = exc.holder
+            in_use = f"by {holder.program}, process {holder.pid}" if holder else "yes"
+        current = generations.current(self._path)
+        yield "generation", _describe(current) if current else "none: nothing was committed yet"
+        yield "earlier", str(len(self._earlier(current)))
+        yield "login", self._describe_login()
+        yield "in use", in_use
+
+    def check(self) -> tuple[bool, str]:
+        """Return whether the profile's login still holds, and a sentence about it."""
+        self._refuse_unusable()
+        saved = read_login(self._path, self._host)
+        if saved.expires_at is None:
+            return False, f"There is no login at {self._host}: run `greenroom login`."
+        if not saved.holds_at(datetime.now(UTC)):
+            when = f"{saved.expires_at:%Y-%m-%d %H:%M} UTC"
+            return False, f"The login at {self._host} has expired, {when}: run `greenroom login`."
+        return True, f"The login at {self._host} can last {_time_left(saved)}: {describe_login(saved)}."
+
+    def history(self) -> Iterator[str]:
+        """Yield a line for each generation, the latest first."""
+        self._refuse_unusable()
+        current = generations.current(self._path)
+        if current is None:
+            yield "The current profile has no number yet: the next login that is saved gives it one."
+        for one in generations.history(self._path):
+            is_current = one == current
+            folder = self._path if is_current else generations.directory_of(self._path, one.number)
+            size = f"{disk_usage(folder) / (1 << 20):,.0f} MB"
+            yield f"{_describe(one)}, {size}{', current' if is_current else ''}"
+
+    def roll_back(self, number: int | None) -> str:
+        """Make an earlier generation current; return a sentence about it."""
+        self._refuse_unusable()
+        now = generations.roll_back(self._path, number, _BY)
+        return f"Current is generation {_describe(now)}, with {self._describe_login()}."
+
+    def prune(self, keep: int) -> str:
+        """Remove earlier generations; return a sentence about it."""
+        self._refuse_unusable()
+        removed = generations.prune(self._path, keep, _BY)
+        return f"Removed: {', '.join(map(str, removed)) or 'none'}."
+
+    def _earlier(self, current: Generation | None) -> list[Generation]:
+        return [one for one in generations.history(self._path) if one != current]
+
+    def _describe_login(self) -> str:
+        saved = read_login(self._path, self._host)
+        return describe_login(saved) if saved.expires_at else f"no login at {self._host}"
+
+    def _refuse_unusable(self) -> None:
+        """Raise the error that sessions would get, unless the profile is only in use."""
+        try:
+            self._cloner.look_at_version()
+        except ProfileLocked:
+            return
+
+
+def _describe(one: Generation) -> str:
+    when = f", {one.committed_at:%Y-%m-%d %H:%M} UTC" if one.committed_at else ""
+    return f"{one.number}{when}{f', by {one.by}' if one.by else ''}"
+
+
+def _time_left(saved: SavedLogin) -> str:
+    if saved.expires_at is None:
+        return "no time"
+    left = saved.expires_at - datetime.now(UTC)
+    return f"{left.days} days" if left.days else f"{left.seconds // 3600} hours"
