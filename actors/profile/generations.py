@@ -100,11 +100,14 @@ def open_writing(profile: Path, by: str, *, until: datetime | None = None) -> It
         try:
             with _translating():
                 make_private(writing.new)
-                give_to_owner_of(profile, history_folder(profile))
+                # Its browser may be without root's right to enter what is others'.
+                give_to_owner_of(writing.new, history_folder(profile))
             yield writing
         finally:
             if not writing.is_committed:
                 remove_tree(writing.new)
+            with _translating():
+                give_to_owner_of(profile, history_folder(profile))
 
 
 def history_folder(profile: Path) -> Path:

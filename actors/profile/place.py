@@ -40,8 +40,8 @@ def make_private(directory: Path) -> None:
 
 
 def give_to_owner_of(original: Path, *paths: Path) -> None:
-    """Let what root makes beside a user's profile be the user's. Raises `OSError`."""
+    """Let what root makes beside a user's profile be the user's; others do nothing. Raises `OSError`."""
     owner = original.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
+    if os.geteuid() == 0:
         for path in paths:
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -16,7 +16,7 @@ from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.errors import EngineUnavailable, ProfileLocked, ProfileUnusable, UpstreamUnreachable
 from greenroom.actors.profile.cookies import read_login
-from greenroom.actors.profile.generations import directory_of, history
+from greenroom.actors.profile.generations import directory_of, history, history_folder
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.commands.login import log_in
 from greenroom.web.practice import app as practice_app
@@ -111,9 +111,14 @@ async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> No
     assert {name: after[name] for name in own} == before
     assert (AUTOMATION - own.keys()).isdisjoint(after)
     assert read_login(master, HOST).names == ("sessionid",)
-    assert {path.lstat().st_uid for path in tmp_path.glob("master*/**/*")} == {owner}
+    assert owners_of(master) == owners_of(history_folder(master)) == {owner}
     assert [one.number for one in history(master)] == [2, 1]
     assert (await launchers(settings)).private.around(directory_of(master, 1)) is not None
+
+
+def owners_of(folder: Path) -> set[int]:
+    """Return the users to whom a directory and what is in it belong."""
+    return {path.lstat().st_uid for path in (folder, *folder.rglob("*"))}
 
 
 @pytest.mark.browser
