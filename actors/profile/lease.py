@@ -68,7 +68,9 @@ def _take(profile: Path, kind: int) -> int:
             os.close(descriptor)
             if is_written:
                 raise ProfileLocked(holder=_writer_of(profile)) from None
-            raise ProfileLocked("Sessions are being made from the user data directory") from None
+            raise ProfileLocked(
+                "Sessions are being made from the user data directory: try again in a moment"
+            ) from None
         except BaseException:
             os.close(descriptor)
             raise

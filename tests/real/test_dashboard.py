@@ -342,6 +342,10 @@ def test_guest_with_a_link_watches_and_nothing_else(
         page.get_by_role("button", name="Make a link").click()
         expect(page.locator("#link-address")).to_have_value(re.compile("#link="))
         address = page.locator("#link-address").input_value()
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.get_by_role("button", name="Copy the address").click()
+        expect(page.locator("#told")).to_have_text("Copied.")
+        assert page.evaluate("navigator.clipboard.readText()") == address
         page.locator("#link-mode").select_option("control")
         page.locator("#link-ttl").select_option("600")
         page.get_by_role("button", name="Make a link").click()

@@ -7,7 +7,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,6 +35,7 @@ from greenroom.actors.profile.generations import (
     roll_back,
 )
 from tests.actors.profile.profile_trees import locked_by_other_process
+from tests.patience import patience
 
 # Everything by which files are changed. Each call is a step at which a process may be killed.
 STEPS = (
@@ -381,6 +385,36 @@ def test_many_read_or_one_writes(tmp_path: Path) -> None:
             pass
     with lease.reading(profile):
         assert content_of(profile) == "new"
+
+
+def test_readers_find_one_generation_while_others_are_committed(tmp_path: Path) -> None:
+    """The old one or the new one, whole, or they are refused. Writers get their turn."""
+    profile = make(tmp_path / "user_data", "0")
+    is_over = threading.Event()
+
+    def read() -> set[str]:
+        found = set()
+        while not is_over.is_set():
+            with contextlib.suppress(ProfileLocked), lease.reading(profile):
+                first = content_of(profile)
+                assert content_of(profile) == first
+                found.add(first)
+            time.sleep(0.05)
+        return found
+
+    with ThreadPoolExecutor(20) as threads:
+        readers = [threads.submit(read) for _ in range(20)]
+        committed = 0
+        deadline = time.monotonic() + patience(20)
+        while committed < 5 and time.monotonic() < deadline:
+            with contextlib.suppress(ProfileLocked):
+                commit(profile, str(committed + 1))
+                committed += 1
+        is_over.set()
+    assert committed == 5
+    seen = set().union(*(reader.result() for reader in readers))
+    assert seen <= {str(number) for number in range(6)}
+    assert len(seen) > 1
 
 
 def test_lease_of_a_writer_that_died_is_free_at_once(tmp_path: Path) -> None:

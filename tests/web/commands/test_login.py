@@ -243,6 +243,17 @@ async def test_browser_that_does_not_start_is_reported_in_a_line_and_leaves_noth
     assert not (tmp_path / "made").exists()
 
 
+async def test_profile_of_a_newer_browser_is_left_alone(tmp_path: Path) -> None:
+    """Ours would refuse it with a dialog, or harm it."""
+    settings = settings_for(tmp_path, NOWHERE)
+    profile = make_profile(tmp_path / "master")
+    (profile / "compatibility.ini").write_text("[Compatibility]\nLastVersion=999.0_20260101000000/x\n")
+    before = snapshot(profile)
+    with pytest.raises(ProfileUnusable, match=r"Firefox 999\.0, which is newer than"):
+        await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert snapshot(profile) == before
+
+
 async def test_profile_in_use_is_left_alone(tmp_path: Path) -> None:
     """A profile that a browser has open is refused before anything is written to it."""
     settings = settings_for(tmp_path, NOWHERE)
