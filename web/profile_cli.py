@@ -47,7 +47,10 @@ def profile(context: click.Context, user_data_master_dir: str | None, config_fil
 @profile.command()
 @click.pass_obj
 def show(profile: "Profile") -> None:
-    """Show where the profile is, its generation, its login, and what uses it."""
+    """Show the profile, and what uses it.
+
+    Where it is, its generation, its login, and the program that has it now, if any.
+    """
     with explaining():
         for what, value in profile.show():
             click.echo(f"{what:<12}{value}")
@@ -56,9 +59,9 @@ def show(profile: "Profile") -> None:
 @profile.command()
 @click.pass_obj
 def check(profile: "Profile") -> None:
-    """Say until when the login can last, as the profile itself has it; no browser runs.
+    """Say until when the login can last.
 
-    Exit code 1 if there is none, or it has expired.
+    That is read from the profile; no browser runs. Exit code 1 if there is no login, or it has expired.
     """
     with explaining():
         holds, text = profile.check()
@@ -70,7 +73,10 @@ def check(profile: "Profile") -> None:
 @profile.command()
 @click.pass_obj
 def history(profile: "Profile") -> None:
-    """List the generations, the latest first: number, time, command, size; and which is current."""
+    """List the generations.
+
+    The latest first: number, time, command, size; and which is current.
+    """
     with explaining():
         for line in profile.history():
             click.echo(line)
@@ -80,9 +86,9 @@ def history(profile: "Profile") -> None:
 @click.argument("number", required=False, type=int)
 @click.pass_obj
 def rollback(profile: "Profile", number: int | None) -> None:
-    """Make an earlier generation current again: the one before the current, or NUMBER.
+    """Go back to an earlier generation.
 
-    The one that was current is kept, so this can be undone.
+    That is the one before the current, or NUMBER. The one that was current is kept, so this can be undone.
     """
     with explaining():
         click.echo(profile.roll_back(number))

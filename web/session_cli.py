@@ -104,7 +104,10 @@ def act(sessions: "Sessions", session_id: str, words: tuple[str, ...]) -> None:
 @_ID
 @click.pass_obj
 def snapshot(sessions: "Sessions", session_id: str) -> None:
-    """Print the page's accessibility tree, with refs of what can be acted on."""
+    """Print the page's accessibility tree.
+
+    It has refs of what can be acted on.
+    """
     with explaining():
         click.echo(sessions.snapshot(session_id))
 

@@ -120,6 +120,7 @@ async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, mas
                 "details": "User data directory is locked by another process",
             }.items()
         )
+        assert answer.json()["error_details"]["holder"]["program"].startswith("firefox")
         assert took_s < patience(0.5)
         assert (master / "lock").is_symlink(), "Firefox leaves its symlink behind: it is no lock"
         assert (await client.create()).status_code == 200

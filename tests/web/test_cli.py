@@ -49,6 +49,8 @@ OPTIONS = {
     "demo": ["--engine"],
     "install-browser": [],
     "leaks": ["--url", "--config"],
+    "profile": ["--user-data-dir", "--config"],
+    "session": ["--url", "--config"],
     "verdict": ["--json", "--show-viewer"],
 }
 
@@ -195,7 +197,8 @@ def test_help_lists_every_command_and_option() -> None:
         assert f"Usage: greenroom {command} [OPTIONS]" in pages[command]
         for option in options:
             assert f"  {option} " in pages[command]
-    assert not re.search(r"\w\.\.\.$", overview, re.MULTILINE)  # no description is cut off
+    for page in (overview, *pages.values()):
+        assert not re.search(r"\w\.\.\.$", page, re.MULTILINE)  # no description is cut off
     assert max(len(line) for page in [overview, *pages.values()] for line in page.splitlines()) <= 80
 
 
@@ -498,6 +501,9 @@ def test_profile_shows_its_generations_and_goes_back(tmp_path: Path) -> None:
         assert result.exit_code == 1
         return result
 
+    missing = "The master profile is missing: run `greenroom login` to create one and log in"
+    for command in ("show", "check", "history", "rollback", "prune"):
+        assert missing in failed("profile", command).stderr
     profile = make_profile(tmp_path / "user_data")
     (profile / "cookies.sqlite").unlink()
     (profile / "storage" / "default" / "data.sqlite").unlink()

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from greenroom.actors.errors import ProfileLocked
+from greenroom.actors.errors import NotLoggedIn, ProfileLocked, ProfileUnusable
 from greenroom.actors.profile import ProfileCloner, generations
 from greenroom.actors.profile.cookies import SavedLogin, read_login
 from greenroom.actors.profile.generations import Generation
@@ -35,13 +35,14 @@ class Profile:
 
     def show(self) -> Iterator[tuple[str, str]]:
         """Yield what there is to know, each with its name."""
-        yield "profile", str(self._path.absolute())
+        self._refuse_unusable()
         try:
             self._cloner.look_at_version()
             in_use = "no"
         except ProfileLocked as exc:
             holder = exc.holder
             in_use = f"by {holder.program}, process {holder.pid}" if holder else "yes"
+        yield "profile", str(self._path.absolute())
         current = generations.current(self._path)
         yield "generation", _describe(current) if current else "none: nothing was committed yet"
         yield "earlier", str(len(self._earlier(current)))
@@ -91,11 +92,13 @@ class Profile:
         return describe_login(saved) if saved.expires_at else f"no login at {self._host}"
 
     def _refuse_unusable(self) -> None:
-        """Raise the error that sessions would get, unless the profile is only in use."""
+        """Raise `ProfileUnusable`, with what to do, if sessions could not use the profile."""
         try:
             self._cloner.look_at_version()
         except ProfileLocked:
             return
+        except NotLoggedIn as exc:
+            raise ProfileUnusable(exc.hint or str(exc)) from exc
 
 
 def _describe(one: Generation) -> str:

@@ -28,6 +28,7 @@ from greenroom.actors.profile import NOT_CLONED, ProfileCloner, removal
 from greenroom.actors.profile import cloner as clones
 from greenroom.actors.profile import copy as copy_module
 from greenroom.actors.profile.copy import Progress, copy_profile
+from greenroom.actors.profile.generations import open_writing
 from greenroom.actors.resources import disk_usage
 from greenroom.actors.verdict import LoginState
 from tests.actors.profile.profile_trees import deep_tree, make_profile, snapshot, unprivileged_directory
@@ -166,6 +167,21 @@ async def test_master_that_is_a_symlink_is_cloned(cloner: ProfileCloner, tmp_pat
     async with ProfileCloner(master=link, clones_dir=cloner.clones_dir).open_clone("a") as clone:
         assert not clone.is_symlink()
         assert (clone / "prefs.js").read_bytes() == (cloner.master / "prefs.js").read_bytes()
+
+
+async def test_master_that_somebody_writes_is_locked(cloner: ProfileCloner) -> None:
+    """The refusal says who. A copy keeps writers out in turn, and a clone that is made nobody."""
+    with open_writing(cloner.master, "greenroom login"):
+        with pytest.raises(ProfileLocked):
+            cloner.look()  # as checks and warm sessions do
+        with pytest.raises(ProfileLocked) as refused:
+            async with cloner.open_clone("a"):
+                pass
+    assert refused.value.holder is not None
+    assert refused.value.holder.program == "greenroom login"
+    async with cloner.open_clone("a"):
+        with open_writing(cloner.master, "greenroom login"):
+            pass
 
 
 async def test_two_clones_at_once_are_independent(cloner: ProfileCloner) -> None:
