@@ -84,9 +84,9 @@ def end(sessions: "Sessions", session_id: str) -> None:
 @click.argument("words", metavar="KIND [FIELD=VALUE]...", nargs=-1, required=True)
 @click.pass_obj
 def act(sessions: "Sessions", session_id: str, words: tuple[str, ...]) -> None:
-    """Do something in a session's page, and print what came of it as JSON.
+    """Do something in a session's page.
 
-    For example `act ID click target=e5`, `act ID type target=#caption text=Hello`, or one action as JSON.
+    What came of it is printed as JSON. For example `act ID click target=e5`, `act ID type target=#caption text=Hello`, or one action as JSON.
     docs/sessions.md lists the kinds and their fields.
     """
     from greenroom.web.commands.sessions import read_action
@@ -135,9 +135,9 @@ def screenshot(sessions: "Sessions", session_id: str, output: Path) -> None:
 @click.option("--node", "language", flag_value="node", help="Print a Node program that uses it.")
 @click.pass_obj
 def attach(sessions: "Sessions", session_id: str, language: str | None) -> None:
-    """Print the address that your own Playwright connects to, or a program that does.
+    """Print the address for your own Playwright.
 
-    For example `greenroom session attach ID --python > use.py`. Closing the browser there leaves the session
+    Or a program that connects there. For example `greenroom session attach ID --python > use.py`. Closing the browser there leaves the session
     alive; closing the context ends it.
     """
     from greenroom.web.commands.attaching import node_program, python_program
