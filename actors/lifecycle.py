@@ -66,6 +66,26 @@ class Held:
     until: datetime
 
 
+class ProfileMode(enum.Enum):
+    """What a session may do with the master profile."""
+
+    READ = "read"
+    """It works on a copy, which is removed at its end."""
+    WRITE = "write"
+    """It works on a copy, which becomes the profile's next generation at its polite end."""
+
+
+@attrs.frozen(kw_only=True)
+class Commit:
+    """What became of the profile that a session was to write.
+
+    That is the number of the new `generation`, or the `problem` why there is none.
+    """
+
+    generation: int | None = None
+    problem: str | None = None
+
+
 class WatchMode(enum.Enum):
     """What somebody who watches a session may do."""
 
@@ -101,7 +121,8 @@ class Receipt:
     """What the end of a session did. `bytes_freed` is the disk space of its clone.
 
     `left` names the kinds of things that could not be cleaned up, and should be empty. `held` lists the
-    people who had control of the session, in order.
+    people who had control of the session, in order. `commit` is None for a session that only read the
+    profile.
     """
 
     reason: EndReason
@@ -110,6 +131,7 @@ class Receipt:
     bytes_freed: int
     left: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
+    commit: Commit | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -123,7 +145,7 @@ class SessionInfo:
     profile that was cloned, None until the clone is made. `clients` are attached with a Playwright of their
     own; `refused_calls` is how many calls of such clients have been refused. `has_bundle` says that it fails,
     and that more is kept of it. `control` is the person who has control, None while programs do; `watchers`
-    are watching, and `watched` are the last 50 who have.
+    are watching, and `watched` are the last 50 who have. `mode` is what it does with the profile.
     """
 
     id: str
@@ -143,3 +165,4 @@ class SessionInfo:
     control: Held | None = None
     watchers: tuple[Watcher, ...] = ()
     watched: tuple[Watcher, ...] = ()
+    mode: ProfileMode = ProfileMode.READ

@@ -17,7 +17,7 @@ from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Html, Pdf, Reading, Screenshot, Snapshot
 from greenroom.actors.actions.results import Outcome, PageInfo
 from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError
-from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.lifecycle import ProcessCount, ProfileMode
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.ports import HostInfo, Owned, OwnedDirectory, OwnedProcess
@@ -37,7 +37,8 @@ class FakeMachine:
     only looks: samples, surveys, and the checks of profile and place. `clones` and `browsers` hold what
     exists now, by session. Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set
     `page` for the verdict. Set `version` to change the master profile, which makes earlier clones out of
-    date. `looks` counts the inspections of pages.
+    date. `looks` counts the inspections of pages. `modes` has each session's, `committed` the sessions whose
+    clones became the master.
     """
 
     clone_s: float = 0
@@ -45,6 +46,7 @@ class FakeMachine:
     navigate_s: float = 0
     inspect_s: float = 0
     close_s: float = 0
+    commit_s: float = 0
     remove_s: float = 0
     page: LoginState = LoginState.LOGGED_IN
     action_s: float = 0
@@ -64,6 +66,7 @@ class FakeMachine:
     navigate_error: Exception | None = None
     action_error: Exception | None = None
     connect_error: Exception | None = None
+    commit_error: Exception | None = None
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
     sample_error: Exception | None = None
@@ -80,6 +83,8 @@ class FakeMachine:
     bundles: dict[str, dict[str, bytes]] = attrs.field(factory=dict, init=False)
     pictures: list[bytes] = attrs.field(factory=list, init=False)
     looks: int = attrs.field(default=0, init=False)
+    modes: dict[str, ProfileMode] = attrs.field(factory=dict, init=False)
+    committed: list[str] = attrs.field(factory=list, init=False)
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
 
@@ -89,8 +94,11 @@ class FakeMachine:
         return (HostInfo(id="host", sessions=len(self.browsers)),)
 
     @contextlib.asynccontextmanager
-    async def open_workspace(self, session_id: str) -> AsyncIterator["FakeWorkspace"]:
+    async def open_workspace(
+        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+    ) -> AsyncIterator["FakeWorkspace"]:
         """See `ports.Machine`. There is a nursery around the block, as other machines may have one."""
+        self.modes[session_id] = mode
         workspace = FakeWorkspace(machine=self, session_id=session_id, profile_version=self.version)
         self.clones.add(session_id)
         try:
@@ -167,6 +175,12 @@ class FakeWorkspace:
         self.machine.browsers[self.session_id] = browser = FakeBrowser(machine=self.machine)
         await browser.take(self.machine.launch_s, self.machine.launch_error)
         return browser
+
+    async def commit(self) -> int:
+        """Take the machine's `commit_s`, then raise its `commit_error`, if any; `committed` has it."""
+        await _take(self.machine.commit_s, self.machine.commit_error)
+        self.machine.committed.append(self.session_id)
+        return len(self.machine.committed)
 
     @property
     def recording(self) -> "FakeRecording":

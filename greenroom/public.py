@@ -30,6 +30,7 @@ from greenroom.actors.errors import (
     PageGone,
     PageTooLarge,
     ProfileLocked,
+    ProfileNotReplaced,
     ProfileUnusable,
     ResourcesExhausted,
     SandboxUnavailable,
@@ -45,7 +46,16 @@ from greenroom.actors.errors import (
     UpstreamUnreachable,
 )
 from greenroom.actors.events import EventKind, SessionEvent
-from greenroom.actors.lifecycle import EndReason, ProcessCount, Receipt, SessionInfo, SessionState
+from greenroom.actors.lifecycle import (
+    Commit,
+    EndReason,
+    ProcessCount,
+    ProfileHolder,
+    ProfileMode,
+    Receipt,
+    SessionInfo,
+    SessionState,
+)
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.relay.attachment import Attachment
@@ -84,6 +94,7 @@ __all__ = [
     "CleanupIncomplete",
     "CloneFailed",
     "Command",
+    "Commit",
     "Condition",
     "CreationTimedOut",
     "DialogOpen",
@@ -122,7 +133,10 @@ __all__ = [
     "PageTooLarge",
     "Probe",
     "ProcessCount",
+    "ProfileHolder",
     "ProfileLocked",
+    "ProfileMode",
+    "ProfileNotReplaced",
     "ProfileUnusable",
     "Receipt",
     "ResourcesExhausted",

@@ -9,7 +9,7 @@ import outcome
 import trio
 
 from greenroom.actors.errors import GreenroomError, SupervisorStopped
-from greenroom.actors.lifecycle import SessionInfo
+from greenroom.actors.lifecycle import ProfileMode, SessionInfo
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.session.mailbox import SessionHandle
@@ -90,17 +90,22 @@ class Supervisor:
         """Return all that there is now: sessions, those that ended lately, hosts."""
         return self._registry.overview()
 
-    async def create_session(self, idempotency_key: str | None = None) -> SessionInfo:
+    async def create_session(
+        self, idempotency_key: str | None = None, *, mode: ProfileMode = ProfileMode.READ
+    ) -> SessionInfo:
         """Create a session and return it once it is live. It then ends by itself, or by `end_session`.
 
         Cancelling this cancels the creation. Raises `CapacityExhausted`, `Overloaded`, `NotLoggedIn`,
         `ProfileLocked`, `CreationTimedOut`, `UpstreamUnreachable`, or another `GreenroomError`, with nothing
         left behind. With an idempotency key, all calls with the same key within 15 minutes share one session
         and get the same outcome; the creation is cancelled only when all callers that wait for it are.
+
+        A session in the mode WRITE makes the master profile's next generation: until it has ended, no other
+        session can be created. Its receipt says what came of it.
         """
         if idempotency_key is not None:
-            return await self._keyed.get(idempotency_key)
-        creation = self._begin_creation()
+            return await self._keyed.get(idempotency_key, mode)
+        creation = self._begin_creation(mode)
         try:
             return await creation.result()
         except GreenroomError:  # the answer
@@ -109,17 +114,18 @@ class Supervisor:
             creation.leave()
             raise
 
-    def _begin_creation(self) -> Creation:
-        return Creation(requests=self._requests, timeout_s=self.config.session_creation_timeout)
+    def _begin_creation(self, mode: ProfileMode) -> Creation:
+        timeout_s = self.config.session_creation_timeout
+        return Creation(requests=self._requests, timeout_s=timeout_s, mode=mode)
 
     @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[LiveSession]:
+    async def session(self, *, mode: ProfileMode = ProfileMode.READ) -> AsyncIterator[LiveSession]:
         """Create a session and own it for the block, which can use it; it has ended when the block is left.
 
         Leaving waits for the end even if cancelled, for `END_S` at most; the supervisor then goes on alone.
         Raises what `create_session` does, and `CleanupIncomplete` if something of it could not be removed.
         """
-        info = await self.create_session()
+        info = await self.create_session(mode=mode)
         handle = self.handle(info.id)
         try:
             yield LiveSession(handle)

@@ -18,7 +18,7 @@ from greenroom.actors.errors import (
     SupervisorStopped,
 )
 from greenroom.actors.events import EventKind, SessionEvent
-from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, ProfileMode, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Machine, Owned
 from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.session.actor import SessionActor
@@ -176,7 +176,8 @@ class Registry:
         """Serve a caller: with a warm session if there is one, else with a new one."""
         if self._is_full() and not self._draining:
             raise self._capacity_exhausted()
-        warm = self._warm.take()
+        # A warm session has only read the profile.
+        warm = self._warm.take() if caller.mode is ProfileMode.READ else None
         if warm is None and (self._has_room or self._draining):
             self._create_cold(caller)
         else:
@@ -241,7 +242,7 @@ class Registry:
 
     def _start(self, caller: Caller | None = None) -> SessionActor:
         actor = SessionActor(
-            spec=new_spec(self.config),
+            spec=new_spec(self.config, caller.mode if caller else ProfileMode.READ),
             caller=caller,
             machine=self.machine,
             admission=self._admission,

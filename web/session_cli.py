@@ -43,11 +43,12 @@ def session(context: click.Context, url: str | None, config_file: Path | None) -
 
 
 @session.command()
+@click.option("--write", is_flag=True, help="Let its end make the profile's next generation.")
 @click.pass_obj
-def new(sessions: "Sessions") -> None:
+def new(sessions: "Sessions", write: bool) -> None:
     """Create a session and print its id."""
     with explaining():
-        click.echo(sessions.new())
+        click.echo(sessions.new(write=write))
 
 
 @session.command("list")
@@ -86,8 +87,8 @@ def end(sessions: "Sessions", session_id: str) -> None:
 def act(sessions: "Sessions", session_id: str, words: tuple[str, ...]) -> None:
     """Do something in a session's page.
 
-    What came of it is printed as JSON. For example `act ID click target=e5`, `act ID type target=#caption text=Hello`, or one action as JSON.
-    docs/sessions.md lists the kinds and their fields.
+    What came of it is printed as JSON. For example `act ID click target=e5`, `act ID type target=#caption
+    text=Hello`, or one action as JSON. docs/sessions.md lists the kinds and their fields.
     """
     from greenroom.web.commands.sessions import read_action
 
@@ -137,8 +138,8 @@ def screenshot(sessions: "Sessions", session_id: str, output: Path) -> None:
 def attach(sessions: "Sessions", session_id: str, language: str | None) -> None:
     """Print the address for your own Playwright.
 
-    Or a program that connects there. For example `greenroom session attach ID --python > use.py`. Closing the browser there leaves the session
-    alive; closing the context ends it.
+    Or a program that connects there: `greenroom session attach ID --python > use.py`. Closing the browser
+    there leaves the session alive; closing the context ends it.
     """
     from greenroom.web.commands.attaching import node_program, python_program
 

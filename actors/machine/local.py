@@ -14,8 +14,10 @@ from greenroom.actors.browser.client.pool import HostPool, open_pool
 from greenroom.actors.errors import ResourcesExhausted
 from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import Ledger, open_ledger
+from greenroom.actors.lifecycle import ProfileMode
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.bundles import Bundles, LocalRecording
+from greenroom.actors.machine.committer import Committer, open_committer
 from greenroom.actors.machine.ports import HostInfo, Owned
 from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.machine.survey import survey
@@ -49,9 +51,26 @@ class LocalMachine:
         return self.pool.hosts.about
 
     @contextlib.asynccontextmanager
-    async def open_workspace(self, session_id: str) -> AsyncIterator[LocalWorkspace]:
+    async def open_workspace(
+        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+    ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace, unless the machine is short of what a session needs; see `ports.Machine`."""
-        look = await in_thread(Purpose.MASTER, self.cloner.look)
+        if mode is ProfileMode.READ:
+            async with self._open(session_id, self.cloner, None) as workspace:
+                yield workspace
+        else:
+            await in_thread(Purpose.MASTER, self.cloner.look_at_version)
+            async with (
+                open_committer(self.cloner.master, f"session {session_id}") as committer,
+                self._open(session_id, self.cloner.for_writer(), committer) as workspace,
+            ):
+                yield workspace
+
+    @contextlib.asynccontextmanager
+    async def _open(
+        self, session_id: str, cloner: ProfileCloner, committer: Committer | None
+    ) -> AsyncIterator[LocalWorkspace]:
+        look = await in_thread(Purpose.MASTER, cloner.look)
         needs = attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
         with self.promises.promise(session_id, needs) as promised:
             check = functools.partial(shortage, self.ledger.folder, needs, promised=promised)
@@ -66,9 +85,10 @@ class LocalMachine:
                     pool=self.pool,
                     promises=self.promises,
                     place=place,
+                    committer=committer,
                 )
                 try:
-                    async with self.cloner.open_clone(session_id) as clone:
+                    async with cloner.open_clone(session_id) as clone:
                         self.promises.clone_made(session_id)
                         try:
                             async with place:  # empty until the launch

@@ -12,7 +12,7 @@ import attrs
 
 from greenroom.actors.actions.actions import Operation
 from greenroom.actors.actions.inputs import Input
-from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.lifecycle import ProcessCount, ProfileMode
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.result import Result
@@ -32,8 +32,12 @@ class Machine(Protocol):
     def hosts(self) -> tuple["HostInfo", ...]:
         """The browser hosts that run."""
 
-    def open_workspace(self, session_id: str) -> AbstractAsyncContextManager["Workspace"]:
+    def open_workspace(
+        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+    ) -> AbstractAsyncContextManager["Workspace"]:
         """Own everything that a session has on the machine. At first that is a clone of the master profile.
+
+        In the mode WRITE, nobody else can clone the master or write it meanwhile.
 
         Leaving the block in any way kills what still runs, at once, and removes the rest. It returns once
         nothing is left or can still be started. If something can't be removed, it stays listed, and
@@ -41,7 +45,8 @@ class Machine(Protocol):
 
         Raises on entering, and then leaves nothing behind: `ResourcesExhausted` if the machine has no room
         for a session, `NotLoggedIn` if the master is missing or empty, `ProfileLocked` if it is in use,
-        `ProfileUnusable`, or `CloneFailed`. The block's own error may come out in an exception group.
+        `ProfileUnusable`, `ProfileNotReplaced` if the master can't be written though the session is to write
+        it, or `CloneFailed`. The block's own error may come out in an exception group.
         """
 
     async def profile_version(self) -> str:
@@ -81,6 +86,13 @@ class Workspace(Protocol):
 
         If the host is lost before the browser runs, there is a second try, in a new host. Raises
         `EngineUnavailable` if the browser does not start, and `BrowserLost` if its host does not.
+        """
+
+    async def commit(self) -> int:
+        """Make the clone the master profile's next generation; return its number.
+
+        Only in the mode WRITE, and once the browser has quit. Don't cancel it. Raises `ProfileNotReplaced`,
+        `ProfileLocked`, `ProfileUnusable` or `CloneFailed`, with the master as it was.
         """
 
     @property

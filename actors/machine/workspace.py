@@ -12,6 +12,7 @@ from greenroom.actors.errors import BrowserLost
 from greenroom.actors.ledger import Entry
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.bundles import LocalRecording
+from greenroom.actors.machine.committer import Committer
 from greenroom.actors.resources import Promises, Usage
 
 _log = structlog.get_logger("greenroom.machine")
@@ -33,6 +34,7 @@ class LocalWorkspace:
     _pool: HostPool
     _promises: Promises
     _place: contextlib.AsyncExitStack
+    _committer: Committer | None = None
     _browser: ScraplingFetcherAdapter | None = attrs.field(default=None, init=False)
 
     @property
@@ -65,6 +67,12 @@ class LocalWorkspace:
         opening = self._pool.open_browser(self.entry.session, self.entry, in_new_host=in_new_host)
         self._browser = await self._place.enter_async_context(opening)
         return self._browser
+
+    async def commit(self) -> int:
+        """See `ports.Workspace`."""
+        if self._committer is None:
+            raise RuntimeError("the session does not write the profile")
+        return await self._committer.commit(Path(self.entry.clone))
 
     async def measure(self) -> Usage:
         """See `ports.Workspace`."""

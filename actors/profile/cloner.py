@@ -1,10 +1,11 @@
 """Clones of the master profile, each owned by an `async with` block."""
 
 import contextlib
+import copy
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import attrs
@@ -58,7 +59,7 @@ class ProfileCloner:
     """Makes private copies of the profile `master` in `clones_dir`; never writes to the master.
 
     A copy is made under a reader's lease, so all of it is of one generation. Other programs know no leases,
-    so changes are looked for as well.
+    so changes are looked for as well. With `is_leased`, whoever uses it has the writer's lease.
 
     All file work runs in threads. At most two copies run at a time; others wait. With `engine_version`, the
     clone of a profile that a newer browser used last is made to hide that, so that ours opens it.
@@ -68,6 +69,7 @@ class ProfileCloner:
     master: Path
     clones_dir: Path
     engine_version: str = ""
+    is_leased: bool = False
     _copies: trio.CapacityLimiter = attrs.field(
         init=False, factory=lambda: trio.CapacityLimiter(_COPIES_AT_ONCE)
     )
@@ -139,7 +141,7 @@ class ProfileCloner:
         problem: GreenroomError = ProfileLocked("User data directory changes while it is copied")
         for _ in range(_TRIES):
             self._check_master()  # again: the copy may have waited for its turn
-            with reading_master(self.master), reading(self.master):
+            with reading_master(self.master), self._lease():
                 before = self._state()
                 try:
                     copy_profile(self.master, clone, progress)
@@ -155,6 +157,15 @@ class ProfileCloner:
             trio.from_thread.check_cancelled()
             self._make_empty(clone)
         raise problem
+
+    def for_writer(self) -> "ProfileCloner":
+        """Return this cloner as one who has the writer's lease uses it. Both share their limit of copies."""
+        other = copy.copy(self)
+        other.is_leased = True
+        return other
+
+    def _lease(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.is_leased else reading(self.master)
 
     def _state(self) -> tuple[object, ...]:
         """Return what changes once a browser has used the master, or another has taken its place."""
@@ -188,7 +199,7 @@ class ProfileCloner:
             if names <= LOCK_NAMES:
                 raise _nobody("is empty: run `greenroom login` to log in")
             refuse_browser(self.master)
-            with reading(self.master):  # refuses if somebody writes it
+            with self._lease():  # refuses if somebody writes it
                 pass
             if problem := other_kind(self.master, names):
                 raise NotAProfile(f"The master profile {problem}", detail=repr(str(self.master)))

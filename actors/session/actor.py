@@ -21,11 +21,12 @@ from greenroom.actors.errors import (
     SessionNotLive,
 )
 from greenroom.actors.events import SessionEvent
-from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, ProfileMode, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Browser, Machine, Workspace
 from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.recorder.recorder import Recorder
 from greenroom.actors.session.answering import Answer
+from greenroom.actors.session.committing import commit
 from greenroom.actors.session.living import Judge, Living
 from greenroom.actors.session.mailbox import (
     Attach,
@@ -106,6 +107,7 @@ class SessionActor:
             self.spec.id,
             self._publish,
             is_requested=self._first_caller is not None,
+            mode=self.spec.mode,
             keeps_bundles=self._recorder is not None,
         )
         self._answer = Answer(self._record, self.spec.creation_timeout_s, self._first_caller, self._end)
@@ -207,7 +209,7 @@ class SessionActor:
 
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
-            async with self.machine.open_workspace(self.spec.id) as workspace:
+            async with self.machine.open_workspace(self.spec.id, self.spec.mode) as workspace:
                 self._record.workspace = workspace
                 await self._stand_in_line(place)
                 self._record.enter(SessionState.LAUNCHING)
@@ -215,8 +217,11 @@ class SessionActor:
                     await self._use(workspace, place)
                 finally:
                     await self._keep_bundle(workspace)
+                    is_closed = False
                     if self._browser and self._record.expires_at and self._record.reason in _POLITE_ENDS:
-                        await self._close_politely(self._browser)
+                        is_closed = await self._close_politely(self._browser)
+                    if self.spec.mode is ProfileMode.WRITE:
+                        self._record.commit = await commit(self._record, workspace, is_closed=is_closed)
 
     async def _keep_bundle(self, workspace: Workspace) -> None:
         record = self._record
@@ -285,9 +290,12 @@ class SessionActor:
         self._answer.give()
         return self._living
 
-    async def _close_politely(self, browser: Browser) -> None:
+    async def _close_politely(self, browser: Browser) -> bool:
+        """Let the browser save its profile and quit; return whether it has."""
         with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
             await browser.close()
+            return True
+        return False
 
     async def _see_what_is_left(self) -> None:
         """Look at the machine itself if cleaning up may have left something there."""

@@ -9,9 +9,11 @@ import trio
 from greenroom.actors.errors import GreenroomError
 from greenroom.actors.events import ActionNote, EventKind, SessionEvent
 from greenroom.actors.lifecycle import (
+    Commit,
     EndReason,
     Held,
     ProcessCount,
+    ProfileMode,
     Receipt,
     SessionInfo,
     SessionState,
@@ -33,6 +35,7 @@ class SessionRecord:
     id: str
     _publish: Callable[[SessionEvent], None]
     is_requested: bool
+    mode: ProfileMode = ProfileMode.READ
     keeps_bundles: bool = False
     state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
     reason: EndReason | None = attrs.field(default=None, init=False)
@@ -49,6 +52,7 @@ class SessionRecord:
     held: tuple[Held, ...] = attrs.field(default=(), init=False)
     watchers: tuple[Watcher, ...] = attrs.field(default=(), init=False)
     watched: tuple[Watcher, ...] = attrs.field(default=(), init=False)
+    commit: Commit | None = attrs.field(default=None, init=False)
     _receipt: Receipt | None = attrs.field(default=None, init=False)
     _ended_in: SessionState | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
@@ -92,6 +96,7 @@ class SessionRecord:
             control=self.control,
             watchers=self.watchers,
             watched=self.watched,
+            mode=self.mode,
             profile_version=self.workspace.profile_version if self.workspace else None,
         )
 
@@ -125,4 +130,5 @@ class SessionRecord:
             bytes_freed=self.workspace.freed_bytes if self.workspace else 0,
             left=self.left,
             held=self.held,
+            commit=self.commit,
         )

@@ -17,6 +17,7 @@ import trio
 
 from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.owner import HOST_PREFIX
+from greenroom.actors.profile.generations import directory_of
 from greenroom.actors.session.actor import CLOSE_GRACE_S
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.settings import DaemonSettings
@@ -124,6 +125,31 @@ async def test_profile_open_in_a_browser_is_locked(settings: DaemonSettings, mas
         assert took_s < patience(0.5)
         assert (master / "lock").is_symlink(), "Firefox leaves its symlink behind: it is no lock"
         assert (await client.create()).status_code == 200
+
+
+async def test_session_that_writes_keeps_what_it_did_in_the_profile(
+    settings: DaemonSettings, master: Path, site: str
+) -> None:
+    """The next one finds it. Until the end, others get 423 with who writes, and the master is as it was."""
+    before = fingerprint(master)
+    async with open_client(settings) as client:
+        created = await client.http.post("/tiktok/session", json={}, headers={"X-Profile-Mode": "write"})
+        assert created.status_code == 200, created.text
+        writer = created.headers["Location"]
+        refused = await client.create()
+        assert refused.status_code == 423
+        holder = refused.json()["error_details"]["holder"]["program"]
+        assert holder == f"session {writer.rpartition('/')[2]}"
+        assert fingerprint(master) == before
+        keep = {"kind": "evaluate", "expression": "document.cookie = 'kept=1; max-age=1000; path=/'"}
+        (await client.http.post(f"{writer}/actions", json=keep)).raise_for_status()
+        await client.http.delete(writer)
+        receipt = (await client.session(writer))["receipt"]
+        assert receipt["commit"] == {"generation": 3, "problem": None}  # the login was the second
+        reader = (await client.create()).headers["Location"]
+        cookies = (await client.http.get(f"{reader}/cookies")).json()
+        assert "kept" in {cookie["name"] for cookie in cookies}
+    assert (directory_of(master, 2) / "cookies.sqlite").exists()
 
 
 async def test_hanging_page_times_out(settings: DaemonSettings, site: str) -> None:

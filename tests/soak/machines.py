@@ -21,6 +21,7 @@ from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.browser.engines import Engine, EngineName
 from greenroom.actors.browser.wire.messages import PROTOCOL_VERSION
 from greenroom.actors.ledger import Entry
+from greenroom.actors.lifecycle import ProfileMode
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.ports import HostInfo, Owned
@@ -56,7 +57,9 @@ class FaultyMachine:
     browserless: bool
 
     @contextlib.asynccontextmanager
-    async def open_workspace(self, session_id: str) -> AsyncIterator[LocalWorkspace]:
+    async def open_workspace(
+        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+    ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace that launches in the host that the cycle calls for.
 
         For a host without browsers, the clone gets a note that says what goes wrong.
@@ -70,7 +73,7 @@ class FaultyMachine:
             own_host: BrowserHost | None = None
             if cycle.alone:
                 own_host = await stack.enter_async_context(machine.pool.hosts.open_host(new_host_id()))
-            workspace = await stack.enter_async_context(machine.open_workspace(session_id))
+            workspace = await stack.enter_async_context(machine.open_workspace(session_id, mode))
             self._spoil(Path(workspace.entry.clone), cycle)
             places = _FaultyPlaces(pool=machine.pool, own_host=own_host, cycle=cycle, machine=self)
             workspace._pool = places  # type: ignore[assignment]  # a launch gets its host from here

@@ -24,6 +24,7 @@ from greenroom import (
     open_supervisor,
 )
 from greenroom.actors.errors import EngineUnavailable, ProfileLocked
+from greenroom.actors.lifecycle import ProfileMode
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from greenroom.supervisor import registry
@@ -73,6 +74,23 @@ async def test_request_takes_the_warm_session_and_another_is_launched(autojump_c
         await its.until_warm()
         assert len(its.machine.browsers) == 2
         assert [session.id for session in await its.supervisor.list_sessions()] == [ahead]
+
+
+async def test_request_to_write_the_profile_gets_a_session_of_its_own(autojump_clock: MockClock) -> None:
+    """A warm one has only read it; it stays for the next request."""
+    async with warmed() as its:
+        await its.until_warm()
+        [ahead] = its.machine.browsers
+        info = await its.supervisor.create_session(mode=ProfileMode.WRITE)
+        assert (info.id != ahead, info.mode, its.machine.modes[info.id]) == (
+            True,
+            ProfileMode.WRITE,
+            ProfileMode.WRITE,
+        )
+        assert (await its.supervisor.create_session()).id == ahead
+        async with its.supervisor.session(mode=ProfileMode.WRITE) as session:
+            written = session.handle.id
+        assert its.machine.committed == [written]
 
 
 async def test_replacement_waits_until_the_request_is_answered(autojump_clock: MockClock) -> None:

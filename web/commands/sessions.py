@@ -37,9 +37,10 @@ class Sessions:
     _url: str
     _token: str | None
 
-    def new(self) -> str:
-        """Create a session; return its id."""
-        location: str = self._ask("POST", SESSIONS, json={}).headers.get("Location", "")
+    def new(self, *, write: bool = False) -> str:
+        """Create a session; return its id. With `write`, it makes the profile's next generation."""
+        headers = {"X-Profile-Mode": "write"} if write else {}
+        location: str = self._ask("POST", SESSIONS, json={}, headers=headers).headers.get("Location", "")
         if not location.startswith(f"{SESSIONS}/"):
             raise DaemonUnreachable(self._no_daemon)
         return location.removeprefix(f"{SESSIONS}/")

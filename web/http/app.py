@@ -4,6 +4,7 @@ import functools
 import logging
 import re
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
+from greenroom.actors.lifecycle import ProfileMode
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.control_routes import LEASE_HEADER, add_control_routes
@@ -41,6 +43,8 @@ from greenroom.web.http.session_paths import playwright_address
 from greenroom.web.http.session_routes import add_session_routes
 from greenroom.web.http.watch_routes import add_watch_routes
 from greenroom.web.settings import DaemonSettings
+
+MODE_HEADER: Final = "X-Profile-Mode"
 
 # Visible ASCII.
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -83,7 +87,10 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
             app,
             allow_origin=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", LEASE_HEADER],
+            allow_headers=[
+                *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
+                *(LEASE_HEADER, MODE_HEADER),
+            ],
             expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
         )
     return app
@@ -94,8 +101,8 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        key = _idempotency_key()
-        info = await supervisor.create_session(key)
+        key, mode = _idempotency_key(), _profile_mode()
+        info = await supervisor.create_session(key, mode=mode)
         if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
@@ -146,6 +153,15 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def openapi() -> Response:
         """Describe all of this for programs."""
         return json_answer(description)
+
+
+def _profile_mode() -> ProfileMode:
+    """Return what the session may do with the profile. Raises `InvalidRequest`."""
+    given = request.headers.get(MODE_HEADER, ProfileMode.READ.value)
+    try:
+        return ProfileMode(given.strip().lower())
+    except ValueError:
+        raise InvalidRequest(f"{MODE_HEADER} must be read or write") from None
 
 
 def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:

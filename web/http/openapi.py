@@ -45,6 +45,13 @@ _KEY: Json = {
     "except a 503.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+_MODE: Json = {
+    "name": "X-Profile-Mode",
+    "in": "header",
+    "description": "`write` for a session whose copy becomes the master profile's next generation at its "
+    "end. Until then, no other session can be created.",
+    "schema": {"type": "string", "enum": ["read", "write"], "default": "read"},
+}
 _ONE = "/tiktok/session/{session_id}"
 _SESSION_ID: Json = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
@@ -142,7 +149,7 @@ def _paths() -> Json:
         "Create a session: a logged-in browser on a clone of the master profile.",
         {200: _answer("The session is live.", TikTokSessionResponse, where)},
         refusals=(409, 422, 423, 502, 503, 504),
-        parameters=[_KEY],
+        parameters=[_KEY, _MODE],
     )
     create["requestBody"] = {"required": False, "content": _content(TikTokSessionRequest)}
     return {

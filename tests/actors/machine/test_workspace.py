@@ -11,10 +11,12 @@ import attrs
 import pytest
 import trio
 
-from greenroom.actors.errors import CloneFailed, NotLoggedIn, ResourcesExhausted
+from greenroom.actors.errors import CloneFailed, NotLoggedIn, ProfileLocked, ResourcesExhausted
 from greenroom.actors.ledger import Ledger
+from greenroom.actors.lifecycle import ProfileMode
 from greenroom.actors.machine.local import LocalMachine
-from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.profile import ProfileCloner, lease
+from greenroom.actors.profile.generations import directory_of
 from greenroom.actors.resources import Needs, disk_usage, preflight
 from greenroom.actors.threads import Purpose, limiter
 from tests.actors.machine.machines import NOTHING, clone_of, open_hostless_machine
@@ -50,6 +52,42 @@ async def test_clone_is_listed_as_long_as_it_exists(machine: LocalMachine) -> No
         assert (clone_of(workspace) / "prefs.js").is_file()
         assert names(machine.ledger) == ["a.json", "a"]
         assert [entry.clone for entry in machine.ledger.entries] == [str(clone_of(workspace))]
+
+
+async def test_clone_of_a_writer_becomes_the_master(tmp_path: Path) -> None:
+    """Without what an automated browser leaves. Meanwhile nobody else gets a clone; they are told why."""
+    async with open_hostless_machine(tmp_path) as machine:
+        master = machine.cloner.master
+        (master / "cookies.sqlite").unlink()
+        (master / "storage" / "default" / "data.sqlite").unlink()
+        own = (master / "prefs.js").read_bytes()
+        async with machine.open_workspace("a", ProfileMode.WRITE) as workspace:
+            (clone_of(workspace) / "new").write_text("new")
+            (clone_of(workspace) / "prefs.js").write_text("of the automation")
+            for mode in ProfileMode:
+                with pytest.raises(ProfileLocked) as refused:
+                    async with machine.open_workspace("b", mode):
+                        pass
+                assert refused.value.holder is not None
+                assert refused.value.holder.program == "session a"
+            assert await workspace.commit() == 2
+        assert ((master / "new").read_text(), (master / "prefs.js").read_bytes()) == ("new", own)
+        assert not (directory_of(master, 1) / "new").exists()
+        async with machine.open_workspace("b") as workspace:
+            assert (clone_of(workspace) / "new").exists()
+        assert (machine.ledger.entries, names(machine.ledger)) == ((), [])
+
+
+async def test_writer_that_commits_nothing_changes_nothing(machine: LocalMachine) -> None:
+    """It gives the profile back, also if its workspace could not be made; a reader can't commit."""
+    async with machine.open_workspace("a", ProfileMode.WRITE) as workspace:
+        (clone_of(workspace) / "new").write_text("new")
+    with lease.reading(machine.cloner.master), pytest.raises(ProfileLocked):
+        async with machine.open_workspace("a", ProfileMode.WRITE):
+            pass
+    async with machine.open_workspace("a") as workspace:
+        with pytest.raises(RuntimeError):
+            await workspace.commit()
 
 
 async def test_freed_bytes_are_the_clones_size_at_the_end(machine: LocalMachine) -> None:

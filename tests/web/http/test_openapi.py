@@ -119,9 +119,14 @@ async def front() -> Any:
 
 
 def test_creation_is_described_with_key_and_body() -> None:
-    """Both are optional."""
+    """Both are optional, and so is what to do with the profile."""
     create = describe_api(with_token=False)["paths"]["/tiktok/session"]["post"]
-    [key] = create["parameters"]
+    key, mode = create["parameters"]
+    assert (mode["name"], mode["in"], mode["schema"]["enum"]) == (
+        "X-Profile-Mode",
+        "header",
+        ["read", "write"],
+    )
     assert (key["name"], key["in"], key.get("required", False)) == ("Idempotency-Key", "header", False)
     assert create["requestBody"]["required"] is False
     assert TikTokSessionRequest.__name__ in str(create["requestBody"])

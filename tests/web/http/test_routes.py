@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from greenroom.actors.errors import (
     CloneFailed,
     ProfileLocked,
+    ProfileNotReplaced,
     ProfileUnusable,
     ResourcesExhausted,
     UpstreamUnreachable,
@@ -394,6 +395,7 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
         "control": None,
         "watchers": [],
         "watched": [],
+        "profile_mode": "read",
     }
 
 
@@ -410,6 +412,7 @@ async def test_session_being_created_is_shown_with_what_is_known() -> None:
     assert session.pop("state") == "launching"
     assert (session.pop("clients"), session.pop("refused_calls")) == (0, 0)
     assert session.pop("has_bundle") is False
+    assert session.pop("profile_mode") == "read"
     assert (session.pop("is_requested"), session.pop("watchers"), session.pop("watched")) == (True, [], [])
     unknown = (
         *("expires_at", "login_state", "login_reason", "login_method"),
@@ -463,6 +466,7 @@ async def test_delete_answers_204_only_when_browser_and_clone_are_gone() -> None
             "bytes_freed": 40 << 20,
             "left": [],
             "held": [],
+            "commit": None,
         }
 
 
@@ -689,3 +693,47 @@ async def test_configured_url_is_what_the_browser_opens() -> None:
         await front.establish()
         [browser] = front.machine.browsers.values()
         assert browser.urls == ["https://example.test/feed"]
+
+
+# Sessions that write the profile
+
+
+async def test_session_that_writes_the_profile_says_what_came_of_it() -> None:
+    """By a header, since the body stays empty. A retry with the same key is the same session."""
+    async with open_front() as front:
+        headers = {"X-Profile-Mode": "write", "Idempotency-Key": "k"}
+        first = await front.create(headers=headers)
+        path = first.headers["Location"]
+        assert (await front.client.get(path)).json()["session"]["profile_mode"] == "write"
+        assert (await front.create(headers=headers)).headers["Location"] == path
+        other = await front.create(headers={"Idempotency-Key": "k"})  # a key is for one mode
+        assert other.headers["Location"] != path
+        await front.client.delete(path)
+        receipt = (await front.client.get(path)).json()["session"]["receipt"]
+        assert receipt["commit"] == {"generation": 1, "problem": None}
+        assert len(front.machine.committed) == 1
+
+
+@pytest.mark.parametrize("mode", ["both", "", "write, read"])
+async def test_unknown_mode_is_refused_and_makes_nothing(mode: str) -> None:
+    """The text says what there is."""
+    async with open_front() as front:
+        answer = await front.create(headers={"X-Profile-Mode": mode})
+        assert (answer.status_code, answer.json()["error_details"]["details"]) == (
+            422,
+            "X-Profile-Mode must be read or write",
+        )
+        assert front.machine.modes == {}
+
+
+async def test_session_whose_profile_can_not_be_committed_has_ended_all_the_same() -> None:
+    """The receipt says why, and the log has a line for the operator."""
+    machine = FakeMachine(commit_error=ProfileNotReplaced("The disk is full", detail="/a/path"))
+    async with open_front(machine) as front:
+        path = (await front.create(headers={"X-Profile-Mode": "WRITE"})).headers["Location"]
+        with capture_logs() as logs:
+            assert (await front.client.delete(path)).status_code == 204
+        receipt = (await front.client.get(path)).json()["session"]["receipt"]
+        assert receipt["commit"] == {"generation": None, "problem": "The disk is full"}
+        [entry] = [entry for entry in logs if entry["log_level"] == "error"]
+        assert (entry["event"], entry["detail"]) == ("the profile was not committed", "/a/path")

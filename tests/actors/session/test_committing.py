@@ -1,0 +1,111 @@
+"""Which ends of a session that writes the profile commit it, with a fake machine in virtual time."""
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from greenroom.actors.errors import ProfileNotReplaced
+from greenroom.actors.lifecycle import Commit, EndReason, ProfileMode
+from greenroom.actors.resources import Budget
+from greenroom.actors.session.actor import CLOSE_GRACE_S
+from greenroom.actors.testing import FakeMachine
+from greenroom.actors.verdict import LoginState
+from tests.actors.session.test_actor import Session, open_session
+
+WRITE = {"mode": ProfileMode.WRITE}
+TINY = Budget(memory_bytes=1, processes=1, disk_bytes=1)
+NO_LOGIN = "The page did not show a login at last"
+
+
+def commit_of(session: Session) -> Commit | None:
+    receipt = session.actor.info().receipt
+    assert receipt is not None
+    return receipt.commit
+
+
+@pytest.mark.parametrize("reason", [EndReason.DELETED, EndReason.EXPIRED, EndReason.SHUTDOWN, EndReason.IDLE])
+async def test_polite_end_commits_the_profile(autojump_clock: MockClock, reason: EndReason) -> None:
+    """After the browser has saved it, and before the clone is removed. The receipt has the generation."""
+    machine = FakeMachine(commit_s=20)
+    idle = {"idle_timeout_s": 30} if reason is EndReason.IDLE else {}
+    async with open_session(machine, **WRITE, **idle, max_duration_s=60) as session:
+        info = await session.established()
+        assert (info.mode, machine.modes) == (ProfileMode.WRITE, {"a": ProfileMode.WRITE})
+        if reason in {EndReason.DELETED, EndReason.SHUTDOWN}:
+            await session.actor.handle.ask_to_end(reason)
+        await session.ended.wait()
+    assert (session.reason, machine.committed) == (reason, ["a"])
+    assert commit_of(session) == Commit(generation=1)
+
+
+async def test_session_that_reads_commits_nothing(autojump_clock: MockClock) -> None:
+    """Nor does its receipt speak of it."""
+    machine = FakeMachine()
+    async with open_session(machine) as session:
+        await session.established()
+        await session.actor.handle.end()
+    assert (machine.committed, commit_of(session)) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("machine", "spec", "problem"),
+    [
+        ({"close_s": CLOSE_GRACE_S + 1}, {}, "The browser did not close by itself"),
+        ({"page": LoginState.LOGGED_OUT}, {}, "The session never was live"),
+        ({"navigate_s": 1e6}, {}, "The session never was live"),
+        ({}, {"budget": TINY}, "The session ended as over_budget"),
+        ({"commit_error": ProfileNotReplaced("A database of the new profile is damaged")}, {},
+         "A database of the new profile is damaged"),
+        ({"commit_error": RuntimeError("a bug")}, {}, "The profile could not be committed"),
+    ],
+    ids=["hangs", "logged out", "too late", "over budget", "damaged", "a bug"],
+)  # fmt: skip
+async def test_other_end_commits_nothing_and_says_why(
+    autojump_clock: MockClock, machine: dict[str, Any], spec: dict[str, Any], problem: str
+) -> None:
+    """And leaves nothing behind either."""
+    fake = FakeMachine(**machine)
+    async with open_session(fake, **WRITE, **spec, max_duration_s=60) as session:
+        await session.ended.wait()
+    assert (fake.committed, commit_of(session)) == ([], Commit(problem=problem))
+
+
+async def test_browser_that_is_lost_commits_nothing(autojump_clock: MockClock) -> None:
+    """Nobody knows what it had saved."""
+    machine = FakeMachine()
+    async with open_session(machine, **WRITE) as session:
+        await session.established()
+        machine.browsers["a"].crash()
+        await session.ended.wait()
+    assert (machine.committed, session.reason) == ([], EndReason.BROWSER_LOST)
+    assert commit_of(session) == Commit(problem="The session ended as browser_lost")
+
+
+async def test_login_that_was_lost_meanwhile_is_not_committed(autojump_clock: MockClock) -> None:
+    """What the page has shown last counts."""
+    machine = FakeMachine()
+    async with open_session(machine, **WRITE, max_duration_s=60) as session:
+        await session.established()
+        machine.page = LoginState.LOGGED_OUT
+        await session.actor.handle.judge()
+        await session.actor.handle.end()
+    assert (machine.committed, commit_of(session)) == (
+        [],
+        Commit(problem="The page did not show a login at last"),
+    )
+
+
+async def test_commit_is_not_cancelled(autojump_clock: MockClock) -> None:
+    """A supervisor that stops waits for it: half of a commit helps nobody."""
+    machine = FakeMachine(commit_s=20)
+    async with open_session(machine, **WRITE) as session:
+        await session.established()
+        started = trio.current_time()
+        await session.actor.handle.ask_to_end(EndReason.DELETED)
+        await trio.sleep(1)
+        session.actor._life.cancel()
+        await session.ended.wait()
+        assert trio.current_time() - started >= 20
+    assert machine.committed == ["a"]
