@@ -85,7 +85,7 @@ async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path
     assert AUTOMATION.isdisjoint(names_in(master))
     assert own_processes() == []
 
-    with trio.fail_after(PATIENCE_S):
+    with trio.fail_after(LAUNCH_S):
         assert await log_in(settings_for(tmp_path, f"{site}/"), browsers, said.append, headless=True)
 
 
