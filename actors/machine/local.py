@@ -23,6 +23,7 @@ from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.machine.survey import survey
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.profile.compatibility import refuse_newer
 from greenroom.actors.resources import Budget, Needs, Promises, disk_usage, shortage
 from greenroom.actors.threads import Purpose, finish_in_thread, in_thread
 
@@ -60,6 +61,7 @@ class LocalMachine:
                 yield workspace
         else:
             await in_thread(Purpose.MASTER, self.cloner.look_at_version)
+            await in_thread(Purpose.MASTER, refuse_newer, self.cloner.master, self.cloner.engine_version)
             async with (
                 open_committer(self.cloner.master, f"session {session_id}") as committer,
                 self._open(session_id, self.cloner.for_writer(), committer) as workspace,

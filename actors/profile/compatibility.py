@@ -8,6 +8,8 @@ import contextlib
 import re
 from pathlib import Path
 
+from greenroom.actors.errors import ProfileUnusable
+
 COMPATIBILITY_FILE = "compatibility.ini"
 
 _MAX_BYTES = 1 << 16
@@ -28,6 +30,18 @@ def newer_than(profile: Path, engine_version: str) -> str | None:
     if last is None or not (mine := _numbers(engine_version)):
         return None
     return last if _numbers(last) > mine else None
+
+
+def refuse_newer(profile: Path, engine_version: str) -> None:
+    """Raise `ProfileUnusable` for a profile that our browser is to write, and a newer one has used last.
+
+    It would refuse it, with a dialog. A clone hides that from it, but what it writes could harm the profile.
+    """
+    if (newer := newer_than(profile, engine_version)) is not None:
+        raise ProfileUnusable(
+            f"The master profile was last used by Firefox {newer}, which is newer than {engine_version}: "
+            "log in with that browser, or name another profile"
+        )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

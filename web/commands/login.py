@@ -14,7 +14,8 @@ from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.failure import plain_reason
 from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.errors import BrowserLost, EngineUnavailable, PageGone, ProfileUnusable
-from greenroom.actors.profile import ProfileCloner, newer_than
+from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.profile.compatibility import refuse_newer
 from greenroom.actors.profile.cookies import TOKENS, SavedLogin, read_login
 from greenroom.actors.profile.copy import Progress, copy_profile
 from greenroom.actors.profile.generations import Writing, history_folder, is_empty, open_writing
@@ -66,7 +67,7 @@ async def log_in(
         open_writing(master, "greenroom login", until=until) as writing,
         sole_error_bare(layers=1),  # the host's nursery
     ):
-        _refuse_newer(master, browsers.engine.version)
+        refuse_newer(master, browsers.engine.version)
         before = _read_login(master, host)
         await _copy(master, writing.new)
         browsers = attrs.evolve(browsers, profiles=(writing.new,))
@@ -104,18 +105,6 @@ def _existing(config: SupervisorConfig) -> Iterator[Path]:
         yield path
     finally:
         _remove([*made, history_folder(path)])
-
-
-def _refuse_newer(master: Path, version: str) -> None:
-    """Raise `ProfileUnusable` for a profile that our browser would refuse, with a dialog.
-
-    A clone hides that from it, but what it would write could harm the profile.
-    """
-    if (newer := newer_than(master, version)) is not None:
-        raise ProfileUnusable(
-            f"The master profile was last used by Firefox {newer}, which is newer than {version}: "
-            "log in with that browser, or name another directory with --user-data-dir"
-        )
 
 
 async def _copy(master: Path, new: Path) -> None:

@@ -11,7 +11,13 @@ import attrs
 import pytest
 import trio
 
-from greenroom.actors.errors import CloneFailed, NotLoggedIn, ProfileLocked, ResourcesExhausted
+from greenroom.actors.errors import (
+    CloneFailed,
+    NotLoggedIn,
+    ProfileLocked,
+    ProfileUnusable,
+    ResourcesExhausted,
+)
 from greenroom.actors.ledger import Ledger
 from greenroom.actors.lifecycle import ProfileMode
 from greenroom.actors.machine.local import LocalMachine
@@ -76,6 +82,18 @@ async def test_clone_of_a_writer_becomes_the_master(tmp_path: Path) -> None:
         async with machine.open_workspace("b") as workspace:
             assert (clone_of(workspace) / "new").exists()
         assert (machine.ledger.entries, names(machine.ledger)) == ((), [])
+
+
+async def test_profile_of_a_newer_browser_is_read_but_not_written(tmp_path: Path) -> None:
+    """What an older browser writes could harm it."""
+    async with open_hostless_machine(tmp_path) as machine:
+        machine.cloner.engine_version = "140.0"
+        (machine.cloner.master / "compatibility.ini").write_text("[Compatibility]\nLastVersion=999.0_1/x\n")
+        async with machine.open_workspace("a"):
+            pass
+        with pytest.raises(ProfileUnusable, match=r"Firefox 999\.0, which is newer than 140\.0"):
+            async with machine.open_workspace("a", ProfileMode.WRITE):
+                pass
 
 
 async def test_writer_that_commits_nothing_changes_nothing(machine: LocalMachine) -> None:
