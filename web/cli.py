@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web.options import config as _config
+from greenroom.web.options import user_data_dir as _user_data_dir
 from greenroom.web.profile_cli import profile
 from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
 from greenroom.web.session_cli import session
@@ -27,19 +29,6 @@ _engine = click.option(
     "--engine",
     type=click.Choice(ENGINES),
     help="The browser to launch; auto takes Camoufox, or Firefox if Camoufox is not installed.",
-)
-_config = click.option(
-    "--config",
-    "config_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A TOML file with a [greenroom] section.",
-)
-_user_data_dir = click.option(
-    "--user-data-dir",
-    "user_data_master_dir",
-    metavar="DIR",
-    help="The master profile.  [default: CAMOUFOX_USER_DATA_DIR or ./user_data]",
 )
 _url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
 _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers and their hosts print.")

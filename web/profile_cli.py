@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web.options import config, user_data_dir
 from greenroom.web.running import EXIT_FAILED, explaining
 
 if TYPE_CHECKING:
@@ -15,19 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.group("profile")
-@click.option(
-    "--user-data-dir",
-    "user_data_master_dir",
-    metavar="DIR",
-    help="The master profile.  [default: CAMOUFOX_USER_DATA_DIR or ./user_data]",
-)
-@click.option(
-    "--config",
-    "config_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A TOML file with a [greenroom] section.",
-)
+@user_data_dir
+@config
 @click.pass_context
 def profile(context: click.Context, user_data_master_dir: str | None, config_file: Path | None) -> None:
     """Show the master profile and its generations.

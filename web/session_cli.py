@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from greenroom.web.options import config
 from greenroom.web.running import explaining
 
 if TYPE_CHECKING:
@@ -19,13 +20,7 @@ _ID = click.argument("session_id", metavar="ID")
 
 @click.group("session")
 @click.option("--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]")
-@click.option(
-    "--config",
-    "config_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A TOML file with a [greenroom] section.",
-)
+@config
 @click.pass_context
 def session(context: click.Context, url: str | None, config_file: Path | None) -> None:
     """Create, use and end sessions of the running daemon.
