@@ -294,6 +294,14 @@ def test_operator_takes_over_and_hands_the_same_page_back(dashboard: Dashboard) 
     expect(page.locator("#told")).to_have_text("Copied.")
     assert address in page.evaluate("navigator.clipboard.readText()")
     expect(page.locator("#feed")).to_contain_text("is controlled by operator")
+    lease = dashboard.http.post(f"{path}/control", json={"holder": "human", "name": "Ada"}).json()["lease"]
+    page.evaluate("path => sessionStorage.setItem(`lease of ${path}`, 'of long ago')", path)
+    page.reload()
+    wait_for_picture(page)
+    dashboard.click_in_view(caption)
+    expect(page.locator("#told")).to_have_text("A person has control of this session")
+    dashboard.http.post(f"{path}/control", json={"holder": "programs"}, headers={"X-Control-Lease": lease})
+    expect(page.locator("#holder")).to_have_text("Programs have control")
     page.get_by_role("button", name="5 minutes more").click()
     expect(page.locator("#facts")).to_contain_text("9:")
     page.get_by_role("button", name="End", exact=True).click()
@@ -304,7 +312,7 @@ def test_operator_takes_over_and_hands_the_same_page_back(dashboard: Dashboard) 
     expect(page.locator("#screen")).to_be_hidden()
     check_accessibility(page)
     receipt = dashboard.http.get(path).json()["session"]["receipt"]
-    assert [held["by"] for held in receipt["held"]] == ["operator"]
+    assert [held["by"] for held in receipt["held"]] == ["operator", "Ada"]
 
 
 def wait_for_picture(page: Page) -> None:

@@ -123,7 +123,10 @@ function drawControl() {
 function drawDialog(dialog) {
   show(find("dialog", HTMLElement), dialog !== null);
   if (!dialog) return;
-  write(find("dialog-text", HTMLElement), `The page asks: “${dialog.message}”`);
+  write(
+    find("dialog-text", HTMLElement),
+    `The page ${dialog.type === "alert" ? "says" : "asks"}: “${dialog.message}”`,
+  );
   show(find("dialog-field", HTMLElement), dialog.type === "prompt");
   show(find("dialog-dismiss", HTMLElement), dialog.type !== "alert");
 }
@@ -145,9 +148,9 @@ async function draw(frame, jpeg) {
 
 /** @param {{of: string, code: string, details: string, explanation: string | null}} why */
 function refused(why) {
+  if (why.code === "CONTROL_HELD") control.keep(null);
+  if (why.code === "NOT_ALLOWED") mayControl = false;
   if (why.code === "DIALOG_OPEN") tabs.refresh();
-  else if (why.code === "CONTROL_HELD") control.keep(null);
-  else if (why.code === "NOT_ALLOWED") mayControl = false;
   else tell(explained(why.explanation || why.details), "problem");
   drawControl();
 }
