@@ -13,7 +13,7 @@ import trio
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.failure import plain_reason
 from greenroom.actors.browser.client.host import BrowserHosts
-from greenroom.actors.errors import BrowserLost, EngineUnavailable, PageGone, ProfileUnusable
+from greenroom.actors.errors import BrowserLost, EngineUnavailable, GreenroomError, PageGone, ProfileUnusable
 from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile.compatibility import refuse_newer
 from greenroom.actors.profile.cookies import TOKENS, SavedLogin, read_login
@@ -71,12 +71,16 @@ async def log_in(
         before = _read_login(master, host)
         await _copy(master, writing.new)
         browsers = attrs.evolve(browsers, profiles=(writing.new,))
-        was_seen = False
         try:
             was_seen = await _run_browser(config, browsers, say, writing.new, headless, timeout_s)
-        finally:
+        except BaseException:
             # Also if the user has had enough: a login that the page did not show yet is not to be lost.
-            saved = _keep(writing, before, host, was_seen=was_seen)
+            try:
+                _keep(writing, before, host, was_seen=False)
+            except GreenroomError as exc:
+                say(f"The profile stays as it was: {exc}")
+            raise
+        saved = _keep(writing, before, host, was_seen=was_seen)
         return _conclude(was_seen, before, saved, say)
 
 
@@ -134,8 +138,8 @@ def _translating() -> Iterator[None]:
 
 
 def _remove(made: list[Path]) -> None:
-    with contextlib.suppress(OSError):  # somebody else has put something there, or removed it
-        for folder in reversed(made):
+    for folder in reversed(made):
+        with contextlib.suppress(OSError):  # somebody else has put something there, or removed it
             folder.rmdir()
 
 

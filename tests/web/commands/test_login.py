@@ -14,7 +14,14 @@ import trio
 
 from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.browser.client.host import BrowserHosts
-from greenroom.actors.errors import EngineUnavailable, ProfileLocked, ProfileUnusable, UpstreamUnreachable
+from greenroom.actors.errors import (
+    EngineUnavailable,
+    ProfileLocked,
+    ProfileNotReplaced,
+    ProfileUnusable,
+    UpstreamUnreachable,
+)
+from greenroom.actors.profile import generations
 from greenroom.actors.profile.cookies import read_login
 from greenroom.actors.profile.generations import directory_of, history, history_folder
 from greenroom.supervisor.machine import local_browsers
@@ -242,6 +249,13 @@ async def test_browser_that_does_not_start_is_reported_in_a_line_and_leaves_noth
     assert caught.value.detail == "Error: no luck today"
     assert not (tmp_path / "made").exists()
 
+    profile = make_profile(settings.user_data_master_dir)
+    (profile / "cookies.sqlite").write_bytes(b"no database" * 1000)
+    said: list[str] = []
+    with pytest.raises(EngineUnavailable, match=r"^The browser does not start$"):
+        await log_in(settings, await launchers(settings), said.append, headless=True)
+    assert said[-1].startswith("The profile stays as it was: ")
+
 
 async def test_profile_of_a_newer_browser_is_left_alone(tmp_path: Path) -> None:
     """Ours would refuse it with a dialog, or harm it."""
@@ -263,6 +277,17 @@ async def test_profile_in_use_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(ProfileLocked):
             await log_in(settings, await launchers(settings), _ignore, headless=True)
         assert snapshot(profile) == before
+
+
+async def test_directory_that_was_made_for_nothing_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if no writing could begin."""
+    monkeypatch.setattr(generations, "exchange_problem", lambda _: "is on a disk that can't exchange two")
+    settings = settings_for(tmp_path / "made" / "too", NOWHERE)
+    with pytest.raises(ProfileNotReplaced, match="on a disk that can't"):
+        await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert names_in(tmp_path) == set()
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "lock loop"])
