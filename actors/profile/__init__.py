@@ -4,13 +4,11 @@ from greenroom.actors.profile.cloner import ProfileCloner
 from greenroom.actors.profile.compatibility import last_version, newer_than
 from greenroom.actors.profile.copy import NOT_CLONED
 from greenroom.actors.profile.kind import other_kind
-from greenroom.actors.profile.lock import is_locked
 from greenroom.actors.profile.place import make_private, path_problem
 
 __all__ = [
     "NOT_CLONED",
     "ProfileCloner",
-    "is_locked",
     "last_version",
     "make_private",
     "newer_than",

@@ -53,7 +53,6 @@ class Writing:
     generation: Generation
     _leases: contextlib.ExitStack
     _before: tuple[object, ...]
-    is_committed: bool = attrs.field(default=False, init=False)
 
     def commit(self) -> None:
         """Make what is in `new` the profile's current generation. Blocks.
@@ -72,7 +71,6 @@ class Writing:
             if not is_empty(self.profile):
                 _number(self.profile, self.generation.number - 1)
             _switch(self.profile, self.new, self._leases)
-        self.is_committed = True
         _tidy(self.profile)
 
 
@@ -97,14 +95,16 @@ def open_writing(profile: Path, by: str, *, until: datetime | None = None) -> It
             leases=leases,
             before=before,
         )
+        made: os.stat_result | None = None
         try:
             with _translating():
                 make_private(writing.new)
+                made = writing.new.stat()
                 # Its browser may be without root's right to enter what is others'.
                 give_to_owner_of(writing.new, history_folder(profile))
             yield writing
         finally:
-            if not writing.is_committed:
+            if made is None or _is_same(writing.new, made):  # not once it is what the profile was
                 remove_tree(writing.new)
             with _translating():
                 give_to_owner_of(profile, history_folder(profile))
@@ -233,6 +233,13 @@ def _earlier(profile: Path) -> list[Generation]:
     entries = folder.iterdir() if folder.is_dir() else ()
     found = ((entry.name, _read(entry)) for entry in entries)
     return [one for name, one in found if one is not None and name == str(one.number)]
+
+
+def _is_same(path: Path, made: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), made)
+    except OSError:
+        return False
 
 
 def _state(profile: Path) -> tuple[object, ...]:

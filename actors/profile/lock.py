@@ -26,11 +26,6 @@ _FLOCK = struct.Struct("@hhqqi0q")
 _WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
-def is_locked(profile: Path) -> bool:
-    """Return whether another process holds Firefox's lock on `profile`. See `find_browser`."""
-    return find_browser(profile) is not None
-
-
 def find_browser(profile: Path) -> ProfileHolder | None:
     """Return the process that holds Firefox's lock on `profile`; takes microseconds, writes nothing.
 

@@ -218,9 +218,9 @@ class SessionActor:
                 finally:
                     await self._keep_bundle(workspace)
                     is_closed = False
-                    if self._browser and self._record.expires_at and self._record.reason in _POLITE_ENDS:
+                    if self._browser and self.is_live and self._record.reason in _POLITE_ENDS:
                         is_closed = await self._close_politely(self._browser)
-                    if self.spec.mode is ProfileMode.WRITE:
+                    if self.is_live and self.spec.mode is ProfileMode.WRITE:
                         self._record.commit = await commit(self._record, workspace, is_closed=is_closed)
 
     async def _keep_bundle(self, workspace: Workspace) -> None:

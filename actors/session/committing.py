@@ -14,7 +14,7 @@ _log = structlog.get_logger("greenroom.session")
 
 
 async def commit(record: SessionRecord, workspace: Workspace, *, is_closed: bool) -> Commit:
-    """Commit the session's copy of the profile, if it may be; return what came of that. Never raises.
+    """Commit a live session's copy of the profile, if it may be; return what came of that. Never raises.
 
     It may be only if its browser has saved it and quit, and the page has shown a login at last.
     """
@@ -40,8 +40,6 @@ async def commit(record: SessionRecord, workspace: Workspace, *, is_closed: bool
 
 
 def _problem(record: SessionRecord, *, is_closed: bool) -> str | None:
-    if record.expires_at is None:
-        return "The session never was live"
     if record.verdict is None or record.verdict.state is not LoginState.LOGGED_IN:
         return "The page did not show a login at last"
     if record.error is not None and record.reason is not None:

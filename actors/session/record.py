@@ -52,11 +52,16 @@ class SessionRecord:
     held: tuple[Held, ...] = attrs.field(default=(), init=False)
     watchers: tuple[Watcher, ...] = attrs.field(default=(), init=False)
     watched: tuple[Watcher, ...] = attrs.field(default=(), init=False)
-    commit: Commit | None = attrs.field(default=None, init=False)
+    commit: Commit | None = attrs.field(init=False)
     _receipt: Receipt | None = attrs.field(default=None, init=False)
     _ended_in: SessionState | None = attrs.field(default=None, init=False)
     _phase_started: float = attrs.field(factory=trio.current_time, init=False)
     _phase_s: dict[SessionState, float] = attrs.field(factory=dict, init=False)
+
+    @commit.default
+    def _commit_before_live(self) -> Commit | None:
+        writes = self.mode is ProfileMode.WRITE
+        return Commit(problem="The session never was live") if writes else None
 
     @property
     def warm_s(self) -> float:

@@ -63,8 +63,8 @@ class TikTokSessionConfig:
     user_data_master_dir: Path = attrs.field(
         default=Path("user_data"), converter=to_path, validator=check_path
     )
-    """The master profile. Only a session in write mode changes it. A relative path counts from the working
-    directory."""
+    """The master profile. Only `greenroom login` and sessions in write mode change it. A relative path counts
+    from the working directory."""
 
     max_session_duration: float = attrs.field(default=300.0, converter=to_seconds, validator=check_seconds)
     """A session's time, counted from the moment it is live."""

@@ -9,7 +9,7 @@ import trio
 
 from greenroom.actors.browser.engines import find_firefox
 from greenroom.actors.profile import ProfileCloner, last_version, newer_than
-from greenroom.actors.profile.lock import is_locked
+from greenroom.actors.profile.lock import find_browser
 from tests.actors.profile.profile_trees import make_profile, snapshot
 from tests.patience import patience
 
@@ -87,7 +87,7 @@ async def test_real_firefox_starts_on_the_clone_of_a_newer_ones_profile(tmp_path
         )
         try:
             with trio.fail_after(patience(30)):
-                while not (is_locked(clone) and (clone / "cookies.sqlite").exists()):
+                while not (find_browser(clone) and (clone / "cookies.sqlite").exists()):
                     assert process.returncode is None
                     await trio.sleep(0.05)
         finally:

@@ -151,6 +151,25 @@ def test_what_is_not_committed_changes_nothing(tmp_path: Path) -> None:
     assert list(history_folder(profile).iterdir()) == []
 
 
+def test_old_generation_outlives_an_interrupt_right_after_the_switch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was the profile until then is not taken for something unfinished."""
+    profile = make(tmp_path / "user_data")
+
+    def exchange_and_stop(one: Path, other: Path) -> None:
+        exchange_module.exchange(one, other)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generations, "exchange", exchange_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            commit(profile, "new")
+    assert content_of(profile) == "new"
+    assert commit(profile, "newer") == 3
+    assert [content_of(directory_of(profile, number)) for number in (1, 2)] == ["old", "new"]
+
+
 def test_profile_that_is_a_link_stays_one(tmp_path: Path) -> None:
     """What it leads to is replaced."""
     profile = make(tmp_path / "disk" / "real")

@@ -10,10 +10,10 @@ import pytest
 import trio
 
 from greenroom.actors.errors import ProfileLocked
-from greenroom.actors.profile import ProfileCloner, is_locked
+from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile import cloner as clones
 from greenroom.actors.profile.copy import Progress, copy_profile
-from greenroom.actors.profile.lock import last_opened_ns
+from greenroom.actors.profile.lock import find_browser, last_opened_ns
 from tests.actors.profile.profile_trees import flocked, locked_by_other_process, make_profile, snapshot
 from tests.patience import patience
 
@@ -34,35 +34,35 @@ def cloner(master: Path, tmp_path: Path) -> ProfileCloner:
 
 def test_stale_lock_marks_are_no_lock(master: Path) -> None:
     """The files that a dead Firefox leaves behind do not lock a profile."""
-    assert not is_locked(master)
+    assert not find_browser(master)
 
 
 def test_profile_without_lock_file_is_not_locked(master: Path, tmp_path: Path) -> None:
     """A profile that no Firefox ever opened, a missing one, and a file in its place are not locked."""
     (master / ".parentlock").unlink()
-    assert not is_locked(master)
-    assert not is_locked(tmp_path / "missing")
-    assert not is_locked(master / "prefs.js")
+    assert not find_browser(master)
+    assert not find_browser(tmp_path / "missing")
+    assert not find_browser(master / "prefs.js")
 
 
 def test_lock_of_other_process_is_seen_until_it_dies(master: Path) -> None:
     """The fcntl lock counts, and ends with its holder, even a killed one."""
     with locked_by_other_process(master):
-        assert is_locked(master)
-    assert not is_locked(master)
+        assert find_browser(master)
+    assert not find_browser(master)
 
 
 def test_flock_on_the_lock_file_is_no_lock(master: Path) -> None:
     """Only Firefox's kind of lock counts."""
     with flocked(master / ".parentlock"):
-        assert not is_locked(master)
+        assert not find_browser(master)
 
 
 def test_fifo_as_lock_file_does_not_block(master: Path) -> None:
     """A FIFO with the lock file's name does not block the check."""
     (master / ".parentlock").unlink()
     os.mkfifo(master / ".parentlock")
-    assert not is_locked(master)
+    assert not find_browser(master)
 
 
 def test_asking_leaves_no_trace_and_takes_no_time(master: Path) -> None:
@@ -70,7 +70,7 @@ def test_asking_leaves_no_trace_and_takes_no_time(master: Path) -> None:
     with locked_by_other_process(master):
         before = snapshot(master)
         began = time.thread_time()
-        assert all(is_locked(master) for _ in range(1000))
+        assert all(find_browser(master) for _ in range(1000))
         assert time.thread_time() - began < 1
         assert snapshot(master) == before
 
@@ -148,7 +148,7 @@ async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> N
     )
     try:
         with trio.fail_after(patience(30)):
-            while not (is_locked(master) and (master / "prefs.js").exists()):
+            while not (find_browser(master) and (master / "prefs.js").exists()):
                 await trio.sleep(0.02)
         opened_ns = last_opened_ns(master)
         with pytest.raises(ProfileLocked):
@@ -160,7 +160,7 @@ async def test_real_firefox_locks_its_profile_until_it_ends(tmp_path: Path) -> N
             await firefox.wait()
         if limit.cancelled_caught:
             firefox.kill()
-    assert not is_locked(master)
+    assert not find_browser(master)
     assert last_opened_ns(master) == opened_ns
     async with cloner.open_clone("b") as clone:
         assert (clone / "prefs.js").read_bytes() == (master / "prefs.js").read_bytes()

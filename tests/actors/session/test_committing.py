@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from greenroom.actors.errors import ProfileNotReplaced
+from greenroom.actors.errors import ProfileLocked, ProfileNotReplaced
 from greenroom.actors.lifecycle import Commit, EndReason, ProfileMode
 from greenroom.actors.resources import Budget
 from greenroom.actors.session.actor import CLOSE_GRACE_S
@@ -55,12 +55,13 @@ async def test_session_that_reads_commits_nothing(autojump_clock: MockClock) -> 
         ({"close_s": CLOSE_GRACE_S + 1}, {}, "The browser did not close by itself"),
         ({"page": LoginState.LOGGED_OUT}, {}, "The session never was live"),
         ({"navigate_s": 1e6}, {}, "The session never was live"),
+        ({"clone_error": ProfileLocked()}, {}, "The session never was live"),
         ({}, {"budget": TINY}, "The session ended as over_budget"),
         ({"commit_error": ProfileNotReplaced("A database of the new profile is damaged")}, {},
          "A database of the new profile is damaged"),
         ({"commit_error": RuntimeError("a bug")}, {}, "The profile could not be committed"),
     ],
-    ids=["hangs", "logged out", "too late", "over budget", "damaged", "a bug"],
+    ids=["hangs", "logged out", "too late", "locked", "over budget", "damaged", "a bug"],
 )  # fmt: skip
 async def test_other_end_commits_nothing_and_says_why(
     autojump_clock: MockClock, machine: dict[str, Any], spec: dict[str, Any], problem: str
