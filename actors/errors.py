@@ -66,6 +66,20 @@ class ProfileNotReplaced(GreenroomError):
     """A new generation of a profile can't become the current one, which is as it was; the text says why."""
 
 
+class ProfileNotFound(GreenroomError):
+    """There is no profile of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no profile {name!r}: `greenroom login {name}` makes one")
+
+
+class ProfileExists(GreenroomError):
+    """There is a profile of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a profile {name!r} already")
+
+
 class NotAProfile(ProfileUnusable):
     """The master profile is not a Firefox profile; the text says what it is."""
 

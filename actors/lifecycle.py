@@ -1,8 +1,10 @@
 """A session's states, the reasons for its end, and what others may see of it."""
 
 import enum
+import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -75,6 +77,41 @@ class ProfileMode(enum.Enum):
     """It works on a copy, which becomes the profile's next generation at its polite end."""
 
 
+DEFAULT_PROFILE: Final = "default"
+"""The name of the profile that has a path of its own."""
+
+_PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+def check_profile_name(name: str) -> None:
+    """Raise `ValueError` unless a profile may have this name."""
+    if not _PROFILE_NAME.fullmatch(name):
+        raise ValueError(
+            "A profile's name has 1 to 32 characters of a-z, 0-9, _ and -, and begins with a letter or digit"
+        )
+
+
+def login_command(name: str) -> str:
+    """Return the command that logs a profile in."""
+    return "greenroom login" if name == DEFAULT_PROFILE else f"greenroom login {name}"
+
+
+@attrs.frozen(kw_only=True)
+class ProfileUse:
+    """Which profile a session is of, by its name, and what it may do with it.
+
+    Raises `ValueError` for what can't be a name.
+    """
+
+    name: str = attrs.field(
+        default=DEFAULT_PROFILE, validator=lambda _self, _field, name: check_profile_name(name)
+    )
+    mode: ProfileMode = ProfileMode.READ
+
+
+DEFAULT_USE: Final = ProfileUse()
+
+
 @attrs.frozen(kw_only=True)
 class Commit:
     """What became of the profile that a session was to write.
@@ -145,7 +182,7 @@ class SessionInfo:
     profile that was cloned, None until the clone is made. `clients` are attached with a Playwright of their
     own; `refused_calls` is how many calls of such clients have been refused. `has_bundle` says that it fails,
     and that more is kept of it. `control` is the person who has control, None while programs do; `watchers`
-    are watching, and `watched` are the last 50 who have. `mode` is what it does with the profile.
+    are watching, and `watched` are the last 50 who have. `profile` is which it is of, and what it does to it.
     """
 
     id: str
@@ -165,4 +202,4 @@ class SessionInfo:
     control: Held | None = None
     watchers: tuple[Watcher, ...] = ()
     watched: tuple[Watcher, ...] = ()
-    mode: ProfileMode = ProfileMode.READ
+    profile: ProfileUse = DEFAULT_USE

@@ -16,8 +16,8 @@ from greenroom.actors.actions.actions import Navigate, Operation
 from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Html, Pdf, Reading, Screenshot, Snapshot
 from greenroom.actors.actions.results import Outcome, PageInfo
-from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError
-from greenroom.actors.lifecycle import ProcessCount, ProfileMode
+from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError, ProfileNotFound
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.ports import HostInfo, Owned, OwnedDirectory, OwnedProcess
@@ -37,8 +37,8 @@ class FakeMachine:
     only looks: samples, surveys, and the checks of profile and place. `clones` and `browsers` hold what
     exists now, by session. Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set
     `page` for the verdict. Set `version` to change the master profile, which makes earlier clones out of
-    date. `looks` counts the inspections of pages. `modes` has each session's, `committed` the sessions whose
-    clones became the master.
+    date. `looks` counts the inspections of pages. `profiles` has each session's, `committed` the sessions
+    whose clones became the master. There is every profile that is not `missing`.
     """
 
     clone_s: float = 0
@@ -69,6 +69,7 @@ class FakeMachine:
     commit_error: Exception | None = None
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
+    missing: frozenset[str] = frozenset()
     sample_error: Exception | None = None
     survey_s: float = 0
     reach_s: float = 0
@@ -83,7 +84,7 @@ class FakeMachine:
     bundles: dict[str, dict[str, bytes]] = attrs.field(factory=dict, init=False)
     pictures: list[bytes] = attrs.field(factory=list, init=False)
     looks: int = attrs.field(default=0, init=False)
-    modes: dict[str, ProfileMode] = attrs.field(factory=dict, init=False)
+    profiles: dict[str, ProfileUse] = attrs.field(factory=dict, init=False)
     committed: list[str] = attrs.field(factory=list, init=False)
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
@@ -95,10 +96,11 @@ class FakeMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+        self, session_id: str, profile: ProfileUse = DEFAULT_USE
     ) -> AsyncIterator["FakeWorkspace"]:
         """See `ports.Machine`. There is a nursery around the block, as other machines may have one."""
-        self.modes[session_id] = mode
+        self._find(profile.name)
+        self.profiles[session_id] = profile
         workspace = FakeWorkspace(machine=self, session_id=session_id, profile_version=self.version)
         self.clones.add(session_id)
         try:
@@ -125,8 +127,13 @@ class FakeMachine:
         bundle = self.bundles.get(session_id)
         return None if bundle is None else msgspec.json.encode(bundle)
 
-    async def profile_version(self) -> str:
-        """See `ports.Machine`."""
+    def _find(self, profile: str) -> None:
+        if profile in self.missing:
+            raise ProfileNotFound(profile)
+
+    async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
+        """See `ports.Machine`. All profiles have the same."""
+        self._find(name)
         await _take(0, self.sample_error or self.clone_error)
         return self.version
 

@@ -9,7 +9,7 @@ import outcome
 import trio
 
 from greenroom.actors.errors import GreenroomError, SupervisorStopped
-from greenroom.actors.lifecycle import ProfileMode, SessionInfo
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode, ProfileUse, SessionInfo
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.session.mailbox import SessionHandle
@@ -91,21 +91,27 @@ class Supervisor:
         return self._registry.overview()
 
     async def create_session(
-        self, idempotency_key: str | None = None, *, mode: ProfileMode = ProfileMode.READ
+        self,
+        idempotency_key: str | None = None,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        mode: ProfileMode = ProfileMode.READ,
     ) -> SessionInfo:
-        """Create a session and return it once it is live. It then ends by itself, or by `end_session`.
+        """Create a session of a profile; return it once it is live. It ends by itself, or by `end_session`.
 
         Cancelling this cancels the creation. Raises `CapacityExhausted`, `Overloaded`, `NotLoggedIn`,
         `ProfileLocked`, `CreationTimedOut`, `UpstreamUnreachable`, or another `GreenroomError`, with nothing
         left behind. With an idempotency key, all calls with the same key within 15 minutes share one session
         and get the same outcome; the creation is cancelled only when all callers that wait for it are.
 
-        A session in the mode WRITE makes the master profile's next generation: until it has ended, no other
-        session can be created. Its receipt says what came of it.
+        A session in the mode WRITE makes its profile's next generation: until it has ended, no other session
+        of that profile can be created. Its receipt says what came of it. Raises `ValueError` for a name that
+        no profile can have, and `ProfileNotFound`.
         """
+        use = ProfileUse(name=profile, mode=mode)
         if idempotency_key is not None:
-            return await self._keyed.get(idempotency_key, mode)
-        creation = self._begin_creation(mode)
+            return await self._keyed.get(idempotency_key, use)
+        creation = self._begin_creation(use)
         try:
             return await creation.result()
         except GreenroomError:  # the answer
@@ -114,18 +120,20 @@ class Supervisor:
             creation.leave()
             raise
 
-    def _begin_creation(self, mode: ProfileMode) -> Creation:
+    def _begin_creation(self, profile: ProfileUse) -> Creation:
         timeout_s = self.config.session_creation_timeout
-        return Creation(requests=self._requests, timeout_s=timeout_s, mode=mode)
+        return Creation(requests=self._requests, timeout_s=timeout_s, profile=profile)
 
     @contextlib.asynccontextmanager
-    async def session(self, *, mode: ProfileMode = ProfileMode.READ) -> AsyncIterator[LiveSession]:
+    async def session(
+        self, *, profile: str = DEFAULT_PROFILE, mode: ProfileMode = ProfileMode.READ
+    ) -> AsyncIterator[LiveSession]:
         """Create a session and own it for the block, which can use it; it has ended when the block is left.
 
         Leaving waits for the end even if cancelled, for `END_S` at most; the supervisor then goes on alone.
         Raises what `create_session` does, and `CleanupIncomplete` if something of it could not be removed.
         """
-        info = await self.create_session(mode=mode)
+        info = await self.create_session(profile=profile, mode=mode)
         handle = self.handle(info.id)
         try:
             yield LiveSession(handle)

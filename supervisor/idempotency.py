@@ -16,7 +16,7 @@ from greenroom.actors.errors import (
     ResourcesExhausted,
     SupervisorStopped,
 )
-from greenroom.actors.lifecycle import ProfileMode, SessionInfo
+from greenroom.actors.lifecycle import DEFAULT_USE, ProfileUse, SessionInfo
 from greenroom.actors.session.mailbox import Caller
 from greenroom.supervisor.messages import CreateSession, Message
 from greenroom.supervisor.remembered import Remembered
@@ -41,7 +41,7 @@ class Creation:
 
     _requests: trio.MemorySendChannel[Message]
     timeout_s: float
-    mode: ProfileMode = ProfileMode.READ
+    profile: ProfileUse = DEFAULT_USE
     _caller: Caller = attrs.field(init=False)
     _reply: trio.MemoryReceiveChannel[outcome.Maybe[SessionInfo]] = attrs.field(init=False)
     _is_asked: bool = attrs.field(default=False, init=False)
@@ -50,7 +50,7 @@ class Creation:
         reply_to, reply = _open_for_session(1)
         self._reply = reply
         deadline = trio.current_time() + self.timeout_s
-        self._caller = Caller(reply_to=reply_to, deadline=deadline, mode=self.mode)
+        self._caller = Caller(reply_to=reply_to, deadline=deadline, profile=self.profile)
 
     async def result(self) -> SessionInfo:
         """Return the session once it is live.
@@ -93,23 +93,23 @@ class _Shared:
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class KeyedCreations:
-    """Answers every request with the same key and mode with the outcome of the first, for 15 minutes.
+    """Answers requests with the same key, profile and mode with the outcome of the first, for 15 minutes.
 
     A creation goes on as long as anybody waits for it. `begin` starts one.
     """
 
-    begin: Callable[[ProfileMode], Creation]
+    begin: Callable[[ProfileUse], Creation]
     _shared: dict[bytes, _Shared] = attrs.field(factory=dict, init=False)
     _results: Remembered[bytes, _Result] = attrs.field(factory=Remembered, init=False)
 
-    async def get(self, key: str, mode: ProfileMode = ProfileMode.READ) -> SessionInfo:
+    async def get(self, key: str, profile: ProfileUse = DEFAULT_USE) -> SessionInfo:
         """Return the session created under `key`, now or earlier. Raises what its creation raised."""
-        digest = hashlib.sha256(f"{mode.value} {key}".encode()).digest()
+        digest = hashlib.sha256(f"{profile.name} {profile.mode.value} {key}".encode()).digest()
         if (kept := self._results.get(digest)) is not None:
             return _unwrap(kept)
         shared = self._shared.get(digest)
         if shared is None:
-            shared = self._shared[digest] = _Shared(self.begin(mode))
+            shared = self._shared[digest] = _Shared(self.begin(profile))
         shared.waiting += 1
         try:
             async with shared.turn:

@@ -44,7 +44,7 @@ async def open_machine(
     browsers = await trio.to_thread.run_sync(local_browsers, config)
     async with open_local_machine(
         browsers,
-        master=config.user_data_master_dir,
+        profiles=config.profiles,
         clones_dir=config.clones_dir,
         sessions_per_host=config.sessions_per_host,
         budget=config.session_budget,
@@ -80,6 +80,7 @@ def local_browsers(config: SupervisorConfig) -> BrowserHosts:
             paths=(
                 config.user_data_master_dir,
                 history_folder(config.user_data_master_dir),
+                config.profiles.folder,
                 config.clones_dir,
                 *config.private_paths,
             ),

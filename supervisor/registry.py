@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections import Counter
 
 import attrs
 import outcome
@@ -14,17 +15,19 @@ from greenroom.actors.errors import (
     CapacityExhausted,
     CreationTimedOut,
     Overloaded,
+    ProfileNotFound,
     SessionNotFound,
     SupervisorStopped,
 )
 from greenroom.actors.events import EventKind, SessionEvent
-from greenroom.actors.lifecycle import EndReason, ProfileMode, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, ProfileMode, ProfileUse, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Machine, Owned
 from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.mailbox import Caller, Claim, SessionHandle
 from greenroom.supervisor.answering import answer, answering
 from greenroom.supervisor.config import SupervisorConfig
+from greenroom.supervisor.demand import Demand
 from greenroom.supervisor.events import EventStream
 from greenroom.supervisor.messages import (
     CountSessions,
@@ -81,12 +84,13 @@ class Registry:
     _pace: Pace = attrs.field(factory=Pace, init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _warm: WarmSessions = attrs.field(init=False)
+    _demand: Demand = attrs.field(factory=Demand, init=False)
     _standing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     self_check: SelfCheck = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._admission = Admission(self.config.max_launching)
-        self._warm = WarmSessions(size=self.config.warm_sessions, start=self._start, room=self._room)
+        self._warm = WarmSessions(size=self.config.warm_sessions, start=self._start_warm, room=self._room)
         self.self_check = SelfCheck(machine=self.machine, on_turn=self._tell_change)
 
     async def run(self, inbox: trio.MemoryReceiveChannel[Message]) -> None:
@@ -120,8 +124,13 @@ class Registry:
         if event.kind is not EventKind.STATE:
             return
         self.self_check.hear(event)
+        profile = event.session.profile.name
         if event.session.state is SessionState.LIVE:
+            self._demand.note(profile)
             self._warm.hear_of_live()
+            self._discard_unwanted()
+        if isinstance(event.error, ProfileNotFound):
+            self._demand.forget(profile)
         self._discard_logged_out()
 
     async def _keep_checking(self) -> None:
@@ -177,7 +186,7 @@ class Registry:
         if self._is_full() and not self._draining:
             raise self._capacity_exhausted()
         # A warm session has only read the profile.
-        warm = self._warm.take() if caller.mode is ProfileMode.READ else None
+        warm = self._warm.take(caller.profile.name) if caller.profile.mode is ProfileMode.READ else None
         if warm is None and (self._has_room or self._draining):
             self._create_cold(caller)
         else:
@@ -203,7 +212,7 @@ class Registry:
                     return True
             finally:
                 self._warm.put_back(warm)
-            warm = None if caller.has_left else self._warm.take()
+            warm = None if caller.has_left else self._warm.take(caller.profile.name)
         return False
 
     async def _make_room(self, caller: Caller) -> None:
@@ -229,7 +238,7 @@ class Registry:
             raise error
         if (retry_after_s := self._admission.overload(caller.deadline)) is not None:
             raise Overloaded(retry_after_s=retry_after_s)
-        self._start(caller)
+        self._start(caller.profile, caller)
 
     def _capacity_exhausted(self) -> CapacityExhausted:
         now_live = [actor.latest_end for actor in self._actors.values() if actor.caller is not None]
@@ -240,9 +249,12 @@ class Registry:
 
     # Sessions as children
 
-    def _start(self, caller: Caller | None = None) -> SessionActor:
+    def _start_warm(self, profile: str) -> SessionActor:
+        return self._start(ProfileUse(name=profile), None)
+
+    def _start(self, profile: ProfileUse, caller: Caller | None) -> SessionActor:
         actor = SessionActor(
-            spec=new_spec(self.config, caller.mode if caller else ProfileMode.READ),
+            spec=new_spec(self.config, profile),
             caller=caller,
             machine=self.machine,
             admission=self._admission,
@@ -273,21 +285,41 @@ class Registry:
         self._change.set()
         self._change = trio.Event()
 
-    async def _room(self) -> None:
-        """Return once another session may be launched ahead."""
-        while (
-            self.self_check.logged_out_version is not None
-            or not self._has_room
-            or self._is_full(len(self._warm.kept))
-        ):
+    async def _room(self) -> str:
+        """Return once another session may be launched ahead, with the profile that it should be of."""
+        while True:
+            if self._has_room and not self._is_full(len(self._warm.kept)):
+                profile = self._demand.most_wanted(self._warm.size, self._kept(), self._is_logged_in)
+                if profile is not None:
+                    return profile
             await self._change.wait()
+
+    def _kept(self) -> Counter[str]:
+        """Return how many sessions are kept warm, or are on the way there, of each profile."""
+        return Counter(actor.spec.profile.name for actor in self._warm.kept if actor.reason is None)
+
+    def _is_logged_in(self, profile: str) -> bool:
+        return profile not in self.self_check.logged_out
 
     def _discard_logged_out(self) -> None:
         """End the warm sessions whose login no longer works."""
-        if (version := self.self_check.logged_out_version) is not None:
-            kept = [actor for actor in self._warm.kept if actor.reason is None]
-            useless = [actor for actor in kept if actor.info().profile_version == version]
+        if logged_out := self.self_check.logged_out:
+            infos = {actor: actor.info() for actor in self._warm.kept if actor.reason is None}
+            useless = [
+                actor
+                for actor, info in infos.items()
+                if info.profile_version == logged_out.get(info.profile.name, "")
+            ]
             self._end_all(useless, EndReason.DISCARDED)
+
+    def _discard_unwanted(self) -> None:
+        """End the warm sessions of profiles whose share has gone to others."""
+        kept = self._kept()
+        unwanted = kept - self._demand.shares(self._warm.size, kept, self._is_logged_in)
+        for actor in self._warm.kept:
+            if actor.is_warm and unwanted[actor.spec.profile.name]:
+                unwanted[actor.spec.profile.name] -= 1
+                self._end_all([actor], EndReason.DISCARDED)
 
     # Their ends
 

@@ -10,9 +10,15 @@ import structlog
 import trio
 
 from greenroom.actors.bulkhead import as_error
-from greenroom.actors.errors import GreenroomError, NotLoggedIn, ProfileLocked, UpstreamUnreachable
+from greenroom.actors.errors import (
+    GreenroomError,
+    NotLoggedIn,
+    ProfileLocked,
+    ProfileNotFound,
+    UpstreamUnreachable,
+)
 from greenroom.actors.events import SessionEvent
-from greenroom.actors.lifecycle import SessionState
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, SessionState, login_command
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.verdict import LoginReason, LoginState
 
@@ -35,7 +41,7 @@ class Subject(enum.Enum):
     SITE = "site"
     """The site, or the proxy, accepts connections, and the last page that was loaded came."""
     LOGIN = "login"
-    """The last session of this master profile whose viewer was known was not logged out."""
+    """No profile is known to be logged out, by the last session of it whose viewer was known."""
 
 
 class Condition(enum.Enum):
@@ -69,15 +75,15 @@ class SelfCheck:
     checks: dict[Subject, Check] = attrs.field(
         factory=lambda: {subject: Check() for subject in Subject}, init=False
     )
-    logged_out_version: str | None = attrs.field(default=None, init=False)
-    """The version of the master profile that was judged logged out, as long as that is so."""
+    logged_out: dict[str, str] = attrs.field(factory=dict, init=False)
+    """The profiles that were judged logged out, each with its version then, as long as that is so."""
 
     _page_problem: str | None = attrs.field(default=None, init=False)
 
     async def run(self) -> None:
         """Check forever."""
         while True:
-            await self._look(Subject.PROFILE, self._look_at_profile)
+            await self._look(Subject.PROFILE, self._look_at_profiles)
             await self._look(Subject.CLONES, self.machine.place_problem)
             await self._look(Subject.SITE, self._reach_site)
             await trio.sleep(PERIOD_S * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311  # no secret
@@ -85,9 +91,11 @@ class SelfCheck:
     def hear(self, event: SessionEvent) -> None:
         """Learn which state a session enters."""
         state = event.session.state
+        profile = event.session.profile.name
         if state is SessionState.LIVE:
-            self._note_login(None)
-            self._turn(Subject.PROFILE, None)
+            self._note_login(profile, None)
+            if profile == DEFAULT_PROFILE:
+                self._turn(Subject.PROFILE, None)
         if state is SessionState.JUDGING:
             self._note_page(None)
         if state is SessionState.ENDED:
@@ -95,9 +103,10 @@ class SelfCheck:
                 case UpstreamUnreachable():
                     self._note_page(event.error)
                 case NotLoggedIn() if event.error.verdict.reason is LoginReason.NO_PROFILE:
-                    self._turn(Subject.PROFILE, event.error.hint)
+                    if profile == DEFAULT_PROFILE:
+                        self._turn(Subject.PROFILE, event.error.hint)
                 case NotLoggedIn() if _is_logged_out(event.error):
-                    self._note_login(event.session.profile_version)
+                    self._note_login(profile, event.session.profile_version)
 
     async def _look(self, subject: Subject, look: Callable[[], Awaitable[str | None]]) -> None:
         detail: str | None = None
@@ -114,11 +123,20 @@ class SelfCheck:
             detail = error.detail
         self._turn(subject, problem, detail)
 
-    async def _look_at_profile(self) -> None:
-        version = await self.machine.profile_version()
-        if self.logged_out_version not in {None, version}:
-            self._note_login(None)  # somebody has logged in since, as far as we know
-            self.checks[Subject.LOGIN] = Check()
+    async def _look_at_profiles(self) -> None:
+        for profile in (*(self.logged_out.keys() - {DEFAULT_PROFILE}), DEFAULT_PROFILE):
+            try:
+                version = await self.machine.profile_version(profile)
+            except ProfileNotFound:
+                version = ""
+            except GreenroomError:
+                if profile == DEFAULT_PROFILE:
+                    raise
+                continue
+            if self.logged_out.get(profile, version) != version:
+                self._note_login(profile, None)  # somebody has logged in since, as far as we know
+                if not self.logged_out:
+                    self.checks[Subject.LOGIN] = Check()
 
     async def _reach_site(self) -> str | None:
         await self.machine.reach_site()
@@ -129,10 +147,17 @@ class SelfCheck:
         self._page_problem = str(error) if error else None
         self._turn(Subject.SITE, self._page_problem, error.detail if error else None)
 
-    def _note_login(self, logged_out_version: str | None) -> None:
-        self.logged_out_version = logged_out_version
-        problem = "The master profile is logged out: run `greenroom login`"
-        self._turn(Subject.LOGIN, problem if logged_out_version else None)
+    def _note_login(self, profile: str, logged_out_version: str | None) -> None:
+        if logged_out_version is None:
+            self.logged_out.pop(profile, None)
+        else:
+            self.logged_out[profile] = logged_out_version
+        self._turn(Subject.LOGIN, self._login_problem())
+
+    def _login_problem(self) -> str | None:
+        commands = " and ".join(f"`{login_command(profile)}`" for profile in sorted(self.logged_out))
+        whose = "The master profile is" if len(self.logged_out) == 1 else "Master profiles are"
+        return f"{whose} logged out: run {commands}" if commands else None
 
     def _turn(self, subject: Subject, problem: str | None, detail: str | None = None) -> None:
         """Note a subject's condition. Log it and call `on_turn` if it has changed."""

@@ -3,19 +3,19 @@
 import math
 import uuid
 
-from greenroom.actors.lifecycle import ProfileMode
+from greenroom.actors.lifecycle import ProfileUse
 from greenroom.actors.session.spec import SessionSpec
 from greenroom.actors.verdict.detector import LoginDetector
 from greenroom.supervisor.config import OnLoginLost, SupervisorConfig
 
 
-def new_spec(config: SupervisorConfig, mode: ProfileMode = ProfileMode.READ) -> SessionSpec:
+def new_spec(config: SupervisorConfig, profile: ProfileUse) -> SessionSpec:
     """Return the specification of a new session, with an id of its own."""
     return SessionSpec(
         id=str(uuid.uuid4()),
         url=config.tiktok_url,
         headless=config.headless,
-        mode=mode,
+        profile=profile,
         creation_timeout_s=config.session_creation_timeout,
         max_duration_s=config.max_session_duration,
         ceiling_s=max(config.max_session_duration, config.max_extended_duration),

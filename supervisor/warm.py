@@ -30,14 +30,15 @@ _log = structlog.get_logger("greenroom.warm")
 class WarmSessions:
     """Keeps `size` sessions warm: permanent children, replaced when they are claimed or end.
 
-    `start` starts one and returns it; `room` returns once there is room for another. A failed launch is tried
+    `room` returns once there is room for another, with the profile that it should be of; `start` starts it
+    and returns it. A failed launch is tried
     again after a pause, which doubles each time. After `MAX_FAILURES` in a row the tries stop until a session
-    is live, unless the only problem is that the master profile is locked or missing.
+    is live, unless the only problem is that the profile is locked or missing.
     """
 
     size: int
-    start: Callable[[], SessionActor]
-    room: Callable[[], Awaitable[None]]
+    start: Callable[[str], SessionActor]
+    room: Callable[[], Awaitable[str]]
     kept: list[SessionActor] = attrs.field(factory=list, init=False)
     running: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _went_live: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -54,10 +55,10 @@ class WarmSessions:
                 for _ in range(self.size):
                     nursery.start_soon(self._keep_one)
 
-    def take(self) -> SessionActor | None:
-        """Take the one that has waited longest, or return None."""
+    def take(self, profile: str) -> SessionActor | None:
+        """Take the one of a profile that has waited longest, or return None."""
         for actor in self.kept:
-            if actor.is_warm:
+            if actor.is_warm and actor.spec.profile.name == profile:
                 self.kept.remove(actor)
                 return actor
         return None
@@ -83,9 +84,9 @@ class WarmSessions:
 
     async def _keep_next(self, failures: int) -> int:
         """Keep a session until it can't be claimed any more; return how many have failed in a row by then."""
-        await self.room()
+        profile = await self.room()
         await trio.lowlevel.checkpoint_if_cancelled()  # nothing is started once the supervisor is to stop
-        actor = self.start()
+        actor = self.start(profile)
         self.kept.append(actor)
         try:
             await actor.unclaimable.wait()

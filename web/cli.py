@@ -106,6 +106,7 @@ def practice(bind: str) -> None:
 
 
 @main.command()
+@click.argument("profile", metavar="[NAME]", default="default")
 @_url
 @_user_data_dir
 @_engine
@@ -122,9 +123,16 @@ def practice(bind: str) -> None:
 )
 @_verbose
 def login(
-    config_file: Path | None, headless: bool, timeout_s: int, verbose: bool, **overrides: object
+    profile: str,
+    config_file: Path | None,
+    headless: bool,
+    timeout_s: int,
+    verbose: bool,
+    **overrides: object,
 ) -> None:
     """Log in to the master profile by hand, in a browser.
+
+    With NAME, to the profile of that name. One that does not exist is made.
 
     Opens a visible browser on a copy of the profile until the page shows a login. The copy then takes the
     profile's place in one step; `greenroom profile rollback` undoes that. Your own settings are kept.
@@ -141,7 +149,14 @@ def login(
 
         async def log_in_here() -> bool:
             async with open_browsers(settings) as browsers:
-                return await log_in(settings, browsers, click.echo, headless=headless, timeout_s=timeout_s)
+                return await log_in(
+                    settings,
+                    browsers,
+                    click.echo,
+                    profile=profile,
+                    headless=headless,
+                    timeout_s=timeout_s,
+                )
 
         if not run_command(log_in_here):
             sys.exit(EXIT_FAILED)

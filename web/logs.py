@@ -9,7 +9,7 @@ import structlog
 
 from greenroom.actors.browser.client.failure import unframe
 from greenroom.actors.events import EventKind, SessionEvent
-from greenroom.actors.lifecycle import EndReason, SessionState
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, EndReason, SessionState
 from greenroom.web.repeats import RepeatFilter
 from greenroom.web.streams import PatientStream
 
@@ -82,6 +82,8 @@ def log_session_event(event: SessionEvent) -> None:
     """Write one line about what has happened to a session. Subscribe it to the supervisor's events."""
     session = event.session
     fields: dict[str, object] = {"session_id": session.id, "state": session.state.value}
+    if session.profile.name != DEFAULT_PROFILE:
+        fields["profile"] = session.profile.name
     if event.kind is not EventKind.STATE:
         _log_change(event, fields)
         return

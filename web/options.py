@@ -17,3 +17,6 @@ user_data_dir = click.option(
     metavar="DIR",
     help="The master profile.  [default: CAMOUFOX_USER_DATA_DIR or ./user_data]",
 )
+profile_option = click.option(
+    "--profile", "profile", metavar="NAME", default="default", help="The master profile, by its name."
+)

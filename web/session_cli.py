@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from greenroom.web.options import config
+from greenroom.web.options import config, profile_option
 from greenroom.web.running import explaining
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ def session(context: click.Context, url: str | None, config_file: Path | None) -
 
 
 @session.command()
+@profile_option
 @click.option("--write", is_flag=True, help="Let its end make the profile's next generation.")
 @click.pass_obj
-def new(sessions: "Sessions", write: bool) -> None:
+def new(sessions: "Sessions", profile: str, write: bool) -> None:
     """Create a session and print its id."""
     with explaining():
-        click.echo(sessions.new(write=write))
+        click.echo(sessions.new(profile=profile, write=write))
 
 
 @session.command("list")

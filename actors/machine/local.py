@@ -1,4 +1,4 @@
-"""This machine: its master profile, its browser hosts, and the ledger of what sessions own on it."""
+"""This machine: its profiles, its browser hosts, and the ledger of what sessions own on it."""
 
 import contextlib
 import functools
@@ -14,7 +14,7 @@ from greenroom.actors.browser.client.pool import HostPool, open_pool
 from greenroom.actors.errors import ResourcesExhausted
 from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import Ledger, open_ledger
-from greenroom.actors.lifecycle import ProfileMode
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileMode, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.bundles import Bundles, LocalRecording
 from greenroom.actors.machine.committer import Committer, open_committer
@@ -24,6 +24,7 @@ from greenroom.actors.machine.survey import survey
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile.compatibility import refuse_newer
+from greenroom.actors.profile.store import ProfileStore
 from greenroom.actors.resources import Budget, Needs, Promises, disk_usage, shortage
 from greenroom.actors.threads import Purpose, finish_in_thread, in_thread
 
@@ -35,10 +36,11 @@ class LocalMachine:
     """Workspaces on this machine, each listed in the ledger before it exists. Satisfies `ports.Machine`.
 
     A session is admitted if there is room for what it `needs`, besides what was promised to earlier sessions
-    and not yet taken by them. Only the workspace holds its ledger entry.
+    and not yet taken by them. Only the workspace holds its ledger entry. `cloner` is the default profile's.
     """
 
     cloner: ProfileCloner
+    profiles: ProfileStore
     ledger: Ledger
     pool: HostPool
     site: SiteAddress
@@ -53,20 +55,26 @@ class LocalMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+        self, session_id: str, profile: ProfileUse = DEFAULT_USE
     ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace, unless the machine is short of what a session needs; see `ports.Machine`."""
-        if mode is ProfileMode.READ:
-            async with self._open(session_id, self.cloner, None) as workspace:
+        cloner = self._cloner_of(profile.name)
+        if profile.mode is ProfileMode.READ:
+            async with self._open(session_id, cloner, None) as workspace:
                 yield workspace
         else:
-            await in_thread(Purpose.MASTER, self.cloner.look_at_version)
-            await in_thread(Purpose.MASTER, refuse_newer, self.cloner.master, self.cloner.engine_version)
+            await in_thread(Purpose.MASTER, cloner.look_at_version)
+            await in_thread(Purpose.MASTER, refuse_newer, cloner.master, cloner.engine_version)
             async with (
-                open_committer(self.cloner.master, f"session {session_id}") as committer,
-                self._open(session_id, self.cloner.for_writer(), committer) as workspace,
+                open_committer(cloner.master, f"session {session_id}") as committer,
+                self._open(session_id, cloner.for_writer(), committer) as workspace,
             ):
                 yield workspace
+
+    def _cloner_of(self, name: str) -> ProfileCloner:
+        if name == DEFAULT_PROFILE:
+            return self.cloner
+        return self.cloner.for_profile(name, self.profiles.path_of(name))
 
     @contextlib.asynccontextmanager
     async def _open(
@@ -109,9 +117,9 @@ class LocalMachine:
         """See `ports.Machine`."""
         return await self.bundles.read(session_id)
 
-    async def profile_version(self) -> str:
+    async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
         """See `ports.Machine`."""
-        return await in_thread(Purpose.MASTER, self.cloner.look_at_version)
+        return await in_thread(Purpose.MASTER, self._cloner_of(name).look_at_version)
 
     async def place_problem(self) -> str | None:
         """See `ports.Machine`."""
@@ -132,7 +140,7 @@ class LocalMachine:
 async def open_local_machine(
     browsers: BrowserHosts,
     *,
-    master: Path,
+    profiles: ProfileStore,
     clones_dir: Path,
     sessions_per_host: int,
     budget: Budget,
@@ -144,7 +152,7 @@ async def open_local_machine(
 
     No workspace may be open at the end of the block. Bundles are kept in `bundles_dir`. `budget` limits each
     browser host; `tell` hears what becomes of them. Raises `CloneFailed` if `clones_dir` can't be written,
-    and `ProfileUnusable` if no browser could use `master`.
+    and `ProfileUnusable` if no browser could use the default profile.
     """
     async with (
         open_ledger(clones_dir, end_marked) as ledger,
@@ -156,9 +164,16 @@ async def open_local_machine(
         ) as pool,
     ):
         cloner = ProfileCloner(
-            master=master, clones_dir=ledger.folder, engine_version=browsers.engine.version
+            master=profiles.default, clones_dir=ledger.folder, engine_version=browsers.engine.version
         )
-        yield LocalMachine(cloner=cloner, ledger=ledger, pool=pool, site=site, bundles=Bundles(bundles_dir))
+        yield LocalMachine(
+            cloner=cloner,
+            profiles=profiles,
+            ledger=ledger,
+            pool=pool,
+            site=site,
+            bundles=Bundles(bundles_dir),
+        )
 
 
 async def _measure(clone: Path) -> int:

@@ -12,7 +12,7 @@ import attrs
 
 from greenroom.actors.actions.actions import Operation
 from greenroom.actors.actions.inputs import Input
-from greenroom.actors.lifecycle import ProcessCount, ProfileMode
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.result import Result
@@ -33,24 +33,25 @@ class Machine(Protocol):
         """The browser hosts that run."""
 
     def open_workspace(
-        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+        self, session_id: str, profile: ProfileUse = DEFAULT_USE
     ) -> AbstractAsyncContextManager["Workspace"]:
-        """Own everything that a session has on the machine. At first that is a clone of the master profile.
+        """Own everything that a session has on the machine. At first that is a clone of a master profile.
 
-        In the mode WRITE, nobody else can clone the master or write it meanwhile.
+        In the mode WRITE, nobody else can clone that profile or write it meanwhile.
 
         Leaving the block in any way kills what still runs, at once, and removes the rest. It returns once
         nothing is left or can still be started. If something can't be removed, it stays listed, and
         `CloneFailed` or `BrowserLost` is raised.
 
         Raises on entering, and then leaves nothing behind: `ResourcesExhausted` if the machine has no room
-        for a session, `NotLoggedIn` if the master is missing or empty, `ProfileLocked` if it is in use,
-        `ProfileUnusable`, `ProfileNotReplaced` if the master can't be written though the session is to write
-        it, or `CloneFailed`. The block's own error may come out in an exception group.
+        for a session, `NotLoggedIn` if the master is missing or empty, `ProfileNotFound` if there is none
+        of its name, `ProfileLocked` if it is in use, `ProfileUnusable`, `ProfileNotReplaced` if the master
+        can't be written though the session is to write it, or `CloneFailed`. The block's own error may
+        come out in an exception group.
         """
 
-    async def profile_version(self) -> str:
-        """Return the version that a clone made now would have.
+    async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
+        """Return the version that a clone of a profile made now would have.
 
         Raises what `open_workspace` does for a master that can't be cloned.
         """

@@ -18,8 +18,10 @@ from greenroom.actors.errors import (
     NotAProfile,
     NotLoggedIn,
     ProfileLocked,
+    ProfileNotFound,
     ProfileUnusable,
 )
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, login_command
 from greenroom.actors.profile.compatibility import COMPATIBILITY_FILE, newer_than
 from greenroom.actors.profile.copy import LOCK_NAMES, Progress, copy_profile
 from greenroom.actors.profile.kind import other_kind
@@ -56,7 +58,9 @@ class Look:
 
 @attrs.define(eq=False, kw_only=True)
 class ProfileCloner:
-    """Makes private copies of the profile `master` in `clones_dir`; never writes to the master.
+    """Makes private copies of the profile `master`, whose name is `name`, in `clones_dir`.
+
+    It never writes to the master.
 
     A copy is made under a reader's lease, so all of it is of one generation. Other programs know no leases,
     so changes are looked for as well. With `is_leased`, whoever uses it has the writer's lease.
@@ -69,12 +73,17 @@ class ProfileCloner:
     master: Path
     clones_dir: Path
     engine_version: str = ""
+    name: str = DEFAULT_PROFILE
     is_leased: bool = False
     _copies: trio.CapacityLimiter = attrs.field(
         init=False, factory=lambda: trio.CapacityLimiter(_COPIES_AT_ONCE)
     )
 
     def __attrs_post_init__(self) -> None:
+        self.check_path()
+
+    def check_path(self) -> None:
+        """Raise `ProfileUnusable` if no browser could use the profile where it is."""
         if problem := path_problem(self.master):
             raise ProfileUnusable(f"The master profile {problem}", detail=repr(str(self.master)))
 
@@ -88,7 +97,7 @@ class ProfileCloner:
         and delays nobody else.
 
         Raises on entering, leaving no clone behind:
-        - `NotLoggedIn` when the master is missing or empty;
+        - `NotLoggedIn` when the master is missing or empty, `ProfileNotFound` when a named one is missing;
         - `ProfileLocked` when the master is in use or being written, or changes during every attempt to copy
           it;
         - `NotAProfile` when the master is not a Firefox profile;
@@ -158,6 +167,13 @@ class ProfileCloner:
             self._make_empty(clone)
         raise problem
 
+    def for_profile(self, name: str, master: Path) -> "ProfileCloner":
+        """Return a cloner of another profile. Both share their limit of copies."""
+        other = copy.copy(self)
+        other.name, other.master = name, master
+        other.check_path()
+        return other
+
     def for_writer(self) -> "ProfileCloner":
         """Return this cloner as one who has the writer's lease uses it. Both share their limit of copies."""
         other = copy.copy(self)
@@ -191,13 +207,15 @@ class ProfileCloner:
             try:
                 names = {entry.name for entry in self.master.iterdir()}
             except FileNotFoundError as exc:
+                if self.name != DEFAULT_PROFILE:
+                    raise ProfileNotFound(self.name) from exc
                 raise _nobody("is missing: run `greenroom login` to create one and log in") from exc
             except NotADirectoryError as exc:
                 raise NotAProfile(
                     f"The master profile can't be read: {exc.strerror}", detail=repr(str(self.master))
                 ) from exc
             if names <= LOCK_NAMES:
-                raise _nobody("is empty: run `greenroom login` to log in")
+                raise _nobody(f"is empty: run `{login_command(self.name)}` to log in")
             refuse_browser(self.master)
             with self._lease():  # refuses if somebody writes it
                 pass

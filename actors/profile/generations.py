@@ -32,6 +32,7 @@ KEPT: Final = 5
 """How many earlier generations are kept."""
 
 _NEW = ".new"
+_LEAVING = ".deleted"
 
 _log = structlog.get_logger("greenroom.profile")
 
@@ -162,6 +163,24 @@ def prune(profile: Path, keep: int, by: str) -> list[int]:
     profile = Path(os.path.realpath(profile))
     with _lease(profile, by, None), _translating():
         return _prune(profile, keep)
+
+
+def remove(profile: Path, by: str) -> bool:
+    """Remove a profile with all its generations, or what an interrupted removal has left of it. Blocks.
+
+    Returns whether there was anything. Raises as `open_writing` does: nobody may use it.
+    """
+    leaving = profile.with_name(f"{profile.name}{_LEAVING}")
+    is_there = profile.is_dir()
+    if is_there:
+        with _lease(profile, by, None), _translating():
+            remove_tree(leaving)
+            profile.rename(leaving)
+            sync_directory(profile.parent)
+    is_there |= leaving.is_dir()
+    remove_tree(history_folder(profile))
+    remove_tree(leaving)
+    return is_there
 
 
 def is_empty(profile: Path) -> bool:

@@ -107,7 +107,7 @@ class SessionActor:
             self.spec.id,
             self._publish,
             is_requested=self._first_caller is not None,
-            mode=self.spec.mode,
+            profile=self.spec.profile,
             keeps_bundles=self._recorder is not None,
         )
         self._answer = Answer(self._record, self.spec.creation_timeout_s, self._first_caller, self._end)
@@ -209,7 +209,7 @@ class SessionActor:
 
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
-            async with self.machine.open_workspace(self.spec.id, self.spec.mode) as workspace:
+            async with self.machine.open_workspace(self.spec.id, self.spec.profile) as workspace:
                 self._record.workspace = workspace
                 await self._stand_in_line(place)
                 self._record.enter(SessionState.LAUNCHING)
@@ -220,7 +220,7 @@ class SessionActor:
                     is_closed = False
                     if self._browser and self.is_live and self._record.reason in _POLITE_ENDS:
                         is_closed = await self._close_politely(self._browser)
-                    if self.is_live and self.spec.mode is ProfileMode.WRITE:
+                    if self.is_live and self.spec.profile.mode is ProfileMode.WRITE:
                         self._record.commit = await commit(self._record, workspace, is_closed=is_closed)
 
     async def _keep_bundle(self, workspace: Workspace) -> None:

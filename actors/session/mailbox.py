@@ -10,7 +10,14 @@ import trio
 
 from greenroom.actors.commands import Command
 from greenroom.actors.errors import CleanupIncomplete, SessionEnded
-from greenroom.actors.lifecycle import EndReason, ProfileMode, SessionInfo, SessionState, WatchMode
+from greenroom.actors.lifecycle import (
+    DEFAULT_USE,
+    EndReason,
+    ProfileUse,
+    SessionInfo,
+    SessionState,
+    WatchMode,
+)
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.relay.attachment import Attachment
 from greenroom.actors.session.control import Lease
@@ -31,12 +38,12 @@ class End:
 class Caller:
     """A caller waiting for a session: the channel to answer on, with a buffer of 1, and the deadline.
 
-    The deadline is on Trio's clock. `mode` is what the session may do with the profile.
+    The deadline is on Trio's clock. `profile` is which one the session is to be of.
     """
 
     reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
     deadline: float
-    mode: ProfileMode = ProfileMode.READ
+    profile: ProfileUse = DEFAULT_USE
     _has_left: bool = attrs.field(default=False, init=False)
     _on_leaving: Callable[[], None] | None = attrs.field(default=None, init=False)
 

@@ -9,11 +9,13 @@ import trio
 from greenroom.actors.errors import GreenroomError
 from greenroom.actors.events import ActionNote, EventKind, SessionEvent
 from greenroom.actors.lifecycle import (
+    DEFAULT_USE,
     Commit,
     EndReason,
     Held,
     ProcessCount,
     ProfileMode,
+    ProfileUse,
     Receipt,
     SessionInfo,
     SessionState,
@@ -35,7 +37,7 @@ class SessionRecord:
     id: str
     _publish: Callable[[SessionEvent], None]
     is_requested: bool
-    mode: ProfileMode = ProfileMode.READ
+    profile: ProfileUse = DEFAULT_USE
     keeps_bundles: bool = False
     state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
     reason: EndReason | None = attrs.field(default=None, init=False)
@@ -60,7 +62,7 @@ class SessionRecord:
 
     @commit.default
     def _commit_before_live(self) -> Commit | None:
-        writes = self.mode is ProfileMode.WRITE
+        writes = self.profile.mode is ProfileMode.WRITE
         return Commit(problem="The session never was live") if writes else None
 
     @property
@@ -101,7 +103,7 @@ class SessionRecord:
             control=self.control,
             watchers=self.watchers,
             watched=self.watched,
-            mode=self.mode,
+            profile=self.profile,
             profile_version=self.workspace.profile_version if self.workspace else None,
         )
 

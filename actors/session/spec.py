@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from greenroom.actors.lifecycle import ProfileMode
+from greenroom.actors.lifecycle import DEFAULT_USE, ProfileUse
 from greenroom.actors.resources import Budget
 from greenroom.actors.verdict.detector import LoginDetector
 
@@ -20,7 +20,7 @@ class SessionSpec:
     id: str
     url: str
     headless: bool
-    mode: ProfileMode = ProfileMode.READ
+    profile: ProfileUse = DEFAULT_USE
     creation_timeout_s: float
     max_duration_s: float
     ceiling_s: float = math.inf

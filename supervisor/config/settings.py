@@ -10,6 +10,7 @@ import attrs
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
+from greenroom.actors.profile.store import ProfileStore
 from greenroom.actors.resources import Budget
 from greenroom.supervisor.config.choices import OnLoginLost
 from greenroom.supervisor.config.converters import (
@@ -162,6 +163,14 @@ class SupervisorConfig(TikTokSessionConfig):
     session_disk_mb: int = attrs.field(default=4096, converter=to_int, validator=whole_number(1, 16_777_216))
     """How much disk space, in MiB, a session's clone and temporary files may take."""
 
+    profiles_dir: Path | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(to_path),
+        validator=attrs.validators.optional(check_path),
+    )
+    """Where named profiles are. If it is not set, that is beside the master profile, which is the one named
+    `default`, in a directory named like it with `.profiles`."""
+
     clones_dir: Path = attrs.field(
         factory=_default_clones_dir,
         converter=to_path,
@@ -210,17 +219,32 @@ class SupervisorConfig(TikTokSessionConfig):
     def _check_directories(self) -> None:
         # Not Path.resolve: it raises on a symlink loop, which the profile's own check reports better.
         try:
-            clones, master = (
-                Path(os.path.realpath(path)) for path in (self.clones_dir, self.user_data_master_dir)
+            clones, master, profiles = (
+                Path(os.path.realpath(path))
+                for path in (self.clones_dir, self.user_data_master_dir, self.profiles.folder)
             )
         except FileNotFoundError:
             allowed = "absolute, as clones_dir, since the working directory is gone"
             raise InvalidSetting("user_data_master_dir", show(self.user_data_master_dir), allowed) from None
-        if clones.is_relative_to(master) or master.is_relative_to(clones):
-            apart = (
-                f"a directory apart from user_data_master_dir, {show(self.user_data_master_dir)}: not in it, "
-            )
-            raise InvalidSetting("clones_dir", show(self.clones_dir), f"{apart}not around it, not the same")
+        for name, here, other, there in (
+            ("clones_dir", clones, "user_data_master_dir", master),
+            ("clones_dir", clones, "profiles_dir", profiles),
+            ("profiles_dir", profiles, "user_data_master_dir", master),
+        ):
+            if here.is_relative_to(there) or there.is_relative_to(here):
+                raise InvalidSetting(
+                    name,
+                    show(getattr(self, name)),
+                    f"a directory apart from {other}, {show(getattr(self, other) or there)}: not in it, "
+                    "not around it, not the same",
+                )
+
+    @property
+    def profiles(self) -> ProfileStore:
+        """The profiles that there are."""
+        master = Path(os.path.realpath(self.user_data_master_dir))
+        folder = self.profiles_dir or master.with_name(f"{master.name}.profiles")
+        return ProfileStore(default=self.user_data_master_dir, folder=folder)
 
     @property
     def bundles_dir(self) -> Path:

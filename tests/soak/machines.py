@@ -21,7 +21,7 @@ from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.browser.engines import Engine, EngineName
 from greenroom.actors.browser.wire.messages import PROTOCOL_VERSION
 from greenroom.actors.ledger import Entry
-from greenroom.actors.lifecycle import ProfileMode
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.ports import HostInfo, Owned
@@ -58,7 +58,7 @@ class FaultyMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, mode: ProfileMode = ProfileMode.READ
+        self, session_id: str, profile: ProfileUse = DEFAULT_USE
     ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace that launches in the host that the cycle calls for.
 
@@ -73,7 +73,7 @@ class FaultyMachine:
             own_host: BrowserHost | None = None
             if cycle.alone:
                 own_host = await stack.enter_async_context(machine.pool.hosts.open_host(new_host_id()))
-            workspace = await stack.enter_async_context(machine.open_workspace(session_id, mode))
+            workspace = await stack.enter_async_context(machine.open_workspace(session_id, profile))
             self._spoil(Path(workspace.entry.clone), cycle)
             places = _FaultyPlaces(pool=machine.pool, own_host=own_host, cycle=cycle, machine=self)
             workspace._pool = places  # type: ignore[assignment]  # a launch gets its host from here
@@ -84,9 +84,9 @@ class FaultyMachine:
         """The real machine's engine and sandbox."""
         return self.real.about
 
-    async def profile_version(self) -> str:
-        """Return the master profile's version."""
-        return await self.real.profile_version()
+    async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
+        """Return a master profile's version."""
+        return await self.real.profile_version(name)
 
     async def place_problem(self) -> str | None:
         """Return what is wrong with the clones directory."""
@@ -164,7 +164,7 @@ async def _open_browserless_machine(config: SupervisorConfig) -> AsyncIterator[L
     browsers = await trio.to_thread.run_sync(local_browsers, config)
     async with open_local_machine(
         attrs.evolve(browsers, engine=_SLEEP, host_command=HOST_COMMAND),
-        master=config.user_data_master_dir,
+        profiles=config.profiles,
         clones_dir=config.clones_dir,
         sessions_per_host=config.sessions_per_host,
         budget=config.session_budget,

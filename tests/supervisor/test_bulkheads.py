@@ -285,6 +285,7 @@ async def test_log_that_is_broken_too_is_no_reason_to_end(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a set-up, logging writes to standard output, which may be closed."""
+    config = structlog.get_config()
     structlog.configure(processors=[_fail_to_render])
     try:
         machine = FakeMachine()
@@ -299,7 +300,7 @@ async def test_log_that_is_broken_too_is_no_reason_to_end(
                 await supervisor.find_leaks()
             await assert_well(supervisor, first=first.id)
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**config)
 
 
 def _fail_to_render(*_args: object) -> NoReturn:

@@ -192,6 +192,26 @@ async def test_profile_that_was_judged_logged_out_has_no_warm_sessions(autojump_
     assert [check for _, check in lines(logs)] == ["login", "login"]
 
 
+async def test_each_profile_has_a_login_of_its_own(autojump_clock: MockClock) -> None:
+    """The problem names the command for each that is logged out. Those that are deleted are none."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with supervised(machine, warm=1) as (supervisor, _logs):
+        for profile in ("shop", "default"):
+            with pytest.raises(NotLoggedIn):
+                await supervisor.create_session(profile=profile)
+        assert problems(supervisor) == {
+            "login": "Master profiles are logged out: run `greenroom login` and `greenroom login shop`"
+        }
+        machine.page = LoginState.LOGGED_IN
+        await supervisor.create_session()
+        assert problems(supervisor) == {
+            "login": "The master profile is logged out: run `greenroom login shop`"
+        }
+        machine.missing = frozenset({"shop"})
+        await trio.sleep(NEXT_LOOK_S)
+        assert problems(supervisor) == {}
+
+
 async def test_session_that_goes_live_shows_that_the_login_holds(autojump_clock: MockClock) -> None:
     """The earlier verdict was wrong about the login. Warm sessions are launched again at once."""
     machine = FakeMachine(page=LoginState.LOGGED_OUT)

@@ -23,8 +23,8 @@ from greenroom import (
     SupervisorStopped,
     open_supervisor,
 )
-from greenroom.actors.errors import EngineUnavailable, ProfileLocked
-from greenroom.actors.lifecycle import ProfileMode
+from greenroom.actors.errors import EngineUnavailable, ProfileLocked, ProfileNotFound
+from greenroom.actors.lifecycle import ProfileMode, ProfileUse
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from greenroom.supervisor import registry
@@ -82,15 +82,40 @@ async def test_request_to_write_the_profile_gets_a_session_of_its_own(autojump_c
         await its.until_warm()
         [ahead] = its.machine.browsers
         info = await its.supervisor.create_session(mode=ProfileMode.WRITE)
-        assert (info.id != ahead, info.mode, its.machine.modes[info.id]) == (
-            True,
-            ProfileMode.WRITE,
-            ProfileMode.WRITE,
-        )
+        assert (info.id != ahead, info.profile) == (True, ProfileUse(mode=ProfileMode.WRITE))
+        assert its.machine.profiles[info.id] == info.profile
         assert (await its.supervisor.create_session()).id == ahead
         async with its.supervisor.session(mode=ProfileMode.WRITE) as session:
             written = session.handle.id
         assert its.machine.committed == [written]
+
+
+async def test_warm_sessions_are_of_the_profiles_that_are_asked_for(autojump_clock: MockClock) -> None:
+    """Each is handed out for its own profile only. Which profiles have them follows the demand."""
+    async with warmed() as its:
+        await its.until_warm()
+        [ahead] = its.machine.browsers
+        first = await its.supervisor.create_session(profile="shop")
+        assert (first.id != ahead, first.profile.name) == (True, "shop")
+        await trio.sleep(30)
+        (warm,) = its.supervisor.overview().warm
+        assert (warm.profile, warm.state) == (ProfileUse(name="shop"), SessionState.WARM)
+        assert EndReason.DISCARDED in its.ends()
+        assert (await its.supervisor.create_session(profile="shop")).id == warm.id
+
+
+async def test_profile_that_is_gone_has_no_warm_session_any_more(autojump_clock: MockClock) -> None:
+    """The others go on."""
+    async with warmed() as its:
+        await its.supervisor.create_session(profile="shop")
+        await trio.sleep(30)
+        its.machine.missing = frozenset({"shop"})
+        with pytest.raises(ProfileNotFound):
+            await its.supervisor.create_session(profile="shop", mode=ProfileMode.WRITE)
+        for warm in its.supervisor.overview().warm:
+            await its.supervisor.end_session(warm.id)
+        await trio.sleep(60)
+        assert [one.profile.name for one in its.supervisor.overview().warm] == ["default"]
 
 
 async def test_replacement_waits_until_the_request_is_answered(autojump_clock: MockClock) -> None:

@@ -528,6 +528,35 @@ def test_profile_shows_its_generations_and_goes_back(tmp_path: Path) -> None:
     assert "Removed: 3, 1." in invoke("profile", "prune").stdout
 
 
+def test_named_profiles_are_made_listed_and_deleted(tmp_path: Path) -> None:
+    """Each has its own login. To delete one asks first; the default one is the user's."""
+    in_9_days, long_ago = datetime.now(UTC) + timedelta(days=9), datetime(2020, 1, 1, tzinfo=UTC)
+    keep_login(make_profile(tmp_path / "user_data"), host="www.tiktok.com", expires_at=in_9_days)
+    made = invoke("profile", "new", "shop")
+    shop = tmp_path / "user_data.profiles" / "shop"
+    assert (made.stdout, shop.is_dir()) == (f"Made {shop}. Log in to it with `greenroom login shop`.\n", True)
+    (shop / "prefs.js").touch()
+    keep_login(shop, host="www.tiktok.com", expires_at=long_ago)
+    first, second = invoke("profile", "list").stdout.splitlines()
+    assert re.fullmatch(rf"default +sessionid, until .* UTC at most +{tmp_path}/user_data", first)
+    assert re.fullmatch(rf"shop +sessionid, until 2020-01-01 .* +{shop}", second)
+    checked = invoke("profile", "check", "--profile", "shop")
+    assert (checked.exit_code, "has expired" in checked.stdout) == (1, True)
+    assert "run `greenroom login shop`" in checked.stdout
+    assert CliRunner().invoke(main, ["profile", "delete", "shop"], input="n\n").exit_code == 1
+    assert shop.exists()
+    assert invoke("profile", "delete", "shop", "--yes").stdout == "Deleted shop.\n"
+    assert list(shop.parent.iterdir()) == []
+    for args, said in (
+        (("show", "--profile", "shop"), "There is no profile 'shop'"),
+        (("delete", "default", "--yes"), "remove its directory yourself"),
+        (("new", "../x"), "A profile's name has 1 to 32 characters"),
+        (("new", "default"), "There is a profile 'default' already"),
+    ):
+        refused = invoke("profile", *args)
+        assert (refused.exit_code, said in refused.stderr) == (1, True), args
+
+
 # The demo's table.
 
 

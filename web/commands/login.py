@@ -14,6 +14,7 @@ from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.failure import plain_reason
 from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.errors import BrowserLost, EngineUnavailable, GreenroomError, PageGone, ProfileUnusable
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, login_command
 from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile.compatibility import refuse_newer
 from greenroom.actors.profile.cookies import TOKENS, SavedLogin, read_login
@@ -43,10 +44,11 @@ async def log_in(
     browsers: BrowserHosts,
     say: Callable[[str], None],
     *,
+    profile: str = DEFAULT_PROFILE,
     headless: bool = False,
     timeout_s: float = TIMEOUT_S,
 ) -> bool:
-    """Open a browser at the configured site until somebody is logged in, and keep that in the master profile.
+    """Open a browser at the configured site until somebody is logged in, and keep that in a master profile.
 
     The browser runs on a copy, which becomes the profile's next generation if it has a new login, in one
     step. Otherwise the profile stays as it is, however this ends. The user's own settings stay in any case.
@@ -63,8 +65,8 @@ async def log_in(
     host = urlsplit(config.tiktok_url).hostname or ""
     until = datetime.now(UTC) + timedelta(seconds=timeout_s + CLOSE_GRACE_S)
     with (
-        _existing(config) as master,
-        open_writing(master, "greenroom login", until=until) as writing,
+        _existing(config, profile) as master,
+        open_writing(master, login_command(profile), until=until) as writing,
         sole_error_bare(layers=1),  # the host's nursery
     ):
         refuse_newer(master, browsers.engine.version)
@@ -85,13 +87,13 @@ async def log_in(
 
 
 @contextlib.contextmanager
-def _existing(config: SupervisorConfig) -> Iterator[Path]:
+def _existing(config: SupervisorConfig, profile: str) -> Iterator[Path]:
     """Make the profile's directory if it is missing; remove it again if nothing is in it then.
 
     A profile that sessions could not use is refused with their error.
     """
-    path = Path(os.path.realpath(config.user_data_master_dir))
-    cloner = ProfileCloner(master=path, clones_dir=config.clones_dir)
+    path = Path(os.path.realpath(config.profiles.path_of(profile)))
+    cloner = ProfileCloner(name=profile, master=path, clones_dir=config.clones_dir)
     made: list[Path] = []
     try:
         for folder in reversed((path, *path.parents)):

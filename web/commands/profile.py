@@ -1,5 +1,6 @@
-"""The master profile and its generations: what `greenroom profile` does."""
+"""Master profiles and their generations: what `greenroom profile` does."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from greenroom.actors.errors import NotLoggedIn, ProfileLocked, ProfileUnusable
+from greenroom.actors.errors import GreenroomError, NotLoggedIn, ProfileLocked, ProfileUnusable
+from greenroom.actors.lifecycle import login_command
 from greenroom.actors.profile import ProfileCloner, generations
 from greenroom.actors.profile.cookies import SavedLogin, read_login
 from greenroom.actors.profile.generations import Generation
@@ -19,19 +21,58 @@ _BY = "greenroom profile"
 
 
 @attrs.frozen
-class Profile:
-    """The master profile. Methods block; they raise `GreenroomError` for one that sessions could not use."""
+class Profiles:
+    """The profiles that the settings name. Methods block; they raise `GreenroomError`."""
 
+    _settings: DaemonSettings
+
+    def list(self) -> Iterator[str]:
+        """Yield a line for each profile."""
+        store = self._settings.profiles
+        for name in store.names():
+            try:
+                login = self.of(name).login()
+            except GreenroomError as exc:
+                login = str(exc)
+            yield f"{name:<12}{login}  {store.path_of(name).absolute()}"
+
+    def of(self, name: str) -> "Profile":
+        """Return one profile. Raises `ProfileNotFound`, and `ProfileUnusable` for what can't be a name."""
+        store = self._settings.profiles
+        with _refusing_name():
+            path = store.find(name)
+        cloner = ProfileCloner(name=name, master=path, clones_dir=self._settings.clones_dir)
+        return Profile(name, path, urlsplit(self._settings.tiktok_url).hostname or "", cloner)
+
+    def new(self, name: str) -> str:
+        """Make an empty profile; return a sentence about it."""
+        with _refusing_name():
+            path = self._settings.profiles.make(name)
+        return f"Made {path}. Log in to it with `{login_command(name)}`."
+
+    def delete(self, name: str) -> str:
+        """Remove a profile with all its generations; return a sentence about it."""
+        with _refusing_name():
+            self._settings.profiles.delete(name)
+        return f"Deleted {name}."
+
+
+@contextlib.contextmanager
+def _refusing_name() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as exc:
+        raise ProfileUnusable(str(exc)) from None
+
+
+@attrs.frozen
+class Profile:
+    """A master profile. Methods block; they raise `GreenroomError` for one that sessions could not use."""
+
+    _name: str
     _path: Path
     _host: str
     _cloner: ProfileCloner
-
-    @classmethod
-    def of(cls, settings: DaemonSettings) -> "Profile":
-        """Return the profile that the settings name."""
-        path = settings.user_data_master_dir
-        cloner = ProfileCloner(master=path, clones_dir=settings.clones_dir)
-        return cls(path, urlsplit(settings.tiktok_url).hostname or "", cloner)
 
     def show(self) -> Iterator[tuple[str, str]]:
         """Yield what there is to know, each with its name."""
@@ -46,7 +87,7 @@ class Profile:
         current = generations.current(self._path)
         yield "generation", _describe(current) if current else "none: nothing was committed yet"
         yield "earlier", str(len(self._earlier(current)))
-        yield "login", self._describe_login()
+        yield "login", self.login()
         yield "in use", in_use
 
     def check(self) -> tuple[bool, str]:
@@ -54,10 +95,10 @@ class Profile:
         self._refuse_unusable()
         saved = read_login(self._path, self._host)
         if saved.expires_at is None:
-            return False, f"There is no login at {self._host}: run `greenroom login`."
+            return False, f"There is no login at {self._host}: run `{login_command(self._name)}`."
         if not saved.holds_at(datetime.now(UTC)):
             when = f"{saved.expires_at:%Y-%m-%d %H:%M} UTC"
-            return False, f"The login at {self._host} has expired, {when}: run `greenroom login`."
+            return False, f"The login at {self._host} has expired, {when}: run `{login_command(self._name)}`."
         return True, f"The login at {self._host} can last {_time_left(saved)}: {describe_login(saved)}."
 
     def history(self) -> Iterator[str]:
@@ -76,7 +117,7 @@ class Profile:
         """Make an earlier generation current; return a sentence about it."""
         self._refuse_unusable()
         now = generations.roll_back(self._path, number, _BY)
-        return f"Current is generation {_describe(now)}, with {self._describe_login()}."
+        return f"Current is generation {_describe(now)}, with {self.login()}."
 
     def prune(self, keep: int) -> str:
         """Remove earlier generations; return a sentence about it."""
@@ -87,7 +128,8 @@ class Profile:
     def _earlier(self, current: Generation | None) -> list[Generation]:
         return [one for one in generations.history(self._path) if one != current]
 
-    def _describe_login(self) -> str:
+    def login(self) -> str:
+        """Return which login it has, and until when."""
         saved = read_login(self._path, self._host)
         return describe_login(saved) if saved.expires_at else f"no login at {self._host}"
 

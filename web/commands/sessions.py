@@ -9,6 +9,7 @@ import attrs
 import httpx
 import msgspec
 
+from greenroom.actors.lifecycle import DEFAULT_PROFILE
 from greenroom.web.commands.leaks import DaemonUnreachable
 from greenroom.web.http.schemas import (
     Actions,
@@ -37,9 +38,9 @@ class Sessions:
     _url: str
     _token: str | None
 
-    def new(self, *, write: bool = False) -> str:
-        """Create a session; return its id. With `write`, it makes the profile's next generation."""
-        headers = {"X-Profile-Mode": "write"} if write else {}
+    def new(self, *, profile: str = DEFAULT_PROFILE, write: bool = False) -> str:
+        """Create a session of a profile; return its id. With `write`, it makes the next generation."""
+        headers = {"X-Profile": profile, **({"X-Profile-Mode": "write"} if write else {})}
         location: str = self._ask("POST", SESSIONS, json={}, headers=headers).headers.get("Location", "")
         if not location.startswith(f"{SESSIONS}/"):
             raise DaemonUnreachable(self._no_daemon)

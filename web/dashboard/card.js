@@ -4,7 +4,7 @@
 import { ask, pathOf } from "./api.js";
 import { attempt, confirmed, make, tell, write } from "./dom.js";
 import { clock, megabytes, plain, secondsUntil, short } from "./format.js";
-import { loginOf, names } from "./words.js";
+import { loginOf, names, profileOf } from "./words.js";
 
 /** How much longer a session may live after a press of the button. */
 export const EXTEND_S = 300;
@@ -60,6 +60,7 @@ export class Card {
       `controlled by ${session.control ? session.control.by : "programs"}`,
       `watched by ${names(session.watchers)}`,
     ];
+    if (profileOf(session)) facts.unshift(profileOf(session));
     if (session.clients) facts.push(`${session.clients} attached`);
     write(this.facts, facts.join(" · "));
     this.longer.disabled = !isLive;

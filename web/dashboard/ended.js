@@ -28,6 +28,7 @@ function linesOf(session) {
   const lines = [
     ["Reason", plain(session.end_reason || "unknown")],
     ["Login", loginOf(session)],
+    ["Profile", session.profile],
     ["Began", timeOfDay(session.created_at)],
   ];
   if (!receipt) return lines;
@@ -41,6 +42,10 @@ function linesOf(session) {
     ["Disk freed", megabytes(receipt.bytes_freed)],
     ["Left behind", receipt.left.join(", ") || "nothing"],
   );
+  if (receipt.commit) {
+    const { generation, problem } = receipt.commit;
+    lines.push(["Profile saved", generation ? `as generation ${generation}` : `no: ${problem}`]);
+  }
   for (const held of receipt.held) {
     const length = clock(secondsUntil(held.until) - secondsUntil(held.since));
     lines.push(["Controlled by", `${held.by}, from ${timeOfDay(held.since)}, for ${length}`]);

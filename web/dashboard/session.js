@@ -13,7 +13,7 @@ import { loggedIn } from "./login.js";
 import * as panels from "./panels.js";
 import { Socket } from "./socket.js";
 import { Tabs } from "./tabs.js";
-import { loginOf } from "./words.js";
+import { loginOf, profileOf } from "./words.js";
 
 const TABS_MS = 3_000;
 // So soon after a click, the page may show a dialog.
@@ -78,6 +78,7 @@ function drawFacts() {
   const facts = [
     session.end_reason ? `${session.state}: ${plain(session.end_reason)}` : session.state,
     loginOf(session),
+    profileOf(session),
     session.usage ? megabytes(session.usage.memory_bytes) : "",
     isLive ? `${clock(left)} left` : "",
     session.clients ? `${session.clients} attached` : "",

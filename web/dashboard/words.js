@@ -16,6 +16,8 @@ import { plain, short } from "./format.js";
  * @property {{memory_bytes: number, processes: number, disk_bytes: number} | null} usage
  * @property {Receipt | null} receipt
  * @property {boolean} is_requested
+ * @property {string} profile
+ * @property {string} profile_mode
  * @property {boolean} has_bundle
  * @property {number} clients
  * @property {{by: string, until: string} | null} control
@@ -30,6 +32,7 @@ import { plain, short } from "./format.js";
  * @property {number} bytes_freed
  * @property {string[]} left
  * @property {{by: string, since: string, until: string}[]} held
+ * @property {{generation: number | null, problem: string | null} | null} commit
  */
 
 /**
@@ -98,6 +101,15 @@ export function sentence(event) {
   const what = SENTENCES[event.type];
   const why = event.error ? ` (${event.error.code}: ${event.error.details})` : "";
   return `${short(event.session.id)} ${what ? what(event.session) : event.type}${why}`;
+}
+
+/**
+ * The profile, unless it is the default one and only read.
+ * @param {Session} session
+ */
+export function profileOf(session) {
+  const name = session.profile === "default" ? "" : `profile ${session.profile}`;
+  return [name, session.profile_mode === "write" ? "writes its profile" : ""].filter(Boolean).join(", ");
 }
 
 /** @param {Session} session */

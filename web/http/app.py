@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
-from greenroom.actors.lifecycle import ProfileMode
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode, ProfileUse
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.control_routes import LEASE_HEADER, add_control_routes
@@ -44,6 +44,7 @@ from greenroom.web.http.session_routes import add_session_routes
 from greenroom.web.http.watch_routes import add_watch_routes
 from greenroom.web.settings import DaemonSettings
 
+PROFILE_HEADER: Final = "X-Profile"
 MODE_HEADER: Final = "X-Profile-Mode"
 
 # Visible ASCII.
@@ -89,7 +90,7 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=[
                 *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
-                *(LEASE_HEADER, MODE_HEADER),
+                *(LEASE_HEADER, PROFILE_HEADER, MODE_HEADER),
             ],
             expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
         )
@@ -101,8 +102,8 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        key, mode = _idempotency_key(), _profile_mode()
-        info = await supervisor.create_session(key, mode=mode)
+        key, profile = _idempotency_key(), _profile()
+        info = await supervisor.create_session(key, profile=profile.name, mode=profile.mode)
         if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
@@ -155,13 +156,17 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         return json_answer(description)
 
 
-def _profile_mode() -> ProfileMode:
-    """Return what the session may do with the profile. Raises `InvalidRequest`."""
+def _profile() -> ProfileUse:
+    """Return which profile the session is to be of, and what it may do with it. Raises `InvalidRequest`."""
     given = request.headers.get(MODE_HEADER, ProfileMode.READ.value)
     try:
-        return ProfileMode(given.strip().lower())
+        mode = ProfileMode(given.strip().lower())
     except ValueError:
         raise InvalidRequest(f"{MODE_HEADER} must be read or write") from None
+    try:
+        return ProfileUse(name=request.headers.get(PROFILE_HEADER, DEFAULT_PROFILE).strip(), mode=mode)
+    except ValueError as exc:
+        raise InvalidRequest(f"{PROFILE_HEADER}: {exc}") from None
 
 
 def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from greenroom.actors.lifecycle import DEFAULT_PROFILE
 from greenroom.web.http.openapi_sessions import (
     OPTIONAL_FIELDS,
     SESSION_BODIES,
@@ -45,11 +46,17 @@ _KEY: Json = {
     "except a 503.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+_PROFILE: Json = {
+    "name": "X-Profile",
+    "in": "header",
+    "description": "The name of the master profile that the session is to be of.",
+    "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$", "default": DEFAULT_PROFILE},
+}
 _MODE: Json = {
     "name": "X-Profile-Mode",
     "in": "header",
-    "description": "`write` for a session whose copy becomes the master profile's next generation at its "
-    "end. Until then, no other session can be created.",
+    "description": "`write` for a session whose copy becomes the profile's next generation at its end. "
+    "Until then, no other session of the profile can be created.",
     "schema": {"type": "string", "enum": ["read", "write"], "default": "read"},
 }
 _ONE = "/tiktok/session/{session_id}"
@@ -59,7 +66,7 @@ _REFUSALS: Mapping[int, str] = {
     400: "The request is not valid HTTP/1.1, or has no Host header.",
     401: "The daemon's token is missing or wrong.",
     403: "The request is for another host, from a page of another origin, or more than a link allows.",
-    404: "There is no such session, page or file, or no such path.",
+    404: "There is no such session, profile, page or file, or no such path.",
     405: "The path does not support the method; `Allow` names those that it does.",
     408: "The request took too long to arrive.",
     409: "The page does not show a login, the session is not in the state for this, or its page is not.",
@@ -149,7 +156,7 @@ def _paths() -> Json:
         "Create a session: a logged-in browser on a clone of the master profile.",
         {200: _answer("The session is live.", TikTokSessionResponse, where)},
         refusals=(409, 422, 423, 502, 503, 504),
-        parameters=[_KEY, _MODE],
+        parameters=[_KEY, _PROFILE, _MODE],
     )
     create["requestBody"] = {"required": False, "content": _content(TikTokSessionRequest)}
     return {

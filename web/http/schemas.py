@@ -54,8 +54,8 @@ class Session(msgspec.Struct, kw_only=True):
     for a warm session yet: `is_requested` is false. `clients` are attached with a Playwright of their own;
     `refused_calls` counts what they may not call. With `has_bundle`, `.../bundle` has more about its failure.
     `control` is the person who has control, null while programs do; `watchers` are watching, and `watched`
-    have. A session in the `profile_mode` write makes the master profile's next generation; its receipt's
-    `commit` says what came of that.
+    have. `profile` is the name of its master profile. In the `profile_mode` write, it makes that profile's
+    next generation; its receipt's `commit` says what came of that.
     """
 
     id: str
@@ -76,6 +76,7 @@ class Session(msgspec.Struct, kw_only=True):
     control: Held | None
     watchers: tuple[Watcher, ...]
     watched: tuple[Watcher, ...]
+    profile: str
     profile_mode: ProfileMode
 
     @classmethod
@@ -100,7 +101,8 @@ class Session(msgspec.Struct, kw_only=True):
             control=info.control,
             watchers=info.watchers,
             watched=info.watched,
-            profile_mode=info.mode,
+            profile=info.profile.name,
+            profile_mode=info.profile.mode,
         )
 
 

@@ -16,6 +16,7 @@ from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.profile.store import ProfileStore
 from greenroom.actors.resources import Budget, Needs
 from tests.actors.browser.scripted_hosts import PUPPET, script_hosts
 from tests.actors.profile.profile_trees import make_profile
@@ -35,7 +36,7 @@ async def open_puppet_machine(
     with trio.fail_after(patience(30)):
         async with open_local_machine(
             script_hosts(folder, script, sandbox=sandbox),
-            master=make_profile(folder / "master"),
+            profiles=profiles_in(folder),
             clones_dir=folder / "state",
             sessions_per_host=2,
             budget=AMPLE,
@@ -50,17 +51,23 @@ async def open_puppet_machine(
 @contextlib.asynccontextmanager
 async def open_hostless_machine(folder: Path) -> AsyncIterator[LocalMachine]:
     """Open such a machine that starts no host ahead of time: it owns nothing but workspaces."""
-    master = make_profile(folder / "master")
+    profiles = profiles_in(folder)
     async with open_ledger(folder / "state", end_marked) as ledger, trio.open_nursery() as nursery:
         hosts = script_hosts(folder, PUPPET, ledger=ledger)
         yield LocalMachine(
-            cloner=ProfileCloner(master=master, clones_dir=ledger.folder),
+            cloner=ProfileCloner(master=profiles.default, clones_dir=ledger.folder),
+            profiles=profiles,
             ledger=ledger,
             pool=HostPool(hosts=hosts, sessions_per_host=1, budget=AMPLE, nursery=nursery),
             site=NOWHERE,
             bundles=Bundles(folder / "bundles"),
             needs=NOTHING,
         )
+
+
+def profiles_in(folder: Path) -> ProfileStore:
+    """Return a store whose default profile is small."""
+    return ProfileStore(default=make_profile(folder / "master"), folder=folder / "profiles")
 
 
 def clone_of(workspace: LocalWorkspace) -> Path:

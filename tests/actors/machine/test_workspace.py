@@ -15,11 +15,12 @@ from greenroom.actors.errors import (
     CloneFailed,
     NotLoggedIn,
     ProfileLocked,
+    ProfileNotFound,
     ProfileUnusable,
     ResourcesExhausted,
 )
 from greenroom.actors.ledger import Ledger
-from greenroom.actors.lifecycle import ProfileMode
+from greenroom.actors.lifecycle import ProfileMode, ProfileUse
 from greenroom.actors.machine.local import LocalMachine
 from greenroom.actors.profile import ProfileCloner, lease
 from greenroom.actors.profile.generations import directory_of
@@ -31,6 +32,8 @@ from tests.cancelling import cancelled_at_step
 from tests.patience import patience
 
 TOO_MUCH = 1 << 60
+
+WRITE = ProfileUse(mode=ProfileMode.WRITE)
 
 
 @pytest.fixture
@@ -67,12 +70,12 @@ async def test_clone_of_a_writer_becomes_the_master(tmp_path: Path) -> None:
         (master / "cookies.sqlite").unlink()
         (master / "storage" / "default" / "data.sqlite").unlink()
         own = (master / "prefs.js").read_bytes()
-        async with machine.open_workspace("a", ProfileMode.WRITE) as workspace:
+        async with machine.open_workspace("a", WRITE) as workspace:
             (clone_of(workspace) / "new").write_text("new")
             (clone_of(workspace) / "prefs.js").write_text("of the automation")
             for mode in ProfileMode:
                 with pytest.raises(ProfileLocked) as refused:
-                    async with machine.open_workspace("b", mode):
+                    async with machine.open_workspace("b", ProfileUse(mode=mode)):
                         pass
                 assert refused.value.holder is not None
                 assert refused.value.holder.program == "session a"
@@ -84,6 +87,30 @@ async def test_clone_of_a_writer_becomes_the_master(tmp_path: Path) -> None:
         assert (machine.ledger.entries, names(machine.ledger)) == ((), [])
 
 
+async def test_workspace_is_of_the_profile_that_is_named(tmp_path: Path) -> None:
+    """Writing one keeps nobody out of another."""
+    async with open_hostless_machine(tmp_path) as machine:
+        with pytest.raises(ProfileNotFound, match="no profile 'shop'"):
+            async with machine.open_workspace("a", ProfileUse(name="shop")):
+                pass
+        before = snapshot(machine.cloner.master)
+        shop = machine.profiles.make("shop")
+        with pytest.raises(NotLoggedIn) as empty:
+            await machine.profile_version("shop")
+        assert empty.value.hint == "The master profile is empty: run `greenroom login shop` to log in"
+        (shop / "prefs.js").write_text("of the shop")
+        async with machine.open_workspace("a", ProfileUse(name="shop", mode=ProfileMode.WRITE)) as workspace:
+            (clone_of(workspace) / "new").touch()
+            async with machine.open_workspace("b") as other:
+                assert not (clone_of(other) / "new").exists()
+            assert await workspace.commit() == 2
+        async with machine.open_workspace("a", ProfileUse(name="shop")) as workspace:
+            assert (clone_of(workspace) / "prefs.js").read_text() == "of the shop"
+            assert (clone_of(workspace) / "new").exists()
+        assert snapshot(machine.cloner.master) == before
+        assert machine.ledger.entries == ()
+
+
 async def test_profile_of_a_newer_browser_is_read_but_not_written(tmp_path: Path) -> None:
     """What an older browser writes could harm it."""
     async with open_hostless_machine(tmp_path) as machine:
@@ -92,16 +119,16 @@ async def test_profile_of_a_newer_browser_is_read_but_not_written(tmp_path: Path
         async with machine.open_workspace("a"):
             pass
         with pytest.raises(ProfileUnusable, match=r"Firefox 999\.0, which is newer than 140\.0"):
-            async with machine.open_workspace("a", ProfileMode.WRITE):
+            async with machine.open_workspace("a", WRITE):
                 pass
 
 
 async def test_writer_that_commits_nothing_changes_nothing(machine: LocalMachine) -> None:
     """It gives the profile back, also if its workspace could not be made; a reader can't commit."""
-    async with machine.open_workspace("a", ProfileMode.WRITE) as workspace:
+    async with machine.open_workspace("a", WRITE) as workspace:
         (clone_of(workspace) / "new").write_text("new")
     with lease.reading(machine.cloner.master), pytest.raises(ProfileLocked):
-        async with machine.open_workspace("a", ProfileMode.WRITE):
+        async with machine.open_workspace("a", WRITE):
             pass
     async with machine.open_workspace("a") as workspace:
         with pytest.raises(RuntimeError):

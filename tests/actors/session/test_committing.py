@@ -7,14 +7,14 @@ import trio
 from trio.testing import MockClock
 
 from greenroom.actors.errors import ProfileLocked, ProfileNotReplaced
-from greenroom.actors.lifecycle import Commit, EndReason, ProfileMode
+from greenroom.actors.lifecycle import Commit, EndReason, ProfileMode, ProfileUse
 from greenroom.actors.resources import Budget
 from greenroom.actors.session.actor import CLOSE_GRACE_S
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from tests.actors.session.test_actor import Session, open_session
 
-WRITE = {"mode": ProfileMode.WRITE}
+WRITE = {"profile": ProfileUse(mode=ProfileMode.WRITE)}
 TINY = Budget(memory_bytes=1, processes=1, disk_bytes=1)
 NO_LOGIN = "The page did not show a login at last"
 
@@ -32,7 +32,7 @@ async def test_polite_end_commits_the_profile(autojump_clock: MockClock, reason:
     idle = {"idle_timeout_s": 30} if reason is EndReason.IDLE else {}
     async with open_session(machine, **WRITE, **idle, max_duration_s=60) as session:
         info = await session.established()
-        assert (info.mode, machine.modes) == (ProfileMode.WRITE, {"a": ProfileMode.WRITE})
+        assert (info.profile, machine.profiles) == (WRITE["profile"], {"a": WRITE["profile"]})
         if reason in {EndReason.DELETED, EndReason.SHUTDOWN}:
             await session.actor.handle.ask_to_end(reason)
         await session.ended.wait()

@@ -121,7 +121,12 @@ async def front() -> Any:
 def test_creation_is_described_with_key_and_body() -> None:
     """Both are optional, and so is what to do with the profile."""
     create = describe_api(with_token=False)["paths"]["/tiktok/session"]["post"]
-    key, mode = create["parameters"]
+    key, profile, mode = create["parameters"]
+    assert (profile["name"], profile["in"], profile["schema"]["default"]) == (
+        "X-Profile",
+        "header",
+        "default",
+    )
     assert (mode["name"], mode["in"], mode["schema"]["enum"]) == (
         "X-Profile-Mode",
         "header",

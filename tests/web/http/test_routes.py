@@ -395,6 +395,7 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
         "control": None,
         "watchers": [],
         "watched": [],
+        "profile": "default",
         "profile_mode": "read",
     }
 
@@ -412,7 +413,7 @@ async def test_session_being_created_is_shown_with_what_is_known() -> None:
     assert session.pop("state") == "launching"
     assert (session.pop("clients"), session.pop("refused_calls")) == (0, 0)
     assert session.pop("has_bundle") is False
-    assert session.pop("profile_mode") == "read"
+    assert (session.pop("profile"), session.pop("profile_mode")) == ("default", "read")
     assert (session.pop("is_requested"), session.pop("watchers"), session.pop("watched")) == (True, [], [])
     unknown = (
         *("expires_at", "login_state", "login_reason", "login_method"),
@@ -714,6 +715,33 @@ async def test_session_that_writes_the_profile_says_what_came_of_it() -> None:
         assert len(front.machine.committed) == 1
 
 
+async def test_session_is_of_the_profile_that_is_named() -> None:
+    """An Idempotency-Key is bound to it."""
+    async with open_front() as front:
+        first = await front.create(headers={"X-Profile": "shop", "Idempotency-Key": "k"})
+        path = first.headers["Location"]
+        assert (await front.client.get(path)).json()["session"]["profile"] == "shop"
+        again = await front.create(headers={"X-Profile": "shop", "Idempotency-Key": "k"})
+        other = await front.create(headers={"Idempotency-Key": "k"})
+        assert (again.headers["Location"] == path, other.headers["Location"] == path) == (True, False)
+        names = [use.name for use in front.machine.profiles.values()]
+        assert names == ["shop", "default"]
+
+
+async def test_unknown_profile_is_not_found() -> None:
+    """What can't be a name at all is refused before anything is looked up."""
+    async with open_front(FakeMachine(missing=frozenset({"shop"}))) as front:
+        answer = await front.create(headers={"X-Profile": "shop"})
+        details = answer.json()["error_details"]
+        assert (answer.status_code, details["code"]) == (404, "PROFILE_NOT_FOUND")
+        assert details["details"] == "There is no profile 'shop': `greenroom login shop` makes one"
+        for name in ("../etc", "", "a.generations"):
+            answer = await front.create(headers={"X-Profile": name})
+            assert answer.status_code == 422
+            assert answer.json()["error_details"]["details"].startswith("X-Profile: A profile's name has")
+        assert front.machine.profiles == {}
+
+
 @pytest.mark.parametrize("mode", ["both", "", "write, read"])
 async def test_unknown_mode_is_refused_and_makes_nothing(mode: str) -> None:
     """The text says what there is."""
@@ -723,7 +751,7 @@ async def test_unknown_mode_is_refused_and_makes_nothing(mode: str) -> None:
             422,
             "X-Profile-Mode must be read or write",
         )
-        assert front.machine.modes == {}
+        assert front.machine.profiles == {}
 
 
 async def test_session_whose_profile_can_not_be_committed_has_ended_all_the_same() -> None:
