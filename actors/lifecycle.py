@@ -43,6 +43,7 @@ class EndReason(enum.Enum):
     CALLER_LEFT = "caller_left"
     BROWSER_LOST = "browser_lost"
     OVER_BUDGET = "over_budget"
+    COMPLETED = "completed"
     DISCARDED = "discarded"
     FAILED = "failed"
     SHUTDOWN = "shutdown"
@@ -66,6 +67,21 @@ class Held:
     by: str
     since: datetime
     until: datetime
+
+
+class Purpose(enum.Enum):
+    """What a session is for."""
+
+    SESSION = "session"
+    """To be used. Its page must show a login, or there is no session."""
+    LOGIN = "login"
+    """To log in to its profile. It is live whatever its page shows, and ends once that shows a login."""
+    BROWSE = "browse"
+    """To use its profile by hand. It is live whatever its page shows."""
+    IMPORT = "import"
+    """To give its profile a login. It ends as soon as its page has shown one."""
+    REFRESH = "refresh"
+    """To renew the login of its profile. It ends as soon as its page has shown one."""
 
 
 class ProfileMode(enum.Enum):
@@ -100,13 +116,15 @@ def login_command(name: str) -> str:
 class ProfileUse:
     """Which profile a session is of, by its name, and what it may do with it.
 
-    Raises `ValueError` for what can't be a name.
+    With `may_be_new`, a profile that is missing or empty is made; it stays if something is committed. Raises
+    `ValueError` for what can't be a name.
     """
 
     name: str = attrs.field(
         default=DEFAULT_PROFILE, validator=lambda _self, _field, name: check_profile_name(name)
     )
     mode: ProfileMode = ProfileMode.READ
+    may_be_new: bool = False
 
 
 DEFAULT_USE: Final = ProfileUse()
@@ -182,7 +200,8 @@ class SessionInfo:
     profile that was cloned, None until the clone is made. `clients` are attached with a Playwright of their
     own; `refused_calls` is how many calls of such clients have been refused. `has_bundle` says that it fails,
     and that more is kept of it. `control` is the person who has control, None while programs do; `watchers`
-    are watching, and `watched` are the last 50 who have. `profile` is which it is of, and what it does to it.
+    are watching, and `watched` are the last 50 who have. `profile` is which it is of, and what it does to it;
+    `purpose` is what it is for.
     """
 
     id: str
@@ -203,3 +222,4 @@ class SessionInfo:
     watchers: tuple[Watcher, ...] = ()
     watched: tuple[Watcher, ...] = ()
     profile: ProfileUse = DEFAULT_USE
+    purpose: Purpose = Purpose.SESSION

@@ -7,6 +7,7 @@ of `greenroom.actors.machine.ports`, so a type checker notices if it and the rea
 import contextlib
 import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from datetime import datetime
 
 import attrs
 import msgspec
@@ -22,6 +23,7 @@ from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.ports import HostInfo, Owned, OwnedDirectory, OwnedProcess
 from greenroom.actors.machine.result import Result
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.resources import Usage
 from greenroom.actors.testing_driver import FakeDriver
@@ -66,6 +68,7 @@ class FakeMachine:
     navigate_error: Exception | None = None
     action_error: Exception | None = None
     connect_error: Exception | None = None
+    restore_error: Exception | None = None
     commit_error: Exception | None = None
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
@@ -96,10 +99,15 @@ class FakeMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, profile: ProfileUse = DEFAULT_USE
+        self,
+        session_id: str,
+        profile: ProfileUse = DEFAULT_USE,
+        *,
+        until: datetime | None = None,  # noqa: ARG002  # the protocol's signature
     ) -> AsyncIterator["FakeWorkspace"]:
         """See `ports.Machine`. There is a nursery around the block, as other machines may have one."""
-        self._find(profile.name)
+        if not profile.may_be_new:
+            self._find(profile.name)
         self.profiles[session_id] = profile
         workspace = FakeWorkspace(machine=self, session_id=session_id, profile_version=self.version)
         self.clones.add(session_id)
@@ -194,6 +202,10 @@ class FakeWorkspace:
         """The way to the machine's `bundles`."""
         return FakeRecording(machine=self.machine, session_id=self.session_id)
 
+    async def wait_quit(self) -> None:
+        """Take the machine's `close_s`."""
+        await _take(self.machine.close_s, None)
+
     async def measure(self) -> Usage:
         """Return the machine's `usage`."""
         await _take(0, self.machine.sample_error)
@@ -211,6 +223,7 @@ class FakeBrowser:
     machine: FakeMachine
     closed_politely: bool = attrs.field(default=False, init=False)
     urls: list[str] = attrs.field(factory=list, init=False)
+    restored: list[StorageState] = attrs.field(factory=list, init=False)
     rehearsed: list[str] = attrs.field(factory=list, init=False)
     performed: list[Operation] = attrs.field(factory=list, init=False)
     files: dict[str, bytes] = attrs.field(factory=dict, init=False)
@@ -229,6 +242,11 @@ class FakeBrowser:
         """Take the machine's `navigate_s`."""
         self.rehearsed.append(url)
         await self.take(self.machine.navigate_s)
+
+    async def restore(self, state: StorageState) -> None:
+        """Remember the state in `restored`, or raise the machine's `restore_error`."""
+        await self.take(0, self.machine.restore_error)
+        self.restored.append(state)
 
     async def navigate(self, url: str) -> None:
         """Take the machine's `navigate_s`, then raise its `navigate_error`, if any."""

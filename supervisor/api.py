@@ -2,17 +2,19 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import attrs
 import outcome
 import trio
 
-from greenroom.actors.errors import GreenroomError, SupervisorStopped
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode, ProfileUse, SessionInfo
+from greenroom.actors.errors import GreenroomError, ProfileNotReplaced, SupervisorStopped
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode, ProfileUse, Purpose, SessionInfo
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.session.mailbox import SessionHandle
+from greenroom.actors.session.order import Order
 from greenroom.supervisor.config import SupervisorConfig
 from greenroom.supervisor.events import EventStream, Subscriber
 from greenroom.supervisor.idempotency import Creation, KeyedCreations
@@ -33,6 +35,8 @@ from greenroom.supervisor.self_check import Check, Subject
 
 # More than the end of a session takes: a polite close, a kill, and the removal of a clone.
 END_S = 30.0
+# How long a person has to log in, unless asked otherwise.
+LOGIN_S: Final = 600.0
 
 T = TypeVar("T")
 
@@ -111,7 +115,10 @@ class Supervisor:
         use = ProfileUse(name=profile, mode=mode)
         if idempotency_key is not None:
             return await self._keyed.get(idempotency_key, use)
-        creation = self._begin_creation(use)
+        return await self._create(Order(profile=use))
+
+    async def _create(self, order: Order) -> SessionInfo:
+        creation = self._begin_creation(order)
         try:
             return await creation.result()
         except GreenroomError:  # the answer
@@ -120,9 +127,9 @@ class Supervisor:
             creation.leave()
             raise
 
-    def _begin_creation(self, profile: ProfileUse) -> Creation:
+    def _begin_creation(self, order: Order) -> Creation:
         timeout_s = self.config.session_creation_timeout
-        return Creation(requests=self._requests, timeout_s=timeout_s, profile=profile)
+        return Creation(requests=self._requests, timeout_s=timeout_s, order=order)
 
     @contextlib.asynccontextmanager
     async def session(
@@ -140,6 +147,75 @@ class Supervisor:
         finally:
             with trio.move_on_after(END_S, shield=True):
                 await handle.end()
+
+    async def open_login(
+        self,
+        profile: str = DEFAULT_PROFILE,
+        *,
+        timeout_s: float = LOGIN_S,
+        headless: bool | None = None,
+        url: str | None = None,
+    ) -> SessionInfo:
+        """Create a session in which a person logs in to a profile; return it once it is live.
+
+        It is live whatever the page shows, and ends once that shows a login, or after `timeout_s`. Its
+        receipt says whether the profile has been saved. A profile that does not exist is made, and stays if
+        there is a login. Raises what `create_session` does, except `NotLoggedIn` and `ProfileNotFound`.
+        """
+        return await self._create(
+            Order(
+                profile=ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True),
+                purpose=Purpose.LOGIN,
+                duration_s=timeout_s,
+                headless=headless,
+                url=url,
+            )
+        )
+
+    async def open_browse(
+        self, profile: str = DEFAULT_PROFILE, *, url: str | None = None, headless: bool | None = None
+    ) -> SessionInfo:
+        """Create a session that a person uses by hand; return it once it is live.
+
+        It is live whatever the page shows, for `max_extended_duration`. It ends when its window is closed.
+        What it changes in the profile is saved if the page shows a login at last. Raises what `open_login`
+        does.
+        """
+        return await self._create(
+            Order(
+                profile=ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True),
+                purpose=Purpose.BROWSE,
+                duration_s=self.config.max_extended_duration,
+                headless=headless,
+                url=url,
+            )
+        )
+
+    async def import_state(self, state: StorageState, profile: str = DEFAULT_PROFILE) -> int:
+        """Give a profile a login from elsewhere; return the number of the generation that has it.
+
+        A browser on a copy of the profile gets `state`, and must show a login with it. A profile that does
+        not exist is made. Raises what `create_session` does, `ActionFailed` if the browser does not take the
+        state, and `ProfileNotReplaced`, each with the profile as it was.
+        """
+        use = ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True)
+        return await self._commit(Order(profile=use, purpose=Purpose.IMPORT, state=state))
+
+    async def refresh(self, profile: str = DEFAULT_PROFILE) -> int:
+        """Load the site's page and keep what it renews; return the number of the generation that has it.
+
+        Raises what `create_session` does, and `ProfileNotReplaced`, with the profile as it was.
+        """
+        use = ProfileUse(name=profile, mode=ProfileMode.WRITE)
+        return await self._commit(Order(profile=use, purpose=Purpose.REFRESH))
+
+    async def _commit(self, order: Order) -> int:
+        handle = self.handle((await self._create(order)).id)
+        info = await handle.wait_ended()
+        commit = info.receipt.commit if info.receipt else None
+        if commit is None or commit.generation is None:
+            raise ProfileNotReplaced((commit and commit.problem) or "The session has ended early")
+        return commit.generation
 
     def handle(self, session_id: str) -> SessionHandle:
         """Return the handle of a session that exists, or has ended within the last 15 minutes.

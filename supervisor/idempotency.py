@@ -18,6 +18,7 @@ from greenroom.actors.errors import (
 )
 from greenroom.actors.lifecycle import DEFAULT_USE, ProfileUse, SessionInfo
 from greenroom.actors.session.mailbox import Caller
+from greenroom.actors.session.order import DEFAULT_ORDER, Order
 from greenroom.supervisor.messages import CreateSession, Message
 from greenroom.supervisor.remembered import Remembered
 
@@ -41,7 +42,7 @@ class Creation:
 
     _requests: trio.MemorySendChannel[Message]
     timeout_s: float
-    profile: ProfileUse = DEFAULT_USE
+    order: Order = DEFAULT_ORDER
     _caller: Caller = attrs.field(init=False)
     _reply: trio.MemoryReceiveChannel[outcome.Maybe[SessionInfo]] = attrs.field(init=False)
     _is_asked: bool = attrs.field(default=False, init=False)
@@ -50,7 +51,7 @@ class Creation:
         reply_to, reply = _open_for_session(1)
         self._reply = reply
         deadline = trio.current_time() + self.timeout_s
-        self._caller = Caller(reply_to=reply_to, deadline=deadline, profile=self.profile)
+        self._caller = Caller(reply_to=reply_to, deadline=deadline, order=self.order)
 
     async def result(self) -> SessionInfo:
         """Return the session once it is live.
@@ -98,7 +99,7 @@ class KeyedCreations:
     A creation goes on as long as anybody waits for it. `begin` starts one.
     """
 
-    begin: Callable[[ProfileUse], Creation]
+    begin: Callable[[Order], Creation]
     _shared: dict[bytes, _Shared] = attrs.field(factory=dict, init=False)
     _results: Remembered[bytes, _Result] = attrs.field(factory=Remembered, init=False)
 
@@ -109,7 +110,7 @@ class KeyedCreations:
             return _unwrap(kept)
         shared = self._shared.get(digest)
         if shared is None:
-            shared = self._shared[digest] = _Shared(self.begin(profile))
+            shared = self._shared[digest] = _Shared(self.begin(Order(profile=profile)))
         shared.waiting += 1
         try:
             async with shared.turn:

@@ -49,6 +49,7 @@ async def open_machine(
         sessions_per_host=config.sessions_per_host,
         budget=config.session_budget,
         site=site_address(config),
+        login_host=urlsplit(config.tiktok_url).hostname or "",
         bundles_dir=config.bundles_dir,
         tell=tell,
     ) as machine:

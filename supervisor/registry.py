@@ -25,6 +25,7 @@ from greenroom.actors.machine.ports import Machine, Owned
 from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.mailbox import Caller, Claim, SessionHandle
+from greenroom.actors.session.order import Order
 from greenroom.supervisor.answering import answer, answering
 from greenroom.supervisor.config import SupervisorConfig
 from greenroom.supervisor.demand import Demand
@@ -186,7 +187,8 @@ class Registry:
         if self._is_full() and not self._draining:
             raise self._capacity_exhausted()
         # A warm session has only read the profile.
-        warm = self._warm.take(caller.profile.name) if caller.profile.mode is ProfileMode.READ else None
+        profile = caller.order.profile
+        warm = self._warm.take(profile.name) if profile.mode is ProfileMode.READ else None
         if warm is None and (self._has_room or self._draining):
             self._create_cold(caller)
         else:
@@ -212,7 +214,7 @@ class Registry:
                     return True
             finally:
                 self._warm.put_back(warm)
-            warm = None if caller.has_left else self._warm.take(caller.profile.name)
+            warm = None if caller.has_left else self._warm.take(caller.order.profile.name)
         return False
 
     async def _make_room(self, caller: Caller) -> None:
@@ -238,7 +240,7 @@ class Registry:
             raise error
         if (retry_after_s := self._admission.overload(caller.deadline)) is not None:
             raise Overloaded(retry_after_s=retry_after_s)
-        self._start(caller.profile, caller)
+        self._start(caller.order, caller)
 
     def _capacity_exhausted(self) -> CapacityExhausted:
         now_live = [actor.latest_end for actor in self._actors.values() if actor.caller is not None]
@@ -250,11 +252,11 @@ class Registry:
     # Sessions as children
 
     def _start_warm(self, profile: str) -> SessionActor:
-        return self._start(ProfileUse(name=profile), None)
+        return self._start(Order(profile=ProfileUse(name=profile)), None)
 
-    def _start(self, profile: ProfileUse, caller: Caller | None) -> SessionActor:
+    def _start(self, order: Order, caller: Caller | None) -> SessionActor:
         actor = SessionActor(
-            spec=new_spec(self.config, profile),
+            spec=new_spec(self.config, order),
             caller=caller,
             machine=self.machine,
             admission=self._admission,

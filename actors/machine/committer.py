@@ -3,14 +3,16 @@
 import contextlib
 import functools
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 import trio
 
-from greenroom.actors.errors import CloneFailed
+from greenroom.actors.errors import CloneFailed, ProfileNotReplaced
+from greenroom.actors.profile.cookies import read_login
 from greenroom.actors.profile.copy import Progress, copy_profile
-from greenroom.actors.profile.generations import Writing, open_writing
+from greenroom.actors.profile.generations import Writing, made, open_writing
 from greenroom.actors.profile.place import give_to_owner_of
 from greenroom.actors.profile.settings_files import restore_settings
 from greenroom.actors.profile.translate import writing_clone
@@ -26,6 +28,7 @@ class Committer:
     """Commits a session's clone as the master profile's next generation."""
 
     _writing: Writing
+    _host: str
 
     async def commit(self, clone: Path) -> int:
         """Commit a clone whose browser has quit; return the generation's number.
@@ -41,30 +44,48 @@ class Committer:
         with writing_clone(writing.new):
             restore_settings(writing.new, writing.profile)
             give_to_owner_of(writing.profile, writing.new, *writing.new.rglob("*"))
+        if not read_login(writing.new, self._host).holds_at(datetime.now(UTC)):
+            raise ProfileNotReplaced(
+                "The login ended with the browser: the site let it end there (look for a box like 'remember "
+                "me'), or the profile is set to forget cookies"
+            )
         writing.commit()
         return writing.generation.number
 
 
 @contextlib.asynccontextmanager
-async def open_committer(master: Path, by: str) -> AsyncIterator[Committer]:
+async def open_committer(
+    master: Path, by: str, *, host: str, may_be_new: bool, until: datetime | None
+) -> AsyncIterator[Committer]:
     """Own the right to write `master` for the length of the block.
+
+    What is committed must have a login at `host`. A master that `may_be_new` is made if it is missing, and
+    removed at the end if it is empty then. `until` is when the block ends at the latest, if that is known.
 
     Raises `ProfileLocked` if somebody else reads or writes it, or a browser has it, `ProfileNotReplaced` if
     it can't be replaced, and `CloneFailed` if the disk does not answer.
     """
     leases = contextlib.ExitStack()
-    opening = functools.partial(leases.enter_context, open_writing(master, by))
+    opening = functools.partial(_open, leases, master, by, until, may_be_new=may_be_new)
     try:
         writing = await finish_in_thread(Purpose.MASTER, opening, within_s=_LEASE_S)
     except trio.TooSlowError:
         raise _too_slow("opened", master) from None
     try:
-        yield Committer(writing)
+        yield Committer(writing, host)
     finally:
         try:
             await finish_in_thread(Purpose.REMOVAL, leases.close, within_s=_LEASE_S)
         except trio.TooSlowError:
             raise _too_slow("given back", master) from None
+
+
+def _open(
+    leases: contextlib.ExitStack, master: Path, by: str, until: datetime | None, *, may_be_new: bool
+) -> Writing:
+    if may_be_new:
+        leases.enter_context(made(master))
+    return leases.enter_context(open_writing(master, by, until=until))
 
 
 def _too_slow(what: str, master: Path) -> CloneFailed:

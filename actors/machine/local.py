@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
 
 import attrs
@@ -37,6 +38,7 @@ class LocalMachine:
 
     A session is admitted if there is room for what it `needs`, besides what was promised to earlier sessions
     and not yet taken by them. Only the workspace holds its ledger entry. `cloner` is the default profile's.
+    What is committed must have a login at `login_host`.
     """
 
     cloner: ProfileCloner
@@ -45,6 +47,7 @@ class LocalMachine:
     pool: HostPool
     site: SiteAddress
     bundles: Bundles
+    login_host: str = ""
     needs: Needs = attrs.field(factory=Needs)
     promises: Promises = attrs.field(factory=Promises)
 
@@ -55,7 +58,7 @@ class LocalMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, profile: ProfileUse = DEFAULT_USE
+        self, session_id: str, profile: ProfileUse = DEFAULT_USE, *, until: datetime | None = None
     ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace, unless the machine is short of what a session needs; see `ports.Machine`."""
         cloner = self._cloner_of(profile.name)
@@ -63,11 +66,20 @@ class LocalMachine:
             async with self._open(session_id, cloner, None) as workspace:
                 yield workspace
         else:
-            await in_thread(Purpose.MASTER, cloner.look_at_version)
+            if not profile.may_be_new:
+                await in_thread(Purpose.MASTER, cloner.look_at_version)
             await in_thread(Purpose.MASTER, refuse_newer, cloner.master, cloner.engine_version)
             async with (
-                open_committer(cloner.master, f"session {session_id}") as committer,
-                self._open(session_id, cloner.for_writer(), committer) as workspace,
+                open_committer(
+                    cloner.master,
+                    f"session {session_id}",
+                    host=self.login_host,
+                    may_be_new=profile.may_be_new,
+                    until=until,
+                ) as committer,
+                self._open(
+                    session_id, cloner.for_writer(may_be_empty=profile.may_be_new), committer
+                ) as workspace,
             ):
                 yield workspace
 
@@ -145,12 +157,14 @@ async def open_local_machine(
     sessions_per_host: int,
     budget: Budget,
     site: SiteAddress,
+    login_host: str,
     bundles_dir: Path,
     tell: Callable[[HostEvent], None] = lambda _: None,
 ) -> AsyncIterator[LocalMachine]:
     """Open this machine for sessions in `clones_dir`, after ending what dead daemons left there.
 
-    No workspace may be open at the end of the block. Bundles are kept in `bundles_dir`. `budget` limits each
+    No workspace may be open at the end of the block. Bundles are kept in `bundles_dir`. Logins count at
+    `login_host`. `budget` limits each
     browser host; `tell` hears what becomes of them. Raises `CloneFailed` if `clones_dir` can't be written,
     and `ProfileUnusable` if no browser could use the default profile.
     """
@@ -173,6 +187,7 @@ async def open_local_machine(
             pool=pool,
             site=site,
             bundles=Bundles(bundles_dir),
+            login_host=login_host,
         )
 
 

@@ -6,6 +6,7 @@ contains no paths, and pids are only for people.
 
 from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 import attrs
@@ -16,6 +17,7 @@ from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCoun
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.result import Result
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.resources import Usage
 from greenroom.actors.verdict import Finding, Method
@@ -33,11 +35,13 @@ class Machine(Protocol):
         """The browser hosts that run."""
 
     def open_workspace(
-        self, session_id: str, profile: ProfileUse = DEFAULT_USE
+        self, session_id: str, profile: ProfileUse = DEFAULT_USE, *, until: datetime | None = None
     ) -> AbstractAsyncContextManager["Workspace"]:
         """Own everything that a session has on the machine. At first that is a clone of a master profile.
 
-        In the mode WRITE, nobody else can clone that profile or write it meanwhile.
+        In the mode WRITE, nobody else can clone that profile or write it meanwhile. A profile that may be new
+        is made if it is missing, and removed again if nothing was committed. `until` is when the session ends
+        at the latest, for those who are refused meanwhile.
 
         Leaving the block in any way kills what still runs, at once, and removes the rest. It returns once
         nothing is left or can still be started. If something can't be removed, it stays listed, and
@@ -96,6 +100,9 @@ class Workspace(Protocol):
         `ProfileLocked`, `ProfileUnusable` or `CloneFailed`, with the master as it was.
         """
 
+    async def wait_quit(self) -> None:
+        """Return once no process has the clone open as its profile: a browser that quits has saved it."""
+
     @property
     def recording(self) -> "Recording":
         """Where the session's recorder keeps what it needs."""
@@ -142,6 +149,12 @@ class Browser(Protocol):
         """Do the work that a site's first page takes, without contacting the site of `url`.
 
         The site's first real page then comes sooner. Cancel it only by ending the browser.
+        """
+
+    async def restore(self, state: StorageState) -> None:
+        """Take in cookies and what sites keep, in place of what they keep now. Contacts no site.
+
+        Raises `ActionFailed` if the browser does not take it.
         """
 
     async def navigate(self, url: str) -> None:

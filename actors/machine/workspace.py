@@ -5,6 +5,7 @@ from pathlib import Path
 
 import attrs
 import structlog
+import trio
 
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.pool import HostPool
@@ -13,7 +14,12 @@ from greenroom.actors.ledger import Entry
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.bundles import LocalRecording
 from greenroom.actors.machine.committer import Committer
+from greenroom.actors.profile.lock import find_browser
 from greenroom.actors.resources import Promises, Usage
+from greenroom.actors.threads import Purpose, in_thread
+
+# How often to look whether a browser has quit, which takes it a fraction of a second.
+_QUIT_AGAIN_S = 0.05
 
 _log = structlog.get_logger("greenroom.machine")
 
@@ -73,6 +79,12 @@ class LocalWorkspace:
         if self._committer is None:
             raise RuntimeError("the session does not write the profile")
         return await self._committer.commit(Path(self.entry.clone))
+
+    async def wait_quit(self) -> None:
+        """See `ports.Workspace`."""
+        clone = Path(self.entry.clone)
+        while await in_thread(Purpose.LEDGER, find_browser, clone) is not None:  # noqa: ASYNC110  # others' lock
+            await trio.sleep(_QUIT_AGAIN_S)
 
     async def measure(self) -> Usage:
         """See `ports.Workspace`."""

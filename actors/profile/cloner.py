@@ -63,7 +63,8 @@ class ProfileCloner:
     It never writes to the master.
 
     A copy is made under a reader's lease, so all of it is of one generation. Other programs know no leases,
-    so changes are looked for as well. With `is_leased`, whoever uses it has the writer's lease.
+    so changes are looked for as well. With `is_leased`, whoever uses it has the writer's lease. One that
+    `may_be_empty` makes empty clones of an empty master.
 
     All file work runs in threads. At most two copies run at a time; others wait. With `engine_version`, the
     clone of a profile that a newer browser used last is made to hide that, so that ours opens it.
@@ -75,6 +76,7 @@ class ProfileCloner:
     engine_version: str = ""
     name: str = DEFAULT_PROFILE
     is_leased: bool = False
+    may_be_empty: bool = False
     _copies: trio.CapacityLimiter = attrs.field(
         init=False, factory=lambda: trio.CapacityLimiter(_COPIES_AT_ONCE)
     )
@@ -174,10 +176,10 @@ class ProfileCloner:
         other.check_path()
         return other
 
-    def for_writer(self) -> "ProfileCloner":
+    def for_writer(self, *, may_be_empty: bool) -> "ProfileCloner":
         """Return this cloner as one who has the writer's lease uses it. Both share their limit of copies."""
         other = copy.copy(self)
-        other.is_leased = True
+        other.is_leased, other.may_be_empty = True, may_be_empty
         return other
 
     def _lease(self) -> AbstractContextManager[None]:
@@ -214,12 +216,14 @@ class ProfileCloner:
                 raise NotAProfile(
                     f"The master profile can't be read: {exc.strerror}", detail=repr(str(self.master))
                 ) from exc
-            if names <= LOCK_NAMES:
+            if names <= LOCK_NAMES and not self.may_be_empty:
                 raise _nobody(f"is empty: run `{login_command(self.name)}` to log in")
             refuse_browser(self.master)
             with self._lease():  # refuses if somebody writes it
                 pass
-            if problem := other_kind(self.master, names):
+            if not (self.may_be_empty and names <= LOCK_NAMES) and (
+                problem := other_kind(self.master, names)
+            ):
                 raise NotAProfile(f"The master profile {problem}", detail=repr(str(self.master)))
         if Path(os.path.realpath(self.clones_dir)).is_relative_to(os.path.realpath(self.master)):
             raise CloneFailed(

@@ -76,6 +76,25 @@ class Writing:
 
 
 @contextlib.contextmanager
+def made(profile: Path) -> Iterator[None]:
+    """Make the directory of a profile for the block if it is missing; it stays if something is in it then.
+
+    The same holds for the directories above it, and for that of its history. Blocks. Raises
+    `ProfileNotReplaced`.
+    """
+    profile = Path(os.path.realpath(profile))
+    new = [path for path in (profile, *profile.parents) if not path.exists()]
+    try:
+        with _translating():
+            make_private(profile)
+        yield
+    finally:
+        for folder in (history_folder(profile), *new):
+            with contextlib.suppress(OSError):  # something is in it
+                folder.rmdir()
+
+
+@contextlib.contextmanager
 def open_writing(profile: Path, by: str, *, until: datetime | None = None) -> Iterator[Writing]:
     """Own the right to write `profile`, an existing directory, until the end of the block. Blocks.
 

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -21,7 +21,7 @@ from greenroom.actors.errors import (
     SessionNotLive,
 )
 from greenroom.actors.events import SessionEvent
-from greenroom.actors.lifecycle import EndReason, ProfileMode, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, ProfileMode, Purpose, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Browser, Machine, Workspace
 from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.recorder.recorder import Recorder
@@ -57,9 +57,14 @@ _POLITE_ENDS = {
     EndReason.IDLE,
     EndReason.DELETED,
     EndReason.CLOSED_BY_CLIENT,
+    EndReason.COMPLETED,
     EndReason.LOGIN_LOST,
     EndReason.SHUTDOWN,
 }
+
+# Sessions that a person uses, to get to a login among other things.
+_BY_HAND = {Purpose.LOGIN, Purpose.BROWSE}
+_DONE_AT_ONCE = {Purpose.IMPORT, Purpose.REFRESH}
 
 _log = structlog.get_logger("greenroom.session")
 
@@ -86,6 +91,7 @@ class SessionActor:
     _record: SessionRecord = attrs.field(init=False)
     _recorder: Recorder | None = attrs.field(default=None, init=False)
     _may_leave: bool = attrs.field(default=False, init=False)
+    _has_quit: bool = attrs.field(default=False, init=False)
     _browser: Browser | None = attrs.field(default=None, init=False)
     _living: Living | None = attrs.field(default=None, init=False)
     _life: trio.CancelScope = attrs.field(init=False)
@@ -108,6 +114,7 @@ class SessionActor:
             self._publish,
             is_requested=self._first_caller is not None,
             profile=self.spec.profile,
+            purpose=self.spec.purpose,
             keeps_bundles=self._recorder is not None,
         )
         self._answer = Answer(self._record, self.spec.creation_timeout_s, self._first_caller, self._end)
@@ -209,7 +216,10 @@ class SessionActor:
 
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
-            async with self.machine.open_workspace(self.spec.id, self.spec.profile) as workspace:
+            opening = self.machine.open_workspace(
+                self.spec.id, self.spec.profile, until=self._latest_moment()
+            )
+            async with opening as workspace:
                 self._record.workspace = workspace
                 await self._stand_in_line(place)
                 self._record.enter(SessionState.LAUNCHING)
@@ -222,6 +232,13 @@ class SessionActor:
                         is_closed = await self._close_politely(self._browser)
                     if self.is_live and self.spec.profile.mode is ProfileMode.WRITE:
                         self._record.commit = await commit(self._record, workspace, is_closed=is_closed)
+
+    def _latest_moment(self) -> datetime | None:
+        """Return when the session ends at the latest, and a little more, unless it may be extended."""
+        if self.spec.ceiling_s > self.spec.max_duration_s:
+            return None
+        left_s = self.latest_end + CLOSE_GRACE_S - trio.current_time()
+        return datetime.now(UTC) + timedelta(seconds=left_s) if math.isfinite(left_s) else None
 
     async def _keep_bundle(self, workspace: Workspace) -> None:
         record = self._record
@@ -259,8 +276,24 @@ class SessionActor:
                     living = await self._create(browser)
                 for task in (living.watch_login, living.control.run, living.release_hand, living.view.run):
                     nursery.start_soon(self._contain, task)
-                await browser.wait_lost()
+                if self.spec.purpose is Purpose.LOGIN:
+                    nursery.start_soon(self._contain, living.wait_login)
+                elif self.spec.purpose in _DONE_AT_ONCE:
+                    self._end(EndReason.COMPLETED)
+                await self._wait_lost(browser, workspace)
             nursery.cancel_scope.cancel(reason="the session ends")
+
+    async def _wait_lost(self, browser: Browser, workspace: Workspace) -> None:
+        """Wait until the browser is lost, or until a person has closed its window."""
+        try:
+            await browser.wait_lost()
+        except BrowserLost:
+            if self.spec.headless or self.spec.purpose not in _BY_HAND:
+                raise
+            with trio.move_on_after(CLOSE_GRACE_S):
+                await workspace.wait_quit()
+                self._has_quit = True
+            self._end(EndReason.CLOSED_BY_CLIENT)
 
     async def _wait_for_claim(self, browser: Browser, workspace: Workspace) -> None:
         """Stay warm until a caller claims the session, and accept if it is healthy.
@@ -279,10 +312,12 @@ class SessionActor:
 
     async def _create(self, browser: Browser) -> Living:
         self._record.enter(SessionState.NAVIGATING)
+        if self.spec.state is not None:
+            await browser.restore(self.spec.state)
         await browser.navigate(self.spec.url)
         self._record.enter(SessionState.JUDGING)
         self._record.verdict = await self.spec.detector.judge(browser)
-        if not self._record.verdict.is_usable:
+        if not self._record.verdict.is_usable and self.spec.purpose not in _BY_HAND:
             raise NotLoggedIn(self._record.verdict)
         await trio.lowlevel.checkpoint()  # the creation deadline no longer applies after this
         self._living = Living(self.spec, self._record, browser, self._life, self._end, self._recorder)
@@ -292,10 +327,11 @@ class SessionActor:
 
     async def _close_politely(self, browser: Browser) -> bool:
         """Let the browser save its profile and quit; return whether it has."""
-        with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
-            await browser.close()
-            return True
-        return False
+        if not self._has_quit:
+            with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
+                await browser.close()
+                return True
+        return self._has_quit
 
     async def _see_what_is_left(self) -> None:
         """Look at the machine itself if cleaning up may have left something there."""

@@ -142,6 +142,17 @@ class Living:
                 await self.judge()
             await trio.sleep(_PAUSE_S)  # a page that navigates all the time must not keep its host busy
 
+    async def wait_login(self) -> None:
+        """Look at the page again and again; end the session once it shows a login."""
+        while True:
+            with contextlib.suppress(UpstreamUnreachable, BrowserLost):
+                # Also one that decides nothing: it says what the page asks for.
+                verdict = self._record.verdict = await self._spec.detector.judge(self._browser)
+                if verdict.state is LoginState.LOGGED_IN:
+                    self._end(EndReason.COMPLETED)
+                    return
+            await trio.sleep(_PAUSE_S)
+
     async def judge(self) -> Verdict:
         """Judge the page as it is, without loading it again; keep the verdict if it decides anything."""
         verdict = await attrs.evolve(self._spec.detector, retries=0).judge(self._browser)

@@ -11,9 +11,7 @@ import trio
 from greenroom.actors.commands import Command
 from greenroom.actors.errors import CleanupIncomplete, SessionEnded
 from greenroom.actors.lifecycle import (
-    DEFAULT_USE,
     EndReason,
-    ProfileUse,
     SessionInfo,
     SessionState,
     WatchMode,
@@ -21,6 +19,7 @@ from greenroom.actors.lifecycle import (
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.relay.attachment import Attachment
 from greenroom.actors.session.control import Lease
+from greenroom.actors.session.order import DEFAULT_ORDER, Order
 from greenroom.actors.session.view import Watching
 from greenroom.actors.verdict import Verdict
 
@@ -38,12 +37,12 @@ class End:
 class Caller:
     """A caller waiting for a session: the channel to answer on, with a buffer of 1, and the deadline.
 
-    The deadline is on Trio's clock. `profile` is which one the session is to be of.
+    The deadline is on Trio's clock. `order` is which session they want.
     """
 
     reply_to: trio.MemorySendChannel[outcome.Maybe[SessionInfo]]
     deadline: float
-    profile: ProfileUse = DEFAULT_USE
+    order: Order = DEFAULT_ORDER
     _has_left: bool = attrs.field(default=False, init=False)
     _on_leaving: Callable[[], None] | None = attrs.field(default=None, init=False)
 

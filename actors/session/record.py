@@ -16,6 +16,7 @@ from greenroom.actors.lifecycle import (
     ProcessCount,
     ProfileMode,
     ProfileUse,
+    Purpose,
     Receipt,
     SessionInfo,
     SessionState,
@@ -38,6 +39,7 @@ class SessionRecord:
     _publish: Callable[[SessionEvent], None]
     is_requested: bool
     profile: ProfileUse = DEFAULT_USE
+    purpose: Purpose = Purpose.SESSION
     keeps_bundles: bool = False
     state: SessionState = attrs.field(default=SessionState.CLONING, init=False)
     reason: EndReason | None = attrs.field(default=None, init=False)
@@ -104,6 +106,7 @@ class SessionRecord:
             watchers=self.watchers,
             watched=self.watched,
             profile=self.profile,
+            purpose=self.purpose,
             profile_version=self.workspace.profile_version if self.workspace else None,
         )
 

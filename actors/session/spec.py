@@ -4,7 +4,8 @@ import math
 
 import attrs
 
-from greenroom.actors.lifecycle import DEFAULT_USE, ProfileUse
+from greenroom.actors.lifecycle import DEFAULT_USE, ProfileUse, Purpose
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.resources import Budget
 from greenroom.actors.verdict.detector import LoginDetector
 
@@ -14,12 +15,14 @@ class SessionSpec:
     """What one session should be. Times are in seconds.
 
     Once it is live it may live for `max_duration_s`, and be extended to `ceiling_s`; without a command or a
-    client for `idle_timeout_s`, it ends. Of its last `recorder_s`, a bundle is kept if it fails.
+    client for `idle_timeout_s`, it ends. Of its last `recorder_s`, a bundle is kept if it fails. Its
+    browser gets the `state`, if any, before it loads a page.
     """
 
     id: str
     url: str
     headless: bool
+    purpose: Purpose = Purpose.SESSION
     profile: ProfileUse = DEFAULT_USE
     creation_timeout_s: float
     max_duration_s: float
@@ -31,3 +34,4 @@ class SessionSpec:
     warm_max_age_s: float
     detector: LoginDetector
     budget: Budget
+    state: StorageState | None = attrs.field(default=None, repr=False)

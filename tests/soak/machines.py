@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import attrs
@@ -58,7 +59,7 @@ class FaultyMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, profile: ProfileUse = DEFAULT_USE
+        self, session_id: str, profile: ProfileUse = DEFAULT_USE, *, until: datetime | None = None
     ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace that launches in the host that the cycle calls for.
 
@@ -73,7 +74,9 @@ class FaultyMachine:
             own_host: BrowserHost | None = None
             if cycle.alone:
                 own_host = await stack.enter_async_context(machine.pool.hosts.open_host(new_host_id()))
-            workspace = await stack.enter_async_context(machine.open_workspace(session_id, profile))
+            workspace = await stack.enter_async_context(
+                machine.open_workspace(session_id, profile, until=until)
+            )
             self._spoil(Path(workspace.entry.clone), cycle)
             places = _FaultyPlaces(pool=machine.pool, own_host=own_host, cycle=cycle, machine=self)
             workspace._pool = places  # type: ignore[assignment]  # a launch gets its host from here
@@ -169,6 +172,7 @@ async def _open_browserless_machine(config: SupervisorConfig) -> AsyncIterator[L
         sessions_per_host=config.sessions_per_host,
         budget=config.session_budget,
         site=site_address(config),
+        login_host="127.0.0.1",
         bundles_dir=config.bundles_dir,
     ) as machine:
         yield machine

@@ -42,6 +42,7 @@ from greenroom.actors.errors import (
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.result import Result
 from greenroom.actors.machine.sampler import Sampler
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.threads import Purpose, in_thread, limiter
 from greenroom.actors.verdict import Finding, Method
@@ -140,6 +141,16 @@ class ScraplingFetcherAdapter:
     async def rehearse(self, url: str) -> None:
         """Get ready for `url` without asking for it; see `ports.Browser`."""
         await self._load(messages.Rehearse(id=self._link.next_id(), session=self._session, url=url))
+
+    async def restore(self, state: StorageState) -> None:
+        """Take in a login; see `ports.Browser`."""
+        request = messages.Restore(id=self._link.next_id(), session=self._session, state=state)
+        try:
+            reply = await self._ask(request)
+        except FrameError as exc:
+            raise InvalidAction(str(exc)) from exc
+        if isinstance(reply, messages.Failed):
+            raise failure_of(reply, self._redact)
 
     async def navigate(self, url: str) -> None:
         """Load `url`; see `ports.Browser`."""

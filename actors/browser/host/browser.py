@@ -29,9 +29,11 @@ from greenroom.actors.browser.host.launcher import open_launcher, path_of
 from greenroom.actors.browser.host.page import CamoufoxSession
 from greenroom.actors.browser.host.performing import Performer
 from greenroom.actors.browser.host.recording import RecordingHost
+from greenroom.actors.browser.host.restoring import restore
 from greenroom.actors.browser.host.viewing import View
 from greenroom.actors.browser.wire.messages import Failure, Launch
 from greenroom.actors.machine.frame import Frame
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.verdict import Finding, Method, analyse_html, too_long_html
 from greenroom.actors.verdict.api import ASK, ENDPOINTS, MAX_ANSWER_CHARS, Answer, judge_answers
 from greenroom.actors.verdict.dom import KNOWN_SELECTORS, judge_elements
@@ -72,6 +74,7 @@ class BrowserSession:
         self._performer: Performer
         self._hand: Hand
         self._recording: RecordingHost
+        self._context: BrowserContext
         self._view: View | None = None
         self._viewing = asyncio.Lock()
         self._binding: Binding
@@ -110,6 +113,7 @@ class BrowserSession:
         self._hand = Hand(self._performer.pages)
         self._recording = RecordingHost(context, self._performer.pages)
         self._binding = Binding(context)
+        self._context = context
 
     def _note_navigation(self, page: Page) -> None:
         """Let the daemon know of a client's navigation; the login is looked at where it happened."""
@@ -255,6 +259,14 @@ class BrowserSession:
         self._performer.pages.is_used = True
         self._performer.pages.keeps_dialogs |= dialogs
         return await self._binding.bind()
+
+    async def restore(self, state: StorageState) -> None:
+        """Take in cookies and what sites keep, in place of theirs. Raises `OperationFailed`."""
+        try:
+            await restore(self._context, state)
+        except Error as exc:
+            await self._scrapling.probe()
+            raise OperationFailed(Failure.ACTION, f"The browser does not take it: {exc.message}") from exc
 
     async def rehearse(self, url: str) -> None:
         """Have the browser do the work that a site's first page takes, without contacting the site.

@@ -156,6 +156,8 @@ class Host:
                 await self._send(request, io.BytesIO(recorded))
             case messages.Input(input=text, timeout_s=timeout_s):
                 await self._sessions[session].do_by_hand(decode_input(text), timeout_s)
+            case messages.Restore(state=state):
+                await self._sessions[session].restore(state)
             case messages.Rehearse():
                 await self._sessions[session].rehearse(request.url)
             case messages.Bind(dialogs=dialogs):

@@ -16,9 +16,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.verdict import Finding, Method
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 
 _Pieces = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
@@ -103,6 +104,12 @@ class Inspect(_Request, frozen=True, kw_only=True):
 
     method: Method
     selectors: Mapping[str, str]
+
+
+class Restore(_Request, frozen=True, kw_only=True):
+    """Take in cookies and what sites keep, without asking any site for anything."""
+
+    state: StorageState
 
 
 class Rehearse(_Request, frozen=True, kw_only=True):
@@ -257,7 +264,19 @@ class Navigated(_Message, frozen=True, kw_only=True):
 
 Streaming = Perform | View | Record
 Request = (
-    Launch | Navigate | Inspect | Rehearse | Perform | View | Record | Input | Bind | Close | Discard | Ping
+    Launch
+    | Navigate
+    | Inspect
+    | Restore
+    | Rehearse
+    | Perform
+    | View
+    | Record
+    | Input
+    | Bind
+    | Close
+    | Discard
+    | Ping
 )
 ToHost = Request | Cancel | Credit
 Reply = Done | Found | Bound | Unreachable | Failed

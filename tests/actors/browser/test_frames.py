@@ -18,6 +18,7 @@ from greenroom.actors.browser.wire.framing import (
     decode_to_host,
     encode,
 )
+from greenroom.actors.machine.storage_state import Cookie, Item, Origin, StorageState
 from greenroom.actors.testing import find_state
 from greenroom.actors.verdict import LoginState, Method
 
@@ -46,6 +47,14 @@ TO_HOST: list[messages.ToHost] = [
     messages.Navigate(id=3, session="a", url="https://www.tiktok.com/"),
     messages.Navigate(id=4, session="a"),
     messages.Inspect(id=5, session="a", method=Method.DOM, selectors={"logged_in": "[data-e2e='x']"}),
+    messages.Restore(
+        id=8,
+        session="a",
+        state=StorageState(
+            cookies=(Cookie(name="sessionid", value="x", domain=".tiktok.com"),),
+            origins=(Origin(origin="https://a.test", local_storage=(Item(name="k", value="v"),)),),
+        ),
+    ),
     messages.Rehearse(id=8, session="a", url="https://www.tiktok.com/"),
     messages.Perform(id=10, session="a", credit=4, operation='{"kind":"html"}', timeout_s=2.5),
     messages.View(id=12, session="a", credit=1, fps=12.5, quality=60),

@@ -41,6 +41,7 @@ async def open_puppet_machine(
             sessions_per_host=2,
             budget=AMPLE,
             site=NOWHERE,
+            login_host=HOST,
             bundles_dir=folder / "bundles",
         ) as machine:
             yield attrs.evolve(machine, needs=NOTHING)
@@ -61,8 +62,12 @@ async def open_hostless_machine(folder: Path) -> AsyncIterator[LocalMachine]:
             pool=HostPool(hosts=hosts, sessions_per_host=1, budget=AMPLE, nursery=nursery),
             site=NOWHERE,
             bundles=Bundles(folder / "bundles"),
+            login_host=HOST,
             needs=NOTHING,
         )
+
+
+HOST = "site.test"
 
 
 def profiles_in(folder: Path) -> ProfileStore:

@@ -5,7 +5,9 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -16,18 +18,21 @@ from greenroom.actors.errors import (
     NotLoggedIn,
     ProfileLocked,
     ProfileNotFound,
+    ProfileNotReplaced,
     ProfileUnusable,
     ResourcesExhausted,
 )
 from greenroom.actors.ledger import Ledger
 from greenroom.actors.lifecycle import ProfileMode, ProfileUse
 from greenroom.actors.machine.local import LocalMachine
+from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner, lease
 from greenroom.actors.profile.generations import directory_of
 from greenroom.actors.resources import Needs, disk_usage, preflight
 from greenroom.actors.threads import Purpose, limiter
-from tests.actors.machine.machines import NOTHING, clone_of, open_hostless_machine
-from tests.actors.profile.profile_trees import deep_tree, snapshot
+from tests.actors.machine.machines import HOST, NOTHING, clone_of, open_hostless_machine
+from tests.actors.profile.logins import keep_login
+from tests.actors.profile.profile_trees import deep_tree, locked_by_other_process, snapshot
 from tests.cancelling import cancelled_at_step
 from tests.patience import patience
 
@@ -71,6 +76,7 @@ async def test_clone_of_a_writer_becomes_the_master(tmp_path: Path) -> None:
         (master / "storage" / "default" / "data.sqlite").unlink()
         own = (master / "prefs.js").read_bytes()
         async with machine.open_workspace("a", WRITE) as workspace:
+            log_in(workspace)
             (clone_of(workspace) / "new").write_text("new")
             (clone_of(workspace) / "prefs.js").write_text("of the automation")
             for mode in ProfileMode:
@@ -87,6 +93,74 @@ async def test_clone_of_a_writer_becomes_the_master(tmp_path: Path) -> None:
         assert (machine.ledger.entries, names(machine.ledger)) == ((), [])
 
 
+def paths_in(folder: Path) -> set[Path]:
+    """Return all that is below a directory."""
+    return set(folder.rglob("*"))
+
+
+def log_in(workspace: LocalWorkspace, *, name: str = "sessionid", days: int = 9) -> None:
+    """Give a clone a login that lasts."""
+    keep_login(clone_of(workspace), host=HOST, expires_at=datetime.now(UTC) + timedelta(days), name=name)
+
+
+@pytest.mark.parametrize(
+    "login", [None, {"days": -1}, {"name": "something"}], ids=["none", "expired", "another cookie"]
+)
+async def test_clone_without_a_login_that_lasts_is_not_committed(
+    tmp_path: Path, login: dict[str, Any] | None
+) -> None:
+    """It would take the place of one that may have it."""
+    async with open_hostless_machine(tmp_path) as machine:
+        (machine.cloner.master / "cookies.sqlite").unlink()
+        (machine.cloner.master / "storage" / "default" / "data.sqlite").unlink()
+        before = snapshot(machine.cloner.master)
+        async with machine.open_workspace("a", WRITE) as workspace:
+            if login is not None:
+                log_in(workspace, **login)
+            with pytest.raises(ProfileNotReplaced, match="The login ended with the browser"):
+                await workspace.commit()
+        assert snapshot(machine.cloner.master) == before
+
+
+@pytest.mark.parametrize("name", ["default", "shop"])
+async def test_profile_that_may_be_new_is_made_and_stays_if_something_is_committed(
+    tmp_path: Path, name: str
+) -> None:
+    """Otherwise nothing of it does."""
+    use = ProfileUse(name=name, mode=ProfileMode.WRITE, may_be_new=True)
+    async with open_hostless_machine(tmp_path) as machine:
+        shutil.rmtree(machine.cloner.master)
+        before = paths_in(tmp_path)
+        async with machine.open_workspace("a", use) as workspace:
+            assert list(clone_of(workspace).iterdir()) == []
+        assert paths_in(tmp_path) == before
+        until = datetime.now(UTC)
+        async with machine.open_workspace("a", use, until=until) as workspace:
+            with pytest.raises(ProfileLocked) as refused:
+                async with machine.open_workspace("b", use):
+                    pass
+            assert refused.value.holder is not None
+            assert refused.value.holder.until == until
+            log_in(workspace)
+            assert await workspace.commit() == 1
+        assert (machine.profiles.path_of(name) / "cookies.sqlite").exists()
+        async with machine.open_workspace("a", ProfileUse(name=name)) as workspace:
+            assert (clone_of(workspace) / "cookies.sqlite").exists()
+
+
+async def test_browser_that_quits_is_waited_for(tmp_path: Path) -> None:
+    """Only then has it saved its profile."""
+    async with open_hostless_machine(tmp_path) as machine, machine.open_workspace("a") as workspace:
+        await workspace.wait_quit()
+        (clone_of(workspace) / ".parentlock").touch()
+        with locked_by_other_process(clone_of(workspace)):
+            with trio.move_on_after(0.3) as waiting:
+                await workspace.wait_quit()
+            assert waiting.cancelled_caught
+        with trio.fail_after(patience(5)):
+            await workspace.wait_quit()
+
+
 async def test_workspace_is_of_the_profile_that_is_named(tmp_path: Path) -> None:
     """Writing one keeps nobody out of another."""
     async with open_hostless_machine(tmp_path) as machine:
@@ -100,6 +174,7 @@ async def test_workspace_is_of_the_profile_that_is_named(tmp_path: Path) -> None
         assert empty.value.hint == "The master profile is empty: run `greenroom login shop` to log in"
         (shop / "prefs.js").write_text("of the shop")
         async with machine.open_workspace("a", ProfileUse(name="shop", mode=ProfileMode.WRITE)) as workspace:
+            log_in(workspace)
             (clone_of(workspace) / "new").touch()
             async with machine.open_workspace("b") as other:
                 assert not (clone_of(other) / "new").exists()

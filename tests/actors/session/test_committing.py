@@ -6,8 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from greenroom.actors.errors import ProfileLocked, ProfileNotReplaced
-from greenroom.actors.lifecycle import Commit, EndReason, ProfileMode, ProfileUse
+from greenroom.actors.errors import ActionFailed, NotLoggedIn, ProfileLocked, ProfileNotReplaced
+from greenroom.actors.lifecycle import Commit, EndReason, ProfileMode, ProfileUse, Purpose, SessionState
+from greenroom.actors.machine.storage_state import Cookie, StorageState
 from greenroom.actors.resources import Budget
 from greenroom.actors.session.actor import CLOSE_GRACE_S
 from greenroom.actors.testing import FakeMachine
@@ -71,6 +72,98 @@ async def test_other_end_commits_nothing_and_says_why(
     async with open_session(fake, **WRITE, **spec, max_duration_s=60) as session:
         await session.ended.wait()
     assert (fake.committed, commit_of(session)) == ([], Commit(problem=problem))
+
+
+async def test_session_to_log_in_ends_once_the_page_shows_a_login(autojump_clock: MockClock) -> None:
+    """It is live from the start, for a person to use. Then its profile is saved."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with open_session(machine, **WRITE, purpose=Purpose.LOGIN, max_duration_s=600) as session:
+        info = await session.established()
+        assert (info.state, info.purpose) == (SessionState.LIVE, Purpose.LOGIN)
+        assert info.verdict is not None
+        assert info.verdict.state is LoginState.LOGGED_OUT
+        await trio.sleep(300)
+        assert not session.ended.is_set()
+        machine.page = LoginState.UNCERTAIN
+        await trio.sleep(10)
+        shown = session.actor.info().verdict
+        assert shown is not None
+        assert shown.state is LoginState.UNCERTAIN  # what the page asks for is told while it is so
+        machine.page = LoginState.LOGGED_IN
+        with trio.fail_after(10):
+            await session.ended.wait()
+    assert (session.reason, commit_of(session)) == (EndReason.COMPLETED, Commit(generation=1))
+
+
+async def test_login_that_does_not_come_commits_nothing(autojump_clock: MockClock) -> None:
+    """The session ends when its time is over."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with open_session(machine, **WRITE, purpose=Purpose.LOGIN, max_duration_s=60) as session:
+        await session.ended.wait()
+    assert (session.reason, commit_of(session)) == (EndReason.EXPIRED, Commit(problem=NO_LOGIN))
+
+
+@pytest.mark.parametrize("purpose", [Purpose.IMPORT, Purpose.REFRESH])
+async def test_session_with_nothing_more_to_do_ends_at_once(
+    autojump_clock: MockClock, purpose: Purpose
+) -> None:
+    """Its browser has what it was given before it loads a page."""
+    machine = FakeMachine(navigate_s=3, commit_s=1)
+    state = StorageState(cookies=(Cookie(name="sessionid", value="x", domain="site.test"),))
+    async with open_session(machine, **WRITE, purpose=purpose, state=state) as session:
+        await trio.sleep(1)
+        browser = machine.browsers["a"]
+        assert (browser.restored, len(browser.urls)) == ([state], 1)
+        await session.established()
+        await session.ended.wait()
+    assert (session.reason, commit_of(session)) == (EndReason.COMPLETED, Commit(generation=1))
+
+
+async def test_state_that_shows_no_login_is_not_committed(autojump_clock: MockClock) -> None:
+    """Nor one that the browser does not take."""
+    state = StorageState()
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with open_session(machine, **WRITE, purpose=Purpose.IMPORT, state=state) as session:
+        with pytest.raises(NotLoggedIn):
+            await session.established()
+        await session.ended.wait()
+    machine = FakeMachine(restore_error=ActionFailed("no"))
+    async with open_session(machine, **WRITE, purpose=Purpose.IMPORT, state=state) as session:
+        with pytest.raises(ActionFailed):
+            await session.established()
+        await session.ended.wait()
+    assert machine.committed == []
+
+
+@pytest.mark.parametrize(
+    ("close_s", "commit"),
+    [
+        (2, Commit(generation=1)),
+        (CLOSE_GRACE_S + 1, Commit(problem="The browser did not close by itself")),
+    ],
+)
+async def test_window_that_is_closed_by_hand_is_a_polite_end(
+    autojump_clock: MockClock, close_s: float, commit: Commit
+) -> None:
+    """The browser quits by itself then, which takes a moment. One that never does is not committed."""
+    machine = FakeMachine(page=LoginState.UNCERTAIN, close_s=close_s)
+    async with open_session(machine, **WRITE, purpose=Purpose.BROWSE, headless=False) as session:
+        await session.established()
+        machine.page = LoginState.LOGGED_IN
+        await session.actor.handle.judge()
+        machine.browsers["a"].crash()
+        await session.ended.wait()
+    assert (session.reason, commit_of(session)) == (EndReason.CLOSED_BY_CLIENT, commit)
+
+
+async def test_window_that_is_closed_before_a_login_commits_nothing(autojump_clock: MockClock) -> None:
+    """Whoever was to log in has given up."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with open_session(machine, **WRITE, purpose=Purpose.LOGIN, headless=False) as session:
+        await session.established()
+        machine.browsers["a"].crash()
+        await session.ended.wait()
+    assert (session.reason, commit_of(session)) == (EndReason.CLOSED_BY_CLIENT, Commit(problem=NO_LOGIN))
 
 
 async def test_browser_that_is_lost_commits_nothing(autojump_clock: MockClock) -> None:
