@@ -80,6 +80,10 @@ class ProfileExists(GreenroomError):
         super().__init__(f"There is a profile {name!r} already")
 
 
+class LoginFileInvalid(GreenroomError):
+    """What was exported from another browser can't be read, or has no login; the text says where and why."""
+
+
 class NotAProfile(ProfileUnusable):
     """The master profile is not a Firefox profile; the text says what it is."""
 

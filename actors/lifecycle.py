@@ -172,6 +172,23 @@ class ProfileHolder:
 
 
 @attrs.frozen(kw_only=True)
+class ProfileInfo:
+    """A master profile: its current `generation`, and the `login` that it keeps, by the names of its cookies.
+
+    `login_expires_at` is when the login ends at the latest. `holder` is who has the profile now; `problem` is
+    why no session could be made of it otherwise.
+    """
+
+    name: str
+    generation: int | None = None
+    committed_at: datetime | None = None
+    login: tuple[str, ...] = ()
+    login_expires_at: datetime | None = None
+    holder: ProfileHolder | None = None
+    problem: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Receipt:
     """What the end of a session did. `bytes_freed` is the disk space of its clone.
 

@@ -18,7 +18,7 @@ from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Html, Pdf, Reading, Screenshot, Snapshot
 from greenroom.actors.actions.results import Outcome, PageInfo
 from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError, ProfileNotFound
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileUse
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileInfo, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.ports import HostInfo, Owned, OwnedDirectory, OwnedProcess
@@ -39,7 +39,7 @@ class FakeMachine:
     only looks: samples, surveys, and the checks of profile and place. `clones` and `browsers` hold what
     exists now, by session. Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set
     `page` for the verdict. Set `version` to change the master profile, which makes earlier clones out of
-    date. `looks` counts the inspections of pages. `profiles` has each session's, `committed` the sessions
+    date. `looks` counts the inspections of pages. `uses` has each session's profile, `committed` the sessions
     whose clones became the master. There is every profile that is not `missing`.
     """
 
@@ -73,6 +73,7 @@ class FakeMachine:
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
     missing: frozenset[str] = frozenset()
+    known: tuple[ProfileInfo, ...] = (ProfileInfo(name=DEFAULT_PROFILE),)
     sample_error: Exception | None = None
     survey_s: float = 0
     reach_s: float = 0
@@ -87,7 +88,7 @@ class FakeMachine:
     bundles: dict[str, dict[str, bytes]] = attrs.field(factory=dict, init=False)
     pictures: list[bytes] = attrs.field(factory=list, init=False)
     looks: int = attrs.field(default=0, init=False)
-    profiles: dict[str, ProfileUse] = attrs.field(factory=dict, init=False)
+    uses: dict[str, ProfileUse] = attrs.field(factory=dict, init=False)
     committed: list[str] = attrs.field(factory=list, init=False)
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
@@ -108,7 +109,7 @@ class FakeMachine:
         """See `ports.Machine`. There is a nursery around the block, as other machines may have one."""
         if not profile.may_be_new:
             self._find(profile.name)
-        self.profiles[session_id] = profile
+        self.uses[session_id] = profile
         workspace = FakeWorkspace(machine=self, session_id=session_id, profile_version=self.version)
         self.clones.add(session_id)
         try:
@@ -144,6 +145,11 @@ class FakeMachine:
         self._find(name)
         await _take(0, self.sample_error or self.clone_error)
         return self.version
+
+    async def profiles(self) -> tuple[ProfileInfo, ...]:
+        """See `ports.Machine`. Those that are `known`."""
+        await _take(0, self.sample_error)
+        return self.known
 
     async def place_problem(self) -> str | None:
         """See `ports.Machine`."""

@@ -9,7 +9,14 @@ import outcome
 import trio
 
 from greenroom.actors.errors import GreenroomError, ProfileNotReplaced, SupervisorStopped
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode, ProfileUse, Purpose, SessionInfo
+from greenroom.actors.lifecycle import (
+    DEFAULT_PROFILE,
+    ProfileInfo,
+    ProfileMode,
+    ProfileUse,
+    Purpose,
+    SessionInfo,
+)
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.machine.storage_state import StorageState
@@ -208,6 +215,10 @@ class Supervisor:
         """
         use = ProfileUse(name=profile, mode=ProfileMode.WRITE)
         return await self._commit(Order(profile=use, purpose=Purpose.REFRESH))
+
+    async def profiles(self) -> tuple[ProfileInfo, ...]:
+        """Return the profiles that there are, the default one first, then by name."""
+        return await self._registry.machine.profiles()
 
     async def _commit(self, order: Order) -> int:
         handle = self.handle((await self._create(order)).id)

@@ -15,7 +15,7 @@ from greenroom.actors.browser.client.pool import HostPool, open_pool
 from greenroom.actors.errors import ResourcesExhausted
 from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import Ledger, open_ledger
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileMode, ProfileUse
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileInfo, ProfileMode, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.bundles import Bundles, LocalRecording
 from greenroom.actors.machine.committer import Committer, open_committer
@@ -25,6 +25,7 @@ from greenroom.actors.machine.survey import survey
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile.compatibility import refuse_newer
+from greenroom.actors.profile.describing import describe
 from greenroom.actors.profile.store import ProfileStore
 from greenroom.actors.resources import Budget, Needs, Promises, disk_usage, shortage
 from greenroom.actors.threads import Purpose, finish_in_thread, in_thread
@@ -42,7 +43,7 @@ class LocalMachine:
     """
 
     cloner: ProfileCloner
-    profiles: ProfileStore
+    store: ProfileStore
     ledger: Ledger
     pool: HostPool
     site: SiteAddress
@@ -86,7 +87,7 @@ class LocalMachine:
     def _cloner_of(self, name: str) -> ProfileCloner:
         if name == DEFAULT_PROFILE:
             return self.cloner
-        return self.cloner.for_profile(name, self.profiles.path_of(name))
+        return self.cloner.for_profile(name, self.store.path_of(name))
 
     @contextlib.asynccontextmanager
     async def _open(
@@ -132,6 +133,13 @@ class LocalMachine:
     async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
         """See `ports.Machine`."""
         return await in_thread(Purpose.MASTER, self._cloner_of(name).look_at_version)
+
+    async def profiles(self) -> tuple[ProfileInfo, ...]:
+        """See `ports.Machine`."""
+        return await in_thread(Purpose.MASTER, self._look_at_profiles)
+
+    def _look_at_profiles(self) -> tuple[ProfileInfo, ...]:
+        return tuple(describe(self._cloner_of(name), self.login_host) for name in self.store.names())
 
     async def place_problem(self) -> str | None:
         """See `ports.Machine`."""
@@ -182,7 +190,7 @@ async def open_local_machine(
         )
         yield LocalMachine(
             cloner=cloner,
-            profiles=profiles,
+            store=profiles,
             ledger=ledger,
             pool=pool,
             site=site,

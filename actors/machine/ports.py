@@ -13,7 +13,7 @@ import attrs
 
 from greenroom.actors.actions.actions import Operation
 from greenroom.actors.actions.inputs import Input
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileUse
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileInfo, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.result import Result
@@ -59,6 +59,9 @@ class Machine(Protocol):
 
         Raises what `open_workspace` does for a master that can't be cloned.
         """
+
+    async def profiles(self) -> tuple[ProfileInfo, ...]:
+        """Return the profiles that there are, the default one first, then by name."""
 
     async def place_problem(self) -> str | None:
         """Return why no clone could be made, whatever the master is, without a path; otherwise None."""

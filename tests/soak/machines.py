@@ -22,7 +22,7 @@ from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.browser.engines import Engine, EngineName
 from greenroom.actors.browser.wire.messages import PROTOCOL_VERSION
 from greenroom.actors.ledger import Entry
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileUse
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileInfo, ProfileUse
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.ports import HostInfo, Owned
@@ -86,6 +86,10 @@ class FaultyMachine:
     def about(self) -> MachineInfo:
         """The real machine's engine and sandbox."""
         return self.real.about
+
+    async def profiles(self) -> tuple[ProfileInfo, ...]:
+        """The real machine's profiles."""
+        return await self.real.profiles()
 
     async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
         """Return a master profile's version."""

@@ -83,7 +83,7 @@ async def test_request_to_write_the_profile_gets_a_session_of_its_own(autojump_c
         [ahead] = its.machine.browsers
         info = await its.supervisor.create_session(mode=ProfileMode.WRITE)
         assert (info.id != ahead, info.profile) == (True, ProfileUse(mode=ProfileMode.WRITE))
-        assert its.machine.profiles[info.id] == info.profile
+        assert its.machine.uses[info.id] == info.profile
         assert (await its.supervisor.create_session()).id == ahead
         async with its.supervisor.session(mode=ProfileMode.WRITE) as session:
             written = session.handle.id

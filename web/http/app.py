@@ -4,7 +4,6 @@ import functools
 import logging
 import re
 from http import HTTPStatus
-from typing import Final
 
 import msgspec
 import structlog
@@ -16,7 +15,6 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode, ProfileUse
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.control_routes import LEASE_HEADER, add_control_routes
@@ -28,6 +26,7 @@ from greenroom.web.http.guards import add_guards
 from greenroom.web.http.links import Links
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.playwright_route import add_playwright_routes
+from greenroom.web.http.profile_routes import MODE_HEADER, PROFILE_HEADER, add_profile_routes, asked_profile
 from greenroom.web.http.schemas import (
     AllSessions,
     Health,
@@ -43,9 +42,6 @@ from greenroom.web.http.session_paths import playwright_address
 from greenroom.web.http.session_routes import add_session_routes
 from greenroom.web.http.watch_routes import add_watch_routes
 from greenroom.web.settings import DaemonSettings
-
-PROFILE_HEADER: Final = "X-Profile"
-MODE_HEADER: Final = "X-Profile-Mode"
 
 # Visible ASCII.
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -75,6 +71,7 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     app.asgi_websocket_class = ExchangeWebsocket
     _add_routes(app, supervisor, settings)
     add_session_routes(app, supervisor, settings)
+    add_profile_routes(app, supervisor, settings)
     add_playwright_routes(app, supervisor, settings)
     links = Links()
     add_event_routes(app, supervisor, settings, links)
@@ -102,7 +99,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        key, profile = _idempotency_key(), _profile()
+        key, profile = _idempotency_key(), asked_profile()
         info = await supervisor.create_session(key, profile=profile.name, mode=profile.mode)
         if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
@@ -154,19 +151,6 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     async def openapi() -> Response:
         """Describe all of this for programs."""
         return json_answer(description)
-
-
-def _profile() -> ProfileUse:
-    """Return which profile the session is to be of, and what it may do with it. Raises `InvalidRequest`."""
-    given = request.headers.get(MODE_HEADER, ProfileMode.READ.value)
-    try:
-        mode = ProfileMode(given.strip().lower())
-    except ValueError:
-        raise InvalidRequest(f"{MODE_HEADER} must be read or write") from None
-    try:
-        return ProfileUse(name=request.headers.get(PROFILE_HEADER, DEFAULT_PROFILE).strip(), mode=mode)
-    except ValueError as exc:
-        raise InvalidRequest(f"{PROFILE_HEADER}: {exc}") from None
 
 
 def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:

@@ -7,15 +7,19 @@ from typing import Final
 import attrs
 import h11
 
+from greenroom.actors.profile.login_files import MAX_BYTES
 from greenroom.web.http.limits import Limits
 
-# By the route below a session: bytes and seconds. Multipart has a little around the files, which have 50 MB.
+# By the end of the route: bytes and seconds. Multipart has a little around the files, which have 50 MB.
 _LARGE: Final[Mapping[bytes, tuple[int, float]]] = {
     b"actions": (3 << 20, 60.0),
     b"fetch": (3 << 20, 60.0),
     b"files": (51 << 20, 300.0),
+    b"import": (MAX_BYTES, 60.0),
 }
-_TARGET = re.compile(rb"/tiktok/session/[^/?]+/([a-z]+)(?:\?.*)?", re.DOTALL)
+_TARGET = re.compile(
+    rb"/(?:tiktok/session/[^/?]+/(actions|fetch|files)|profiles/[^/?]+/(import))(?:\?.*)?", re.DOTALL
+)
 
 
 @attrs.frozen
@@ -43,12 +47,12 @@ class LargeBodies:
         """Return what the body of `request` may be."""
         usual = Allowance(limits.body_bytes, limits.body_s)
         match = _TARGET.fullmatch(request.target)
-        if match is None or match[1] not in _LARGE:
+        if match is None:
             return usual
         given = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
         if not self.admits(given):
             return attrs.evolve(usual, is_admitted=False)
-        return Allowance(*_LARGE[match[1]])
+        return Allowance(*_LARGE[match[1] or match[2]])
 
     def take(self, size: int) -> bool:
         """Reserve room for `size` more bytes; return whether there is some. `give_back` must follow."""

@@ -7,6 +7,12 @@ from typing import Any
 import msgspec
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE
+from greenroom.web.http.openapi_profiles import (
+    OPTIONAL_PROFILE_FIELDS,
+    PATTERN,
+    PROFILE_BODIES,
+    profile_paths,
+)
 from greenroom.web.http.openapi_sessions import (
     OPTIONAL_FIELDS,
     SESSION_BODIES,
@@ -50,7 +56,7 @@ _PROFILE: Json = {
     "name": "X-Profile",
     "in": "header",
     "description": "The name of the master profile that the session is to be of.",
-    "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$", "default": DEFAULT_PROFILE},
+    "schema": {"type": "string", "pattern": PATTERN, "default": DEFAULT_PROFILE},
 }
 _MODE: Json = {
     "name": "X-Profile-Mode",
@@ -58,6 +64,10 @@ _MODE: Json = {
     "description": "`write` for a session whose copy becomes the profile's next generation at its end. "
     "Until then, no other session of the profile can be created.",
     "schema": {"type": "string", "enum": ["read", "write"], "default": "read"},
+}
+_WHERE: Json = {
+    "Location": {"description": "The session's path.", "schema": {"type": "string"}},
+    "X-Session-Id": {"description": "The session's id.", "schema": {"type": "string"}},
 }
 _ONE = "/tiktok/session/{session_id}"
 _SESSION_ID: Json = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -91,6 +101,7 @@ _WITH_OPTIONAL_FIELDS = {
     "Field",
     *OPTIONAL_FIELDS,
     *OPTIONAL_WATCHING_FIELDS,
+    *OPTIONAL_PROFILE_FIELDS,
 }
 _EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
@@ -112,6 +123,7 @@ def describe_api(*, with_token: bool) -> Json:
     bodies = (
         *SESSION_BODIES,
         *WATCHING_BODIES,
+        *PROFILE_BODIES,
         AllSessions,
         TikTokSessionRequest,
         TikTokSessionErrorResponse,
@@ -134,7 +146,10 @@ def describe_api(*, with_token: bool) -> Json:
     description: Json = {
         "openapi": "3.1.0",
         "info": {"title": "Greenroom", "version": "1"},
-        "paths": _paths() | session_paths(_operation, _answer) | watching_paths(_operation, _answer),
+        "paths": _paths()
+        | session_paths(_operation, _answer)
+        | watching_paths(_operation, _answer)
+        | profile_paths(_operation, _answer, _WHERE, _PROFILE),
         "components": components,
     }
     if with_token:
@@ -147,14 +162,10 @@ def describe_api(*, with_token: bool) -> Json:
 
 
 def _paths() -> Json:
-    where = {
-        "Location": {"description": "The session's path.", "schema": {"type": "string"}},
-        "X-Session-Id": {"description": "The session's id.", "schema": {"type": "string"}},
-    }
     create = _operation(
         "create_session",
         "Create a session: a logged-in browser on a clone of the master profile.",
-        {200: _answer("The session is live.", TikTokSessionResponse, where)},
+        {200: _answer("The session is live.", TikTokSessionResponse, _WHERE)},
         refusals=(409, 422, 423, 502, 503, 504),
         parameters=[_KEY, _PROFILE, _MODE],
     )

@@ -18,6 +18,7 @@ from greenroom.actors.lifecycle import (
     Held,
     ProfileHolder,
     ProfileMode,
+    Purpose,
     Receipt,
     SessionInfo,
     SessionState,
@@ -55,7 +56,7 @@ class Session(msgspec.Struct, kw_only=True):
     `refused_calls` counts what they may not call. With `has_bundle`, `.../bundle` has more about its failure.
     `control` is the person who has control, null while programs do; `watchers` are watching, and `watched`
     have. `profile` is the name of its master profile. In the `profile_mode` write, it makes that profile's
-    next generation; its receipt's `commit` says what came of that.
+    next generation; its receipt's `commit` says what came of that. `purpose` is what it is for.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Session(msgspec.Struct, kw_only=True):
     watched: tuple[Watcher, ...]
     profile: str
     profile_mode: ProfileMode
+    purpose: Purpose
 
     @classmethod
     def of(cls, info: SessionInfo) -> "Session":
@@ -103,6 +105,7 @@ class Session(msgspec.Struct, kw_only=True):
             watched=info.watched,
             profile=info.profile.name,
             profile_mode=info.profile.mode,
+            purpose=info.purpose,
         )
 
 

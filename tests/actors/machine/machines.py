@@ -57,7 +57,7 @@ async def open_hostless_machine(folder: Path) -> AsyncIterator[LocalMachine]:
         hosts = script_hosts(folder, PUPPET, ledger=ledger)
         yield LocalMachine(
             cloner=ProfileCloner(master=profiles.default, clones_dir=ledger.folder),
-            profiles=profiles,
+            store=profiles,
             ledger=ledger,
             pool=HostPool(hosts=hosts, sessions_per_host=1, budget=AMPLE, nursery=nursery),
             site=NOWHERE,

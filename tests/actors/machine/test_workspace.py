@@ -143,7 +143,7 @@ async def test_profile_that_may_be_new_is_made_and_stays_if_something_is_committ
             assert refused.value.holder.until == until
             log_in(workspace)
             assert await workspace.commit() == 1
-        assert (machine.profiles.path_of(name) / "cookies.sqlite").exists()
+        assert (machine.store.path_of(name) / "cookies.sqlite").exists()
         async with machine.open_workspace("a", ProfileUse(name=name)) as workspace:
             assert (clone_of(workspace) / "cookies.sqlite").exists()
 
@@ -168,7 +168,7 @@ async def test_workspace_is_of_the_profile_that_is_named(tmp_path: Path) -> None
             async with machine.open_workspace("a", ProfileUse(name="shop")):
                 pass
         before = snapshot(machine.cloner.master)
-        shop = machine.profiles.make("shop")
+        shop = machine.store.make("shop")
         with pytest.raises(NotLoggedIn) as empty:
             await machine.profile_version("shop")
         assert empty.value.hint == "The master profile is empty: run `greenroom login shop` to log in"

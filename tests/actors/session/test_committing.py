@@ -33,7 +33,7 @@ async def test_polite_end_commits_the_profile(autojump_clock: MockClock, reason:
     idle = {"idle_timeout_s": 30} if reason is EndReason.IDLE else {}
     async with open_session(machine, **WRITE, **idle, max_duration_s=60) as session:
         info = await session.established()
-        assert (info.profile, machine.profiles) == (WRITE["profile"], {"a": WRITE["profile"]})
+        assert (info.profile, machine.uses) == (WRITE["profile"], {"a": WRITE["profile"]})
         if reason in {EndReason.DELETED, EndReason.SHUTDOWN}:
             await session.actor.handle.ask_to_end(reason)
         await session.ended.wait()

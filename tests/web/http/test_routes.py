@@ -397,6 +397,7 @@ async def test_live_session_is_shown_with_its_times(front: Front) -> None:
         "watched": [],
         "profile": "default",
         "profile_mode": "read",
+        "purpose": "session",
     }
 
 
@@ -413,7 +414,11 @@ async def test_session_being_created_is_shown_with_what_is_known() -> None:
     assert session.pop("state") == "launching"
     assert (session.pop("clients"), session.pop("refused_calls")) == (0, 0)
     assert session.pop("has_bundle") is False
-    assert (session.pop("profile"), session.pop("profile_mode")) == ("default", "read")
+    assert [session.pop(name) for name in ("profile", "profile_mode", "purpose")] == [
+        "default",
+        "read",
+        "session",
+    ]
     assert (session.pop("is_requested"), session.pop("watchers"), session.pop("watched")) == (True, [], [])
     unknown = (
         *("expires_at", "login_state", "login_reason", "login_method"),
@@ -724,7 +729,7 @@ async def test_session_is_of_the_profile_that_is_named() -> None:
         again = await front.create(headers={"X-Profile": "shop", "Idempotency-Key": "k"})
         other = await front.create(headers={"Idempotency-Key": "k"})
         assert (again.headers["Location"] == path, other.headers["Location"] == path) == (True, False)
-        names = [use.name for use in front.machine.profiles.values()]
+        names = [use.name for use in front.machine.uses.values()]
         assert names == ["shop", "default"]
 
 
@@ -739,7 +744,7 @@ async def test_unknown_profile_is_not_found() -> None:
             answer = await front.create(headers={"X-Profile": name})
             assert answer.status_code == 422
             assert answer.json()["error_details"]["details"].startswith("X-Profile: A profile's name has")
-        assert front.machine.profiles == {}
+        assert front.machine.uses == {}
 
 
 @pytest.mark.parametrize("mode", ["both", "", "write, read"])
@@ -751,7 +756,7 @@ async def test_unknown_mode_is_refused_and_makes_nothing(mode: str) -> None:
             422,
             "X-Profile-Mode must be read or write",
         )
-        assert front.machine.profiles == {}
+        assert front.machine.uses == {}
 
 
 async def test_session_whose_profile_can_not_be_committed_has_ended_all_the_same() -> None:

@@ -1,0 +1,201 @@
+"""Reads logins that other programs have exported: cookies.txt, JSON of browser extensions, storage states.
+
+- `cookies.txt` is Netscape's format, with curl's `#HttpOnly_` lines (https://curl.se/docs/http-cookies.html).
+- Extensions write JSON: a list of cookies in the words of the WebExtensions API, with `expirationDate` and
+  `hostOnly` (https://developer.mozilla.org/docs/Mozilla/Add-ons/WebExtensions/API/cookies/Cookie).
+- Playwright writes a storage state, which also has what sites keep.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
+
+import attrs
+import msgspec
+
+from greenroom.actors.errors import LoginFileInvalid
+from greenroom.actors.machine.storage_state import Cookie, StorageState
+from greenroom.actors.profile.cookies import TOKENS, is_sent_to
+from greenroom.actors.verdict.site import is_same_site
+
+MAX_BYTES: Final = 2 << 20
+"""How large a file may be. An account's cookies are some KB; with what a site keeps, some 100 KB."""
+
+_HTTP_ONLY = "#HttpOnly_"
+_FIELDS = 7
+_SURELY_MILLISECONDS = 1e11
+_SAME_SITE: Final = {"strict": "Strict", "lax": "Lax", "none": "None", "no_restriction": "None"}
+
+_SameSite = Literal["Strict", "Lax", "None"]
+
+
+@attrs.frozen(kw_only=True)
+class Login:
+    """What a file has for a site: the `state` for a browser, and the names of cookies that have `expired`.
+
+    `left_out` counts the cookies and origins of other sites.
+    """
+
+    state: StorageState
+    expired: tuple[str, ...]
+    left_out: int
+
+
+class _Exported(msgspec.Struct, kw_only=True, rename="camel"):
+    """A cookie as extensions and Playwright write it. Each has one of the two words for its end."""
+
+    name: str
+    value: str
+    domain: str
+    path: str = "/"
+    expires: float | None = None
+    expiration_date: float | None = None
+    session: bool = False
+    host_only: bool | None = None
+    http_only: bool = False
+    secure: bool = False
+    same_site: str | None = None
+
+
+def read_login_file(content: bytes, *, url: str | None, now: datetime) -> Login:
+    """Return what an exported file has for the site of `url`; for all sites if that is None.
+
+    Raises `LoginFileInvalid`, with the number of the line or entry, if anything in it is malformed; also if
+    it has no login for the site that lasts.
+    """
+    if len(content) > MAX_BYTES:
+        raise LoginFileInvalid(f"The file has {len(content)} bytes, and {MAX_BYTES} are allowed")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = content[: exc.start].count(b"\n") + 1
+        raise LoginFileInvalid(f"Line {line} is not UTF-8") from None
+    whole = _read_json(text) if text.lstrip()[:1] in {"{", "["} else StorageState(cookies=_read_lines(text))
+    return choose(whole, url=url, now=now)
+
+
+def choose(whole: StorageState, *, url: str | None, now: datetime) -> Login:
+    """Return what there is for a site, without what has expired; see `read_login_file`."""
+    ours = [cookie for cookie in whole.cookies if url is None or is_same_site(_url_of(cookie), url)]
+    origins = tuple(origin for origin in whole.origins if url is None or is_same_site(origin.origin, url))
+    left_out = len(whole.cookies) + len(whole.origins) - len(ours) - len(origins)
+    holding = tuple(cookie for cookie in ours if cookie.expires == -1 or cookie.expires > now.timestamp())
+    expired = tuple(cookie.name for cookie in ours if cookie not in holding)
+    if url is not None:
+        _check_login(holding, ours, url)
+    state = StorageState(cookies=holding, origins=origins)
+    return Login(state=state, expired=expired, left_out=left_out)
+
+
+def _check_login(holding: tuple[Cookie, ...], ours: list[Cookie], url: str) -> None:
+    host = urlsplit(url).hostname or ""
+    sent = [cookie for cookie in ours if cookie.name in TOKENS and is_sent_to(host, cookie.domain)]
+    if any(cookie in holding and cookie.expires != -1 for cookie in sent):
+        return
+    expired = [
+        f"{cookie.name} expired on {datetime.fromtimestamp(cookie.expires, UTC):%Y-%m-%d %H:%M} UTC"
+        for cookie in sent
+        if cookie not in holding
+    ]
+    fleeting = [f"{cookie.name} ends with the browser" for cookie in sent if cookie.expires == -1]
+    why = "; ".join(expired + fleeting) or f"none of {', '.join(TOKENS)} is in it"
+    raise LoginFileInvalid(f"The file has no login at {host} that lasts: {why}")
+
+
+def _url_of(cookie: Cookie) -> str:
+    return f"https://{cookie.domain.lstrip('.')}/"
+
+
+def _read_lines(text: str) -> tuple[Cookie, ...]:
+    return tuple(_read_line(number, line) for number, line in _lines(text))
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        bare = line.rstrip("\r")
+        if bare.strip() and (not bare.startswith("#") or bare.startswith(_HTTP_ONLY)):
+            yield number, bare
+
+
+def _read_line(number: int, line: str) -> Cookie:
+    fields = line.removeprefix(_HTTP_ONLY).split("\t")
+    if len(fields) == _FIELDS - 1:
+        fields.append("")  # an editor has taken the tab before an empty value
+    if len(fields) != _FIELDS:
+        raise LoginFileInvalid(
+            f"Line {number} has {len(fields)} fields, and a cookie has {_FIELDS} with tabs between them"
+        )
+    domain, subdomains, path, secure, expires, name, value = fields
+    for what, flag in (("second", subdomains), ("fourth", secure)):
+        if flag.upper() not in {"TRUE", "FALSE"}:
+            raise LoginFileInvalid(f"Line {number}: the {what} field is neither TRUE nor FALSE")
+    try:
+        seconds = float(expires)
+    except ValueError:
+        raise LoginFileInvalid(f"Line {number}: the fifth field is not a time in seconds") from None
+    bare = domain.lstrip(".")
+    return _cookie(
+        f"Line {number}",
+        name=name,
+        value=value,
+        domain=f".{bare}" if subdomains.upper() == "TRUE" else bare,
+        path=path,
+        expires=seconds or -1,
+        http_only=line.startswith(_HTTP_ONLY),
+        secure=secure.upper() == "TRUE",
+        same_site=None,
+    )
+
+
+def _read_json(text: str) -> StorageState:
+    try:
+        found = msgspec.json.decode(text)
+        if isinstance(found, list):
+            found = {"cookies": found}
+        exported = msgspec.convert(found.get("cookies"), list[_Exported])
+        rest = {name: value for name, value in found.items() if name == "origins"}
+        state = msgspec.convert(rest, StorageState)
+    except RecursionError:
+        raise LoginFileInvalid("The JSON is nested too deeply") from None
+    except msgspec.MsgspecError as exc:
+        raise LoginFileInvalid(f"The JSON has no cookies as browsers export them: {exc}") from None
+    cookies = tuple(_of_exported(number, cookie) for number, cookie in enumerate(exported, start=1))
+    return msgspec.structs.replace(state, cookies=cookies)
+
+
+def _of_exported(number: int, exported: _Exported) -> Cookie:
+    expires = exported.expires if exported.expires is not None else exported.expiration_date
+    bare = exported.domain.lstrip(".")
+    is_host_only = not exported.domain.startswith(".") if exported.host_only is None else exported.host_only
+    return _cookie(
+        f"Cookie {number}",
+        name=exported.name,
+        value=exported.value,
+        domain=bare if is_host_only else f".{bare}",
+        path=exported.path,
+        expires=-1 if exported.session or expires is None else expires,
+        http_only=exported.http_only,
+        secure=exported.secure,
+        same_site=exported.same_site,
+    )
+
+
+def _cookie(place: str, *, expires: float, same_site: str | None, **fields: Any) -> Cookie:
+    for what in ("name", "domain"):
+        if not fields[what].strip("."):
+            raise LoginFileInvalid(f"{place} has no {what}")
+    if not math.isfinite(expires):
+        raise LoginFileInvalid(f"{place} ends at no time")
+    if any(not character.isprintable() for text in (fields["name"], fields["value"]) for character in text):
+        raise LoginFileInvalid(f"{place} has characters that no cookie can have")
+    if not fields["path"].startswith("/"):
+        raise LoginFileInvalid(f"{place} has a path that does not begin with /")
+    seconds = expires / 1000 if expires > _SURELY_MILLISECONDS else expires
+    # One that says nothing is sent as with None, which browsers take only with Secure.
+    unsaid = "None" if fields["secure"] else "Lax"
+    said = _SAME_SITE.get((same_site or "").lower(), unsaid)
+    if said == "None" and not fields["secure"]:
+        said = "Lax"
+    return Cookie(expires=seconds if seconds > 0 else -1, same_site=cast("_SameSite", said), **fields)
