@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from greenroom.web.options import config as _config
+from greenroom.web.options import profile_option
 from greenroom.web.options import user_data_dir as _user_data_dir
 from greenroom.web.profile_cli import profile
 from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
@@ -31,6 +32,11 @@ _engine = click.option(
     help="The browser to launch; auto takes Camoufox, or Firefox if Camoufox is not installed.",
 )
 _url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
+_daemon = click.option(
+    "--daemon",
+    metavar="URL",
+    help="A daemon to use.  [default: the one that runs here, unless other settings are given]",
+)
 _verbose = click.option("--verbose", is_flag=True, help="Also log what browsers and their hosts print.")
 
 
@@ -111,7 +117,9 @@ def practice(bind: str) -> None:
 @_user_data_dir
 @_engine
 @_config
-@click.option("--headless", is_flag=True, help="Don't open a window; for sites that log in without a person.")
+@_daemon
+@click.option("--live", is_flag=True, help="Show the browser in the live view, even if there is a display.")
+@click.option("--headless", is_flag=True, help="Show no browser; for sites that log in without a person.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -125,6 +133,8 @@ def practice(bind: str) -> None:
 def login(
     profile: str,
     config_file: Path | None,
+    daemon: str | None,
+    live: bool,
     headless: bool,
     timeout_s: int,
     verbose: bool,
@@ -134,32 +144,116 @@ def login(
 
     With NAME, to the profile of that name. One that does not exist is made.
 
-    Opens a visible browser on a copy of the profile until the page shows a login. The copy then takes the
-    profile's place in one step; `greenroom profile rollback` undoes that. Your own settings are kept.
+    The browser has a window, if there is a display. Otherwise, and with a running daemon, it is shown in the
+    live view, at an address that is printed. It runs on a copy of the profile until its page shows a login.
+    The copy then takes the profile's place in one step; `greenroom profile rollback` undoes that. Your own
+    settings are kept.
 
     Exit code 1 if no login was saved.
     """
-    _configure_logging(verbose=verbose)
+    _configure_logging(verbose=verbose, quiet=not verbose)
     with explaining():
-        from greenroom.supervisor.machine import open_browsers
-        from greenroom.web.commands.login import log_in
+        from greenroom.web.commands.desk import open_desk
+        from greenroom.web.commands.login import Way, log_in
+        from greenroom.web.display import display_problem
         from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file, overrides)
 
         async def log_in_here() -> bool:
-            async with open_browsers(settings) as browsers:
-                return await log_in(
-                    settings,
-                    browsers,
-                    click.echo,
-                    profile=profile,
-                    headless=headless,
-                    timeout_s=timeout_s,
-                )
+            async with open_desk(settings, url=daemon, own=_is_own(headless, overrides)) as desk:
+                way = Way.LIVE
+                if headless:
+                    way = Way.NONE
+                elif desk.is_own and not live and display_problem() is None:
+                    way = Way.WINDOW
+                return await log_in(desk, click.echo, way=way, profile=profile, timeout_s=timeout_s)
 
         if not run_command(log_in_here):
             sys.exit(EXIT_FAILED)
+
+
+@main.command("import")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@profile_option
+@_url
+@_user_data_dir
+@_engine
+@_config
+@_daemon
+@click.option("--all", "takes_all", is_flag=True, help="Also take what is of other sites.")
+@_verbose
+def import_(
+    source: Path,
+    profile: str,
+    config_file: Path | None,
+    daemon: str | None,
+    takes_all: bool,
+    verbose: bool,
+    **overrides: object,
+) -> None:
+    """Give a profile the login in FILE.
+
+    That is cookies.txt, what a browser's extension exports as JSON, Playwright's storage state, or the
+    directory of a Firefox profile, of which the site's cookies are taken. A profile that does not exist is
+    made. A browser must show the login before it is saved; otherwise the profile stays as it is.
+
+    With --daemon, the login goes to a daemon elsewhere: the site's cookies and storage, and nothing else.
+    """
+    _configure_logging(verbose=verbose, quiet=not verbose)
+    with explaining():
+        from greenroom.web.commands.desk import open_desk
+        from greenroom.web.commands.moving import import_login
+        from greenroom.web.settings import load_settings
+
+        settings = load_settings(config_file, overrides)
+
+        async def import_here() -> None:
+            async with open_desk(settings, url=daemon, own=_is_own(False, overrides)) as desk:
+                url = settings.tiktok_url
+                await import_login(desk, source, click.echo, profile=profile, url=url, takes_all=takes_all)
+
+        run_command(import_here)
+
+
+@main.command()
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@profile_option
+@_url
+@_user_data_dir
+@_engine
+@_config
+@_daemon
+@click.option("--all", "takes_all", is_flag=True, help="Also write what is of other sites.")
+@_verbose
+def export(
+    target: Path,
+    profile: str,
+    config_file: Path | None,
+    daemon: str | None,
+    takes_all: bool,
+    verbose: bool,
+    **overrides: object,
+) -> None:
+    """Write a profile's login to FILE.
+
+    That is a new file, readable by you only, in the format of Playwright's storage state: cookies, local
+    storage and IndexedDB of the site, from a session whose page has shown the login.
+    """
+    _configure_logging(verbose=verbose, quiet=not verbose)
+    with explaining():
+        from greenroom.web.commands.desk import open_desk
+        from greenroom.web.commands.moving import export_login
+        from greenroom.web.settings import load_settings
+
+        settings = load_settings(config_file, overrides)
+
+        async def export_here() -> None:
+            async with open_desk(settings, url=daemon, own=_is_own(False, overrides)) as desk:
+                url = settings.tiktok_url
+                await export_login(desk, target, click.echo, profile=profile, url=url, takes_all=takes_all)
+
+        run_command(export_here)
 
 
 @main.command()
@@ -284,6 +378,11 @@ def _console() -> "Console":
     from greenroom.web.console import make_console
 
     return make_console(sys.stdout)
+
+
+def _is_own(headless: bool, overrides: dict[str, object]) -> bool:
+    """Whether a command is not to use the running daemon: what it was told is not what that runs with."""
+    return headless or any(value is not None for value in overrides.values())
 
 
 def _configure_logging(**how: bool) -> None:

@@ -83,9 +83,12 @@ async def open_committer(
 def _open(
     leases: contextlib.ExitStack, master: Path, by: str, until: datetime | None, *, may_be_new: bool
 ) -> Writing:
-    if may_be_new:
-        leases.enter_context(made(master))
-    return leases.enter_context(open_writing(master, by, until=until))
+    with contextlib.ExitStack() as opened:
+        if may_be_new:
+            opened.enter_context(made(master))
+        writing = opened.enter_context(open_writing(master, by, until=until))
+        leases.enter_context(opened.pop_all())
+    return writing
 
 
 def _too_slow(what: str, master: Path) -> CloneFailed:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -67,9 +68,8 @@ class LocalMachine:
             async with self._open(session_id, cloner, None) as workspace:
                 yield workspace
         else:
-            if not profile.may_be_new:
-                await in_thread(Purpose.MASTER, cloner.look_at_version)
-            await in_thread(Purpose.MASTER, refuse_newer, cloner.master, cloner.engine_version)
+            cloner = cloner.for_writer(may_be_empty=profile.may_be_new)
+            await in_thread(Purpose.MASTER, _check_writable, cloner)
             async with (
                 open_committer(
                     cloner.master,
@@ -78,9 +78,7 @@ class LocalMachine:
                     may_be_new=profile.may_be_new,
                     until=until,
                 ) as committer,
-                self._open(
-                    session_id, cloner.for_writer(may_be_empty=profile.may_be_new), committer
-                ) as workspace,
+                self._open(session_id, cloner, committer) as workspace,
             ):
                 yield workspace
 
@@ -197,6 +195,12 @@ async def open_local_machine(
             bundles=Bundles(bundles_dir),
             login_host=login_host,
         )
+
+
+def _check_writable(cloner: ProfileCloner) -> None:
+    if not (cloner.may_be_empty and not os.path.lexists(cloner.master)):
+        cloner.look_at_version()
+        refuse_newer(cloner.master, cloner.engine_version)
 
 
 async def _measure(clone: Path) -> int:

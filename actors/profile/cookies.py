@@ -8,21 +8,25 @@ value reaches a disk, a caller, or a message.
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 import attrs
 
 from greenroom.actors.errors import ProfileUnusable
+from greenroom.actors.machine.storage_state import Cookie
 
 TOKENS: Final = ("sessionid", "sessionid_ss", "sid_tt")
 """The cookies that prove a login to TikTok. Each is proof by itself."""
 
 LOGIN_COOKIES: Final = (*TOKENS, "sid_guard", "uid_tt")
 """All cookies that belong to a login."""
+
+# `nsICookie.SAMESITE_*` in netwerk/cookie/nsICookie.idl; 256 is for those that say nothing.
+_SAME_SITE: Final[Mapping[int, Literal["Lax", "Strict"]]] = {1: "Lax", 2: "Strict"}
 
 COOKIES_FILE: Final = "cookies.sqlite"
 
@@ -75,6 +79,32 @@ def read_login(profile: Path, host: str) -> SavedLogin:
     )
 
 
+def read_cookies(profile: Path) -> list[Cookie]:
+    """Return all cookies that `profile` keeps, with their values. Blocks. Raises as `read_login` does."""
+    query = (
+        "SELECT name, value, host, path, expiry, isSecure, isHttpOnly, sameSite FROM moz_cookies "
+        "WHERE originAttributes = ''"
+    )
+    try:
+        database = _with_log(profile / COOKIES_FILE)
+        rows = [] if database is None else _query(database, query, ())
+        return [
+            Cookie(
+                name=name,
+                value=value,
+                domain=host,
+                path=path,
+                expires=_seconds(expiry),
+                secure=bool(secure),
+                http_only=bool(http_only),
+                same_site=_SAME_SITE.get(same_site, "None" if secure else "Lax"),
+            )
+            for name, value, host, path, expiry, secure, http_only, same_site in rows
+        ]
+    except (OSError, ValueError, TypeError, struct.error, sqlite3.Error, OverflowError) as exc:
+        raise ProfileUnusable("The profile's cookies can't be read", detail=str(exc)) from exc
+
+
 def is_sent_to(host: str, domain: str) -> bool:
     """Return whether a cookie of `domain`, as Firefox stores it, is sent to `host`."""
     host, domain = host.lower(), domain.lower()
@@ -84,10 +114,14 @@ def is_sent_to(host: str, domain: str) -> bool:
 def _rows(database: bytes) -> list[tuple[str, str, int]]:
     places = ",".join("?" * len(LOGIN_COOKIES))
     query = f"SELECT name, host, expiry FROM moz_cookies WHERE originAttributes = '' AND name IN ({places})"  # noqa: S608
+    found = _query(database, query, LOGIN_COOKIES)
+    return [(str(name), str(domain), int(expiry)) for name, domain, expiry in found]
+
+
+def _query(database: bytes, query: str, values: tuple[str, ...]) -> list[Any]:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.deserialize(database)
-        found = connection.execute(query, LOGIN_COOKIES).fetchall()
-    return [(str(name), str(domain), int(expiry)) for name, domain, expiry in found]
+        return connection.execute(query, values).fetchall()
 
 
 def _seconds(expiry: int) -> float:

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.supervisor.machine import local_browsers
-from greenroom.web.commands.login import log_in
+from greenroom.web.commands.desk import open_desk
+from greenroom.web.commands.login import Way, log_in
 from greenroom.web.commands.serve import open_daemon
 from greenroom.web.practice import open_practice_site
 from greenroom.web.settings import DaemonSettings
@@ -85,7 +86,8 @@ async def _run_cases(folder: Path, site: str, engine: str, report: Report, conso
     with _step(console, "Logging a master profile in, through the site's own login form ..."):
         at_form = attrs.evolve(logged_in, tiktok_url=f"{site}/login?as=demo")
         started = time.monotonic()
-        done = await log_in(at_form, browsers, lambda _line: None, headless=True)
+        async with open_desk(at_form, own=True) as desk:
+            done = await log_in(desk, lambda _line: None, way=Way.NONE)
         found = "logged in" if done else "not logged in"
         report.add("log in a profile", "logged in", found, seconds=time.monotonic() - started)
     logged_out.user_data_master_dir.mkdir(mode=0o700)

@@ -1,221 +1,127 @@
-"""Logs the master profile in: runs a browser on a copy until the page shows a login, and keeps the copy."""
+"""Logs a master profile in: a session that ends once its page shows a login, and what it has to say."""
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+import getpass
+import socket
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Final
 from urllib.parse import urlsplit
 
-import attrs
 import trio
 
-from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
-from greenroom.actors.browser.client.failure import plain_reason
-from greenroom.actors.browser.client.host import BrowserHosts
-from greenroom.actors.errors import BrowserLost, EngineUnavailable, GreenroomError, PageGone, ProfileUnusable
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, login_command
-from greenroom.actors.profile import ProfileCloner
-from greenroom.actors.profile.compatibility import refuse_newer
-from greenroom.actors.profile.cookies import TOKENS, SavedLogin, read_login
-from greenroom.actors.profile.copy import Progress, copy_profile
-from greenroom.actors.profile.generations import Writing, history_folder, is_empty, open_writing
-from greenroom.actors.profile.lock import refuse_browser
-from greenroom.actors.profile.place import give_to_owner_of
-from greenroom.actors.profile.settings_files import hide_settings, restore_settings
-from greenroom.actors.verdict import LoginState, Method
-from greenroom.actors.verdict.detector import LoginDetector
-from greenroom.supervisor.config import SupervisorConfig
-from greenroom.web.display import display_problem
-from greenroom.web.http.serving import sole_error_bare
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, EndReason
+from greenroom.actors.profile.cookies import SavedLogin
+from greenroom.actors.verdict import LoginReason
+from greenroom.web.commands.desk import Desk
+from greenroom.web.http.schemas import Session
 
-TIMEOUT_S = 600
-LOOK_AGAIN_S = 1.0
-# Longer than a session's, because here the profile that the browser writes on closing is the whole point.
-CLOSE_GRACE_S = 15.0
+TIMEOUT_S: Final = 600
+LOOK_AGAIN_S: Final = 0.5
+# How long a session may take to end after this command was stopped.
+_END_S = 20.0
 
-_NO_DISPLAY_HINT = (
-    "run this on a desktop or through `ssh -X`, or log in on another machine and copy its profile here"
-)
+_SEEN: Mapping[LoginReason, str] = {
+    LoginReason.CHALLENGE: "The page shows a captcha: solve it there.",
+    LoginReason.BLOCKED: "The site refuses the page.",
+    LoginReason.RATE_LIMITED: "The site says that it was asked too often: wait a while.",
+    LoginReason.REGION_BLOCKED: "The site is not available from here.",
+    LoginReason.ACCOUNT_RESTRICTED: "Something keeps the account from the site: see the page.",
+}
+
+
+class Way(Enum):
+    """How a person gets to the browser in which they log in."""
+
+    WINDOW = "window"
+    LIVE = "live"
+    """By the live view, on a link."""
+    NONE = "none"
+    """Not at all: the site logs in by itself."""
 
 
 async def log_in(
-    config: SupervisorConfig,
-    browsers: BrowserHosts,
+    desk: Desk,
     say: Callable[[str], None],
     *,
+    way: Way,
     profile: str = DEFAULT_PROFILE,
-    headless: bool = False,
     timeout_s: float = TIMEOUT_S,
 ) -> bool:
-    """Open a browser at the configured site until somebody is logged in, and keep that in a master profile.
+    """Run a browser at the configured site until somebody is logged in; return whether that was saved.
 
-    The browser runs on a copy, which becomes the profile's next generation if it has a new login, in one
-    step. Otherwise the profile stays as it is, however this ends. The user's own settings stay in any case.
-    The profile's directory is made if it is missing, and stays only if there is a login. Returns whether a
-    login was seen and saved: False if the window was closed first, if `timeout_s` has passed, or if the login
-    ended with the browser.
-
-    Raises `ProfileLocked` if the profile is in use, `ProfileUnusable` if its directory can't be made or
-    sessions could not read it, `ProfileNotReplaced` if no generation can be made, `EngineUnavailable` if no
-    browser starts or no window can be shown, and `UpstreamUnreachable`.
+    The browser runs on a copy of the profile, which becomes the next generation, in one step, once its page
+    has shown a login that lasts. Otherwise the profile stays as it is, however this ends. One that does not
+    exist is made. Raises what the desk raises.
     """
-    if not headless and (problem := await trio.to_thread.run_sync(display_problem)):
-        raise EngineUnavailable(problem, detail=_NO_DISPLAY_HINT)
-    host = urlsplit(config.tiktok_url).hostname or ""
-    until = datetime.now(UTC) + timedelta(seconds=timeout_s + CLOSE_GRACE_S)
-    with (
-        _existing(config, profile) as master,
-        open_writing(master, login_command(profile), until=until) as writing,
-        sole_error_bare(layers=1),  # the host's nursery
-    ):
-        refuse_newer(master, browsers.engine.version)
-        before = _read_login(master, host)
-        await _copy(master, writing.new)
-        browsers = attrs.evolve(browsers, profiles=(writing.new,))
-        try:
-            was_seen = await _run_browser(config, browsers, say, writing.new, headless, timeout_s)
-        except BaseException:
-            # Also if the user has had enough: a login that the page did not show yet is not to be lost.
-            try:
-                _keep(writing, before, host, was_seen=False)
-            except GreenroomError as exc:
-                say(f"The profile stays as it was: {exc}")
-            raise
-        saved = _keep(writing, before, host, was_seen=was_seen)
-        return _conclude(was_seen, before, saved, say)
-
-
-@contextlib.contextmanager
-def _existing(config: SupervisorConfig, profile: str) -> Iterator[Path]:
-    """Make the profile's directory if it is missing; remove it again if nothing is in it then.
-
-    A profile that sessions could not use is refused with their error.
-    """
-    path = Path(os.path.realpath(config.profiles.path_of(profile)))
-    cloner = ProfileCloner(name=profile, master=path, clones_dir=config.clones_dir)
-    made: list[Path] = []
+    say(f"Opening {desk.engine} on a copy of the master profile ...")
+    session_id = await desk.log_in(profile, timeout_s=timeout_s, window=way is Way.WINDOW)
     try:
-        for folder in reversed((path, *path.parents)):
-            if not folder.exists():
-                folder.mkdir(mode=0o700)
-                made.append(folder)
-        refuse_browser(path)
-        has_content = not is_empty(path)
-    except OSError as exc:
-        _remove(made)
-        raise ProfileUnusable("The master profile can't be opened", detail=str(exc)) from exc
-    try:
-        if has_content:
-            cloner.look_at_version()
-        yield path
-    finally:
-        _remove([*made, history_folder(path)])
+        if way is Way.LIVE:
+            _say_where(await desk.link(session_id, ttl_s=timeout_s), say)
+        session = await _wait(desk, session_id, say, way)
+    except BaseException:
+        with trio.move_on_after(_END_S, shield=True), contextlib.suppress(Exception):
+            await desk.end(session_id)
+        raise
+    return await _conclude(desk, session, profile, say, timeout_s)
 
 
-async def _copy(master: Path, new: Path) -> None:
-    """Fill a new generation with what the profile has."""
-    with _translating():
-        await trio.to_thread.run_sync(copy_profile, master, new, Progress())
-        hide_settings(new)
-
-
-def _keep(writing: Writing, before: SavedLogin | None, host: str, *, was_seen: bool) -> SavedLogin:
-    """Commit the new generation if it has a login that is new; return the login that it has."""
-    with _translating():
-        restore_settings(writing.new, writing.profile)
-        give_to_owner_of(writing.profile, writing.new, *writing.new.rglob("*"))
-    saved = read_login(writing.new, host)
-    if saved.holds_at(datetime.now(UTC)) and (was_seen or saved != before):
-        writing.commit()
-    return saved
-
-
-@contextlib.contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise ProfileUnusable("The master profile can't be copied", detail=str(exc)) from exc
-
-
-def _remove(made: list[Path]) -> None:
-    for folder in reversed(made):
-        with contextlib.suppress(OSError):  # somebody else has put something there, or removed it
-            folder.rmdir()
-
-
-def _read_login(master: Path, host: str) -> SavedLogin | None:
-    try:
-        return read_login(master, host)
-    except ProfileUnusable:  # the browser starts a new file if it can't read the old one
-        return None
-
-
-async def _run_browser(
-    config: SupervisorConfig,
-    browsers: BrowserHosts,
-    say: Callable[[str], None],
-    profile: Path,
-    headless: bool,
-    timeout_s: float,
-) -> bool:
-    """Return whether the browser has shown a login. By then the browser is gone."""
-    async with browsers.open_browser("login") as browser:
-        say(f"Opening {browsers.engine.name.value} on a copy of the master profile ...")
-        with trio.move_on_after(timeout_s):
-            try:
-                await browser.launch(profile, headless=headless)
-            except EngineUnavailable as exc:
-                raise EngineUnavailable(str(exc), detail=plain_reason(exc.detail or "")) from exc
-            try:
-                return await _see_login(browser, config, say, headless)
-            finally:
-                with trio.move_on_after(CLOSE_GRACE_S, shield=True), contextlib.suppress(BrowserLost):
-                    await browser.close()
-        say(f"No login was seen within {timeout_s:g} s.")
-    return False
-
-
-async def _see_login(
-    browser: ScraplingFetcherAdapter, config: SupervisorConfig, say: Callable[[str], None], headless: bool
-) -> bool:
-    # Visible elements count for more than the page's data, which may be older than the login.
-    detector = LoginDetector(
-        timeout_s=config.login_detection_timeout,
-        retries=0,
-        selectors=config.selectors,
-        methods=(Method.DOM, Method.HTML),
+def _say_where(address: str, say: Callable[[str], None]) -> None:
+    port = urlsplit(address).port
+    say(f"Log in at this address, with any browser:\n\n  {address}\n")
+    say(
+        f"From another machine, run `ssh -L {port}:127.0.0.1:{port} {_user()}@{socket.gethostname()}` first. "
+        "Whoever has the address can use the browser."
     )
+
+
+def _user() -> str:
     try:
-        await browser.navigate(config.tiktok_url)
-        if headless:
-            say("Waiting until the page shows a login.")
-        else:
-            say("Waiting until the page shows a login. Log in there; close the window to give up.")
-        while (await detector.judge(browser)).state is not LoginState.LOGGED_IN:  # noqa: ASYNC110  # a page sets no event
-            await trio.sleep(LOOK_AGAIN_S)
-    except (BrowserLost, PageGone):
-        say("You closed the browser before a login was seen.")
-        return False
-    say("Logged in. Saving the profile ...")
-    return True
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user that the system doesn't know
+        return "USER"
 
 
-def _conclude(
-    was_seen: bool, before: SavedLogin | None, saved: SavedLogin, say: Callable[[str], None]
+async def _wait(desk: Desk, session_id: str, say: Callable[[str], None], way: Way) -> Session:
+    """Return the session once it has ended. Say what its page shows meanwhile."""
+    waiting = "Waiting until the page shows a login."
+    say(f"{waiting} Log in there; close the window to give up." if way is Way.WINDOW else waiting)
+    seen: LoginReason | None = None
+    is_saving = False
+    while True:
+        session = await desk.look(session_id)
+        reason = session.login_reason
+        if reason is not None and reason is not seen and reason in _SEEN:
+            say(_SEEN[reason])
+        seen = reason
+        if session.end_reason is EndReason.COMPLETED and not is_saving:
+            is_saving = True
+            say("Logged in. Saving the profile ...")
+        if session.receipt is not None:
+            return session
+        await trio.sleep(LOOK_AGAIN_S)
+
+
+async def _conclude(
+    desk: Desk, session: Session, profile: str, say: Callable[[str], None], timeout_s: float
 ) -> bool:
-    """Say which login the profile has, and return whether it has the one that was seen."""
-    has_login = saved.holds_at(datetime.now(UTC))
-    if has_login and (was_seen or saved != before):
-        say(f"Saved: {describe_login(saved)}.")
-    elif was_seen:
-        say(
-            f"Nothing was saved: with the browser, all of {', '.join(TOKENS)} are gone from the profile. "
-            "The site lets them end with the browser (look for a box like 'remember me'), "
-            "the profile is set to forget cookies, or the disk did not take them."
-        )
-    return was_seen and has_login
+    commit = session.receipt.commit if session.receipt else None
+    if commit is not None and commit.generation is not None:
+        saved = await desk.profile(profile)
+        login = SavedLogin(names=saved.login, expires_at=saved.login_expires_at) if saved else None
+        say(f"Saved: {describe_login(login)}." if login else "Saved.")
+        return True
+    match session.end_reason:
+        case EndReason.EXPIRED:
+            say(f"No login was seen within {timeout_s:g} s.")
+        case EndReason.CLOSED_BY_CLIENT | EndReason.DELETED:
+            say("The browser was closed before a login was seen.")
+        case EndReason.COMPLETED if commit is not None:
+            say(f"Nothing was saved. {commit.problem}.")
+        case reason:
+            say(f"Nothing was saved: the session has ended as {reason.value if reason else 'unknown'}.")
+    return False
 
 
 def describe_login(saved: SavedLogin) -> str:

@@ -4,16 +4,19 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import attrs
 import httpx
 import msgspec
 
-from greenroom.actors.lifecycle import DEFAULT_PROFILE
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileInfo
 from greenroom.web.commands.leaks import DaemonUnreachable
+from greenroom.web.http.profile_schemas import ImportAnswer, ProfilesAnswer, StartedAnswer
 from greenroom.web.http.schemas import (
     Actions,
     AllSessions,
+    LinkAnswer,
     OneSession,
     PlaywrightAnswer,
     Session,
@@ -45,6 +48,34 @@ class Sessions:
         if not location.startswith(f"{SESSIONS}/"):
             raise DaemonUnreachable(self._no_daemon)
         return location.removeprefix(f"{SESSIONS}/")
+
+    def log_in(self, profile: str, timeout_s: float, window: bool) -> str:
+        """Start a session in which a person logs in to a profile; return its id."""
+        body = {"timeout_s": timeout_s, "window": window}
+        path = f"/profiles/{quote(profile, safe='')}/login"
+        return self._read("POST", path, StartedAnswer, json=body).session.id
+
+    def link(self, session_id: str, ttl_s: float) -> str:
+        """Make a link by which somebody can take control of a session; return its address."""
+        body = {"mode": "control", "ttl_s": ttl_s, "name": "greenroom login"}
+        return self._read("POST", f"{_path(session_id)}/links", LinkAnswer, json=body).address
+
+    def profiles(self) -> tuple[ProfileInfo, ...]:
+        """Return the profiles."""
+        return self._read("GET", "/profiles", ProfilesAnswer).profiles
+
+    def import_login(self, profile: str, content: bytes, takes_all: bool) -> int:
+        """Give a profile the login in a file; return the number of its new generation."""
+        path = f"/profiles/{quote(profile, safe='')}/import{'?all=true' if takes_all else ''}"
+        return self._read("POST", path, ImportAnswer, content=content).generation
+
+    def storage(self, profile: str) -> bytes:
+        """Return the storage state of a profile, from a session of it."""
+        session_id = self.new(profile=profile)
+        try:
+            return self._ask("GET", f"{_path(session_id)}/storage").content
+        finally:
+            self.end(session_id)
 
     def list(self) -> list[Session]:
         """Return the sessions that have not ended."""

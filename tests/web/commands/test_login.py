@@ -1,9 +1,9 @@
 """`greenroom login`, with a real browser at the practice site."""
 
+import math
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import pytest
 import trio
 
 from greenroom.actors.browser.cells.marks import own_processes
-from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.errors import (
     EngineUnavailable,
     ProfileLocked,
@@ -25,7 +24,9 @@ from greenroom.actors.profile import generations
 from greenroom.actors.profile.cookies import read_login
 from greenroom.actors.profile.generations import directory_of, history, history_folder
 from greenroom.supervisor.machine import local_browsers
-from greenroom.web.commands.login import log_in
+from greenroom.web.commands.desk import open_desk
+from greenroom.web.commands.login import TIMEOUT_S, Way, log_in
+from greenroom.web.http.serving import sole_error_bare
 from greenroom.web.practice import app as practice_app
 from greenroom.web.practice import open_practice_site
 from greenroom.web.settings import DaemonSettings
@@ -33,7 +34,7 @@ from tests.actors.profile.profile_trees import locked_by_other_process, make_pro
 from tests.patience import patience
 from tests.programs import programs
 from tests.real.conftest import make_quiet_profile
-from tests.web.http.front import PATIENCE_S, make_settings
+from tests.web.http.front import make_settings
 
 # Written by Playwright and Firefox, so not the user's.
 AUTOMATION = {
@@ -66,9 +67,13 @@ def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
     )
 
 
-async def launchers(settings: DaemonSettings) -> BrowserHosts:
-    """This machine's browsers."""
-    return await trio.to_thread.run_sync(local_browsers, settings)
+async def log_in_at(
+    settings: DaemonSettings, say: Callable[[str], None], *, timeout_s: float = TIMEOUT_S
+) -> bool:
+    """Log in at a site that does it by itself, in a daemon of the test's own."""
+    with sole_error_bare(layers=math.inf):
+        async with open_desk(settings, own=True) as desk:
+            return await log_in(desk, say, way=Way.NONE, timeout_s=timeout_s)
 
 
 @pytest.mark.browser
@@ -76,8 +81,7 @@ async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path
     """The command waits for the login. The next browser on the profile is logged in from the start."""
     said: list[str] = []
     at_form = settings_for(tmp_path, f"{site}/login?as=maker")
-    browsers = await launchers(at_form)
-    assert await log_in(at_form, browsers, said.append, headless=True)
+    assert await log_in_at(at_form, said.append)
     *opening, saved = said
     assert opening == [
         "Opening firefox on a copy of the master profile ...",
@@ -93,7 +97,7 @@ async def test_login_at_the_site_is_seen_and_stays_in_the_profile(tmp_path: Path
     assert own_processes() == []
 
     with trio.fail_after(LAUNCH_S):
-        assert await log_in(settings_for(tmp_path, f"{site}/"), browsers, said.append, headless=True)
+        assert await log_in_at(settings_for(tmp_path, f"{site}/"), said.append)
 
 
 @pytest.mark.browser
@@ -113,14 +117,15 @@ async def test_users_own_settings_are_as_before(tmp_path: Path, site: str) -> No
     owner = 65_534 if os.geteuid() == 0 else os.geteuid()
     for path in (master, *master.iterdir()):
         os.chown(path, owner, -1)
-    assert await log_in(settings, await launchers(settings), _ignore, headless=True)
+    assert await log_in_at(settings, _ignore)
     after = snapshot(master)
     assert {name: after[name] for name in own} == before
     assert (AUTOMATION - own.keys()).isdisjoint(after)
     assert read_login(master, HOST).names == ("sessionid",)
     assert owners_of(master) == owners_of(history_folder(master)) == {owner}
     assert [one.number for one in history(master)] == [2, 1]
-    assert (await launchers(settings)).private.around(directory_of(master, 1)) is not None
+    browsers = await trio.to_thread.run_sync(local_browsers, settings)
+    assert browsers.private.around(directory_of(master, 1)) is not None
 
 
 def owners_of(folder: Path) -> set[int]:
@@ -136,49 +141,9 @@ async def test_login_that_ends_with_the_browser_is_reported_and_leaves_nothing(
     monkeypatch.setattr(practice_app, "COOKIE_MAX_AGE_S", None)
     said: list[str] = []
     settings = settings_for(tmp_path / "made" / "too", f"{site}/login?as=maker")
-    assert not await log_in(settings, await launchers(settings), said.append, headless=True)
-    assert said[-1].startswith("Nothing was saved: with the browser, all of sessionid, sessionid_ss, sid_tt")
-    assert names_in(tmp_path) == set()
-
-
-@pytest.mark.browser
-async def test_login_that_the_page_does_not_show_is_still_kept(tmp_path: Path) -> None:
-    """If you stop before the page shows the login, the cookies in the profile decide."""
-    async with open_silent_site() as url:
-        settings = settings_for(tmp_path, url)
-        make_quiet_profile(settings.user_data_master_dir)
-        browsers = await launchers(settings)
-        with trio.CancelScope() as scope:
-
-            def say(line: str) -> None:
-                if line.startswith("Waiting"):
-                    scope.cancel()
-
-            await log_in(settings, browsers, say, headless=True)
-    assert scope.cancelled_caught
-    assert read_login(settings.user_data_master_dir, HOST).names == ("sessionid",)
-    assert (AUTOMATION - {"prefs.js"}).isdisjoint(names_in(settings.user_data_master_dir))
-
-
-@asynccontextmanager
-async def open_silent_site() -> AsyncIterator[str]:
-    """Serve a site that logs everybody in but doesn't show it."""
-    answer = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n"
-        b"Set-Cookie: sessionid=1; Max-Age=1000000\r\n\r\nHello"
-    )
-
-    async def serve(stream: trio.SocketStream) -> None:
-        with suppress(trio.BrokenResourceError):
-            await stream.receive_some()
-            await stream.send_all(answer)
-        await stream.aclose()
-
-    async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host=HOST)
-        nursery.start_soon(trio.serve_listeners, serve, [listener])
-        yield f"http://{HOST}:{listener.socket.getsockname()[1]}/"
-        nursery.cancel_scope.cancel(reason="the test is over")
+    assert not await log_in_at(settings, said.append)
+    assert said[-1].startswith("Nothing was saved. The login ended with the browser: ")
+    assert names_in(tmp_path / "made" / "too") == {"clones"}
 
 
 @pytest.mark.browser
@@ -187,8 +152,8 @@ async def test_login_that_does_not_come_times_out(tmp_path: Path, site: str) -> 
     said: list[str] = []
     settings = settings_for(tmp_path, f"{site}/")
     settings.user_data_master_dir.mkdir()
-    with trio.fail_after(PATIENCE_S):
-        assert not await log_in(settings, await launchers(settings), said.append, headless=True, timeout_s=4)
+    with trio.fail_after(LAUNCH_S):
+        assert not await log_in_at(settings, said.append, timeout_s=4)
     assert said[-1] == "No login was seen within 4 s."
     assert names_in(settings.user_data_master_dir) == set()
     assert own_processes() == []
@@ -196,11 +161,10 @@ async def test_login_that_does_not_come_times_out(tmp_path: Path, site: str) -> 
 
 @pytest.mark.browser
 async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site: str) -> None:
-    """If you close the window, you are told that no login was seen. Nothing is left running."""
+    """If the browser is lost, you are told so. Nothing is left running."""
     said: list[str] = []
     settings = settings_for(tmp_path, f"{site}/")
     make_quiet_profile(settings.user_data_master_dir)
-    browsers = await launchers(settings)
     waiting = trio.Event()
 
     def say(line: str) -> None:
@@ -215,8 +179,8 @@ async def test_browser_closed_before_a_login_returns_false(tmp_path: Path, site:
     with trio.fail_after(LAUNCH_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(close_window)
-            assert not await log_in(settings, browsers, say, headless=True)
-    assert said[-1] == "You closed the browser before a login was seen."
+            assert not await log_in_at(settings, say)
+    assert said[-1] == "Nothing was saved: the session has ended as browser_lost."
     assert own_processes() == []
 
 
@@ -227,7 +191,7 @@ async def test_unreachable_site_is_reported_as_such(tmp_path: Path) -> None:
         port = listening.getsockname()[1]
     settings = settings_for(tmp_path, f"http://127.0.0.1:{port}/")  # nobody listens there any more
     with pytest.raises(UpstreamUnreachable, match="NS_ERROR_CONNECTION_REFUSED"):
-        await log_in(settings, await launchers(settings), _ignore, headless=True)
+        await log_in_at(settings, _ignore)
     assert own_processes() == []
     assert not settings.user_data_master_dir.exists()
 
@@ -245,16 +209,9 @@ async def test_browser_that_does_not_start_is_reported_in_a_line_and_leaves_noth
         settings_for(tmp_path / "made", NOWHERE), sandbox="none"
     )  # this hides its program
     with pytest.raises(EngineUnavailable, match=r"^The browser does not start$") as caught:
-        await log_in(settings, await launchers(settings), _ignore, headless=True)
+        await log_in_at(settings, _ignore)
     assert caught.value.detail == "Error: no luck today"
-    assert not (tmp_path / "made").exists()
-
-    profile = make_profile(settings.user_data_master_dir)
-    (profile / "cookies.sqlite").write_bytes(b"no database" * 1000)
-    said: list[str] = []
-    with pytest.raises(EngineUnavailable, match=r"^The browser does not start$"):
-        await log_in(settings, await launchers(settings), said.append, headless=True)
-    assert said[-1].startswith("The profile stays as it was: ")
+    assert names_in(tmp_path / "made") == {"clones"}
 
 
 async def test_profile_of_a_newer_browser_is_left_alone(tmp_path: Path) -> None:
@@ -264,7 +221,7 @@ async def test_profile_of_a_newer_browser_is_left_alone(tmp_path: Path) -> None:
     (profile / "compatibility.ini").write_text("[Compatibility]\nLastVersion=999.0_20260101000000/x\n")
     before = snapshot(profile)
     with pytest.raises(ProfileUnusable, match=r"Firefox 999\.0, which is newer than"):
-        await log_in(settings, await launchers(settings), _ignore, headless=True)
+        await log_in_at(settings, _ignore)
     assert snapshot(profile) == before
 
 
@@ -275,7 +232,7 @@ async def test_profile_in_use_is_left_alone(tmp_path: Path) -> None:
     with locked_by_other_process(profile):
         before = snapshot(profile)
         with pytest.raises(ProfileLocked):
-            await log_in(settings, await launchers(settings), _ignore, headless=True)
+            await log_in_at(settings, _ignore)
         assert snapshot(profile) == before
 
 
@@ -286,8 +243,8 @@ async def test_directory_that_was_made_for_nothing_is_removed(
     monkeypatch.setattr(generations, "exchange_problem", lambda _: "is on a disk that can't exchange two")
     settings = settings_for(tmp_path / "made" / "too", NOWHERE)
     with pytest.raises(ProfileNotReplaced, match="on a disk that can't"):
-        await log_in(settings, await launchers(settings), _ignore, headless=True)
-    assert names_in(tmp_path) == set()
+        await log_in_at(settings, _ignore)
+    assert names_in(tmp_path / "made" / "too") == {"clones"}
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "lock loop"])
@@ -303,24 +260,8 @@ async def test_profile_that_can_not_be_opened_is_reported_as_such(tmp_path: Path
         master.mkdir()
         (master / ".parentlock").symlink_to(".parentlock")
     with pytest.raises(ProfileUnusable, match=r"^The master profile can't be (opened|read)") as caught:
-        await log_in(settings, await launchers(settings), _ignore, headless=True)
+        await log_in_at(settings, _ignore)
     assert str(tmp_path) in (caught.value.detail or "")
-
-
-async def test_no_display_is_reported_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If no window can be shown, no profile is created."""
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    settings = settings_for(tmp_path, NOWHERE)
-    browsers = await launchers(settings)
-    with pytest.raises(EngineUnavailable, match="There is no display"):
-        await log_in(settings, browsers, _ignore)
-    monkeypatch.setenv("DISPLAY", ":59999")
-    with pytest.raises(EngineUnavailable, match=r"nothing answers at DISPLAY=':59999'$"):
-        await log_in(settings, browsers, _ignore)
-    assert not (tmp_path / "master").exists()
 
 
 def names_in(folder: Path) -> set[str]:

@@ -1,0 +1,168 @@
+"""Where commands get their sessions: from the running daemon, or from one that runs for the command only."""
+
+import contextlib
+import functools
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, TypeVar
+
+import attrs
+import httpx
+import msgspec
+import trio
+
+from greenroom.actors.actions.readings import Storage
+from greenroom.actors.browser.client.failure import plain_reason
+from greenroom.actors.commands import Read
+from greenroom.actors.errors import EngineUnavailable
+from greenroom.actors.lifecycle import ProfileInfo
+from greenroom.actors.machine.storage_state import StorageState
+from greenroom.supervisor.api import Supervisor
+from greenroom.supervisor.secret import Secret
+from greenroom.web.commands.serve import open_daemon
+from greenroom.web.commands.sessions import Sessions
+from greenroom.web.http.schemas import Health, Session
+from greenroom.web.settings import DaemonSettings
+
+# Asking whether a daemon runs here takes milliseconds.
+_ANSWER_S = 2.0
+
+T = TypeVar("T")
+
+
+class Desk(Protocol):
+    """Makes sessions for a command. Methods raise `GreenroomError`, `Refused` or `DaemonUnreachable`."""
+
+    @property
+    def engine(self) -> str:
+        """The browser that its sessions have, in words."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its browsers run for this command only, on this machine."""
+
+    async def log_in(self, profile: str, *, timeout_s: float, window: bool) -> str:
+        """Start a session in which a person logs in; return its id."""
+
+    async def look(self, session_id: str) -> Session:
+        """Return a session as it is now."""
+
+    async def link(self, session_id: str, *, ttl_s: float) -> str:
+        """Return an address at which somebody can watch a session and take control of it."""
+
+    async def end(self, session_id: str) -> None:
+        """End a session; return once nothing of it is left."""
+
+    async def profile(self, name: str) -> ProfileInfo | None:
+        """Return what is known of a profile; None if there is none."""
+
+    async def give(self, profile: str, state: StorageState, *, takes_all: bool) -> int:
+        """Give a profile a login; return the number of its new generation.
+
+        It may have what is of other sites if it `takes_all`.
+        """
+
+    async def take(self, profile: str) -> bytes:
+        """Return a profile's storage state, in JSON, once its page has shown a login."""
+
+
+@contextlib.asynccontextmanager
+async def open_desk(settings: DaemonSettings, *, url: str | None = None, own: bool) -> AsyncIterator[Desk]:
+    """Open a desk: the daemon at `url` if given; else the one that runs as in the settings, unless `own`.
+
+    If there is none, it is a daemon of this process, for the length of the block. Raises what `open_daemon`
+    raises.
+    """
+    address = url or f"http://{settings.bind}"
+    if url is not None or (not own and await _is_daemon(address)):
+        token = settings.token.reveal() if settings.token else None
+        yield _DaemonDesk(Sessions(address, token))
+        return
+    token = secrets.token_urlsafe(32)  # other users of this machine reach loopback, too
+    ours = attrs.evolve(settings, bind="127.0.0.1:0", token=Secret(token), warm_sessions=0)
+    async with open_daemon(ours) as daemon:
+        yield _OwnDesk(daemon.supervisor, daemon.url, token)
+
+
+async def _is_daemon(url: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError, msgspec.MsgspecError, UnicodeDecodeError):
+        async with httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False) as client:
+            answer = await client.get(f"{url}/health")
+        return bool(msgspec.json.decode(answer.content, type=Health))
+    return False
+
+
+@attrs.frozen
+class _OwnDesk:
+    _supervisor: Supervisor
+    _url: str
+    _token: str
+    is_own: bool = attrs.field(default=True, init=False)
+
+    @property
+    def engine(self) -> str:
+        return self._supervisor.machine.engine
+
+    async def log_in(self, profile: str, *, timeout_s: float, window: bool) -> str:
+        try:
+            return (await self._supervisor.open_login(profile, timeout_s=timeout_s, headless=not window)).id
+        except EngineUnavailable as exc:
+            raise EngineUnavailable(str(exc), detail=plain_reason(exc.detail or "")) from exc
+
+    async def look(self, session_id: str) -> Session:
+        return Session.of(await self._supervisor.get_session(session_id))
+
+    async def link(self, session_id: str, *, ttl_s: float) -> str:
+        return await _in_thread(Sessions(self._url, self._token).link, session_id, ttl_s)
+
+    async def end(self, session_id: str) -> None:
+        await self._supervisor.end_session(session_id)
+
+    async def profile(self, name: str) -> ProfileInfo | None:
+        return next((one for one in await self._supervisor.profiles() if one.name == name), None)
+
+    async def give(self, profile: str, state: StorageState, *, takes_all: bool) -> int:  # noqa: ARG002
+        return await self._supervisor.import_state(state, profile)
+
+    async def take(self, profile: str) -> bytes:
+        async with self._supervisor.session(profile=profile) as session:
+            result = await session.handle.run(Read(Storage()))
+            return b"".join([piece async for piece in result.pieces()])
+
+
+@attrs.frozen
+class _DaemonDesk:
+    _sessions: Sessions
+    is_own: bool = attrs.field(default=False, init=False)
+
+    @property
+    def engine(self) -> str:
+        return "the daemon's browser"
+
+    async def log_in(self, profile: str, *, timeout_s: float, window: bool) -> str:
+        return await _in_thread(self._sessions.log_in, profile, timeout_s, window)
+
+    async def look(self, session_id: str) -> Session:
+        return await _in_thread(self._sessions.show, session_id)
+
+    async def link(self, session_id: str, *, ttl_s: float) -> str:
+        return await _in_thread(self._sessions.link, session_id, ttl_s)
+
+    async def end(self, session_id: str) -> None:
+        await _in_thread(self._sessions.end, session_id)
+
+    async def profile(self, name: str) -> ProfileInfo | None:
+        found = await _in_thread(self._sessions.profiles)
+        return next((one for one in found if one.name == name), None)
+
+    async def give(self, profile: str, state: StorageState, *, takes_all: bool) -> int:
+        content = msgspec.json.encode(state)
+        return await _in_thread(self._sessions.import_login, profile, content, takes_all)
+
+    async def take(self, profile: str) -> bytes:
+        return await _in_thread(self._sessions.storage, profile)
+
+
+async def _in_thread(ask: Callable[..., T], *args: object) -> T:
+    """Ask the daemon; if this is cancelled, the answer is of no more use."""
+    return await trio.to_thread.run_sync(functools.partial(ask, *args), abandon_on_cancel=True)

@@ -1,0 +1,70 @@
+"""Takes a login from elsewhere into a profile, and out of one: `greenroom import` and `greenroom export`."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import trio
+
+from greenroom.actors.errors import LoginFileInvalid
+from greenroom.actors.profile.cookies import read_cookies
+from greenroom.actors.profile.lock import refuse_browser
+from greenroom.actors.profile.login_files import MAX_BYTES, read_login_file
+from greenroom.web.commands.desk import Desk
+
+
+async def import_login(
+    desk: Desk, source: Path, say: Callable[[str], None], *, profile: str, url: str, takes_all: bool
+) -> None:
+    """Give a profile the login in `source`: an exported file, or the directory of a Firefox profile.
+
+    Of a directory, only the cookies are taken. A browser must show a login with it before it is saved. `say`
+    hears what was taken. Raises `LoginFileInvalid`, `ProfileUnusable` or `ProfileLocked` for the source, and
+    what the desk raises.
+    """
+    content = await trio.to_thread.run_sync(_read, source)
+    wanted = None if takes_all else url
+    login = read_login_file(content, url=wanted, now=datetime.now(UTC))
+    if login.expired:
+        say(f"Left out, since they have expired: {', '.join(login.expired)}.")
+    if login.left_out:
+        say(f"Left out, since they are of other sites: {login.left_out}. --all takes them, too.")
+    say(f"Trying the login in a browser, with {len(login.state.cookies)} cookies ...")
+    generation = await desk.give(profile, login.state, takes_all=takes_all)
+    say(f"Logged in. Saved as generation {generation} of the profile {profile}.")
+
+
+async def export_login(
+    desk: Desk, target: Path, say: Callable[[str], None], *, profile: str, url: str, takes_all: bool
+) -> None:
+    """Write a profile's login to a new file, readable by its owner only, as Playwright's storage state.
+
+    Raises `LoginFileInvalid` if the file exists or can't be written, and what the desk raises.
+    """
+    say(f"Opening {desk.engine} on a copy of the master profile ...")
+    state = await desk.take(profile)
+    login = read_login_file(state, url=None if takes_all else url, now=datetime.now(UTC))
+    await trio.to_thread.run_sync(_write, target, msgspec.json.encode(login.state))
+    say(f"Wrote {len(login.state.cookies)} cookies to {target}. Whoever has this file is logged in as you.")
+
+
+def _read(source: Path) -> bytes:
+    if source.is_dir():
+        refuse_browser(source)
+        return msgspec.json.encode({"cookies": read_cookies(source)})
+    try:
+        with source.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise LoginFileInvalid(f"Can't read {source}: {exc.strerror}") from exc
+
+
+def _write(target: Path, content: bytes) -> None:
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor
+            file.write(content)
+    except OSError as exc:
+        raise LoginFileInvalid(f"Can't write {target}: {exc.strerror}") from exc
