@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.stamp-packages
 BROWSER := $(VENV)/.stamp-browser
 PLOTS := $(VENV)/.stamp-plots
-CHROMIUM := $(VENV)/.stamp-chromium
+SCREENS := $(VENV)/.stamp-screens
 NODE := $(VENV)/.stamp-node
 NODE_BIN := $(VENV)/node/node_modules/.bin
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
@@ -34,10 +34,10 @@ setup: $(BROWSER) ## Build the environment and install a browser; FORCE=1 looks 
 demo: setup ## Run the main job on the practice site with a real browser
 	@$(BIN)/greenroom demo $(ARGS)
 
-test: setup $(CHROMIUM) ## Run the tests; ARGS="-k name" chooses
+test: setup $(SCREENS) ## Run the tests; ARGS="-k name" chooses
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-test-under-load: setup $(CHROMIUM) ## Run the tests three times beside two busy loops a core; ARGS as for test
+test-under-load: setup $(SCREENS) ## Run the tests three times beside two busy loops a core; ARGS as for test
 	@set -e; \
 	  for core in $$(seq $$(nproc)) $$(seq $$(nproc)); do \
 	    timeout $(LOAD_S) sh -c 'while :; do :; done' & loops="$$loops $$!"; \
@@ -61,7 +61,7 @@ fuzz: $(INSTALLED) ## Judge broken pages for some minutes, ARGS="--minutes N"; t
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m hypothesis --hypothesis-profile=fuzz
 
-images: setup $(CHROMIUM) ## Write docs/images/, the dashboard's pictures
+images: setup $(SCREENS) ## Write docs/images/, the dashboard's pictures
 	@DASHBOARD_IMAGES=docs/images $(BIN)/python -m pytest -q tests/real/test_dashboard.py -k "operator"
 
 bench: setup $(PLOTS) ## Measure against the alternatives; ARGS=--quick; writes docs/benchmarks.md
@@ -128,15 +128,15 @@ $(NODE): $(INSTALLED) tests/dashboard/package.json
 	fi
 	@touch $@
 
-# The dashboard is tested in it.
-$(CHROMIUM): $(INSTALLED)
-	@command -v chromium >/dev/null || \
+# The dashboard is tested in the one, windows on the other.
+$(SCREENS): $(INSTALLED)
+	@command -v chromium >/dev/null && command -v Xvfb >/dev/null || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing Chromium with apt-get"; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	    echo "Installing Chromium and Xvfb with apt-get"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium xvfb >/dev/null; \
 	  fi; \
-	  command -v chromium >/dev/null || \
-	  { echo "The dashboard's tests need Chromium. Run: sudo apt-get install chromium" >&2; exit 1; }
+	  command -v chromium >/dev/null && command -v Xvfb >/dev/null || \
+	  { echo "The tests need Chromium and a display. Run: sudo apt-get install chromium xvfb" >&2; exit 1; }
 	@touch $@
 
 ifdef FORCE

@@ -14,15 +14,6 @@ _OWN = ("user.js", "prefs.js", "sessionstore.jsonlz4")
 _LEFT_BEHIND = ("prefs.js.playwright", "WebDriverBiDiServer.json", "MarionetteActivePort")
 
 
-def hide_settings(profile: Path) -> None:
-    """Remove from a copy of a profile what the automated browser must not find. `prefs.js` stays.
-
-    The user's proxy and the like are in it. Raises `OSError`.
-    """
-    for name in ("user.js", "sessionstore.jsonlz4"):
-        (profile / name).unlink(missing_ok=True)
-
-
 def restore_settings(profile: Path, original: Path) -> None:
     """Give a used copy of a profile the settings of `original`: the same files, or none. Raises `OSError`."""
     for name in (*_OWN, *_LEFT_BEHIND):

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 import trio
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from greenroom.actors.browser.cells.marks import own_processes, scan
 from greenroom.actors.owner import HOST_PREFIX, OWNER
@@ -27,6 +28,7 @@ from tests.patience import patience
 GREENROOM = [str(Path(sys.executable).with_name("greenroom"))]
 COMMAND_S = patience(60)
 POLL_S = 0.05
+CHROMIUM = "/usr/bin/chromium"
 
 # Turns off what neither pages nor Greenroom need: processes for extensions, the network and media, the new
 # tab's page, lists of bad sites, and sixty frames a second.
@@ -121,6 +123,70 @@ def settings(site: str, master: Path, tmp_path: Path) -> DaemonSettings:
         session_creation_timeout=patience(30),
         login_detection_timeout=patience(8),
     )
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with contextlib.closing(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)) as browser:
+        yield browser
+
+
+@attrs.frozen
+class Running:
+    """A running daemon's address and process."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+
+
+Serve = Callable[..., "contextlib.AbstractContextManager[Running]"]
+
+
+@pytest.fixture
+def serve(settings: DaemonSettings) -> Serve:
+    """Runs a daemon for the length of a block."""
+
+    @contextlib.contextmanager
+    def run(bind: str = "127.0.0.1:0", **more: str) -> Iterator[Running]:
+        environ = {
+            "GREENROOM_BIND": bind,
+            "GREENROOM_ENGINE": "firefox",
+            "GREENROOM_TIKTOK_URL": settings.tiktok_url,
+            "GREENROOM_USER_DATA_MASTER_DIR": str(settings.user_data_master_dir),
+            "GREENROOM_CLONES_DIR": str(settings.clones_dir),
+            "GREENROOM_WARM_SESSIONS": "0",
+            "GREENROOM_DRAIN_GRACE": "0",
+            **more,
+        }
+        with running("serve", **environ) as (process, said):
+            yield Running(said["address"], process)
+
+    return run
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of a browser of its own; an error in its scripts fails the test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(patience(20_000))
+    expect.set_options(timeout=patience(20_000))
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if "Content Security" in message.text else None,
+    )
+    yield page
+    context.close()
+    assert problems == []
 
 
 @attrs.frozen

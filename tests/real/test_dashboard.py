@@ -6,7 +6,6 @@ import os
 import queue
 import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,17 +17,16 @@ import httpx
 import pytest
 import trio
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Error, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Playwright, expect
 
 from greenroom.actors.testing import FakeMachine
 from greenroom.web.commands.serve import open_daemon
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
-from tests.real.conftest import running
+from tests.real.conftest import Serve
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
 TOKEN = "a-token-of-enough-characters"
 # `make images` sets it: the main views are written there.
 IMAGES = os.environ.get("DASHBOARD_IMAGES")
@@ -101,70 +99,6 @@ class Dashboard:
         """Keep a picture of the dashboard, if they are wanted."""
         if IMAGES:
             self.page.screenshot(path=Path(IMAGES) / f"{name}.png")
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with contextlib.closing(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)) as browser:
-        yield browser
-
-
-@attrs.frozen
-class Running:
-    """A running daemon's address and process."""
-
-    url: str
-    process: "subprocess.Popen[str]"
-
-
-Serve = Callable[..., "contextlib.AbstractContextManager[Running]"]
-
-
-@pytest.fixture
-def serve(settings: DaemonSettings) -> Serve:
-    """Runs a daemon for the length of a block."""
-
-    @contextlib.contextmanager
-    def run(bind: str = "127.0.0.1:0", **more: str) -> Iterator[Running]:
-        environ = {
-            "GREENROOM_BIND": bind,
-            "GREENROOM_ENGINE": "firefox",
-            "GREENROOM_TIKTOK_URL": settings.tiktok_url,
-            "GREENROOM_USER_DATA_MASTER_DIR": str(settings.user_data_master_dir),
-            "GREENROOM_CLONES_DIR": str(settings.clones_dir),
-            "GREENROOM_WARM_SESSIONS": "0",
-            "GREENROOM_DRAIN_GRACE": "0",
-            **more,
-        }
-        with running("serve", **environ) as (process, said):
-            yield Running(said["address"], process)
-
-    return run
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page of a browser of its own; an error in its scripts fails the test."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 860})
-    context.set_default_timeout(patience(20_000))
-    expect.set_options(timeout=patience(20_000))
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "console",
-        lambda message: problems.append(message.text) if "Content Security" in message.text else None,
-    )
-    yield page
-    context.close()
-    assert problems == []
 
 
 @pytest.fixture

@@ -1,0 +1,239 @@
+"""Logins get into profiles, on a real browser: by the live view, by a window, by exported files."""
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from greenroom.actors.profile.cookies import read_cookies
+from greenroom.actors.profile.generations import history
+from tests.patience import patience
+from tests.real.conftest import COMMAND_S, GREENROOM, Serve
+
+pytestmark = pytest.mark.browser
+
+PIXELS = """canvas => new Set(new Uint32Array(
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+
+
+@contextlib.contextmanager
+def command(*args: str, **env: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a command beside the block; its output can be read from it."""
+    process = subprocess.Popen(
+        [*GREENROOM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | env
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(*args: str, **env: str) -> str:
+    """Run a command to its end, which must be good; return what it printed."""
+    done = subprocess.run(
+        [*GREENROOM, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMMAND_S,
+        env=os.environ | env,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def without_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which no window can be shown."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def own_settings(site: str, folder: Path) -> dict[str, str]:
+    """Return the environment of commands that work with a new profile."""
+    return {
+        "GREENROOM_ENGINE": "firefox",
+        "GREENROOM_TIKTOK_URL": f"{site}/login",
+        "GREENROOM_USER_DATA_MASTER_DIR": str(folder / "user_data"),
+        "GREENROOM_CLONES_DIR": str(folder / "clones"),
+        "GREENROOM_BIND": "127.0.0.1:9",  # where no daemon runs
+    }
+
+
+def log_in_by_hand(process: "subprocess.Popen[str]", page: Page) -> str:
+    """Do what the command asks for: open its address, take over, type. Return what it printed."""
+    assert process.stdout is not None
+    said = ""
+    while "http" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+        said += line
+    page.goto(line.strip())
+    deadline = time.monotonic() + patience(20)
+    while int(page.locator("#screen").evaluate(PIXELS)) < 10:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    page.get_by_role("button", name="Take over").click()
+    expect(page.locator("#holder")).to_contain_text("You have control")
+    page.locator("#screen").press_sequentially("ada")
+    page.locator("#screen").press("Tab")
+    page.locator("#screen").press_sequentially("secret")
+    page.locator("#screen").press("Enter")
+    rest, problems = process.communicate(timeout=COMMAND_S)
+    assert process.returncode == 0, said + rest + problems
+    return said + line + rest
+
+
+@pytest.mark.usefixtures("without_display")
+def test_login_by_the_live_view_where_there_is_no_display(site: str, tmp_path: Path, page: Page) -> None:
+    """With nothing but a browser elsewhere. Then sessions are logged in."""
+    env = own_settings(site, tmp_path)
+    with command("login", "shop", **env) as process:
+        said = log_in_by_hand(process, page)
+    assert "run `ssh -L " in said
+    assert "Logged in. Saving the profile ..." in said
+    assert "Saved: sessionid, until " in said
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("user_data")] == [
+        "user_data.profiles"
+    ]
+    shop = tmp_path / "user_data.profiles" / "shop"
+    assert stat.S_IMODE(shop.stat().st_mode) == 0o700
+    target = tmp_path / "state.json"
+    env["GREENROOM_TIKTOK_URL"] = f"{site}/"
+    assert "Wrote 1 cookies" in run("export", str(target), "--profile", "shop", **env)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    [cookie] = json.loads(target.read_text())["cookies"]
+    assert cookie["name"] == "sessionid"
+
+
+def test_login_through_the_running_daemon(
+    serve: Serve, site: str, tmp_path: Path, page: Page, logged_out_master: Path
+) -> None:
+    """It has the profile alone meanwhile. The next session is logged in."""
+    env = own_settings(site, tmp_path)
+    more = {
+        "GREENROOM_USER_DATA_MASTER_DIR": str(logged_out_master),
+        "GREENROOM_TIKTOK_URL": env["GREENROOM_TIKTOK_URL"],
+    }
+    with serve(**more) as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
+        with command("login", "--daemon", daemon.url, **env) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("Opening the daemon's browser")
+            process.stdout.readline()
+            refused = http.post("/tiktok/session", json={})
+            assert (refused.status_code, refused.json()["error_details"]["code"]) == (423, "USER_DATA_LOCKED")
+            assert int(refused.headers["Retry-After"]) <= 640
+            said = log_in_by_hand(process, page)
+        assert "Saved: sessionid" in said
+        [profile] = http.get("/profiles").json()["profiles"]
+        assert (profile["name"], profile["generation"], profile["login"]) == ("default", 2, ["sessionid"])
+        assert http.post("/tiktok/session", json={}).status_code == 200
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """The name of a display that nobody sees."""
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-nolisten", "tcp"], pass_fds=[writing]
+    ) as server:
+        os.close(writing)
+        with open(reading) as number:
+            yield f":{number.readline().strip()}"
+        server.terminate()
+
+
+def test_login_in_a_window(site: str, tmp_path: Path, display: str) -> None:
+    """On a display. The site logs in by itself here, as a person would in the window."""
+    env = own_settings(site, tmp_path) | {"GREENROOM_TIKTOK_URL": f"{site}/login?as=ada", "DISPLAY": display}
+    said = run("login", **env)
+    assert "close the window to give up" in said
+    assert "Saved: sessionid, until " in said
+    assert [one.number for one in history(tmp_path / "user_data")] == [1]
+
+
+def exports(master: Path) -> dict[str, bytes]:
+    """Return a profile's cookies in every format that can be imported."""
+    cookies = read_cookies(master)
+    lines = [
+        "\t".join(
+            (
+                f"{'#HttpOnly_' if one.http_only else ''}{one.domain}",
+                "FALSE",
+                one.path,
+                str(one.secure).upper(),
+                str(int(one.expires)),
+                one.name,
+                one.value,
+            )
+        )
+        for one in cookies
+    ]
+    entries: list[dict[str, Any]] = [
+        {
+            "name": one.name,
+            "value": one.value,
+            "domain": one.domain,
+            "path": one.path,
+            "expirationDate": one.expires,
+            "httpOnly": one.http_only,
+            "secure": one.secure,
+            "sameSite": "unspecified",
+            "hostOnly": True,
+        }
+        for one in cookies
+    ]
+    return {
+        "cookies.txt": "\n".join(["# Netscape HTTP Cookie File", *lines, ""]).encode(),
+        "extension.json": json.dumps(entries).encode(),
+        "state.json": json.dumps(
+            {
+                "cookies": [
+                    {name: value for name, value in one.items() if name not in {"hostOnly", "sameSite"}}
+                    for one in entries
+                ],
+                "origins": [],
+            }
+        ).encode(),
+    }
+
+
+def test_login_is_imported_in_every_format(serve: Serve, site: str, master: Path, tmp_path: Path) -> None:
+    """Each into a profile of its own, by the command or over HTTP. Sessions of each are logged in."""
+    files = exports(master)
+    folder = shutil.copytree(master, tmp_path / "a firefox profile")
+    with serve() as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
+        url = f"{site}/"
+        env = own_settings(site, tmp_path) | {"GREENROOM_TIKTOK_URL": url}
+        for name in ("cookies.txt", "state.json"):
+            (tmp_path / name).write_bytes(files[name])
+        said = run("import", str(tmp_path / "cookies.txt"), "--profile", "a", "--daemon", daemon.url, **env)
+        assert "Logged in. Saved as generation 1 of the profile a." in said
+        run("import", str(folder), "--profile", "b", "--daemon", daemon.url, **env)
+        answer = http.post("/profiles/c/import", content=files["extension.json"])
+        assert (answer.status_code, answer.json()["cookies"]) == (200, ["sessionid"])
+        state = json.loads(files["state.json"])
+        kept = {"name": "kept", "value": "by the site"}
+        state["origins"] = [{"origin": site, "localStorage": [kept]}]
+        answer = http.post("/profiles/d/import", content=json.dumps(state))
+        assert answer.status_code == 200
+        listed = http.get("/profiles").json()["profiles"]
+        assert [(one["name"], one["login"]) for one in listed] == [
+            (name, ["sessionid"]) for name in ("default", "a", "b", "c", "d")
+        ]
+        path = http.post("/tiktok/session", json={}, headers={"X-Profile": "d"}).headers["Location"]
+        origins = http.get(f"{path}/storage").json()["origins"]
+        assert [one["localStorage"] for one in origins if one["origin"] == site] == [[kept]]
+        refused = http.post("/profiles/c/import", content=files["cookies.txt"] + b"x\n")
+        assert refused.status_code == 422
+        assert "Line 3 has 1 fields" in refused.json()["error_details"]["details"]
