@@ -136,7 +136,7 @@ def test_login_through_the_running_daemon(
             said = log_in_by_hand(process, page)
         assert "Saved: sessionid" in said
         [profile] = http.get("/profiles").json()["profiles"]
-        assert (profile["name"], profile["generation"], profile["login"]) == ("default", 2, ["sessionid"])
+        assert (profile["name"], profile["generation"], profile["login"]) == ("default", 3, ["sessionid"])
         assert http.post("/tiktok/session", json={}).status_code == 200
 
 
@@ -148,7 +148,7 @@ def display() -> Iterator[str]:
         ["Xvfb", "-displayfd", str(writing), "-nolisten", "tcp"], pass_fds=[writing]
     ) as server:
         os.close(writing)
-        with open(reading) as number:
+        with os.fdopen(reading) as number:
             yield f":{number.readline().strip()}"
         server.terminate()
 
