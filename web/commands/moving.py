@@ -11,7 +11,7 @@ import trio
 from greenroom.actors.errors import LoginFileInvalid
 from greenroom.actors.profile.cookies import read_cookies
 from greenroom.actors.profile.lock import refuse_browser
-from greenroom.actors.profile.login_files import MAX_BYTES, read_login_file
+from greenroom.actors.profile.login_files import MAX_BYTES, Login, read_login_file
 from greenroom.web.commands.desk import Desk
 
 
@@ -31,7 +31,7 @@ async def import_login(
         say(f"Left out, since they have expired: {', '.join(login.expired)}.")
     if login.left_out:
         say(f"Left out, since they are of other sites: {login.left_out}. --all takes them, too.")
-    say(f"Trying the login in a browser, with {len(login.state.cookies)} cookies ...")
+    say(f"Trying the login in a browser, with {_count(login)} ...")
     generation = await desk.give(profile, login.state, takes_all=takes_all)
     say(f"Logged in. Saved as generation {generation} of the profile {profile}.")
 
@@ -43,11 +43,18 @@ async def export_login(
 
     Raises `LoginFileInvalid` if the file exists or can't be written, and what the desk raises.
     """
+    if await trio.Path(target).exists():
+        raise LoginFileInvalid(f"{target} exists already")
     say(f"Opening {desk.engine} on a copy of the master profile ...")
     state = await desk.take(profile)
     login = read_login_file(state, url=None if takes_all else url, now=datetime.now(UTC))
     await trio.to_thread.run_sync(_write, target, msgspec.json.encode(login.state))
-    say(f"Wrote {len(login.state.cookies)} cookies to {target}. Whoever has this file is logged in as you.")
+    say(f"Wrote {_count(login)} to {target}. Whoever has this file is logged in as you.")
+
+
+def _count(login: Login) -> str:
+    count = len(login.state.cookies)
+    return "1 cookie" if count == 1 else f"{count} cookies"
 
 
 def _read(source: Path) -> bytes:
