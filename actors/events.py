@@ -23,6 +23,8 @@ class EventKind(enum.Enum):
     """A page that was looked at again shows that nobody is logged in any more."""
     LOGIN_BACK = "login_back"
     """After that, a page shows a login again."""
+    PROFILE_ROTATED = "profile_rotated"
+    """The site has renewed its login, which is lost with it, since it only reads its profile."""
     ACTION = "action"
     """Something was done in its pages: `action` has what."""
     CONTROL = "control"

@@ -72,6 +72,7 @@ class FakeMachine:
     commit_error: Exception | None = None
     remove_error: GreenroomError | None = None
     keeps_clones: bool = False
+    rotates: bool = False
     missing: frozenset[str] = frozenset()
     known: tuple[ProfileInfo, ...] = (ProfileInfo(name=DEFAULT_PROFILE),)
     sample_error: Exception | None = None
@@ -207,6 +208,11 @@ class FakeWorkspace:
     def recording(self) -> "FakeRecording":
         """The way to the machine's `bundles`."""
         return FakeRecording(machine=self.machine, session_id=self.session_id)
+
+    async def has_rotated(self) -> bool:
+        """Return the machine's `rotates`."""
+        await _take(0, None)
+        return self.machine.rotates
 
     async def wait_quit(self) -> None:
         """Take the machine's `close_s`."""

@@ -37,6 +37,7 @@ from greenroom.supervisor.messages import (
     Overview,
     SessionCount,
 )
+from greenroom.supervisor.refreshing import Refreshing
 from greenroom.supervisor.registry import Registry
 from greenroom.supervisor.self_check import Check, Subject
 
@@ -67,13 +68,23 @@ async def open_supervisor(
         requests, inbox = trio.open_memory_channel[Message](0)
         registry = Registry(config=config, machine=machine, events=events)
         stack.enter_context(events.subscribed(registry.hear))
+        supervisor = Supervisor(
+            config=config, events=events, requests=requests, registry=registry, machine=machine.about
+        )
+        refreshing = Refreshing(
+            machine=machine,
+            period_s=config.profile_refresh,
+            refresh=supervisor.refresh,
+            is_used=registry.is_used,
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(registry.run, inbox)
+            if config.profile_refresh:
+                nursery.start_soon(refreshing.run)
             try:
-                yield Supervisor(
-                    config=config, events=events, requests=requests, registry=registry, machine=machine.about
-                )
+                yield supervisor
             finally:
+                refreshing.running.cancel(reason="the supervisor stops")
                 requests.close()  # the registry takes this as the sign to end all sessions
 
 

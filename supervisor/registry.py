@@ -120,6 +120,12 @@ class Registry:
             return SessionHandle.of_ended(info)
         raise SessionNotFound(session_id)
 
+    def is_used(self, profile: str) -> bool:
+        """Whether somebody has asked for a session of a profile that has not ended."""
+        actors = [*self._actors.values()]
+        asked = [actor.caller.order for actor in actors if actor.caller is not None]
+        return any(order.profile.name == profile for order in asked + [one.order for one in self._waiting])
+
     def hear(self, event: SessionEvent) -> None:
         """Learn which states sessions enter. Subscribe it to the supervisor's events."""
         if event.kind is not EventKind.STATE:

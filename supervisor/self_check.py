@@ -1,9 +1,10 @@
 """Finds what would stop the next session from going live before anybody asks for one."""
 
+import contextlib
 import enum
 import random
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import structlog
@@ -25,6 +26,8 @@ from greenroom.actors.verdict import LoginReason, LoginState
 # How often to check. The interval varies, so that daemons that started together drift apart.
 PERIOD_S = 60.0
 _JITTER = 0.1
+# How long before its end a login is a problem.
+SOON = timedelta(days=2)
 # The time limit of one check.
 LIMIT_S = 10.0
 
@@ -41,7 +44,8 @@ class Subject(enum.Enum):
     SITE = "site"
     """The site, or the proxy, accepts connections, and the last page that was loaded came."""
     LOGIN = "login"
-    """No profile is known to be logged out, by the last session of it whose viewer was known."""
+    """No profile is known to be logged out, by the last session of it whose viewer was known, nor soon to be,
+    by its cookies."""
 
 
 class Condition(enum.Enum):
@@ -78,12 +82,14 @@ class SelfCheck:
     logged_out: dict[str, str] = attrs.field(factory=dict, init=False)
     """The profiles that were judged logged out, each with its version then, as long as that is so."""
 
+    _ending: dict[str, datetime] = attrs.field(factory=dict, init=False)
     _page_problem: str | None = attrs.field(default=None, init=False)
 
     async def run(self) -> None:
         """Check forever."""
         while True:
             await self._look(Subject.PROFILE, self._look_at_profiles)
+            await self._look_quietly(self._look_at_logins)
             await self._look(Subject.CLONES, self.machine.place_problem)
             await self._look(Subject.SITE, self._reach_site)
             await trio.sleep(PERIOD_S * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311  # no secret
@@ -107,6 +113,11 @@ class SelfCheck:
                         self._turn(Subject.PROFILE, event.error.hint)
                 case NotLoggedIn() if _is_logged_out(event.error):
                     self._note_login(profile, event.session.profile_version)
+
+    async def _look_quietly(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Look at something whose own problems the other checks report."""
+        with trio.move_on_after(LIMIT_S), contextlib.suppress(GreenroomError):
+            await look()
 
     async def _look(self, subject: Subject, look: Callable[[], Awaitable[str | None]]) -> None:
         detail: str | None = None
@@ -142,6 +153,16 @@ class SelfCheck:
         await self.machine.reach_site()
         return self._page_problem
 
+    async def _look_at_logins(self) -> None:
+        """Find out which logins end soon, as far as the profiles themselves know."""
+        soon = datetime.now(UTC) + SOON
+        ends = {one.name: one.login_expires_at for one in await self.machine.profiles()}
+        self._ending = {name: end for name, end in ends.items() if end is not None and end <= soon}
+        problem = self._login_problem()
+        is_known = self.checks[Subject.LOGIN].health is not Condition.UNKNOWN
+        if problem or is_known:
+            self._turn(Subject.LOGIN, problem)
+
     def _note_page(self, error: GreenroomError | None) -> None:
         """Note whether a page came. A problem stays until another page comes."""
         self._page_problem = str(error) if error else None
@@ -155,9 +176,17 @@ class SelfCheck:
         self._turn(Subject.LOGIN, self._login_problem())
 
     def _login_problem(self) -> str | None:
-        commands = " and ".join(f"`{login_command(profile)}`" for profile in sorted(self.logged_out))
-        whose = "The master profile is" if len(self.logged_out) == 1 else "Master profiles are"
-        return f"{whose} logged out: run {commands}" if commands else None
+        if self.logged_out:
+            commands = " and ".join(f"`{login_command(profile)}`" for profile in sorted(self.logged_out))
+            whose = "The master profile is" if len(self.logged_out) == 1 else "Master profiles are"
+            return f"{whose} logged out: run {commands}"
+        if self._ending:
+            profile, end = min(self._ending.items(), key=lambda item: item[1])
+            return (
+                f"The login of the profile {profile} ends on {end:%Y-%m-%d at %H:%M} UTC at the latest: "
+                f"run `{login_command(profile)}`"
+            )
+        return None
 
     def _turn(self, subject: Subject, problem: str | None, detail: str | None = None) -> None:
         """Note a subject's condition. Log it and call `on_turn` if it has changed."""

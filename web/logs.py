@@ -71,6 +71,10 @@ _CHANGES = {
     EventKind.DETACHED: "a client has left",
     EventKind.LOGIN_LOST: "session has lost its login",
     EventKind.LOGIN_BACK: "session is logged in again",
+    EventKind.PROFILE_ROTATED: (
+        "the site has renewed the login of a session that only reads its profile, so that is lost: set "
+        "profile_refresh, or write the profile now and then"
+    ),
     EventKind.ACTION: "an action was carried out",
     EventKind.CONTROL: "programs have control of the session",
     EventKind.WATCHER_JOINED: "somebody watches the session",
@@ -119,7 +123,7 @@ def log_session_event(event: SessionEvent) -> None:
 def _log_change(event: SessionEvent, fields: dict[str, object]) -> None:
     control = event.session.control
     match event.kind:
-        case EventKind.LOGIN_LOST:
+        case EventKind.LOGIN_LOST | EventKind.PROFILE_ROTATED:
             _log.warning(_CHANGES[event.kind], **fields)
         case EventKind.ACTION if event.action is not None:
             action = event.action

@@ -107,10 +107,12 @@ class LocalMachine:
                     promises=self.promises,
                     place=place,
                     committer=committer,
+                    login_host=self.login_host,
                 )
                 try:
                     async with cloner.open_clone(session_id) as clone:
                         self.promises.clone_made(session_id)
+                        workspace.login = await in_thread(Purpose.MASTER, workspace.read_login)
                         try:
                             async with place:  # empty until the launch
                                 yield workspace

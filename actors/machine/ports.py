@@ -106,6 +106,12 @@ class Workspace(Protocol):
     async def wait_quit(self) -> None:
         """Return once no process has the clone open as its profile: a browser that quits has saved it."""
 
+    async def has_rotated(self) -> bool:
+        """Return whether the login cookies of the clone are others than when it was made.
+
+        Only once the browser has quit. False if that can't be found out.
+        """
+
     @property
     def recording(self) -> "Recording":
         """Where the session's recorder keeps what it needs."""

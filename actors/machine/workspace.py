@@ -9,11 +9,12 @@ import trio
 
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.pool import HostPool
-from greenroom.actors.errors import BrowserLost
+from greenroom.actors.errors import BrowserLost, ProfileUnusable
 from greenroom.actors.ledger import Entry
 from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.bundles import LocalRecording
 from greenroom.actors.machine.committer import Committer
+from greenroom.actors.profile.cookies import digest_login
 from greenroom.actors.profile.lock import find_browser
 from greenroom.actors.resources import Promises, Usage
 from greenroom.actors.threads import Purpose, in_thread
@@ -29,7 +30,7 @@ class LocalWorkspace:
     """A session's workspace on this machine, made by `LocalMachine`. Satisfies `ports.Workspace`.
 
     `entry` is its entry in the ledger. Everything that the session ever has here carries the entry's marker
-    or is in one of its two directories.
+    or is in one of its two directories. `login` is what `read_login` had to say when the clone was made.
     """
 
     entry: Entry
@@ -40,6 +41,8 @@ class LocalWorkspace:
     _pool: HostPool
     _promises: Promises
     _place: contextlib.AsyncExitStack
+    login_host: str = ""
+    login: dict[str, str] | None = None
     _committer: Committer | None = None
     _browser: ScraplingFetcherAdapter | None = attrs.field(default=None, init=False)
 
@@ -85,6 +88,19 @@ class LocalWorkspace:
         clone = Path(self.entry.clone)
         while await in_thread(Purpose.LEDGER, find_browser, clone) is not None:  # noqa: ASYNC110  # others' lock
             await trio.sleep(_QUIT_AGAIN_S)
+
+    async def has_rotated(self) -> bool:
+        """See `ports.Workspace`."""
+        if self.login is None:
+            return False
+        now = await in_thread(Purpose.LEDGER, self.read_login)
+        return now is not None and now.keys() == self.login.keys() and now != self.login
+
+    def read_login(self) -> dict[str, str] | None:
+        """Return a digest of each login cookie of the clone, by its name; None if they can't be read."""
+        with contextlib.suppress(ProfileUnusable):
+            return digest_login(Path(self.entry.clone), self.login_host)
+        return None
 
     async def measure(self) -> Usage:
         """See `ports.Workspace`."""

@@ -6,6 +6,7 @@ path longer than 512 bytes. So both files are read as they are and the log is ap
 value reaches a disk, a caller, or a message.
 """
 
+import hashlib
 import sqlite3
 import struct
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ LOGIN_COOKIES: Final = (*TOKENS, "sid_guard", "uid_tt")
 _SAME_SITE: Final[Mapping[int, Literal["Lax", "Strict"]]] = {1: "Lax", 2: "Strict"}
 
 COOKIES_FILE: Final = "cookies.sqlite"
+_OF_NO_CONTAINER: Final = "FROM moz_cookies WHERE originAttributes = ''"
 
 # SQLite's file formats: https://sqlite.org/fileformat2.html and its section on the write-ahead log.
 _PAGE_SIZE_AT, _VERSIONS_AT, _ROLLBACK_VERSIONS = 16, slice(18, 20), b"\1\1"
@@ -63,11 +65,10 @@ def read_login(profile: Path, host: str) -> SavedLogin:
     use containers. Raises `ProfileUnusable` when the cookies can't be read. No browser may have the profile
     open.
     """
-    try:
-        database = _with_log(profile / COOKIES_FILE)
-        rows = [] if database is None else _rows(database)
-    except (OSError, ValueError, struct.error, sqlite3.Error, OverflowError) as exc:
-        raise ProfileUnusable("The profile's cookies can't be read", detail=str(exc)) from exc
+    places = ",".join("?" * len(LOGIN_COOKIES))
+    rows = _read(
+        profile, f"SELECT name, host, expiry {_OF_NO_CONTAINER} AND name IN ({places})", LOGIN_COOKIES
+    )
     expiries: dict[str, float] = {}
     for name, domain, expiry in rows:
         if is_sent_to(host, domain):
@@ -79,30 +80,40 @@ def read_login(profile: Path, host: str) -> SavedLogin:
     )
 
 
+def digest_login(profile: Path, host: str) -> dict[str, str]:
+    """Return a digest of the value of each login cookie that `profile` keeps for `host`, by its name.
+
+    Blocks. Raises as `read_login` does.
+    """
+    places = ",".join("?" * len(LOGIN_COOKIES))
+    rows = _read(
+        profile, f"SELECT name, value, host {_OF_NO_CONTAINER} AND name IN ({places})", LOGIN_COOKIES
+    )
+    return {
+        name: hashlib.sha256(str(value).encode()).hexdigest()
+        for name, value, domain in rows
+        if is_sent_to(host, domain)
+    }
+
+
 def read_cookies(profile: Path) -> list[Cookie]:
     """Return all cookies that `profile` keeps, with their values. Blocks. Raises as `read_login` does."""
-    query = (
-        "SELECT name, value, host, path, expiry, isSecure, isHttpOnly, sameSite FROM moz_cookies "
-        "WHERE originAttributes = ''"
+    rows = _read(
+        profile, f"SELECT name, value, host, path, expiry, isSecure, isHttpOnly, sameSite {_OF_NO_CONTAINER}"
     )
-    try:
-        database = _with_log(profile / COOKIES_FILE)
-        rows = [] if database is None else _query(database, query, ())
-        return [
-            Cookie(
-                name=name,
-                value=value,
-                domain=host,
-                path=path,
-                expires=_seconds(expiry),
-                secure=bool(secure),
-                http_only=bool(http_only),
-                same_site=_SAME_SITE.get(same_site, "None" if secure else "Lax"),
-            )
-            for name, value, host, path, expiry, secure, http_only, same_site in rows
-        ]
-    except (OSError, ValueError, TypeError, struct.error, sqlite3.Error, OverflowError) as exc:
-        raise ProfileUnusable("The profile's cookies can't be read", detail=str(exc)) from exc
+    return [
+        Cookie(
+            name=str(name),
+            value=str(value),
+            domain=str(host),
+            path=str(path),
+            expires=_seconds(expiry),
+            secure=bool(secure),
+            http_only=bool(http_only),
+            same_site=_SAME_SITE.get(same_site, "None" if secure else "Lax"),
+        )
+        for name, value, host, path, expiry, secure, http_only, same_site in rows
+    ]
 
 
 def is_sent_to(host: str, domain: str) -> bool:
@@ -111,20 +122,25 @@ def is_sent_to(host: str, domain: str) -> bool:
     return domain == host or (domain.startswith(".") and f".{host}".endswith(domain))
 
 
-def _rows(database: bytes) -> list[tuple[str, str, int]]:
-    places = ",".join("?" * len(LOGIN_COOKIES))
-    query = f"SELECT name, host, expiry FROM moz_cookies WHERE originAttributes = '' AND name IN ({places})"  # noqa: S608
-    found = _query(database, query, LOGIN_COOKIES)
-    return [(str(name), str(domain), int(expiry)) for name, domain, expiry in found]
+def _read(profile: Path, query: str, values: tuple[str, ...] = ()) -> list[Any]:
+    """Return what a query finds in a profile's cookies. Raises `ProfileUnusable`."""
+    try:
+        database = _with_log(profile / COOKIES_FILE)
+        if database is None:
+            return []
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.deserialize(database)
+            return connection.execute(query, values).fetchall()
+    except (OSError, ValueError, struct.error, sqlite3.Error, OverflowError) as exc:
+        raise ProfileUnusable("The profile's cookies can't be read", detail=str(exc)) from exc
 
 
-def _query(database: bytes, query: str, values: tuple[str, ...]) -> list[Any]:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.deserialize(database)
-        return connection.execute(query, values).fetchall()
-
-
-def _seconds(expiry: int) -> float:
+def _seconds(stored: Any) -> float:
+    """Return a stored time in seconds. Raises `ProfileUnusable`."""
+    try:
+        expiry = int(stored)
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise ProfileUnusable("The profile's cookies can't be read", detail=str(exc)) from exc
     seconds = expiry / 1000 if expiry > _SURELY_MILLISECONDS else expiry
     return min(max(seconds, 0), _LAST_SECOND)
 

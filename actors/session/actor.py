@@ -20,7 +20,7 @@ from greenroom.actors.errors import (
     NotLoggedIn,
     SessionNotLive,
 )
-from greenroom.actors.events import SessionEvent
+from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import EndReason, ProfileMode, Purpose, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Browser, Machine, Workspace
 from greenroom.actors.recorder.pace import Pace
@@ -46,9 +46,12 @@ from greenroom.actors.session.record import SessionRecord
 from greenroom.actors.session.sampling import Sampling
 from greenroom.actors.session.spec import SessionSpec
 from greenroom.actors.session.warming import Warming
+from greenroom.actors.verdict import LoginState
 
 # How long a browser may take to close by itself before it is killed.
 CLOSE_GRACE_S = 5.0
+# How long to look whether the login was renewed, which takes milliseconds.
+_LOOK_S = 1.0
 # How long to look for what a failed cleanup has left.
 _SURVEY_S = 5.0
 
@@ -232,6 +235,17 @@ class SessionActor:
                         is_closed = await self._close_politely(self._browser)
                     if self.is_live and self.spec.profile.mode is ProfileMode.WRITE:
                         self._record.commit = await commit(self._record, workspace, is_closed=is_closed)
+                    elif is_closed:
+                        await self._tell_rotation(workspace)
+
+    async def _tell_rotation(self, workspace: Workspace) -> None:
+        """Tell if the site has renewed the login, which goes with the clone."""
+        verdict = self._record.verdict
+        if verdict is None or verdict.state is not LoginState.LOGGED_IN:
+            return
+        with trio.move_on_after(_LOOK_S, shield=True):
+            if await workspace.has_rotated():
+                self._record.publish(EventKind.PROFILE_ROTATED)
 
     def _latest_moment(self) -> datetime | None:
         """Return when the session ends at the latest, and a little more, unless it may be extended."""

@@ -152,6 +152,13 @@ class SupervisorConfig(TikTokSessionConfig):
     warm_max_age: float = attrs.field(default=600.0, converter=to_seconds, validator=check_seconds)
     """How long a session may stay warm, in seconds, before it is replaced."""
 
+    profile_refresh: float = attrs.field(
+        default=0.0,
+        converter=to_seconds,
+        validator=must("a number of seconds, or 0 for never", is_seconds_or_zero),
+    )
+    """How often to renew the login of each profile, while no session of it runs; 0 for never."""
+
     session_memory_mb: int = attrs.field(
         default=4096, converter=to_int, validator=whole_number(64, 1_048_576)
     )

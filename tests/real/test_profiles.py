@@ -11,12 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from greenroom.actors.profile.cookies import read_cookies
+from greenroom.actors.errors import NotLoggedIn
+from greenroom.actors.events import EventKind, SessionEvent
+from greenroom.actors.lifecycle import Purpose
+from greenroom.actors.profile.cookies import digest_login, read_cookies
 from greenroom.actors.profile.generations import history
+from greenroom.supervisor.api import open_supervisor
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import COMMAND_S, GREENROOM, Serve
 
@@ -235,3 +241,35 @@ def test_login_is_imported_in_every_format(serve: Serve, site: str, master: Path
         refused = http.post("/profiles/c/import", content=files["cookies.txt"] + b"x\n")
         assert refused.status_code == 422
         assert "Line 3 has 1 fields" in refused.json()["error_details"]["details"]
+
+
+async def test_refresh_keeps_a_login_that_the_site_renews(settings: DaemonSettings, site: str) -> None:
+    """The site ends a login after 12 hours, by a clock of its own, and renews it before that.
+
+    A session that only reads says that what it got is lost.
+    """
+    events: list[SessionEvent] = []
+    config = attrs.evolve(settings, tiktok_url=f"{site}/rotating")
+
+    async def pass_hours(hours: float) -> None:
+        async with httpx.AsyncClient(timeout=patience(10)) as http:
+            moved = await http.post(f"{site}/rotating/clock", params={"seconds": hours * 3600})
+            assert moved.status_code == 204
+
+    before = digest_login(settings.user_data_master_dir, "127.0.0.1")
+    async with open_supervisor(config, subscriber=events.append) as supervisor:
+        await pass_hours(8)
+        number = await supervisor.refresh()
+        after = digest_login(settings.user_data_master_dir, "127.0.0.1")
+        assert (after.keys(), after != before) == (before.keys(), True)
+        [now, *_] = history(settings.user_data_master_dir)
+        assert now.number == number
+        await pass_hours(8)  # what was saved at first has ended
+        async with supervisor.session() as session:
+            assert session.handle.info().purpose is Purpose.SESSION
+        told = [event.session.id for event in events if event.kind is EventKind.PROFILE_ROTATED]
+        assert told == [session.handle.id]
+        assert digest_login(settings.user_data_master_dir, "127.0.0.1") == after
+        await pass_hours(8)
+        with pytest.raises(NotLoggedIn):
+            await supervisor.create_session()

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -20,6 +22,7 @@ from greenroom import (
     open_supervisor,
 )
 from greenroom.actors.errors import NotLoggedIn, ProfileLocked, UpstreamUnreachable
+from greenroom.actors.lifecycle import ProfileInfo
 from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
@@ -210,6 +213,27 @@ async def test_each_profile_has_a_login_of_its_own(autojump_clock: MockClock) ->
         machine.missing = frozenset({"shop"})
         await trio.sleep(NEXT_LOOK_S)
         assert problems(supervisor) == {}
+
+
+async def test_login_that_ends_soon_is_a_problem_before_it_does(autojump_clock: MockClock) -> None:
+    """The profile itself says when. Until then sessions are launched ahead as ever."""
+    now = datetime.now(UTC)
+    far = ProfileInfo(name="default", login=("sessionid",), login_expires_at=now + timedelta(days=30))
+    machine = FakeMachine(known=(far,))
+    async with supervised(machine, warm=1) as (supervisor, logs):
+        assert problems(supervisor) == {}
+        soon = now + timedelta(days=1)
+        machine.known = (far, attrs.evolve(far, name="shop", login_expires_at=soon))
+        await trio.sleep(NEXT_LOOK_S)
+        assert problems(supervisor) == {
+            "login": f"The login of the profile shop ends on {soon:%Y-%m-%d at %H:%M} UTC at the latest: "
+            "run `greenroom login shop`"
+        }
+        await until_warm(supervisor, 1)
+        machine.known = (far,)
+        await trio.sleep(NEXT_LOOK_S)
+        assert problems(supervisor) == {}
+    assert lines(logs) == [("problem found", "login"), ("problem resolved", "login")]
 
 
 async def test_session_that_goes_live_shows_that_the_login_holds(autojump_clock: MockClock) -> None:

@@ -50,7 +50,7 @@ import { plain, short } from "./format.js";
 /** All types of events. An EventSource wants to know them by name. */
 export const TYPES = [
   ...["cloning", "queued", "launching", "warm", "navigating", "judging", "live", "ending", "ended"],
-  ...["extended", "attached", "detached", "login_lost", "login_back", "action", "control"],
+  ...["extended", "attached", "detached", "login_lost", "login_back", "profile_rotated", "action", "control"],
   ...["watcher_joined", "watcher_left"],
 ]
   .map((what) => `session.${what}`)
@@ -72,6 +72,7 @@ const SENTENCES = {
   "session.detached": (session) => `was left by a client (${session.clients} attached now)`,
   "session.login_lost": () => "has lost its login",
   "session.login_back": () => "is logged in again",
+  "session.profile_rotated": () => "had its login renewed, which its profile does not keep",
   "session.control": (session) =>
     session.control ? `is controlled by ${session.control.by}` : "is controlled by programs",
   "session.watcher_joined": (session) => `is watched by ${names(session.watchers)}`,

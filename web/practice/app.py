@@ -33,6 +33,8 @@
 | `/workshop/frame`                     | the page in its frame                                              |
 | `/workshop/download?name=N`           | a small text file to download                                      |
 | `/workshop/echo`                      | GET or POST, JSON: what the request was                            |
+| `/rotating`                           | the home feed; its logins end after 12 hours, unless renewed       |
+| `/rotating/clock?seconds=S`           | POST: moves the clock of those logins on                           |
 | `/passport/web/account/info/`         | JSON: the viewer's account, or `session_expired`                   |
 | `/node-webapp/api/common-app-context` | JSON: with the viewer as `user`, or without                        |
 
@@ -50,6 +52,7 @@ from greenroom.web.practice.gallery import Gallery
 from greenroom.web.practice.home import COOKIE, Route, render_home
 from greenroom.web.practice.pages import all_pages
 from greenroom.web.practice.refusals import RefusalPages
+from greenroom.web.practice.rotation import RotatingPages
 from greenroom.web.practice.trouble import TroublePages
 from greenroom.web.practice.viewers import Viewers
 from greenroom.web.practice.workshop import WorkshopPages
@@ -68,6 +71,7 @@ def create_practice_app() -> QuartTrio:
     pages = HomePages(viewers)
     pages.routes += TroublePages(viewers).routes + RefusalPages(viewers).routes
     pages.routes += Gallery().routes + AccountEndpoints(viewers).routes + WorkshopPages().routes
+    pages.routes += RotatingPages(viewers, COOKIE_MAX_AGE_S).routes
     for route in pages.routes:
         app.add_url_rule(route.path, endpoint=route.path, view_func=route.view, methods=list(route.methods))
     app.after_request(_finish)

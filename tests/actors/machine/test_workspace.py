@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -146,6 +147,30 @@ async def test_profile_that_may_be_new_is_made_and_stays_if_something_is_committ
         assert (machine.store.path_of(name) / "cookies.sqlite").exists()
         async with machine.open_workspace("a", ProfileUse(name=name)) as workspace:
             assert (clone_of(workspace) / "cookies.sqlite").exists()
+
+
+async def test_login_that_was_renewed_in_the_clone_is_noticed(tmp_path: Path) -> None:
+    """Another value of the same cookies, and nothing else: neither another time nor a login that is gone."""
+    async with open_hostless_machine(tmp_path) as machine:
+        later = datetime.now(UTC) + timedelta(days=9)
+        keep_login(machine.cloner.master, host=HOST, expires_at=later)
+        async with machine.open_workspace("a") as workspace:
+            cookies = clone_of(workspace) / "cookies.sqlite"
+            assert not await workspace.has_rotated()
+            _change(cookies, "UPDATE moz_cookies SET expiry = expiry + 1000")
+            assert not await workspace.has_rotated()
+            _change(cookies, "UPDATE moz_cookies SET value = 'other'")
+            assert await workspace.has_rotated()
+            assert "other" not in repr(workspace.login)
+            _change(cookies, "DELETE FROM moz_cookies")
+            assert not await workspace.has_rotated()
+            cookies.write_bytes(b"no database" * 1000)
+            assert not await workspace.has_rotated()
+
+
+def _change(cookies: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(cookies)) as database, database:
+        database.execute(statement)
 
 
 async def test_browser_that_quits_is_waited_for(tmp_path: Path) -> None:

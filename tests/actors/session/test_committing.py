@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from greenroom.actors.errors import ActionFailed, NotLoggedIn, ProfileLocked, ProfileNotReplaced
+from greenroom.actors.events import EventKind
 from greenroom.actors.lifecycle import Commit, EndReason, ProfileMode, ProfileUse, Purpose, SessionState
 from greenroom.actors.machine.storage_state import Cookie, StorageState
 from greenroom.actors.resources import Budget
@@ -164,6 +165,26 @@ async def test_window_that_is_closed_before_a_login_commits_nothing(autojump_clo
         machine.browsers["a"].crash()
         await session.ended.wait()
     assert (session.reason, commit_of(session)) == (EndReason.CLOSED_BY_CLIENT, Commit(problem=NO_LOGIN))
+
+
+async def test_login_that_was_renewed_in_vain_is_told(autojump_clock: MockClock) -> None:
+    """By a session that only reads, at its polite end, before it has ended."""
+    machine = FakeMachine(rotates=True)
+    async with open_session(machine) as session:
+        await session.established()
+        await session.actor.handle.end()
+    kinds = [event.kind for event in session.events if event.kind is not EventKind.STATE]
+    assert kinds == [EventKind.PROFILE_ROTATED]
+    assert session.events[-1].session.state is SessionState.ENDED
+    for end, spec in ((EndReason.DELETED, WRITE), (EndReason.BROWSER_LOST, {})):
+        async with open_session(machine, **spec) as session:
+            await session.established()
+            if end is EndReason.DELETED:
+                await session.actor.handle.end()
+            else:
+                machine.browsers["a"].crash()
+                await session.ended.wait()
+        assert EventKind.PROFILE_ROTATED not in {event.kind for event in session.events}
 
 
 async def test_browser_that_is_lost_commits_nothing(autojump_clock: MockClock) -> None:

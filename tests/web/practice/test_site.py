@@ -688,3 +688,34 @@ async def test_resetting_without_a_connection_resets_nothing(site: str) -> None:
     assert reset_connections(host_and_port(site)) == 0
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{site}/health")).text == "ok"
+
+
+# Logins that end, unless they are renewed
+
+
+async def test_login_ends_unless_it_is_renewed(client: httpx.AsyncClient) -> None:
+    """A visit in the second half of a login's life gets a new one; the old one goes on to its end."""
+    await log_in(client, "ada")
+    first = client.cookies["sessionid"]
+
+    async def visit(hours: float) -> str | None:
+        moved = await client.post("/rotating/clock", params={"seconds": hours * 3600})
+        assert moved.status_code == 204
+        return viewer_on((await client.get("/rotating")).text)
+
+    assert await visit(5) == "ada"
+    assert client.cookies["sessionid"] == first
+    assert await visit(2) == "ada"
+    second = client.cookies["sessionid"]
+    assert second != first
+    old = {"sessionid": first}
+    async with httpx.AsyncClient(
+        base_url=client.base_url, cookies=old, timeout=PATIENCE_S, verify=NO_CERTIFICATES
+    ) as other:
+        assert viewer_on((await other.get("/rotating")).text) == "ada"
+        other.cookies.clear()
+        other.cookies.update(old)
+        assert await visit(6) == "ada"
+        assert viewer_on((await other.get("/rotating")).text) is None
+    assert await visit(13) is None
+    assert (await client.post("/rotating/clock", params={"seconds": -1})).status_code == 400
