@@ -121,6 +121,18 @@ def rollback(profiles: "Profiles", number: int | None, profile: str) -> None:
         click.echo(profiles.of(profile).roll_back(number))
 
 
+@profile.command("new-identity")
+@profile_option
+@click.pass_obj
+def new_identity(profiles: "Profiles", profile: str) -> None:
+    """Let Camoufox pretend to be another machine.
+
+    A profile keeps the one that it got first, so that its account does not change machines with each session.
+    """
+    with explaining():
+        click.echo(profiles.of(profile).new_identity())
+
+
 @profile.command()
 @click.option("--keep", type=click.IntRange(0), default=0, show_default=True, help="How many to keep.")
 @profile_option

@@ -27,7 +27,9 @@ import structlog
 import trio
 from click.testing import CliRunner, Result
 
+from greenroom.actors.browser.cells.environment import IDENTITY_FILE
 from greenroom.actors.browser.engines import EngineChoice
+from greenroom.actors.profile.copy import NOT_CLONED
 from greenroom.actors.profile.generations import open_writing
 from greenroom.web.cli import ENGINES, main
 from greenroom.web.commands.demo import Report
@@ -522,6 +524,23 @@ def test_profile_shows_its_generations_and_goes_back(tmp_path: Path) -> None:
         assert "locked" in failed("profile", "rollback").stderr
         assert re.search(r"in use +by somebody, process \d+", invoke("profile", "show").stdout)
     assert "Removed: 3, 1." in invoke("profile", "prune").stdout
+
+
+def test_profile_gets_another_identity(tmp_path: Path) -> None:
+    """By a new generation without the old one, so that can be undone."""
+    profile = make_profile(tmp_path / "user_data")
+    (profile / "cookies.sqlite").unlink()
+    (profile / "storage" / "default" / "data.sqlite").unlink()
+    assert "has no identity" in invoke("profile", "new-identity").stdout
+    assert re.search(r"identity +another for each session", invoke("profile", "show").stdout)
+    (profile / IDENTITY_FILE).write_text("{}")
+    assert re.search(r"identity +its own", invoke("profile", "show").stdout)
+    others = {path.name for path in profile.iterdir()} - {IDENTITY_FILE}
+    assert "Saved as generation 2." in invoke("profile", "new-identity").stdout
+    assert not (profile / IDENTITY_FILE).exists()
+    assert others - {path.name for path in profile.iterdir()} <= NOT_CLONED
+    assert "Current is generation 1" in invoke("profile", "rollback").stdout
+    assert (profile / IDENTITY_FILE).exists()
 
 
 def test_named_profiles_are_made_listed_and_deleted(tmp_path: Path) -> None:

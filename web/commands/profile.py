@@ -7,12 +7,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
+import trio
 
+from greenroom.actors.browser.cells.environment import IDENTITY_FILE
 from greenroom.actors.errors import GreenroomError, NotLoggedIn, ProfileLocked, ProfileUnusable
 from greenroom.actors.lifecycle import login_command
 from greenroom.actors.profile import ProfileCloner, generations
 from greenroom.actors.profile.cookies import SavedLogin, read_login
+from greenroom.actors.profile.copy import Progress, copy_profile
 from greenroom.actors.profile.generations import Generation
+from greenroom.actors.profile.place import give_to_owner_of
 from greenroom.actors.resources import disk_usage
 from greenroom.web.commands.login import describe_login
 from greenroom.web.settings import DaemonSettings
@@ -88,6 +92,7 @@ class Profile:
         yield "generation", _describe(current) if current else "none: nothing was committed yet"
         yield "earlier", str(len(self._earlier(current)))
         yield "login", self.login()
+        yield "identity", "its own" if (self._path / IDENTITY_FILE).exists() else "another for each session"
         yield "in use", in_use
 
     def check(self) -> tuple[bool, str]:
@@ -118,6 +123,22 @@ class Profile:
         self._refuse_unusable()
         now = generations.roll_back(self._path, number, _BY)
         return f"Current is generation {_describe(now)}, with {self.login()}."
+
+    def new_identity(self) -> str:
+        """Take the machine that Camoufox pretends to be out of the profile; return a sentence about it."""
+        self._refuse_unusable()
+        if not (self._path / IDENTITY_FILE).exists():
+            return "The profile has no identity: its next login, or session in write mode, gives it one."
+        number = trio.run(trio.to_thread.run_sync, self._drop_identity)
+        return f"Saved as generation {number}. The next login, or session in write mode, gives it another."
+
+    def _drop_identity(self) -> int:
+        with generations.open_writing(self._path, _BY) as writing:
+            copy_profile(self._path, writing.new, Progress())
+            (writing.new / IDENTITY_FILE).unlink(missing_ok=True)
+            give_to_owner_of(self._path, writing.new, *writing.new.rglob("*"))
+            writing.commit()
+        return writing.generation.number
 
     def prune(self, keep: int) -> str:
         """Remove earlier generations; return a sentence about it."""

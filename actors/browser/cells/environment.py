@@ -28,6 +28,8 @@ _PLACES = {
 # Folders of a session's scratch: what its pages download, what its client sent for them, and what the driver
 # writes for it: traces, and files that an attached client uploads.
 DOWNLOADS, FILES, ARTIFACTS = "downloads", "files", "artifacts"
+# In a profile: what Camoufox pretends to be, so that an account keeps its machine.
+IDENTITY_FILE = "greenroom-identity.json"
 # How Camoufox's package finds its installation.
 _CAMOUFOX = ("HOME", "XDG_CACHE_HOME", "CAMOUFOX_EXECUTABLE_PATH")
 

@@ -13,29 +13,35 @@ from typing import Any
 
 import attrs
 from camoufox.addons import DefaultAddons
+from camoufox.fingerprints import get_random_preset
 from camoufox.multiversion import COMPAT_FLAG
 from camoufox.pkgman import camoufox_path, launch_path
 from camoufox.utils import launch_options
 from msgspec.json import decode
 
-from greenroom.actors.browser.cells.environment import display
+from greenroom.actors.browser.cells.environment import IDENTITY_FILE, display
 from greenroom.actors.browser.engines import read_version
 from greenroom.actors.browser.host.firefox import PREFERENCES, playwright_proxy
 from greenroom.actors.browser.wire import messages
 
+_MAX_IDENTITY_BYTES = 1 << 20  # one has some KB
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
+
+
+Identity = dict[str, Any]
 
 
 @attrs.frozen
 class CamoufoxArgsBuilder:
     """Builds the arguments of Playwright's `launch_persistent_context` for Camoufox.
 
-    The fingerprint is one of Camoufox's recorded ones, for the real operating system: an account should not
-    change its system with every session. The default add-on is left out, since it would be downloaded while a
-    client waits. `block_webgl` is for machines without Camoufox's WebGL data.
+    The `identity` is one of Camoufox's recorded fingerprints, for the real operating system. Whatever else
+    the package makes up, such as fonts and noise, it derives from that. The default add-on is left out, since
+    it would be downloaded while a client waits. `block_webgl` is for machines without Camoufox's WebGL data.
     """
 
     launch: messages.Launch
+    identity: Identity | None = None
     block_webgl: bool = False
 
     def build(self) -> dict[str, Any]:
@@ -46,7 +52,7 @@ class CamoufoxArgsBuilder:
                 executable_path=self.launch.executable,
                 headless=self.launch.headless,
                 os=_SYSTEMS[sys.platform],
-                fingerprint_preset=True,
+                fingerprint_preset=self.identity or True,
                 exclude_addons=list(DefaultAddons),
                 firefox_user_prefs=dict(PREFERENCES),
                 proxy=playwright_proxy(proxy) if proxy else None,
@@ -64,8 +70,33 @@ class CamoufoxArgsBuilder:
 def build(*, block_webgl: bool = False) -> None:
     """Read a `Launch` and print its arguments as JSON."""
     launch = decode(sys.stdin.buffer.read(), type=messages.Launch)
-    args = CamoufoxArgsBuilder(launch, block_webgl=block_webgl).build()
-    sys.stdout.write(json.dumps(args))
+    sys.stdout.write(json.dumps(build_args(launch, block_webgl=block_webgl)))
+
+
+def build_args(launch: messages.Launch, *, block_webgl: bool = False) -> dict[str, Any]:
+    """Return the arguments for a profile's own identity, which it gets at its first launch.
+
+    It is kept in the profile, so it stays if that is committed. One that the package can't take any more is
+    replaced.
+    """
+    path = Path(launch.profile, IDENTITY_FILE)
+    if (kept := _read_identity(path)) is not None:
+        with contextlib.suppress(Exception):  # whatever it is that is wrong with it
+            return CamoufoxArgsBuilder(launch, kept, block_webgl).build()
+    version = (read_version(Path(launch.executable)) or "").partition(".")[0]
+    identity: Identity | None = get_random_preset(os=_SYSTEMS[sys.platform], ff_version=version or None)
+    if identity is not None:
+        with contextlib.suppress(OSError):
+            path.write_text(json.dumps(identity))
+            path.chmod(0o600)
+    return CamoufoxArgsBuilder(launch, identity, block_webgl).build()
+
+
+def _read_identity(path: Path) -> Identity | None:
+    with contextlib.suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
+        kept = json.loads(file.read(_MAX_IDENTITY_BYTES))
+        return kept if isinstance(kept, dict) else None
+    return None
 
 
 def locate() -> None:

@@ -12,7 +12,7 @@ import attrs
 import msgspec
 import pytest
 
-from greenroom.actors.browser.cells.environment import browser_environment
+from greenroom.actors.browser.cells.environment import IDENTITY_FILE, browser_environment
 from greenroom.actors.browser.engines import find_firefox
 from greenroom.actors.browser.host import camoufox_args
 from greenroom.actors.browser.host.firefox import PREFERENCES
@@ -26,7 +26,7 @@ import asyncio, json, sys, warnings
 import msgspec
 from greenroom.actors.browser.wire import messages
 from greenroom.actors.browser.host import camoufox_args, browser as session
-from greenroom.actors.browser.host.camoufox import CamoufoxArgsBuilder
+from greenroom.actors.browser.host.camoufox import build_args
 from greenroom.actors.browser.host.driver import Driver
 
 APART = "from greenroom.actors.browser.host import camoufox; camoufox.build(block_webgl=True)"
@@ -42,7 +42,7 @@ built = []
 for launch in msgspec.json.decode(sys.argv[1], type=list[messages.Launch]):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        args = CamoufoxArgsBuilder(launch, block_webgl=True).build()
+        args = build_args(launch, block_webgl=True)
     said = [[warning.category.__name__, str(warning.message)] for warning in caught]
     built.append({"args": args, "warnings": said, "chosen": asyncio.run(choose(launch))})
 json.dump(built, open(sys.argv[2], "w"))
@@ -65,6 +65,7 @@ class Built:
 def both(tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
     """Return the results of launches on a stand-in bundle: Camoufox behind a proxy, and Firefox."""
     tmp_path = tmp_path_factory.mktemp("camoufox")
+    (tmp_path / "profile").mkdir()
     firefox = find_firefox()
     if firefox is None:
         pytest.skip("no Firefox to stand in for Camoufox")
@@ -151,6 +152,41 @@ def test_fingerprint_is_of_linux_and_the_bundles_version(camoufox: Built) -> Non
     assert config["navigator.platform"].startswith("Linux")
     assert config["navigator.userAgent"].startswith("Mozilla/5.0 (X11;")
     assert "Firefox/150.0" in config["navigator.userAgent"]
+
+
+def test_profile_keeps_its_identity(camoufox: Built, firefox: Built) -> None:
+    """Each launch is built in a process of its own, from what the first one has put into the profile.
+
+    A profile that has something else there gets a new one.
+    """
+    kept = Path(camoufox.launch.profile) / IDENTITY_FILE
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "navigator" in json.loads(kept.read_text())
+    shown = fingerprint(camoufox.args)
+    assert shown == fingerprint(camoufox.chosen) == fingerprint(firefox.args)
+    other = msgspec.structs.replace(camoufox.launch, profile=str(kept.parent.with_name("other")))
+    Path(other.profile).mkdir()
+    made = []
+    for broken in ('{"navigator": 1}', "[", "[]"):
+        (Path(other.profile) / IDENTITY_FILE).write_text(broken)
+        made.append(rebuilt(other, camoufox.home))
+    assert all(one["navigator.platform"].startswith("Linux") for one in made)
+    assert "navigator" in json.loads((Path(other.profile) / IDENTITY_FILE).read_text())
+
+
+def rebuilt(launch: messages.Launch, home: Path) -> dict[str, Any]:
+    """Return the fingerprint of one more launch."""
+    apart = "from greenroom.actors.browser.host import camoufox; camoufox.build(block_webgl=True)"
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "ignore", "-c", apart],
+        input=msgspec.json.encode(launch),
+        env=environment | {"HOME": str(home)},
+        capture_output=True,
+        check=True,
+        timeout=patience(60),
+    )
+    return fingerprint(json.loads(done.stdout))
 
 
 def test_no_addon_is_loaded(camoufox: Built) -> None:
