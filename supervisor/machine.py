@@ -71,12 +71,15 @@ def local_browsers(config: SupervisorConfig) -> BrowserHosts:
     """
     engine = find_engine(config.engine)
     proxy = parse_proxy(config.proxy.reveal()) if config.proxy else None
-    if proxy is not None and proxy.username and engine.name is EngineName.FIREFOX:
+    others = {name: parse_proxy(url.reveal()) for name, url in config.profile_proxies.items()}
+    has_login = any(one is not None and one.username for one in (proxy, *others.values()))
+    if has_login and engine.name is EngineName.FIREFOX:
         raise EngineUnavailable(_NO_LOGIN)
     browsers = BrowserHosts(
         engine=engine,
         sandbox=choose_sandbox(config.sandbox),
         proxy=proxy,
+        proxies=others,
         private=Private(
             paths=(
                 config.user_data_master_dir,

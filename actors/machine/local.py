@@ -107,6 +107,7 @@ class LocalMachine:
                     promises=self.promises,
                     place=place,
                     committer=committer,
+                    profile=cloner.name,
                     login_host=self.login_host,
                 )
                 try:

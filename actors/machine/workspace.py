@@ -11,7 +11,7 @@ from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.errors import BrowserLost, ProfileUnusable
 from greenroom.actors.ledger import Entry
-from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProcessCount
 from greenroom.actors.machine.bundles import LocalRecording
 from greenroom.actors.machine.committer import Committer
 from greenroom.actors.profile.cookies import digest_login
@@ -41,6 +41,7 @@ class LocalWorkspace:
     _pool: HostPool
     _promises: Promises
     _place: contextlib.AsyncExitStack
+    profile: str = DEFAULT_PROFILE
     login_host: str = ""
     login: dict[str, str] | None = None
     _committer: Committer | None = None
@@ -53,10 +54,10 @@ class LocalWorkspace:
 
     async def launch(self, *, headless: bool) -> ScraplingFetcherAdapter:
         """Take a place in one of the pool's hosts and launch there; see `ports.Workspace`."""
-        clone = Path(self.entry.clone)
+        clone, proxy = Path(self.entry.clone), self._pool.hosts.proxies.get(self.profile)
         browser = await self._take_place()
         try:
-            await browser.launch(clone, headless=headless)
+            await browser.launch(clone, headless=headless, proxy=proxy)
         except BrowserLost as exc:
             if not browser.is_host_lost:
                 raise
@@ -68,7 +69,7 @@ class LocalWorkspace:
             await self._place.aclose()
             # Whatever this profile does to its host, it should not do to other sessions' hosts.
             browser = await self._take_place(in_new_host=True)
-            await browser.launch(clone, headless=headless)
+            await browser.launch(clone, headless=headless, proxy=proxy)
         self._promises.browser_runs(self.entry.session)
         return browser
 

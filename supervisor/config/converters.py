@@ -22,6 +22,15 @@ def to_secret(value: Secret | str | None) -> Secret | None:
     return Secret(value) if isinstance(value, str) else value
 
 
+def to_secrets(value: Mapping[str, Secret | str]) -> Mapping[str, Secret]:
+    """Return texts under names as secrets."""
+    return cast("Mapping[str, Secret]", _with_secrets(value))
+
+
+def _with_secrets(value: object) -> object:
+    return {name: to_secret(text) for name, text in value.items()} if isinstance(value, Mapping) else value
+
+
 def to_seconds(value: float | str) -> float:
     """Convert an int or a text to a float."""
     return cast("float", _number_from(value, float))

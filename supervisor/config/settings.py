@@ -22,12 +22,14 @@ from greenroom.supervisor.config.converters import (
     to_sandbox,
     to_seconds,
     to_secret,
+    to_secrets,
     to_selectors,
 )
 from greenroom.supervisor.config.validators import (
     InvalidSetting,
     check_choice,
     check_path,
+    check_proxies,
     check_proxy,
     check_seconds,
     check_selectors,
@@ -192,6 +194,11 @@ class SupervisorConfig(TikTokSessionConfig):
 
     proxy: Secret | None = attrs.field(default=None, repr=False, converter=to_secret, validator=check_proxy)
     """The proxy of every browser. May hold credentials: show only `redacted_proxy`."""
+
+    profile_proxies: Mapping[str, Secret] = attrs.field(
+        factory=dict, repr=False, converter=to_secrets, validator=check_proxies
+    )
+    """The proxies of some profiles, by their names, in place of `proxy`. They may hold credentials."""
 
     engine: EngineChoice = attrs.field(
         default=EngineChoice.AUTO, converter=to_engine, validator=check_choice(EngineChoice)

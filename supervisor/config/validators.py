@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from greenroom.actors.lifecycle import check_profile_name
 from greenroom.supervisor.secret import HIDDEN, Secret
 from greenroom.supervisor.selectors import DEFAULT_SELECTORS, is_selector
 
@@ -119,6 +120,22 @@ def _can_log_in(value: Secret | None) -> bool:
     return url.scheme != "socks5" or "@" not in url.netloc
 
 
+def _are_of_profiles(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_is_name(name) for name in value)
+
+
+def _is_name(name: object) -> bool:
+    try:
+        check_profile_name(str(name))
+    except ValueError:
+        return False
+    return True
+
+
+def _are_proxies(value: Mapping[str, object]) -> bool:
+    return all(isinstance(one, Secret) and _is_proxy(one) and _can_log_in(one) for one in value.values())
+
+
 def _is_directory_path(value: object) -> bool:
     # If the user does not exist, expanduser leaves the ~.
     return isinstance(value, Path) and "\0" not in str(value) and not str(value).startswith("~")
@@ -164,6 +181,14 @@ check_seconds = attrs.validators.and_(
     must("at most 1e9 seconds", lambda value: value <= 1e9),
 )
 check_path = must("the path of a directory", _is_directory_path)
+check_proxies = attrs.validators.and_(
+    must("a table of profiles' names", _are_of_profiles, secret=True),
+    must(
+        "a URL like http://user:password@host:port for each (http, https, or socks5 without a login)",
+        _are_proxies,
+        secret=True,
+    ),
+)
 check_proxy = attrs.validators.and_(
     must("a URL like http://user:password@host:port (http, https or socks5)", _is_proxy, secret=True),
     must(

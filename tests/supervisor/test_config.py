@@ -146,6 +146,31 @@ def test_proxy_not_allowed_is_refused_without_its_credentials(proxy: object) -> 
 
 
 @pytest.mark.parametrize(
+    "proxies",
+    [
+        {"shop": "http://me:hunter2@host"},
+        {"shop": "socks5://me:hunter2@host:80"},
+        {"shop": None},
+        {"Shop": "http://me:hunter2@host:80"},
+        {"../shop": "http://me:hunter2@host:80"},
+        ["http://me:hunter2@host:80"],
+    ],
+)
+def test_proxies_of_profiles_not_allowed_are_refused_without_their_credentials(proxies: object) -> None:
+    """A profile has a name, and a proxy is a URL."""
+    with pytest.raises(InvalidSetting, match="profile_proxies is") as caught:
+        make(profile_proxies=proxies)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_proxies_of_profiles_are_kept_and_not_shown() -> None:
+    """Neither in the settings' text nor in an error about something else."""
+    config = make(profile_proxies={"shop": "http://me:hunter2@host:80", "default": "socks5://host:80"})
+    assert config.profile_proxies["shop"].reveal() == "http://me:hunter2@host:80"
+    assert "hunter2" not in repr(config) + repr(config.profile_proxies)
+
+
+@pytest.mark.parametrize(
     ("proxy", "redacted"),
     [
         (None, None),

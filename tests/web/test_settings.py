@@ -241,13 +241,19 @@ def test_file_with_relative_paths_counts_them_from_itself(
     """A file means the same wherever the daemon is started."""
     monkeypatch.setenv("HOME", "/home/me")
     config = write(
-        tmp_path / "c.toml", '[greenroom]\nuser_data_master_dir = "profile"\nclones_dir = "~/clones"\n'
+        tmp_path / "c.toml",
+        '[greenroom]\nuser_data_master_dir = "profile"\nclones_dir = "~/clones"\n'
+        'profiles_dir = "more"\n[greenroom.profile_proxies]\nshop = "http://host:80"\n',
     )
     settings = load_settings(config)
-    assert (settings.user_data_master_dir, settings.clones_dir) == (
+    assert (settings.user_data_master_dir, settings.clones_dir, settings.profiles_dir) == (
         tmp_path / "profile",
         Path("/home/me/clones"),
+        tmp_path / "more",
     )
+    assert settings.profile_proxies == {"shop": "http://host:80"}
+    monkeypatch.setenv("GREENROOM_PROFILE_PROXIES", '{"a": "http://other:80"}')
+    assert load_settings(config).profile_proxies == {"a": "http://other:80"}
 
 
 # Messages to the user.

@@ -119,7 +119,7 @@ class _Sources:
         for name, value in section.items():
             if name not in self._fields:
                 self._problems.append(_unknown(name, self._fields, where=f"in {path}"))
-            elif self._fields[name].type is Path:
+            elif self._fields[name].type in {Path, Path | None}:
                 self.add(name, _beside(path, value), origin=str(path))
             elif name == "private_paths" and isinstance(value, list):
                 self.add(name, [_beside(path, item) for item in value], origin=str(path))
@@ -184,10 +184,10 @@ def _is_service_variable(name: str, text: str) -> bool:
 
 
 def _from_text(text: str, field: "attrs.Attribute[Any]") -> object:
-    """Convert the text of a switch or of `selectors`. The class reads the text of other settings itself."""
+    """Convert the text of a switch or a table. The class reads the text of other settings itself."""
     if field.type is bool:
         return _SWITCHES.get(text.lower(), text)
-    if field.name == "selectors":
+    if field.name in {"selectors", "profile_proxies"}:
         with suppress(ValueError):
             return json.loads(text)
     return text

@@ -92,14 +92,16 @@ class ScraplingFetcherAdapter:
         """Whether the whole host is lost, not only this browser."""
         return self._link.loss.has_happened
 
-    async def launch(self, profile: Path, *, headless: bool) -> None:
+    async def launch(self, profile: Path, *, headless: bool, proxy: messages.Proxy | None = None) -> None:
         """Run the browser on `profile`, a directory that nothing else uses. Call it once, first.
 
-        Raises `EngineUnavailable` when the browser does not start.
+        With a `proxy`, it uses that in place of the usual one. Raises `EngineUnavailable` when the browser
+        does not start.
         """
         # The paths may lead through links, which a cell does not show.
         profile = Path(await in_thread(Purpose.LEDGER, os.path.realpath, profile))
         executable = self._engine.executable.resolve()
+        self._proxy = proxy or self._proxy
         run_as = await self._make_browser_cell(executable, profile, headless)
         await self._link.wait_ready()
         self._has_begun = True

@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -39,13 +39,15 @@ class BrowserHosts:
 
     A `HostPool` shares them among sessions. With a `ledger`, the next daemon after a crash can end what is
     left of the hosts and their browsers, and sandboxed hosts see only what they need. `profiles` are further
-    directories with profiles, and `private` is what no browser may see. The machine's `sampler` finds their
+    directories with profiles, and `private` is what no browser may see. `proxies` are those of some profiles,
+    by their names, in place of `proxy`. The machine's `sampler` finds their
     processes.
     """
 
     engine: Engine
     sandbox: Sandbox
     proxy: Proxy | None = None
+    proxies: Mapping[str, Proxy] = attrs.field(factory=dict)
     ledger: Ledger | None = None
     private: Private = attrs.field(factory=Private)
     profiles: Sequence[Path] = ()
@@ -82,8 +84,9 @@ class BrowserHosts:
         group.
         """
         async with self._open_cell(host_id) as cell, trio.open_nursery() as nursery:
-            secrets = (self.proxy.username, self.proxy.password) if self.proxy else ()
-            link = HostLink(host=host_id, transport=CellTransport(cell), secrets=secrets)
+            known = [self.proxy, *self.proxies.values()]
+            secrets = [text for proxy in known if proxy for text in (proxy.username, proxy.password)]
+            link = HostLink(host=host_id, transport=CellTransport(cell), secrets=tuple(secrets))
             nursery.start_soon(link.run)
             try:
                 yield BrowserHost(hosts=self, link=link, cell=cell)

@@ -9,6 +9,8 @@ import pytest
 import trio
 import trio.testing
 
+from greenroom.actors.browser.client.pool import open_pool
+from greenroom.actors.browser.wire.messages import Proxy
 from greenroom.actors.errors import (
     BrowserLost,
     EngineUnavailable,
@@ -18,14 +20,14 @@ from greenroom.actors.errors import (
     ResourcesExhausted,
     UpstreamUnreachable,
 )
-from greenroom.actors.lifecycle import ProcessCount
+from greenroom.actors.lifecycle import ProcessCount, ProfileUse
 from greenroom.actors.machine.local import LocalMachine
 from greenroom.actors.machine.ports import Browser, Machine
 from greenroom.actors.resources import Needs
 from greenroom.actors.testing import FakeBrowser, FakeMachine
 from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
-from tests.actors.browser.scripted_hosts import PUPPET
-from tests.actors.machine.machines import open_puppet_machine
+from tests.actors.browser.scripted_hosts import PRELUDE, PUPPET
+from tests.actors.machine.machines import AMPLE, open_puppet_machine
 
 URL = "pass"  # a puppet runs the URL that it is asked to load
 
@@ -259,6 +261,27 @@ async def test_cancellation_in_the_block_leaves_nothing(subject: Subject, is_lau
     assert scope.cancelled_caught
     assert await subject.kinds_of("a") == set()
     assert workspace.freed_bytes > 0
+
+
+async def test_browser_has_the_proxy_of_its_profile(tmp_path: Path) -> None:
+    """Others have the usual one. No password is in what a host that fails says."""
+    tells = """
+ready()
+for message in requests():
+    tell("Failed", id=message.id, session=message.session, detail=f"{message.proxy} hunter2")
+"""
+    own = Proxy(server="http://own:80", username="me", password="hunter2")
+    async with open_puppet_machine(tmp_path, PRELUDE + tells) as machine:
+        hosts = attrs.evolve(machine.pool.hosts, proxy=Proxy(server="http://usual:80"), proxies={"shop": own})
+        (machine.store.make("shop") / "prefs.js").touch()
+        async with open_pool(hosts, sessions_per_host=1, budget=AMPLE) as pool:
+            behind = attrs.evolve(machine, pool=pool)
+            for name, server in (("shop", "http://own:80"), ("default", "http://usual:80")):
+                async with behind.open_workspace(name, ProfileUse(name=name)) as workspace:
+                    with pytest.raises(EngineUnavailable) as told:
+                        await workspace.launch(headless=True)
+                assert server in str(told.value.detail)
+                assert "hunter2" not in str(told.value.detail)
 
 
 async def test_problems_that_would_stop_sessions_are_reported(subject: Subject) -> None:
