@@ -8,6 +8,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from greenroom.actors.profile.generations import history
 from greenroom.supervisor.api import open_supervisor
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
-from tests.real.conftest import COMMAND_S, GREENROOM, Serve
+from tests.real.conftest import COMMAND_S, GREENROOM, Serve, fingerprint
 
 pytestmark = pytest.mark.browser
 
@@ -273,3 +274,33 @@ async def test_refresh_keeps_a_login_that_the_site_renews(settings: DaemonSettin
         await pass_hours(8)
         with pytest.raises(NotLoggedIn):
             await supervisor.create_session()
+
+
+def test_daemon_that_is_killed_while_it_commits_leaves_the_profile_whole(serve: Serve, master: Path) -> None:
+    """The old generation, to the last byte, and no lease. The next daemon's sessions read it and write it."""
+    with (master / "ballast.bin").open("wb") as ballast:  # a commit takes a while
+        for _ in range(400):
+            ballast.write(os.urandom(1 << 20))
+    before, [at_first, *_] = fingerprint(master), history(master)
+    headers = {"X-Profile-Mode": "write"}
+    with serve() as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
+        path = http.post("/tiktok/session", json={}, headers=headers).headers["Location"]
+        assert http.post("/tiktok/session", json={}).status_code == 423
+        with ThreadPoolExecutor() as threads:
+            deletion = threads.submit(http.delete, path)
+            new = master.with_name("master.generations") / f"{at_first.number + 1}.new" / "ballast.bin"
+            deadline = time.monotonic() + patience(20)
+            while not new.exists() or not new.stat().st_size:
+                assert time.monotonic() < deadline
+            daemon.process.kill()
+            with pytest.raises(httpx.HTTPError):
+                deletion.result()
+        assert fingerprint(master) == before
+        assert new.parent.exists()
+    with serve() as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
+        path = http.post("/tiktok/session", json={}, headers=headers).headers["Location"]
+        assert http.delete(path).status_code == 204
+        commit = http.get(path).json()["session"]["receipt"]["commit"]
+    assert commit == {"generation": at_first.number + 1, "problem": None}
+    assert [one.number for one in history(master)] == [at_first.number + 1, at_first.number]
+    assert {entry.name for entry in new.parent.parent.iterdir()} == {str(at_first.number)}
