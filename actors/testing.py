@@ -111,7 +111,9 @@ class FakeMachine:
         if not profile.may_be_new:
             self._find(profile.name)
         self.uses[session_id] = profile
-        workspace = FakeWorkspace(machine=self, session_id=session_id, profile_version=self.version)
+        workspace = FakeWorkspace(
+            machine=self, session_id=session_id, profile_version=self._version_of(profile.name)
+        )
         self.clones.add(session_id)
         try:
             await _take(self.clone_s, self.clone_error)
@@ -142,10 +144,13 @@ class FakeMachine:
             raise ProfileNotFound(profile)
 
     async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
-        """See `ports.Machine`. All profiles have the same."""
+        """See `ports.Machine`."""
         self._find(name)
         await _take(0, self.sample_error or self.clone_error)
-        return self.version
+        return self._version_of(name)
+
+    def _version_of(self, profile: str) -> str:
+        return self.version if profile == DEFAULT_PROFILE else f"{self.version} of {profile}"
 
     async def profiles(self) -> tuple[ProfileInfo, ...]:
         """See `ports.Machine`. Those that are `known`."""

@@ -51,6 +51,7 @@ async def open_machine(
         site=site_address(config),
         login_host=urlsplit(config.tiktok_url).hostname or "",
         bundles_dir=config.bundles_dir,
+        not_cloned=config.not_cloned,
         tell=tell,
     ) as machine:
         yield machine

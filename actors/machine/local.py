@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from greenroom.actors.machine.survey import survey
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner
 from greenroom.actors.profile.compatibility import refuse_newer
+from greenroom.actors.profile.copy import DISPENSABLE, MARKS
 from greenroom.actors.profile.describing import describe
 from greenroom.actors.profile.store import ProfileStore
 from greenroom.actors.resources import Budget, Needs, Promises, disk_usage, shortage
@@ -168,12 +169,13 @@ async def open_local_machine(
     site: SiteAddress,
     login_host: str,
     bundles_dir: Path,
+    not_cloned: Collection[str] = DISPENSABLE,
     tell: Callable[[HostEvent], None] = lambda _: None,
 ) -> AsyncIterator[LocalMachine]:
     """Open this machine for sessions in `clones_dir`, after ending what dead daemons left there.
 
     No workspace may be open at the end of the block. Bundles are kept in `bundles_dir`. Logins count at
-    `login_host`. `budget` limits each
+    `login_host`. What profiles have under the names in `not_cloned` is not copied. `budget` limits each
     browser host; `tell` hears what becomes of them. Raises `CloneFailed` if `clones_dir` can't be written,
     and `ProfileUnusable` if no browser could use the default profile.
     """
@@ -187,7 +189,10 @@ async def open_local_machine(
         ) as pool,
     ):
         cloner = ProfileCloner(
-            master=profiles.default, clones_dir=ledger.folder, engine_version=browsers.engine.version
+            master=profiles.default,
+            clones_dir=ledger.folder,
+            engine_version=browsers.engine.version,
+            leave_out=MARKS | set(not_cloned),
         )
         yield LocalMachine(
             cloner=cloner,

@@ -23,7 +23,7 @@ from greenroom.actors.errors import (
 )
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, login_command
 from greenroom.actors.profile.compatibility import COMPATIBILITY_FILE, newer_than
-from greenroom.actors.profile.copy import LOCK_NAMES, Progress, copy_profile
+from greenroom.actors.profile.copy import LOCK_NAMES, NOT_CLONED, Progress, copy_profile
 from greenroom.actors.profile.kind import other_kind
 from greenroom.actors.profile.lease import reading
 from greenroom.actors.profile.lock import last_opened_ns, refuse_browser
@@ -67,7 +67,8 @@ class ProfileCloner:
     `may_be_empty` makes empty clones of an empty master.
 
     All file work runs in threads. At most two copies run at a time; others wait. With `engine_version`, the
-    clone of a profile that a newer browser used last is made to hide that, so that ours opens it.
+    clone of a profile that a newer browser used last is made to hide that, so that ours opens it. What is in
+    the master under a name to `leave_out` is not copied.
     Raises `ProfileUnusable` when the master's path is too long for a browser.
     """
 
@@ -75,6 +76,7 @@ class ProfileCloner:
     clones_dir: Path
     engine_version: str = ""
     name: str = DEFAULT_PROFILE
+    leave_out: frozenset[str] = NOT_CLONED
     is_leased: bool = False
     may_be_empty: bool = False
     _copies: trio.CapacityLimiter = attrs.field(
@@ -140,7 +142,7 @@ class ProfileCloner:
         """Return the master's version now. Blocks. Raises what `open_clone` does on entering."""
         self._check_master()
         with reading_master(self.master):
-            return profile_version(self.master)
+            return profile_version(self.master, self.leave_out)
 
     def _make_empty(self, clone: Path) -> None:
         with writing_clone(clone):
@@ -155,7 +157,7 @@ class ProfileCloner:
             with reading_master(self.master), self._lease():
                 before = self._state()
                 try:
-                    copy_profile(self.master, clone, progress)
+                    copy_profile(self.master, clone, progress, self.leave_out)
                 except ProfileUnusable as exc:
                     if self._is(before):
                         raise  # otherwise a file may only have vanished under the copy
@@ -191,7 +193,7 @@ class ProfileCloner:
         with reading_master(self.master):
             status = self.master.stat()
             place = status.st_dev, status.st_ino, status.st_ctime_ns
-            return last_opened_ns(self.master), place, profile_version(self.master)
+            return last_opened_ns(self.master), place, profile_version(self.master, self.leave_out)
 
     def _is(self, state: tuple[object, ...]) -> bool:
         with contextlib.suppress(NotLoggedIn, ProfileLocked, ProfileUnusable):

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
@@ -20,15 +21,18 @@ from greenroom.actors.profile.translate import reading_master, writing_clone
 GENERATION_FILE = "greenroom-generation.json"
 LOCK_NAMES = frozenset({"lock", ".parentlock", "parent.lock"})
 
-# Top-level names that are not cloned: marks left by a browser that has the master open, and files that cost
-# time to copy and are of no use. `startupCache` is not one of them: it makes a launch 1 s faster.
-NOT_CLONED = LOCK_NAMES | {
-    GENERATION_FILE,  # a clone is no generation
+# Top-level names of what costs time to copy and is of no use. `startupCache` is not one of them: it makes a
+# launch 1 s faster.
+DISPENSABLE: Final = (
     "cache2",  # the HTTP cache: large, and refilled on demand
     "minidumps",  # crash dumps, like the next two: they hold memory contents, and sessions don't need them
     "crashes",
     "Crash Reports",
-}
+)
+
+# Never cloned: marks left by a browser that has the master open, and that of a generation.
+MARKS: Final = LOCK_NAMES | {GENERATION_FILE}
+NOT_CLONED: Final = MARKS | set(DISPENSABLE)
 
 # Cancellation is checked between chunks. 1 MiB takes under 1 ms in memory and 50 ms on a disk that writes
 # 20 MB/s; larger chunks were measured, and are not faster.
@@ -58,8 +62,10 @@ class Progress:
     of_bytes: int = 0
 
 
-def copy_profile(master: Path, clone: Path, progress: Progress) -> None:
-    """Copy `master`, except the names in `NOT_CLONED`, into the existing empty directory `clone`.
+def copy_profile(
+    master: Path, clone: Path, progress: Progress, leave_out: frozenset[str] = NOT_CLONED
+) -> None:
+    """Copy `master`, except the names to `leave_out`, into the existing empty directory `clone`.
 
     Symlinks are followed, so that nothing in the clone leads out of it. Broken symlinks are left out, and so
     are sockets, which are dead without their process. Files keep their holes, and their mtime, by which
@@ -76,7 +82,7 @@ def copy_profile(master: Path, clone: Path, progress: Progress) -> None:
     with reading_master(master):
         # The clone too: a link in the master may lead to it, and the copy would then copy itself.
         above = (_identity(clone.stat()), _identity(master.stat()))
-    _copy_directory(master, clone, progress, above=above, leave_out=NOT_CLONED)
+    _copy_directory(master, clone, progress, above=above, leave_out=leave_out)
 
 
 def _copy_directory(

@@ -66,7 +66,7 @@ class Warming:
     async def is_current(self, workspace: Workspace) -> bool:
         """Return whether a clone made now could be made, and would be the same."""
         with contextlib.suppress(GreenroomError):
-            return await self._machine.profile_version() == workspace.profile_version
+            return await self._machine.profile_version(self._record.profile.name) == workspace.profile_version
         return False
 
     async def _is_fit(self, browser: Browser, workspace: Workspace) -> bool:

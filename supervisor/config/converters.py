@@ -76,6 +76,17 @@ def _paths_from(value: object) -> object:
     return tuple(map(_path_from, value)) if isinstance(value, list | tuple) else value
 
 
+def to_names(value: Iterable[str] | str) -> tuple[str, ...]:
+    """Convert a list, or a text with commas, to names."""
+    return cast("tuple[str, ...]", _names_from(value))
+
+
+def _names_from(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
 def to_selectors(value: Mapping[str, str]) -> Mapping[str, str]:
     """Add the defaults of the selectors that are not given."""
     return cast("Mapping[str, str]", _with_default_selectors(value))

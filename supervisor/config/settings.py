@@ -10,12 +10,14 @@ import attrs
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice
 from greenroom.actors.browser.engines import EngineChoice
+from greenroom.actors.profile.copy import DISPENSABLE
 from greenroom.actors.profile.store import ProfileStore
 from greenroom.actors.resources import Budget
 from greenroom.supervisor.config.choices import OnLoginLost
 from greenroom.supervisor.config.converters import (
     to_engine,
     to_int,
+    to_names,
     to_on_login_lost,
     to_path,
     to_paths,
@@ -33,6 +35,7 @@ from greenroom.supervisor.config.validators import (
     check_proxy,
     check_seconds,
     check_selectors,
+    is_names,
     is_page_url,
     is_paths,
     is_seconds_or_zero,
@@ -186,6 +189,13 @@ class SupervisorConfig(TikTokSessionConfig):
         validator=check_path,
     )
     """Where clones are made. Must be neither inside the master profile nor around it."""
+
+    not_cloned: tuple[str, ...] = attrs.field(
+        default=DISPENSABLE,
+        converter=to_names,
+        validator=must("a list of names of files or directories in a profile", is_names),
+    )
+    """The names of what is not copied of a profile, since sessions don't need it. Commits don't have it."""
 
     private_paths: tuple[Path, ...] = attrs.field(
         default=(), converter=to_paths, validator=must("a list of paths", is_paths)

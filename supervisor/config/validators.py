@@ -146,6 +146,13 @@ def is_paths(value: object) -> bool:
     return isinstance(value, tuple) and all(_is_directory_path(path) for path in value)
 
 
+def is_names(value: object) -> bool:
+    """Return whether a value is a tuple of names that files can have."""
+    return isinstance(value, tuple) and all(
+        isinstance(name, str) and name not in {"", ".", ".."} and not set("/\0") & set(name) for name in value
+    )
+
+
 def is_seconds_or_zero(value: object) -> bool:
     """Return whether `value` is a time in seconds, or 0."""
     return type(value) is float and math.isfinite(value) and value >= 0

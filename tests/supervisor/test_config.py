@@ -163,6 +163,14 @@ def test_proxies_of_profiles_not_allowed_are_refused_without_their_credentials(p
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("names", [[""], ["a/b"], [".."], [1], 5, ["a\0"]])
+def test_what_is_not_cloned_are_names(names: object) -> None:
+    """A path could name something deeper, which would be copied all the same."""
+    with pytest.raises(InvalidSetting, match="not_cloned is"):
+        make(not_cloned=names)
+    assert make(not_cloned="cache2, a b").not_cloned == ("cache2", "a b")
+
+
 def test_proxies_of_profiles_are_kept_and_not_shown() -> None:
     """Neither in the settings' text nor in an error about something else."""
     config = make(profile_proxies={"shop": "http://me:hunter2@host:80", "default": "socks5://host:80"})

@@ -102,8 +102,10 @@ async def test_master_locked_while_copying_discards_the_clone(
     """If the master is in use once its copy is complete, the copy is discarded."""
     with ExitStack() as browser:
 
-        def copy_while_opened(master: Path, clone: Path, progress: Progress) -> None:
-            copy_profile(master, clone, progress)
+        def copy_while_opened(
+            master: Path, clone: Path, progress: Progress, leave_out: frozenset[str]
+        ) -> None:
+            copy_profile(master, clone, progress, leave_out)
             opened_ns = last_opened_ns(master)
             browser.enter_context(locked_by_other_process(master))
             os.utime(master / ".parentlock", ns=(opened_ns, opened_ns))
@@ -120,8 +122,8 @@ async def test_master_opened_and_closed_while_copying_discards_the_clone(
 ) -> None:
     """A browser that came and went during the copy may have torn it, so the copy is discarded too."""
 
-    def copy_while_opened(master: Path, clone: Path, progress: Progress) -> None:
-        copy_profile(master, clone, progress)
+    def copy_while_opened(master: Path, clone: Path, progress: Progress, leave_out: frozenset[str]) -> None:
+        copy_profile(master, clone, progress, leave_out)
         time.sleep(0.02)  # file times advance with the kernel's tick
         with locked_by_other_process(master):
             pass
