@@ -157,6 +157,13 @@ def test_operator_sees_all_sessions_and_steers_them(dashboard: Dashboard) -> Non
     page.get_by_label("Thumbnails").check()
     expect(card.locator("img")).to_be_visible()
     assert dashboard.http.get(path).json()["session"]["end_reason"] == "deleted"
+    profiles = page.locator("#profiles")
+    expect(profiles).to_contain_text("default")
+    expect(profiles).to_contain_text("logged in, until ")
+    page.get_by_role("button", name="Log in to the profile default").click()
+    page.wait_for_url(re.compile("/live$"))
+    expect(page.locator("#facts")).to_contain_text("ended: completed")
+    expect(page.locator("#receipt")).to_contain_text("Profile savedas generation ")
 
 
 def test_operator_takes_over_and_hands_the_same_page_back(dashboard: Dashboard) -> None:

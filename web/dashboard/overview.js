@@ -6,6 +6,7 @@ import { Card } from "./card.js";
 import { attempt, find, make, show, tell, write } from "./dom.js";
 import { note } from "./feed.js";
 import { loggedIn } from "./login.js";
+import { refreshProfiles } from "./profiles.js";
 import * as tables from "./tables.js";
 import { Thumbnails } from "./thumbnails.js";
 import { TYPES } from "./words.js";
@@ -46,6 +47,7 @@ async function connect() {
   show(find("logout", HTMLElement), overview.has_token);
   draw();
   listen(overview.last_event_id);
+  refreshProfiles().catch(() => {}); // the next refresh may succeed
 }
 
 /** @param {string} lastId of the events that the overview already knows */
@@ -248,6 +250,7 @@ async function refresh() {
     hosts.clear();
     for (const host of overview.hosts) hosts.set(host.id, host.sessions);
     draw();
+    await refreshProfiles();
   } catch {
     // The stream of events tells whether the daemon answers.
   }
