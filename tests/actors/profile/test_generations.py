@@ -406,9 +406,15 @@ def test_many_read_or_one_writes(tmp_path: Path) -> None:
         assert content_of(profile) == "new"
 
 
-def test_readers_find_one_generation_while_others_are_committed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["commits", "rollbacks"])
+def test_readers_find_one_generation_while_others_become_current(tmp_path: Path, change: str) -> None:
     """The old one or the new one, whole, or they are refused. Writers get their turn."""
     profile = make(tmp_path / "user_data", "0")
+    contents = ["0", "1", "2", "3", "4", "5"]
+    if change == "rollbacks":
+        for content in contents[1:]:
+            commit(profile, content)
+        contents.reverse()
     deadline = time.monotonic() + patience(20)
     seen: set[str] = set()
     is_over = threading.Event()
@@ -423,17 +429,21 @@ def test_readers_find_one_generation_while_others_are_committed(tmp_path: Path) 
 
     with ThreadPoolExecutor(20) as threads:
         readers = [threads.submit(read) for _ in range(20)]
-        number = 0
-        while number < 5 and time.monotonic() < deadline:
-            if str(number) in seen:
+        done = 0
+        while done < 5 and time.monotonic() < deadline:
+            if contents[done] in seen:
                 with contextlib.suppress(ProfileLocked):
-                    commit(profile, str(number + 1))
-                    number += 1
+                    if change == "commits":
+                        commit(profile, contents[done + 1])
+                    else:
+                        roll_back(profile, None, "test")
+                    done += 1
             time.sleep(0.001)
         is_over.set()
     for reader in readers:
         reader.result()
-    assert (number, seen >= {"0", "1", "2", "3", "4"}) == (5, True)
+    assert (done, seen >= set(contents[:5])) == (5, True)
+    assert content_of(profile) == contents[5]
 
 
 def test_lease_of_a_writer_that_died_is_free_at_once(tmp_path: Path) -> None:
