@@ -16,6 +16,7 @@ from greenroom.actors.browser.client.failure import plain_reason
 from greenroom.actors.commands import Read
 from greenroom.actors.errors import EngineUnavailable
 from greenroom.actors.lifecycle import ProfileInfo
+from greenroom.actors.machine.ports import Machine
 from greenroom.actors.machine.storage_state import StorageState
 from greenroom.supervisor.api import Supervisor
 from greenroom.supervisor.secret import Secret
@@ -67,10 +68,13 @@ class Desk(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def open_desk(settings: DaemonSettings, *, url: str | None = None, own: bool) -> AsyncIterator[Desk]:
+async def open_desk(
+    settings: DaemonSettings, *, url: str | None = None, own: bool, machine: Machine | None = None
+) -> AsyncIterator[Desk]:
     """Open a desk: the daemon at `url` if given; else the one that runs as in the settings, unless `own`.
 
-    If there is none, it is a daemon of this process, for the length of the block. Raises what `open_daemon`
+    If there is none, it is a daemon of this process, for the length of the block; `machine` is as for
+    `open_daemon`. Raises what `open_daemon`
     raises.
     """
     address = url or f"http://{settings.bind}"
@@ -80,7 +84,7 @@ async def open_desk(settings: DaemonSettings, *, url: str | None = None, own: bo
         return
     token = secrets.token_urlsafe(32)  # other users of this machine reach loopback, too
     ours = attrs.evolve(settings, bind="127.0.0.1:0", token=Secret(token), warm_sessions=0)
-    async with open_daemon(ours) as daemon:
+    async with open_daemon(ours, machine=machine) as daemon:
         yield _OwnDesk(daemon.supervisor, daemon.url, token)
 
 

@@ -9,9 +9,10 @@ import msgspec
 import trio
 
 from greenroom.actors.errors import LoginFileInvalid
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.profile.cookies import read_cookies
 from greenroom.actors.profile.lock import refuse_browser
-from greenroom.actors.profile.login_files import MAX_BYTES, Login, read_login_file
+from greenroom.actors.profile.login_files import MAX_BYTES, Login, choose, read_login_file
 from greenroom.web.commands.desk import Desk
 
 
@@ -24,9 +25,7 @@ async def import_login(
     hears what was taken. Raises `LoginFileInvalid`, `ProfileUnusable` or `ProfileLocked` for the source, and
     what the desk raises.
     """
-    content = await trio.to_thread.run_sync(_read, source)
-    wanted = None if takes_all else url
-    login = read_login_file(content, url=wanted, now=datetime.now(UTC))
+    login = await trio.to_thread.run_sync(_read, source, None if takes_all else url)
     if login.expired:
         say(f"Left out, since they have expired: {', '.join(login.expired)}.")
     if login.left_out:
@@ -57,13 +56,14 @@ def _count(login: Login) -> str:
     return "1 cookie" if count == 1 else f"{count} cookies"
 
 
-def _read(source: Path) -> bytes:
-    if source.is_dir():
-        refuse_browser(source)
-        return msgspec.json.encode({"cookies": read_cookies(source)})
+def _read(source: Path, url: str | None) -> Login:
+    now = datetime.now(UTC)
     try:
+        if source.is_dir():
+            refuse_browser(source)
+            return choose(StorageState(cookies=tuple(read_cookies(source))), url=url, now=now)
         with source.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return read_login_file(file.read(MAX_BYTES + 1), url=url, now=now)
     except OSError as exc:
         raise LoginFileInvalid(f"Can't read {source}: {exc.strerror}") from exc
 
