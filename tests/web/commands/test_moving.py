@@ -83,15 +83,8 @@ async def test_refusal_of_the_daemon_is_told(tmp_path: Path) -> None:
 async def test_export_leaves_a_file_that_exists_alone(tmp_path: Path) -> None:
     """Before a browser runs."""
     target = tmp_path / "state.json"
-    state = {
-        "cookies": [
-            {"name": "sessionid", "value": "canary", "domain": ".tiktok.com", "expires": LATER.timestamp()}
-        ],
-        "origins": [],
-    }
+    target.write_text("mine")
     async with open_front() as front, desk_at(front) as desk:
-        front.machine.html = json.dumps(state).encode()
-        target.write_text("mine")
         with pytest.raises(LoginFileInvalid, match="exists already"):
             await export_login(desk, target, lambda _: None, profile="shop", url=URL, takes_all=False)
         assert (target.read_text(), front.machine.uses) == ("mine", {})
