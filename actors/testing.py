@@ -27,7 +27,7 @@ from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.recorder.recorded import Recorded
 from greenroom.actors.resources import Usage
 from greenroom.actors.testing_driver import FakeDriver
-from greenroom.actors.verdict import Evidence, Finding, LoginReason, LoginState, Method, Strength
+from greenroom.actors.verdict import Evidence, Finding, Gate, LoginReason, LoginState, Method, Strength
 
 
 @attrs.define(eq=False, kw_only=True, repr=False)
@@ -38,7 +38,7 @@ class FakeMachine:
     `action_error` and `connect_error` are each raised at the end of that step, `sample_error` by whatever
     only looks: samples, surveys, and the checks of profile and place. `clones` and `browsers` hold what
     exists now, by session. Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set
-    `page` for the verdict. Set `version` to change the master profile, which makes earlier clones out of
+    `page`, and `gate` in front of it, for the verdict. Set `version` to change the master profile, which makes earlier clones out of
     date. `looks` counts the inspections of pages. `uses` has each session's profile, `committed` the sessions
     whose clones became the master. There is every profile that is not `missing`.
     """
@@ -51,6 +51,7 @@ class FakeMachine:
     commit_s: float = 0
     remove_s: float = 0
     page: LoginState = LoginState.LOGGED_IN
+    gate: Gate | None = None
     action_s: float = 0
     hand_s: float = 0
     view_error: Exception | None = None
@@ -278,7 +279,7 @@ class FakeBrowser:
         """Take the machine's `inspect_s` and find its `page`."""
         self.machine.looks += 1
         await self.take(self.machine.inspect_s)
-        return find_state(method, self.machine.page)
+        return find_state(method, self.machine.page, self.machine.gate)
 
     async def perform(self, operation: Operation, *, timeout_s: float) -> Result:
         """Take the machine's `action_s`, `timeout_s` at most, then raise its `action_error`, if any.
@@ -415,8 +416,8 @@ class FakeFrames:
         return Frame(page="p1", width=1280, height=720, jpeg=b"picture %d" % self.browser.pictures)
 
 
-def find_state(method: Method, state: LoginState) -> Finding:
-    """Return a finding that leads to that state."""
+def find_state(method: Method, state: LoginState, gate: Gate | None = None) -> Finding:
+    """Return a finding that leads to that state, behind a gate if given."""
     if state is LoginState.UNCERTAIN:
         return Finding(method=method)
     reasons = {
@@ -429,6 +430,7 @@ def find_state(method: Method, state: LoginState) -> Finding:
         points_to=state,
         strength=Strength.STRUCTURE,
         reason=reasons[state],
+        gate=gate,
     )
     return Finding(method=method, evidence=(told,))
 

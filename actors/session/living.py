@@ -143,12 +143,12 @@ class Living:
             await trio.sleep(_PAUSE_S)  # a page that navigates all the time must not keep its host busy
 
     async def wait_login(self) -> None:
-        """Look at the page again and again; end the session once it shows a login."""
+        """Look at the page again and again; end the session once it shows a login that can be used."""
         while True:
             with contextlib.suppress(UpstreamUnreachable, BrowserLost):
                 # Also one that decides nothing: it says what the page asks for.
                 verdict = self._record.verdict = await self._spec.detector.judge(self._browser)
-                if verdict.state is LoginState.LOGGED_IN:
+                if verdict.is_usable:
                     self._end(EndReason.COMPLETED)
                     return
             await trio.sleep(_PAUSE_S)

@@ -13,7 +13,7 @@ from greenroom.actors.machine.storage_state import Cookie, StorageState
 from greenroom.actors.resources import Budget
 from greenroom.actors.session.actor import CLOSE_GRACE_S
 from greenroom.actors.testing import FakeMachine
-from greenroom.actors.verdict import LoginState
+from greenroom.actors.verdict import Gate, LoginState
 from tests.actors.session.test_actor import Session, open_session
 
 WRITE = {"profile": ProfileUse(mode=ProfileMode.WRITE)}
@@ -90,7 +90,10 @@ async def test_session_to_log_in_ends_once_the_page_shows_a_login(autojump_clock
         shown = session.actor.info().verdict
         assert shown is not None
         assert shown.state is LoginState.UNCERTAIN  # what the page asks for is told while it is so
-        machine.page = LoginState.LOGGED_IN
+        machine.page, machine.gate = LoginState.LOGGED_IN, Gate.CONSENT
+        await trio.sleep(10)
+        assert not session.ended.is_set()  # somebody still has to agree to something
+        machine.gate = None
         with trio.fail_after(10):
             await session.ended.wait()
     assert (session.reason, commit_of(session)) == (EndReason.COMPLETED, Commit(generation=1))
