@@ -38,9 +38,10 @@ class FakeMachine:
     `action_error` and `connect_error` are each raised at the end of that step, `sample_error` by whatever
     only looks: samples, surveys, and the checks of profile and place. `clones` and `browsers` hold what
     exists now, by session. Both are empty if nothing was left behind; with `keeps_clones`, clones stay. Set
-    `page`, and `gate` in front of it, for the verdict. Set `version` to change the master profile, which makes earlier clones out of
-    date. `looks` counts the inspections of pages. `uses` has each session's profile, `committed` the sessions
-    whose clones became the master. There is every profile that is not `missing`.
+    `page`, and the `gate` in front of it, for the verdict. Set `version` to change the master profile, which
+    makes earlier clones out of date. `looks` counts the inspections of pages. `uses` has each session's
+    profile, `committed` the sessions whose clones became the master. There is every profile that is not
+    `missing`.
     """
 
     clone_s: float = 0

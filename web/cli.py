@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web.options import check_name, profile_option
 from greenroom.web.options import config as _config
-from greenroom.web.options import profile_option
 from greenroom.web.options import user_data_dir as _user_data_dir
 from greenroom.web.profile_cli import profile
 from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
@@ -112,7 +112,7 @@ def practice(bind: str) -> None:
 
 
 @main.command()
-@click.argument("profile", metavar="[NAME]", default="default")
+@click.argument("profile", metavar="[NAME]", default="default", callback=check_name)
 @_url
 @_user_data_dir
 @_engine

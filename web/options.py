@@ -17,6 +17,24 @@ user_data_dir = click.option(
     metavar="DIR",
     help="The master profile.  [default: CAMOUFOX_USER_DATA_DIR or ./user_data]",
 )
+
+
+def check_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
+    """Return a profile's name, or raise `BadParameter` for what can't be one."""
+    from greenroom.actors.lifecycle import check_profile_name
+
+    try:
+        check_profile_name(name)
+    except ValueError as exc:
+        raise click.BadParameter(f"{name!r}. {exc}.") from None
+    return name
+
+
 profile_option = click.option(
-    "--profile", "profile", metavar="NAME", default="default", help="The master profile, by its name."
+    "--profile",
+    "profile",
+    metavar="NAME",
+    default="default",
+    callback=check_name,
+    help="The master profile, by its name.",
 )

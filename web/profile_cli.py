@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from greenroom.web.options import config, profile_option, user_data_dir
+from greenroom.web.options import check_name, config, profile_option, user_data_dir
 from greenroom.web.running import EXIT_FAILED, explaining
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # As in `cli`, each command imports what it needs when it runs.
 
 
-_NAME = click.argument("name", metavar="NAME")
+_NAME = click.argument("name", metavar="NAME", callback=check_name)
 
 
 @click.group("profile")

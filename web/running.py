@@ -63,7 +63,7 @@ def explaining() -> Iterator[None]:
     except SettingsError as exc:
         stop(str(exc), EXIT_USAGE)
     except (GreenroomError, BindFailed, DaemonUnreachable, Refused) as exc:
-        detail = getattr(exc, "detail", None)
+        detail = getattr(exc, "told", None) or getattr(exc, "detail", None)
         stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
     except Signalled as exc:
         from greenroom.web.signals import EXIT_SIGNALLED

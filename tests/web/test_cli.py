@@ -526,6 +526,25 @@ def test_profile_shows_its_generations_and_goes_back(tmp_path: Path) -> None:
     assert "Removed: 3, 1." in invoke("profile", "prune").stdout
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("login", "../x"),
+        ("import", "cookies.txt", "--profile", "X"),
+        ("profile", "new", "a.b"),
+        ("profile", "delete", ".."),
+        ("profile", "show", "--profile", ""),
+        ("session", "new", "--profile", "a/b"),
+    ],
+    ids=" ".join,
+)
+def test_name_that_no_profile_can_have_is_a_wrong_option(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Nothing is begun."""
+    refused = invoke(*command)
+    assert (refused.exit_code, "A profile's name has 1 to 32" in refused.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_profile_gets_another_identity(tmp_path: Path) -> None:
     """By a new generation without the old one, so that can be undone."""
     profile = make_profile(tmp_path / "user_data")
@@ -565,7 +584,6 @@ def test_named_profiles_are_made_listed_and_deleted(tmp_path: Path) -> None:
     for args, said in (
         (("show", "--profile", "shop"), "There is no profile 'shop'"),
         (("delete", "default", "--yes"), "remove its directory yourself"),
-        (("new", "../x"), "A profile's name has 1 to 32 characters"),
         (("new", "default"), "There is a profile 'default' already"),
     ):
         refused = invoke("profile", *args)

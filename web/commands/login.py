@@ -21,6 +21,8 @@ LOOK_AGAIN_S: Final = 0.5
 # How long a session may take to end after this command was stopped.
 _END_S = 20.0
 
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
 _SEEN: Mapping[LoginReason, str] = {
     LoginReason.CHALLENGE: "The page shows a captcha: solve it there.",
     LoginReason.BLOCKED: "The site refuses the page.",
@@ -68,11 +70,13 @@ async def log_in(
 
 
 def _say_where(address: str, say: Callable[[str], None]) -> None:
-    port = urlsplit(address).port
+    parts = urlsplit(address)
+    port, is_here = parts.port, parts.hostname in _LOOPBACK
     say(f"Log in at this address, with any browser:\n\n  {address}\n")
+    tunnel = f"ssh -L {port}:127.0.0.1:{port} {_user()}@{socket.gethostname()}"
     say(
-        f"From another machine, run `ssh -L {port}:127.0.0.1:{port} {_user()}@{socket.gethostname()}` first. "
-        "Whoever has the address can use the browser."
+        (f"From another machine, run `{tunnel}` first. " if is_here else "")
+        + "Whoever has the address can use the browser."
     )
 
 

@@ -1,6 +1,5 @@
 """Master profiles and their generations: what `greenroom profile` does."""
 
-import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,32 +40,21 @@ class Profiles:
             yield f"{name:<12}{login}  {store.path_of(name).absolute()}"
 
     def of(self, name: str) -> "Profile":
-        """Return one profile. Raises `ProfileNotFound`, and `ProfileUnusable` for what can't be a name."""
+        """Return one profile. Raises `ProfileNotFound`."""
         store = self._settings.profiles
-        with _refusing_name():
-            path = store.find(name)
+        path = store.find(name)
         cloner = ProfileCloner(name=name, master=path, clones_dir=self._settings.clones_dir)
         return Profile(name, path, urlsplit(self._settings.tiktok_url).hostname or "", cloner)
 
     def new(self, name: str) -> str:
         """Make an empty profile; return a sentence about it."""
-        with _refusing_name():
-            path = self._settings.profiles.make(name)
+        path = self._settings.profiles.make(name)
         return f"Made {path}. Log in to it with `{login_command(name)}`."
 
     def delete(self, name: str) -> str:
         """Remove a profile with all its generations; return a sentence about it."""
-        with _refusing_name():
-            self._settings.profiles.delete(name)
+        self._settings.profiles.delete(name)
         return f"Deleted {name}."
-
-
-@contextlib.contextmanager
-def _refusing_name() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as exc:
-        raise ProfileUnusable(str(exc)) from None
 
 
 @attrs.frozen
