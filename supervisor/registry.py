@@ -20,7 +20,7 @@ from greenroom.actors.errors import (
     SupervisorStopped,
 )
 from greenroom.actors.events import EventKind, SessionEvent
-from greenroom.actors.lifecycle import EndReason, ProfileMode, ProfileUse, SessionInfo, SessionState
+from greenroom.actors.lifecycle import EndReason, ProfileMode, ProfileUse, Purpose, SessionInfo, SessionState
 from greenroom.actors.machine.ports import Machine, Owned
 from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.session.actor import SessionActor
@@ -131,13 +131,15 @@ class Registry:
         if event.kind is not EventKind.STATE:
             return
         self.self_check.hear(event)
-        profile = event.session.profile.name
-        if event.session.state is SessionState.LIVE:
-            self._demand.note(profile)
+        session = event.session
+        if session.state is SessionState.LIVE:
             self._warm.hear_of_live()
-            self._discard_unwanted()
+            if session.purpose is Purpose.SESSION and session.profile.mode is ProfileMode.READ:
+                self._demand.note(session.profile.name)
+                self._discard_unwanted()
+                self._tell_change()
         if isinstance(event.error, ProfileNotFound):
-            self._demand.forget(profile)
+            self._demand.forget(session.profile.name)
         self._discard_logged_out()
 
     async def _keep_checking(self) -> None:

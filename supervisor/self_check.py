@@ -96,9 +96,12 @@ class SelfCheck:
 
     def hear(self, event: SessionEvent) -> None:
         """Learn which state a session enters."""
-        state = event.session.state
+        state, verdict, receipt = event.session.state, event.session.verdict, event.session.receipt
         profile = event.session.profile.name
-        if state is SessionState.LIVE:
+        if receipt is not None and receipt.commit is not None and receipt.commit.generation is not None:
+            self._note_login(profile, None)
+        # A session to log in is live without a login.
+        if state is SessionState.LIVE and verdict is not None and verdict.is_usable:
             self._note_login(profile, None)
             if profile == DEFAULT_PROFILE:
                 self._turn(Subject.PROFILE, None)

@@ -290,8 +290,8 @@ class SessionActor:
                     living = await self._create(browser)
                 for task in (living.watch_login, living.control.run, living.release_hand, living.view.run):
                     nursery.start_soon(self._contain, task)
-                if self.spec.purpose is Purpose.LOGIN:
-                    nursery.start_soon(self._contain, living.wait_login)
+                if self.spec.purpose in _BY_HAND:
+                    nursery.start_soon(self._contain, living.look_again)
                 elif self.spec.purpose in _DONE_AT_ONCE:
                     self._end(EndReason.COMPLETED)
                 await self._wait_lost(browser, workspace)

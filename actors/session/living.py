@@ -13,7 +13,7 @@ from greenroom.actors.actions.actions import Operation
 from greenroom.actors.actions.inputs import Input, Release
 from greenroom.actors.errors import ActionFailed, BrowserLost, SessionEnded, UpstreamUnreachable
 from greenroom.actors.events import ActionNote, EventKind
-from greenroom.actors.lifecycle import EndReason
+from greenroom.actors.lifecycle import EndReason, Purpose
 from greenroom.actors.machine.ports import Browser
 from greenroom.actors.recorder.recorder import Recorder
 from greenroom.actors.session.clients import Clients
@@ -142,13 +142,16 @@ class Living:
                 await self.judge()
             await trio.sleep(_PAUSE_S)  # a page that navigates all the time must not keep its host busy
 
-    async def wait_login(self) -> None:
-        """Look at the page again and again; end the session once it shows a login that can be used."""
+    async def look_again(self) -> None:
+        """Look at the page again and again, since a person uses it.
+
+        The session ends once it shows a login that can be used, if it is there to log in.
+        """
         while True:
             with contextlib.suppress(UpstreamUnreachable, BrowserLost):
                 # Also one that decides nothing: it says what the page asks for.
                 verdict = self._record.verdict = await self._spec.detector.judge(self._browser)
-                if verdict.is_usable:
+                if verdict.is_usable and self._spec.purpose is Purpose.LOGIN:
                     self._end(EndReason.COMPLETED)
                     return
             await trio.sleep(_PAUSE_S)

@@ -215,6 +215,19 @@ async def test_each_profile_has_a_login_of_its_own(autojump_clock: MockClock) ->
         assert problems(supervisor) == {}
 
 
+async def test_login_is_a_problem_until_there_is_one(autojump_clock: MockClock) -> None:
+    """A session to log in is live without one. Once it has saved one, the problem is over."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with supervised(machine) as (supervisor, _logs):
+        with pytest.raises(NotLoggedIn):
+            await supervisor.create_session()
+        info = await supervisor.open_login()
+        assert "login" in problems(supervisor)
+        machine.page = LoginState.LOGGED_IN
+        await supervisor.handle(info.id).wait_ended()
+        assert problems(supervisor) == {}
+
+
 async def test_login_that_ends_soon_is_a_problem_before_it_does(autojump_clock: MockClock) -> None:
     """The profile itself says when. Until then sessions are launched ahead as ever."""
     now = datetime.now(UTC)

@@ -104,6 +104,32 @@ async def test_warm_sessions_are_of_the_profiles_that_are_asked_for(autojump_clo
         assert (await its.supervisor.create_session(profile="shop")).id == warm.id
 
 
+async def test_only_sessions_that_could_be_warm_are_demand(autojump_clock: MockClock) -> None:
+    """Not those that write, log in or refresh: none of them takes a warm one."""
+    async with warmed() as its:
+        await its.until_warm()
+        [ahead] = its.machine.browsers
+        async with its.supervisor.session(profile="shop", mode=ProfileMode.WRITE):
+            await its.supervisor.refresh("other")
+        await its.supervisor.open_login("third")
+        await trio.sleep(30)
+        assert [(one.id, one.profile.name) for one in its.supervisor.overview().warm] == [(ahead, "default")]
+
+
+async def test_demand_fills_a_place_that_nothing_could_fill(autojump_clock: MockClock) -> None:
+    """The default profile is logged out, so nothing was launched ahead until another was asked for."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with warmed(machine) as its:
+        with pytest.raises(NotLoggedIn):
+            await its.supervisor.create_session()
+        await trio.sleep(5)
+        assert its.supervisor.overview().warm == ()
+        machine.page = LoginState.LOGGED_IN
+        await its.supervisor.create_session(profile="shop")
+        await its.until_warm()
+        assert [one.profile.name for one in its.supervisor.overview().warm] == ["shop"]
+
+
 async def test_profile_that_is_gone_has_no_warm_session_any_more(autojump_clock: MockClock) -> None:
     """The others go on."""
     async with warmed() as its:

@@ -160,6 +160,18 @@ async def test_window_that_is_closed_by_hand_is_a_polite_end(
     assert (session.reason, commit_of(session)) == (EndReason.CLOSED_BY_CLIENT, commit)
 
 
+async def test_page_that_is_used_by_hand_is_looked_at_again(autojump_clock: MockClock) -> None:
+    """A site may log somebody in without another document. To browse goes on then."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT)
+    async with open_session(machine, **WRITE, purpose=Purpose.BROWSE) as session:
+        await session.established()
+        machine.page = LoginState.LOGGED_IN
+        await trio.sleep(20)
+        assert not session.ended.is_set()
+        await session.actor.handle.end()
+    assert commit_of(session) == Commit(generation=1)
+
+
 async def test_window_that_is_closed_before_a_login_commits_nothing(autojump_clock: MockClock) -> None:
     """Whoever was to log in has given up."""
     machine = FakeMachine(page=LoginState.LOGGED_OUT)
