@@ -18,6 +18,7 @@ import { plain, short } from "./format.js";
  * @property {boolean} is_requested
  * @property {string} profile
  * @property {string} profile_mode
+ * @property {string} purpose
  * @property {boolean} has_bundle
  * @property {number} clients
  * @property {{by: string, until: string} | null} control
@@ -104,13 +105,22 @@ export function sentence(event) {
   return `${short(event.session.id)} ${what ? what(event.session) : event.type}${why}`;
 }
 
+/** @type {Record<string, string>} */
+const PURPOSES = {
+  login: "to log in",
+  browse: "to browse",
+  import: "to import a login",
+  refresh: "to refresh the login",
+};
+
 /**
- * The profile, unless it is the default one and only read.
+ * What sets a session apart from others: its profile, and what it is for.
  * @param {Session} session
  */
 export function profileOf(session) {
   const name = session.profile === "default" ? "" : `profile ${session.profile}`;
-  return [name, session.profile_mode === "write" ? "writes its profile" : ""].filter(Boolean).join(", ");
+  const purpose = PURPOSES[session.purpose] || (session.profile_mode === "write" ? "writes its profile" : "");
+  return [name, purpose].filter(Boolean).join(", ");
 }
 
 /** @param {Session} session */
