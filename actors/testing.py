@@ -18,7 +18,14 @@ from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Html, Pdf, Reading, Screenshot, Snapshot
 from greenroom.actors.actions.results import Outcome, PageInfo
 from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError, ProfileNotFound
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileInfo, ProfileUse
+from greenroom.actors.lifecycle import (
+    DEFAULT_PROFILE,
+    DEFAULT_USE,
+    ProcessCount,
+    ProfileInfo,
+    ProfileUse,
+    Purpose,
+)
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.ports import HostInfo, Owned, OwnedDirectory, OwnedProcess
@@ -107,7 +114,8 @@ class FakeMachine:
         session_id: str,
         profile: ProfileUse = DEFAULT_USE,
         *,
-        until: datetime | None = None,  # noqa: ARG002  # the protocol's signature
+        purpose: Purpose = Purpose.SESSION,  # noqa: ARG002  # the protocol's signature
+        until: datetime | None = None,  # noqa: ARG002  # likewise
     ) -> AsyncIterator["FakeWorkspace"]:
         """See `ports.Machine`. There is a nursery around the block, as other machines may have one."""
         if not profile.may_be_new:

@@ -1,4 +1,4 @@
-"""Threads for blocking calls, with a limit for each purpose: a disk that hangs blocks only what needs it.
+"""Threads for blocking calls, with a limit for each kind of work: a disk that hangs blocks only what needs it.
 
 Trio's default limiter is shared by everything. With it, forty checks of a master profile on a dead disk would
 keep every ledger entry from being written and every clone from being removed.
@@ -10,15 +10,15 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
-# For each purpose. A hung call keeps its thread until the disk answers, so this also bounds the threads lost.
+# For each kind of work. A hung call keeps its thread until the disk answers, so this also bounds the threads lost.
 _AT_ONCE = 8
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class Purpose(enum.Enum):
-    """What a thread is for; each purpose has its own limiter."""
+class Work(enum.Enum):
+    """What a thread is for; each kind has its own limiter."""
 
     MASTER = enum.auto()
     """Checking the master profile."""
@@ -42,32 +42,32 @@ class Purpose(enum.Enum):
     """Making the bundles of sessions that have failed."""
 
 
-_limiters = trio.lowlevel.RunVar[dict[Purpose, trio.CapacityLimiter]]("greenroom threads")
+_limiters = trio.lowlevel.RunVar[dict[Work, trio.CapacityLimiter]]("greenroom threads")
 
 
-def limiter(purpose: Purpose) -> trio.CapacityLimiter:
-    """Return a purpose's limiter in this Trio run."""
+def limiter(work: Work) -> trio.CapacityLimiter:
+    """Return the limiter of a kind of work in this Trio run."""
     try:
         limiters = _limiters.get()
     except LookupError:
         _limiters.set(limiters := {})
-    if purpose not in limiters:
-        limiters[purpose] = trio.CapacityLimiter(_AT_ONCE)
-    return limiters[purpose]
+    if work not in limiters:
+        limiters[work] = trio.CapacityLimiter(_AT_ONCE)
+    return limiters[work]
 
 
-async def in_thread(purpose: Purpose, function: Callable[[*Ts], T], *args: *Ts) -> T:
+async def in_thread(work: Work, function: Callable[[*Ts], T], *args: *Ts) -> T:
     """Return the result of `function`, run in a thread. Cancellation abandons the thread."""
-    return await trio.to_thread.run_sync(function, *args, limiter=limiter(purpose), abandon_on_cancel=True)
+    return await trio.to_thread.run_sync(function, *args, limiter=limiter(work), abandon_on_cancel=True)
 
 
-async def finish_in_thread(purpose: Purpose, function: Callable[[*Ts], T], *args: *Ts, within_s: float) -> T:
+async def finish_in_thread(work: Work, function: Callable[[*Ts], T], *args: *Ts, within_s: float) -> T:
     """Return the result of `function`, run in a thread, cancelled or not; without one if none can start.
 
     Raises `trio.TooSlowError` after `within_s`, and abandons the thread.
     """
     with trio.fail_after(within_s, shield=True):
         try:
-            return await in_thread(purpose, function, *args)
+            return await in_thread(work, function, *args)
         except RuntimeError:  # no thread can be started: a blocked event loop is better than no cleanup
             return function(*args)

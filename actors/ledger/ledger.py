@@ -34,7 +34,7 @@ from greenroom.actors.ledger.sweep import KillMarked, sweep
 from greenroom.actors.owner import OWNER
 from greenroom.actors.profile import make_private, path_problem
 from greenroom.actors.profile.removal import is_gone
-from greenroom.actors.threads import Purpose, finish_in_thread, in_thread
+from greenroom.actors.threads import Work, finish_in_thread, in_thread
 
 # How long a disk may take for one of the ledger's steps, each of which is a millisecond's work. A step that
 # takes longer is logged, and left to the next daemon.
@@ -111,7 +111,7 @@ class Ledger:
         paths = [self.folder / session, self.folder / f"{session}.tmp"]
         try:
             return await finish_in_thread(
-                Purpose.LEDGER,
+                Work.LEDGER,
                 lambda: tuple(path.name for path in paths if not is_gone(path)),
                 within_s=_STEP_S,
             )
@@ -124,7 +124,7 @@ class Ledger:
         Recreates what somebody has removed of the ledger, so that this is not a problem.
         """
         try:
-            return await finish_in_thread(Purpose.LEDGER, self._problem, within_s=_STEP_S)
+            return await finish_in_thread(Work.LEDGER, self._problem, within_s=_STEP_S)
         except trio.TooSlowError:
             return "The clones directory does not answer in time"
 
@@ -141,7 +141,7 @@ class Ledger:
 
     async def _write(self, entry: Entry) -> None:
         try:
-            await finish_in_thread(Purpose.LEDGER, self._write_now, entry, within_s=_STEP_S)
+            await finish_in_thread(Work.LEDGER, self._write_now, entry, within_s=_STEP_S)
         except trio.TooSlowError:
             raise CloneFailed("The ledger can't be written in time", detail=repr(str(self.folder))) from None
         self._entries[entry.session] = entry
@@ -173,7 +173,7 @@ class Ledger:
         """Remove a session's entry if none of its directories is left."""
         if not await self.left_of(session):
             with contextlib.suppress(trio.TooSlowError, CloneFailed):
-                await finish_in_thread(Purpose.LEDGER, strike_entry, self.folder, session, within_s=_STEP_S)
+                await finish_in_thread(Work.LEDGER, strike_entry, self.folder, session, within_s=_STEP_S)
                 del self._entries[session]
                 return
         _log.warning("kept a session's ledger entry: not everything could be removed", session_id=session)
@@ -188,12 +188,12 @@ async def open_ledger(clones_dir: Path, kill_marked: KillMarked) -> AsyncIterato
     could not be removed or ended; the next daemon then tries again.
     Raises `CloneFailed` when `clones_dir` can't be written, or its path is too long for a browser's files.
     """
-    ledger = await in_thread(Purpose.LEDGER, _begin, clones_dir, kill_marked)
+    ledger = await in_thread(Work.LEDGER, _begin, clones_dir, kill_marked)
     try:
         yield ledger
     finally:
         try:
-            await finish_in_thread(Purpose.LEDGER, _finish, ledger, within_s=_STEP_S)
+            await finish_in_thread(Work.LEDGER, _finish, ledger, within_s=_STEP_S)
         except trio.TooSlowError:
             _log.error(
                 "the ledger could not be removed in time; the next daemon will remove it", owner=ledger.owner

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from greenroom.actors.profile import make_private
-from greenroom.actors.threads import Purpose, in_thread
+from greenroom.actors.threads import Work, in_thread
 
 KEEP_S: Final = 24 * 3600
 MAX_BYTES: Final = 500 << 20
@@ -31,7 +31,7 @@ class Bundles:
 
     async def read(self, session_id: str) -> bytes | None:
         """Return a bundle's bytes, or None if there is none, or not any more."""
-        return await in_thread(Purpose.RESULTS, self._read, session_id)
+        return await in_thread(Work.RESULTS, self._read, session_id)
 
     def _read(self, session_id: str) -> bytes | None:
         if not _SESSION.fullmatch(session_id):
@@ -90,7 +90,7 @@ class LocalRecording:
 
     async def add_picture(self, jpeg: bytes, *, keep_s: float) -> None:
         """See `ports.Recording`."""
-        await in_thread(Purpose.RESULTS, self._add_picture, jpeg, keep_s)
+        await in_thread(Work.RESULTS, self._add_picture, jpeg, keep_s)
 
     def _add_picture(self, jpeg: bytes, keep_s: float) -> None:
         folder = self._scratch / _FOLDER
@@ -105,7 +105,7 @@ class LocalRecording:
 
     async def keep(self, make_files: Callable[[], Mapping[str, bytes]]) -> None:
         """See `ports.Recording`."""
-        await in_thread(Purpose.BUNDLES, self._keep, make_files)
+        await in_thread(Work.BUNDLES, self._keep, make_files)
 
     def _keep(self, make_files: Callable[[], Mapping[str, bytes]]) -> None:
         folder = self._scratch / _FOLDER

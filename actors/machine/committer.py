@@ -16,7 +16,7 @@ from greenroom.actors.profile.generations import Writing, made, open_writing
 from greenroom.actors.profile.place import give_to_owner_of
 from greenroom.actors.profile.settings_files import restore_settings
 from greenroom.actors.profile.translate import writing_clone
-from greenroom.actors.threads import Purpose, finish_in_thread
+from greenroom.actors.threads import Work, finish_in_thread
 
 # Taking the lease takes milliseconds, and removing what was not committed up to a second; this is for a disk
 # that hangs.
@@ -68,14 +68,14 @@ async def open_committer(
     leases = contextlib.ExitStack()
     opening = functools.partial(_open, leases, master, by, until, may_be_new=may_be_new)
     try:
-        writing = await finish_in_thread(Purpose.MASTER, opening, within_s=_LEASE_S)
+        writing = await finish_in_thread(Work.MASTER, opening, within_s=_LEASE_S)
     except trio.TooSlowError:
         raise _too_slow("opened", master) from None
     try:
         yield Committer(writing, host)
     finally:
         try:
-            await finish_in_thread(Purpose.REMOVAL, leases.close, within_s=_LEASE_S)
+            await finish_in_thread(Work.REMOVAL, leases.close, within_s=_LEASE_S)
         except trio.TooSlowError:
             raise _too_slow("given back", master) from None
 

@@ -16,7 +16,14 @@ from greenroom.actors.browser.client.pool import HostPool, open_pool
 from greenroom.actors.errors import ResourcesExhausted
 from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import Ledger, open_ledger
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileInfo, ProfileMode, ProfileUse
+from greenroom.actors.lifecycle import (
+    DEFAULT_PROFILE,
+    DEFAULT_USE,
+    ProfileInfo,
+    ProfileMode,
+    ProfileUse,
+    Purpose,
+)
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.bundles import Bundles, LocalRecording
 from greenroom.actors.machine.committer import Committer, open_committer
@@ -30,7 +37,7 @@ from greenroom.actors.profile.copy import DISPENSABLE, MARKS
 from greenroom.actors.profile.describing import describe
 from greenroom.actors.profile.store import ProfileStore
 from greenroom.actors.resources import Budget, Needs, Promises, disk_usage, shortage
-from greenroom.actors.threads import Purpose, finish_in_thread, in_thread
+from greenroom.actors.threads import Work, finish_in_thread, in_thread
 
 _MEASURE_S = 5.0
 
@@ -61,7 +68,12 @@ class LocalMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, profile: ProfileUse = DEFAULT_USE, *, until: datetime | None = None
+        self,
+        session_id: str,
+        profile: ProfileUse = DEFAULT_USE,
+        *,
+        purpose: Purpose = Purpose.SESSION,
+        until: datetime | None = None,
     ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace, unless the machine is short of what a session needs; see `ports.Machine`."""
         cloner = self._cloner_of(profile.name)
@@ -70,11 +82,11 @@ class LocalMachine:
                 yield workspace
         else:
             cloner = cloner.for_writer(may_be_empty=profile.may_be_new)
-            await in_thread(Purpose.MASTER, _check_writable, cloner)
+            await in_thread(Work.MASTER, _check_writable, cloner)
             async with (
                 open_committer(
                     cloner.master,
-                    f"session {session_id}",
+                    f"{purpose.value} {session_id}",
                     host=self.login_host,
                     may_be_new=profile.may_be_new,
                     until=until,
@@ -92,11 +104,11 @@ class LocalMachine:
     async def _open(
         self, session_id: str, cloner: ProfileCloner, committer: Committer | None
     ) -> AsyncIterator[LocalWorkspace]:
-        look = await in_thread(Purpose.MASTER, cloner.look)
+        look = await in_thread(Work.MASTER, cloner.look)
         needs = attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
         with self.promises.promise(session_id, needs) as promised:
             check = functools.partial(shortage, self.ledger.folder, needs, promised=promised)
-            if lacking := await in_thread(Purpose.ROOM, check):
+            if lacking := await in_thread(Work.ROOM, check):
                 raise ResourcesExhausted(lacking)
             async with self.ledger.hold(session_id) as entry:
                 place = contextlib.AsyncExitStack()
@@ -114,7 +126,7 @@ class LocalMachine:
                 try:
                     async with cloner.open_clone(session_id) as clone:
                         self.promises.clone_made(session_id)
-                        workspace.login = await in_thread(Purpose.MASTER, workspace.read_login)
+                        workspace.login = await in_thread(Work.MASTER, workspace.read_login)
                         try:
                             async with place:  # empty until the launch
                                 yield workspace
@@ -134,11 +146,11 @@ class LocalMachine:
 
     async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
         """See `ports.Machine`."""
-        return await in_thread(Purpose.MASTER, self._cloner_of(name).look_at_version)
+        return await in_thread(Work.MASTER, self._cloner_of(name).look_at_version)
 
     async def profiles(self) -> tuple[ProfileInfo, ...]:
         """See `ports.Machine`."""
-        return await in_thread(Purpose.MASTER, self._look_at_profiles)
+        return await in_thread(Work.MASTER, self._look_at_profiles)
 
     def _look_at_profiles(self) -> tuple[ProfileInfo, ...]:
         return tuple(describe(self._cloner_of(name), self.login_host) for name in self.store.names())
@@ -214,5 +226,5 @@ def _check_writable(cloner: ProfileCloner) -> None:
 async def _measure(clone: Path) -> int:
     """Return a clone's size on disk; 0 if the disk does not answer in time."""
     with contextlib.suppress(trio.TooSlowError):
-        return await finish_in_thread(Purpose.REMOVAL, disk_usage, clone, within_s=_MEASURE_S)
+        return await finish_in_thread(Work.REMOVAL, disk_usage, clone, within_s=_MEASURE_S)
     return 0

@@ -13,7 +13,14 @@ import attrs
 
 from greenroom.actors.actions.actions import Operation
 from greenroom.actors.actions.inputs import Input
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProcessCount, ProfileInfo, ProfileUse
+from greenroom.actors.lifecycle import (
+    DEFAULT_PROFILE,
+    DEFAULT_USE,
+    ProcessCount,
+    ProfileInfo,
+    ProfileUse,
+    Purpose,
+)
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.frame import Frame
 from greenroom.actors.machine.result import Result
@@ -35,13 +42,18 @@ class Machine(Protocol):
         """The browser hosts that run."""
 
     def open_workspace(
-        self, session_id: str, profile: ProfileUse = DEFAULT_USE, *, until: datetime | None = None
+        self,
+        session_id: str,
+        profile: ProfileUse = DEFAULT_USE,
+        *,
+        purpose: Purpose = Purpose.SESSION,
+        until: datetime | None = None,
     ) -> AbstractAsyncContextManager["Workspace"]:
         """Own everything that a session has on the machine. At first that is a clone of a master profile.
 
         In the mode WRITE, nobody else can clone that profile or write it meanwhile. A profile that may be new
-        is made if it is missing, and removed again if nothing was committed. `until` is when the session ends
-        at the latest, for those who are refused meanwhile.
+        is made if it is missing, and removed again if nothing was committed. Those who are
+        refused meanwhile learn the `purpose`, and `until` when the session lasts at most.
 
         Leaving the block in any way kills what still runs, at once, and removes the rest. It returns once
         nothing is left or can still be started. If something can't be removed, it stays listed, and

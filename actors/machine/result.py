@@ -9,7 +9,7 @@ from typing import IO, Final
 
 import attrs
 
-from greenroom.actors.threads import Purpose, in_thread
+from greenroom.actors.threads import Work, in_thread
 
 IN_MEMORY_BYTES: Final = 1 << 20
 _PIECE_BYTES = 1 << 16
@@ -41,7 +41,7 @@ class Result:
         if self._file is None and (self.size <= IN_MEMORY_BYTES or self._folder is None):
             self._kept += piece
             return
-        await in_thread(Purpose.RESULTS, self._write, piece)
+        await in_thread(Work.RESULTS, self._write, piece)
 
     def _write(self, piece: bytes) -> None:
         if self._file is None:
@@ -58,7 +58,7 @@ class Result:
             if self._file is None:
                 yield bytes(memoryview(self._kept)[start : start + _PIECE_BYTES])
             else:
-                yield await in_thread(Purpose.RESULTS, os.pread, self._file.fileno(), _PIECE_BYTES, start)
+                yield await in_thread(Work.RESULTS, os.pread, self._file.fileno(), _PIECE_BYTES, start)
 
     async def read(self) -> bytes:
         """Return all bytes."""

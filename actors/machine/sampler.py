@@ -16,7 +16,7 @@ import trio
 from greenroom.actors.browser.cells import marks
 from greenroom.actors.bulkhead import report
 from greenroom.actors.resources import Usage, measure
-from greenroom.actors.threads import Purpose, in_thread, limiter
+from greenroom.actors.threads import Work, in_thread, limiter
 
 SAMPLE_AGE_S: Final = 2.0
 """The maximum age of a scan for samples, in seconds. Samples cause at most one scan in this time."""
@@ -88,7 +88,7 @@ class Sampler:
         def measure_marked() -> Usage:
             return measure([pid for pid in pids if marks.is_marked(pid, marker)], directories)
 
-        return await in_thread(Purpose.SAMPLING, measure_marked)
+        return await in_thread(Work.SAMPLING, measure_marked)
 
     async def kill(self, marker: str) -> int:
         """Kill the processes with `marker` that a fresh scan finds; return how many there were.
@@ -146,7 +146,7 @@ class Sampler:
 
 async def _scan_in_thread() -> Mapping[str, Sequence[int]]:
     try:
-        return await in_thread(Purpose.SCANNING, marks.scan)
+        return await in_thread(Work.SCANNING, marks.scan)
     except RuntimeError:  # no thread can be started; ending processes matters more than a responsive loop
         return marks.scan()
 
@@ -154,6 +154,6 @@ async def _scan_in_thread() -> Mapping[str, Sequence[int]]:
 async def _finish(function: Callable[[*Ts], T], *args: *Ts) -> T:
     """Return the result of `function`, which ends processes, run in a thread, cancelled or not."""
     try:
-        return await trio.to_thread.run_sync(function, *args, limiter=limiter(Purpose.ENDING))
+        return await trio.to_thread.run_sync(function, *args, limiter=limiter(Work.ENDING))
     except RuntimeError:
         return function(*args)

@@ -11,7 +11,7 @@ from greenroom.actors.ledger import Ledger
 from greenroom.actors.machine.ports import Owned, OwnedDirectory, OwnedProcess
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.resources import disk_usage
-from greenroom.actors.threads import Purpose, in_thread
+from greenroom.actors.threads import Work, in_thread
 
 _SURVEY_S = 20.0
 
@@ -23,7 +23,7 @@ async def survey(ledger: Ledger, sampler: Sampler) -> Owned:
     can't be seen.
     """
     with trio.fail_after(_SURVEY_S):
-        return await in_thread(Purpose.SURVEY, _survey, ledger, await sampler.look())
+        return await in_thread(Work.SURVEY, _survey, ledger, await sampler.look())
 
 
 def _survey(ledger: Ledger, pids_by_marker: Mapping[str, Sequence[int]]) -> Owned:

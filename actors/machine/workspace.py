@@ -17,7 +17,7 @@ from greenroom.actors.machine.committer import Committer
 from greenroom.actors.profile.cookies import digest_login
 from greenroom.actors.profile.lock import find_browser
 from greenroom.actors.resources import Promises, Usage
-from greenroom.actors.threads import Purpose, in_thread
+from greenroom.actors.threads import Work, in_thread
 
 # How often to look whether a browser has quit, which takes it a fraction of a second.
 _QUIT_AGAIN_S = 0.05
@@ -87,14 +87,14 @@ class LocalWorkspace:
     async def wait_quit(self) -> None:
         """See `ports.Workspace`."""
         clone = Path(self.entry.clone)
-        while await in_thread(Purpose.LEDGER, find_browser, clone) is not None:  # noqa: ASYNC110  # others' lock
+        while await in_thread(Work.LEDGER, find_browser, clone) is not None:  # noqa: ASYNC110  # others' lock
             await trio.sleep(_QUIT_AGAIN_S)
 
     async def has_rotated(self) -> bool:
         """See `ports.Workspace`."""
         if self.login is None:
             return False
-        now = await in_thread(Purpose.LEDGER, self.read_login)
+        now = await in_thread(Work.LEDGER, self.read_login)
         return now is not None and now.keys() == self.login.keys() and now != self.login
 
     def read_login(self) -> dict[str, str] | None:

@@ -32,7 +32,7 @@ from greenroom.actors.profile.removal import remove_in_time, remove_tree
 from greenroom.actors.profile.translate import reading_master, writing_clone
 from greenroom.actors.profile.version import profile_version
 from greenroom.actors.resources import disk_usage
-from greenroom.actors.threads import Purpose, finish_in_thread, in_thread
+from greenroom.actors.threads import Work, finish_in_thread, in_thread
 from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
 
 # The disk limits a copy: with more at once, all of them would finish later.
@@ -114,9 +114,9 @@ class ProfileCloner:
         clone = self.clones_dir / session_id
         if clone.parent != self.clones_dir or session_id == "..":
             raise ValueError(f"not a plain file name: {session_id!r}")
-        await in_thread(Purpose.MASTER, self._check_master)
+        await in_thread(Work.MASTER, self._check_master)
         try:
-            await finish_in_thread(Purpose.LEDGER, self._make_empty, clone, within_s=_MAKE_S)
+            await finish_in_thread(Work.LEDGER, self._make_empty, clone, within_s=_MAKE_S)
         except trio.TooSlowError:
             raise CloneFailed("The clone could not be made in time", detail=repr(str(clone))) from None
         progress = Progress()

@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from greenroom.actors.errors import CloneFailed
-from greenroom.actors.threads import Purpose, finish_in_thread
+from greenroom.actors.threads import Work, finish_in_thread
 
 # A killed browser is gone within milliseconds; the retries are for one that still writes while it dies.
 _ATTEMPTS = 20
@@ -38,7 +38,7 @@ async def remove_in_time(path: Path) -> None:
     Raises `CloneFailed` when something is left, or may be.
     """
     try:
-        await finish_in_thread(Purpose.REMOVAL, remove_tree, path, within_s=_IN_TIME_S)
+        await finish_in_thread(Work.REMOVAL, remove_tree, path, within_s=_IN_TIME_S)
     except trio.TooSlowError:
         raise CloneFailed("The clone could not be removed in time", detail=repr(str(path))) from None
 

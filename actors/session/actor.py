@@ -220,7 +220,7 @@ class SessionActor:
     async def _live(self) -> None:
         with self.admission.place(deadline=self._life.deadline, is_patient=self.caller is None) as place:
             opening = self.machine.open_workspace(
-                self.spec.id, self.spec.profile, until=self._latest_moment()
+                self.spec.id, self.spec.profile, purpose=self.spec.purpose, until=self._latest_moment()
             )
             async with opening as workspace:
                 self._record.workspace = workspace

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from greenroom.actors.threads import Purpose, finish_in_thread, in_thread, limiter
+from greenroom.actors.threads import Work, finish_in_thread, in_thread, limiter
 from tests.patience import patience
 
 
@@ -24,16 +24,16 @@ async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading
     """Each purpose has its own threads, and Trio's default ones stay free for everything else."""
 
     async def look() -> None:
-        await in_thread(Purpose.MASTER, disk.wait)
+        await in_thread(Work.MASTER, disk.wait)
 
     with trio.fail_after(patience(5)):
         async with trio.open_nursery() as nursery:
             for _ in range(40):
                 nursery.start_soon(look)
-            while not limiter(Purpose.MASTER).statistics().tasks_waiting:
+            while not limiter(Work.MASTER).statistics().tasks_waiting:
                 await trio.lowlevel.checkpoint()
-            for purpose in set(Purpose) - {Purpose.MASTER}:
-                assert await in_thread(purpose, lambda: "done") == "done"
+            for work in set(Work) - {Work.MASTER}:
+                assert await in_thread(work, lambda: "done") == "done"
             assert await trio.to_thread.run_sync(lambda: "done") == "done"
             nursery.cancel_scope.cancel(reason="a test")
 
@@ -41,7 +41,7 @@ async def test_forty_hung_looks_at_a_master_hold_up_nothing_else(disk: threading
 async def test_cancelling_leaves_a_hung_thread_to_itself(disk: threading.Event) -> None:
     """A cancelled caller returns at once."""
     with trio.fail_after(patience(5)), trio.move_on_after(0.01) as limit:
-        await in_thread(Purpose.MASTER, disk.wait)
+        await in_thread(Work.MASTER, disk.wait)
     assert limit.cancelled_caught
 
 
@@ -49,7 +49,7 @@ async def test_cleaning_up_is_not_cut_short_by_cancellation() -> None:
     """Quick cleanup finishes, even if the caller is cancelled."""
     with trio.CancelScope() as scope:
         scope.cancel(reason="a test")
-        assert await finish_in_thread(Purpose.REMOVAL, lambda: "done", within_s=5) == "done"
+        assert await finish_in_thread(Work.REMOVAL, lambda: "done", within_s=5) == "done"
 
 
 async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) -> None:
@@ -57,7 +57,7 @@ async def test_cleaning_up_is_bounded_though_cancelled(disk: threading.Event) ->
     with trio.fail_after(patience(5)), trio.CancelScope() as scope:
         scope.cancel(reason="a test")
         with pytest.raises(trio.TooSlowError):
-            await finish_in_thread(Purpose.REMOVAL, disk.wait, within_s=0.01)
+            await finish_in_thread(Work.REMOVAL, disk.wait, within_s=0.01)
 
 
 async def test_cleaning_up_takes_place_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,13 +67,13 @@ async def test_cleaning_up_takes_place_without_a_thread(monkeypatch: pytest.Monk
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
-    assert await finish_in_thread(Purpose.REMOVAL, lambda: "done", within_s=5) == "done"
+    assert await finish_in_thread(Work.REMOVAL, lambda: "done", within_s=5) == "done"
 
 
 def test_limiters_belong_to_one_run() -> None:
     """A second Trio run in the process has its own limiters."""
 
     async def get() -> trio.CapacityLimiter:
-        return limiter(Purpose.MASTER)
+        return limiter(Work.MASTER)
 
     assert trio.run(get) is not trio.run(get)

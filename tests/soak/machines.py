@@ -22,7 +22,7 @@ from greenroom.actors.browser.client.pool import HostPool
 from greenroom.actors.browser.engines import Engine, EngineName
 from greenroom.actors.browser.wire.messages import PROTOCOL_VERSION
 from greenroom.actors.ledger import Entry
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileInfo, ProfileUse
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, DEFAULT_USE, ProfileInfo, ProfileUse, Purpose
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.local import LocalMachine, open_local_machine
 from greenroom.actors.machine.ports import HostInfo, Owned
@@ -59,7 +59,12 @@ class FaultyMachine:
 
     @contextlib.asynccontextmanager
     async def open_workspace(
-        self, session_id: str, profile: ProfileUse = DEFAULT_USE, *, until: datetime | None = None
+        self,
+        session_id: str,
+        profile: ProfileUse = DEFAULT_USE,
+        *,
+        purpose: Purpose = Purpose.SESSION,
+        until: datetime | None = None,
     ) -> AsyncIterator[LocalWorkspace]:
         """Open a workspace that launches in the host that the cycle calls for.
 
@@ -75,7 +80,7 @@ class FaultyMachine:
             if cycle.alone:
                 own_host = await stack.enter_async_context(machine.pool.hosts.open_host(new_host_id()))
             workspace = await stack.enter_async_context(
-                machine.open_workspace(session_id, profile, until=until)
+                machine.open_workspace(session_id, profile, purpose=purpose, until=until)
             )
             self._spoil(Path(workspace.entry.clone), cycle)
             places = _FaultyPlaces(pool=machine.pool, own_host=own_host, cycle=cycle, machine=self)

@@ -12,7 +12,7 @@ from greenroom.actors.browser.cells.ending import NotEnded
 from greenroom.actors.browser.cells.environment import make_places
 from greenroom.actors.errors import BrowserLost, CloneFailed
 from greenroom.actors.profile.removal import remove_in_time, remove_tree
-from greenroom.actors.threads import Purpose, finish_in_thread
+from greenroom.actors.threads import Work, finish_in_thread
 
 START_S = 10.0
 NO_START = "The browser host does not start"
@@ -28,7 +28,7 @@ async def open_scratch(wanted: Path | None) -> AsyncIterator[str]:
     Raises `BrowserLost` when it can't be made.
     """
     try:
-        scratch = await finish_in_thread(Purpose.LEDGER, _make_scratch, wanted, within_s=START_S)
+        scratch = await finish_in_thread(Work.LEDGER, _make_scratch, wanted, within_s=START_S)
     except (OSError, trio.TooSlowError) as exc:
         raise BrowserLost(NO_START, detail=str(exc) or repr(exc)) from exc
     in_use = False

@@ -44,7 +44,7 @@ from greenroom.actors.machine.result import Result
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.recorder.recorded import Recorded
-from greenroom.actors.threads import Purpose, in_thread, limiter
+from greenroom.actors.threads import Work, in_thread, limiter
 from greenroom.actors.verdict import Finding, Method
 
 # How long a host may take to release a session whose browser is being killed.
@@ -99,7 +99,7 @@ class ScraplingFetcherAdapter:
         does not start.
         """
         # The paths may lead through links, which a cell does not show.
-        profile = Path(await in_thread(Purpose.LEDGER, os.path.realpath, profile))
+        profile = Path(await in_thread(Work.LEDGER, os.path.realpath, profile))
         executable = self._engine.executable.resolve()
         self._proxy = proxy or self._proxy
         run_as = await self._make_browser_cell(executable, profile, headless)
@@ -136,7 +136,7 @@ class ScraplingFetcherAdapter:
             )
 
         try:
-            return tuple(await trio.to_thread.run_sync(make, limiter=limiter(Purpose.LEDGER)))
+            return tuple(await trio.to_thread.run_sync(make, limiter=limiter(Work.LEDGER)))
         except OSError as exc:
             raise EngineUnavailable("The browser does not start", detail=str(exc)) from exc
 

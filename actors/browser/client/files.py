@@ -9,7 +9,7 @@ import msgspec
 
 from greenroom.actors.actions.actions import MAX_NAME_BYTES, FileName
 from greenroom.actors.errors import InvalidAction, PageTooLarge, StorageFailed
-from greenroom.actors.threads import Purpose, in_thread
+from greenroom.actors.threads import Work, in_thread
 
 MAX_FILE_BYTES: Final = 50 << 20
 _MAX_FILES = 100
@@ -43,15 +43,15 @@ async def _store(folder: Path, name: str, content: AsyncIterable[bytes]) -> None
     written = 0
     part = folder.with_name("file.part")
     with contextlib.ExitStack() as stack:
-        file = await in_thread(Purpose.RESULTS, _open, folder, part)
+        file = await in_thread(Work.RESULTS, _open, folder, part)
         stack.callback(part.unlink, missing_ok=True)
         stack.enter_context(file)
         async for piece in content:
             written += len(piece)
             if written > MAX_FILE_BYTES:
                 raise PageTooLarge(f"A file may have {MAX_FILE_BYTES} bytes")
-            await in_thread(Purpose.RESULTS, file.write, piece)
-        await in_thread(Purpose.RESULTS, _complete, file, part, folder / name)
+            await in_thread(Work.RESULTS, file.write, piece)
+        await in_thread(Work.RESULTS, _complete, file, part, folder / name)
 
 
 def _open(folder: Path, part: Path) -> IO[bytes]:

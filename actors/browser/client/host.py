@@ -23,7 +23,7 @@ from greenroom.actors.ledger import Entry, Ledger
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.sampler import Sampler
 from greenroom.actors.owner import HOST_PREFIX, OWNER
-from greenroom.actors.threads import Purpose, in_thread
+from greenroom.actors.threads import Work, in_thread
 
 HOST_COMMAND = python_command("greenroom.actors.browser.host")
 
@@ -107,7 +107,7 @@ class BrowserHosts:
                 self.sandbox,
                 marker=entry.marker,
                 scratch=Path(entry.scratch),
-                view=await in_thread(Purpose.ROOM, self.look),
+                view=await in_thread(Work.ROOM, self.look),
                 sampler=self.sampler,
             ) as cell,
         ):

@@ -14,6 +14,7 @@ import attrs
 import pytest
 import trio
 
+from greenroom.actors import threads
 from greenroom.actors.errors import (
     CloneFailed,
     NotLoggedIn,
@@ -24,13 +25,12 @@ from greenroom.actors.errors import (
     ResourcesExhausted,
 )
 from greenroom.actors.ledger import Ledger
-from greenroom.actors.lifecycle import ProfileMode, ProfileUse
+from greenroom.actors.lifecycle import ProfileMode, ProfileUse, Purpose
 from greenroom.actors.machine.local import LocalMachine
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner, lease
 from greenroom.actors.profile.generations import directory_of
 from greenroom.actors.resources import Needs, disk_usage, preflight
-from greenroom.actors.threads import Purpose, limiter
 from tests.actors.machine.machines import HOST, NOTHING, clone_of, open_hostless_machine
 from tests.actors.profile.logins import keep_login
 from tests.actors.profile.profile_trees import deep_tree, locked_by_other_process, snapshot
@@ -136,12 +136,12 @@ async def test_profile_that_may_be_new_is_made_and_stays_if_something_is_committ
             assert list(clone_of(workspace).iterdir()) == []
         assert paths_in(tmp_path) == before
         until = datetime.now(UTC)
-        async with machine.open_workspace("a", use, until=until) as workspace:
+        async with machine.open_workspace("a", use, purpose=Purpose.LOGIN, until=until) as workspace:
             with pytest.raises(ProfileLocked) as refused:
                 async with machine.open_workspace("b", use):
                     pass
             assert refused.value.holder is not None
-            assert refused.value.holder.until == until
+            assert (refused.value.holder.program, refused.value.holder.until) == ("login a", until)
             log_in(workspace)
             assert await workspace.commit() == 1
         assert (machine.store.path_of(name) / "cookies.sqlite").exists()
@@ -528,7 +528,7 @@ async def test_forty_creations_on_a_hung_master_hold_up_no_session_that_lives(
                     monkeypatch.setattr(ProfileCloner, "look", hang)
                     for number in range(40):
                         nursery.start_soon(create, f"s{number}")
-                    while limiter(Purpose.MASTER).statistics().tasks_waiting < 32:
+                    while threads.limiter(threads.Work.MASTER).statistics().tasks_waiting < 32:
                         await trio.lowlevel.checkpoint()
                     assert (await machine.survey()).entries == ("a",)
                 assert names(machine.ledger) == []
