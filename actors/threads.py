@@ -1,4 +1,4 @@
-"""Threads for blocking calls, with a limit for each kind of work: a disk that hangs blocks only what needs it.
+"""Threads for blocking calls, with a limit for each kind of work: a disk that hangs blocks what needs it.
 
 Trio's default limiter is shared by everything. With it, forty checks of a master profile on a dead disk would
 keep every ledger entry from being written and every clone from being removed.
@@ -10,7 +10,7 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
-# For each kind of work. A hung call keeps its thread until the disk answers, so this also bounds the threads lost.
+# A hung call keeps its thread until the disk answers, so this also bounds the threads lost.
 _AT_ONCE = 8
 
 T = TypeVar("T")
