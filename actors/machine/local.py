@@ -120,7 +120,7 @@ class LocalMachine:
                     promises=self.promises,
                     place=place,
                     committer=committer,
-                    profile=cloner.name,
+                    proxy=self.pool.hosts.proxies.get(cloner.name),
                     login_host=self.login_host,
                 )
                 try:

@@ -9,9 +9,10 @@ import trio
 
 from greenroom.actors.browser.client.browser import ScraplingFetcherAdapter
 from greenroom.actors.browser.client.pool import HostPool
+from greenroom.actors.browser.wire.messages import Proxy
 from greenroom.actors.errors import BrowserLost, ProfileUnusable
 from greenroom.actors.ledger import Entry
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProcessCount
+from greenroom.actors.lifecycle import ProcessCount
 from greenroom.actors.machine.bundles import LocalRecording
 from greenroom.actors.machine.committer import Committer
 from greenroom.actors.profile.cookies import digest_login
@@ -30,7 +31,8 @@ class LocalWorkspace:
     """A session's workspace on this machine, made by `LocalMachine`. Satisfies `ports.Workspace`.
 
     `entry` is its entry in the ledger. Everything that the session ever has here carries the entry's marker
-    or is in one of its two directories. `login` is what `read_login` had to say when the clone was made.
+    or is in one of its two directories. `login` is what `read_login` had to say when the clone was made. With a
+    `proxy`, the browser uses that in place of the usual one.
     """
 
     entry: Entry
@@ -41,7 +43,7 @@ class LocalWorkspace:
     _pool: HostPool
     _promises: Promises
     _place: contextlib.AsyncExitStack
-    profile: str = DEFAULT_PROFILE
+    proxy: Proxy | None = None
     login_host: str = ""
     login: dict[str, str] | None = None
     _committer: Committer | None = None
@@ -54,10 +56,10 @@ class LocalWorkspace:
 
     async def launch(self, *, headless: bool) -> ScraplingFetcherAdapter:
         """Take a place in one of the pool's hosts and launch there; see `ports.Workspace`."""
-        clone, proxy = Path(self.entry.clone), self._pool.hosts.proxies.get(self.profile)
+        clone = Path(self.entry.clone)
         browser = await self._take_place()
         try:
-            await browser.launch(clone, headless=headless, proxy=proxy)
+            await browser.launch(clone, headless=headless, proxy=self.proxy)
         except BrowserLost as exc:
             if not browser.is_host_lost:
                 raise
@@ -69,7 +71,7 @@ class LocalWorkspace:
             await self._place.aclose()
             # Whatever this profile does to its host, it should not do to other sessions' hosts.
             browser = await self._take_place(in_new_host=True)
-            await browser.launch(clone, headless=headless, proxy=proxy)
+            await browser.launch(clone, headless=headless, proxy=self.proxy)
         self._promises.browser_runs(self.entry.session)
         return browser
 

@@ -74,8 +74,7 @@ async def open_desk(
     """Open a desk: the daemon at `url` if given; else the one that runs as in the settings, unless `own`.
 
     If there is none, it is a daemon of this process, for the length of the block; `machine` is as for
-    `open_daemon`. Raises what `open_daemon`
-    raises.
+    `open_daemon`, whose errors are raised.
     """
     address = url or f"http://{settings.bind}"
     if url is not None or (not own and await _is_daemon(address)):
