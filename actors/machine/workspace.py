@@ -31,8 +31,8 @@ class LocalWorkspace:
     """A session's workspace on this machine, made by `LocalMachine`. Satisfies `ports.Workspace`.
 
     `entry` is its entry in the ledger. Everything that the session ever has here carries the entry's marker
-    or is in one of its two directories. `login` is what `read_login` had to say when the clone was made. With a
-    `proxy`, the browser uses that in place of the usual one.
+    or is in one of its two directories. `login` is what `read_login` had to say when the clone was made. With
+    a `proxy`, the browser uses that in place of the usual one.
     """
 
     entry: Entry
