@@ -229,9 +229,10 @@ class FakeWorkspace:
         await _take(0, None)
         return self.machine.rotates
 
-    async def wait_quit(self) -> None:
-        """Take the machine's `close_s`."""
+    async def wait_quit(self) -> bool:
+        """Take the machine's `close_s`; return whether the browser has quit, not crashed."""
         await _take(self.machine.close_s, None)
+        return self.machine.browsers[self.session_id].has_quit
 
     async def measure(self) -> Usage:
         """Return the machine's `usage`."""
@@ -250,6 +251,7 @@ class FakeBrowser:
     machine: FakeMachine
     closed_politely: bool = attrs.field(default=False, init=False)
     urls: list[str] = attrs.field(factory=list, init=False)
+    has_quit: bool = attrs.field(default=False, init=False)
     restored: list[StorageState] = attrs.field(factory=list, init=False)
     rehearsed: list[str] = attrs.field(factory=list, init=False)
     performed: list[Operation] = attrs.field(factory=list, init=False)
@@ -264,6 +266,11 @@ class FakeBrowser:
     def crash(self) -> None:
         """Lose this browser."""
         self._lost.set()
+
+    def quit_by_hand(self) -> None:
+        """Lose this browser, because a person has closed its window."""
+        self.has_quit = True
+        self.crash()
 
     async def rehearse(self, url: str) -> None:
         """Take the machine's `navigate_s`."""

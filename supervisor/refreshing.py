@@ -37,6 +37,7 @@ class Refreshing:
     is_used: Callable[[str], bool]
     running: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _due: dict[str, float] = attrs.field(factory=dict, init=False)
+    _seen: dict[str, datetime | None] = attrs.field(factory=dict, init=False)
 
     async def run(self) -> None:
         """Refresh until `running` is cancelled, or the supervisor stops."""
@@ -56,9 +57,10 @@ class Refreshing:
         if profile.login_expires_at is None or profile.login_expires_at <= now:
             return  # it takes a person to log in
         name = profile.name
-        if name not in self._due:
+        if name not in self._due or self._seen[name] != profile.committed_at:
             age_s = (now - profile.committed_at).total_seconds() if profile.committed_at else 0.0
-            self._due[name] = trio.current_time() + max(0.0, self._interval() - age_s)
+            self._due[name] = trio.current_time() + max(0.0, self._interval() - max(0.0, age_s))
+            self._seen[name] = profile.committed_at
         if trio.current_time() < self._due[name] or profile.holder is not None or self.is_used(name):
             return
         self._due[name] = trio.current_time() + min(RETRY_S, self.period_s)

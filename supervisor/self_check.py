@@ -19,7 +19,7 @@ from greenroom.actors.errors import (
     UpstreamUnreachable,
 )
 from greenroom.actors.events import SessionEvent
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, SessionState, login_command
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, Purpose, SessionState, login_command
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.verdict import LoginReason, LoginState
 
@@ -97,7 +97,7 @@ class SelfCheck:
     def hear(self, event: SessionEvent) -> None:
         """Learn which state a session enters."""
         state, verdict, receipt = event.session.state, event.session.verdict, event.session.receipt
-        profile = event.session.profile.name
+        profile, purpose = event.session.profile.name, event.session.purpose
         if receipt is not None and receipt.commit is not None and receipt.commit.generation is not None:
             self._note_login(profile, None)
         # A session to log in is live without a login.
@@ -114,7 +114,8 @@ class SelfCheck:
                 case NotLoggedIn() if event.error.verdict.reason is LoginReason.NO_PROFILE:
                     if profile == DEFAULT_PROFILE:
                         self._turn(Subject.PROFILE, event.error.hint)
-                case NotLoggedIn() if _is_logged_out(event.error):
+                # The page of an import shows what the file has, not what the profile has.
+                case NotLoggedIn() if _is_logged_out(event.error) and purpose is not Purpose.IMPORT:
                     self._note_login(profile, event.session.profile_version)
 
     async def _look_quietly(self, look: Callable[[], Awaitable[None]]) -> None:

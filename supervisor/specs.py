@@ -16,7 +16,7 @@ _WHILE_USED = (Method.DOM, Method.HTML)
 
 def new_spec(config: SupervisorConfig, order: Order) -> SessionSpec:
     """Return the specification of a new session, with an id of its own."""
-    duration_s = order.duration_s or config.max_session_duration
+    duration_s = config.max_session_duration if order.duration_s is None else order.duration_s
     is_session = order.purpose is Purpose.SESSION
     is_by_hand = order.purpose in {Purpose.LOGIN, Purpose.BROWSE}
     return SessionSpec(

@@ -61,7 +61,6 @@ def new(profiles: "Profiles", name: str) -> None:
 def delete(profiles: "Profiles", name: str, yes: bool) -> None:
     """Delete a profile with all its generations."""
     with explaining():
-        profiles.of(name)
         if not yes:
             click.confirm(f"Delete the profile {name!r} and its login for good?", abort=True)
         click.echo(profiles.delete(name))

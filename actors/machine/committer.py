@@ -12,7 +12,7 @@ import trio
 from greenroom.actors.errors import CloneFailed, ProfileNotReplaced
 from greenroom.actors.profile.cookies import read_login
 from greenroom.actors.profile.copy import Progress, copy_profile
-from greenroom.actors.profile.generations import Writing, made, open_writing
+from greenroom.actors.profile.generations import Writing, open_writing
 from greenroom.actors.profile.place import give_to_owner_of
 from greenroom.actors.profile.settings_files import restore_settings
 from greenroom.actors.profile.translate import writing_clone
@@ -83,12 +83,7 @@ async def open_committer(
 def _open(
     leases: contextlib.ExitStack, master: Path, by: str, until: datetime | None, *, may_be_new: bool
 ) -> Writing:
-    with contextlib.ExitStack() as opened:
-        if may_be_new:
-            opened.enter_context(made(master))
-        writing = opened.enter_context(open_writing(master, by, until=until))
-        leases.enter_context(opened.pop_all())
-    return writing
+    return leases.enter_context(open_writing(master, by, until=until, may_be_new=may_be_new))
 
 
 def _too_slow(what: str, master: Path) -> CloneFailed:

@@ -115,8 +115,11 @@ class Workspace(Protocol):
         `ProfileLocked`, `ProfileUnusable` or `CloneFailed`, with the master as it was.
         """
 
-    async def wait_quit(self) -> None:
-        """Return once no process has the clone open as its profile: a browser that quits has saved it."""
+    async def wait_quit(self) -> bool:
+        """Wait until no process has the clone open as its profile; return whether its browser has saved it.
+
+        One that was killed, or has crashed, has not.
+        """
 
     async def has_rotated(self) -> bool:
         """Return whether the login cookies of the clone are others than when it was made.

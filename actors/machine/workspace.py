@@ -17,6 +17,7 @@ from greenroom.actors.machine.bundles import LocalRecording
 from greenroom.actors.machine.committer import Committer
 from greenroom.actors.profile.cookies import digest_login
 from greenroom.actors.profile.lock import find_browser
+from greenroom.actors.profile.quitting import has_quit
 from greenroom.actors.resources import Promises, Usage
 from greenroom.actors.threads import Work, in_thread
 
@@ -86,11 +87,12 @@ class LocalWorkspace:
             raise RuntimeError("the session does not write the profile")
         return await self._committer.commit(Path(self.entry.clone))
 
-    async def wait_quit(self) -> None:
+    async def wait_quit(self) -> bool:
         """See `ports.Workspace`."""
         clone = Path(self.entry.clone)
         while await in_thread(Work.LEDGER, find_browser, clone) is not None:  # noqa: ASYNC110  # others' lock
             await trio.sleep(_QUIT_AGAIN_S)
+        return await in_thread(Work.LEDGER, has_quit, clone)
 
     async def has_rotated(self) -> bool:
         """See `ports.Workspace`."""

@@ -71,7 +71,7 @@ def read_login(profile: Path, host: str) -> SavedLogin:
     )
     expiries: dict[str, float] = {}
     for name, domain, expiry in rows:
-        if is_sent_to(host, domain):
+        if is_sent_to(host, str(domain)):
             expiries[name] = max(_seconds(expiry), expiries.get(name, 0))
     last = max((expiries[name] for name in TOKENS if name in expiries), default=None)
     return SavedLogin(
@@ -92,7 +92,7 @@ def digest_login(profile: Path, host: str) -> dict[str, str]:
     return {
         name: hashlib.sha256(str(value).encode()).hexdigest()
         for name, value, domain in rows
-        if is_sent_to(host, domain)
+        if is_sent_to(host, str(domain))
     }
 
 

@@ -1,16 +1,21 @@
 """What can be said of a profile without a browser."""
 
+import contextlib
+
 from greenroom.actors.errors import GreenroomError, NotLoggedIn, ProfileLocked
 from greenroom.actors.lifecycle import ProfileInfo
 from greenroom.actors.profile.cloner import ProfileCloner
 from greenroom.actors.profile.cookies import read_login
 from greenroom.actors.profile.generations import current
+from greenroom.actors.profile.lease import reading
 
 
 def describe(cloner: ProfileCloner, host: str) -> ProfileInfo:
     """Return what there is to know of the profile that `cloner` copies, and its login at `host`. Blocks."""
     holder = problem = None
     try:
+        with contextlib.suppress(OSError), reading(cloner.master):  # also of one that has nothing yet
+            pass
         cloner.look_at_version()
     except ProfileLocked as exc:
         holder = exc.holder

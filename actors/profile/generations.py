@@ -33,6 +33,8 @@ KEPT: Final = 5
 
 _NEW = ".new"
 _LEAVING = ".deleted"
+# How often to make a directory that others remove again.
+_TRIES = 20
 
 _log = structlog.get_logger("greenroom.profile")
 
@@ -76,33 +78,17 @@ class Writing:
 
 
 @contextlib.contextmanager
-def made(profile: Path) -> Iterator[None]:
-    """Make the directory of a profile for the block if it is missing; it stays if something is in it then.
-
-    The same holds for the directories above it, and for that of its history. Blocks. Raises
-    `ProfileNotReplaced`.
-    """
-    profile = Path(os.path.realpath(profile))
-    new = [path for path in (profile, *profile.parents) if not path.exists()]
-    try:
-        with _translating():
-            make_private(profile)
-        yield
-    finally:
-        for folder in (history_folder(profile), *new):
-            with contextlib.suppress(OSError):  # something is in it
-                folder.rmdir()
-
-
-@contextlib.contextmanager
-def open_writing(profile: Path, by: str, *, until: datetime | None = None) -> Iterator[Writing]:
+def open_writing(
+    profile: Path, by: str, *, until: datetime | None = None, may_be_new: bool = False
+) -> Iterator[Writing]:
     """Own the right to write `profile`, an existing directory, until the end of the block. Blocks.
 
-    What is not committed by then is removed. Raises `ProfileLocked` if somebody else reads or writes the
+    One that `may_be_new` is made if it is missing, and removed again if nothing was committed. What is not
+    committed by then is removed. Raises `ProfileLocked` if somebody else reads or writes the
     profile or a browser has it open, and `ProfileNotReplaced` if it could not be replaced.
     """
     profile = Path(os.path.realpath(profile))
-    with _lease(profile, by, until) as leases:
+    with _lease(profile, by, until, may_be_new=may_be_new) as leases:
         with _translating():
             number = max((one.number for one in history(profile)), default=0) + 1
             if not is_empty(profile) and not _is_numbered(profile):
@@ -115,16 +101,16 @@ def open_writing(profile: Path, by: str, *, until: datetime | None = None) -> It
             leases=leases,
             before=before,
         )
-        made: os.stat_result | None = None
+        first: os.stat_result | None = None
         try:
             with _translating():
                 make_private(writing.new)
-                made = writing.new.stat()
+                first = writing.new.stat()
                 # Its browser may be without root's right to enter what is others'.
                 give_to_owner_of(writing.new, history_folder(profile))
             yield writing
         finally:
-            if made is None or _is_same(writing.new, made):  # not once it is what the profile was
+            if first is None or _is_same(writing.new, first):  # not once it is what the profile was
                 remove_tree(writing.new)
             with _translating():
                 give_to_owner_of(profile, history_folder(profile))
@@ -190,15 +176,19 @@ def remove(profile: Path, by: str) -> bool:
     Returns whether there was anything. Raises as `open_writing` does: nobody may use it.
     """
     leaving = profile.with_name(f"{profile.name}{_LEAVING}")
-    is_there = profile.is_dir()
-    if is_there:
-        with _lease(profile, by, None), _translating():
-            remove_tree(leaving)
-            profile.rename(leaving)
-            sync_directory(profile.parent)
-    is_there |= leaving.is_dir()
-    remove_tree(history_folder(profile))
-    remove_tree(leaving)
+    history_leaving = profile.with_name(f"{history_folder(profile).name}{_LEAVING}")
+    with _translating():
+        is_there = profile.is_dir()
+        if is_there:
+            with _lease(profile, by, None):
+                for path, away in ((history_folder(profile), history_leaving), (profile, leaving)):
+                    remove_tree(away)
+                    if path.exists():
+                        path.rename(away)
+                sync_directory(profile.parent)
+        is_there |= leaving.is_dir() or history_leaving.is_dir()
+        remove_tree(history_leaving)
+        remove_tree(leaving)
     return is_there
 
 
@@ -208,16 +198,50 @@ def is_empty(profile: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _lease(profile: Path, by: str, until: datetime | None) -> Iterator[contextlib.ExitStack]:
-    if problem := exchange_problem(profile):
-        raise ProfileNotReplaced(f"The profile's directory {problem}", detail=repr(str(profile)))
+def _lease(
+    profile: Path, by: str, until: datetime | None, *, may_be_new: bool = False
+) -> Iterator[contextlib.ExitStack]:
     holder = ProfileHolder(program=by, pid=os.getpid(), since=datetime.now(UTC), until=until)
     with contextlib.ExitStack() as stack:
         with _translating():
-            leases = stack.enter_context(lease.writing(profile, holder))
+            making = _made(profile, holder) if may_be_new else lease.writing(profile, holder)
+            leases = stack.enter_context(making)
+            if problem := exchange_problem(profile):
+                raise ProfileNotReplaced(f"The profile's directory {problem}", detail=repr(str(profile)))
             refuse_browser(profile)
             _settle(profile)
         yield leases
+
+
+@contextlib.contextmanager
+def _made(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack]:
+    """Take the lease on a profile whose directory is made if it is missing; see `open_writing`.
+
+    It is removed while the lease holds, or it could be somebody else's by then.
+    """
+    new: list[Path] = []
+    with contextlib.ExitStack() as stack:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                new = [path for path in (profile, *profile.parents) if not path.exists()]
+                make_private(profile)
+                leases = stack.enter_context(lease.writing(profile, holder))
+                break
+            except FileNotFoundError:  # somebody else has just removed what they had made
+                if not tries_left:
+                    raise
+        try:
+            yield leases
+        finally:
+            for folder in (history_folder(profile), *new[:1]):
+                _remove_empty(folder)
+    for folder in new[1:]:
+        _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # something is in it
+        folder.rmdir()
 
 
 def _switch(profile: Path, other: Path, leases: contextlib.ExitStack) -> None:
@@ -273,9 +297,9 @@ def _earlier(profile: Path) -> list[Generation]:
     return [one for name, one in found if one is not None and name == str(one.number)]
 
 
-def _is_same(path: Path, made: os.stat_result) -> bool:
+def _is_same(path: Path, first: os.stat_result) -> bool:
     try:
-        return os.path.samestat(path.stat(), made)
+        return os.path.samestat(path.stat(), first)
     except OSError:
         return False
 

@@ -7,6 +7,7 @@
 """
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
@@ -16,12 +17,23 @@ import attrs
 import msgspec
 
 from greenroom.actors.errors import LoginFileInvalid
-from greenroom.actors.machine.storage_state import Cookie, StorageState
+from greenroom.actors.machine.storage_state import Cookie, Origin, StorageState
 from greenroom.actors.profile.cookies import TOKENS, is_sent_to
 from greenroom.actors.verdict.site import is_same_site
 
 MAX_BYTES: Final = 2 << 20
 """How large a file may be. An account's cookies are some KB; with what a site keeps, some 100 KB."""
+
+MAX_COOKIES: Final = 5000
+"""How many cookies a file may have. Firefox itself keeps no more than some thousands."""
+
+# What RFC 6265 allows, and non-ASCII values, which browsers take: no control characters, and no `;`.
+_DOMAIN = re.compile(r"\.?(?:localhost|\[?[0-9a-fA-F:]+\]?|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)")
+_NAME = re.compile(r"[!-:<>-~]+")
+_REST = re.compile(r"[^\x00-\x1f;\x7f]*")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+", re.IGNORECASE)
+_MAX_COOKIE_BYTES = 4096
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 
 _HTTP_ONLY = "#HttpOnly_"
 _FIELDS = 7
@@ -59,6 +71,16 @@ class _Exported(msgspec.Struct, kw_only=True, rename="camel"):
     same_site: str | None = None
 
 
+_Checked = tuple[Cookie, str | None]
+"""A cookie, and what is wrong with it."""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class _Read:
+    cookies: list[_Checked]
+    origins: tuple[Origin, ...] = ()
+
+
 def read_login_file(content: bytes, *, url: str | None, now: datetime) -> Login:
     """Return what an exported file has for the site of `url`; for all sites if that is None.
 
@@ -72,44 +94,57 @@ def read_login_file(content: bytes, *, url: str | None, now: datetime) -> Login:
     except UnicodeDecodeError as exc:
         line = content[: exc.start].count(b"\n") + 1
         raise LoginFileInvalid(f"Line {line} is not UTF-8") from None
-    whole = _read_json(text) if text.lstrip()[:1] in {"{", "["} else StorageState(cookies=_read_lines(text))
-    return choose(whole, url=url, now=now)
+    read = _read_json(text) if text.lstrip()[:1] in {"{", "["} else _Read(cookies=list(_read_lines(text)))
+    if len(read.cookies) > MAX_COOKIES:
+        raise LoginFileInvalid(f"The file has {len(read.cookies)} cookies, and {MAX_COOKIES} are allowed")
+    # What is odd of other sites is none of ours.
+    wanted = [(one, problem) for one, problem in read.cookies if url is None or _is_of(one, url)]
+    for _, problem in wanted:
+        if problem is not None:
+            raise LoginFileInvalid(problem)
+    state = StorageState(cookies=tuple(cookie for cookie, _ in wanted), origins=read.origins)
+    login = choose(state, url=url, now=now)
+    return attrs.evolve(login, left_out=login.left_out + len(read.cookies) - len(wanted))
 
 
 def choose(whole: StorageState, *, url: str | None, now: datetime) -> Login:
     """Return what there is for a site, without what has expired; see `read_login_file`."""
-    ours = [cookie for cookie in whole.cookies if url is None or is_same_site(_url_of(cookie), url)]
+    ours = [cookie for cookie in whole.cookies if url is None or _is_of(cookie, url)]
     origins = tuple(origin for origin in whole.origins if url is None or is_same_site(origin.origin, url))
     left_out = len(whole.cookies) + len(whole.origins) - len(ours) - len(origins)
-    holding = tuple(cookie for cookie in ours if cookie.expires == -1 or cookie.expires > now.timestamp())
-    expired = tuple(cookie.name for cookie in ours if cookie not in holding)
     if url is not None:
-        _check_login(holding, ours, url)
-    state = StorageState(cookies=holding, origins=origins)
+        _check_login(ours, url, now)
+    state = StorageState(cookies=tuple(one for one in ours if _holds(one, now)), origins=origins)
+    expired = tuple(cookie.name for cookie in ours if not _holds(cookie, now))
     return Login(state=state, expired=expired, left_out=left_out)
 
 
-def _check_login(holding: tuple[Cookie, ...], ours: list[Cookie], url: str) -> None:
+def _holds(cookie: Cookie, now: datetime) -> bool:
+    return cookie.expires == -1 or cookie.expires > now.timestamp()
+
+
+def _check_login(ours: list[Cookie], url: str, now: datetime) -> None:
     host = urlsplit(url).hostname or ""
     sent = [cookie for cookie in ours if cookie.name in TOKENS and is_sent_to(host, cookie.domain)]
-    if any(cookie in holding and cookie.expires != -1 for cookie in sent):
+    if any(_holds(cookie, now) and cookie.expires != -1 for cookie in sent):
         return
     expired = [
         f"{cookie.name} expired on {datetime.fromtimestamp(cookie.expires, UTC):%Y-%m-%d %H:%M} UTC"
         for cookie in sent
-        if cookie not in holding
+        if not _holds(cookie, now)
     ]
     fleeting = [f"{cookie.name} ends with the browser" for cookie in sent if cookie.expires == -1]
     why = "; ".join(expired + fleeting) or f"none of {', '.join(TOKENS)} is in it"
     raise LoginFileInvalid(f"The file has no login at {host} that lasts: {why}")
 
 
-def _url_of(cookie: Cookie) -> str:
-    return f"https://{cookie.domain.lstrip('.')}/"
+def _is_of(cookie: Cookie, url: str) -> bool:
+    return is_same_site(f"https://{cookie.domain.lstrip('.')}/", url)
 
 
-def _read_lines(text: str) -> tuple[Cookie, ...]:
-    return tuple(_read_line(number, line) for number, line in _lines(text))
+def _read_lines(text: str) -> Iterator[_Checked]:
+    for number, line in _lines(text):
+        yield _read_line(number, line)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -119,7 +154,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, bare
 
 
-def _read_line(number: int, line: str) -> Cookie:
+def _read_line(number: int, line: str) -> _Checked:
     fields = line.removeprefix(_HTTP_ONLY).split("\t")
     if len(fields) == _FIELDS - 1:
         fields.append("")  # an editor has taken the tab before an empty value
@@ -149,7 +184,7 @@ def _read_line(number: int, line: str) -> Cookie:
     )
 
 
-def _read_json(text: str) -> StorageState:
+def _read_json(text: str) -> _Read:
     try:
         found = msgspec.json.decode(text)
         if isinstance(found, list):
@@ -161,11 +196,14 @@ def _read_json(text: str) -> StorageState:
         raise LoginFileInvalid("The JSON is nested too deeply") from None
     except msgspec.MsgspecError as exc:
         raise LoginFileInvalid(f"The JSON has no cookies as browsers export them: {exc}") from None
-    cookies = tuple(_of_exported(number, cookie) for number, cookie in enumerate(exported, start=1))
-    return msgspec.structs.replace(state, cookies=cookies)
+    for number, origin in enumerate(state.origins, start=1):
+        if not _ORIGIN.fullmatch(origin.origin):
+            raise LoginFileInvalid(f"Origin {number} is not of the form https://host")
+    cookies = [_of_exported(number, cookie) for number, cookie in enumerate(exported, start=1)]
+    return _Read(cookies=cookies, origins=state.origins)
 
 
-def _of_exported(number: int, exported: _Exported) -> Cookie:
+def _of_exported(number: int, exported: _Exported) -> _Checked:
     expires = exported.expires if exported.expires is not None else exported.expiration_date
     bare = exported.domain.lstrip(".")
     is_host_only = not exported.domain.startswith(".") if exported.host_only is None else exported.host_only
@@ -182,20 +220,32 @@ def _of_exported(number: int, exported: _Exported) -> Cookie:
     )
 
 
-def _cookie(place: str, *, expires: float, same_site: str | None, **fields: Any) -> Cookie:
-    for what in ("name", "domain"):
-        if not fields[what].strip("."):
-            raise LoginFileInvalid(f"{place} has no {what}")
-    if not math.isfinite(expires):
-        raise LoginFileInvalid(f"{place} ends at no time")
-    if any(not character.isprintable() for text in (fields["name"], fields["value"]) for character in text):
-        raise LoginFileInvalid(f"{place} has characters that no cookie can have")
-    if not fields["path"].startswith("/"):
-        raise LoginFileInvalid(f"{place} has a path that does not begin with /")
+def _cookie(place: str, *, expires: float, same_site: str | None, **fields: Any) -> _Checked:
+    what = ("name", "value", "domain", "path")
+    problem = _problem(expires=expires, **{field: fields[field] for field in what})
     seconds = expires / 1000 if expires > _SURELY_MILLISECONDS else expires
+    seconds = min(seconds, _LAST_SECOND) if math.isfinite(seconds) else 0
     # One that says nothing is sent as with None, which browsers take only with Secure.
     unsaid = "None" if fields["secure"] else "Lax"
     said = _SAME_SITE.get((same_site or "").lower(), unsaid)
     if said == "None" and not fields["secure"]:
         said = "Lax"
-    return Cookie(expires=seconds if seconds > 0 else -1, same_site=cast("_SameSite", said), **fields)
+    cookie = Cookie(expires=seconds if seconds > 0 else -1, same_site=cast("_SameSite", said), **fields)
+    return cookie, f"{place} {problem}" if problem else None
+
+
+def _problem(*, name: str, value: str, domain: str, path: str, expires: float) -> str | None:
+    """Return what is wrong with a cookie, as the end of a sentence."""
+    size = len(name.encode(errors="surrogatepass")) + len(value.encode(errors="surrogatepass"))
+    problems = {
+        "has no name": not name,
+        "has no domain": not domain.strip("."),
+        "has a domain that no site can have": not _DOMAIN.fullmatch(domain),
+        "ends at no time": not math.isfinite(expires),
+        "has characters that no cookie can have": not (
+            _NAME.fullmatch(name) and _REST.fullmatch(value) and _REST.fullmatch(path)
+        ),
+        f"has more than {_MAX_COOKIE_BYTES} bytes, which no browser keeps": size > _MAX_COOKIE_BYTES,
+        "has a path that does not begin with /": not path.startswith("/"),
+    }
+    return next((problem for problem, is_so in problems.items() if is_so), None)

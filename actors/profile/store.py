@@ -32,14 +32,15 @@ class ProfileStore:
         """Return the names of the profiles that exist, the default one first if it does."""
         with _translating("listed"):
             entries = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
-        named = [entry.name for entry in entries if _is_profile(entry)]
-        return [DEFAULT_PROFILE, *named] if self.default.is_dir() else named
+            named = [entry.name for entry in entries if _is_profile(entry)]
+            return [DEFAULT_PROFILE, *named] if self.default.is_dir() else named
 
     def find(self, name: str) -> Path:
         """Return where a profile is. Raises `ProfileNotFound` if a named one does not exist."""
         path = self.path_of(name)
-        if name != DEFAULT_PROFILE and not path.is_dir():
-            raise ProfileNotFound(name)
+        with _translating("found"):
+            if name != DEFAULT_PROFILE and not path.is_dir():
+                raise ProfileNotFound(name)
         return path
 
     def make(self, name: str) -> Path:
@@ -62,6 +63,9 @@ class ProfileStore:
         path = self.path_of(name)
         if name == DEFAULT_PROFILE:
             raise ProfileUnusable("The default profile is not deleted here: remove its directory yourself")
+        with _translating("deleted"):
+            if path.is_symlink():
+                raise ProfileUnusable("The profile is a link: remove it and what it leads to yourself")
         if not remove(path, "greenroom profile delete"):
             raise ProfileNotFound(name)
 

@@ -305,8 +305,9 @@ class SessionActor:
             if self.spec.headless or self.spec.purpose not in _BY_HAND:
                 raise
             with trio.move_on_after(CLOSE_GRACE_S):
-                await workspace.wait_quit()
-                self._has_quit = True
+                self._has_quit = await workspace.wait_quit()
+            if not self._has_quit:
+                raise
             self._end(EndReason.CLOSED_BY_CLIENT)
 
     async def _wait_for_claim(self, browser: Browser, workspace: Workspace) -> None:

@@ -112,6 +112,18 @@ async def test_time_since_the_last_generation_counts(autojump_clock: MockClock) 
         assert sorted(refreshes(events)[:3]) == ["default", "half", "old"]
 
 
+async def test_generation_that_is_made_meanwhile_counts(autojump_clock: MockClock) -> None:
+    """The login was renewed by whoever made it."""
+    machine = FakeMachine(known=(LOGGED_IN,))
+    async with refreshed(machine) as (_supervisor, events):
+        await trio.sleep(10 * HOUR)
+        machine.known = (attrs.evolve(LOGGED_IN, committed_at=datetime.now(UTC)),)
+        await trio.sleep(9 * HOUR)
+        assert refreshes(events) == []
+        await trio.sleep(5 * HOUR)
+        assert refreshes(events) == ["default"]
+
+
 async def test_profile_in_use_is_refreshed_later(autojump_clock: MockClock) -> None:
     """A session that is in use must not be logged out by the new login, nor wait for it."""
     machine = FakeMachine(known=(LOGGED_IN,))

@@ -24,6 +24,7 @@ from greenroom import (
 from greenroom.actors.errors import NotLoggedIn, ProfileLocked, UpstreamUnreachable
 from greenroom.actors.lifecycle import ProfileInfo
 from greenroom.actors.machine.site import SiteAddress
+from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
 from greenroom.supervisor.machine import site_address
@@ -226,6 +227,18 @@ async def test_login_is_a_problem_until_there_is_one(autojump_clock: MockClock) 
         machine.page = LoginState.LOGGED_IN
         await supervisor.handle(info.id).wait_ended()
         assert problems(supervisor) == {}
+
+
+async def test_import_that_shows_no_login_says_nothing_of_the_profile(autojump_clock: MockClock) -> None:
+    """Its page was loaded with what the file had. Warm sessions stay."""
+    machine = FakeMachine()
+    async with supervised(machine, warm=1) as (supervisor, _logs):
+        await until_warm(supervisor, 1)
+        machine.page = LoginState.LOGGED_OUT
+        with pytest.raises(NotLoggedIn):
+            await supervisor.import_state(StorageState())
+        assert problems(supervisor) == {}
+        assert len(supervisor.overview().warm) == 1
 
 
 async def test_login_that_ends_soon_is_a_problem_before_it_does(autojump_clock: MockClock) -> None:

@@ -82,7 +82,7 @@ async def open_desk(
         yield _DaemonDesk(Sessions(address, token))
         return
     token = secrets.token_urlsafe(32)  # other users of this machine reach loopback, too
-    ours = attrs.evolve(settings, bind="127.0.0.1:0", token=Secret(token), warm_sessions=0)
+    ours = attrs.evolve(settings, bind="127.0.0.1:0", token=Secret(token), warm_sessions=0, profile_refresh=0)
     async with open_daemon(ours, machine=machine) as daemon:
         yield _OwnDesk(daemon.supervisor, daemon.url, token)
 

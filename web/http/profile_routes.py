@@ -45,12 +45,12 @@ T = TypeVar("T")
 
 def asked_profile() -> ProfileUse:
     """Return which profile the session is to be of, and what it may do with it. Raises `InvalidRequest`."""
-    given = request.headers.get(MODE_HEADER, ProfileMode.READ.value)
+    given = _sole_header(MODE_HEADER, ProfileMode.READ.value)
     try:
         mode = ProfileMode(given.strip().lower())
     except ValueError:
         raise InvalidRequest(f"{MODE_HEADER} must be read or write") from None
-    name = request.headers.get(PROFILE_HEADER, DEFAULT_PROFILE).strip()
+    name = _sole_header(PROFILE_HEADER, DEFAULT_PROFILE).strip()
     return _named(lambda: ProfileUse(name=name, mode=mode), f"{PROFILE_HEADER}: ")
 
 
@@ -89,7 +89,8 @@ def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonS
         _named(lambda: check_profile_name(name))
         takes_all = _flag("all")
         url = None if takes_all else settings.tiktok_url
-        login = read_login_file(await request.body, url=url, now=datetime.now(UTC))
+        read = functools.partial(read_login_file, await request.body, url=url, now=datetime.now(UTC))
+        login = await trio.to_thread.run_sync(read)
         generation = await supervisor.import_state(login.state, name)
         return json_answer(
             ImportAnswer(
@@ -106,6 +107,8 @@ def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonS
     async def browse() -> Response:
         """Start a session that a person uses by hand, which writes its profile."""
         use = asked_profile()
+        if MODE_HEADER in request.headers and use.mode is ProfileMode.READ:
+            raise InvalidRequest(f"{MODE_HEADER} can't be read: what is browsed is saved")
         asked = decode(await request.body or b"{}", BrowseRequest)
         refuse_daemon(asked.url, settings)
         has_display = await trio.to_thread.run_sync(display_problem) is None
@@ -118,6 +121,13 @@ def _started(supervisor: Supervisor, info: SessionInfo, message: str) -> Respons
     headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
     live = live_address(info.id)
     return json_answer(StartedAnswer(message=message, session=Session.of(info), live=live), 202, headers)
+
+
+def _sole_header(name: str, default: str) -> str:
+    given = request.headers.getlist(name)
+    if len(given) > 1:
+        raise InvalidRequest(f"There is more than one {name}")
+    return given[0] if given else default
 
 
 def _named(make: Callable[[], T], place: str = "") -> T:

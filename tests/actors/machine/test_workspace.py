@@ -183,7 +183,16 @@ async def test_browser_that_quits_is_waited_for(tmp_path: Path) -> None:
                 await workspace.wait_quit()
             assert waiting.cancelled_caught
         with trio.fail_after(patience(5)):
-            await workspace.wait_quit()
+            assert not await workspace.wait_quit()  # killed: it has not come to the end of its quitting
+        steps = clone_of(workspace) / "sessionCheckpoints.json"
+        for text, has_quit in (
+            ('{"profile-after-change":true}', False),
+            ('{"profile-after-change":true,"profile-before-change":true}', True),
+            ('{"profile-before-change":"yes"}', False),
+            ("[", False),
+        ):
+            steps.write_text(text)
+            assert await workspace.wait_quit() == has_quit
 
 
 async def test_workspace_is_of_the_profile_that_is_named(tmp_path: Path) -> None:

@@ -472,6 +472,26 @@ def test_lease_of_a_writer_that_died_is_free_at_once(tmp_path: Path) -> None:
     whole(profile)
 
 
+def test_many_make_a_profile_at_once_and_one_of_them_has_it(tmp_path: Path) -> None:
+    """The others are refused. Nobody removes what somebody else has made, and nothing stays of it."""
+    profile = tmp_path / "store" / "shop"
+
+    def make_and_leave(_: int) -> bool:
+        try:
+            with open_writing(profile, "test", may_be_new=True) as writing:
+                time.sleep(0.001)
+                assert profile.is_dir()
+                assert writing.new.is_dir()
+        except ProfileLocked:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        had_it = list(threads.map(make_and_leave, range(400)))
+    assert any(had_it)
+    assert set(tmp_path.rglob("*")) <= {profile.parent}
+
+
 def test_note_that_can_not_be_written_is_done_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from greenroom.actors.errors import LoginFileInvalid
 from greenroom.actors.machine.storage_state import Cookie, Item, Origin
-from greenroom.actors.profile.login_files import MAX_BYTES, Login, read_login_file
+from greenroom.actors.profile.login_files import MAX_BYTES, MAX_COOKIES, Login, read_login_file
+from tests.patience import patience
 
 URL = "https://www.tiktok.com/"
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -102,15 +104,38 @@ def test_storage_state_is_read_with_what_sites_keep() -> None:
     assert len(read(state, url=None).state.origins) == 2
 
 
-@pytest.mark.parametrize(
-    "domain", ["example.com", ".nottiktok.com", "tiktok.com.evil.test", "com", "a@tiktok.com.evil.test"]
-)
+@pytest.mark.parametrize("domain", ["example.com", ".nottiktok.com", "tiktok.com.evil.test"])
 def test_other_sites_are_left_out(domain: str) -> None:
     """Unless all are asked for."""
     content = f"{LINE}\n{domain}\tFALSE\t/\tTRUE\t{LATER}\tother\tx"
     login = read(content)
     assert (login.state.cookies, login.left_out) == ((SESSIONID,), 1)
     assert len(read(content, url=None).state.cookies) == 2
+
+
+def test_what_is_odd_of_other_sites_is_none_of_ours() -> None:
+    """A browser's export has all kinds of things; the user could not mend them."""
+    odd = [
+        EXPORTED | {"domain": "other.test", **what} for what in ({"name": ""}, {"path": "x"}, {"value": "\n"})
+    ]
+    assert read([*odd, EXPORTED]).left_out == 3
+    for wrong, why in zip(odd, ("has no name", "has a path", "has characters"), strict=True):
+        with pytest.raises(LoginFileInvalid, match=f"Cookie 1 {why}"):
+            read([wrong, EXPORTED], url=None)
+    for domain in ("com", "a@tiktok.com.evil.test", ".", "a\0b.test"):
+        assert read([EXPORTED, EXPORTED | {"domain": domain}]).left_out == 1
+        with pytest.raises(LoginFileInvalid, match=r"Cookie 2 has (no|a) domain"):
+            read([EXPORTED, EXPORTED | {"domain": domain}], url=None)
+
+
+def test_many_cookies_take_no_time() -> None:
+    """Their number is limited, and so is what each costs: a daemon reads what others send."""
+    lines = [LINE.replace("sessionid", f"c{number}") for number in range(MAX_COOKIES - 1)]
+    began = time.process_time()
+    assert len(read("\n".join([LINE, *lines])).state.cookies) == MAX_COOKIES
+    assert time.process_time() - began < patience(1)
+    with pytest.raises(LoginFileInvalid, match=f"{MAX_COOKIES + 1} cookies, and {MAX_COOKIES} are allowed"):
+        read("\n".join([LINE, LINE, *lines]))
 
 
 def test_expired_cookies_are_named_and_left_out() -> None:
@@ -129,7 +154,6 @@ def test_expired_cookies_are_named_and_left_out() -> None:
         (LINE.replace(str(LATER), "soon"), "Line 1: the fifth field is not a time"),
         (LINE.replace(str(LATER), "inf"), "Line 1 ends at no time"),
         (LINE.replace("\tsessionid\t", "\t\t"), "Line 1 has no name"),
-        (LINE.replace(".tiktok.com", "."), "Line 1 has no domain"),
         (LINE.replace("\t/\t", "\tx\t"), "Line 1 has a path that does not begin with /"),
         (LINE + "\x00", "Line 1 has characters that no cookie can have"),
         (LINE.encode() + b"\n\xff", "Line 2 is not UTF-8"),
@@ -141,6 +165,14 @@ def test_expired_cookies_are_named_and_left_out() -> None:
         ({"cookies": [EXPORTED], "origins": [{"origin": 1}]}, r"\$.origins\[0\].origin"),
         ("[" * 100_000, "nested too deeply|has no cookies"),
         (b" " * (MAX_BYTES + 1), f"The file has {MAX_BYTES + 1} bytes"),
+        (LINE.replace("sessionid", "a;b"), "Line 1 has characters"),
+        (LINE.replace("canary", "a;canary"), "Line 1 has characters"),
+        (LINE.replace("canary", "c" * 5000), "Line 1 has more than 4096 bytes"),
+        (LINE.replace(".tiktok.com", "a b.tiktok.com"), "Line 1 has a domain that no site can have"),
+        (
+            {"cookies": [EXPORTED], "origins": [{"origin": "javascript://www.tiktok.com/"}]},
+            "Origin 1 is not of the form https://host",
+        ),
         ("", r"no login at www.tiktok.com that lasts: none of sessionid, sessionid_ss, sid_tt is in it"),
         (LINE.replace(str(LATER), "1700000000"), r"sessionid expired on 2023-11-14 22:13 UTC"),
         (LINE.replace(str(LATER), "0"), "sessionid ends with the browser"),
@@ -166,6 +198,6 @@ def test_no_value_is_in_the_text_of_a_login() -> None:
     """It could be in an error or a log."""
     state = {
         "cookies": [EXPORTED],
-        "origins": [{"origin": URL, "localStorage": [{"name": "k", "value": "canary"}]}],
+        "origins": [{"origin": URL.rstrip("/"), "localStorage": [{"name": "k", "value": "canary"}]}],
     }
     assert "canary" not in repr(read(state))

@@ -18,6 +18,7 @@ from tests.actors.session.test_actor import Session, open_session
 
 WRITE = {"profile": ProfileUse(mode=ProfileMode.WRITE)}
 TINY = Budget(memory_bytes=1, processes=1, disk_bytes=1)
+LOST = Commit(problem="The session ended as browser_lost")
 NO_LOGIN = "The page did not show a login at last"
 
 
@@ -140,24 +141,27 @@ async def test_state_that_shows_no_login_is_not_committed(autojump_clock: MockCl
 
 
 @pytest.mark.parametrize(
-    ("close_s", "commit"),
+    ("by_hand", "close_s", "reason", "commit"),
     [
-        (2, Commit(generation=1)),
-        (CLOSE_GRACE_S + 1, Commit(problem="The browser did not close by itself")),
+        (True, 2, EndReason.CLOSED_BY_CLIENT, Commit(generation=1)),
+        (True, CLOSE_GRACE_S + 1, EndReason.BROWSER_LOST, LOST),
+        (False, 0, EndReason.BROWSER_LOST, LOST),
     ],
+    ids=["closed", "closed, and hangs", "crashed"],
 )
 async def test_window_that_is_closed_by_hand_is_a_polite_end(
-    autojump_clock: MockClock, close_s: float, commit: Commit
+    autojump_clock: MockClock, by_hand: bool, close_s: float, reason: EndReason, commit: Commit
 ) -> None:
-    """The browser quits by itself then, which takes a moment. One that never does is not committed."""
+    """The browser quits by itself then, which takes a moment. One that does not has not saved its profile."""
     machine = FakeMachine(page=LoginState.UNCERTAIN, close_s=close_s)
     async with open_session(machine, **WRITE, purpose=Purpose.BROWSE, headless=False) as session:
         await session.established()
         machine.page = LoginState.LOGGED_IN
         await session.actor.handle.judge()
-        machine.browsers["a"].crash()
+        browser = machine.browsers["a"]
+        (browser.quit_by_hand if by_hand else browser.crash)()
         await session.ended.wait()
-    assert (session.reason, commit_of(session)) == (EndReason.CLOSED_BY_CLIENT, commit)
+    assert (session.reason, commit_of(session)) == (reason, commit)
 
 
 async def test_page_that_is_used_by_hand_is_looked_at_again(autojump_clock: MockClock) -> None:
@@ -177,7 +181,7 @@ async def test_window_that_is_closed_before_a_login_commits_nothing(autojump_clo
     machine = FakeMachine(page=LoginState.LOGGED_OUT)
     async with open_session(machine, **WRITE, purpose=Purpose.LOGIN, headless=False) as session:
         await session.established()
-        machine.browsers["a"].crash()
+        machine.browsers["a"].quit_by_hand()
         await session.ended.wait()
     assert (session.reason, commit_of(session)) == (EndReason.CLOSED_BY_CLIENT, Commit(problem=NO_LOGIN))
 

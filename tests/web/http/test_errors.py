@@ -134,7 +134,10 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (ProfileNotFound("shop"), (404, "PROFILE_NOT_FOUND", "Profile not found")),
     (ProfileExists("shop"), (409, "PROFILE_EXISTS", "Profile exists already")),
     (ProfileUnusable("unusable", detail=DETAIL), INTERNAL),
-    (ProfileNotReplaced("not replaced", detail=DETAIL), INTERNAL),
+    (
+        ProfileNotReplaced("not replaced", detail=DETAIL),
+        (409, "PROFILE_NOT_REPLACED", "The profile could not be saved"),
+    ),
     (CloneFailed("no clone", detail=DETAIL), INTERNAL),
     (EngineUnavailable("no engine", detail=DETAIL), INTERNAL),
     (SandboxUnavailable("no sandbox", detail=DETAIL), INTERNAL),

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from greenroom.actors.errors import ActionFailed
+from greenroom.actors.errors import ActionFailed, ProfileNotReplaced
 from greenroom.actors.lifecycle import ProfileHolder, ProfileInfo, ProfileMode, ProfileUse
 from greenroom.actors.machine.storage_state import Cookie
 from greenroom.actors.profile.login_files import MAX_BYTES
@@ -126,6 +126,32 @@ async def test_window_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         await front.client.delete(path)
         assert (await ended(front, path))["receipt"]["commit"]["generation"] == 1
+
+
+async def test_header_that_is_sent_twice_is_refused() -> None:
+    """Nobody could tell which counts. Nor is what is browsed only read."""
+    async with open_front() as front:
+        for path, headers in (
+            ("/tiktok/session", [("X-Profile", "a"), ("X-Profile", "b")]),
+            ("/tiktok/session", [("X-Profile-Mode", "read"), ("X-Profile-Mode", "write")]),
+            ("/browse", [("X-Profile-Mode", "read")]),
+        ):
+            answer = await front.client.post(path, json={}, headers=headers)
+            assert (answer.status_code, answer.json()["error_details"]["code"]) == (422, "INVALID_REQUEST")
+        assert front.machine.uses == {}
+
+
+async def test_profile_that_can_not_be_saved_is_a_conflict() -> None:
+    """The text says why; the daemon has not failed."""
+    error = ProfileNotReplaced("Another program has used the profile meanwhile")
+    async with open_front(FakeMachine(commit_error=error)) as front:
+        answer = await front.client.post("/profiles/shop/import", content=COOKIES)
+        details = answer.json()["error_details"]
+        assert (answer.status_code, details["code"], details["details"]) == (
+            409,
+            "PROFILE_NOT_REPLACED",
+            str(error),
+        )
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://127.0.0.1:{port}/", "x"])
