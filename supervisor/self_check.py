@@ -150,7 +150,7 @@ class SelfCheck:
                 continue
             if self.logged_out.get(profile, version) != version:
                 self._note_login(profile, None)  # somebody has logged in since, as far as we know
-                if not self.logged_out:
+                if not self._login_problem():
                     self.checks[Subject.LOGIN] = Check()
 
     async def _reach_site(self) -> str | None:
@@ -186,8 +186,9 @@ class SelfCheck:
             return f"{whose} logged out: run {commands}"
         if self._ending:
             profile, end = min(self._ending.items(), key=lambda item: item[1])
+            ends = "ended" if end <= datetime.now(UTC) else "ends"
             return (
-                f"The login of the profile {profile} ends on {end:%Y-%m-%d at %H:%M} UTC at the latest: "
+                f"The login of the profile {profile} {ends} on {end:%Y-%m-%d at %H:%M} UTC at the latest: "
                 f"run `{login_command(profile)}`"
             )
         return None

@@ -11,6 +11,7 @@ import click
 
 from greenroom.web.options import check_name, profile_option
 from greenroom.web.options import config as _config
+from greenroom.web.options import url as _url
 from greenroom.web.options import user_data_dir as _user_data_dir
 from greenroom.web.profile_cli import profile
 from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
@@ -31,7 +32,6 @@ _engine = click.option(
     type=click.Choice(ENGINES),
     help="The browser to launch; auto takes Camoufox, or Firefox if Camoufox is not installed.",
 )
-_url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
 _daemon = click.option(
     "--daemon",
     metavar="URL",
@@ -151,6 +151,7 @@ def login(
 
     Exit code 1 if no login was saved.
     """
+    own = _is_own(daemon, headless, overrides)
     _configure_logging(verbose=verbose, quiet=not verbose)
     with explaining():
         from greenroom.web.commands.desk import open_desk
@@ -161,7 +162,7 @@ def login(
         settings = load_settings(config_file, overrides)
 
         async def log_in_here() -> bool:
-            async with open_desk(settings, url=daemon, own=_is_own(headless, overrides)) as desk:
+            async with open_desk(settings, url=daemon, own=own) as desk:
                 way = Way.LIVE
                 if headless:
                     way = Way.NONE
@@ -200,6 +201,9 @@ def import_(
 
     With --daemon, the login goes to a daemon elsewhere: the site's cookies and storage, and nothing else.
     """
+    # The site says what is taken, also if a daemon does the rest.
+    others = {name: value for name, value in overrides.items() if daemon is None or name != "tiktok_url"}
+    own = _is_own(daemon, False, others)
     _configure_logging(verbose=verbose, quiet=not verbose)
     with explaining():
         from greenroom.web.commands.desk import open_desk
@@ -209,7 +213,7 @@ def import_(
         settings = load_settings(config_file, overrides)
 
         async def import_here() -> None:
-            async with open_desk(settings, url=daemon, own=_is_own(False, overrides)) as desk:
+            async with open_desk(settings, url=daemon, own=own) as desk:
                 url = settings.tiktok_url
                 await import_login(desk, source, click.echo, profile=profile, url=url, takes_all=takes_all)
 
@@ -240,6 +244,9 @@ def export(
     That is a new file, readable by you only, in the format of Playwright's storage state: cookies, local
     storage and IndexedDB of the site, from a session whose page has shown the login.
     """
+    # The site says what is taken, also if a daemon does the rest.
+    others = {name: value for name, value in overrides.items() if daemon is None or name != "tiktok_url"}
+    own = _is_own(daemon, False, others)
     _configure_logging(verbose=verbose, quiet=not verbose)
     with explaining():
         from greenroom.web.commands.desk import open_desk
@@ -249,7 +256,7 @@ def export(
         settings = load_settings(config_file, overrides)
 
         async def export_here() -> None:
-            async with open_desk(settings, url=daemon, own=_is_own(False, overrides)) as desk:
+            async with open_desk(settings, url=daemon, own=own) as desk:
                 url = settings.tiktok_url
                 await export_login(desk, target, click.echo, profile=profile, url=url, takes_all=takes_all)
 
@@ -380,9 +387,15 @@ def _console() -> "Console":
     return make_console(sys.stdout)
 
 
-def _is_own(headless: bool, overrides: dict[str, object]) -> bool:
-    """Whether a command is not to use the running daemon: what it was told is not what that runs with."""
-    return headless or any(value is not None for value in overrides.values())
+def _is_own(daemon: str | None, headless: bool, overrides: dict[str, object]) -> bool:
+    """Whether a command is not to use the running daemon: what it was told is not what that runs with.
+
+    Raises `UsageError` if it is to use one all the same.
+    """
+    is_own = headless or any(value is not None for value in overrides.values())
+    if daemon is not None and is_own:
+        raise click.UsageError("With --daemon, its browsers run as it does: leave out other settings.")
+    return is_own
 
 
 def _configure_logging(**how: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from greenroom.web.options import check_name, config, profile_option, user_data_dir
+from greenroom.web.options import check_name, config, profile_option, url, user_data_dir
 from greenroom.web.running import EXIT_FAILED, explaining
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ _NAME = click.argument("name", metavar="NAME", callback=check_name)
 
 
 @click.group("profile")
+@url
 @user_data_dir
 @config
 @click.pass_context
-def profile(context: click.Context, user_data_master_dir: str | None, config_file: Path | None) -> None:
+def profile(context: click.Context, /, config_file: Path | None, **overrides: object) -> None:
     """Show and change master profiles and their generations.
 
     Each login that is saved, and each session in write mode, makes a generation. The last five before the
@@ -33,7 +34,7 @@ def profile(context: click.Context, user_data_master_dir: str | None, config_fil
     from greenroom.web.settings import load_settings
 
     with explaining():
-        context.obj = Profiles(load_settings(config_file, {"user_data_master_dir": user_data_master_dir}))
+        context.obj = Profiles(load_settings(config_file, overrides))
 
 
 @profile.command("list")

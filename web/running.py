@@ -63,12 +63,24 @@ def explaining() -> Iterator[None]:
     except SettingsError as exc:
         stop(str(exc), EXIT_USAGE)
     except (GreenroomError, BindFailed, DaemonUnreachable, Refused) as exc:
-        detail = getattr(exc, "told", None) or getattr(exc, "detail", None)
-        stop(f"{exc} ({detail})" if detail else str(exc), EXIT_FAILED)
+        stop(_explain(exc), EXIT_FAILED)
     except Signalled as exc:
         from greenroom.web.signals import EXIT_SIGNALLED
 
         stop("stopped", EXIT_SIGNALLED + exc.number)
+
+
+def _explain(exc: Exception) -> str:
+    """Return all that there is to say to the user of an error."""
+    holder = getattr(exc, "holder", None)
+    more = (
+        getattr(exc, "hint", None),
+        getattr(exc, "told", None),
+        f"by {holder.program}, process {holder.pid}" if holder else None,
+        getattr(exc, "detail", None),
+    )
+    first = next((text for text in more if text), None)
+    return f"{exc} ({first})" if first else str(exc)
 
 
 def stop(message: str, code: int) -> NoReturn:

@@ -168,6 +168,8 @@ class Living:
         return verdict
 
     def _tell_turn(self, verdict: Verdict) -> None:
+        if self._spec.purpose is Purpose.LOGIN:
+            return  # nothing was lost before, and its end tells
         if verdict.state is LoginState.LOGGED_IN:
             self._record.publish(EventKind.LOGIN_BACK)
             return

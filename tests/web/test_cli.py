@@ -55,7 +55,7 @@ OPTIONS = {
     "demo": ["--engine"],
     "install-browser": [],
     "leaks": ["--url", "--config"],
-    "profile": ["--user-data-dir", "--config"],
+    "profile": ["--url", "--user-data-dir", "--config"],
     "session": ["--url", "--config"],
     "verdict": ["--json", "--show-viewer"],
 }
@@ -454,7 +454,8 @@ def test_login_on_a_profile_in_use_exits_1_and_writes_nothing(tmp_path: Path) ->
         done = invoke("login", "--headless", "--engine", "firefox")
         assert snapshot(profile) == before
     assert (done.exit_code, done.stdout) == (1, "Opening firefox on a copy of the master profile ...\n")
-    assert done.stderr == "greenroom: User data directory is locked by another process\n"
+    locked = r"greenroom: User data directory is locked by another process \(by .+, process \d+\)\n"
+    assert re.fullmatch(locked, done.stderr)
 
 
 @pytest.mark.browser
@@ -524,6 +525,23 @@ def test_profile_shows_its_generations_and_goes_back(tmp_path: Path) -> None:
         assert "locked" in failed("profile", "rollback").stderr
         assert re.search(r"in use +by somebody, process \d+", invoke("profile", "show").stdout)
     assert "Removed: 3, 1." in invoke("profile", "prune").stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("login", "--daemon", "http://127.0.0.1:9", "--headless"),
+        ("login", "--daemon", "http://127.0.0.1:9", "--engine", "firefox"),
+        ("import", "cookies.txt", "--daemon", "http://127.0.0.1:9", "--user-data-dir", "x"),
+        ("export", "state.json", "--daemon", "http://127.0.0.1:9", "--engine", "firefox"),
+        ("login", "--daemon", "http://127.0.0.1:9", "--url", "http://127.0.0.1:9/"),
+    ],
+    ids=" ".join,
+)
+def test_daemon_can_not_be_told_how_to_run(command: tuple[str, ...]) -> None:
+    """It would use the profile, the engine and the site that it has."""
+    refused = invoke(*command)
+    assert (refused.exit_code, "With --daemon, its browsers run as it does" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

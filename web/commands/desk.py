@@ -27,6 +27,8 @@ from greenroom.web.settings import DaemonSettings
 
 # Asking whether a daemon runs here takes milliseconds.
 _ANSWER_S = 2.0
+# How long a session may take to end that nobody needs any more.
+_END_S = 20.0
 
 T = TypeVar("T")
 
@@ -143,7 +145,19 @@ class _DaemonDesk:
         return "the daemon's browser"
 
     async def log_in(self, profile: str, *, timeout_s: float, window: bool) -> str:
-        return await _in_thread(self._sessions.log_in, profile, timeout_s, window)
+        return await self._begin(self._sessions.log_in, profile, timeout_s, window)
+
+    async def _begin(self, begin: Callable[..., str], *args: object) -> str:
+        """Begin a session; if this is cancelled, wait for its answer nevertheless, and end it."""
+        with trio.CancelScope(shield=True):
+            session_id = await trio.to_thread.run_sync(begin, *args)
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except trio.Cancelled:
+            with trio.move_on_after(_END_S, shield=True):
+                await self.end(session_id)
+            raise
+        return session_id
 
     async def look(self, session_id: str) -> Session:
         return await _in_thread(self._sessions.show, session_id)
@@ -163,7 +177,12 @@ class _DaemonDesk:
         return await _in_thread(self._sessions.import_login, profile, content, takes_all)
 
     async def take(self, profile: str) -> bytes:
-        return await _in_thread(self._sessions.storage, profile)
+        session_id = await self._begin(functools.partial(self._sessions.new, profile=profile))
+        try:
+            return await _in_thread(self._sessions.storage, session_id)
+        finally:
+            with trio.move_on_after(_END_S, shield=True):
+                await self.end(session_id)
 
 
 async def _in_thread(ask: Callable[..., T], *args: object) -> T:

@@ -69,13 +69,9 @@ class Sessions:
         path = f"/profiles/{quote(profile, safe='')}/import{'?all=true' if takes_all else ''}"
         return self._read("POST", path, ImportAnswer, content=content).generation
 
-    def storage(self, profile: str) -> bytes:
-        """Return the storage state of a profile, from a session of it."""
-        session_id = self.new(profile=profile)
-        try:
-            return self._ask("GET", f"{_path(session_id)}/storage").content
-        finally:
-            self.end(session_id)
+    def storage(self, session_id: str) -> bytes:
+        """Return a session's storage state, in JSON."""
+        return self._ask("GET", f"{_path(session_id)}/storage").content
 
     def list(self) -> list[Session]:
         """Return the sessions that have not ended."""
@@ -174,6 +170,7 @@ def _explain(answer: httpx.Response) -> str:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return f"What answers is no Greenroom daemon (HTTP {answer.status_code})"
     details = failure.error_details
-    said = (failure.message, details.hint or details.explanation or details.details)
+    holder = f"by {details.holder.program}" if details.holder else None
+    said = (failure.message, details.hint or details.explanation or holder or details.details)
     text = ": ".join(dict.fromkeys(said))
     return "".join(character if character.isprintable() else " " for character in text)[:1000]

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
 
 from greenroom.actors.errors import LoginFileInvalid, NotLoggedIn, ProfileLocked
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from greenroom.web.commands.desk import Desk, open_desk
+from greenroom.web.commands.login import Way, log_in
 from greenroom.web.commands.moving import export_login, import_login
 from greenroom.web.commands.sessions import Refused
 from greenroom.web.http.serving import sole_error_bare
@@ -106,3 +108,13 @@ async def test_own_desk_raises_what_happened_and_launches_nothing_ahead(tmp_path
         await import_there()
     assert [use.name for use in machine.uses.values()] == ["shop"]
     assert (machine.clones, machine.browsers, machine.committed) == (set(), {}, [])
+
+
+async def test_session_that_was_begun_is_ended_if_the_command_is_stopped(tmp_path: Path) -> None:
+    """Its answer may come after that. Nobody else would end it before its time."""
+    machine = FakeMachine(page=LoginState.LOGGED_OUT, launch_s=0.3)
+    async with open_front(machine) as front, desk_at(front) as desk:
+        with trio.move_on_after(0.1) as stopping:
+            await log_in(desk, lambda _: None, way=Way.LIVE, profile="shop")
+        assert stopping.cancelled_caught
+        assert (machine.clones, len(machine.uses)) == (set(), 1)
