@@ -122,7 +122,7 @@ class Workspace(Protocol):
         """
 
     async def has_rotated(self) -> bool:
-        """Return whether the login cookies of the clone are others than when it was made.
+        """Return whether a login cookie of the clone has another value than when it was made.
 
         Only once the browser has quit. False if that can't be found out.
         """

@@ -99,7 +99,9 @@ class LocalWorkspace:
         if self.login is None:
             return False
         now = await in_thread(Work.LEDGER, self.read_login)
-        return now is not None and now.keys() == self.login.keys() and now != self.login
+        return now is not None and any(
+            now[name] != self.login[name] for name in now.keys() & self.login.keys()
+        )
 
     def read_login(self) -> dict[str, str] | None:
         """Return a digest of each login cookie of the clone, by its name; None if they can't be read."""

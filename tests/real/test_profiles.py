@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import httpx
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -166,6 +167,29 @@ def test_login_in_a_window(site: str, tmp_path: Path, display: str) -> None:
     assert "close the window to give up" in said
     assert "Saved: sessionid, until " in said
     assert [one.number for one in history(tmp_path / "user_data")] == [1]
+
+
+def test_browser_that_is_killed_in_its_window_saves_nothing(serve: Serve, master: Path, display: str) -> None:
+    """Only one that quits by itself has saved its profile."""
+    before = fingerprint(master)
+    with serve(DISPLAY=display) as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
+        path = http.post("/browse").headers["Location"]
+        assert http.get(path).json()["session"]["login_state"] == "LOGGED_IN"
+        firefox = [
+            process
+            for process in psutil.Process(daemon.process.pid).children(recursive=True)
+            if "firefox" in process.name()
+        ]
+        assert firefox
+        for process in firefox:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        deadline = time.monotonic() + patience(20)
+        while not (session := http.get(path).json()["session"])["receipt"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert (session["end_reason"], session["receipt"]["commit"]["generation"]) == ("browser_lost", None)
+    assert fingerprint(master) == before
 
 
 def exports(master: Path) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ import msgspec
 from playwright.async_api import BrowserContext
 
 from greenroom.actors.machine.storage_state import StorageState
+from greenroom.actors.verdict.site import is_same_site
 
 
 async def restore(context: BrowserContext, state: StorageState) -> None:
@@ -13,20 +14,16 @@ async def restore(context: BrowserContext, state: StorageState) -> None:
 
     Playwright replaces all cookies, so the others are handed back to it.
     """
-    given = {_bare(cookie.domain) for cookie in state.cookies}
+    given = {_url_of(cookie.domain) for cookie in state.cookies}
     kept = [
         cookie
         for cookie in await context.cookies()
-        if not any(_is_one_site(_bare(cookie["domain"]), domain) for domain in given)
+        if not any(is_same_site(_url_of(cookie["domain"]), url) for url in given)
     ]
     whole: Any = msgspec.to_builtins(state)
     whole["cookies"] = [*kept, *whole["cookies"]]
     await context.set_storage_state(whole)
 
 
-def _bare(domain: str) -> str:
-    return domain.lstrip(".").lower()
-
-
-def _is_one_site(one: str, other: str) -> bool:
-    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
+def _url_of(domain: str) -> str:
+    return f"https://{domain.lstrip('.')}/"
