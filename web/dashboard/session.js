@@ -16,6 +16,8 @@ import { Tabs } from "./tabs.js";
 import { loginOf, profileOf } from "./words.js";
 
 const TABS_MS = 3_000;
+// How often to ask for a session that is ending.
+const ENDING_MS = 1000;
 // So soon after a click, the page may show a dialog.
 const CLICKED_MS = 400;
 
@@ -180,6 +182,8 @@ async function load() {
   try {
     const answer = await loggedIn(() => ask("GET", path));
     put(answer.session);
+    // Nobody can watch it any more, so nobody tells when it has ended.
+    if (answer.session.state === "ending") setTimeout(() => load().catch(() => {}), ENDING_MS);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const isUnknown = error.status === 404;
