@@ -83,9 +83,10 @@ def open_writing(
 ) -> Iterator[Writing]:
     """Own the right to write `profile`, an existing directory, until the end of the block. Blocks.
 
-    One that `may_be_new` is made if it is missing, and removed again if nothing was committed. What is not
-    committed by then is removed. Raises `ProfileLocked` if somebody else reads or writes the
-    profile or a browser has it open, and `ProfileNotReplaced` if it could not be replaced.
+    One that `may_be_new` is made if it is missing, and removed again if nothing was committed; an empty
+    directory stays if somebody else came upon it meanwhile. What is not committed by then is removed. Raises
+    `ProfileLocked` if somebody else reads or writes the profile or a browser has it open, and
+    `ProfileNotReplaced` if it could not be replaced.
     """
     profile = Path(os.path.realpath(profile))
     with _lease(profile, by, until, may_be_new=may_be_new) as leases:
