@@ -34,7 +34,7 @@ KEPT: Final = 5
 _NEW = ".new"
 _LEAVING = ".deleted"
 # How often to make a directory that others remove again.
-_TRIES = 20
+_TRIES = 100
 
 _log = structlog.get_logger("greenroom.profile")
 
@@ -228,7 +228,7 @@ def _made(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack
                 make_private(profile)
                 leases = stack.enter_context(lease.writing(profile, holder))
                 break
-            except FileNotFoundError:  # somebody else has just removed what they had made
+            except (FileNotFoundError, NotADirectoryError):  # somebody else has just removed what they made
                 if not tries_left:
                     raise
         try:
