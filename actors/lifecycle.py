@@ -96,12 +96,13 @@ class ProfileMode(enum.Enum):
 DEFAULT_PROFILE: Final = "default"
 """The name of the profile that has a path of its own."""
 
-_PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+PROFILE_NAME: Final = "[a-z0-9][a-z0-9_-]{0,31}"
+"""The pattern of profiles' names."""
 
 
 def check_profile_name(name: str) -> None:
     """Raise `ValueError` unless a profile may have this name."""
-    if not _PROFILE_NAME.fullmatch(name):
+    if not re.fullmatch(PROFILE_NAME, name):
         raise ValueError(
             "A profile's name has 1 to 32 characters of a-z, 0-9, _ and -, and begins with a letter or digit"
         )

@@ -214,7 +214,8 @@ class Supervisor:
 
         A browser on a copy of the profile gets `state`, and must show a login with it. A profile that does
         not exist is made. Raises what `create_session` does, `ActionFailed` if the browser does not take the
-        state, and `ProfileNotReplaced`, each with the profile as it was.
+        state, and `ProfileNotReplaced`, each with the profile as it was. Once the page has shown the login,
+        it is saved even if this is cancelled.
         """
         use = ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True)
         return await self._commit(Order(profile=use, purpose=Purpose.IMPORT, state=state))

@@ -70,6 +70,8 @@ class Refreshing:
             raise
         except GreenroomError as exc:
             _log.warning("a profile was not refreshed", profile=name, error=str(exc), detail=exc.detail)
+        except Exception as exc:  # the other profiles have their turn all the same
+            contain(exc, _log, "a profile was not refreshed", profile=name)
         else:
             self._due[name] = trio.current_time() + self._interval()
             _log.info("a profile was refreshed", profile=name, generation=generation)

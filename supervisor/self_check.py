@@ -1,6 +1,5 @@
 """Finds what would stop the next session from going live before anybody asks for one."""
 
-import contextlib
 import enum
 import random
 from collections.abc import Awaitable, Callable
@@ -10,7 +9,7 @@ import attrs
 import structlog
 import trio
 
-from greenroom.actors.bulkhead import as_error
+from greenroom.actors.bulkhead import as_error, contain
 from greenroom.actors.errors import (
     GreenroomError,
     NotLoggedIn,
@@ -120,8 +119,13 @@ class SelfCheck:
 
     async def _look_quietly(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look at something whose own problems the other checks report."""
-        with trio.move_on_after(LIMIT_S), contextlib.suppress(GreenroomError):
-            await look()
+        with trio.move_on_after(LIMIT_S):
+            try:
+                await look()
+            except GreenroomError:
+                return
+            except Exception as exc:
+                contain(exc, _log, "the logins of profiles can't be looked at")
 
     async def _look(self, subject: Subject, look: Callable[[], Awaitable[str | None]]) -> None:
         detail: str | None = None

@@ -8,11 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 import attrs
+import structlog
 import trio
 
 from greenroom.actors.browser.cells.marks import end_marked
 from greenroom.actors.browser.client.host import BrowserHosts
 from greenroom.actors.browser.client.pool import HostPool, open_pool
+from greenroom.actors.bulkhead import contain
 from greenroom.actors.errors import ResourcesExhausted
 from greenroom.actors.events import HostEvent
 from greenroom.actors.ledger import Ledger, open_ledger
@@ -40,6 +42,8 @@ from greenroom.actors.resources import Budget, Needs, Promises, disk_usage, shor
 from greenroom.actors.threads import Work, finish_in_thread, in_thread
 
 _MEASURE_S = 5.0
+
+_log = structlog.get_logger("greenroom.machine")
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -153,7 +157,14 @@ class LocalMachine:
         return await in_thread(Work.MASTER, self._look_at_profiles)
 
     def _look_at_profiles(self) -> tuple[ProfileInfo, ...]:
-        return tuple(describe(self._cloner_of(name), self.login_host) for name in self.store.names())
+        return tuple(self._look_at(name) for name in self.store.names())
+
+    def _look_at(self, name: str) -> ProfileInfo:
+        """Describe a profile; what is wrong with one keeps nobody from seeing the others."""
+        try:
+            return describe(self._cloner_of(name), self.login_host)
+        except Exception as exc:
+            return ProfileInfo(name=name, problem=str(contain(exc, _log, "a profile can't be looked at")))
 
     async def place_problem(self) -> str | None:
         """See `ports.Machine`."""

@@ -154,6 +154,24 @@ async def test_refresh_that_fails_is_tried_again(autojump_clock: MockClock) -> N
     assert lines[-1] == ("a profile was refreshed", "default")
 
 
+async def test_profile_that_can_not_be_refreshed_keeps_no_other_from_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by a fault of ours."""
+    machine = FakeMachine(known=(LOGGED_IN, attrs.evolve(LOGGED_IN, name="shop")))
+    refresh = Supervisor.refresh
+
+    async def fail_or_refresh(supervisor: Supervisor, profile: str) -> int:
+        if profile == "default":
+            raise KeyError("a bug")
+        return await refresh(supervisor, profile)
+
+    monkeypatch.setattr(Supervisor, "refresh", fail_or_refresh)
+    async with refreshed(machine) as (_supervisor, events):
+        await trio.sleep(1.1 * PERIOD_S + 120)
+        assert refreshes(events) == ["shop"]
+
+
 @pytest.mark.parametrize("by", ["stop", "drain"])
 async def test_supervisor_that_stops_refreshes_no_more(autojump_clock: MockClock, by: str) -> None:
     """Nor does a refresh delay its end."""

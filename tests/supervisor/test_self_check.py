@@ -241,6 +241,20 @@ async def test_import_that_shows_no_login_says_nothing_of_the_profile(autojump_c
         assert len(supervisor.overview().warm) == 1
 
 
+async def test_profiles_that_can_not_be_looked_at_keep_nothing_else_from_being(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by a fault of ours."""
+
+    async def fail(_machine: FakeMachine) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(FakeMachine, "profiles", fail)
+    machine = FakeMachine(site_error=DOWN)
+    async with supervised(machine) as (supervisor, _logs):
+        assert problems(supervisor) == {"site": str(DOWN)}
+
+
 async def test_login_that_ends_soon_is_a_problem_before_it_does(autojump_clock: MockClock) -> None:
     """The profile itself says when. Until then sessions are launched ahead as ever."""
     now = datetime.now(UTC)

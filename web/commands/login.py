@@ -13,10 +13,10 @@ import trio
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, EndReason
 from greenroom.actors.profile.cookies import SavedLogin
 from greenroom.actors.verdict import LoginReason
+from greenroom.supervisor.api import LOGIN_S
 from greenroom.web.commands.desk import Desk
 from greenroom.web.http.schemas import Session
 
-TIMEOUT_S: Final = 600
 LOOK_AGAIN_S: Final = 0.5
 # How long a session may take to end after this command was stopped.
 _END_S = 20.0
@@ -48,7 +48,7 @@ async def log_in(
     *,
     way: Way,
     profile: str = DEFAULT_PROFILE,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float = LOGIN_S,
 ) -> bool:
     """Run a browser at the configured site until somebody is logged in; return whether that was saved.
 

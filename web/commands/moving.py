@@ -45,8 +45,11 @@ async def export_login(
     if await trio.Path(target).exists():
         raise LoginFileInvalid(f"{target} exists already")
     say(f"Opening {desk.engine} on a copy of the master profile ...")
-    state = await desk.take(profile)
-    login = read_login_file(state, url=None if takes_all else url, now=datetime.now(UTC))
+    try:
+        state = msgspec.json.decode(await desk.take(profile), type=StorageState)
+    except msgspec.MsgspecError as exc:
+        raise LoginFileInvalid(f"The session has no storage state: {exc}") from None
+    login = choose(state, url=None if takes_all else url, now=datetime.now(UTC))
     await trio.to_thread.run_sync(_write, target, msgspec.json.encode(login.state))
     say(f"Wrote {_count(login)} to {target}. Whoever has this file is logged in as you.")
 

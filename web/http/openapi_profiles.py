@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from greenroom.actors.lifecycle import PROFILE_NAME
 from greenroom.web.http.profile_schemas import (
     BrowseRequest,
     ImportAnswer,
@@ -25,7 +26,7 @@ PROFILE_BODIES: Final[tuple[Any, ...]] = (
 OPTIONAL_PROFILE_FIELDS: Final = {BrowseRequest.__name__, ProfileLoginRequest.__name__}
 """Whose fields have defaults for clients too."""
 
-PATTERN: Final = "^[a-z0-9][a-z0-9_-]{0,31}$"
+PATTERN: Final = f"^{PROFILE_NAME}$"
 _NAME: Json = {
     "name": "name",
     "in": "path",

@@ -25,10 +25,11 @@ from greenroom.actors.errors import (
     ResourcesExhausted,
 )
 from greenroom.actors.ledger import Ledger
-from greenroom.actors.lifecycle import ProfileMode, ProfileUse, Purpose
+from greenroom.actors.lifecycle import ProfileInfo, ProfileMode, ProfileUse, Purpose
 from greenroom.actors.machine.local import LocalMachine
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner, lease
+from greenroom.actors.profile.describing import describe
 from greenroom.actors.profile.generations import directory_of
 from greenroom.actors.resources import Needs, disk_usage, preflight
 from tests.actors.machine.machines import HOST, NOTHING, clone_of, open_hostless_machine
@@ -171,6 +172,25 @@ async def test_login_that_was_renewed_in_the_clone_is_noticed(tmp_path: Path) ->
 def _change(cookies: Path, statement: str) -> None:
     with contextlib.closing(sqlite3.connect(cookies)) as database, database:
         database.execute(statement)
+
+
+async def test_profile_that_is_broken_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One says what is wrong with it, even if that is a fault of ours."""
+    async with open_hostless_machine(tmp_path) as machine:
+        keep_login(machine.cloner.master, host=HOST, expires_at=datetime.now(UTC) + timedelta(days=9))
+        for name in ("broken", "fault"):
+            (machine.store.make(name) / "cookies.sqlite").write_bytes(b"no database" * 1000)
+
+        def describe_or_fail(cloner: ProfileCloner, host: str) -> ProfileInfo:
+            if cloner.name == "fault":
+                raise KeyError("a bug")
+            return describe(cloner, host)
+
+        monkeypatch.setattr("greenroom.actors.machine.local.describe", describe_or_fail)
+        default, broken, fault = await machine.profiles()
+        assert (default.login, default.problem) == (("sessionid",), None)
+        assert (broken.name, broken.login, bool(broken.problem)) == ("broken", (), True)
+        assert (fault.name, fault.problem) == ("fault", "An internal error occurred")
 
 
 async def test_browser_that_quits_is_waited_for(tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ from greenroom.actors.errors import (
 from greenroom.actors.profile import generations
 from greenroom.actors.profile.cookies import read_login
 from greenroom.actors.profile.generations import directory_of, history, history_folder
+from greenroom.supervisor.api import LOGIN_S
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.commands.desk import open_desk
-from greenroom.web.commands.login import TIMEOUT_S, Way, log_in
+from greenroom.web.commands.login import Way, log_in
 from greenroom.web.http.serving import sole_error_bare
 from greenroom.web.practice import app as practice_app
 from greenroom.web.practice import open_practice_site
@@ -68,7 +69,7 @@ def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
 
 
 async def log_in_at(
-    settings: DaemonSettings, say: Callable[[str], None], *, timeout_s: float = TIMEOUT_S
+    settings: DaemonSettings, say: Callable[[str], None], *, timeout_s: float = LOGIN_S
 ) -> bool:
     """Log in at a site that does it by itself, in a daemon of the test's own."""
     with sole_error_bare(layers=math.inf):

@@ -18,6 +18,7 @@ from greenroom.web.commands.login import Way, log_in
 from greenroom.web.commands.moving import export_login, import_login
 from greenroom.web.commands.sessions import Refused
 from greenroom.web.http.serving import sole_error_bare
+from greenroom.web.practice import open_practice_site
 from tests.actors.profile.profile_trees import locked_by_other_process, make_profile
 from tests.web.http.front import Front, make_settings, open_front
 
@@ -118,3 +119,19 @@ async def test_session_that_was_begun_is_ended_if_the_command_is_stopped(tmp_pat
             await log_in(desk, lambda _: None, way=Way.LIVE, profile="shop")
         assert stopping.cancelled_caught
         assert (machine.clones, len(machine.uses)) == (set(), 1)
+
+
+async def test_daemon_that_runs_is_used_unless_the_command_is_to_be_alone() -> None:
+    """What answers there must be one. If nothing does, the command has its own."""
+    async with open_front() as front:
+        settings = make_settings(bind=front.url.removeprefix("http://"))
+        async with open_desk(settings, own=False) as desk:
+            assert not desk.is_own
+        async with open_desk(settings, own=True, machine=FakeMachine()) as desk:
+            assert desk.is_own
+    async with open_practice_site() as site:
+        settings = make_settings(bind=site.removeprefix("http://"))
+        async with open_desk(settings, own=False, machine=FakeMachine()) as desk:
+            assert desk.is_own
+    async with open_desk(settings, own=False, machine=FakeMachine()) as desk:
+        assert desk.is_own
