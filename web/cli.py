@@ -63,7 +63,7 @@ def main() -> None:
 @_config
 @_verbose
 def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
-    """Run the daemon until SIGTERM, SIGHUP or Ctrl-C.
+    """Run the daemon until SIGTERM or Ctrl-C. SIGHUP makes it read its tokens again.
 
     POST /tiktok/session on its address makes a session, GET /openapi.json describes the rest. When told to
     stop, it takes no more sessions and gives live ones drain_grace seconds; a second signal ends them

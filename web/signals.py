@@ -1,11 +1,11 @@
-"""The signals that ask a command to stop."""
+"""The signals that ask a command to stop, or a daemon to read its tokens again."""
 
 import contextlib
 import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
@@ -28,16 +28,20 @@ _log = structlog.get_logger("greenroom.signals")
 
 
 @contextlib.contextmanager
-def open_stop_signals() -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
+def open_stop_signals(
+    reload: Callable[[], None] | None = None,
+) -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
     """Yield a channel of the signals that ask this process to stop, for the length of the block.
 
     The third signal ends the process at once, without any cleanup. Signals within `TWIN_S` of another count
-    as one. If SIGHUP is ignored, as under `nohup`, it stays ignored. Enter this in a Trio task of the main
-    thread.
+    as one. If SIGHUP is ignored, as under `nohup`, it stays ignored. With `reload`, SIGHUP calls that in the
+    Trio thread and stops nothing, unless it says that the process's terminal was closed. Enter this in a Trio
+    task of the main thread.
     """
     token = trio.lowlevel.current_trio_token()
     send, receive = trio.open_memory_channel[signal.Signals](math.inf)
     count, last = 0, -math.inf
+    terminals = [number for number in (0, 1, 2) if _is_terminal(number)]
 
     def heed(number: int, _frame: FrameType | None) -> None:
         nonlocal count, last
@@ -48,7 +52,12 @@ def open_stop_signals() -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
             with contextlib.suppress(trio.RunFinishedError):
                 token.run_sync_soon(_tell_twin, signal.Signals(number))
             return
-        count, last = count + 1, now
+        last = now
+        if number == signal.SIGHUP and reload is not None and not _have_gone(terminals):
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(reload)
+            return
+        count += 1
         if count >= PATIENCE:
             _give_up(number)
         with contextlib.suppress(trio.RunFinishedError):
@@ -65,6 +74,18 @@ def open_stop_signals() -> Iterator[trio.MemoryReceiveChannel[signal.Signals]]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
+
+
+def _have_gone(terminals: list[int]) -> bool:
+    """Return whether the process had a terminal, and it was closed: it is still open here, but fails."""
+    return bool(terminals) and not any(map(_is_terminal, terminals))
 
 
 def _pass_on(send: trio.MemorySendChannel[signal.Signals], number: signal.Signals) -> None:

@@ -304,7 +304,7 @@ def test_no_browser_exits_1_and_names_the_command_that_installs_one(tmp_path: Pa
 # serve and practice.
 
 
-# test_signals shows that SIGHUP and SIGQUIT are handled like these two.
+# test_signals shows that SIGQUIT is handled like these two.
 @pytest.mark.parametrize(
     "numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT]], ids=["int", "impatient"]
 )
@@ -327,6 +327,48 @@ def test_serve_says_what_it_serves_and_signals_end_it_with_0(
     assert "stealth is off" in err
     assert f'"signal": "{numbers[0].name}"' in err
     assert '"event": "stopped"' in err
+
+
+def test_serve_reads_its_tokens_again_at_a_hang_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the file then holds. A file with a mistake changes nothing, and the log says what it is."""
+    tokens = tmp_path / "tokens.toml"
+    monkeypatch.setenv("GREENROOM_TOKENS_FILE", str(tokens))
+
+    def write(name: str, scope: str) -> None:
+        tokens.write_text(f'[{name}]\ntoken = "secret-of-{name}-and-more"\nscope = "{scope}"\n')
+
+    def name_of(name: str) -> str | None:
+        headers = {"Authorization": f"Bearer secret-of-{name}-and-more"}
+        answer = httpx.get(f"{address}/whoami", headers=headers, trust_env=False)
+        return str(answer.json()["name"]) if answer.status_code == 200 else None
+
+    write("one", "read")
+    tokens.chmod(0o600)
+    with running("serve", *FREE, "--engine", "firefox", last="address") as (process, said):
+        address = said["address"]
+        assert (name_of("one"), name_of("two")) == ("one", None)
+        write("two", "control")
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_S
+        while name_of("two") is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert name_of("two") == "two"
+        assert name_of("one") is None
+        write("three", "everything")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert any("the tokens stay as they were" in line for line in process.stderr)
+        assert name_of("two") == "two"
+        code, _err = stop(process, signal.SIGTERM)
+    assert code == 0
+
+
+def test_serve_with_tokens_that_can_not_be_used_exits_2_and_says_why(tmp_path: Path) -> None:
+    """A daemon that went on without them would let everybody in."""
+    done = greenroom("serve", *FREE, GREENROOM_TOKENS_FILE=str(tmp_path / "none.toml"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "tokens_file" in done.stderr
+    assert "can't be read: No such file or directory" in done.stderr
 
 
 def test_serve_with_windows_and_no_display_exits_1_and_says_what_to_do() -> None:

@@ -102,7 +102,8 @@ def test_bind_for_others_without_token_is_refused_with_what_to_do(bind: str) -> 
         make(bind=bind)
     assert str(caught.value) == (
         f"bind is '{bind}', must be a loopback address such as 127.0.0.1:8700, since others can reach this "
-        "one and no token is set. To let them in, set GREENROOM_TOKEN, 16 or more characters"
+        "one and no token is set. To let them in, set GREENROOM_TOKEN, 16 or more characters, "
+        "or tokens_file"
     )
 
 

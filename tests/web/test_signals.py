@@ -1,9 +1,13 @@
-"""Signals to a command whose cleanup never ends."""
+"""Signals to a command: to stop, whose cleanup may never end, and to read something again."""
 
+import contextlib
+import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -61,3 +65,65 @@ async def test_signals_that_come_together_count_as_one() -> None:
             signals.receive_nowait()
         signal.raise_signal(signal.SIGINT)
         assert await signals.receive() is signal.SIGINT
+
+
+RELOADING = """
+import sys
+import trio
+from greenroom.web.signals import open_stop_signals
+
+async def main():
+    with open_stop_signals(lambda: print("reload", file=sys.stderr, flush=True)) as signals:
+        print("ready", file=sys.stderr, flush=True)
+        print((await signals.receive()).name, file=sys.stderr, flush=True)
+
+trio.run(main)
+"""
+
+
+def test_hang_up_reloads_as_often_as_it_comes_and_then_a_stop_is_the_first() -> None:
+    """It counts as no request to stop, of which the third ends a process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RELOADING], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        try:
+            assert process.stderr.readline() == "ready\n"
+            for _ in range(4):
+                process.send_signal(signal.SIGHUP)
+                assert process.stderr.readline() == "reload\n"
+                time.sleep(2 * TWIN_S)
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr.readline() == "SIGTERM\n"
+            assert process.wait(patience(20)) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [(lambda pid, _terminal: os.kill(pid, signal.SIGHUP), "reload\n"),
+     (lambda _pid, terminal: os.close(terminal), "SIGHUP\n")],
+    ids=["sent", "closed"],
+)  # fmt: skip
+def test_hang_up_stops_a_process_only_if_its_terminal_was_closed(
+    act: Callable[[int, int], None], says: str
+) -> None:
+    """Nobody is left who could stop it then. From a terminal that is still there, SIGHUP is a request."""
+    reader, writer = os.pipe()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.dup2(writer, 2)
+        os.execv(sys.executable, [sys.executable, "-c", RELOADING])  # noqa: S606
+    os.close(writer)
+    with open(reader) as told:  # noqa: PTH123  # it is a descriptor
+        try:
+            assert told.readline() == "ready\n"
+            act(pid, terminal)
+            assert told.readline() == says
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            with contextlib.suppress(OSError):
+                os.close(terminal)

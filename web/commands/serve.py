@@ -21,10 +21,12 @@ from greenroom.web.display import HINT, display_problem
 from greenroom.web.http.access import has_token
 from greenroom.web.http.app import create_app
 from greenroom.web.http.serving import open_server, sole_error_bare
+from greenroom.web.http.token_file import read_tokens
+from greenroom.web.http.tokens import Tokens
 from greenroom.web.logs import log_session_event, tell_repeats
 from greenroom.web.repeats import PERIOD_S
 from greenroom.web.rlimits import check_limits, raise_limits
-from greenroom.web.settings import DaemonSettings
+from greenroom.web.settings import DaemonSettings, SettingsError
 from greenroom.web.signals import open_stop_signals
 
 # How often free memory is returned to the system, which takes about a millisecond.
@@ -35,10 +37,11 @@ _log = structlog.get_logger("greenroom.daemon")
 
 @attrs.frozen(kw_only=True)
 class Daemon:
-    """A running daemon: its address as a URL without a slash at the end, and its supervisor."""
+    """A running daemon: its address as a URL without a slash at the end, its supervisor, and its tokens."""
 
     url: str
     supervisor: Supervisor
+    tokens: Tokens
 
 
 @contextlib.asynccontextmanager
@@ -46,16 +49,19 @@ async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = Non
     """Serve sessions over HTTP for the length of the block.
 
     On leaving the block, all sessions end, and current requests get their answers. Raises `BindFailed` if the
-    address is taken, and what `open_supervisor` raises.
+    address is taken, and what `read_tokens` and `open_supervisor` raise.
     """
+    tokens = Tokens(await trio.to_thread.run_sync(read_tokens, settings))
     with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
         async with (
             open_supervisor(settings, machine=machine, subscriber=log_session_event) as supervisor,
             open_server(
-                create_app(supervisor, settings), settings.bind, admits=functools.partial(has_token, settings)
+                create_app(supervisor, settings, tokens),
+                settings.bind,
+                admits=functools.partial(has_token, tokens),
             ) as url,
         ):
-            yield Daemon(url=url, supervisor=supervisor)
+            yield Daemon(url=url, supervisor=supervisor, tokens=tokens)
             await supervisor.stop()  # while requests can still be answered
 
 
@@ -63,19 +69,27 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
     """Run the daemon until a signal asks it to stop, then drain it and return. `say` gets the lines to print.
 
     Draining gives live sessions `drain_grace` seconds. A second signal ends them at once, still cleanly; a
-    third ends this process. Raises `ResourcesExhausted` if the process's limits are too low for the settings,
-    `EngineUnavailable` if windows are wanted but can't be shown, and what `open_daemon` raises.
+    third ends this process. SIGHUP makes it read `tokens_file` again. Raises `ResourcesExhausted` if the
+    process's limits are too low for the settings, `EngineUnavailable` if windows are wanted but can't be
+    shown, and what `open_daemon` raises.
     """
     check_limits(settings, raise_limits())
     if not settings.headless and (problem := await trio.to_thread.run_sync(display_problem)):
         raise EngineUnavailable(problem, detail=HINT)
     stopping, draining = trio.Event(), trio.CancelScope()
-    with open_stop_signals() as signals, sole_error_bare(layers=1):
+    reload, reloads = trio.open_memory_channel[None](1)
+
+    def ask_to_reload() -> None:
+        with contextlib.suppress(trio.WouldBlock):  # one that is about to be done will do
+            reload.send_nowait(None)
+
+    with open_stop_signals(ask_to_reload) as signals, reload, reloads, sole_error_bare(layers=1):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
             nursery.start_soon(_give_back_memory)
             nursery.start_soon(_tell_repeats)
             async with open_daemon(settings) as daemon:
+                nursery.start_soon(_reload_tokens, settings, daemon.tokens, reloads)
                 machine = daemon.supervisor.machine
                 say(f"engine          {machine.engine} {machine.engine_version}")
                 say(f"sandbox         {machine.sandbox}")
@@ -89,6 +103,19 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
             nursery.cancel_scope.cancel(reason="the daemon has stopped")
     tell_repeats(at_once=True)
     _log.info("stopped")
+
+
+async def _reload_tokens(
+    settings: DaemonSettings, tokens: Tokens, asked: trio.MemoryReceiveChannel[None]
+) -> None:
+    """Read the tokens again whenever that is asked for. A file that can't be used changes nothing."""
+    async for _ in asked:
+        try:
+            changed = tokens.replace(await trio.to_thread.run_sync(read_tokens, settings))
+        except SettingsError as exc:
+            _log.error("the tokens stay as they were", problems=exc.problems)  # the text says all
+        else:
+            _log.info("the tokens were read again", changed=changed)
 
 
 async def _give_back_memory() -> None:

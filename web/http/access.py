@@ -1,18 +1,20 @@
-"""How it is known who asks: by the daemon's token, by a cookie that stands for it, or by a link."""
+"""How it is known who asks: by a token, by a cookie that stands for one, or by a link."""
 
+import functools
 import hashlib
 import hmac
 import time
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
-from greenroom.supervisor.secret import Secret
+import trio
+
 from greenroom.web.http.errors import Unauthorized
 from greenroom.web.http.exchanges import asked
-from greenroom.web.http.links import Links
+from greenroom.web.http.links import Link, Links
 from greenroom.web.http.requests import UNAUTHORIZED
-from greenroom.web.http.who import Who
-from greenroom.web.settings import DaemonSettings
+from greenroom.web.http.tokens import Token, Tokens
+from greenroom.web.http.who import Who, cancel_after
 
 COOKIE: Final = "greenroom"
 COOKIE_S: Final = 7 * 24 * 3600
@@ -21,59 +23,70 @@ SUBPROTOCOL: Final = "greenroom"
 _LINK_SUBPROTOCOL: Final = "greenroom.link."
 
 
-def identify(settings: DaemonSettings, links: Links) -> Who:
+def identify(tokens: Tokens, links: Links) -> Who:
     """Return who has sent the request. Raises `Unauthorized`."""
     headers = asked().headers
     given = headers.getlist("Authorization")
-    if (token := _link_token(given, headers.getlist("Sec-WebSocket-Protocol"))) is not None:
-        link = links.find(token)
-        if link is None:
+    if (secret := _link_token(given, headers.getlist("Sec-WebSocket-Protocol"))) is not None:
+        link = links.find(secret)
+        if link is None or not (link.maker is None or tokens.holds(link.maker)):
             raise Unauthorized("The link has expired, was revoked, or is not of this daemon")
-        return Who(link)
-    if has_token(settings, given) or has_cookie(settings, headers.getlist("Cookie")):
+        return Who(link=link, wait_over=functools.partial(_wait_over, link, tokens, links))
+    if not tokens:
         return Who()
-    raise Unauthorized(UNAUTHORIZED)
+    token = tokens.find(_bearer(given)) or _find_cookie(tokens, headers.getlist("Cookie"))
+    if token is None:
+        raise Unauthorized(UNAUTHORIZED)
+    return Who(token=token, wait_over=functools.partial(tokens.wait_over, token))
 
 
-def has_token(settings: DaemonSettings, given: list[str]) -> bool:
-    """Return whether a request's Authorization headers, `given`, hold the token, if the daemon has one."""
-    return settings.token is None or is_token(settings.token, _bearer(given))
+async def _wait_over(link: Link, tokens: Tokens, links: Links) -> None:
+    """Return once a link holds no longer, or the token that it was made with."""
+    async with trio.open_nursery() as nursery:
+        if link.maker is not None:
+            over = functools.partial(tokens.wait_over, link.maker)
+            nursery.start_soon(cancel_after, over, nursery.cancel_scope)
+        await links.wait_over(link)
+        nursery.cancel_scope.cancel(reason="the link is over")
 
 
-def is_token(token: Secret, given: str) -> bool:
-    """Return whether `given` is the daemon's token."""
-    return hmac.compare_digest(given.encode(), token.reveal().encode())
+def has_token(tokens: Tokens, given: list[str]) -> bool:
+    """Return whether a request's Authorization headers, `given`, hold a token, if the daemon has any."""
+    return not tokens or tokens.find(_bearer(given)) is not None
 
 
-def make_cookie(token: Secret, now: float | None = None) -> str:
-    """Return the value of a cookie that stands for the token, for a week. It holds after a restart, too."""
+def make_cookie(token: Token, now: float | None = None) -> str:
+    """Return the value of a cookie that stands for a token, for a week. It holds after a restart, too."""
     until = round((time.time() if now is None else now) + COOKIE_S)
-    return f"{until}.{_sign(token, until)}"
+    return f"{token.name}.{until}.{_sign(token, until)}"
 
 
-def has_cookie(settings: DaemonSettings, given: list[str]) -> bool:
-    """Return whether a request's Cookie headers hold a valid cookie for the daemon's token."""
-    if settings.token is None:
-        return False
+def _find_cookie(tokens: Tokens, given: list[str]) -> Token | None:
+    """Return the token for which there is a valid cookie in a request's Cookie headers."""
     for header in given:
         try:
             morsel = SimpleCookie(header).get(COOKIE)
         except CookieError:
             continue
-        if morsel is not None and _is_valid(settings.token, morsel.value):
-            return True
-    return False
+        if morsel is not None and (token := _token_of(tokens, morsel.value)) is not None:
+            return token
+    return None
 
 
-def _is_valid(token: Secret, cookie: str) -> bool:
-    until, _, signature = cookie.partition(".")
+def _token_of(tokens: Tokens, cookie: str) -> Token | None:
+    name, _, rest = cookie.partition(".")
+    until, _, signature = rest.partition(".")
+    token = tokens.named(name)
     if not until.isascii() or not until.isdecimal() or len(until) > 12 or int(until) < time.time():
-        return False
-    return hmac.compare_digest(signature.encode(), _sign(token, int(until)).encode())
+        return None
+    if token is None or not hmac.compare_digest(signature.encode(), _sign(token, int(until)).encode()):
+        return None
+    return token
 
 
-def _sign(token: Secret, until: int) -> str:
-    return hmac.new(token.reveal().encode(), f"dashboard until {until}".encode(), hashlib.sha256).hexdigest()
+def _sign(token: Token, until: int) -> str:
+    message = f"dashboard of {token.name} until {until}"
+    return hmac.new(token.secret.reveal().encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
 def _bearer(given: list[str]) -> str:

@@ -17,16 +17,18 @@ from werkzeug.routing import MapAdapter
 from greenroom.actors.errors import GreenroomError, InternalFailure
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
+from greenroom.web.http.audit import add_audit
 from greenroom.web.http.control_routes import LEASE_HEADER, add_control_routes
 from greenroom.web.http.dashboard_routes import add_dashboard_routes
 from greenroom.web.http.errors import InvalidRequest, describe_error, describe_http_error
 from greenroom.web.http.event_routes import add_event_routes
-from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked
+from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, asked_path
 from greenroom.web.http.guards import add_guards
 from greenroom.web.http.links import Links
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.playwright_route import add_playwright_routes
 from greenroom.web.http.profile_routes import MODE_HEADER, PROFILE_HEADER, add_profile_routes, asked_profile
+from greenroom.web.http.rates import Quotas
 from greenroom.web.http.schemas import (
     AllSessions,
     Health,
@@ -37,9 +39,11 @@ from greenroom.web.http.schemas import (
     TikTokSessionErrorResponse,
     TikTokSessionRequest,
     TikTokSessionResponse,
+    WhoAmI,
 )
 from greenroom.web.http.session_paths import playwright_address
 from greenroom.web.http.session_routes import add_session_routes
+from greenroom.web.http.tokens import Tokens
 from greenroom.web.http.watch_routes import add_watch_routes
 from greenroom.web.settings import DaemonSettings
 
@@ -62,23 +66,27 @@ class _App(QuartTrio):
         )
 
 
-def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
-    """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor."""
+def create_app(supervisor: Supervisor, settings: DaemonSettings, tokens: Tokens) -> QuartTrio:
+    """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor.
+
+    It lets in who has one of `tokens`, as they are at the moment of a request.
+    """
     app = _App(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = None  # each connection has its limits: see `Limits`
     app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
     app.asgi_http_class = ExchangeConnection
     app.asgi_websocket_class = ExchangeWebsocket
-    _add_routes(app, supervisor, settings)
+    links, quotas = Links(), Quotas(supervisor)
+    _add_routes(app, supervisor, quotas, tokens)
     add_session_routes(app, supervisor, settings)
-    add_profile_routes(app, supervisor, settings)
+    add_profile_routes(app, supervisor, settings, quotas)
     add_playwright_routes(app, supervisor, settings)
-    links = Links()
-    add_event_routes(app, supervisor, settings, links)
+    add_event_routes(app, supervisor, tokens)
     add_control_routes(app, supervisor, links)
-    add_watch_routes(app, supervisor, settings, links)
-    add_dashboard_routes(app, settings)
-    add_guards(app, settings, links)
+    add_watch_routes(app, supervisor, settings)
+    add_dashboard_routes(app, tokens)
+    add_guards(app, supervisor, settings, tokens, links)
+    add_audit(app)
     _add_error_handlers(app, settings)
     if settings.cors_origins:
         app = cors(
@@ -94,13 +102,15 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings) -> QuartTrio:
     return app
 
 
-def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: Tokens) -> None:
     @app.post("/tiktok/session")
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        key, profile = _idempotency_key(), asked_profile()
-        info = await supervisor.create_session(key, profile=profile.name, mode=profile.mode)
+        key, use, who = _idempotency_key(), asked_profile(), Exchange.current().asker
+        with quotas.creating(who.token, None if key is None else (key, use)) as note:
+            info = await supervisor.create_session(key and who.own(key), profile=use.name, mode=use.mode)
+            note(info)
         if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
@@ -111,8 +121,11 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
     @app.get("/tiktok/session")
     async def list_sessions() -> Response:
         """List the sessions that have not ended."""
-        sessions = [Session.of(info) for info in await supervisor.list_sessions()]
-        warm = (await supervisor.count_sessions()).warm
+        who, there = Exchange.current().asker, supervisor.overview()
+        sessions = [
+            Session.of(info) for info in await supervisor.list_sessions() if who.sees(info.profile.name)
+        ]
+        warm = sum(who.sees(info.profile.name) for info in there.warm)
         return json_answer(
             AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=supervisor.checks)
         )
@@ -140,12 +153,20 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings
         message = "Nothing is leaked" if leaked.is_empty else "Something belongs to no session"
         return json_answer(Leaks(message=message, owned=Owned.of(holdings.owned), leaked=leaked))
 
+    @app.get("/whoami")
+    async def whoami() -> Response:
+        """Show what the token of this request allows."""
+        who = Exchange.current().asker
+        return json_answer(
+            WhoAmI(message=f"You are {who.name}", name=who.name, scope=who.scope.word, profiles=who.profiles)
+        )
+
     @app.get("/health")
     async def health() -> Response:
         """Show that the daemon answers."""
         return json_answer(Health(checks=supervisor.checks))
 
-    description = describe_api(with_token=settings.token is not None)
+    description = describe_api(with_token=bool(tokens))
 
     @app.get("/openapi.json")
     async def openapi() -> Response:
@@ -172,7 +193,7 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
         failure = InternalFailure(error)
         exchange = Exchange.current()
         _log.error(
-            "request failed", request_id=exchange.id, error_id=failure.id, path=_path(), exc_info=error
+            "request failed", request_id=exchange.id, error_id=failure.id, path=asked_path(), exc_info=error
         )
         status, headers, body = describe_error(
             failure, login_detection_timeout_s=settings.login_detection_timeout
@@ -210,7 +231,13 @@ def _count(sessions: list[Session]) -> str:
 def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorResponse) -> Response:
     """Return the refusal, with the request's id, and log the one line about it."""
     details = body.error_details
-    details.request_id = Exchange.current().id
+    exchange = Exchange.current()
+    details.request_id = exchange.id
+    more = {
+        "who": exchange.who and exchange.who.name,
+        "session_id": details.session_id,
+        "phase": details.phase,
+    }
     _log.log(
         logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO,
         "request refused",
@@ -218,17 +245,8 @@ def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorRespo
         status=status,
         code=details.code,
         method=asked().method[:_LOGGED_CHARACTERS],
-        path=_path(),
+        path=asked_path(),
         details=details.details[:_LOGGED_CHARACTERS],
-        **{
-            name: value
-            for name, value in (("session_id", details.session_id), ("phase", details.phase))
-            if value
-        },
+        **{name: value for name, value in more.items() if value},
     )
     return json_answer(body, status, headers)
-
-
-def _path() -> str:
-    """Return the request's path for the log: as it was sent, so without control characters."""
-    return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]

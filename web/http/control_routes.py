@@ -49,7 +49,7 @@ def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> 
         """Give control of a session to a person, for some time, or back to programs."""
         handle = supervisor.handle(session_id)
         asked = decode(await request.body, ControlRequest)
-        who = Exchange.current().who
+        who = Exchange.current().asker
         if asked.holder == "programs":
             if lease() is None and who.link is not None:
                 raise NotAllowed(f"Send the lease that you have in {LEASE_HEADER}")
@@ -75,7 +75,8 @@ def _add_links(app: QuartTrio, supervisor: Supervisor, links: Links) -> None:
         if info.reason is not None:
             raise SessionEnded(info)
         asked = decode(await request.body, LinkRequest)
-        link, token = links.make(session_id, asked.mode, asked.ttl_s, asked.name)
+        maker = Exchange.current().asker.token
+        link, token = links.make(session_id, asked.mode, asked.ttl_s, asked.name, maker)
         address = f"{live_address(session_id)}#link={token}&mode={asked.mode.value}"
         return json_answer(
             LinkAnswer(

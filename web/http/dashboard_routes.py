@@ -1,4 +1,4 @@
-"""The dashboard: its pages and files, and how a browser gives it the daemon's token."""
+"""The dashboard: its pages and files, and how a browser gives the daemon a token."""
 
 import functools
 import re
@@ -10,10 +10,10 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
 
-from greenroom.web.http.access import COOKIE, COOKIE_S, is_token, make_cookie
+from greenroom.web.http.access import COOKIE, COOKIE_S, make_cookie
 from greenroom.web.http.errors import InvalidRequest, Unauthorized
 from greenroom.web.http.schemas import LoginRequest
-from greenroom.web.settings import DaemonSettings
+from greenroom.web.http.tokens import Tokens
 
 FOLDER: Final = Path(__file__).parent.parent / "dashboard"
 _TYPES: Final = {
@@ -41,7 +41,7 @@ def is_open(path: str) -> bool:
     return is_page(path) or path in {"/health", "/login", "/logout"} or path.startswith("/dashboard/")
 
 
-def add_dashboard_routes(app: QuartTrio, settings: DaemonSettings) -> None:
+def add_dashboard_routes(app: QuartTrio, tokens: Tokens) -> None:
     """Add the dashboard to the app."""
 
     @app.get("/")
@@ -63,16 +63,16 @@ def add_dashboard_routes(app: QuartTrio, settings: DaemonSettings) -> None:
 
     @app.post("/login")
     async def login() -> Response:
-        """Take the daemon's token; answer with a cookie that stands for it."""
+        """Take a token of the daemon; answer with a cookie that stands for it."""
         try:
             given = msgspec.json.decode(await request.body, type=LoginRequest)
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise InvalidRequest(str(exc)) from exc
         response = Response(b"", status=204)
-        if settings.token is not None:
-            if not is_token(settings.token, given.token):
-                raise Unauthorized("This is not the daemon's token")
-            _set_cookie(response, make_cookie(settings.token), COOKIE_S)
+        if tokens:
+            if (token := tokens.find(given.token)) is None:
+                raise Unauthorized("This is no token of the daemon")
+            _set_cookie(response, make_cookie(token), COOKIE_S)
         return response
 
     @app.post("/logout")

@@ -63,7 +63,7 @@ class InvalidRequest(GreenroomError):
 
 
 class Unauthorized(GreenroomError):
-    """The request does not carry the token that the daemon was started with."""
+    """The request has no token that the daemon knows."""
 
 
 class OriginNotAllowed(GreenroomError):
@@ -80,6 +80,18 @@ class BundleNotFound(GreenroomError):
 
 class NotAllowed(GreenroomError):
     """Whoever asks may not do this; the text says what they may."""
+
+
+class TooManyRequests(GreenroomError):
+    """More requests came with a token than it is for. `retry_after_s` is when it has one again."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManySessions(TooManyRequests):
+    """As many sessions live as a token is for. `retry_after_s` is when the first has to end."""
 
 
 class UpgradeRequired(GreenroomError):
@@ -130,6 +142,8 @@ ANSWERS: Mapping[type[GreenroomError], _Answer] = {
     TooManyWatchers: _Answer(429, "TOO_MANY_WATCHERS", "Too many watch this session"),
     TooManyCommands: _Answer(429, "TOO_MANY_COMMANDS", "Too many commands wait in this session"),
     TooManyClients: _Answer(429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session"),
+    TooManyRequests: _Answer(429, "TOO_MANY_REQUESTS", "Too many requests"),
+    TooManySessions: _Answer(429, "TOO_MANY_SESSIONS", "Too many sessions of this token"),
     CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
     SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
     SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),
@@ -218,6 +232,7 @@ def _wait_s(error: GreenroomError) -> float | None:
             | TooManyClients(retry_after_s=retry_after_s)
             | TooManyCommands(retry_after_s=retry_after_s)
             | TooManyWatchers(retry_after_s=retry_after_s)
+            | TooManyRequests(retry_after_s=retry_after_s)
         ):
             return retry_after_s
     return None

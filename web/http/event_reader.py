@@ -1,5 +1,6 @@
 """Reads the stream of events at a client's pace, and notices what the client has missed."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -7,6 +8,7 @@ import attrs
 import msgspec
 import trio
 
+from greenroom.actors.events import Event
 from greenroom.actors.lifecycle import SessionInfo, SessionState
 from greenroom.supervisor.events import EventStream
 from greenroom.web.http.event_messages import (
@@ -39,12 +41,14 @@ class Item:
 class EventReader:
     """Reads events from now on, or after the one with the id `last_id`; of one session, if `info` is given.
 
-    Without `last_id`, a session's events begin with its state now. After its end there are no more.
+    Without `last_id`, a session's events begin with its state now. After its end there are no more. Events
+    that `sees` is false for are left out.
     """
 
     _stream: EventStream
     _session: SessionInfo | None = None
     last_id: str | None = None
+    _sees: Callable[[Event], bool] = lambda _event: True
     is_over: bool = attrs.field(default=False, init=False)
     _number: int = attrs.field(init=False)
     _greeting: list[Item] = attrs.field(factory=list, init=False)
@@ -80,6 +84,8 @@ class EventReader:
         """Return the events that the client does not have yet."""
         found = []
         for published in self._stream.since(self._number):
+            if not self._sees(published.event):
+                continue
             message, json = message_of(self._stream, published)
             if self._session is None or message.session_id == self._session.id:
                 found.append(Item(message.type, json, message.id))

@@ -3,8 +3,7 @@
 The format is that of the HTML standard, "Server-sent events".
 """
 
-import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Self
 
 import attrs
@@ -13,48 +12,52 @@ from quart import Response, request
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
 
+from greenroom.actors.lifecycle import SessionInfo
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.event_messages import id_of
 from greenroom.web.http.event_reader import EventReader, Item
 from greenroom.web.http.exchanges import Exchange
-from greenroom.web.http.links import Links
 from greenroom.web.http.schemas import OverviewAnswer, Session
 from greenroom.web.http.session_paths import BASE
-from greenroom.web.settings import DaemonSettings
+from greenroom.web.http.tokens import Tokens
 
 # How long a browser waits before it connects again, in milliseconds.
 _RETRY_MS = 1000
 
 
-def add_event_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, links: Links) -> None:
+def add_event_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> None:
     """Add the streams of events to the app."""
 
     @app.get("/overview")
     async def overview() -> Response:
         """Show all that there is, and where its events go on."""
-        there = supervisor.overview()
-        machine = supervisor.machine
+        there, machine, who = supervisor.overview(), supervisor.machine, Exchange.current().asker
+
+        def shown(infos: Iterable[SessionInfo]) -> list[Session]:
+            return [Session.of(info) for info in infos if who.sees(info.profile.name)]
+
         return json_answer(
             OverviewAnswer(
                 message=f"{len(there.sessions)} of {there.max_sessions} sessions",
-                sessions=[Session.of(info) for info in there.sessions],
-                warm=[Session.of(info) for info in there.warm],
-                ended=[Session.of(info) for info in there.ended],
-                hosts=there.hosts,
+                sessions=shown(there.sessions),
+                warm=shown(there.warm),
+                ended=shown(there.ended),
+                hosts=tuple(there.hosts) if who.sees_all else (),
                 max_sessions=there.max_sessions,
                 last_event_id=id_of(supervisor.events, there.last_event),
                 checks=supervisor.checks,
                 engine=f"{machine.engine} {machine.engine_version}",
                 sandbox=machine.sandbox,
-                has_token=settings.token is not None,
+                has_token=bool(tokens),
             )
         )
 
     @app.get("/events")
     async def all_events() -> Response:
         """Send what happens from now on, or after the event that the client had last."""
-        return _stream(EventReader(supervisor.events, last_id=_last_id()))
+        who = Exchange.current().asker
+        return _stream(EventReader(supervisor.events, last_id=_last_id(), sees=who.sees_event), who.wait_over)
 
     @app.get(f"{BASE}/events")
     async def session_events(session_id: str) -> Response:
@@ -63,8 +66,7 @@ def add_event_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
         reader = EventReader(supervisor.events, info, last_id=_last_id())
         if reader.has_all:
             return Response(b"", status=204)  # tells a browser not to connect again
-        link = Exchange.current().who.link
-        return _stream(reader, functools.partial(links.wait_over, link) if link else trio.sleep_forever)
+        return _stream(reader, Exchange.current().asker.wait_over)
 
 
 def _last_id() -> str | None:
@@ -72,7 +74,7 @@ def _last_id() -> str | None:
     return request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
 
 
-def _stream(reader: EventReader, over: Callable[[], Awaitable[None]] = trio.sleep_forever) -> Response:
+def _stream(reader: EventReader, over: Callable[[], Awaitable[None]]) -> Response:
     if request.method == "HEAD":
         return Response(b"", content_type="text/event-stream")
     response = Response(_Body(reader, over), content_type="text/event-stream")

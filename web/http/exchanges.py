@@ -20,6 +20,7 @@ from greenroom.web.http.who import Who
 
 UNDO_S = 1.0
 _SCOPE_KEY = "greenroom.exchange"
+_LOGGED_CHARACTERS = 200
 
 _log = structlog.get_logger("greenroom.web")
 
@@ -29,8 +30,8 @@ class Exchange:
     """What is known about the request that is being answered, and its `id`."""
 
     id: str
-    who: Who = attrs.field(factory=Who)
-    """Who has sent it: set once that is checked."""
+    who: Who | None = None
+    """Who has sent it: set once that is known; None for what everybody may ask."""
     undo: Callable[[], Awaitable[None]] | None = None
     """What to do if the answer can't be delivered because the client has left. It has one second."""
 
@@ -47,6 +48,13 @@ class Exchange:
         cast("dict[str, Any]", scope)[_SCOPE_KEY] = exchange
         return exchange
 
+    @property
+    def asker(self) -> Who:
+        """Who has sent it. Raises `LookupError` for what everybody may ask."""
+        if self.who is None:
+            raise LookupError("Everybody may ask for this, so it is not known who does")
+        return self.who
+
     def show_in(self, message: ASGISendEvent) -> None:
         """Add the id to the headers of an answer, if `message` has them."""
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
@@ -57,6 +65,11 @@ class Exchange:
 def asked() -> Request | Websocket:
     """Return the request, or the handshake, that Quart is handling."""
     return websocket if has_websocket_context() else request
+
+
+def asked_path() -> str:
+    """Return the request's path for the log: as it was sent, so without control characters."""
+    return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
 
 
 class ExchangeConnection(TrioASGIHTTPConnection):

@@ -1,26 +1,37 @@
-"""Who may ask: checks the request's host, the origin of the web page, and the token."""
+"""Who may ask: checks the request's host, the origin of the web page, the token, and what that allows."""
 
 import ipaddress
 import re
+from collections.abc import Mapping
+from typing import Any
 
+import attrs
 from quart import has_websocket_context
 from quart_trio import QuartTrio
 from werkzeug.exceptions import BadRequest
 
+from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.access import identify
 from greenroom.web.http.dashboard_routes import is_open, is_page
 from greenroom.web.http.errors import HostNotAllowed, OriginNotAllowed
 from greenroom.web.http.exchanges import Exchange, asked
 from greenroom.web.http.links import Links
+from greenroom.web.http.rates import Rates
+from greenroom.web.http.scopes import WEBSOCKET
+from greenroom.web.http.tokens import Tokens
+from greenroom.web.http.who import Who
 from greenroom.web.settings import DaemonSettings
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]@/]+))(?::[0-9]*)?")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def add_guards(app: QuartTrio, settings: DaemonSettings, links: Links) -> None:
+def add_guards(
+    app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, tokens: Tokens, links: Links
+) -> None:
     """Make the app refuse unauthorized requests before it does anything else."""
     guard = HostGuard(settings)
+    access = AccessGuard(supervisor, tokens, links)
 
     async def check_host() -> None:
         """Keep out web pages that made their own name resolve to this machine."""
@@ -38,14 +49,7 @@ def add_guards(app: QuartTrio, settings: DaemonSettings, links: Links) -> None:
         elif is_guarded and origin not in settings.cors_origins and not _is_own_page(origin):
             raise OriginNotAllowed("The page's origin is not among cors_origins")
 
-    async def check_access() -> None:
-        if not has_websocket_context() and (asked().method == "OPTIONS" or is_open(asked().path)):
-            return
-        who = identify(settings, links)
-        who.check("GET" if has_websocket_context() else asked().method, asked().path)
-        Exchange.current().who = who
-
-    for check in (check_host, check_origin, check_access):
+    for check in (check_host, check_origin, access.check):
         app.before_request(check)
         app.before_websocket(check)
 
@@ -66,6 +70,37 @@ def _is_own_page(origin: str) -> bool:
     """Return whether a request comes from the dashboard, which the daemon serves under the same host."""
     scheme, _, host = origin.partition("://")
     return scheme in {"http", "https"} and host == asked().headers.get("Host")
+
+
+@attrs.frozen
+class AccessGuard:
+    """Finds out who asks, and refuses what they may not do."""
+
+    _supervisor: Supervisor
+    _tokens: Tokens
+    _links: Links
+    _rates: Rates = attrs.field(factory=Rates, init=False)
+
+    async def check(self) -> None:
+        """Check the request, or the handshake, that Quart is handling."""
+        is_websocket, request = has_websocket_context(), asked()
+        if not is_websocket and (request.method == "OPTIONS" or is_open(request.path)):
+            return
+        who = identify(self._tokens, self._links)
+        Exchange.current().who = who
+        self._rates.take(who.token)
+        route = request.url_rule.rule if request.url_rule else None
+        who.check(WEBSOCKET if is_websocket else request.method, route, request.path)
+        self._check_profile(who, request.view_args or {})
+
+    def _check_profile(self, who: Who, names: Mapping[str, Any]) -> None:
+        """Hide the profiles, and their sessions, that a token is not for."""
+        if who.sees_all:
+            return
+        if (session_id := names.get("session_id")) is not None:
+            who.check_session(session_id, self._supervisor.handle(session_id).info().profile.name)
+        elif (profile := names.get("name")) is not None:
+            who.check_profile(profile)
 
 
 class HostGuard:

@@ -11,6 +11,7 @@ import trio
 
 from greenroom.actors.lifecycle import WatchMode
 from greenroom.web.http.errors import InvalidRequest
+from greenroom.web.http.tokens import Token
 
 MAX_TTL_S: Final = 24 * 3600
 # Of one session, at a time.
@@ -28,6 +29,8 @@ class Link:
     mode: WatchMode
     expires: float
     name: str
+    maker: Token | None = None
+    """The token that it was made with: it holds no longer than that."""
 
 
 @attrs.define(eq=False, repr=False)
@@ -48,7 +51,9 @@ class Links:
         """Return whether `text` looks like a link's token."""
         return text.startswith(_PREFIX + _SEPARATOR)
 
-    def make(self, session_id: str, mode: WatchMode, ttl_s: float, name: str) -> tuple[Link, str]:
+    def make(
+        self, session_id: str, mode: WatchMode, ttl_s: float, name: str, maker: Token | None = None
+    ) -> tuple[Link, str]:
         """Return a new link to a session, and its token. Raises `InvalidRequest` if there are too many."""
         if len(self.of(session_id)) >= MAX_LINKS:
             raise InvalidRequest(f"A session has at most {MAX_LINKS} links: revoke some")
@@ -58,6 +63,7 @@ class Links:
             mode=mode,
             expires=time.time() + ttl_s,
             name=name,
+            maker=maker,
         )
         self._links[link.id] = link
         return link, _SEPARATOR.join((_PREFIX, link.id, self._sign(link)))

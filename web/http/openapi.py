@@ -33,6 +33,7 @@ from greenroom.web.http.schemas import (
     TikTokSessionErrorResponse,
     TikTokSessionRequest,
     TikTokSessionResponse,
+    WhoAmI,
 )
 
 Json = dict[str, Any]
@@ -103,7 +104,7 @@ _WITH_OPTIONAL_FIELDS = {
     *OPTIONAL_WATCHING_FIELDS,
     *OPTIONAL_PROFILE_FIELDS,
 }
-_EVERYWHERE = (400, 401, 403, 405, 408, 413, 431, 500, 501, 505)
+_EVERYWHERE = (400, 401, 403, 405, 408, 413, 429, 431, 500, 501, 505)
 _CHALLENGE: Json = {"description": "How to authenticate.", "schema": {"type": "string"}}
 _ALLOW: Json = {"description": "The path's methods.", "schema": {"type": "string"}}
 _HEADERS: Mapping[int, Json] = {
@@ -131,6 +132,7 @@ def describe_api(*, with_token: bool) -> Json:
         Leaks,
         OneSession,
         TikTokSessionResponse,
+        WhoAmI,
     )
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     schemas = msgspec.json.decode(msgspec.json.encode(schemas))  # defaults as JSON has them
@@ -203,6 +205,14 @@ def _paths() -> Json:
                 "Show what this daemon owns now, and which part belongs to no session.",
                 {200: _answer("What is owned, and what is leaked.", Leaks)},
                 refusals=(503,),
+            )
+        },
+        "/whoami": {
+            "get": _operation(
+                "whoami",
+                "Show what your token allows.",
+                {200: _answer("The token's name, scope and profiles.", WhoAmI)},
+                refusals=(),
             )
         },
         "/health": {

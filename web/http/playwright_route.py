@@ -1,20 +1,27 @@
 """The way for a client's own Playwright: the session's address, and the WebSocket behind it."""
 
+from typing import Final
+
 import attrs
+import trio
 from quart import Response, Websocket, websocket
 from quart_trio import QuartTrio
 
 from greenroom.actors.errors import SessionEnded, SessionNotLive
 from greenroom.actors.lifecycle import SessionState
-from greenroom.actors.relay.pump import OVER, relay
+from greenroom.actors.relay.pump import OVER, Farewell, relay
 from greenroom.actors.relay.table import PLAYWRIGHT
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import InvalidRequest
+from greenroom.web.http.exchanges import Exchange
 from greenroom.web.http.own_address import is_own
 from greenroom.web.http.schemas import PlaywrightAnswer
 from greenroom.web.http.session_paths import BASE, playwright_address
+from greenroom.web.http.who import cancel_after
 from greenroom.web.settings import DaemonSettings
+
+TOKEN_OVER: Final = Farewell(1008, "the token does not hold any more")
 
 
 def add_playwright_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
@@ -53,9 +60,13 @@ def add_playwright_routes(app: QuartTrio, supervisor: Supervisor, settings: Daem
         on_held = websocket.args.get("on_held", "refuse")
         if on_held not in {"refuse", "wait"}:
             raise InvalidRequest("Expected `refuse` or `wait` - at `?on_held`")
+        farewell = TOKEN_OVER
         async with handle.attach() as attachment:
             await websocket.accept()
-            farewell = await relay(client, attachment, may_open=may_open, waits=on_held == "wait")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(cancel_after, Exchange.current().asker.wait_over, nursery.cancel_scope)
+                farewell = await relay(client, attachment, may_open=may_open, waits=on_held == "wait")
+                nursery.cancel_scope.cancel(reason="the relay is over")
         reason = farewell.reason
         if farewell is OVER and (why := handle.info().reason) is not None:
             reason = f"{reason}: {why.value}"

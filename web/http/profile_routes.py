@@ -32,6 +32,7 @@ from greenroom.web.http.profile_schemas import (
     ProfilesAnswer,
     StartedAnswer,
 )
+from greenroom.web.http.rates import Quotas
 from greenroom.web.http.schemas import Session
 from greenroom.web.http.session_paths import live_address
 from greenroom.web.http.session_routes import refuse_daemon
@@ -44,23 +45,31 @@ T = TypeVar("T")
 
 
 def asked_profile() -> ProfileUse:
-    """Return which profile the session is to be of, and what it may do with it. Raises `InvalidRequest`."""
+    """Return which profile the session is to be of, and what it may do with it.
+
+    Raises `InvalidRequest`, and what `Who.check_use` raises.
+    """
     given = _sole_header(MODE_HEADER, ProfileMode.READ.value)
     try:
         mode = ProfileMode(given.strip().lower())
     except ValueError:
         raise InvalidRequest(f"{MODE_HEADER} must be read or write") from None
     name = _sole_header(PROFILE_HEADER, DEFAULT_PROFILE).strip()
-    return _named(lambda: ProfileUse(name=name, mode=mode), f"{PROFILE_HEADER}: ")
+    use = _named(lambda: ProfileUse(name=name, mode=mode), f"{PROFILE_HEADER}: ")
+    Exchange.current().asker.check_use(use)
+    return use
 
 
-def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+def add_profile_routes(
+    app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, quotas: Quotas
+) -> None:
     """Add the routes to the app."""
 
     @app.get("/profiles")
     async def list_profiles() -> Response:
         """List the profiles."""
-        found = await supervisor.profiles()
+        who = Exchange.current().asker
+        found = tuple(profile for profile in await supervisor.profiles() if who.sees(profile.name))
         count = "1 profile" if len(found) == 1 else f"{len(found)} profiles"
         return json_answer(ProfilesAnswer(message=count, profiles=found))
 
@@ -80,7 +89,9 @@ def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonS
         asked = decode(await request.body or b"{}", ProfileLoginRequest)
         if asked.window and (problem := await trio.to_thread.run_sync(display_problem)):
             raise InvalidRequest(problem)
-        info = await supervisor.open_login(name, timeout_s=asked.timeout_s, headless=not asked.window)
+        with quotas.creating(Exchange.current().asker.token) as note:
+            info = await supervisor.open_login(name, timeout_s=asked.timeout_s, headless=not asked.window)
+            note(info)
         return _started(supervisor, info, "Log in there; the session ends once you are")
 
     @app.post("/profiles/<name>/import")
@@ -91,7 +102,8 @@ def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonS
         url = None if takes_all else settings.tiktok_url
         read = functools.partial(read_login_file, await request.body, url=url, now=datetime.now(UTC))
         login = await trio.to_thread.run_sync(read)
-        generation = await supervisor.import_state(login.state, name)
+        with quotas.creating(Exchange.current().asker.token):
+            generation = await supervisor.import_state(login.state, name)
         return json_answer(
             ImportAnswer(
                 message=f"The profile {name} is logged in",
@@ -112,7 +124,9 @@ def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonS
         asked = decode(await request.body or b"{}", BrowseRequest)
         refuse_daemon(asked.url, settings)
         has_display = await trio.to_thread.run_sync(display_problem) is None
-        info = await supervisor.open_browse(use.name, url=asked.url, headless=not has_display)
+        with quotas.creating(Exchange.current().asker.token) as note:
+            info = await supervisor.open_browse(use.name, url=asked.url, headless=not has_display)
+            note(info)
         return _started(supervisor, info, "Use it in its window" if has_display else "Use it in a browser")
 
 

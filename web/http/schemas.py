@@ -28,6 +28,7 @@ from greenroom.actors.lifecycle import (
 from greenroom.actors.machine import ports
 from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.supervisor.self_check import Check, Subject
+from greenroom.web.http.tokens import ScopeWord
 
 
 class TikTokSessionRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -340,6 +341,14 @@ class Health(msgspec.Struct, kw_only=True):
 
     status: Literal["ok"] = "ok"
     checks: Mapping[Subject, Check]
+
+
+class WhoAmI(TikTokSessionResponse, kw_only=True):
+    """The answer to `GET /whoami`: a token's name, what it allows, and its profiles; null means all."""
+
+    name: str
+    scope: ScopeWord
+    profiles: tuple[str, ...] | None
 
 
 class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -84,12 +84,13 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
         handle = supervisor.handle(session_id)
         asked = _read_actions(await request.body)
         steps = asked.steps
-        if Exchange.current().who.link is not None and (asked.with_snapshot or asked.waits):
+        is_by_link = Exchange.current().asker.link is not None
+        if is_by_link and (asked.with_snapshot or asked.waits):
             raise NotAllowed("With a link there is no snapshot, and no waiting for control")
         for step in steps:
             if isinstance(step, Navigate | PageNew):
                 refuse_daemon(step.url, settings)
-            if Exchange.current().who.link is not None and not isinstance(step, BY_LINK):
+            if is_by_link and not isinstance(step, BY_LINK):
                 raise NotAllowed("With a link, this is done by hand in the live view")
         acted = await handle.run(
             Act(steps, with_snapshot=asked.with_snapshot),

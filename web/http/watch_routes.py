@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import math
-from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
 import attrs
@@ -21,12 +20,11 @@ from greenroom.web.http.errors import BundleNotFound, UpgradeRequired
 from greenroom.web.http.event_reader import EventReader
 from greenroom.web.http.exchanges import Exchange
 from greenroom.web.http.json_bodies import checked
-from greenroom.web.http.links import Links
 from greenroom.web.http.schemas import PictureQuery
 from greenroom.web.http.session_paths import BASE
 from greenroom.web.http.session_routes import refuse_daemon
 from greenroom.web.http.watching import Conversation
-from greenroom.web.http.who import Who
+from greenroom.web.http.who import Who, cancel_after
 from greenroom.web.settings import DaemonSettings
 
 _BOUNDARY: Final = "greenroom-picture"
@@ -40,14 +38,14 @@ _HEADERS: Final = {
 }
 
 
-def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, links: Links) -> None:
+def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
     """Add the ways to watch a session to the app."""
 
     @app.websocket(f"{BASE}/watch")
     async def watch(session_id: str) -> None:
         """Send events and pictures, and do what comes by hand, until either side is through."""
         handle = supervisor.handle(session_id)
-        who = Exchange.current().who
+        who = Exchange.current().asker
         client: Any = websocket._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         async with handle.watch(who.name, who.mode, by=who.key) as watching:
             offered = websocket.requested_subprotocols
@@ -58,7 +56,6 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
                 watching=watching,
                 reader=EventReader(supervisor.events, handle.info()),
                 who=who,
-                wait_over=functools.partial(links.wait_over, who.link) if who.link else trio.sleep_forever,
                 check_url=functools.partial(refuse_daemon, settings=settings),
             )
             farewell = await conversation.run()
@@ -73,7 +70,7 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
     @app.get(f"{BASE}/live.jpg")
     async def picture(session_id: str) -> Response:
         """Send one picture of what the session shows now."""
-        handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().who
+        handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().asker
         async with handle.watch(who.name, by=who.key, is_noted=False) as watching:
             shown = await watching.view.next(0, fps=asked.fps, quality=asked.quality)
         return Response(shown.frame.jpeg, content_type="image/jpeg", headers=_HEADERS)
@@ -91,12 +88,12 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
     @app.get(f"{BASE}/live.mjpeg")
     async def pictures(session_id: str) -> Response:
         """Send pictures for an `<img>`, until the session ends."""
-        handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().who
+        handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().asker
         if request.method == "HEAD":
             return Response(b"", content_type="multipart/x-mixed-replace", headers=_HEADERS)
         async with contextlib.AsyncExitStack() as stack:
             watching = await stack.enter_async_context(handle.watch(who.name, who.mode, by=who.key))
-            pictures = _Pictures(watching, asked, who, links, stack.pop_all())
+            pictures = _Pictures(watching, asked, who, stack.pop_all())
         response = Response(
             pictures,
             content_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}",
@@ -117,7 +114,6 @@ class _Pictures(ResponseBody):
     watching: Watching
     asked: PictureQuery
     who: Who
-    links: Links
     _stack: contextlib.AsyncExitStack
     _seq: int = attrs.field(default=0, init=False)
     _due: float = attrs.field(default=-math.inf, init=False)
@@ -134,8 +130,8 @@ class _Pictures(ResponseBody):
     async def __anext__(self) -> bytes:
         part = b""
         async with trio.open_nursery() as nursery:
-            for over in (self._link_over, self.watching.view.wait_over):
-                nursery.start_soon(_cancel_after, over, nursery.cancel_scope)
+            for over in (self.who.wait_over, self.watching.view.wait_over):
+                nursery.start_soon(cancel_after, over, nursery.cancel_scope)
             await trio.sleep_until(self._due)
             with contextlib.suppress(SessionEnded):
                 part = await self._next_part()
@@ -144,18 +140,8 @@ class _Pictures(ResponseBody):
             raise StopAsyncIteration
         return part
 
-    async def _link_over(self) -> None:
-        if self.who.link is None:
-            await trio.sleep_forever()
-        await self.links.wait_over(self.who.link)
-
     async def _next_part(self) -> bytes:
         shown = await self.watching.view.next(self._seq, fps=self.asked.fps, quality=self.asked.quality)
         is_first, self._seq = self._seq == 0, shown.seq
         self._due = trio.current_time() + 1 / self.asked.fps
         return _HEAD * is_first + shown.frame.jpeg + b"\r\n" + _HEAD
-
-
-async def _cancel_after(over: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
-    await over()
-    scope.cancel(reason="there are no more pictures for this client")

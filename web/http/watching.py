@@ -54,6 +54,7 @@ class Farewell:
 
 OVER: Final = Farewell(1000, "the session has ended")
 REVOKED: Final = Farewell(4003, "the link has expired or was revoked")
+TOKEN_OVER: Final = Farewell(4003, "the token does not hold any more")
 TOO_SLOW: Final = Farewell(4008, "you read too slowly")
 MALFORMED: Final = Farewell(1009, "a message is too large")
 
@@ -62,7 +63,7 @@ MALFORMED: Final = Farewell(1009, "a message is too large")
 class Conversation:
     """One watcher's conversation.
 
-    `wait_over` returns once they may watch no more; `check_url` refuses URLs.
+    `check_url` refuses URLs.
     """
 
     client: Websocket
@@ -70,7 +71,6 @@ class Conversation:
     watching: Watching
     reader: EventReader
     who: Who
-    wait_over: Callable[[], Awaitable[None]]
     check_url: Callable[[str], None]
     _farewell: Farewell = attrs.field(default=OVER, init=False)
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -83,14 +83,14 @@ class Conversation:
     _came_by_hand: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def run(self) -> Farewell:
-        """Talk until the session ends, the link no longer holds, or the client is too slow. Never raises."""
+        """Talk until the session ends, the client may watch no more or is too slow. Never raises."""
         async with trio.open_nursery() as nursery:
             tasks = (
                 self._send_events,
                 self._send_pictures,
                 self._receive,
                 self._do_by_hand,
-                self._watch_link,
+                self._wait_revoked,
             )
             for task in tasks:
                 nursery.start_soon(self._contain, task, nursery.cancel_scope)
@@ -180,7 +180,7 @@ class Conversation:
             case UseLease(lease=lease):
                 self._lease = lease
             case _ if self.who.mode is not WatchMode.CONTROL:
-                raise NotAllowed("With this link you can only watch")
+                raise NotAllowed("You can only watch")
             case _ if len(self._by_hand) >= MAX_WAITING:
                 raise InvalidRequest("Too much is waiting to be done by hand")
             case _:
@@ -214,9 +214,9 @@ class Conversation:
             except GreenroomError as exc:
                 await self._refuse(of, exc)
 
-    async def _watch_link(self) -> None:
-        await self.wait_over()
-        self._farewell = REVOKED
+    async def _wait_revoked(self) -> None:
+        await self.who.wait_over()
+        self._farewell = REVOKED if self.who.link else TOKEN_OVER
 
 
 def _is_move(given: Input | Navigate | None) -> bool:

@@ -1,12 +1,18 @@
-"""Who asks: an operator, who may do everything, or somebody with a link to one session."""
+"""Who asks: somebody with a token, or with a link to one session."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import attrs
+import trio
 
-from greenroom.actors.lifecycle import WatchMode
+from greenroom.actors.errors import ProfileNotFound, SessionNotFound
+from greenroom.actors.events import Event, SessionEvent
+from greenroom.actors.lifecycle import ProfileMode, ProfileUse, WatchMode
 from greenroom.web.http.errors import NotAllowed
 from greenroom.web.http.links import Link
+from greenroom.web.http.scopes import WEBSOCKET, WHOLE_DAEMON, scope_of
+from greenroom.web.http.tokens import OPERATOR, Scope, Token
 
 _VIEW: Final = frozenset(
     {
@@ -25,32 +31,103 @@ _CONTROL: Final = _VIEW | {("POST", "/control"), ("POST", "/actions")}
 _EXTENT: Final = {WatchMode.VIEW: " only", WatchMode.CONTROL: " and taking control of it"}
 
 
+async def cancel_after(over: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    """Cancel `scope` once `over` returns: what a client reads ends with its right to."""
+    await over()
+    scope.cancel(reason="the client may have no more")
+
+
 @attrs.frozen
 class Who:
-    """Who asks; `link` is None for an operator."""
+    """Who asks. Without a link and a token it is everybody, since the daemon has no tokens.
+
+    `wait_over` returns once they may ask no more.
+    """
 
     link: Link | None = None
+    token: Token | None = None
+    wait_over: Callable[[], Awaitable[None]] = trio.sleep_forever
 
     @property
     def name(self) -> str:
         """What others are shown of them."""
-        return "operator" if self.link is None else self.link.name
+        if self.link is not None:
+            return self.link.name
+        return OPERATOR if self.token is None else self.token.name
 
     @property
     def key(self) -> str | None:
-        """The id of their link; None for an operator."""
+        """The id of their link; None for those who have none."""
         return None if self.link is None else self.link.id
+
+    @property
+    def scope(self) -> Scope:
+        """What their token allows."""
+        return Scope.ADMIN if self.token is None else self.token.scope
 
     @property
     def mode(self) -> WatchMode:
         """What they may do where they watch."""
-        return WatchMode.CONTROL if self.link is None else self.link.mode
+        if self.link is not None:
+            return self.link.mode
+        return WatchMode.VIEW if self.scope < Scope.CONTROL else WatchMode.CONTROL
 
-    def check(self, method: str, path: str) -> None:
-        """Raise `NotAllowed` unless they may ask this."""
-        if self.link is None:
-            return
-        base = f"/tiktok/session/{self.link.session_id}"
-        allowed = _CONTROL if self.link.mode is WatchMode.CONTROL else _VIEW
-        if not path.startswith(base) or (method, path[len(base) :]) not in allowed:
-            raise NotAllowed("This link is for watching one session" + _EXTENT[self.link.mode])
+    def check(self, method: str, route: str | None, path: str) -> None:
+        """Raise `NotAllowed` unless they may ask this. A WebSocket's method is `scopes.WEBSOCKET`."""
+        if self.link is not None:
+            self._check_link(self.link, method, path)
+        needed = scope_of(method, route)
+        if self.scope < needed:
+            raise NotAllowed(
+                f"This takes a token with the scope {needed.word}; yours, {self.name}, has {self.scope.word}"
+            )
+        if not self.sees_all and (method, route) in WHOLE_DAEMON:
+            raise NotAllowed("This shows all profiles, and your token is only for some")
+
+    @staticmethod
+    def _check_link(link: Link, method: str, path: str) -> None:
+        base = f"/tiktok/session/{link.session_id}"
+        allowed = _CONTROL if link.mode is WatchMode.CONTROL else _VIEW
+        asked = "GET" if method == WEBSOCKET else method, path[len(base) :]
+        if not path.startswith(base) or asked not in allowed:
+            raise NotAllowed("This link is for watching one session" + _EXTENT[link.mode])
+
+    @property
+    def profiles(self) -> tuple[str, ...] | None:
+        """The only profiles that they may see, by name; None for all."""
+        if self.token is None or self.token.profiles is None:
+            return None
+        return tuple(sorted(self.token.profiles))
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether they may see all profiles."""
+        return self.profiles is None
+
+    def sees(self, profile: str) -> bool:
+        """Return whether they may see a profile and its sessions."""
+        return self.profiles is None or profile in self.profiles
+
+    def sees_event(self, event: Event) -> bool:
+        """Return whether they may see an event."""
+        return self.sees_all or (isinstance(event, SessionEvent) and self.sees(event.session.profile.name))
+
+    def check_profile(self, name: str) -> None:
+        """Raise `ProfileNotFound` unless they may see a profile: what they may not see is not there."""
+        if not self.sees(name):
+            raise ProfileNotFound(name)
+
+    def check_use(self, use: ProfileUse) -> None:
+        """Raise `NotAllowed` or `ProfileNotFound` unless they may make a session that uses a profile so."""
+        self.check_profile(use.name)
+        if use.mode is ProfileMode.WRITE and self.scope < Scope.ADMIN:
+            raise NotAllowed("A session that changes its profile takes a token with the scope admin")
+
+    def own(self, key: str) -> str:
+        """Return an idempotency key so that it does not meet the same one of another token."""
+        return key if self.token is None else f"{self.token.name} {key}"
+
+    def check_session(self, session_id: str, profile: str) -> None:
+        """Raise `SessionNotFound` unless they may see the sessions of a profile."""
+        if not self.sees(profile):
+            raise SessionNotFound(session_id)

@@ -4,14 +4,15 @@ import ipaddress
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
 
 import attrs
 
 from greenroom.supervisor.config import InvalidSetting, SupervisorConfig
-from greenroom.supervisor.config.converters import to_secret
-from greenroom.supervisor.config.validators import is_plain, must, show
+from greenroom.supervisor.config.converters import to_path, to_secret
+from greenroom.supervisor.config.validators import check_path, is_plain, must, show
 from greenroom.supervisor.secret import Secret
 from greenroom.web.address import BIND_SYNTAX, split_bind
 
@@ -19,15 +20,15 @@ ENV_PREFIX: Final = "GREENROOM_"
 """The prefix of the environment variables that set them."""
 
 TOKEN_MIN_LENGTH: Final = 16
+TOKEN_SYNTAX: Final = f"at least {TOKEN_MIN_LENGTH} ASCII characters without spaces"
 
 
 def _is_bind(value: object) -> bool:
     return isinstance(value, str) and bool(split_bind(value))
 
 
-def _is_token(value: object) -> bool:
-    if value is None:
-        return True
+def is_token(value: object) -> bool:
+    """Return whether a value is a secret that can be a bearer token."""
     text = value.reveal() if isinstance(value, Secret) else None
     # It is sent in a header, so it has to be ASCII without spaces.
     return is_plain(text) and text.isascii() and len(text) >= TOKEN_MIN_LENGTH
@@ -98,11 +99,17 @@ class DaemonSettings(SupervisorConfig):
         default=None,
         repr=False,
         converter=to_secret,
-        validator=must(
-            f"at least {TOKEN_MIN_LENGTH} ASCII characters without spaces", _is_token, secret=True
-        ),
+        validator=attrs.validators.optional(must(TOKEN_SYNTAX, is_token, secret=True)),
     )
-    """The bearer token that clients must send. Required if others can reach the address."""
+    """The bearer token that clients must send; it allows everything. One is required if others can reach the
+    address."""
+
+    tokens_file: Path | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(to_path),
+        validator=attrs.validators.optional(check_path),
+    )
+    """A file of more tokens, each with a name and a scope. SIGHUP makes the daemon read it again."""
 
     cors_origins: tuple[str, ...] = attrs.field(
         default=(),
@@ -121,12 +128,13 @@ class DaemonSettings(SupervisorConfig):
     def __attrs_post_init__(self) -> None:
         """Check the rules that involve several settings: an address that others can reach needs a token."""
         super().__attrs_post_init__()
-        if self.token is None and not self.is_loopback:
+        if self.token is None and self.tokens_file is None and not self.is_loopback:
             raise InvalidSetting(
                 "bind",
                 show(self.bind),
                 "a loopback address such as 127.0.0.1:8700, since others can reach this one and no token is "
-                f"set. To let them in, set {ENV_PREFIX}TOKEN, {TOKEN_MIN_LENGTH} or more characters",
+                f"set. To let them in, set {ENV_PREFIX}TOKEN, {TOKEN_MIN_LENGTH} or more characters, or "
+                "tokens_file",
             )
 
     @property

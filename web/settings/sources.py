@@ -82,9 +82,8 @@ def load_settings(
     sources.add_command_line(overrides or {})
 
     settings = sources.build()
-    if config_file is None:
-        return settings
-    return attrs.evolve(settings, private_paths=(*settings.private_paths, config_file.absolute()))
+    private = [path.absolute() for path in (config_file, settings.tokens_file) if path is not None]
+    return attrs.evolve(settings, private_paths=(*settings.private_paths, *private)) if private else settings
 
 
 class _Sources:

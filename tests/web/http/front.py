@@ -14,11 +14,13 @@ from greenroom import Supervisor
 from greenroom.actors.events import SessionEvent
 from greenroom.actors.testing import FakeMachine
 from greenroom.web.commands.serve import open_daemon
+from greenroom.web.http.tokens import Tokens
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 
 SESSIONS = "/tiktok/session"
 PATIENCE_S = patience(10.0)
+ALL = Tokens(())  # a daemon without tokens lets everybody in
 # Fields of error_details that differ each time, and those that follow from the rest.
 OCCURRENCE = {"request_id", "session_id", "phase", "retryable", "bundle"}
 # To load the machine's certificates takes longer than most tests.

@@ -4,13 +4,16 @@ import re
 import time
 
 import pytest
+from attrs import evolve
 
 from greenroom.supervisor.secret import Secret
 from greenroom.web.http.access import COOKIE_S, make_cookie
 from greenroom.web.http.dashboard_routes import FOLDER
+from greenroom.web.http.tokens import Scope, Token
 from tests.web.http.front import open_front
 
 TOKEN = "a-token-of-enough-characters"
+OWN = Token(name="operator", secret=Secret(TOKEN), scope=Scope.ADMIN)
 FILES = sorted(path.name for path in FOLDER.iterdir())
 
 
@@ -81,16 +84,17 @@ async def test_token_becomes_a_cookie_that_scripts_and_other_sites_can_not_use()
 
 @pytest.mark.parametrize(
     "cookie",
-    ["", "1.2", "9999999999.", "x.y", make_cookie(Secret("another token")),
-     make_cookie(Secret(TOKEN), now=time.time() - COOKIE_S - 1)],
-    ids=["empty", "short", "unsigned", "text", "of another token", "expired"],
+    ["", "1.2", "9999999999.", "x.y", make_cookie(evolve(OWN, secret=Secret("another token"))),
+     make_cookie(evolve(OWN, name="another")),
+     make_cookie(OWN, now=time.time() - COOKIE_S - 1)],
+    ids=["empty", "short", "unsigned", "text", "of another token", "of another name", "expired"],
 )  # fmt: skip
 async def test_cookie_that_does_not_hold_opens_nothing(cookie: str) -> None:
     """Neither does a valid one among nonsense do harm."""
     async with open_front(token=TOKEN) as front:
         refused = await front.client.get("/overview", headers={"Cookie": f"greenroom={cookie}"})
         assert refused.status_code == 401
-        good = make_cookie(Secret(TOKEN))
+        good = make_cookie(OWN)
         taken = await front.client.get("/overview", headers={"Cookie": f"a=b; greenroom={good}"})
         assert taken.status_code == 200
 

@@ -63,6 +63,8 @@ from greenroom.web.http.errors import (
     InvalidRequest,
     NotAllowed,
     OriginNotAllowed,
+    TooManyRequests,
+    TooManySessions,
     Unauthorized,
     UpgradeRequired,
     describe_error,
@@ -119,6 +121,14 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (BundleNotFound("none"), (404, "BUNDLE_NOT_FOUND", "Nothing is kept of this session")),
     (NotAllowed("link"), (403, "NOT_ALLOWED", "Not allowed")),
     (TooManyWatchers(50), (429, "TOO_MANY_WATCHERS", "Too many watch this session")),
+    (
+        TooManyRequests("requests", retry_after_s=1),
+        (429, "TOO_MANY_REQUESTS", "Too many requests"),
+    ),
+    (
+        TooManySessions("sessions", retry_after_s=1),
+        (429, "TOO_MANY_SESSIONS", "Too many sessions of this token"),
+    ),
     (TooManyCommands(16), (429, "TOO_MANY_COMMANDS", "Too many commands wait in this session")),
     (ActionTimedOut("hangs"), (504, "ACTION_TIMEOUT", "The page did not do this in time")),
     (PageTooLarge("too large"), (413, "PAGE_TOO_LARGE", "The content is too large")),
@@ -285,6 +295,8 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
         "TOO_MANY_CLIENTS",
         "TOO_MANY_WATCHERS",
         "TOO_MANY_COMMANDS",
+        "TOO_MANY_REQUESTS",
+        "TOO_MANY_SESSIONS",
         "UPSTREAM_UNREACHABLE",
         "USER_DATA_LOCKED",
     }
