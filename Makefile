@@ -57,8 +57,9 @@ chaos: setup ## Kill and stop everything at every moment on the real browser; wr
 clients: setup ## Use a session with each Playwright that npm has; needs Node; writes docs/clients.md
 	@$(BIN)/python -m tests.clients $(ARGS)
 
-fuzz: $(INSTALLED) ## Judge broken pages for some minutes, ARGS="--minutes N"; then test all properties with more examples
+fuzz: $(INSTALLED) ## Judge broken pages, ARGS="--minutes N"; besiege a daemon; test all properties with more examples
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+	@$(BIN)/python -m tests.siege
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m hypothesis --hypothesis-profile=fuzz
 
 images: setup $(SCREENS) ## Write docs/images/, the dashboard's pictures

@@ -139,8 +139,9 @@ class Acceptor:
     def _make_room(self, why: str) -> bool:
         """Reset the oldest connection that waits for its client; return whether there was one.
 
-        So clients that open connections and send nothing, or read no answer, keep nobody out. Logged at most
-        once a minute.
+        So clients that open connections and send nothing, or read no answer, keep nobody out. A WebSocket
+        stays even if nothing is said there: whoever opened it was let in, and may be a client's Playwright.
+        Logged at most once a minute.
         """
         self._shortages += 1
         if trio.current_time() - self._told_at >= TELL_AGAIN_S:
@@ -150,7 +151,9 @@ class Acceptor:
                 times=self._shortages,
             )
             self._told_at, self._shortages = trio.current_time(), 0
-        asking = (connection for connection in self._connections if connection.stage is not Stage.ANSWER)
+        asking = (
+            connection for connection in self._connections if connection.stage in {Stage.HEAD, Stage.BODY}
+        )
         taking = (connection for connection in self._connections if connection.is_writing)
         oldest = next(asking, None) or next(taking, None)
         if oldest is not None:

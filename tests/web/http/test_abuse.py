@@ -40,6 +40,7 @@ from tests.web.http.abuse import (
     reset,
 )
 from tests.web.http.front import PATIENCE_S, Front, open_front, until
+from tests.web.http.websockets import open_socket
 
 POST = b"POST /tiktok/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -304,6 +305,23 @@ async def test_more_connections_than_may_be_push_out_the_oldest_that_wait(
         assert [entry["event"] for entry in logs] == [
             "too many connections: resetting those that wait for their clients"
         ]
+
+
+async def test_idle_connections_do_not_push_out_a_websocket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is let in keeps the connection, even if nothing is said there for long."""
+    monkeypatch.setattr(greenroom.web.http.accepting, "MAX_CONNECTIONS", 3)
+    async with open_front() as front:
+        path, address = await front.establish(), address_of(front.url)
+        await front.client.aclose()
+        async with open_socket(f"{front.url}{path}/playwright") as socket:
+            idle = []
+            for _ in range(8):
+                idle.append(await connect(address))
+                await measure(address)
+            await socket.say(1, "", "initialize", sdkLanguage="python")
+            assert (await socket.reply(1))["id"] == 1
+            for stream in idle:
+                await stream.aclose()
 
 
 @pytest.mark.parametrize(
