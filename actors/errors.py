@@ -21,6 +21,8 @@ class GreenroomError(Exception):
     """
 
     reason: ClassVar[EndReason] = EndReason.FAILED
+    quotes_client: ClassVar[bool] = False
+    """Whether the text may have in it what a client has sent, so it must not be logged."""
 
     def __init__(self, message: str, *, detail: str | None = None) -> None:
         super().__init__(message)
@@ -83,6 +85,8 @@ class ProfileExists(GreenroomError):
 class LoginFileInvalid(GreenroomError):
     """What was exported from another browser can't be read, or has no login; the text says where and why."""
 
+    quotes_client = True
+
 
 class NotAProfile(ProfileUnusable):
     """The master profile is not a Firefox profile; the text says what it is."""
@@ -141,6 +145,8 @@ class ActionFailed(GreenroomError):
     several actions, `index` is the number of the one that failed, from 0, and `done` is what those before it
     came to; `kind` is what was asked for.
     """
+
+    quotes_client = True
 
     def __init__(self, message: str, *, detail: str | None = None, told: str = "") -> None:
         super().__init__(message, detail=detail)

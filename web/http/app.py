@@ -180,7 +180,7 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
         status, headers, body = describe_error(
             error, login_detection_timeout_s=settings.login_detection_timeout
         )
-        return _refusal(status, headers, body)
+        return _refusal(status, headers, body, is_logged_whole=not error.quotes_client)
 
     @app.errorhandler(HTTPException)
     async def refuse_http(error: HTTPException) -> Response:
@@ -228,7 +228,9 @@ def _count(sessions: list[Session]) -> str:
     return "1 session" if len(sessions) == 1 else f"{len(sessions)} sessions"
 
 
-def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorResponse) -> Response:
+def _refusal(
+    status: int, headers: dict[str, str], body: TikTokSessionErrorResponse, *, is_logged_whole: bool = True
+) -> Response:
     """Return the refusal, with the request's id, and log the one line about it."""
     details = body.error_details
     exchange = Exchange.current()
@@ -237,6 +239,7 @@ def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorRespo
         "who": exchange.who and exchange.who.name,
         "session_id": details.session_id,
         "phase": details.phase,
+        "details": details.details[:_LOGGED_CHARACTERS] if is_logged_whole else None,
     }
     _log.log(
         logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO,
@@ -246,7 +249,6 @@ def _refusal(status: int, headers: dict[str, str], body: TikTokSessionErrorRespo
         code=details.code,
         method=asked().method[:_LOGGED_CHARACTERS],
         path=asked_path(),
-        details=details.details[:_LOGGED_CHARACTERS],
         **{name: value for name, value in more.items() if value},
     )
     return json_answer(body, status, headers)

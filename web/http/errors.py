@@ -61,6 +61,8 @@ def bundle_path(session_id: str) -> str:
 class InvalidRequest(GreenroomError):
     """The request's body is invalid; the text names the field."""
 
+    quotes_client = True
+
 
 class Unauthorized(GreenroomError):
     """The request has no token that the daemon knows."""
