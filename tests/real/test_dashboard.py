@@ -20,7 +20,9 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Error, Page, Playwright, expect
 
 from greenroom.actors.testing import FakeMachine
+from greenroom.supervisor.secret import Secret
 from greenroom.web.commands.serve import open_daemon
+from greenroom.web.http.tokens import Scope, Token
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.real.conftest import Serve
@@ -281,7 +283,7 @@ def test_guest_with_a_link_watches_and_nothing_else(
         page.goto(f"{url}{path}/live")
         page.get_by_label("The token that the daemon was started with").fill("wrong")
         page.get_by_role("button", name="Log in").click()
-        expect(page.locator("#login-problem")).to_contain_text("not the daemon's token")
+        expect(page.locator("#login-problem")).to_contain_text("not a token of the daemon")
         check_accessibility(page)
         page.get_by_label("The token that the daemon was started with").fill(TOKEN)
         page.get_by_role("button", name="Log in").click()
@@ -366,17 +368,36 @@ def test_two_hundred_sessions_are_listed_and_followed(page: Page) -> None:
         expect(page.locator(".card").last).to_contain_text("9:")
 
 
+@pytest.mark.parametrize(("scope", "shown"), [(Scope.READ, 0), (Scope.CONTROL, 3), (Scope.ADMIN, 4)])
+def test_dashboard_shows_what_the_token_is_for(page: Page, scope: Scope, shown: int) -> None:
+    """Buttons whose requests the daemon would refuse are not there: to make, extend, end, and to log in."""
+    token = Token(name="guest", secret=Secret(TOKEN), scope=scope)
+    machine = FakeMachine(picture=page.screenshot(type="jpeg"))
+    with fake_daemon(1, token, machine=machine) as url:
+        page.goto(url)
+        page.get_by_role("textbox", name="The token").fill(TOKEN)
+        page.get_by_role("button", name="Log in", exact=True).click()
+        expect(page.get_by_role("button", name="Log out guest")).to_be_visible()
+        expect(page.locator(".card")).to_have_count(1)
+        buttons = page.get_by_role("button").filter(has_not_text=re.compile("Log out"))
+        expect(buttons.filter(visible=True)).to_have_count(shown)
+        page.locator(".card a").first.click()
+        control = page.get_by_role("button", name="Take over")
+        expect(control).to_be_visible() if shown else expect(control).to_be_hidden()
+
+
 @contextlib.contextmanager
-def fake_daemon(sessions: int) -> Iterator[str]:
+def fake_daemon(sessions: int, *tokens: Token, machine: FakeMachine | None = None) -> Iterator[str]:
     """Run a daemon with so many sessions on a fake machine, in a thread; the value is its address."""
     addresses: queue.Queue[str] = queue.Queue()
     over = threading.Event()
 
     async def run() -> None:
         settings = DaemonSettings(bind="127.0.0.1:0", warm_sessions=0, max_sessions=sessions)
-        async with open_daemon(settings, machine=FakeMachine()) as daemon:
+        async with open_daemon(settings, machine=machine or FakeMachine()) as daemon:
             for _ in range(sessions):
                 await daemon.supervisor.create_session()
+            daemon.tokens.replace(tokens)
             addresses.put(daemon.url)
             await trio.to_thread.run_sync(over.wait)
 

@@ -41,7 +41,7 @@ export class Card {
       make("div", { class: "row" }, make("a", { href: address }, `Session ${name}`), this.state, this.login),
       make("div", {}, this.left, this.time),
       this.facts,
-      make("div", { class: "row" }, this.longer, this.end),
+      make("div", { class: "row", "data-needs": "control" }, this.longer, this.end),
     );
     this.update(session);
   }

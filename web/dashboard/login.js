@@ -21,6 +21,15 @@ export async function loggedIn(work) {
   }
 }
 
+/** Hide what the daemon would refuse to whoever has logged in, and show their name. */
+export async function showScope() {
+  if (link) return;
+  const { name, scope } = await ask("GET", "/whoami");
+  document.body.dataset.scope = scope;
+  const logout = document.getElementById("logout");
+  if (logout) write(logout, `Log out ${name}`);
+}
+
 /** @type {Promise<void> | undefined} */
 let asking;
 

@@ -5,7 +5,7 @@ import { ask, link, send } from "./api.js";
 import { Card } from "./card.js";
 import { attempt, find, make, show, tell, write } from "./dom.js";
 import { note } from "./feed.js";
-import { loggedIn } from "./login.js";
+import { loggedIn, showScope } from "./login.js";
 import { refreshProfiles } from "./profiles.js";
 import * as tables from "./tables.js";
 import { Thumbnails } from "./thumbnails.js";
@@ -34,6 +34,7 @@ const thumbnails = new Thumbnails();
 /** Take all that there is from the daemon, and listen to what changes. */
 async function connect() {
   const overview = await loggedIn(() => ask("GET", "/overview"));
+  await showScope();
   daemon = overview;
   for (const [id, card] of [...cards]) {
     if (!overview.sessions.some((/** @type {any} */ session) => session.id === id)) remove(id, card);

@@ -34,7 +34,7 @@ function rowOf(profile) {
   const [text, kind] = loginOf(profile);
   const button = make(
     "button",
-    { type: "button", click: () => attempt(() => logIn(profile.name), button) },
+    { type: "button", "data-needs": "admin", click: () => attempt(() => logIn(profile.name), button) },
     "Log in",
   );
   button.setAttribute("aria-label", `Log in to the profile ${profile.name}`);

@@ -9,7 +9,7 @@ import { drawEnd } from "./ended.js";
 import { note } from "./feed.js";
 import { clock, explained, megabytes, plain, secondsUntil, short } from "./format.js";
 import { Hand } from "./hand.js";
-import { loggedIn } from "./login.js";
+import { loggedIn, showScope } from "./login.js";
 import * as panels from "./panels.js";
 import { Socket } from "./socket.js";
 import { Tabs } from "./tabs.js";
@@ -261,7 +261,9 @@ function listen() {
 
 async function begin() {
   listen();
-  if (await load()) socket.connect();
+  if (!(await load())) return;
+  await showScope();
+  socket.connect();
 }
 
 begin().catch((error) => tell(String(error), "problem"));

@@ -71,7 +71,7 @@ def add_dashboard_routes(app: QuartTrio, tokens: Tokens) -> None:
         response = Response(b"", status=204)
         if tokens:
             if (token := tokens.find(given.token)) is None:
-                raise Unauthorized("This is no token of the daemon")
+                raise Unauthorized("This is not a token of the daemon")
             _set_cookie(response, make_cookie(token), COOKIE_S)
         return response
 
