@@ -372,8 +372,7 @@ def test_two_hundred_sessions_are_listed_and_followed(page: Page) -> None:
 def test_dashboard_shows_what_the_token_is_for(page: Page, scope: Scope, shown: int) -> None:
     """Buttons whose requests the daemon would refuse are not there: to make, extend, end, and to log in."""
     token = Token(name="guest", secret=Secret(TOKEN), scope=scope)
-    machine = FakeMachine(picture=page.screenshot(type="jpeg"))
-    with fake_daemon(1, token, machine=machine) as url:
+    with fake_daemon(1, token) as url:
         page.goto(url)
         page.get_by_role("textbox", name="The token").fill(TOKEN)
         page.get_by_role("button", name="Log in", exact=True).click()
@@ -387,14 +386,14 @@ def test_dashboard_shows_what_the_token_is_for(page: Page, scope: Scope, shown: 
 
 
 @contextlib.contextmanager
-def fake_daemon(sessions: int, *tokens: Token, machine: FakeMachine | None = None) -> Iterator[str]:
+def fake_daemon(sessions: int, *tokens: Token) -> Iterator[str]:
     """Run a daemon with so many sessions on a fake machine, in a thread; the value is its address."""
     addresses: queue.Queue[str] = queue.Queue()
     over = threading.Event()
 
     async def run() -> None:
         settings = DaemonSettings(bind="127.0.0.1:0", warm_sessions=0, max_sessions=sessions)
-        async with open_daemon(settings, machine=machine or FakeMachine()) as daemon:
+        async with open_daemon(settings, machine=FakeMachine()) as daemon:
             for _ in range(sessions):
                 await daemon.supervisor.create_session()
             daemon.tokens.replace(tokens)

@@ -142,7 +142,8 @@ let mayControl = new URLSearchParams(location.hash.slice(1)).get("mode") !== "vi
  * @param {Blob} jpeg
  */
 async function draw(frame, jpeg) {
-  const picture = await createImageBitmap(jpeg);
+  const picture = await createImageBitmap(jpeg).catch(() => null);
+  if (!picture) return; // the next one may be whole
   if (screen.width !== frame.width) screen.width = frame.width;
   if (screen.height !== frame.height) screen.height = frame.height;
   screen.getContext("2d")?.drawImage(picture, 0, 0, frame.width, frame.height);
