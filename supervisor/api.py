@@ -40,6 +40,7 @@ from greenroom.supervisor.messages import (
 from greenroom.supervisor.refreshing import Refreshing
 from greenroom.supervisor.registry import Registry
 from greenroom.supervisor.self_check import Check, Subject
+from greenroom.supervisor.tracing import tracing_subscriber
 
 # More than the end of a session takes: a polite close, a kill, and the removal of a clone.
 END_S = 30.0
@@ -56,13 +57,16 @@ async def open_supervisor(
     """Run a supervisor for the length of the block, in a nursery of its own.
 
     Leaving the block, or cancelling it, ends every session and returns when all of them are gone. `machine`
-    replaces this machine. `subscriber` gets every event, including the last ones. If no session could ever
-    run, raises on entering what `open_machine` raises.
+    replaces this machine. `subscriber` gets every event, including the last ones. Sessions are traced if the
+    program has set up an OpenTelemetry SDK. If no session could ever run, raises on entering what
+    `open_machine` raises.
     """
     events = EventStream()
     async with contextlib.AsyncExitStack() as stack:
         if subscriber is not None:
             stack.enter_context(events.subscribed(subscriber))
+        if (tracing := tracing_subscriber()) is not None:
+            stack.enter_context(events.subscribed(tracing))
         if machine is None:
             machine = await stack.enter_async_context(open_machine(config, events.publish))
         requests, inbox = trio.open_memory_channel[Message](0)

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -24,22 +24,42 @@ def canonical(distribution: str) -> str:
 
 
 def imported() -> Iterator[str]:
-    """Yield the top-level names of everything that the shipped code imports, anywhere in a module."""
+    """Yield the first two names of everything that the shipped code imports, anywhere in a module."""
     for file in (file for folder in (PACKAGE, *LAYERS) for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
-                yield from (name.name.partition(".")[0] for name in node.names)
+                yield from (first_two(name.name) for name in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module.partition(".")[0]
+                yield from {first_two(f"{node.module}.{name.name}") for name in node.names}
+
+
+def first_two(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def provider(module: str, distributions_of: Mapping[str, list[str]]) -> str:
+    """Return the distribution that a module comes from; several may share its first name."""
+    folder, _, inner = module.partition(".")
+    distributions = sorted(set(distributions_of[folder]))
+    if len(distributions) > 1:
+        of_its_own = [one for one in distributions if has_package(one, f"{folder}/{inner}/")]
+        assert len(of_its_own) == 1, module
+        return canonical(of_its_own[0])
+    return canonical(distributions[0])
+
+
+def has_package(name: str, folder: str) -> bool:
+    return any(str(file).startswith(folder) for file in distribution(name).files or ())
 
 
 def test_dependencies_declared_are_those_imported() -> None:
     """A package that only another one brings along may vanish with its next version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {canonical(re.split(r"[\[<>=!~; ]", line)[0]) for line in project["dependencies"]}
-    foreign = set(imported()) - sys.stdlib_module_names - {PACKAGE, *LAYERS}
+    own = {*sys.stdlib_module_names, PACKAGE, *LAYERS}
+    foreign = {module for module in imported() if module.partition(".")[0] not in own}
     distributions = packages_distributions()
-    assert {canonical(distributions[name][0]) for name in foreign} == declared
+    assert {provider(module, distributions) for module in foreign} == declared
 
 
 @pytest.fixture
