@@ -63,6 +63,16 @@ class Admission:
     _hurried: int = attrs.field(default=0, init=False)
     _launch_s: float = attrs.field(default=0, init=False)
 
+    @property
+    def queued(self) -> int:
+        """How many sessions wait until they may launch."""
+        return len(self._line) + len(self._patient)
+
+    @property
+    def launching(self) -> int:
+        """How many sessions launch now."""
+        return len(self._launching)
+
     @contextlib.contextmanager
     def place(self, *, deadline: float, is_patient: bool = False) -> Iterator[Place]:
         """Own a place: within the block, `wait` for the launch, and `leave` once it is over.

@@ -311,6 +311,10 @@ class Overloaded(GreenroomError):
         self.retry_after_s = retry_after_s
 
 
+class NotReady(GreenroomError):
+    """A session that was asked for now could not be created; the text says why. Nothing was asked for."""
+
+
 class SessionNotFound(GreenroomError):
     """No session has this id, or had it recently."""
 

@@ -89,6 +89,7 @@ class FakeMachine:
     reach_s: float = 0
     site_error: GreenroomError | None = None
     no_place: str | None = None
+    scarce: str | None = None
     usage: Usage = attrs.field(
         factory=lambda: Usage(memory_bytes=700 << 20, processes=2, disk_bytes=40 << 20)
     )
@@ -166,6 +167,11 @@ class FakeMachine:
         """See `ports.Machine`. Those that are `known`."""
         await _take(0, self.sample_error)
         return self.known
+
+    async def shortage(self, name: str = DEFAULT_PROFILE) -> str | None:
+        """See `ports.Machine`. Returns what is `scarce`."""
+        await self.profile_version(name)
+        return self.scarce
 
     async def place_problem(self) -> str | None:
         """See `ports.Machine`."""

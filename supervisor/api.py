@@ -1,14 +1,21 @@
 """The supervisor: who lives and who dies."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Final, TypeVar
 
 import attrs
 import outcome
 import trio
 
-from greenroom.actors.errors import GreenroomError, ProfileNotReplaced, SupervisorStopped
+from greenroom.actors.errors import (
+    GreenroomError,
+    NotLoggedIn,
+    NotReady,
+    ProfileNotReplaced,
+    ResourcesExhausted,
+    SupervisorStopped,
+)
 from greenroom.actors.lifecycle import (
     DEFAULT_PROFILE,
     ProfileInfo,
@@ -16,6 +23,7 @@ from greenroom.actors.lifecycle import (
     ProfileUse,
     Purpose,
     SessionInfo,
+    check_profile_name,
 )
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
@@ -37,6 +45,7 @@ from greenroom.supervisor.messages import (
     Overview,
     SessionCount,
 )
+from greenroom.supervisor.pressure import Pressure
 from greenroom.supervisor.refreshing import Refreshing
 from greenroom.supervisor.registry import Registry
 from greenroom.supervisor.self_check import Check, Subject
@@ -115,6 +124,41 @@ class Supervisor:
     def overview(self) -> Overview:
         """Return all that there is now: sessions, those that ended lately, hosts."""
         return self._registry.overview()
+
+    @property
+    def known_profiles(self) -> tuple[ProfileInfo, ...]:
+        """The profiles as the self-check saw them last, at most a minute or so ago; none at first."""
+        return self._registry.self_check.profiles
+
+    @property
+    def logged_out(self) -> Collection[str]:
+        """The names of the profiles that are known to be logged out."""
+        return self._registry.self_check.logged_out.keys()
+
+    def pressure(self) -> Pressure:
+        """Return how full it is now."""
+        return self._registry.pressure()
+
+    async def check_ready(self, profile: str = DEFAULT_PROFILE) -> None:
+        """Return if a session of a profile that was asked for now could be expected to go live.
+
+        This starts nothing. Raises `SupervisorStopped`, `CapacityExhausted`, `Overloaded` or
+        `ResourcesExhausted` as `create_session` would, and `NotReady` for what is wrong with the profile, the
+        site or the place of clones. `ValueError` for a name that no profile can have.
+        """
+        check_profile_name(profile)
+        if (refusal := self._registry.refusal(profile)) is not None:
+            raise refusal
+        try:
+            lacking = await self._registry.machine.shortage(profile)
+        except NotLoggedIn as exc:
+            raise NotReady(exc.hint) from exc
+        except GreenroomError as exc:
+            raise NotReady(str(exc)) from exc
+        if lacking is not None and not self._registry.has_warm(profile):
+            raise ResourcesExhausted(lacking)
+        if (problem := self._registry.self_check.problem_of(profile)) is not None:
+            raise NotReady(problem)
 
     async def create_session(
         self,

@@ -14,6 +14,7 @@ from greenroom.actors.bulkhead import contain
 from greenroom.actors.errors import (
     CapacityExhausted,
     CreationTimedOut,
+    GreenroomError,
     Overloaded,
     ProfileNotFound,
     SessionNotFound,
@@ -41,6 +42,7 @@ from greenroom.supervisor.messages import (
     Overview,
     SessionCount,
 )
+from greenroom.supervisor.pressure import Pressure
 from greenroom.supervisor.remembered import Remembered
 from greenroom.supervisor.self_check import PERIOD_S, SelfCheck
 from greenroom.supervisor.specs import new_spec
@@ -246,16 +248,40 @@ class Registry:
             error = CreationTimedOut(self.config.session_creation_timeout)
             error.phase = SessionState.QUEUED.value
             raise error
-        if (retry_after_s := self._admission.overload(caller.deadline)) is not None:
-            raise Overloaded(retry_after_s=retry_after_s)
+        if (overloaded := self._overload(caller.deadline)) is not None:
+            raise overloaded
         self._start(caller.order, caller)
 
+    def _overload(self, deadline: float) -> Overloaded | None:
+        retry_after_s = self._admission.overload(deadline)
+        return None if retry_after_s is None else Overloaded(retry_after_s=retry_after_s)
+
     def _capacity_exhausted(self) -> CapacityExhausted:
-        now_live = [actor.latest_end for actor in self._actors.values() if actor.caller is not None]
-        earliest = min(now_live, default=trio.current_time() + self.config.max_session_duration)
-        return CapacityExhausted(
-            self.config.max_sessions, retry_after_s=max(0.0, earliest - trio.current_time())
-        )
+        return CapacityExhausted(self.config.max_sessions, retry_after_s=self._next_free_s)
+
+    @property
+    def _next_free_s(self) -> float:
+        """After how many seconds one of the sessions that were asked for must have ended."""
+        now = trio.current_time()
+        ends = [actor.latest_end for actor in self._actors.values() if actor.caller is not None]
+        return max(0.0, min(ends, default=now + self.config.max_session_duration) - now)
+
+    def refusal(self, profile: str) -> GreenroomError | None:
+        """Return what a request for a session of a profile would be refused with now, if it would.
+
+        Only as far as the number of sessions decides: see `Supervisor.check_ready`.
+        """
+        if self._draining:
+            return SupervisorStopped()
+        if self._is_full():
+            return self._capacity_exhausted()
+        if self.has_warm(profile):
+            return None
+        return self._overload(trio.current_time() + self.config.session_creation_timeout)
+
+    def has_warm(self, profile: str) -> bool:
+        """Return whether a warm session of a profile waits for a request."""
+        return self._warm.has(profile)
 
     # Sessions as children
 
@@ -355,6 +381,20 @@ class Registry:
             answer(reply_to, outcome.Value(None))
 
     # What there is
+
+    def pressure(self) -> Pressure:
+        """Return how full it is now."""
+        requested = self._requested
+        room = 0 if self._draining else max(0, self.config.max_sessions - requested)
+        return Pressure(
+            sessions=requested,
+            warm=self._warm.count,
+            max_sessions=self.config.max_sessions,
+            room=room,
+            queued=self._admission.queued,
+            launching=self._admission.launching,
+            next_free_s=None if room or self._draining else self._next_free_s,
+        )
 
     def overview(self) -> Overview:
         """Return all that there is now."""

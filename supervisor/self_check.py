@@ -2,7 +2,7 @@
 
 import enum
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -18,7 +18,7 @@ from greenroom.actors.errors import (
     UpstreamUnreachable,
 )
 from greenroom.actors.events import SessionEvent
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, Purpose, SessionState, login_command
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileInfo, Purpose, SessionState, login_command
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.verdict import LoginReason, LoginState
 
@@ -80,6 +80,8 @@ class SelfCheck:
     )
     logged_out: dict[str, str] = attrs.field(factory=dict, init=False)
     """The profiles that were judged logged out, each with its version then, as long as that is so."""
+    profiles: tuple[ProfileInfo, ...] = attrs.field(default=(), init=False)
+    """The profiles that there were when it last looked, and until when their logins can last."""
 
     _ending: dict[str, datetime] = attrs.field(factory=dict, init=False)
     _page_problem: str | None = attrs.field(default=None, init=False)
@@ -116,6 +118,18 @@ class SelfCheck:
                 # The page of an import shows what the file has, not what the profile has.
                 case NotLoggedIn() if _is_logged_out(event.error) and purpose is not Purpose.IMPORT:
                     self._note_login(profile, event.session.profile_version)
+
+    def problem_of(self, profile: str) -> str | None:
+        """Return what would keep a session of a profile from going live, by the latest checks.
+
+        That the last page did not come is none: only another session can find out whether the next one does,
+        and those who wait until there is no problem would wait forever.
+        """
+        for subject in (Subject.CLONES, Subject.SITE):
+            problem = self.checks[subject].problem
+            if problem is not None and problem != self._page_problem:
+                return problem
+        return _logged_out_problem([profile]) if profile in self.logged_out else None
 
     async def _look_quietly(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look at something whose own problems the other checks report."""
@@ -164,7 +178,8 @@ class SelfCheck:
     async def _look_at_logins(self) -> None:
         """Find out which logins end soon, as far as the profiles themselves know."""
         soon = datetime.now(UTC) + SOON
-        ends = {one.name: one.login_expires_at for one in await self.machine.profiles()}
+        self.profiles = await self.machine.profiles()
+        ends = {one.name: one.login_expires_at for one in self.profiles}
         self._ending = {name: end for name, end in ends.items() if end is not None and end <= soon}
         problem = self._login_problem()
         is_known = self.checks[Subject.LOGIN].health is not Condition.UNKNOWN
@@ -185,9 +200,7 @@ class SelfCheck:
 
     def _login_problem(self) -> str | None:
         if self.logged_out:
-            commands = " and ".join(f"`{login_command(profile)}`" for profile in sorted(self.logged_out))
-            whose = "The master profile is" if len(self.logged_out) == 1 else "Master profiles are"
-            return f"{whose} logged out: run {commands}"
+            return _logged_out_problem(sorted(self.logged_out))
         if self._ending:
             profile, end = min(self._ending.items(), key=lambda item: item[1])
             ends = "ended" if end <= datetime.now(UTC) else "ends"
@@ -210,6 +223,12 @@ class SelfCheck:
         elif before.health is Condition.PROBLEM:
             _log.info("problem resolved", check=subject.value)
         self.on_turn()
+
+
+def _logged_out_problem(profiles: Sequence[str]) -> str:
+    commands = " and ".join(f"`{login_command(profile)}`" for profile in profiles)
+    whose = "The master profile is" if len(profiles) == 1 else "Master profiles are"
+    return f"{whose} logged out: run {commands}"
 
 
 def _is_logged_out(error: NotLoggedIn) -> bool:

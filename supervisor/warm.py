@@ -55,6 +55,10 @@ class WarmSessions:
                 for _ in range(self.size):
                     nursery.start_soon(self._keep_one)
 
+    def has(self, profile: str) -> bool:
+        """Return whether one of a profile waits to be claimed."""
+        return any(actor.is_warm and actor.spec.profile.name == profile for actor in self.kept)
+
     def take(self, profile: str) -> SessionActor | None:
         """Take the one of a profile that has waited longest, or return None."""
         for actor in self.kept:

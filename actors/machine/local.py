@@ -34,6 +34,7 @@ from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.machine.survey import survey
 from greenroom.actors.machine.workspace import LocalWorkspace
 from greenroom.actors.profile import ProfileCloner
+from greenroom.actors.profile.cloner import Look
 from greenroom.actors.profile.compatibility import refuse_newer
 from greenroom.actors.profile.copy import DISPENSABLE, MARKS
 from greenroom.actors.profile.describing import describe
@@ -109,10 +110,9 @@ class LocalMachine:
         self, session_id: str, cloner: ProfileCloner, committer: Committer | None
     ) -> AsyncIterator[LocalWorkspace]:
         look = await in_thread(Work.MASTER, cloner.look)
-        needs = attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
+        needs = self._needs_of(look)
         with self.promises.promise(session_id, needs) as promised:
-            check = functools.partial(shortage, self.ledger.folder, needs, promised=promised)
-            if lacking := await in_thread(Work.ROOM, check):
+            if lacking := await self._lacking(needs, promised):
                 raise ResourcesExhausted(lacking)
             async with self.ledger.hold(session_id) as entry:
                 place = contextlib.AsyncExitStack()
@@ -138,6 +138,18 @@ class LocalMachine:
                             workspace.freed_bytes = await _measure(clone)
                 finally:
                     workspace.left = await self.ledger.left_of(session_id)
+
+    def _needs_of(self, look: Look) -> Needs:
+        return attrs.evolve(self.needs, disk_bytes=self.needs.disk_bytes + look.bytes)
+
+    async def _lacking(self, needs: Needs, promised: Needs) -> str | None:
+        check = functools.partial(shortage, self.ledger.folder, needs, promised=promised)
+        return await in_thread(Work.ROOM, check)
+
+    async def shortage(self, name: str = DEFAULT_PROFILE) -> str | None:
+        """See `ports.Machine`."""
+        look = await in_thread(Work.MASTER, self._cloner_of(name).look)
+        return await self._lacking(self._needs_of(look), self.promises.outstanding)
 
     @property
     def hosts(self) -> tuple[HostInfo, ...]:

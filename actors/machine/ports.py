@@ -75,6 +75,12 @@ class Machine(Protocol):
     async def profiles(self) -> tuple[ProfileInfo, ...]:
         """Return the profiles that there are, the default one first, then by name."""
 
+    async def shortage(self, name: str = DEFAULT_PROFILE) -> str | None:
+        """Return what is too scarce for one more session of a profile, as `open_workspace` would find it.
+
+        Raises what `open_workspace` does for a master that can't be cloned.
+        """
+
     async def place_problem(self) -> str | None:
         """Return why no clone could be made, whatever the master is, without a path; otherwise None."""
 

@@ -100,6 +100,10 @@ class FaultyMachine:
         """Return a master profile's version."""
         return await self.real.profile_version(name)
 
+    async def shortage(self, name: str = DEFAULT_PROFILE) -> str | None:
+        """Return what is too scarce for one more session."""
+        return await self.real.shortage(name)
+
     async def place_problem(self) -> str | None:
         """Return what is wrong with the clones directory."""
         return await self.real.place_problem()

@@ -311,7 +311,10 @@ def test_no_browser_exits_1_and_names_the_command_that_installs_one(tmp_path: Pa
 def test_serve_says_what_it_serves_and_signals_end_it_with_0(
     tmp_path: Path, numbers: list[signal.Signals]
 ) -> None:
-    """The daemon prints its address, answers there, and stops at once, even if several signals come."""
+    """The daemon prints its address, answers there, and stops at once, even if several signals come.
+
+    What it says of its own state is true from the start: without a profile, it is not ready.
+    """
     settings = ("--url", "https://example.test/", "--user-data-dir", "profile", "--engine", "firefox")
     with running("serve", *FREE, *settings, last="address") as (process, said):
         assert said.pop("engine").startswith("firefox ")
@@ -322,6 +325,10 @@ def test_serve_says_what_it_serves_and_signals_end_it_with_0(
             "site": "https://example.test/",
         }
         assert httpx.get(f"{address}/health", trust_env=False).json()["status"] == "ok"
+        ready = httpx.get(f"{address}/ready", trust_env=False)
+        assert (ready.status_code, ready.json()["error_details"]["code"]) == (503, "NOT_READY")
+        metrics = httpx.get(f"{address}/metrics", trust_env=False).text
+        assert 'greenroom_info{engine="firefox"' in metrics
         code, err = stop(process, *numbers)
     assert code == 0
     assert "stealth is off" in err

@@ -24,6 +24,7 @@ from greenroom.web.http.serving import open_server, sole_error_bare
 from greenroom.web.http.token_file import read_tokens
 from greenroom.web.http.tokens import Tokens
 from greenroom.web.logs import log_session_event, tell_repeats
+from greenroom.web.metrics.metrics import open_metrics
 from greenroom.web.repeats import PERIOD_S
 from greenroom.web.rlimits import check_limits, raise_limits
 from greenroom.web.settings import DaemonSettings, SettingsError
@@ -52,11 +53,12 @@ async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = Non
     address is taken, and what `read_tokens` and `open_supervisor` raise.
     """
     tokens = Tokens(await trio.to_thread.run_sync(read_tokens, settings))
-    with sole_error_bare(layers=2):  # the supervisor's nursery, and that of the browser hosts
+    with sole_error_bare(layers=3):  # the nurseries of the supervisor, the browser hosts and the metrics
         async with (
             open_supervisor(settings, machine=machine, subscriber=log_session_event) as supervisor,
+            open_metrics(supervisor) as metrics,
             open_server(
-                create_app(supervisor, settings, tokens),
+                create_app(supervisor, settings, tokens, metrics),
                 settings.bind,
                 admits=functools.partial(has_token, tokens),
             ) as url,

@@ -25,6 +25,7 @@ from greenroom.web.http.event_routes import add_event_routes
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, asked_path
 from greenroom.web.http.guards import add_guards
 from greenroom.web.http.links import Links
+from greenroom.web.http.monitoring_routes import READY, add_monitoring_routes
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.playwright_route import add_playwright_routes
 from greenroom.web.http.profile_routes import MODE_HEADER, PROFILE_HEADER, add_profile_routes, asked_profile
@@ -45,6 +46,8 @@ from greenroom.web.http.session_paths import playwright_address
 from greenroom.web.http.session_routes import add_session_routes
 from greenroom.web.http.tokens import Tokens
 from greenroom.web.http.watch_routes import add_watch_routes
+from greenroom.web.metrics.hearing import Counts
+from greenroom.web.metrics.metrics import Metrics
 from greenroom.web.settings import DaemonSettings
 
 # Visible ASCII.
@@ -66,7 +69,9 @@ class _App(QuartTrio):
         )
 
 
-def create_app(supervisor: Supervisor, settings: DaemonSettings, tokens: Tokens) -> QuartTrio:
+def create_app(
+    supervisor: Supervisor, settings: DaemonSettings, tokens: Tokens, metrics: Metrics
+) -> QuartTrio:
     """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor.
 
     It lets in who has one of `tokens`, as they are at the moment of a request.
@@ -80,14 +85,15 @@ def create_app(supervisor: Supervisor, settings: DaemonSettings, tokens: Tokens)
     _add_routes(app, supervisor, quotas, tokens)
     add_session_routes(app, supervisor, settings)
     add_profile_routes(app, supervisor, settings, quotas)
-    add_playwright_routes(app, supervisor, settings)
+    add_playwright_routes(app, supervisor, settings, metrics.counts)
+    add_monitoring_routes(app, supervisor, metrics)
     add_event_routes(app, supervisor, tokens)
     add_control_routes(app, supervisor, links)
     add_watch_routes(app, supervisor, settings)
     add_dashboard_routes(app, tokens)
     add_guards(app, supervisor, settings, tokens, links)
     add_audit(app)
-    _add_error_handlers(app, settings)
+    _add_error_handlers(app, settings, metrics.counts)
     if settings.cors_origins:
         app = cors(
             app,
@@ -174,19 +180,19 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: 
         return json_answer(description)
 
 
-def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
+def _add_error_handlers(app: QuartTrio, settings: DaemonSettings, counts: Counts) -> None:
     @app.errorhandler(GreenroomError)
     async def refuse(error: GreenroomError) -> Response:
         status, headers, body = describe_error(
             error, login_detection_timeout_s=settings.login_detection_timeout
         )
-        return _refusal(status, headers, body, is_logged_whole=not error.quotes_client)
+        return _refusal(status, headers, body, counts, is_logged_whole=not error.quotes_client)
 
     @app.errorhandler(HTTPException)
     async def refuse_http(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-        return _refusal(status, headers, describe_http_error(status, error.name))
+        return _refusal(status, headers, describe_http_error(status, error.name), counts)
 
     @app.errorhandler(Exception)
     async def fail(error: Exception) -> Response:
@@ -199,6 +205,7 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings) -> None:
             failure, login_detection_timeout_s=settings.login_detection_timeout
         )
         body.error_details.request_id = exchange.id
+        counts.refusals.labels(body.error_details.code).inc()
         return json_answer(body, status, headers)
 
 
@@ -229,10 +236,17 @@ def _count(sessions: list[Session]) -> str:
 
 
 def _refusal(
-    status: int, headers: dict[str, str], body: TikTokSessionErrorResponse, *, is_logged_whole: bool = True
+    status: int,
+    headers: dict[str, str],
+    body: TikTokSessionErrorResponse,
+    counts: Counts,
+    *,
+    is_logged_whole: bool = True,
 ) -> Response:
-    """Return the refusal, with the request's id, and log the one line about it."""
+    """Return the refusal, with the request's id; count it, and log the one line about it."""
     details = body.error_details
+    if (asked().path, status) != (READY, HTTPStatus.SERVICE_UNAVAILABLE):  # that is an answer
+        counts.refusals.labels(details.code).inc()
     exchange = Exchange.current()
     details.request_id = exchange.id
     more = {

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE
+from greenroom.web.http.openapi_monitoring import MONITORING_BODIES, monitoring_paths
 from greenroom.web.http.openapi_profiles import (
     OPTIONAL_PROFILE_FIELDS,
     PATTERN,
@@ -125,6 +126,7 @@ def describe_api(*, with_token: bool) -> Json:
         *SESSION_BODIES,
         *WATCHING_BODIES,
         *PROFILE_BODIES,
+        *MONITORING_BODIES,
         AllSessions,
         TikTokSessionRequest,
         TikTokSessionErrorResponse,
@@ -151,7 +153,8 @@ def describe_api(*, with_token: bool) -> Json:
         "paths": _paths()
         | session_paths(_operation, _answer)
         | watching_paths(_operation, _answer)
-        | profile_paths(_operation, _answer, _WHERE, _PROFILE),
+        | profile_paths(_operation, _answer, _WHERE, _PROFILE)
+        | monitoring_paths(_operation, _answer, _PROFILE),
         "components": components,
     }
     if with_token:

@@ -19,12 +19,15 @@ from greenroom.web.http.own_address import is_own
 from greenroom.web.http.schemas import PlaywrightAnswer
 from greenroom.web.http.session_paths import BASE, playwright_address
 from greenroom.web.http.who import cancel_after
+from greenroom.web.metrics.hearing import Counts
 from greenroom.web.settings import DaemonSettings
 
 TOKEN_OVER: Final = Farewell(1008, "the token does not hold any more")
 
 
-def add_playwright_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+def add_playwright_routes(
+    app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, counts: Counts
+) -> None:
     """Add the routes for clients' own Playwright to the app."""
 
     @app.get(f"{BASE}/playwright")
@@ -49,7 +52,8 @@ def add_playwright_routes(app: QuartTrio, supervisor: Supervisor, settings: Daem
     async def attach(session_id: str) -> None:
         """Relay between a client's Playwright and the session's driver until either is through."""
         handle = supervisor.handle(session_id)
-        client = _Client(websocket._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+        own_end = websocket._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        client = _Client(own_end, counts)
 
         def may_open(url: str) -> bool:
             try:
@@ -75,13 +79,17 @@ def add_playwright_routes(app: QuartTrio, supervisor: Supervisor, settings: Daem
 
 @attrs.frozen
 class _Client:
-    """A WebSocket as the relay takes it."""
+    """A WebSocket as the relay takes it. It counts what passes."""
 
     _websocket: Websocket
+    _counts: Counts
 
     async def receive(self) -> bytes:
-        message: str | bytes = await self._websocket.receive()
-        return message.encode() if isinstance(message, str) else message
+        received: str | bytes = await self._websocket.receive()
+        message = received.encode() if isinstance(received, str) else received
+        self._counts.from_clients.inc(len(message))
+        return message
 
     async def send(self, message: bytes) -> None:
         await self._websocket.send(message.decode())
+        self._counts.to_clients.inc(len(message))

@@ -18,6 +18,9 @@ SCOPES: Final[Mapping[tuple[str, str], Scope]] = {
     ("GET", "/overview"): Scope.READ,
     ("GET", "/events"): Scope.READ,
     ("GET", "/leaks"): Scope.READ,
+    ("GET", "/metrics"): Scope.READ,
+    ("GET", "/pressure"): Scope.READ,
+    ("GET", "/ready"): Scope.READ,
     ("GET", "/whoami"): Scope.READ,
     ("GET", "/profiles"): Scope.READ,
     ("GET", "/profiles/<name>"): Scope.READ,
@@ -63,7 +66,7 @@ SCOPES: Final[Mapping[tuple[str, str], Scope]] = {
 """The scope that each method and route needs. One that is not here needs admin. What the dashboard consists
 of, and `/health`, need no token: see `dashboard_routes.is_open`."""
 
-WHOLE_DAEMON: Final = frozenset({("GET", "/leaks")})
+WHOLE_DAEMON: Final = frozenset({("GET", "/leaks"), ("GET", "/metrics")})
 """What shows something of all profiles together, so it is not for a token of only some."""
 
 

@@ -322,7 +322,14 @@ async def test_shortage_refuses_before_anything_exists(
     with pytest.raises(ResourcesExhausted, match=named):
         async with attrs.evolve(machine, needs=short).open_workspace("a"):
             pytest.fail("there is a clone")
+    assert named in str(await attrs.evolve(machine, needs=short).shortage())
     assert names(machine.ledger) == []
+
+
+async def test_shortage_of_a_profile_that_is_not_there_is_none_of_the_machine(machine: LocalMachine) -> None:
+    """It raises what a session of that profile would."""
+    with pytest.raises(ProfileNotFound):
+        await machine.shortage("nobody")
 
 
 class Room:

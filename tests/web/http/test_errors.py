@@ -31,6 +31,7 @@ from greenroom.actors.errors import (
     NoSuchPage,
     NotAProfile,
     NotLoggedIn,
+    NotReady,
     OverBudget,
     Overloaded,
     PageCrashed,
@@ -104,6 +105,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
         ResourcesExhausted("no memory"),
         (503, "RESOURCES_EXHAUSTED", "Not enough resources for another session"),
     ),
+    (NotReady("logged out"), (503, "NOT_READY", "Not ready")),
     (OverBudget("too much"), (503, "OVER_BUDGET", "Session is over its budget")),
     (CapacityExhausted(4, retry_after_s=1), (503, "CAPACITY_EXHAUSTED", "All sessions are in use")),
     (ActionFailed("no", detail=DETAIL), (422, "ACTION_FAILED", "The page could not do this")),
@@ -281,6 +283,7 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
     """A client that sends the same request again later may then succeed."""
     retryable = {code for error, (_, code, _) in TABLE if _describe(error).retryable}
     assert retryable == {
+        "NOT_READY",
         "ACTION_TIMEOUT",
         "CAPACITY_EXHAUSTED",
         "CONTROL_HELD",

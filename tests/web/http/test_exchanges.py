@@ -19,6 +19,7 @@ from greenroom.actors.testing import FakeMachine
 from greenroom.web.http.app import create_app
 from greenroom.web.http.connections import Connection
 from greenroom.web.http.limits import Limits
+from greenroom.web.metrics.metrics import Metrics
 from tests.web.http.front import ALL, SESSIONS, Front, make_settings, open_front
 
 TOKEN = "correct-horse-battery"
@@ -181,7 +182,9 @@ async def test_caller_who_closes_on_seeing_its_answer_keeps_its_session(autojump
 
         server.send_stream.send_all_hook = leave_before_the_writer_goes_on
         await client.send_all(POST + b"\r\n")
-        await Connection(app=create_app(supervisor, settings, ALL), stream=server, limits=Limits()).run()
+        await Connection(
+            app=create_app(supervisor, settings, ALL, Metrics(supervisor)), stream=server, limits=Limits()
+        ).run()
         await trio.sleep(10)
         assert len(await supervisor.list_sessions()) == 1
 
@@ -202,7 +205,9 @@ async def test_caller_who_leaves_at_any_step_has_its_answer_or_leaves_no_session
             await client.send_all(POST + b"\r\n")
             with leaving.at_next_step(client), capture_logs() as logs, trio.move_on_after(30):
                 await Connection(
-                    app=create_app(supervisor, settings, ALL), stream=server, limits=Limits()
+                    app=create_app(supervisor, settings, ALL, Metrics(supervisor)),
+                    stream=server,
+                    limits=Limits(),
                 ).run()
             assert [entry for entry in logs if entry["log_level"] in {"warning", "error"}] == []
             await trio.sleep(10)
@@ -254,7 +259,7 @@ async def create_and_leave(machine: FakeMachine, request: bytes, *, half: bool, 
                 if not half:
                     client.receive_stream.close()
 
-        app = create_app(supervisor, settings, ALL)
+        app = create_app(supervisor, settings, ALL, Metrics(supervisor))
         with capture_logs() as logs, supervisor.events.subscribed(leave_when_live):
             await client.send_all(request)
             await Connection(app=app, stream=server, limits=Limits()).run()

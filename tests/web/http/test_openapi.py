@@ -9,6 +9,7 @@ from greenroom.actors.errors import SessionNotFound
 from greenroom.web.http.app import create_app
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.schemas import TikTokSessionRequest
+from greenroom.web.metrics.metrics import Metrics
 from tests.web.http.front import ALL, Front, make_settings, open_front
 from tests.web.http.test_errors import TABLE
 
@@ -52,7 +53,7 @@ async def test_description_is_served_and_mentions_the_token(token: str | None) -
 async def test_description_names_every_route_and_method() -> None:
     """It describes all routes of the app and no others."""
     async with open_front() as front:
-        app = create_app(front.supervisor, make_settings(), ALL)
+        app = create_app(front.supervisor, make_settings(), ALL, Metrics(front.supervisor))
     real = {
         (rule.rule.replace("path:", "").replace("<", "{").replace(">", "}"), method.lower())
         for rule in app.url_map.iter_rules()

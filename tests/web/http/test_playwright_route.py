@@ -18,6 +18,7 @@ from greenroom.supervisor.api import open_supervisor
 from greenroom.web.http.app import create_app
 from greenroom.web.http.limits import Limits
 from greenroom.web.http.serving import open_server
+from greenroom.web.metrics.metrics import Metrics
 from tests.web.http.front import ALL, PATIENCE_S, Front, make_settings, open_front, until
 from tests.web.http.websockets import Refusal, Socket, open_socket
 
@@ -259,7 +260,11 @@ async def test_client_that_stops_reading_in_the_middle_is_dropped_in_time() -> N
     settings, machine = make_settings(), FakeMachine()
     async with (
         open_supervisor(settings, machine=machine) as supervisor,
-        open_server(create_app(supervisor, settings, ALL), settings.bind, limits=Limits(write_s=0.2)) as url,
+        open_server(
+            create_app(supervisor, settings, ALL, Metrics(supervisor)),
+            settings.bind,
+            limits=Limits(write_s=0.2),
+        ) as url,
     ):
         session = await supervisor.create_session()
         async with open_socket(f"{url}/tiktok/session/{session.id}/playwright") as deaf:

@@ -9,6 +9,7 @@ import pytest
 from greenroom.actors.actions.actions import Action, Operation
 from greenroom.web.http.app import create_app
 from greenroom.web.http.errors import ANSWERS
+from greenroom.web.metrics.metrics import Metrics
 from tests.web.http.front import ALL, make_settings, open_front
 
 PAGE = Path(__file__).parents[3].joinpath("docs", "sessions.md").read_text()
@@ -47,7 +48,7 @@ async def test_every_resource_is_in_the_table() -> None:
     """And the table names no other."""
     described = set(re.findall(r"`(GET|POST) \.\.\./([\w./{}]+)`", PAGE))
     async with open_front() as front:
-        app = create_app(front.supervisor, make_settings(), ALL)
+        app = create_app(front.supervisor, make_settings(), ALL, Metrics(front.supervisor))
     real = {
         (method, rule.rule.partition("<session_id>/")[2].replace("<path:name>", "{name}"))
         for rule in app.url_map.iter_rules()

@@ -19,6 +19,7 @@ from greenroom.web.http.app import create_app
 from greenroom.web.http.dashboard_routes import is_open
 from greenroom.web.http.scopes import SCOPES, WEBSOCKET
 from greenroom.web.http.tokens import Scope, Token, Tokens
+from greenroom.web.metrics.metrics import Metrics
 from greenroom.web.settings import DaemonSettings
 from tests.web.http.front import ALL, PATIENCE_S, SESSIONS, make_settings, open_client
 from tests.web.http.websockets import Refusal, open_socket
@@ -96,7 +97,7 @@ async def open_house(*tokens: Token, **settings: Any) -> AsyncIterator[House]:
 async def open_routes() -> AsyncIterator[set[tuple[str, str]]]:
     """Yield the methods and routes that there are, a WebSocket's method being `WEBSOCKET`."""
     async with open_daemon(make_settings(), machine=FakeMachine()) as daemon:
-        app = create_app(daemon.supervisor, DaemonSettings(), ALL)
+        app = create_app(daemon.supervisor, DaemonSettings(), ALL, Metrics(daemon.supervisor))
         yield {
             (WEBSOCKET if rule.websocket else method, rule.rule)
             for rule in app.url_map.iter_rules()
@@ -209,7 +210,9 @@ async def test_token_of_some_profiles_sees_no_others() -> None:
             assert await house.code(BOUND_ADMIN, method, path) == (404, "PROFILE_NOT_FOUND")
         assert await house.code(BOUND, "POST", SESSIONS) == (404, "PROFILE_NOT_FOUND")
         assert await house.code(BOUND_ADMIN, "POST", "/browse") == (404, "PROFILE_NOT_FOUND")
-        assert await house.code(BOUND, "GET", "/leaks") == (403, "NOT_ALLOWED")
+        for path in ("/leaks", "/metrics"):
+            assert await house.code(BOUND, "GET", path) == (403, "NOT_ALLOWED")
+        assert await house.code(BOUND, "GET", "/ready") == (404, "PROFILE_NOT_FOUND")
         for path, key in (("/tiktok/session", "sessions"), ("/overview", "sessions")):
             _status, body = await house.ask(BOUND, "GET", path)
             assert [session["id"] for session in body[key]] == [own.rpartition("/")[2]]

@@ -1,0 +1,1 @@
+"""Tests of what the daemon counts and measures."""
