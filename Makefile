@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.stamp-packages
 BROWSER := $(VENV)/.stamp-browser
 PLOTS := $(VENV)/.stamp-plots
-SCREENS := $(VENV)/.stamp-screens
+PROGRAMS := $(VENV)/.stamp-programs
 NODE := $(VENV)/.stamp-node
 NODE_BIN := $(VENV)/node/node_modules/.bin
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
@@ -34,10 +34,10 @@ setup: $(BROWSER) ## Build the environment and install a browser; FORCE=1 looks 
 demo: setup ## Run the main job on the practice site with a real browser
 	@$(BIN)/greenroom demo $(ARGS)
 
-test: setup $(SCREENS) ## Run the tests; ARGS="-k name" chooses
+test: setup $(PROGRAMS) ## Run the tests; ARGS="-k name" chooses
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-test-under-load: setup $(SCREENS) ## Run the tests three times beside two busy loops a core; ARGS as for test
+test-under-load: setup $(PROGRAMS) ## Run the tests three times beside two busy loops a core; ARGS as for test
 	@set -e; \
 	  for core in $$(seq $$(nproc)) $$(seq $$(nproc)); do \
 	    timeout $(LOAD_S) sh -c 'while :; do :; done' & loops="$$loops $$!"; \
@@ -62,7 +62,7 @@ fuzz: $(INSTALLED) ## Judge broken pages, ARGS="--minutes N"; besiege a daemon; 
 	@$(BIN)/python -m tests.siege
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m hypothesis --hypothesis-profile=fuzz
 
-images: setup $(SCREENS) ## Write docs/images/, the dashboard's pictures
+images: setup $(PROGRAMS) ## Write docs/images/, the dashboard's pictures
 	@DASHBOARD_IMAGES=docs/images $(BIN)/python -m pytest -q tests/real/test_dashboard.py -k "operator"
 
 bench: setup $(PLOTS) ## Measure against the alternatives; ARGS=--quick; writes docs/benchmarks.md
@@ -129,15 +129,18 @@ $(NODE): $(INSTALLED) tests/dashboard/package.json
 	fi
 	@touch $@
 
-# The dashboard is tested in the one, windows on the other.
-$(SCREENS): $(INSTALLED)
-	@command -v chromium >/dev/null && command -v Xvfb >/dev/null || \
+# The dashboard is tested in Chromium, windows on Xvfb, and metrics with Prometheus and its promtool.
+# Debian would run it as a service that everybody can reach, which nobody has asked for.
+$(PROGRAMS): $(INSTALLED)
+	@has_all() { command -v chromium && command -v Xvfb && command -v prometheus && command -v promtool; } >/dev/null; \
+	  has_all || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing Chromium and Xvfb with apt-get"; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium xvfb >/dev/null; \
+	    echo "Installing Chromium, Xvfb and Prometheus with apt-get"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium xvfb prometheus >/dev/null && \
+	    { systemctl -q disable --now prometheus 2>/dev/null || :; }; \
 	  fi; \
-	  command -v chromium >/dev/null && command -v Xvfb >/dev/null || \
-	  { echo "The tests need Chromium and a display. Run: sudo apt-get install chromium xvfb" >&2; exit 1; }
+	  has_all || \
+	  { echo "The tests need Chromium, a display and Prometheus. Run: sudo apt-get install chromium xvfb prometheus" >&2; exit 1; }
 	@touch $@
 
 ifdef FORCE
