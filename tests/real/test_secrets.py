@@ -149,8 +149,12 @@ def test_no_secret_turns_up_where_it_does_not_belong(settings: DaemonSettings, t
         note(http.post(f"{path}/links", json={"mode": "view", "name": "Ada"}))
         browser = look_at_processes(process, seen)
         time.sleep(3)  # the recorder looks every two seconds
-        for place in ("/overview", path, "/leaks", "/profiles", "/whoami", "/health", f"{path}/control"):
+        for place in (
+            *("/overview", path, "/leaks", "/profiles", "/whoami", "/health", f"{path}/control"),
+            *("/metrics", "/pressure"),
+        ):
             note(http.get(place).raise_for_status())
+        note(http.get("/ready"))
         browser.kill()
         deadline = time.monotonic() + patience(20)
         while http.get(path).json()["session"]["state"] != "ended" and time.monotonic() < deadline:
