@@ -1,4 +1,4 @@
-"""Exchanges two directories in one step: renameat2(2) with RENAME_EXCHANGE, which Python does not offer."""
+"""Puts a directory in its place in one step: renameat2(2) with its flags, which Python does not offer."""
 
 import contextlib
 import ctypes
@@ -6,18 +6,35 @@ import errno
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 # From fcntl.h and linux/fs.h.
 _AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
+
+UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
+"""The errors of a filesystem that can't do what is asked here."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def exchange(one: Path, other: Path) -> None:
     """Let two directories take each other's place, at one moment for all who look. Raises `OSError`."""
+    _rename(one, other, _RENAME_EXCHANGE)
+
+
+def rename_to_new(one: Path, other: Path) -> None:
+    """Rename `one` to `other`, which must not exist: an empty directory is not replaced either.
+
+    Raises `FileExistsError`, and other `OSError`.
+    """
+    _rename(one, other, _RENAME_NOREPLACE)
+
+
+def _rename(one: Path, other: Path, flags: int) -> None:
     paths = os.fsencode(one), os.fsencode(other)
-    if _libc.renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE):
+    if _libc.renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], flags):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(one), None, str(other))
 
@@ -36,7 +53,7 @@ def exchange_problem(directory: Path) -> str | None:
             other.mkdir()
             exchange(one, other)
     except OSError as exc:
-        if exc.errno in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
+        if exc.errno in UNSUPPORTED:
             return "is on a filesystem that can't exchange directories: move it to a disk of this machine"
         return f"is in a directory that can't be written: {exc.strerror}"
     return None

@@ -8,6 +8,7 @@ interrupted, and the next writer finishes it.
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,14 @@ from greenroom.actors.lifecycle import ProfileHolder
 from greenroom.actors.profile import lease
 from greenroom.actors.profile.copy import GENERATION_FILE, LOCK_NAMES
 from greenroom.actors.profile.databases import find_damage
-from greenroom.actors.profile.exchange import exchange, exchange_problem, sync_directory, sync_tree
+from greenroom.actors.profile.exchange import (
+    UNSUPPORTED,
+    exchange,
+    exchange_problem,
+    rename_to_new,
+    sync_directory,
+    sync_tree,
+)
 from greenroom.actors.profile.lock import keep_browsers_out, last_opened_ns, refuse_browser
 from greenroom.actors.profile.place import give_to_owner_of, make_private
 from greenroom.actors.profile.removal import remove_tree
@@ -83,8 +91,8 @@ def open_writing(
 ) -> Iterator[Writing]:
     """Own the right to write `profile`, an existing directory, until the end of the block. Blocks.
 
-    One that `may_be_new` is made if it is missing, and removed again if nothing was committed; an empty
-    directory stays if somebody else came upon it meanwhile. What is not committed by then is removed. Raises
+    One that `may_be_new` is made if it is missing, and removed again if nothing was committed, with the
+    directories above it that were made for it and are empty. What is not committed by then is removed. Raises
     `ProfileLocked` if somebody else reads or writes the profile or a browser has it open, and
     `ProfileNotReplaced` if it could not be replaced.
     """
@@ -218,17 +226,18 @@ def _lease(
 def _made(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack]:
     """Take the lease on a profile whose directory is made if it is missing; see `open_writing`.
 
-    It is removed while the lease holds, or it could be somebody else's by then.
+    The lease holds from before the directory is there until it is removed, so nobody else can come upon it.
     """
     new: list[Path] = []
     with contextlib.ExitStack() as stack:
         for tries_left in reversed(range(_TRIES)):
             try:
                 new = [path for path in (profile, *profile.parents) if not path.exists()]
-                make_private(profile)
-                leases = stack.enter_context(lease.writing(profile, holder))
+                held = _make_leased(profile) if new else None
+                leases = stack.enter_context(lease.writing(profile, holder, held=held))
                 break
-            except (FileNotFoundError, NotADirectoryError):  # somebody else has just removed what they made
+            # Somebody else has just made it, or removed what they made.
+            except (FileExistsError, FileNotFoundError, NotADirectoryError):
                 if not tries_left:
                     raise
         try:
@@ -238,6 +247,27 @@ def _made(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack
                 _remove_empty(folder)
     for folder in new[1:]:
         _remove_empty(folder)
+
+
+def _make_leased(profile: Path) -> contextlib.ExitStack | None:
+    """Make an empty profile; return the writer's lease on it. Raises `FileExistsError` and other `OSError`.
+
+    Where the filesystem can't put a directory in place without replacing another, it makes a plain one, on
+    which there is no lease yet: None.
+    """
+    private = profile.with_name(f".greenroom-{secrets.token_hex(8)}")
+    make_private(private)
+    with contextlib.ExitStack() as held:
+        try:
+            lease.extend(held, private)
+            rename_to_new(private, profile)
+        except OSError as exc:
+            _remove_empty(private)
+            if exc.errno not in UNSUPPORTED:
+                raise
+            make_private(profile)
+            return None
+        return held.pop_all()
 
 
 def _remove_empty(folder: Path) -> None:

@@ -31,14 +31,20 @@ def reading(profile: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack]:
+def writing(
+    profile: Path, holder: ProfileHolder, *, held: contextlib.ExitStack | None = None
+) -> Iterator[contextlib.ExitStack]:
     """Keep everybody else out of `profile`, and let them know who has it.
 
-    The value keeps the lease on a directory that takes the profile's place; see `extend`. Raises
-    `ProfileLocked` if somebody reads or writes the profile, and `OSError`.
+    A lease on it that is `held` already, see `extend`, is given back at the end of the block, too. The value
+    keeps the lease on a directory that takes the profile's place. Raises `ProfileLocked` if somebody reads or
+    writes the profile, and `OSError`.
     """
     with contextlib.ExitStack() as leases:
-        extend(leases, profile)
+        if held is None:
+            extend(leases, profile)
+        else:
+            leases.enter_context(held)
         note = _note_of(profile)
         with contextlib.suppress(OSError):  # it only makes refusals clearer
             note.write_bytes(msgspec.json.encode(holder))

@@ -42,6 +42,7 @@ STEPS = (
     *((Path, name) for name in ("mkdir", "rename", "replace", "unlink", "rmdir", "chmod")),
     *((os, name) for name in ("rmdir", "unlink", "rename", "fsync", "chmod")),
     (generations, "exchange"),
+    (generations, "rename_to_new"),
     (exchange_module, "exchange"),
 )
 
@@ -473,8 +474,9 @@ def test_lease_of_a_writer_that_died_is_free_at_once(tmp_path: Path) -> None:
 
 
 def test_many_make_a_profile_at_once_and_one_of_them_has_it(tmp_path: Path) -> None:
-    """The others are refused. Nobody removes what somebody else has; at most empty directories stay."""
+    """The others are refused. Nobody removes what somebody else has, and nothing stays."""
     profile = tmp_path / "store" / "shop"
+    profile.parent.mkdir()
 
     def make_and_leave(_: int) -> bool:
         try:
@@ -489,7 +491,70 @@ def test_many_make_a_profile_at_once_and_one_of_them_has_it(tmp_path: Path) -> N
     with ThreadPoolExecutor(8) as threads:
         had_it = list(threads.map(make_and_leave, range(400)))
     assert any(had_it)
-    assert set(tmp_path.rglob("*")) <= {profile.parent, profile}
+    assert list(profile.parent.iterdir()) == []
+
+
+def test_who_loses_the_making_of_a_profile_is_told_who_has_it_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another makes it between the look and the making: the one that is there counts."""
+    profile = tmp_path / "shop"
+    with contextlib.ExitStack() as winner:
+        really_extend = lease.extend
+
+        def extend(leases: contextlib.ExitStack, directory: Path) -> None:
+            monkeypatch.setattr(lease, "extend", really_extend)
+            winner.enter_context(open_writing(profile, "the winner", may_be_new=True))
+            really_extend(leases, directory)
+
+        monkeypatch.setattr(lease, "extend", extend)
+        with pytest.raises(ProfileLocked) as refused, open_writing(profile, "test", may_be_new=True):
+            pass
+        assert refused.value.holder is not None
+        assert refused.value.holder.program == "the winner"
+        assert profile.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_profile_is_held_before_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can come upon one that its maker does not have yet."""
+    profile = tmp_path / "shop"
+
+    def rename(one: Path, other: Path) -> None:
+        exchange_module.rename_to_new(one, other)
+        with pytest.raises(ProfileLocked), lease.reading(other):
+            pass
+
+    monkeypatch.setattr(generations, "rename_to_new", rename)
+    with open_writing(profile, "test", may_be_new=True) as writing:
+        write(writing.new, "new")
+        writing.commit()
+        with pytest.raises(ProfileLocked), lease.reading(profile):
+            pass
+    with lease.reading(profile):
+        assert content_of(profile) == "new"
+    whole(profile)
+
+
+def test_profile_is_made_where_the_filesystem_can_only_rename_over_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a plain directory, which goes again if nothing is committed."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    profile = tmp_path / "store" / "shop"
+    monkeypatch.setattr(generations, "rename_to_new", refuse)
+    with open_writing(profile, "test", may_be_new=True):
+        assert list(profile.parent.glob(".greenroom-*")) == []
+        with pytest.raises(ProfileLocked), lease.reading(profile):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with open_writing(profile, "test", may_be_new=True) as writing:
+        write(writing.new, "new")
+        writing.commit()
+    assert content_of(profile) == "new"
 
 
 def test_note_that_can_not_be_written_is_done_without(
