@@ -196,8 +196,9 @@ def import_(
     """Give a profile the login in FILE.
 
     That is cookies.txt, what a browser's extension exports as JSON, Playwright's storage state, or the
-    directory of a Firefox profile, of which the site's cookies are taken. A profile that does not exist is
-    made. A browser must show the login before it is saved; otherwise the profile stays as it is.
+    directory of a Firefox profile, of which the site's cookies and local storage are taken. A profile that
+    does not exist is made. A browser must show the login before it is saved; otherwise the profile stays as
+    it is.
 
     With --daemon, the login goes to a daemon elsewhere: the site's cookies and storage, and nothing else.
     """

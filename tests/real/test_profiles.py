@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import time
@@ -23,6 +24,7 @@ from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import Purpose
 from greenroom.actors.profile.cookies import digest_login, read_cookies
 from greenroom.actors.profile.generations import history
+from greenroom.actors.profile.local_storage import read_local_storage
 from greenroom.supervisor.api import open_supervisor
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
@@ -238,31 +240,57 @@ def exports(master: Path) -> dict[str, bytes]:
     }
 
 
+def stored_as(profile: Path) -> set[tuple[int, int]]:
+    """Return the types of conversion and compression that Firefox has used in local storage."""
+    [path] = profile.glob("storage/default/http+++127.0.0.1+*/ls/data.sqlite")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return set(database.execute("SELECT conversion_type, compression_type FROM data"))
+
+
+# What Firefox stores plainly, in UTF-8, compressed, or as nothing.
+KEPT = {
+    "ascii": "by the site",
+    "текст": "é ☃ \U0001f600",
+    "long": '{"a": "b", "more": "more"}' * 1000 + "ü",
+    "empty": "",
+}
+
+
 def test_login_is_imported_in_every_format(serve: Serve, site: str, master: Path, tmp_path: Path) -> None:
-    """Each into a profile of its own, by the command or over HTTP. Sessions of each are logged in."""
+    """Each into a profile of its own, by the command or over HTTP. Sessions of each are logged in.
+
+    What the site keeps goes from a storage state into a profile that Firefox writes, and from there, as from
+    any Firefox profile, into another.
+    """
     files = exports(master)
-    folder = shutil.copytree(master, tmp_path / "a firefox profile")
     with serve() as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
         env = own_settings(site, tmp_path)
         for name in ("cookies.txt", "state.json"):
             (tmp_path / name).write_bytes(files[name])
         said = run("import", str(tmp_path / "cookies.txt"), "--profile", "a", "--daemon", daemon.url, **env)
         assert "Logged in. Saved as generation 1 of the profile a." in said
-        run("import", str(folder), "--profile", "b", "--daemon", daemon.url, **env)
         answer = http.post("/profiles/c/import", content=files["extension.json"])
         assert (answer.status_code, answer.json()["cookies"]) == (200, ["sessionid"])
         state = json.loads(files["state.json"])
-        kept = {"name": "kept", "value": "by the site"}
-        state["origins"] = [{"origin": site, "localStorage": [kept]}]
+        kept = [{"name": name, "value": value} for name, value in KEPT.items()]
+        state["origins"] = [{"origin": site, "localStorage": kept}]
         answer = http.post("/profiles/d/import", content=json.dumps(state))
         assert answer.status_code == 200
+        folder = Path(
+            shutil.copytree(master.with_name("master.profiles") / "d", tmp_path / "a firefox profile")
+        )
+        [origin] = read_local_storage(folder, site).origins
+        assert {item.name: item.value for item in origin.local_storage} == KEPT
+        assert stored_as(folder) == {(1, 0), (1, 1)}
+        said = run("import", str(folder), "--profile", "b", "--daemon", daemon.url, **env)
+        assert f"with 1 cookie and local storage of {len(KEPT)} entries" in said
         listed = http.get("/profiles").json()["profiles"]
         assert [(one["name"], one["login"]) for one in listed] == [
             (name, ["sessionid"]) for name in ("default", "a", "b", "c", "d")
         ]
-        path = http.post("/tiktok/session", json={}, headers={"X-Profile": "d"}).headers["Location"]
-        origins = http.get(f"{path}/storage").json()["origins"]
-        assert [one["localStorage"] for one in origins if one["origin"] == site] == [[kept]]
+        path = http.post("/tiktok/session", json={}, headers={"X-Profile": "b"}).headers["Location"]
+        [origins] = [one for one in http.get(f"{path}/storage").json()["origins"] if one["origin"] == site]
+        assert {item["name"]: item["value"] for item in origins["localStorage"]} == KEPT
         refused = http.post("/profiles/c/import", content=files["cookies.txt"] + b"x\n")
         assert refused.status_code == 422
         assert "Line 3 has 1 fields" in refused.json()["error_details"]["details"]

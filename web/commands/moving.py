@@ -5,12 +5,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 import msgspec
 import trio
 
 from greenroom.actors.errors import LoginFileInvalid
 from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.profile.cookies import read_cookies
+from greenroom.actors.profile.local_storage import read_local_storage
 from greenroom.actors.profile.lock import refuse_browser
 from greenroom.actors.profile.login_files import MAX_BYTES, Login, choose, read_login_file
 from greenroom.web.commands.desk import Desk
@@ -21,15 +23,17 @@ async def import_login(
 ) -> None:
     """Give a profile the login in `source`: an exported file, or the directory of a Firefox profile.
 
-    Of a directory, only the cookies are taken. A browser must show a login with it before it is saved. `say`
-    hears what was taken. Raises `LoginFileInvalid`, `ProfileUnusable` or `ProfileLocked` for the source, and
-    what the desk raises.
+    Of a directory, the cookies and the local storage are taken. A browser must show a login with it before it
+    is saved. `say` hears what was taken. Raises `LoginFileInvalid`, `ProfileUnusable` or `ProfileLocked` for
+    the source, and what the desk raises.
     """
-    login = await trio.to_thread.run_sync(_read, source, None if takes_all else url)
+    login, unfit = await trio.to_thread.run_sync(_read, source, None if takes_all else url)
     if login.expired:
         say(f"Left out, since they have expired: {', '.join(login.expired)}.")
     if login.left_out:
         say(f"Left out, since they are of other sites: {login.left_out}. --all takes them, too.")
+    if unfit:
+        say(f"Left out of local storage, since they are too large, too many or no text: {unfit}.")
     say(f"Trying the login in a browser, with {_count(login)} ...")
     generation = await desk.give(profile, login.state, takes_all=takes_all)
     say(f"Logged in. Saved as generation {generation} of the profile {profile}.")
@@ -56,17 +60,22 @@ async def export_login(
 
 def _count(login: Login) -> str:
     count = len(login.state.cookies)
-    return "1 cookie" if count == 1 else f"{count} cookies"
+    cookies = "1 cookie" if count == 1 else f"{count} cookies"
+    kept = sum(len(origin.local_storage) for origin in login.state.origins)
+    return f"{cookies} and local storage of {kept} entries" if kept else cookies
 
 
-def _read(source: Path, url: str | None) -> Login:
+def _read(source: Path, url: str | None) -> tuple[Login, int]:
+    """Return what there is, and how much of local storage had to be left out."""
     now = datetime.now(UTC)
     try:
         if source.is_dir():
             refuse_browser(source)
-            return choose(StorageState(cookies=tuple(read_cookies(source))), url=url, now=now)
+            cookies, kept = tuple(read_cookies(source)), read_local_storage(source, url)
+            login = choose(StorageState(cookies=cookies, origins=kept.origins), url=url, now=now)
+            return attrs.evolve(login, left_out=login.left_out + kept.of_others), kept.unfit
         with source.open("rb") as file:
-            return read_login_file(file.read(MAX_BYTES + 1), url=url, now=now)
+            return read_login_file(file.read(MAX_BYTES + 1), url=url, now=now), 0
     except OSError as exc:
         raise LoginFileInvalid(f"Can't read {source}: {exc.strerror}") from exc
 

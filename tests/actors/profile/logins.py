@@ -7,7 +7,8 @@ from pathlib import Path
 
 _SCHEMA = (
     "CREATE TABLE moz_cookies (id INTEGER PRIMARY KEY, originAttributes TEXT NOT NULL DEFAULT '', name TEXT, "
-    "value TEXT, host TEXT, path TEXT, expiry INTEGER)"
+    "value TEXT, host TEXT, path TEXT, expiry INTEGER, isSecure INTEGER DEFAULT 0, "
+    "isHttpOnly INTEGER DEFAULT 0, sameSite INTEGER DEFAULT 0)"
 )
 
 

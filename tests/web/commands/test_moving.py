@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from greenroom.actors.errors import LoginFileInvalid, NotLoggedIn, ProfileLocked
+from greenroom.actors.errors import LoginFileInvalid, NotLoggedIn, ProfileLocked, ProfileUnusable
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from greenroom.web.commands.desk import Desk, open_desk
@@ -19,7 +19,9 @@ from greenroom.web.commands.moving import export_login, import_login
 from greenroom.web.commands.sessions import Refused
 from greenroom.web.http.serving import sole_error_bare
 from greenroom.web.practice import open_practice_site
+from tests.actors.profile.logins import keep_login
 from tests.actors.profile.profile_trees import locked_by_other_process, make_profile
+from tests.actors.profile.test_local_storage import row, write_origin
 from tests.web.http.front import Front, make_settings, open_front
 
 URL = "https://www.tiktok.com/"
@@ -54,6 +56,25 @@ async def test_what_is_taken_and_what_is_not_is_said(tmp_path: Path) -> None:
             "Logged in. Saved as generation 1 of the profile shop.",
         ]
         assert "with 2 cookies" in (await bring(desk, source, takes_all=True))[1]
+
+
+async def test_local_storage_of_a_firefox_profile_is_taken_with_its_cookies(tmp_path: Path) -> None:
+    """Of the site, unless all are asked for. What does not fit is said, and what is damaged ends it."""
+    source = keep_login(make_profile(tmp_path / "firefox"), host=".tiktok.com", expires_at=LATER)
+    path = write_origin(source, [row("a", "ü"), row("b", ""), row("half", "\ud83d")])
+    write_origin(source, [row("c", "")], folder="https+++other.test")
+    async with open_front() as front, desk_at(front) as desk:
+        assert await bring(desk, source) == [
+            "Left out, since they are of other sites: 1. --all takes them, too.",
+            "Left out of local storage, since they are too large, too many or no text: 1.",
+            "Trying the login in a browser, with 1 cookie and local storage of 2 entries ...",
+            "Logged in. Saved as generation 1 of the profile shop.",
+        ]
+        assert "local storage of 3 entries" in (await bring(desk, source, takes_all=True))[1]
+        path.write_bytes(b"rotten" * 100)
+        with pytest.raises(ProfileUnusable, match=r"What www\.tiktok\.com keeps in local storage"):
+            await bring(desk, source)
+        assert len(front.machine.committed) == 2
 
 
 async def test_source_that_can_not_be_read_begins_nothing(tmp_path: Path) -> None:
