@@ -2,17 +2,19 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import unquote, urlsplit
 
 import attrs
+import structlog
 import trio
 
 from greenroom.actors.browser.cells.binds import Private, find_home
 from greenroom.actors.browser.cells.marks import end_marked
 from greenroom.actors.browser.cells.sandbox import Sandbox, choose_sandbox
 from greenroom.actors.browser.client.host import BrowserHosts
-from greenroom.actors.browser.engines import EngineName, find_engine
+from greenroom.actors.browser.engines import Engine, EngineName, find_engine
 from greenroom.actors.browser.wire.messages import Proxy
 from greenroom.actors.errors import EngineUnavailable
 from greenroom.actors.events import HostEvent
@@ -22,12 +24,18 @@ from greenroom.actors.machine.site import SiteAddress
 from greenroom.actors.profile.generations import history_folder
 from greenroom.supervisor.config import SupervisorConfig
 
+_NO_PLACES = (
+    "Camoufox's location database is not installed, so time zone and language don't fit the proxy: run "
+    "`{python} -m camoufox fetch`, then `greenroom profile new-identity` for profiles that have an identity"
+)
 # Over WebDriver BiDi, Playwright sends a proxy's login with each request, even to sites, and answers
 # sites that ask for a password with it.
 _NO_LOGIN = (
     "Firefox, which stands in for Camoufox, would give the proxy's password to sites: install Camoufox "
     "(greenroom install-browser), or use a proxy that knows you by your address"
 )
+
+_log = structlog.get_logger("greenroom.machine")
 
 
 @contextlib.asynccontextmanager
@@ -76,6 +84,8 @@ def local_browsers(config: SupervisorConfig) -> BrowserHosts:
     has_login = any(one is not None and one.username for one in (proxy, *others.values()))
     if has_login and engine.name is EngineName.FIREFOX:
         raise EngineUnavailable(_NO_LOGIN)
+    if (problem := places_problem(engine, config)) is not None:
+        _log.warning(problem)
     browsers = BrowserHosts(
         engine=engine,
         sandbox=choose_sandbox(config.sandbox),
@@ -95,6 +105,14 @@ def local_browsers(config: SupervisorConfig) -> BrowserHosts:
     if browsers.sandbox is Sandbox.BUBBLEWRAP:
         browsers.look()
     return browsers
+
+
+def places_problem(engine: Engine, config: SupervisorConfig) -> str | None:
+    """Return what is missing to find out where the proxies are, and what to do; None if nothing is."""
+    has_proxy = config.proxy is not None or bool(config.profile_proxies)
+    if engine.name is not EngineName.CAMOUFOX or engine.places is not None or not has_proxy:
+        return None
+    return _NO_PLACES.format(python=sys.executable)
 
 
 def site_address(config: SupervisorConfig) -> SiteAddress:

@@ -37,11 +37,12 @@ class EngineChoice(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Engine:
-    """An installed browser."""
+    """An installed browser. With `places`, Camoufox's database of where addresses are, if it is installed."""
 
     name: EngineName
     executable: Path
     version: str
+    places: Path | None = None
 
 
 def find_engine(choice: EngineChoice) -> Engine:
@@ -73,7 +74,10 @@ def find_camoufox() -> Engine | None:
         probe = subprocess.run(_PROBE_COMMAND, check=True, capture_output=True, timeout=_PROBE_S, env=environ)
         found = json.loads(probe.stdout)
         return Engine(
-            name=EngineName.CAMOUFOX, executable=Path(found["executable"]), version=found["version"]
+            name=EngineName.CAMOUFOX,
+            executable=Path(found["executable"]),
+            version=found["version"],
+            places=Path(found["places"]) if found["places"] else None,
         )
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return None

@@ -136,18 +136,19 @@ def _decode(units: Any, conversion: Any, compression: Any, stored: Any) -> str |
 
     Raises `ValueError` or Snappy's error if Firefox does not store it so.
     """
-    known = isinstance(stored, bytes) and conversion in {0, _UTF8} and compression in {0, _SNAPPY}
-    if not known or not 0 <= units <= _MAX_UTF16_UNITS:
+    is_known = isinstance(stored, bytes) and conversion in {0, _UTF8} and compression in {0, _SNAPPY}
+    if not is_known or not 0 <= units <= _MAX_UTF16_UNITS:
         raise ValueError("a value is stored in a way that is not known")
+    content: bytes = stored
     if compression == _SNAPPY:
-        if cramjam.snappy.decompress_raw_len(stored) > _BYTES_OF_A_UNIT * units:
+        if cramjam.snappy.decompress_raw_len(content) > _BYTES_OF_A_UNIT * units:
             raise ValueError("a value is longer than it says")
-        stored = bytes(cramjam.snappy.decompress_raw(stored))
+        content = bytes(cramjam.snappy.decompress_raw(content))
     if conversion != _UTF8:
-        if len(stored) != 2 * units:
+        if len(content) != 2 * units:
             raise ValueError("a value is longer or shorter than it says")
-        return _text(stored, "utf-16-le")
-    value = stored.decode()
+        return _text(content, "utf-16-le")
+    value = content.decode()
     if len(value.encode("utf-16-le")) != 2 * units:
         raise ValueError("a value is longer or shorter than it says")
     return value

@@ -620,7 +620,9 @@ def test_profile_gets_another_identity(tmp_path: Path) -> None:
     assert "has no identity" in invoke("profile", "new-identity").stdout
     assert re.search(r"identity +another for each session", invoke("profile", "show").stdout)
     (profile / IDENTITY_FILE).write_text("{}")
-    assert re.search(r"identity +its own", invoke("profile", "show").stdout)
+    assert re.search(r"identity +its own$", invoke("profile", "show").stdout, re.MULTILINE)
+    (profile / IDENTITY_FILE).write_text('{"place": {"timezone": "Europe/Berlin"}}')
+    assert "its own, with the time zone Europe/Berlin" in invoke("profile", "show").stdout
     others = {path.name for path in profile.iterdir()} - {IDENTITY_FILE}
     assert "Saved as generation 2." in invoke("profile", "new-identity").stdout
     assert not (profile / IDENTITY_FILE).exists()

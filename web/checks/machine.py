@@ -4,10 +4,12 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 
 from greenroom.actors.browser.cells.sandbox import SandboxChoice, bubblewrap_problem
-from greenroom.actors.browser.engines import EngineName, find_engine
+from greenroom.actors.browser.engines import Engine, EngineName, find_engine
 from greenroom.actors.errors import GreenroomError
+from greenroom.supervisor.machine import places_problem
 from greenroom.web.checks.finding import INSTALL, Finding, Level
 from greenroom.web.display import display_problem
 from greenroom.web.settings import DaemonSettings
@@ -26,12 +28,22 @@ def check_user(_settings: DaemonSettings) -> Finding:
     return Finding("user", Level.WARN, found, "run Greenroom as a dedicated user")
 
 
-def check_engine(settings: DaemonSettings) -> Finding:
-    """Look for the browser that sessions would launch."""
+def check_engine(settings: DaemonSettings) -> Iterator[Finding]:
+    """Look for the browser that sessions would launch, and for what it needs behind a proxy."""
     try:
         engine = find_engine(settings.engine)
     except GreenroomError as exc:
-        return Finding("engine", Level.FAIL, str(exc), INSTALL)
+        yield Finding("engine", Level.FAIL, str(exc), INSTALL)
+        return
+    yield _describe(engine)
+    if problem := places_problem(engine, settings):
+        found, _, fix = problem.partition(": ")
+        yield Finding("places", Level.WARN, found, fix)
+    elif engine.places is not None:
+        yield Finding("places", Level.OK, f"the location database is {engine.places}")
+
+
+def _describe(engine: Engine) -> Finding:
     found = f"{engine.name.value} {engine.version} at {engine.executable}"
     if engine.name is EngineName.FIREFOX:
         why = (

@@ -1,5 +1,6 @@
 """Master profiles and their generations: what `greenroom profile` does."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +81,7 @@ class Profile:
         yield "generation", _describe(current) if current else "none: nothing was committed yet"
         yield "earlier", str(len(self._earlier(current)))
         yield "login", self.login()
-        yield "identity", "its own" if (self._path / IDENTITY_FILE).exists() else "another for each session"
+        yield "identity", self._identity()
         yield "in use", in_use
 
     def check(self) -> tuple[bool, str]:
@@ -119,6 +120,16 @@ class Profile:
             return "The profile has no identity: its next login, or session in write mode, gives it one."
         number = trio.run(trio.to_thread.run_sync, self._drop_identity)
         return f"Saved as generation {number}. The next login, or session in write mode, gives it another."
+
+    def _identity(self) -> str:
+        """Return whether the profile has a machine of its own, and where that is."""
+        try:
+            kept = json.loads((self._path / IDENTITY_FILE).read_bytes())
+            return f"its own, with the time zone {kept['place']['timezone']}"
+        except FileNotFoundError:
+            return "another for each session"
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return "its own"
 
     def _drop_identity(self) -> int:
         with generations.open_writing(self._path, _BY) as writing:

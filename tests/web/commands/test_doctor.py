@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,16 @@ from typing import Any
 
 import attrs
 import pytest
+import structlog
 import trio
 
 from greenroom.actors.browser.cells.marks import own_processes
 from greenroom.actors.browser.cells.sandbox import bubblewrap_problem
+from greenroom.actors.browser.engines import Engine, EngineName
 from greenroom.actors.errors import ResourcesExhausted
 from greenroom.actors.resources import Needs, shortage
+from greenroom.supervisor import machine as supervisor_machine
+from greenroom.supervisor.machine import local_browsers
 from greenroom.web.checks import Finding, Level, launch, machine, room
 from greenroom.web.commands import doctor
 from greenroom.web.commands.doctor import examine, show_examination
@@ -152,6 +157,32 @@ async def test_firefox_alone_warns_that_stealth_is_off(tmp_path: Path, programs:
     assert (engine.level, engine.fix) == (Level.WARN, INSTALL)
     assert str(programs / "firefox") in engine.found
     assert "stealth is off" in engine.found
+
+
+@pytest.mark.parametrize(
+    "proxies", [{"proxy": "http://a:b@127.0.0.1:9"}, {"profile_proxies": {"shop": "http://c:9"}}]
+)
+async def test_proxy_without_a_location_database_warns(
+    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch, proxies: dict[str, Any]
+) -> None:
+    """With the command that gets it. Without a proxy it is not missed, and Firefox has no use for it."""
+    program(programs / "firefox", "exit 0")
+    assert "places" not in {one.subject for one in machine.check_engine(make_settings(**proxies))}
+    camoufox = Engine(name=EngineName.CAMOUFOX, executable=tmp_path, version="1")
+    monkeypatch.setattr(machine, "find_engine", lambda _: camoufox)
+    engine, places = machine.check_engine(make_settings(**proxies))
+    assert (engine.level, places.subject, places.level) == (Level.OK, "places", Level.WARN)
+    assert f"{sys.executable} -m camoufox fetch" in places.fix
+    assert "new-identity" in places.fix
+    monkeypatch.setattr(supervisor_machine, "find_engine", lambda _: camoufox)
+    with structlog.testing.capture_logs() as logged:
+        local_browsers(make_settings(**proxies, sandbox="none"))
+    assert [(one["log_level"], places.found in one["event"]) for one in logged] == [("warning", True)]
+    assert [one.subject for one in machine.check_engine(make_settings())] == ["engine"]
+    there = attrs.evolve(camoufox, places=tmp_path / "places.mmdb")
+    monkeypatch.setattr(machine, "find_engine", lambda _: there)
+    _, places = machine.check_engine(make_settings(**proxies))
+    assert (places.level, str(there.places) in places.found) == (Level.OK, True)
 
 
 @pytest.mark.parametrize(
