@@ -100,6 +100,7 @@ class FakeMachine:
     pictures: list[bytes] = attrs.field(factory=list, init=False)
     looks: int = attrs.field(default=0, init=False)
     uses: dict[str, ProfileUse] = attrs.field(factory=dict, init=False)
+    untils: dict[str, datetime | None] = attrs.field(factory=dict, init=False)
     committed: list[str] = attrs.field(factory=list, init=False)
     clones: set[str] = attrs.field(factory=set, init=False)
     browsers: dict[str, "FakeBrowser"] = attrs.field(factory=dict, init=False)
@@ -116,12 +117,12 @@ class FakeMachine:
         profile: ProfileUse = DEFAULT_USE,
         *,
         purpose: Purpose = Purpose.SESSION,  # noqa: ARG002  # the protocol's signature
-        until: datetime | None = None,  # noqa: ARG002  # likewise
+        until: datetime | None = None,
     ) -> AsyncIterator["FakeWorkspace"]:
         """See `ports.Machine`. There is a nursery around the block, as other machines may have one."""
         if not profile.may_be_new:
             self._find(profile.name)
-        self.uses[session_id] = profile
+        self.uses[session_id], self.untils[session_id] = profile, until
         workspace = FakeWorkspace(
             machine=self, session_id=session_id, profile_version=self._version_of(profile.name)
         )
@@ -229,6 +230,11 @@ class FakeWorkspace:
     def recording(self) -> "FakeRecording":
         """The way to the machine's `bundles`."""
         return FakeRecording(machine=self.machine, session_id=self.session_id)
+
+    async def put_off(self, until: datetime) -> None:
+        """Remember it in the machine's `untils`."""
+        await _take(0, None)
+        self.machine.untils[self.session_id] = until
 
     async def has_rotated(self) -> bool:
         """Return the machine's `rotates`."""

@@ -16,7 +16,7 @@ from greenroom.actors.profile.generations import Writing, open_writing
 from greenroom.actors.profile.place import give_to_owner_of
 from greenroom.actors.profile.settings_files import restore_settings
 from greenroom.actors.profile.translate import writing_clone
-from greenroom.actors.threads import Work, finish_in_thread
+from greenroom.actors.threads import Work, finish_in_thread, in_thread
 
 # Taking the lease takes milliseconds, and removing what was not committed up to a second; this is for a disk
 # that hangs.
@@ -29,6 +29,12 @@ class Committer:
 
     _writing: Writing
     _host: str
+    _noting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    async def put_off(self, until: datetime) -> None:
+        """Let those who are refused the profile know that it is until then. The last to ask counts."""
+        async with self._noting:
+            await in_thread(Work.MASTER, self._writing.put_off, until)
 
     async def commit(self, clone: Path) -> int:
         """Commit a clone whose browser has quit; return the generation's number.

@@ -53,7 +53,8 @@ class Machine(Protocol):
 
         In the mode WRITE, nobody else can clone that profile or write it meanwhile. A profile that may be new
         is made if it is missing, and removed again if nothing was committed. Those who are
-        refused meanwhile learn the `purpose`, and `until` when the session lasts at most.
+        refused meanwhile learn the `purpose`, and `until` when the session lasts at most as it is; see
+        `Workspace.put_off`.
 
         Leaving the block in any way kills what still runs, at once, and removes the rest. It returns once
         nothing is left or can still be started. If something can't be removed, it stays listed, and
@@ -119,6 +120,12 @@ class Workspace(Protocol):
 
         Only in the mode WRITE, and once the browser has quit. Don't cancel it. Raises `ProfileNotReplaced`,
         `ProfileLocked`, `ProfileUnusable` or `CloneFailed`, with the master as it was.
+        """
+
+    async def put_off(self, until: datetime) -> None:
+        """Let those who are refused the master know that the session now lasts until then at most.
+
+        Does nothing for a session that only reads.
         """
 
     async def wait_quit(self) -> bool:

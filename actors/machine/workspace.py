@@ -1,6 +1,7 @@
 """What a session owns on this machine: its clone from the start, and a browser once it is launched."""
 
 import contextlib
+from datetime import datetime
 from pathlib import Path
 
 import attrs
@@ -86,6 +87,11 @@ class LocalWorkspace:
         if self._committer is None:
             raise RuntimeError("the session does not write the profile")
         return await self._committer.commit(Path(self.entry.clone))
+
+    async def put_off(self, until: datetime) -> None:
+        """See `ports.Workspace`."""
+        if self._committer is not None:
+            await self._committer.put_off(until)
 
     async def wait_quit(self) -> bool:
         """See `ports.Workspace`."""

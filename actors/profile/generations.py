@@ -9,6 +9,7 @@ interrupted, and the next writer finishes it.
 import contextlib
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,20 @@ class Writing:
     generation: Generation
     _leases: contextlib.ExitStack
     _before: tuple[object, ...]
+    _holder: ProfileHolder
+    _noting: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _is_over: bool = attrs.field(default=False, init=False)
+
+    def put_off(self, until: datetime) -> None:
+        """Let those who are refused the profile know that it is until then, unless it is over. Blocks."""
+        with self._noting:
+            if not self._is_over:
+                lease.note(self.profile, attrs.evolve(self._holder, until=until))
+
+    def finish(self) -> None:
+        """Have nothing more noted."""
+        with self._noting:
+            self._is_over = True
 
     def commit(self) -> None:
         """Make what is in `new` the profile's current generation. Blocks.
@@ -97,7 +112,8 @@ def open_writing(
     `ProfileNotReplaced` if it could not be replaced.
     """
     profile = Path(os.path.realpath(profile))
-    with _lease(profile, by, until, may_be_new=may_be_new) as leases:
+    holder = _holder(by, until)
+    with _lease(profile, holder, may_be_new=may_be_new) as leases:
         with _translating():
             number = max((one.number for one in history(profile)), default=0) + 1
             if not is_empty(profile) and not _is_numbered(profile):
@@ -109,6 +125,7 @@ def open_writing(
             generation=Generation(number=number, committed_at=datetime.now(UTC), by=by),
             leases=leases,
             before=before,
+            holder=holder,
         )
         first: os.stat_result | None = None
         try:
@@ -119,6 +136,7 @@ def open_writing(
                 give_to_owner_of(writing.new, history_folder(profile))
             yield writing
         finally:
+            writing.finish()
             if first is None or _is_same(writing.new, first):  # not once it is what the profile was
                 remove_tree(writing.new)
             with _translating():
@@ -156,7 +174,7 @@ def roll_back(profile: Path, number: int | None, by: str) -> Generation:
     generation, and as `open_writing` does.
     """
     profile = Path(os.path.realpath(profile))
-    with _lease(profile, by, None) as leases:
+    with _lease(profile, _holder(by)) as leases:
         with _translating():
             numbers = sorted(one.number for one in _earlier(profile))
             shown = current(profile)
@@ -175,7 +193,7 @@ def roll_back(profile: Path, number: int | None, by: str) -> Generation:
 def prune(profile: Path, keep: int, by: str) -> list[int]:
     """Remove all but the `keep` latest of the earlier generations; return the numbers of those removed."""
     profile = Path(os.path.realpath(profile))
-    with _lease(profile, by, None), _translating():
+    with _lease(profile, _holder(by)), _translating():
         return _prune(profile, keep)
 
 
@@ -189,7 +207,7 @@ def remove(profile: Path, by: str) -> bool:
     with _translating():
         is_there = profile.is_dir()
         if is_there:
-            with _lease(profile, by, None):
+            with _lease(profile, _holder(by)):
                 for path, away in ((history_folder(profile), history_leaving), (profile, leaving)):
                     remove_tree(away)
                     if path.exists():
@@ -206,11 +224,14 @@ def is_empty(profile: Path) -> bool:
     return all(entry.name in LOCK_NAMES for entry in profile.iterdir())
 
 
+def _holder(by: str, until: datetime | None = None) -> ProfileHolder:
+    return ProfileHolder(program=by, pid=os.getpid(), since=datetime.now(UTC), until=until)
+
+
 @contextlib.contextmanager
 def _lease(
-    profile: Path, by: str, until: datetime | None, *, may_be_new: bool = False
+    profile: Path, holder: ProfileHolder, *, may_be_new: bool = False
 ) -> Iterator[contextlib.ExitStack]:
-    holder = ProfileHolder(program=by, pid=os.getpid(), since=datetime.now(UTC), until=until)
     with contextlib.ExitStack() as stack:
         with _translating():
             making = _made(profile, holder) if may_be_new else lease.writing(profile, holder)

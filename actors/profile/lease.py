@@ -45,14 +45,21 @@ def writing(
             extend(leases, profile)
         else:
             leases.enter_context(held)
-        note = _note_of(profile)
-        with contextlib.suppress(OSError):  # it only makes refusals clearer
-            note.write_bytes(msgspec.json.encode(holder))
+        note(profile, holder)
         try:
             yield leases
         finally:
             with contextlib.suppress(OSError):
-                note.unlink()
+                _note_of(profile).unlink()
+
+
+def note(profile: Path, holder: ProfileHolder) -> None:
+    """Let those who are refused know who writes `profile`; only for who has the lease. Never fails."""
+    path = _note_of(profile)
+    unfinished = path.with_suffix(".part")
+    with contextlib.suppress(OSError):  # it only makes refusals clearer
+        unfinished.write_bytes(msgspec.json.encode(holder))
+        unfinished.replace(path)
 
 
 def extend(leases: contextlib.ExitStack, directory: Path) -> None:

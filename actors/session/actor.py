@@ -248,11 +248,15 @@ class SessionActor:
                 self._record.publish(EventKind.PROFILE_ROTATED)
 
     def _latest_moment(self) -> datetime | None:
-        """Return when the session ends at the latest, and a little more, unless it may be extended."""
-        if self.spec.ceiling_s > self.spec.max_duration_s:
-            return None
+        """Return when the session ends at the latest, and a little more, unless it is extended."""
         left_s = self.latest_end + CLOSE_GRACE_S - trio.current_time()
         return datetime.now(UTC) + timedelta(seconds=left_s) if math.isfinite(left_s) else None
+
+    async def _put_off(self) -> None:
+        """Tell those who are refused the profile that they have to wait longer."""
+        if (workspace := self._record.workspace) is not None and (until := self._latest_moment()):
+            with contextlib.suppress(RuntimeError):  # no thread can be started
+                await workspace.put_off(until)
 
     async def _keep_bundle(self, workspace: Workspace) -> None:
         record = self._record
@@ -411,7 +415,8 @@ class SessionActor:
                 return
             match request:
                 case Extend():
-                    living.extend(request)
+                    if living.extend(request) and self.spec.profile.mode is ProfileMode.WRITE:
+                        self._beside.start_soon(self._go_beside, self._put_off)
                 case TakeControl():
                     living.take_control(request)
                 case GiveBack():

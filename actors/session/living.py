@@ -117,14 +117,16 @@ class Living:
                 given if isinstance(given, outcome.Error) else outcome.Value(self._record.info())
             )
 
-    def extend(self, request: Extend) -> None:
-        """Give the session more time and answer, unless its time is over."""
-        if not self.lifetime.is_over:
+    def extend(self, request: Extend) -> bool:
+        """Give the session more time and answer, unless its time is over; return whether it has more."""
+        can_be = not self.lifetime.is_over
+        if can_be:
             self.lifetime.extend(request.seconds)
             self._note_expiry()
             self._record.publish(EventKind.EXTENDED)
             with contextlib.suppress(trio.BrokenResourceError):  # the asker has left
                 request.reply_to.send_nowait(outcome.Value(self._record.info()))
+        return can_be
 
     async def release_hand(self) -> None:
         """Let go of what a person holds down whenever they have lost control."""

@@ -81,12 +81,14 @@ async def test_clone_of_a_writer_becomes_the_master(tmp_path: Path) -> None:
             log_in(workspace)
             (clone_of(workspace) / "new").write_text("new")
             (clone_of(workspace) / "prefs.js").write_text("of the automation")
+            later = datetime.now(UTC) + timedelta(hours=1)
+            await workspace.put_off(later)
             for mode in ProfileMode:
                 with pytest.raises(ProfileLocked) as refused:
                     async with machine.open_workspace("b", ProfileUse(mode=mode)):
                         pass
                 assert refused.value.holder is not None
-                assert refused.value.holder.program == "session a"
+                assert (refused.value.holder.program, refused.value.holder.until) == ("session a", later)
             assert await workspace.commit() == 2
         assert ((master / "new").read_text(), (master / "prefs.js").read_bytes()) == ("new", own)
         assert not (directory_of(master, 1) / "new").exists()

@@ -399,12 +399,18 @@ def test_many_read_or_one_writes(tmp_path: Path) -> None:
             holder = held.value.holder
             assert holder is not None
             assert (holder.program, holder.pid, holder.until) == ("a test", os.getpid(), until)
+        later = until + timedelta(seconds=60)
+        writing.put_off(later)
         write(writing.new, "new")
         writing.commit()
-        with pytest.raises(ProfileLocked), lease.reading(profile):  # the new one is held, too
+        with pytest.raises(ProfileLocked) as held, lease.reading(profile):  # the new one is held, too
             pass
+        assert held.value.holder is not None
+        assert (held.value.holder.program, held.value.holder.until) == ("a test", later)
     with lease.reading(profile):
         assert content_of(profile) == "new"
+    writing.put_off(later)  # too late
+    assert {path.name for path in tmp_path.iterdir()} == {"user_data", "user_data.generations"}
 
 
 @pytest.mark.parametrize("change", ["commits", "rollbacks"])

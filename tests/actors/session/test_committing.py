@@ -1,5 +1,6 @@
 """Which ends of a session that writes the profile commit it, with a fake machine in virtual time."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -41,6 +42,32 @@ async def test_polite_end_commits_the_profile(autojump_clock: MockClock, reason:
         await session.ended.wait()
     assert (session.reason, machine.committed) == (reason, ["a"])
     assert commit_of(session) == Commit(generation=1)
+
+
+async def test_writer_that_is_extended_says_until_when_it_has_the_profile(autojump_clock: MockClock) -> None:
+    """Those who are refused learn its end as it is then. One that is not says it from the start."""
+    machine = FakeMachine()
+    async with open_session(machine, **WRITE, max_duration_s=60, ceiling_s=100) as session:
+        await session.established()
+        first = machine.untils["a"]
+        expires = session.actor.info().expires_at
+        assert first is not None
+        assert expires is not None
+        assert first >= expires + timedelta(seconds=CLOSE_GRACE_S)  # its creation could have taken longer
+        for seconds, more in ((30, 30), (1000, 40)):
+            info = await session.actor.handle.extend(seconds)
+            await trio.testing.wait_all_tasks_blocked()
+            until = machine.untils["a"]
+            assert until is not None
+            assert info.expires_at is not None
+            assert (info.expires_at - expires).total_seconds() == pytest.approx(more, abs=1)
+            assert (until - info.expires_at).total_seconds() == pytest.approx(CLOSE_GRACE_S, abs=1)
+    async with open_session(machine, max_duration_s=60, ceiling_s=100) as session:
+        await session.established()
+        before = machine.untils["a"]
+        await session.actor.handle.extend(30)
+        await trio.testing.wait_all_tasks_blocked()
+        assert machine.untils["a"] == before
 
 
 async def test_session_that_reads_commits_nothing(autojump_clock: MockClock) -> None:
