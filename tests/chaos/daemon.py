@@ -54,14 +54,14 @@ class Daemon:
     scratch: Path
     log: Path
 
-    def send(self, method: str, path: str, body: str | None = None) -> Request:
+    def send(self, method: str, path: str, body: str | None = None, **headers: str) -> Request:
         """Send a request and return without waiting for the answer.
 
         Raises `ConnectionRefusedError`, with the end of the daemon's log, if it no longer listens.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_HTTP_S)
         try:
-            connection.request(method, path, body, headers={"Connection": "close"})
+            connection.request(method, path, body, headers={"Connection": "close", **headers})
         except ConnectionRefusedError as exc:
             state = f"exit code {self.process.poll()}, port {self.port}"
             raise ConnectionRefusedError(f"{exc} ({state}): {self.log.read_text()[-500:]}") from exc

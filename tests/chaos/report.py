@@ -27,7 +27,9 @@ is deleted after 3 s, and the seconds run from the deletion. A process that is s
 noticed by the creation's deadline ({creation_s:g} s here), by the heartbeat (15 s), or when the grace of a
 polite close (5 s) runs out. *Processes*, *directories* and *ledger entries* are what is left at that
 moment. *File descriptors* is how many more the daemon has than before; fewer count as none. *Master*
-compares a hash of the whole master profile.
+compares a hash of the whole master profile. Sessions in the "writing" and "committing" rows write the
+profile, 400 MB of it: it is as it was, or it is the next generation, whole; the next writer gets it, and
+leaves nothing beside it but earlier generations.
 
 A browser host serves several sessions. *Same host* is about a second session in the row's host; *other
 host* is about two more in another host of the same daemon. *Live* means that these sessions still have the

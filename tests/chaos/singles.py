@@ -22,7 +22,8 @@ from tests.chaos.matrix import CLOSE_S, NOTICE_S, Expected, Moment
 from tests.chaos.stage import Page
 from tests.chaos.trial import Result, Subject, check, count, observe, subject_at
 from tests.chaos.victims import Victim, find, host_of
-from tests.chaos.world import CREATION_S, POLL_S, RUN, Base, Trouble, add_ballast, wait_for
+from tests.chaos.world import CREATION_S, POLL_S, RUN, Base, Trouble, add_ballast, own_master, wait_for
+from tests.chaos.writing import commit_loses_daemon, commit_loses_host, writer_loses_daemon, writer_loses_host
 from tests.real.conftest import GREENROOM
 
 # The daemon samples a session's resource use every 5 s.
@@ -87,6 +88,10 @@ def singles() -> list[Single]:
             moment="host stopped", victim="daemon", means="SIGKILL", run=_four_and_stopped_host_lose_daemon
         ),
         Single(moment="sweep", victim="next daemons", means="SIGKILL", run=_sweep_killed),
+        Single(moment="writing", victim="host", means="SIGKILL", run=writer_loses_host),
+        Single(moment="writing", victim="daemon", means="SIGKILL", run=writer_loses_daemon),
+        Single(moment="committing", victim="host", means="SIGKILL", run=commit_loses_host),
+        Single(moment="committing", victim="daemon", means="SIGKILL", run=commit_loses_daemon),
         Single(moment="live", victim="connections", means="abuse", run=_connections_abused, is_timed=True),
     ]
 
@@ -108,7 +113,7 @@ def _greedy(page: Page) -> Callable[[Base, str, Result], None]:
     reasons = {"over_budget"} if page is Page.ALLOCATE else {"deleted", "over_budget"}
 
     def run(base: Base, sandbox: str, result: Result) -> None:
-        with _own_master(base) as master, contextlib.ExitStack() as stack:
+        with own_master(base) as master, contextlib.ExitStack() as stack:
             if page is Page.TABS:
                 _allow_popups(master)
             lane = stack.enter_context(open_lane(base, sandbox, master=master))
@@ -140,15 +145,6 @@ def _watch(subject: Subject, seconds: float, result: Result) -> None:
     with contextlib.suppress(Trouble):
         wait_for(lambda: subject.state() == "ended", seconds, "the session ends")
     result.seconds = seconds
-
-
-@contextlib.contextmanager
-def _own_master(base: Base) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="master-", dir=base.folder))
-    try:
-        yield Path(shutil.copytree(base.master, folder / "master", symlinks=True))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _allow_popups(master: Path) -> None:
@@ -201,7 +197,7 @@ def _count_beside_second(lane: Lane, result: Result, descriptors: int) -> None:
 
 def _disk_full(base: Base, sandbox: str, result: Result) -> None:
     with (
-        _own_master(base) as master,
+        own_master(base) as master,
         _small_disk(base) as disk,
         open_lane(base, sandbox, master=master, clones_dir=disk / "clones") as lane,
     ):

@@ -112,15 +112,21 @@ class Subject:
 
 
 @contextlib.contextmanager
-def subject_at(lane: Lane, moment: Moment, page: Page | None = None) -> Iterator[Subject]:
-    """Create a session and bring it to `moment`. `Base.launches` bounds how many launch at once."""
+def subject_at(
+    lane: Lane, moment: Moment, page: Page | None = None, *, writes: bool = False
+) -> Iterator[Subject]:
+    """Create a session and bring it to `moment`. `Base.launches` bounds how many launch at once.
+
+    One that `writes` has the profile until its end, and commits.
+    """
     lane.stage.show(page or PAGES.get(moment, Page.HOME))
     daemon = lane.daemon
     known = set(daemon.sessions())
     descriptors = daemon.descriptors()
+    headers = {"X-Profile-Mode": "write"} if writes else {}
     with contextlib.ExitStack() as stack:
         with lane.base.launches:
-            creation = daemon.send("POST", "/tiktok/session")
+            creation = daemon.send("POST", "/tiktok/session", **headers)
             stack.callback(creation.hang_up)
             (session_id,) = wait_for(lambda: set(daemon.sessions()) - known, 3, "a session is listed")
             subject = Subject(

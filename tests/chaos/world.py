@@ -64,6 +64,16 @@ class Base:
             return folder
 
 
+@contextlib.contextmanager
+def own_master(base: Base) -> Iterator[Path]:
+    """Copy the master for the length of the block; what is made beside it goes, too."""
+    folder = Path(tempfile.mkdtemp(prefix="master-", dir=base.folder))
+    try:
+        yield Path(shutil.copytree(base.master, folder / "master", symlinks=True))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def add_ballast(master: Path, size: int) -> None:
     """Make a master larger by `size` bytes."""
     block = os.urandom(1 << 20)

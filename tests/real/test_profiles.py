@@ -19,6 +19,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from greenroom.actors.browser.cells.marks import scan
 from greenroom.actors.errors import NotLoggedIn
 from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import Purpose
@@ -27,6 +28,7 @@ from greenroom.actors.profile.generations import history
 from greenroom.actors.profile.local_storage import read_local_storage
 from greenroom.supervisor.api import open_supervisor
 from greenroom.web.settings import DaemonSettings
+from tests.chaos.victims import Victim, find, host_of
 from tests.patience import patience
 from tests.real.conftest import COMMAND_S, GREENROOM, Serve, fingerprint
 
@@ -328,8 +330,21 @@ async def test_refresh_keeps_a_login_that_the_site_renews(settings: DaemonSettin
             await supervisor.create_session()
 
 
+def host_process(session_id: str) -> psutil.Process:
+    """Return the process that runs a live session's browser."""
+    [marker] = [mark for mark in scan() if mark.endswith(f".{session_id}")]
+    host = host_of(marker)
+    assert host is not None
+    process = find(Victim.HOST, host)
+    assert process is not None
+    return psutil.Process(process.pid)
+
+
 def test_daemon_that_is_killed_while_it_commits_leaves_the_profile_whole(serve: Serve, master: Path) -> None:
-    """The old generation, to the last byte, and no lease. The next daemon's sessions read it and write it."""
+    """The old generation, to the last byte, and no lease. The next daemon's sessions read it and write it.
+
+    There, the browser's host is killed in the middle of a commit, which goes on without it.
+    """
     with (master / "ballast.bin").open("wb") as ballast:  # a commit takes a while
         for _ in range(400):
             ballast.write(os.urandom(1 << 20))
@@ -341,7 +356,7 @@ def test_daemon_that_is_killed_while_it_commits_leaves_the_profile_whole(serve: 
         with ThreadPoolExecutor() as threads:
             deletion = threads.submit(http.delete, path)
             new = master.with_name("master.generations") / f"{at_first.number + 1}.new" / "ballast.bin"
-            deadline = time.monotonic() + patience(20)
+            deadline = time.monotonic() + patience(60)
             while not new.exists() or not new.stat().st_size:
                 assert time.monotonic() < deadline
             daemon.process.kill()
@@ -351,7 +366,16 @@ def test_daemon_that_is_killed_while_it_commits_leaves_the_profile_whole(serve: 
         assert new.parent.exists()
     with serve() as daemon, httpx.Client(base_url=daemon.url, timeout=patience(60)) as http:
         path = http.post("/tiktok/session", json={}, headers=headers).headers["Location"]
-        assert http.delete(path).status_code == 204
+        assert not new.exists()
+        host = host_process(path.rpartition("/")[2])
+        with ThreadPoolExecutor() as threads:
+            deletion = threads.submit(http.delete, path)
+            while not new.exists() or not new.stat().st_size:
+                assert time.monotonic() < deadline
+            host.kill()
+            assert history(master)[0].number == at_first.number
+            assert deletion.result().status_code == 204
+        assert not host.is_running()
         commit = http.get(path).json()["session"]["receipt"]["commit"]
     assert commit == {"generation": at_first.number + 1, "problem": None}
     assert [one.number for one in history(master)] == [at_first.number + 1, at_first.number]

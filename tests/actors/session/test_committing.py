@@ -244,6 +244,19 @@ async def test_browser_that_is_lost_commits_nothing(autojump_clock: MockClock) -
     assert commit_of(session) == Commit(problem="The session ended as browser_lost")
 
 
+async def test_host_that_dies_during_the_commit_changes_nothing_about_it(autojump_clock: MockClock) -> None:
+    """The browser has saved its profile and is gone by then."""
+    machine = FakeMachine(commit_s=20)
+    async with open_session(machine, **WRITE, max_duration_s=60) as session:
+        await session.established()
+        await session.actor.handle.ask_to_end(EndReason.DELETED)
+        await trio.sleep(10)
+        assert (session.actor.info().state, machine.committed) == (SessionState.ENDING, [])
+        machine.browsers["a"].crash()
+        await session.ended.wait()
+    assert (session.reason, commit_of(session)) == (EndReason.DELETED, Commit(generation=1))
+
+
 async def test_login_that_was_lost_meanwhile_is_not_committed(autojump_clock: MockClock) -> None:
     """What the page has shown last counts."""
     machine = FakeMachine()
