@@ -179,11 +179,11 @@ class Supervisor:
         no profile can have, and `ProfileNotFound`.
         """
         use = ProfileUse(name=profile, mode=mode)
-        if idempotency_key is not None:
-            return await self._keyed.get(idempotency_key, use)
-        return await self._create(Order(profile=use))
+        return await self._create(Order(profile=use), idempotency_key)
 
-    async def _create(self, order: Order) -> SessionInfo:
+    async def _create(self, order: Order, idempotency_key: str | None = None) -> SessionInfo:
+        if idempotency_key is not None:
+            return await self._keyed.get(idempotency_key, order)
         creation = self._begin_creation(order)
         try:
             return await creation.result()
@@ -221,12 +221,14 @@ class Supervisor:
         timeout_s: float = LOGIN_S,
         headless: bool | None = None,
         url: str | None = None,
+        idempotency_key: str | None = None,
     ) -> SessionInfo:
         """Create a session in which a person logs in to a profile; return it once it is live.
 
         It is live whatever the page shows, and ends once that shows a login, or after `timeout_s`. Its
         receipt says whether the profile has been saved. A profile that does not exist is made, and stays if
-        there is a login. Raises what `create_session` does, except `NotLoggedIn` and `ProfileNotFound`.
+        there is a login. An idempotency key is as for `create_session`. Raises what that does, except
+        `NotLoggedIn` and `ProfileNotFound`.
         """
         return await self._create(
             Order(
@@ -235,11 +237,17 @@ class Supervisor:
                 duration_s=timeout_s,
                 headless=headless,
                 url=url,
-            )
+            ),
+            idempotency_key,
         )
 
     async def open_browse(
-        self, profile: str = DEFAULT_PROFILE, *, url: str | None = None, headless: bool | None = None
+        self,
+        profile: str = DEFAULT_PROFILE,
+        *,
+        url: str | None = None,
+        headless: bool | None = None,
+        idempotency_key: str | None = None,
     ) -> SessionInfo:
         """Create a session that a person uses by hand; return it once it is live.
 
@@ -254,7 +262,8 @@ class Supervisor:
                 duration_s=self.config.max_extended_duration,
                 headless=headless,
                 url=url,
-            )
+            ),
+            idempotency_key,
         )
 
     async def import_state(self, state: StorageState, profile: str = DEFAULT_PROFILE) -> int:

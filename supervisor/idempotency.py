@@ -16,7 +16,7 @@ from greenroom.actors.errors import (
     ResourcesExhausted,
     SupervisorStopped,
 )
-from greenroom.actors.lifecycle import DEFAULT_USE, ProfileUse, SessionInfo
+from greenroom.actors.lifecycle import SessionInfo
 from greenroom.actors.session.mailbox import Caller
 from greenroom.actors.session.order import DEFAULT_ORDER, Order
 from greenroom.supervisor.messages import CreateSession, Message
@@ -94,7 +94,9 @@ class _Shared:
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class KeyedCreations:
-    """Answers requests with the same key, profile and mode with the outcome of the first, for 15 minutes.
+    """Answers requests with the same key, profile, mode and purpose with the outcome of the first.
+
+    For 15 minutes. Whatever else the first asked for counts for all.
 
     A creation goes on as long as anybody waits for it. `begin` starts one.
     """
@@ -103,14 +105,15 @@ class KeyedCreations:
     _shared: dict[bytes, _Shared] = attrs.field(factory=dict, init=False)
     _results: Remembered[bytes, _Result] = attrs.field(factory=Remembered, init=False)
 
-    async def get(self, key: str, profile: ProfileUse = DEFAULT_USE) -> SessionInfo:
+    async def get(self, key: str, order: Order = DEFAULT_ORDER) -> SessionInfo:
         """Return the session created under `key`, now or earlier. Raises what its creation raised."""
-        digest = hashlib.sha256(f"{profile.name} {profile.mode.value} {key}".encode()).digest()
+        use = order.profile
+        digest = hashlib.sha256(f"{use.name} {use.mode.value} {order.purpose.value} {key}".encode()).digest()
         if (kept := self._results.get(digest)) is not None:
             return _unwrap(kept)
         shared = self._shared.get(digest)
         if shared is None:
-            shared = self._shared[digest] = _Shared(self.begin(Order(profile=profile)))
+            shared = self._shared[digest] = _Shared(self.begin(order))
         shared.waiting += 1
         try:
             async with shared.turn:

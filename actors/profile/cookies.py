@@ -52,8 +52,8 @@ def read_login(profile: Path, host: str) -> SavedLogin:
     """Return what `profile` keeps of a login at `host`. Blocks.
 
     Cookies that end with the browser are in no file. Those of containers are ignored, since sessions don't
-    use containers. Raises `ProfileUnusable` when the cookies can't be read. No browser may have the profile
-    open.
+    use containers. If a browser has the profile open, they are those that it has written so far. Raises
+    `ProfileUnusable` when the cookies can't be read.
     """
     places = ",".join("?" * len(LOGIN_COOKIES))
     rows = _read(

@@ -7,6 +7,7 @@ read as they are and the log is applied in memory: nothing that they hold reache
 
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ _PAGE_SIZE_AT, _VERSIONS_AT, _ROLLBACK_VERSIONS = 16, slice(18, 20), b"\1\1"
 _HEADER_BYTES = 100
 _LOG_HEADER = struct.Struct(">8x I 4x 8s 8x")  # page size, salt
 _FRAME_HEADER = struct.Struct(">I I 8s 8x")  # page number, pages after a commit or 0, salt
+# How often to read a database that somebody writes to meanwhile, and the pause between two attempts.
+_TRIES = 5
+_PAUSE_S = 0.05
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 UNREADABLE: Final = (OSError, ValueError, struct.error, sqlite3.Error, OverflowError)
@@ -27,16 +31,39 @@ UNREADABLE: Final = (OSError, ValueError, struct.error, sqlite3.Error, OverflowE
 def open_in_memory(path: Path, *, max_bytes: int) -> Iterator[sqlite3.Connection | None]:
     """Open a copy, in memory, of the database at `path` as of its last commit; None if there is none. Blocks.
 
-    No browser may have it open. Raises one of `UNREADABLE`, also if it has more than `max_bytes`, or was left
-    in the middle of a change that only SQLite itself can take back.
+    A browser may have it open. Raises one of `UNREADABLE`, also if it has more than `max_bytes`, changes all
+    the time, or was left in the middle of a change that only SQLite itself can take back.
     """
-    database = _with_log(path, max_bytes)
+    database = _read_steadily(path, max_bytes)
     if database is None:
         yield None
         return
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.deserialize(database)
         yield connection
+
+
+def _read_steadily(path: Path, max_bytes: int) -> bytes | None:
+    """Return the database as of its last commit. Read it again if it changes meanwhile: it may be torn."""
+    for _ in range(_TRIES):
+        before = _state(path)
+        database = _with_log(path, max_bytes)
+        if _state(path) == before:
+            return database
+        time.sleep(_PAUSE_S)
+    raise ValueError("it changes all the time")
+
+
+def _state(path: Path) -> list[tuple[int, int, int] | None]:
+    """Return what changes once somebody has written to a database or its log."""
+    found: list[tuple[int, int, int] | None] = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            status = file.stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except FileNotFoundError:
+            found.append(None)
+    return found
 
 
 def _with_log(path: Path, max_bytes: int) -> bytes | None:

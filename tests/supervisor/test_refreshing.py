@@ -1,5 +1,6 @@
 """Logins are renewed while nobody uses their profiles, in virtual time."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,11 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from greenroom import SessionEvent, SessionState, Supervisor, SupervisorConfig, open_supervisor
-from greenroom.actors.errors import UpstreamUnreachable
+from greenroom.actors.errors import NotLoggedIn, UpstreamUnreachable
 from greenroom.actors.lifecycle import ProfileInfo, ProfileMode, ProfileUse, Purpose
 from greenroom.actors.testing import FakeMachine
-from greenroom.actors.verdict import LoginState
+from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
+from greenroom.supervisor import refreshing
 from greenroom.supervisor.refreshing import RETRY_S
 
 HOUR = 3600.0
@@ -152,6 +154,35 @@ async def test_refresh_that_fails_is_tried_again(autojump_clock: MockClock) -> N
     lines = [(line["event"], line["profile"]) for line in logs if line["event"].startswith("a profile was")]
     assert lines[0] == ("a profile was not refreshed", "default")
     assert lines[-1] == ("a profile was refreshed", "default")
+
+
+async def test_login_that_the_site_has_ended_is_asked_for_ever_more_seldom(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its cookie still holds. As soon as somebody has logged in, all is as before."""
+    monkeypatch.setattr(refreshing, "MAX_RETRY_S", 4 * HOUR)
+    machine = FakeMachine(known=(LOGGED_IN,))
+    tries: list[float] = []
+
+    async def refresh(_profile: str) -> int:
+        tries.append(trio.current_time())
+        raise NotLoggedIn(
+            Verdict(state=LoginState.LOGGED_OUT, reason=LoginReason.LOGIN_BUTTON, method=Method.HTML)
+        )
+
+    running = refreshing.Refreshing(
+        machine=machine, period_s=PERIOD_S, refresh=refresh, is_used=lambda _: False
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(running.run)
+        await trio.sleep(1.2 * PERIOD_S + 16 * HOUR)
+        pauses = [round((after - before) / HOUR, 1) for before, after in itertools.pairwise(tries)]
+        assert pauses[:5] == [0.5, 1.0, 2.0, 4.0, 4.0]
+        machine.known = (attrs.evolve(LOGGED_IN, committed_at=datetime.now(UTC)),)
+        tries.clear()
+        await trio.sleep(1.2 * PERIOD_S + HOUR)
+        assert (tries[1] - tries[0]) / HOUR == pytest.approx(0.5, abs=0.1)
+        nursery.cancel_scope.cancel()
 
 
 async def test_profile_that_can_not_be_refreshed_keeps_no_other_from_it(

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import re
 from http import HTTPStatus
 
 import msgspec
@@ -24,6 +23,7 @@ from greenroom.web.http.errors import InvalidRequest, describe_error, describe_h
 from greenroom.web.http.event_routes import add_event_routes
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, asked_path
 from greenroom.web.http.guards import add_guards
+from greenroom.web.http.keys import KEY_HEADER, asked_key
 from greenroom.web.http.links import Links
 from greenroom.web.http.monitoring_routes import READY, add_monitoring_routes
 from greenroom.web.http.openapi import describe_api
@@ -51,7 +51,6 @@ from greenroom.web.metrics.metrics import Metrics
 from greenroom.web.settings import DaemonSettings
 
 # Visible ASCII.
-_KEY = re.compile(r"[!-~]{1,255}")
 _LOGGED_CHARACTERS = 200  # of a text from the client
 
 _log = structlog.get_logger("greenroom.web")
@@ -100,7 +99,7 @@ def create_app(
             allow_origin=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=[
-                *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
+                *("Authorization", "Content-Type", KEY_HEADER, "Last-Event-ID"),
                 *(LEASE_HEADER, PROFILE_HEADER, MODE_HEADER),
             ],
             expose_headers=["Location", "X-Session-Id", "Retry-After", "X-Request-Id"],
@@ -113,7 +112,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: 
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
-        key, use, who = _idempotency_key(), asked_profile(), Exchange.current().asker
+        key, use, who = asked_key(), asked_profile(), Exchange.current().asker
         with quotas.creating(who.token, None if key is None else (key, use)) as note:
             info = await supervisor.create_session(key and who.own(key), profile=use.name, mode=use.mode)
             note(info)
@@ -219,16 +218,6 @@ def _check_body(body: bytes) -> None:
         raise InvalidRequest(str(exc)) from exc
     except UnicodeDecodeError as exc:  # msgspec doesn't convert it
         raise InvalidRequest("JSON is malformed: not UTF-8") from exc
-
-
-def _idempotency_key() -> str | None:
-    """Return the request's key, if any. Raises `InvalidRequest` unless it is 1 to 255 visible characters."""
-    keys = request.headers.getlist("Idempotency-Key")
-    if len(keys) > 1:
-        raise InvalidRequest("There is more than one Idempotency-Key")
-    if keys and not _KEY.fullmatch(keys[0]):
-        raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
-    return keys[0] if keys else None
 
 
 def _count(sessions: list[Session]) -> str:

@@ -153,7 +153,7 @@ def describe_api(*, with_token: bool) -> Json:
         "paths": _paths()
         | session_paths(_operation, _answer)
         | watching_paths(_operation, _answer)
-        | profile_paths(_operation, _answer, _WHERE, _PROFILE)
+        | profile_paths(_operation, _answer, _WHERE, _PROFILE, _KEY)
         | monitoring_paths(_operation, _answer, _PROFILE),
         "components": components,
     }

@@ -43,11 +43,12 @@ _ALL: Json = {
 
 
 def profile_paths(
-    operation: Callable[..., Json], answer: Callable[..., Json], where: Json, profile: Json
+    operation: Callable[..., Json], answer: Callable[..., Json], where: Json, profile: Json, key: Json
 ) -> Json:
     """Return the paths, made by the functions that describe the others.
 
-    `where` describes the headers that name a session, `profile` the header that names a profile.
+    `where` describes the headers that name a session, `profile` and `key` those that name a profile and a
+    request.
     """
     log_in = operation(
         "log_in",
@@ -55,7 +56,7 @@ def profile_paths(
         "once its page shows a login, and its receipt says whether that is saved.",
         {202: answer("The session is live.", StartedAnswer, where)},
         refusals=(409, 422, 423, 502, 503, 504),
-        parameters=[_NAME],
+        parameters=[key, _NAME],
     )
     log_in["requestBody"] = _body(ProfileLoginRequest)
     import_login = operation(
@@ -77,7 +78,7 @@ def profile_paths(
         "live view. Its end saves the profile if the page shows a login.",
         {202: answer("The session is live.", StartedAnswer, where)},
         refusals=(409, 422, 423, 502, 503, 504),
-        parameters=[profile],
+        parameters=[key, profile],
     )
     browse["requestBody"] = _body(BrowseRequest)
     return {

@@ -1,7 +1,8 @@
 """Profiles over HTTP: which there are, to log in to one, to give one a login, to use one by hand."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -24,6 +25,7 @@ from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import InvalidRequest
 from greenroom.web.http.exchanges import Exchange
 from greenroom.web.http.json_bodies import decode
+from greenroom.web.http.keys import asked_key
 from greenroom.web.http.profile_schemas import (
     BrowseRequest,
     ImportAnswer,
@@ -32,7 +34,7 @@ from greenroom.web.http.profile_schemas import (
     ProfilesAnswer,
     StartedAnswer,
 )
-from greenroom.web.http.rates import Quotas
+from greenroom.web.http.rates import Note, Quotas
 from greenroom.web.http.schemas import Session
 from greenroom.web.http.session_paths import live_address
 from greenroom.web.http.session_routes import refuse_daemon
@@ -86,13 +88,15 @@ def add_profile_routes(
     async def log_in(name: str) -> Response:
         """Start a session in which a person logs in to a profile."""
         _named(lambda: check_profile_name(name))
-        asked = decode(await request.body or b"{}", ProfileLoginRequest)
+        asked, key = decode(await request.body or b"{}", ProfileLoginRequest), asked_key()
         if asked.window and (problem := await trio.to_thread.run_sync(display_problem)):
             raise InvalidRequest(problem)
-        with quotas.creating(Exchange.current().asker.token) as note:
-            info = await supervisor.open_login(name, timeout_s=asked.timeout_s, headless=not asked.window)
+        with _creating(quotas, "login", name, key) as (note, own_key):
+            info = await supervisor.open_login(
+                name, timeout_s=asked.timeout_s, headless=not asked.window, idempotency_key=own_key
+            )
             note(info)
-        return _started(supervisor, info, "Log in there; the session ends once you are")
+        return _started(supervisor, info, key, "Log in there; the session ends once you are")
 
     @app.post("/profiles/<name>/import")
     async def import_login(name: str) -> Response:
@@ -121,17 +125,33 @@ def add_profile_routes(
         use = asked_profile()
         if MODE_HEADER in request.headers and use.mode is ProfileMode.READ:
             raise InvalidRequest(f"{MODE_HEADER} can't be read: what is browsed is saved")
-        asked = decode(await request.body or b"{}", BrowseRequest)
+        asked, key = decode(await request.body or b"{}", BrowseRequest), asked_key()
         refuse_daemon(asked.url, settings)
         has_display = await trio.to_thread.run_sync(display_problem) is None
-        with quotas.creating(Exchange.current().asker.token) as note:
-            info = await supervisor.open_browse(use.name, url=asked.url, headless=not has_display)
+        with _creating(quotas, "browse", use.name, key) as (note, own_key):
+            info = await supervisor.open_browse(
+                use.name, url=asked.url, headless=not has_display, idempotency_key=own_key
+            )
             note(info)
-        return _started(supervisor, info, "Use it in its window" if has_display else "Use it in a browser")
+        where = "Use it in its window" if has_display else "Use it in a browser"
+        return _started(supervisor, info, key, where)
 
 
-def _started(supervisor: Supervisor, info: SessionInfo, message: str) -> Response:
-    Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
+@contextlib.contextmanager
+def _creating(
+    quotas: Quotas, purpose: str, profile: str, key: str | None
+) -> Iterator[tuple[Note, str | None]]:
+    """Count a creation, with its key if there is one; yield how to note it, and the key as the asker's own."""
+    who = Exchange.current().asker
+    use = ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True)
+    counted = None if key is None else (f"{purpose} {key}", use)  # no key has a space
+    with quotas.creating(who.token, counted) as note:
+        yield note, key and who.own(key)
+
+
+def _started(supervisor: Supervisor, info: SessionInfo, key: str | None, message: str) -> Response:
+    if key is None:  # with a key, a client that missed the answer may ask again
+        Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
     headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
     live = live_address(info.id)
     return json_answer(StartedAnswer(message=message, session=Session.of(info), live=live), 202, headers)

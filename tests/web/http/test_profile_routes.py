@@ -92,6 +92,27 @@ async def test_login_goes_on_until_the_page_shows_one() -> None:
         assert (session["end_reason"], session["receipt"]["commit"]["generation"]) == ("completed", 1)
 
 
+async def test_key_makes_one_session_of_requests_that_are_sent_again() -> None:
+    """One for each purpose: a session to log in is none to browse. A bad key begins nothing."""
+    key = {"Idempotency-Key": "k"}
+    shop = {**key, "X-Profile": "shop"}
+    async with open_front(FakeMachine(page=LoginState.LOGGED_OUT)) as front:
+        first = await started(front, "/profiles/shop/login", {"timeout_s": 500}, **key)
+        assert await started(front, "/profiles/shop/login", {}, **key) == first
+        assert await started(front, "/profiles/other/login", {}, **key) != first
+        browsed = await started(front, "/browse", {}, **shop)
+        assert browsed != first
+        assert await started(front, "/browse", {}, **shop) == browsed
+        for path in ("/profiles/shop/login", "/browse"):
+            for keys in ([("Idempotency-Key", "a b")], [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]):
+                refused = await front.client.post(path, json={}, headers=keys)
+                assert (refused.status_code, refused.json()["error_details"]["code"]) == (
+                    422,
+                    "INVALID_REQUEST",
+                )
+        assert len(front.machine.uses) == 3
+
+
 async def test_login_without_a_body_has_the_usual_time() -> None:
     """What it can't have is refused, and begins nothing."""
     async with open_front(FakeMachine(page=LoginState.LOGGED_OUT)) as front:
