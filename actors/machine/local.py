@@ -209,6 +209,8 @@ async def open_local_machine(
 ) -> AsyncIterator[LocalMachine]:
     """Open this machine for sessions in `clones_dir`, after ending what dead daemons left there.
 
+    Empty profiles that they made for a first login are removed, too.
+
     No workspace may be open at the end of the block. Bundles are kept in `bundles_dir`. Logins count at
     `login_host`. What profiles have under the names in `not_cloned` is not copied. `budget` limits each
     browser host; `tell` hears what becomes of them. Raises `CloneFailed` if `clones_dir` can't be written,
@@ -223,6 +225,7 @@ async def open_local_machine(
             tell=tell,
         ) as pool,
     ):
+        await in_thread(Work.MASTER, _sweep, profiles)
         cloner = ProfileCloner(
             master=profiles.default,
             clones_dir=ledger.folder,
@@ -244,6 +247,15 @@ def _check_writable(cloner: ProfileCloner) -> None:
     if not (cloner.may_be_empty and not os.path.lexists(cloner.master)):
         cloner.look_at_version()
         refuse_newer(cloner.master, cloner.engine_version)
+
+
+def _sweep(profiles: ProfileStore) -> None:
+    """Remove what a daemon has left of profiles that it made. What fails is left to the next start."""
+    try:
+        for name in profiles.sweep():
+            _log.info("removed an empty profile: its first login was interrupted", profile=name)
+    except Exception as exc:
+        contain(exc, _log, "the profiles could not be swept")
 
 
 async def _measure(clone: Path) -> int:

@@ -19,7 +19,7 @@ import attrs
 import msgspec
 import structlog
 
-from greenroom.actors.errors import GreenroomError, ProfileNotReplaced
+from greenroom.actors.errors import GreenroomError, ProfileLocked, ProfileNotReplaced
 from greenroom.actors.lifecycle import ProfileHolder
 from greenroom.actors.profile import lease
 from greenroom.actors.profile.copy import GENERATION_FILE, LOCK_NAMES
@@ -219,6 +219,20 @@ def remove(profile: Path, by: str) -> bool:
     return is_there
 
 
+def remove_abandoned(profile: Path) -> bool:
+    """Remove a profile that was made by somebody who died before they committed anything. Blocks.
+
+    Returns whether it was such a one. What a person has made stays, and what anybody uses.
+    """
+    profile = Path(os.path.realpath(profile))
+    with contextlib.suppress(OSError, ProfileLocked, ProfileNotReplaced):
+        if lease.was_made_by_the_last(profile) and is_empty(profile) and not history(profile):
+            with _lease(profile, _holder("the sweep"), may_be_new=True):
+                pass  # what is empty goes with the lease
+            return not profile.exists()
+    return False
+
+
 def is_empty(profile: Path) -> bool:
     """Return whether a directory holds nothing but marks of a browser. Raises `OSError`."""
     return all(entry.name in LOCK_NAMES for entry in profile.iterdir())
@@ -255,7 +269,9 @@ def _made(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack
             try:
                 new = [path for path in (profile, *profile.parents) if not path.exists()]
                 held = _make_leased(profile) if new else None
-                leases = stack.enter_context(lease.writing(profile, holder, held=held))
+                if not new and lease.was_made_by_the_last(profile):
+                    new = [profile]  # its maker has died, or has it still and we are refused
+                leases = stack.enter_context(lease.writing(profile, holder, held=held, is_new=bool(new)))
                 break
             # Somebody else has just made it, or removed what they made.
             except (FileExistsError, FileNotFoundError, NotADirectoryError):

@@ -32,12 +32,13 @@ def reading(profile: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(
-    profile: Path, holder: ProfileHolder, *, held: contextlib.ExitStack | None = None
+    profile: Path, holder: ProfileHolder, *, held: contextlib.ExitStack | None = None, is_new: bool = False
 ) -> Iterator[contextlib.ExitStack]:
     """Keep everybody else out of `profile`, and let them know who has it.
 
     A lease on it that is `held` already, see `extend`, is given back at the end of the block, too. The value
-    keeps the lease on a directory that takes the profile's place. Raises `ProfileLocked` if somebody reads or
+    keeps the lease on a directory that takes the profile's place. If the holder has made the profile, which
+    `is_new`, that is noted for `was_made_by_the_last`. Raises `ProfileLocked` if somebody reads or
     writes the profile, and `OSError`.
     """
     with contextlib.ExitStack() as leases:
@@ -45,21 +46,43 @@ def writing(
             extend(leases, profile)
         else:
             leases.enter_context(held)
-        note(profile, holder)
+        note(profile, holder, is_new=is_new)
         try:
             yield leases
         finally:
-            with contextlib.suppress(OSError):
-                _note_of(profile).unlink()
+            forget_the_last(profile)
 
 
-def note(profile: Path, holder: ProfileHolder) -> None:
+def note(profile: Path, holder: ProfileHolder, *, is_new: bool = False) -> None:
     """Let those who are refused know who writes `profile`; only for who has the lease. Never fails."""
     path = _note_of(profile)
     unfinished = path.with_suffix(".part")
     with contextlib.suppress(OSError):  # it only makes refusals clearer
-        unfinished.write_bytes(msgspec.json.encode(holder))
+        unfinished.write_bytes(msgspec.json.encode(msgspec.to_builtins(holder) | {"is_new": is_new}))
         unfinished.replace(path)
+
+
+def was_made_by_the_last(profile: Path) -> bool:
+    """Return whether the last who wrote a profile had made it, and has died before the end of that."""
+    try:
+        return msgspec.json.decode(_note_of(profile).read_bytes(), type=_Note).is_new
+    except (OSError, msgspec.MsgspecError):
+        return False
+
+
+def forget_the_last(profile: Path) -> None:
+    """Remove the note of who wrote a profile last; only for who has the lease, or has just made it.
+
+    Never fails.
+    """
+    with contextlib.suppress(OSError):
+        _note_of(profile).unlink()
+
+
+class _Note(msgspec.Struct):
+    """What a note has besides its holder."""
+
+    is_new: bool = False
 
 
 def extend(leases: contextlib.ExitStack, directory: Path) -> None:

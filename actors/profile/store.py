@@ -8,7 +8,8 @@ import attrs
 
 from greenroom.actors.errors import ProfileExists, ProfileNotFound, ProfileUnusable
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, check_profile_name
-from greenroom.actors.profile.generations import remove
+from greenroom.actors.profile.generations import remove, remove_abandoned
+from greenroom.actors.profile.lease import forget_the_last
 from greenroom.actors.profile.place import make_private
 
 
@@ -52,6 +53,7 @@ class ProfileStore:
                 path.mkdir(0o700)
             except FileExistsError:
                 raise ProfileExists(name) from None
+            forget_the_last(path)
         return path
 
     def delete(self, name: str) -> None:
@@ -68,6 +70,10 @@ class ProfileStore:
                 raise ProfileUnusable("The profile is a link: remove it and what it leads to yourself")
         if not remove(path, "greenroom profile delete"):
             raise ProfileNotFound(name)
+
+    def sweep(self) -> list[str]:
+        """Remove the profiles that were made for a first login whose daemon has died; return their names."""
+        return [name for name in self.names() if remove_abandoned(self.path_of(name))]
 
 
 def _is_profile(entry: Path) -> bool:

@@ -17,6 +17,7 @@ from greenroom.actors.errors import (
     GreenroomError,
     NotLoggedIn,
     ProfileLocked,
+    ProfileNotFound,
     ResourcesExhausted,
     UpstreamUnreachable,
 )
@@ -28,6 +29,7 @@ from greenroom.actors.testing import FakeBrowser, FakeMachine
 from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
 from tests.actors.browser.scripted_hosts import PRELUDE, PUPPET
 from tests.actors.machine.machines import AMPLE, open_puppet_machine
+from tests.actors.profile.test_generations import killed_while_making
 
 URL = "pass"  # a puppet runs the URL that it is asked to load
 
@@ -289,3 +291,18 @@ async def test_problems_that_would_stop_sessions_are_reported(subject: Subject) 
     assert await subject.machine.place_problem() is None
     with pytest.raises(UpstreamUnreachable, match="The site can't be reached"):
         await subject.machine.reach_site()
+
+
+async def test_profile_of_a_first_login_that_was_killed_is_gone_at_the_next_start(tmp_path: Path) -> None:
+    """So a session of it is of no profile, rather than of one that nobody is logged in to."""
+    store = tmp_path / "profiles"
+    store.mkdir()
+    await trio.to_thread.run_sync(killed_while_making, store / "shop")
+    assert (store / "shop").is_dir()
+    (store / "mine").mkdir()
+    async with open_puppet_machine(tmp_path) as machine:
+        assert [profile.name for profile in await machine.profiles()] == ["default", "mine"]
+        with pytest.raises(ProfileNotFound):
+            async with machine.open_workspace("a", ProfileUse(name="shop")):
+                pass
+    assert [path.name for path in store.iterdir()] == ["mine"]

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -32,8 +33,10 @@ from greenroom.actors.profile.generations import (
     history_folder,
     open_writing,
     prune,
+    remove_abandoned,
     roll_back,
 )
+from greenroom.actors.profile.store import ProfileStore
 from tests.actors.profile.profile_trees import locked_by_other_process
 from tests.patience import patience
 
@@ -477,6 +480,49 @@ def test_lease_of_a_writer_that_died_is_free_at_once(tmp_path: Path) -> None:
     assert refused.value.holder is None
     commit(profile, "new")
     whole(profile)
+
+
+def killed_while_making(profile: Path) -> None:
+    """Have a process make a profile, begin its next generation, and be killed."""
+    program = (
+        "import os, sys, pathlib, signal\n"
+        "from greenroom.actors.profile.generations import open_writing\n"
+        "with open_writing(pathlib.Path(sys.argv[1]), 'one that dies', may_be_new=True) as writing:\n"
+        "    (writing.new / 'prefs.js').write_text('new')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(profile)], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_profile_whose_maker_died_is_removed_if_nobody_has_used_it(tmp_path: Path) -> None:
+    """An empty one that somebody made on purpose stays, and so does one that is in use."""
+    shop, store = tmp_path / "shop", tmp_path / "store"
+    killed_while_making(shop)
+    assert list(shop.iterdir()) == []
+    with open_writing(shop, "another", may_be_new=True):
+        assert not remove_abandoned(shop)
+    assert list(tmp_path.iterdir()) == []  # that one has taken its maker's place
+    killed_while_making(shop)
+    with lease.reading(shop):
+        assert not remove_abandoned(shop)
+    assert remove_abandoned(shop)
+    assert not remove_abandoned(shop)
+    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    killed_while_making(shop)
+    with locked_by_other_process(shop):
+        assert not remove_abandoned(shop)
+    shutil.rmtree(shop)
+    shutil.rmtree(history_folder(shop))
+    killed_while_making(store)
+    store.rmdir()
+    shutil.rmtree(history_folder(store))
+    assert ProfileStore(default=shop, folder=tmp_path).make("store") == store
+    assert not remove_abandoned(store)
+    make(shop)
+    assert not remove_abandoned(shop)
+    assert {store, shop} == set(tmp_path.iterdir())
 
 
 def test_many_make_a_profile_at_once_and_one_of_them_has_it(tmp_path: Path) -> None:
