@@ -8,7 +8,6 @@ interrupted, and the next writer finishes it.
 
 import contextlib
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,14 +24,13 @@ from greenroom.actors.profile import lease
 from greenroom.actors.profile.copy import GENERATION_FILE, LOCK_NAMES
 from greenroom.actors.profile.databases import find_damage
 from greenroom.actors.profile.exchange import (
-    UNSUPPORTED,
     exchange,
     exchange_problem,
-    rename_to_new,
     sync_directory,
     sync_tree,
 )
 from greenroom.actors.profile.lock import keep_browsers_out, last_opened_ns, refuse_browser
+from greenroom.actors.profile.making import open_made
 from greenroom.actors.profile.place import give_to_owner_of, make_private
 from greenroom.actors.profile.removal import remove_tree
 from greenroom.actors.profile.version import profile_version
@@ -42,8 +40,6 @@ KEPT: Final = 5
 
 _NEW = ".new"
 _LEAVING = ".deleted"
-# How often to make a directory that others remove again.
-_TRIES = 100
 
 _log = structlog.get_logger("greenroom.profile")
 
@@ -248,68 +244,17 @@ def _lease(
 ) -> Iterator[contextlib.ExitStack]:
     with contextlib.ExitStack() as stack:
         with _translating():
-            making = _made(profile, holder) if may_be_new else lease.writing(profile, holder)
-            leases = stack.enter_context(making)
+            way = (
+                open_made(profile, holder, beside=history_folder(profile))
+                if may_be_new
+                else lease.writing(profile, holder)
+            )
+            leases = stack.enter_context(way)
             if problem := exchange_problem(profile):
                 raise ProfileNotReplaced(f"The profile's directory {problem}", detail=repr(str(profile)))
             refuse_browser(profile)
             _settle(profile)
         yield leases
-
-
-@contextlib.contextmanager
-def _made(profile: Path, holder: ProfileHolder) -> Iterator[contextlib.ExitStack]:
-    """Take the lease on a profile whose directory is made if it is missing; see `open_writing`.
-
-    The lease holds from before the directory is there until it is removed, so nobody else can come upon it.
-    """
-    new: list[Path] = []
-    with contextlib.ExitStack() as stack:
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                new = [path for path in (profile, *profile.parents) if not path.exists()]
-                held = _make_leased(profile) if new else None
-                if not new and lease.was_made_by_the_last(profile):
-                    new = [profile]  # its maker has died, or has it still and we are refused
-                leases = stack.enter_context(lease.writing(profile, holder, held=held, is_new=bool(new)))
-                break
-            # Somebody else has just made it, or removed what they made.
-            except (FileExistsError, FileNotFoundError, NotADirectoryError):
-                if not tries_left:
-                    raise
-        try:
-            yield leases
-        finally:
-            for folder in (history_folder(profile), *new[:1]):
-                _remove_empty(folder)
-    for folder in new[1:]:
-        _remove_empty(folder)
-
-
-def _make_leased(profile: Path) -> contextlib.ExitStack | None:
-    """Make an empty profile; return the writer's lease on it. Raises `FileExistsError` and other `OSError`.
-
-    Where the filesystem can't put a directory in place without replacing another, it makes a plain one, on
-    which there is no lease yet: None.
-    """
-    private = profile.with_name(f".greenroom-{secrets.token_hex(8)}")
-    make_private(private)
-    with contextlib.ExitStack() as held:
-        try:
-            lease.extend(held, private)
-            rename_to_new(private, profile)
-        except OSError as exc:
-            _remove_empty(private)
-            if exc.errno not in UNSUPPORTED:
-                raise
-            make_private(profile)
-            return None
-        return held.pop_all()
-
-
-def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # something is in it
-        folder.rmdir()
 
 
 def _switch(profile: Path, other: Path, leases: contextlib.ExitStack) -> None:

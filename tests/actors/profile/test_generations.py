@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from greenroom.actors.errors import ProfileLocked, ProfileNotReplaced
 from greenroom.actors.lifecycle import ProfileHolder
 from greenroom.actors.profile import exchange as exchange_module
-from greenroom.actors.profile import generations, lease
+from greenroom.actors.profile import generations, lease, making
 from greenroom.actors.profile.copy import GENERATION_FILE
 from greenroom.actors.profile.generations import (
     KEPT,
@@ -45,7 +45,7 @@ STEPS = (
     *((Path, name) for name in ("mkdir", "rename", "replace", "unlink", "rmdir", "chmod")),
     *((os, name) for name in ("rmdir", "unlink", "rename", "fsync", "chmod")),
     (generations, "exchange"),
-    (generations, "rename_to_new"),
+    (making, "rename_to_new"),
     (exchange_module, "exchange"),
 )
 
@@ -577,7 +577,7 @@ def test_new_profile_is_held_before_it_is_there(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(ProfileLocked), lease.reading(other):
             pass
 
-    monkeypatch.setattr(generations, "rename_to_new", rename)
+    monkeypatch.setattr(making, "rename_to_new", rename)
     with open_writing(profile, "test", may_be_new=True) as writing:
         write(writing.new, "new")
         writing.commit()
@@ -597,7 +597,7 @@ def test_profile_is_made_where_the_filesystem_can_only_rename_over_what_is_there
         raise OSError(errno.EINVAL, "Invalid argument")
 
     profile = tmp_path / "store" / "shop"
-    monkeypatch.setattr(generations, "rename_to_new", refuse)
+    monkeypatch.setattr(making, "rename_to_new", refuse)
     with open_writing(profile, "test", may_be_new=True):
         assert list(profile.parent.glob(".greenroom-*")) == []
         with pytest.raises(ProfileLocked), lease.reading(profile):
