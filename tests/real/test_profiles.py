@@ -93,6 +93,7 @@ def log_in_by_hand(process: "subprocess.Popen[str]", page: Page, site: str) -> s
     while int(page.locator("#screen").evaluate(PIXELS)) < 10:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    expect(page.locator("#task")).to_contain_text("ends by itself as soon as the page shows a login")
     page.get_by_role("button", name="Take over").click()
     expect(page.locator("#holder")).to_contain_text("You have control")
     page.locator("#address").fill(f"{site}/login")

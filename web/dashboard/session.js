@@ -13,7 +13,7 @@ import { loggedIn, showScope } from "./login.js";
 import * as panels from "./panels.js";
 import { Socket } from "./socket.js";
 import { Tabs } from "./tabs.js";
-import { loginOf, profileOf } from "./words.js";
+import { loginOf, profileOf, taskOf } from "./words.js";
 
 const TABS_MS = 3_000;
 // How often to ask for a session that is ending.
@@ -88,6 +88,8 @@ function drawFacts() {
   const list = find("facts", HTMLElement);
   const shown = facts.filter(Boolean).map((fact) => make("li", {}, fact));
   if (list.textContent !== shown.map((item) => item.textContent).join("")) list.replaceChildren(...shown);
+  write(find("task", HTMLElement), taskOf(session));
+  show(find("task", HTMLElement), taskOf(session) !== "");
   show(find("time-left", HTMLElement), isLive);
   find("left", HTMLProgressElement).value = lifeLeft(session);
   for (const name of ["longer", "end"]) show(find(name, HTMLElement), !link && !isOver());

@@ -113,6 +113,22 @@ const PURPOSES = {
   refresh: "to refresh the login",
 };
 
+/** @type {Record<string, string>} */
+const TASKS = {
+  login:
+    "Press “Take over” and log in. The session ends by itself as soon as the page shows a login, which is then saved.",
+  browse:
+    "Press “Take over” to use the account by hand. What changes is saved at the end, if the page shows a login then.",
+};
+
+/**
+ * What a person is to do in a session; empty if nothing.
+ * @param {Session} session
+ */
+export function taskOf(session) {
+  return (session.state === "live" && TASKS[session.purpose]) || "";
+}
+
 /**
  * What sets a session apart from others: its profile, and what it is for.
  * @param {Session} session
