@@ -141,7 +141,7 @@ def add_profile_routes(
 def _creating(
     quotas: Quotas, purpose: str, profile: str, key: str | None
 ) -> Iterator[tuple[Note, str | None]]:
-    """Count a creation, with its key if there is one; yield how to note it, and the key as the asker's own."""
+    """Count a creation, with its key if it has one; yield how to note it, and the key as the asker's own."""
     who = Exchange.current().asker
     use = ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True)
     counted = None if key is None else (f"{purpose} {key}", use)  # no key has a space
