@@ -242,6 +242,23 @@ async def test_idempotency_keys_of_two_tokens_do_not_meet() -> None:
         assert await house.create(CONTROL, **key) == one
 
 
+async def test_login_that_is_sent_again_with_its_key_counts_once_and_is_its_tokens_own() -> None:
+    """With the same key, to browse is something else. Another token's key of that name is another one."""
+    few = token_named("few", Scope.ADMIN, max_sessions=1)
+    async with open_house(few, ADMIN) as house:
+
+        async def begin(token: Token, path: str) -> tuple[int, str | None]:
+            headers = {**bearer(token), "Idempotency-Key": "the-same", "X-Profile": "shop"}
+            answer = await house.client.post(path, json={}, headers=headers)
+            return answer.status_code, answer.headers.get("Location")
+
+        status, browsed = await begin(few, "/browse")
+        assert (status, await begin(few, "/browse")) == (202, (202, browsed))
+        assert (await begin(few, "/profiles/shop/login"))[0] == 429
+        status, other = await begin(ADMIN, "/browse")
+        assert (status, other != browsed) == (202, True)
+
+
 # Limits.
 
 
