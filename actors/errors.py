@@ -321,3 +321,14 @@ class SessionNotFound(GreenroomError):
     def __init__(self, session_id: str) -> None:
         super().__init__("No such session")
         self.session_id = session_id
+
+
+class HistoryNotKept(GreenroomError):
+    """No history of ended sessions is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("Either history_days is 0, or there is no place for it: see the log")
+
+
+class HistoryUnavailable(GreenroomError):
+    """The history of ended sessions can't be read; the text says why."""

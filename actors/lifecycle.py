@@ -213,7 +213,8 @@ class SessionInfo:
 
     `phase_ms` holds whole milliseconds spent per state, in order; the current state counts up to the moment
     of the snapshot. `expires_at` is None until the session is live, `verdict` until its page is judged,
-    `reason` until it is ending, `receipt` until it has ended. `usage` is the last sample. `is_requested` is
+    `reason` until it is ending, `receipt` until it has ended. `usage` is the last sample, and `peak` has the
+    highest value of each of its figures. `is_requested` is
     false for a warm session that nobody has asked for yet. `profile_version` is the version of the master
     profile that was cloned, None until the clone is made. `clients` are attached with a Playwright of their
     own; `refused_calls` is how many calls of such clients have been refused. `has_bundle` says that it fails,
@@ -230,6 +231,7 @@ class SessionInfo:
     phase_ms: Mapping[str, int]
     reason: EndReason | None
     usage: Usage | None = None
+    peak: Usage | None = None
     receipt: Receipt | None = None
     is_requested: bool = True
     profile_version: str | None = None

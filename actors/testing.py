@@ -151,6 +151,10 @@ class FakeMachine:
         bundle = self.bundles.get(session_id)
         return None if bundle is None else msgspec.json.encode(bundle)
 
+    async def kept_bundles(self) -> frozenset[str]:
+        """Return the ids in `bundles`."""
+        return frozenset(self.bundles)
+
     def _find(self, profile: str) -> None:
         if profile in self.missing:
             raise ProfileNotFound(profile)

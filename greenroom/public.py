@@ -17,6 +17,7 @@ from greenroom.actors.errors import (
     DialogOpen,
     EngineUnavailable,
     GreenroomError,
+    HistoryUnavailable,
     InternalFailure,
     InvalidAction,
     NavigationFailed,
@@ -77,6 +78,7 @@ from greenroom.actors.verdict import (
 from greenroom.supervisor.api import Supervisor, open_supervisor
 from greenroom.supervisor.config import InvalidSetting, OnLoginLost, SupervisorConfig, TikTokSessionConfig
 from greenroom.supervisor.events import EventStream, Subscriber
+from greenroom.supervisor.history import EndedSession, History, HistoryFilter, Outcome, open_history
 from greenroom.supervisor.live_session import LiveSession
 from greenroom.supervisor.messages import Holdings, SessionCount
 from greenroom.supervisor.secret import Secret
@@ -101,6 +103,7 @@ __all__ = [
     "CreationTimedOut",
     "DialogOpen",
     "EndReason",
+    "EndedSession",
     "EngineChoice",
     "EngineUnavailable",
     "EventKind",
@@ -110,6 +113,9 @@ __all__ = [
     "Finding",
     "Gate",
     "GreenroomError",
+    "History",
+    "HistoryFilter",
+    "HistoryUnavailable",
     "Holdings",
     "InternalFailure",
     "InvalidAction",
@@ -127,6 +133,7 @@ __all__ = [
     "NotLoggedIn",
     "OnLoginLost",
     "OpenDialog",
+    "Outcome",
     "OverBudget",
     "Overloaded",
     "PageCrashed",
@@ -171,6 +178,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "actions",
+    "open_history",
     "open_supervisor",
     "relay",
 ]

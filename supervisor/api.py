@@ -311,6 +311,10 @@ class Supervisor:
         """Return the zip file that is kept for a day of a session that has failed; None if there is none."""
         return await self._registry.machine.read_bundle(session_id)
 
+    async def kept_bundles(self) -> frozenset[str]:
+        """Return the ids of the sessions of which `read_bundle` has something."""
+        return await self._registry.machine.kept_bundles()
+
     async def end_session(self, session_id: str) -> None:
         """End a session and return when its browser and clone are gone. It may have ended already.
 

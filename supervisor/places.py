@@ -1,4 +1,4 @@
-"""The default directory for clones."""
+"""The default directories: for clones, and for what is to last."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class NoPlace(OSError):
-    """There is no directory for clones; the text says why."""
+    """There is no directory for this; the text says why."""
 
 
 def default_clones_dir() -> Path:
@@ -21,19 +21,32 @@ def default_clones_dir() -> Path:
     containers have whose image doesn't know the user. The last resort is `greenroom-UID` in the directory for
     temporary files. It is made here, before anybody else can make it. Raises `NoPlace` if even that fails.
     """
-    for cache in _caches():
+    for cache in _bases("XDG_CACHE_HOME", ".cache"):
         if _is_writable(cache):
             return cache / "greenroom" / "clones"
     return _make_own_directory() / "clones"
 
 
-def _caches() -> Iterator[Path]:
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if cache.is_absolute():
-        yield cache
+def state_dir() -> Path:
+    """Return `greenroom` in the user's state directory: XDG_STATE_HOME, otherwise `.local/state` in a home.
+
+    Homes are found, and directories are skipped, as for `default_clones_dir`. There is no last resort, since
+    what is kept here is to last. Raises `NoPlace`.
+    """
+    for state in _bases("XDG_STATE_HOME", ".local/state"):
+        if _is_writable(state):
+            return state / "greenroom"
+    raise NoPlace("neither XDG_STATE_HOME nor HOME can be written to")
+
+
+def _bases(variable: str, in_home: str) -> Iterator[Path]:
+    """Return the places for a kind of file, by the XDG standard: its variable, then below each home."""
+    base = Path(os.environ.get(variable, ""))
+    if base.is_absolute():
+        yield base
     for home in _homes():
         if home.is_absolute() and home != Path("/") and os.path.isdir(home):  # noqa: PTH112  # raises nothing
-            yield home / ".cache"
+            yield home / in_home
 
 
 def _homes() -> Iterator[Path]:

@@ -42,6 +42,19 @@ class Bundles:
                 return path.read_bytes()
         return None
 
+    async def kept(self) -> frozenset[str]:
+        """Return the ids of the sessions whose bundles can be read."""
+        return await in_thread(Work.RESULTS, self.list_kept)
+
+    def list_kept(self) -> frozenset[str]:
+        """Return the ids of the sessions whose bundles can be read. Blocks."""
+        found = set()
+        for path in self.folder.glob("*.zip"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime > time.time() - KEEP_S:
+                    found.add(path.stem)
+        return frozenset(found)
+
     def _path(self, session_id: str) -> Path:
         return self.folder / f"{session_id}.zip"
 

@@ -160,6 +160,10 @@ class LocalMachine:
         """See `ports.Machine`."""
         return await self.bundles.read(session_id)
 
+    async def kept_bundles(self) -> frozenset[str]:
+        """See `ports.Machine`."""
+        return await self.bundles.kept()
+
     async def profile_version(self, name: str = DEFAULT_PROFILE) -> str:
         """See `ports.Machine`."""
         return await in_thread(Work.MASTER, self._cloner_of(name).look_at_version)

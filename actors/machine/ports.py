@@ -97,6 +97,9 @@ class Machine(Protocol):
         Bundles are kept for a day, and up to 500 MB of them, over restarts too.
         """
 
+    async def kept_bundles(self) -> frozenset[str]:
+        """Return the ids of the sessions of which `read_bundle` has something."""
+
     async def survey(self) -> "Owned":
         """Look at the machine itself, not at anybody's memory, and return what is owned."""
 

@@ -39,6 +39,15 @@ class Usage:
     disk_bytes: int
     files: int = 0
 
+    def max_with(self, other: "Usage") -> "Usage":
+        """Return the higher one of each figure."""
+        return Usage(
+            memory_bytes=max(self.memory_bytes, other.memory_bytes),
+            processes=max(self.processes, other.processes),
+            disk_bytes=max(self.disk_bytes, other.disk_bytes),
+            files=max(self.files, other.files),
+        )
+
 
 def _at_least_one(_instance: object, attribute: "attrs.Attribute[int]", value: object) -> None:
     if type(value) is not int or value <= 0:

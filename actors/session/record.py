@@ -48,6 +48,7 @@ class SessionRecord:
     created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), init=False)
     expires_at: datetime | None = attrs.field(default=None, init=False)
     usage: Usage | None = attrs.field(default=None, init=False)
+    peak: Usage | None = attrs.field(default=None, init=False)
     workspace: Workspace | None = attrs.field(default=None, init=False)
     left: tuple[str, ...] = attrs.field(default=(), init=False)
     clients: int = attrs.field(default=0, init=False)
@@ -97,6 +98,7 @@ class SessionRecord:
             phase_ms={state.value: round(seconds * 1000) for state, seconds in phase_s.items()},
             reason=self.reason,
             usage=self.usage,
+            peak=self.peak,
             receipt=self._receipt,
             is_requested=self.is_requested,
             clients=self.clients,
@@ -120,6 +122,11 @@ class SessionRecord:
         if state is SessionState.ENDED:
             self._receipt = self._make_receipt()
         self.publish()
+
+    def note_usage(self, usage: Usage) -> None:
+        """Keep a new sample, and the highest values of all."""
+        self.usage = usage
+        self.peak = usage if self.peak is None else self.peak.max_with(usage)
 
     def publish(self, kind: EventKind = EventKind.STATE, action: ActionNote | None = None) -> None:
         """Tell subscribers what the session is now."""

@@ -59,6 +59,7 @@ class Sampling:
         if is_stale and self._warming.is_open:
             self._end(EndReason.DISCARDED)
             return
-        self._record.usage = await workspace.measure()
-        if breach := self._spec.budget.breach(self._record.usage):
+        usage = await workspace.measure()
+        self._record.note_usage(usage)
+        if breach := self._spec.budget.breach(usage):
             raise OverBudget(breach)

@@ -121,6 +121,10 @@ class FaultyMachine:
         """Return what is kept of a session."""
         return await self.real.read_bundle(session_id)
 
+    async def kept_bundles(self) -> frozenset[str]:
+        """List the sessions of which something is kept."""
+        return await self.real.kept_bundles()
+
     async def survey(self) -> Owned:
         """List what the daemon owns."""
         return await self.real.survey()

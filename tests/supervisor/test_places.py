@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.supervisor.config import InvalidSetting, SupervisorConfig
-from greenroom.supervisor.places import default_clones_dir
+from greenroom.supervisor.places import NoPlace, default_clones_dir, state_dir
 
 HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 
@@ -51,6 +51,23 @@ def test_home_and_cache_that_can_be_written_are_used(tmp_path: Path, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a/b"))
     assert default_clones_dir() == tmp_path / "a/b/greenroom/clones"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_state_has_a_lasting_place_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same rules, but never below the directory for temporary files."""
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert state_dir() == tmp_path / ".local/state/greenroom"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert state_dir() == tmp_path / ".local/state/greenroom"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a/b"))
+    assert state_dir() == tmp_path / "a/b/greenroom"
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.delenv("XDG_STATE_HOME")
+    set_home(monkeypatch, None)
+    make_unknown(monkeypatch)
+    with pytest.raises(NoPlace, match="XDG_STATE_HOME"):
+        state_dir()
 
 
 @pytest.mark.parametrize("cache", ["", "cache", "./x", "~/.cache", " "])
