@@ -41,6 +41,7 @@ class Stage:
             "GREENROOM_ENGINE": engine,
             "GREENROOM_MAX_SESSIONS": "20",
             "GREENROOM_WARM_SESSIONS": str(warm),
+            "XDG_STATE_HOME": f"{clones}-state",
         }
         with running([GREENROOM, "serve"], environ) as program:
             line = ""

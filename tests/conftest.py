@@ -56,6 +56,8 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     scratch.chmod(0o1777)  # some tests continue as another user
     os.environ[RUN] = uuid.uuid4().hex
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+    # Daemons keep their history there, not in the home of whoever runs the tests.
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     yield
     tempfile.tempdir = None
     here = psutil.Process()

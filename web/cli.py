@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web.history_cli import history
 from greenroom.web.options import check_name, profile_option
 from greenroom.web.options import config as _config
 from greenroom.web.options import url as _url
@@ -328,6 +329,7 @@ def leaks(config_file: Path | None, url: str | None) -> None:
             sys.exit(EXIT_FAILED)
 
 
+main.add_command(history)
 main.add_command(session)
 main.add_command(profile)
 

@@ -147,6 +147,7 @@ def open_daemon(base: Base, folder: Path, **settings: object) -> Iterator[Daemon
         "session_memory_mb": 1536,
         "session_disk_mb": 300,
         "drain_grace": 0,
+        "history_days": 0,
     } | settings
     config = folder / "greenroom.toml"
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in given.items()]

@@ -98,7 +98,8 @@ def open_stage(folder: Path) -> Iterator[Stage]:
     """Run a practice site, and a daemon for a profile that is logged in to it."""
     master = folder / "master"
     make_quiet_profile(master)
-    env, log = os.environ | {"GREENROOM_CLONES_DIR": str(folder / "clones")}, folder / "log"
+    own = {"GREENROOM_CLONES_DIR": str(folder / "clones"), "XDG_STATE_HOME": str(folder / "state")}
+    env, log = os.environ | own, folder / "log"
     practice = ["practice", "--bind", "127.0.0.1:0"]
     with serving(practice, dict(env), log, "all its pages") as (_, site_said):
         site = site_said["practice site"].rstrip("/")

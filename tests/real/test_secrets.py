@@ -75,6 +75,7 @@ def daemon(settings: DaemonSettings, folder: Path) -> Iterator[tuple[psutil.Proc
         "GREENROOM_TOKENS_FILE": str(tokens),
         "GREENROOM_TIKTOK_URL": settings.tiktok_url,
         "GREENROOM_CLONES_DIR": str(settings.clones_dir),
+        "XDG_STATE_HOME": str(folder / "state"),
         "GREENROOM_WARM_SESSIONS": "0",
         "CAMOUFOX_USER_DATA_DIR": str(settings.user_data_master_dir),
     }
@@ -168,6 +169,7 @@ def test_no_secret_turns_up_where_it_does_not_belong(settings: DaemonSettings, t
                 for name in bundle.namelist()
             }
         note(http.get("/overview"))
+        note(http.get("/tiktok/history"))
         process.kill()
         process.wait(patience(10))
     profiles = (settings.user_data_master_dir, settings.user_data_master_dir.with_suffix(".profiles"))
@@ -182,4 +184,5 @@ def test_no_secret_turns_up_where_it_does_not_belong(settings: DaemonSettings, t
     )
     shutil.rmtree(settings.clones_dir)  # which the next daemon would sweep
     assert b"audit" in seen.found["file log"]
+    assert b"browser_lost" in seen.found["file state/greenroom/history.sqlite3-wal"]
     assert seen.leaking() == {}

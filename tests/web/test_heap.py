@@ -46,5 +46,5 @@ async def test_daemon_gives_memory_back_every_minute(
     monkeypatch.setattr(daemon, "give_back_memory", lambda: given_back.append(trio.current_time()))
     monkeypatch.setattr(api, "open_machine", lambda *_: ShortMachine())
     with pytest.raises(KeyError, match="a test"):
-        await daemon.serve(DaemonSettings(), pytest.fail)
+        await daemon.serve(DaemonSettings(history_days=0), pytest.fail)
     assert given_back == [60, 120]

@@ -13,10 +13,13 @@ import trio
 from greenroom.actors.browser.cells.sandbox import Sandbox
 from greenroom.actors.browser.engines import EngineName
 from greenroom.actors.errors import EngineUnavailable
+from greenroom.actors.events import SessionEvent
 from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.resources import give_back_memory
 from greenroom.supervisor.api import Supervisor, open_supervisor
+from greenroom.supervisor.history import History
+from greenroom.web.daemon_history import hiding_history, open_history_of
 from greenroom.web.display import HINT, display_problem
 from greenroom.web.http.access import has_token
 from greenroom.web.http.app import create_app
@@ -46,19 +49,27 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def open_daemon(settings: DaemonSettings, *, machine: Machine | None = None) -> AsyncIterator[Daemon]:
-    """Serve sessions over HTTP for the length of the block.
+async def open_daemon(
+    settings: DaemonSettings, *, machine: Machine | None = None, history: History | None = None
+) -> AsyncIterator[Daemon]:
+    """Serve sessions over HTTP for the length of the block; `history` keeps how they ended.
 
     On leaving the block, all sessions end, and current requests get their answers. Raises `BindFailed` if the
     address is taken, and what `read_tokens` and `open_supervisor` raise.
     """
     tokens = Tokens(await trio.to_thread.run_sync(read_tokens, settings))
+
+    def subscriber(event: SessionEvent) -> None:
+        log_session_event(event)
+        if history is not None:
+            history.hear(event)
+
     with sole_error_bare(layers=3):  # the nurseries of the supervisor, the browser hosts and the metrics
         async with (
-            open_supervisor(settings, machine=machine, subscriber=log_session_event) as supervisor,
+            open_supervisor(settings, machine=machine, subscriber=subscriber) as supervisor,
             open_metrics(supervisor) as metrics,
             open_server(
-                create_app(supervisor, settings, tokens, metrics),
+                create_app(supervisor, settings, tokens, metrics, history),
                 settings.bind,
                 admits=functools.partial(has_token, tokens),
             ) as url,
@@ -90,7 +101,10 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
             nursery.start_soon(_heed_signals, signals, stopping, draining)
             nursery.start_soon(_give_back_memory)
             nursery.start_soon(_tell_repeats)
-            async with open_daemon(settings) as daemon:
+            async with (
+                open_history_of(settings) as history,
+                open_daemon(hiding_history(settings), history=history) as daemon,
+            ):
                 nursery.start_soon(_reload_tokens, settings, daemon.tokens, reloads)
                 machine = daemon.supervisor.machine
                 say(f"engine          {machine.engine} {machine.engine_version}")

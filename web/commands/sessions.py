@@ -1,7 +1,7 @@
 """The running daemon's sessions, from the command line: what `greenroom session` does."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -12,6 +12,7 @@ import msgspec
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileInfo
 from greenroom.web.commands.leaks import DaemonUnreachable
+from greenroom.web.http.history_schemas import HistoryAnswer
 from greenroom.web.http.profile_schemas import ImportAnswer, ProfilesAnswer, StartedAnswer
 from greenroom.web.http.schemas import (
     Actions,
@@ -76,6 +77,10 @@ class Sessions:
     def list(self) -> list[Session]:
         """Return the sessions that have not ended."""
         return self._read("GET", SESSIONS, AllSessions).sessions
+
+    def history(self, query: Mapping[str, str]) -> HistoryAnswer:
+        """Return how sessions ended, by a query of `GET /tiktok/history`."""
+        return self._read("GET", "/tiktok/history", HistoryAnswer, params=dict(query))
 
     def show(self, session_id: str) -> Session:
         """Return one session."""

@@ -15,6 +15,7 @@ from werkzeug.routing import MapAdapter
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
 from greenroom.supervisor.api import Supervisor
+from greenroom.supervisor.history import History
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.audit import add_audit
 from greenroom.web.http.control_routes import LEASE_HEADER, add_control_routes
@@ -23,6 +24,7 @@ from greenroom.web.http.errors import InvalidRequest, describe_error, describe_h
 from greenroom.web.http.event_routes import add_event_routes
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, asked_path
 from greenroom.web.http.guards import add_guards
+from greenroom.web.http.history_routes import add_history_routes
 from greenroom.web.http.keys import KEY_HEADER, asked_key
 from greenroom.web.http.links import Links
 from greenroom.web.http.monitoring_routes import READY, add_monitoring_routes
@@ -69,11 +71,16 @@ class _App(QuartTrio):
 
 
 def create_app(
-    supervisor: Supervisor, settings: DaemonSettings, tokens: Tokens, metrics: Metrics
+    supervisor: Supervisor,
+    settings: DaemonSettings,
+    tokens: Tokens,
+    metrics: Metrics,
+    history: History | None = None,
 ) -> QuartTrio:
-    """Return the app that answers for `supervisor`. It owns nothing: sessions live in the supervisor.
+    """Return the app that answers for `supervisor`, and from its `history` if it has one.
 
-    It lets in who has one of `tokens`, as they are at the moment of a request.
+    It owns nothing: sessions live in the supervisor. It lets in who has one of `tokens`, as they are at the
+    moment of a request.
     """
     app = _App(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = None  # each connection has its limits: see `Limits`
@@ -84,6 +91,7 @@ def create_app(
     _add_routes(app, supervisor, quotas, tokens)
     add_session_routes(app, supervisor, settings)
     add_profile_routes(app, supervisor, settings, quotas)
+    add_history_routes(app, supervisor, history)
     add_playwright_routes(app, supervisor, settings, metrics.counts)
     add_monitoring_routes(app, supervisor, metrics)
     add_event_routes(app, supervisor, tokens)

@@ -33,7 +33,7 @@ _POLICY: Final = (
 
 def is_page(path: str) -> bool:
     """Return whether there is a page of the dashboard under this path."""
-    return path == "/" or _SESSION_PAGE.fullmatch(path) is not None
+    return path in {"/", "/history"} or _SESSION_PAGE.fullmatch(path) is not None
 
 
 def is_open(path: str) -> bool:
@@ -43,11 +43,20 @@ def is_open(path: str) -> bool:
 
 def add_dashboard_routes(app: QuartTrio, tokens: Tokens) -> None:
     """Add the dashboard to the app."""
+    _add_files(app)
+    _add_login(app, tokens)
 
+
+def _add_files(app: QuartTrio) -> None:
     @app.get("/")
     async def show_dashboard() -> Response:
         """Show all sessions."""
         return _file("index.html")
+
+    @app.get("/history")
+    async def show_history() -> Response:
+        """Show the sessions that have ended."""
+        return _file("history.html")
 
     @app.get("/tiktok/session/<session_id>/live")
     async def show_session(session_id: str) -> Response:  # noqa: ARG001  # the page reads it from its address
@@ -61,6 +70,8 @@ def add_dashboard_routes(app: QuartTrio, tokens: Tokens) -> None:
             raise NotFound
         return _file(name)
 
+
+def _add_login(app: QuartTrio, tokens: Tokens) -> None:
     @app.post("/login")
     async def login() -> Response:
         """Take a token of the daemon; answer with a cookie that stands for it."""

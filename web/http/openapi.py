@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE
+from greenroom.web.http.openapi_history import HISTORY_BODIES, history_paths
 from greenroom.web.http.openapi_monitoring import MONITORING_BODIES, monitoring_paths
 from greenroom.web.http.openapi_profiles import (
     OPTIONAL_PROFILE_FIELDS,
@@ -78,7 +79,7 @@ _REFUSALS: Mapping[int, str] = {
     400: "The request is not valid HTTP/1.1, or has no Host header.",
     401: "The daemon's token is missing or wrong.",
     403: "The request is for another host, from a page of another origin, or more than a link allows.",
-    404: "There is no such session, profile, page or file, or no such path.",
+    404: "There is no such session, profile, page or file, no such path, or no history.",
     405: "The path does not support the method; `Allow` names those that it does.",
     408: "The request took too long to arrive.",
     409: "The page does not show a login, the session is not in the state for this, or its page is not.",
@@ -127,6 +128,7 @@ def describe_api(*, with_token: bool) -> Json:
         *WATCHING_BODIES,
         *PROFILE_BODIES,
         *MONITORING_BODIES,
+        *HISTORY_BODIES,
         AllSessions,
         TikTokSessionRequest,
         TikTokSessionErrorResponse,
@@ -154,13 +156,17 @@ def describe_api(*, with_token: bool) -> Json:
         | session_paths(_operation, _answer)
         | watching_paths(_operation, _answer)
         | profile_paths(_operation, _answer, _WHERE, _PROFILE, _KEY)
-        | monitoring_paths(_operation, _answer, _PROFILE),
+        | monitoring_paths(_operation, _answer, _PROFILE)
+        | history_paths(_operation, _answer),
         "components": components,
     }
     if with_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         description["security"] = [{"token": []}]
-        for path in ("/", "/dashboard/{name}", "/health", "/login", "/logout", f"{_ONE}/live"):
+        for path in (
+            *("/", "/dashboard/{name}", "/health", "/history", "/login", "/logout"),
+            f"{_ONE}/live",
+        ):
             for described in description["paths"][path].values():
                 described["security"] = []
     return description

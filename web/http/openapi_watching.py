@@ -87,6 +87,7 @@ def watching_paths(operation: Callable[..., Json], answer: Callable[..., Json]) 
     login["requestBody"] = _body(LoginRequest)
     return {
         "/": {"get": _page("dashboard", "Show the dashboard.", operation)},
+        "/history": {"get": _page("history_page", "Show the page about ended sessions.", operation)},
         "/dashboard/{name}": {
             "get": operation(
                 "dashboard_file",

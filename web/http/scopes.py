@@ -27,6 +27,7 @@ SCOPES: Final[Mapping[tuple[str, str], Scope]] = {
     ("POST", "/profiles/<name>/login"): Scope.ADMIN,
     ("POST", "/profiles/<name>/import"): Scope.ADMIN,
     ("POST", "/browse"): Scope.ADMIN,
+    ("GET", "/tiktok/history"): Scope.READ,
     ("GET", "/tiktok/session"): Scope.READ,
     ("POST", "/tiktok/session"): Scope.CONTROL,
     ("GET", BASE): Scope.READ,

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import attrs
 
 from greenroom.supervisor.config import InvalidSetting, SupervisorConfig
-from greenroom.supervisor.config.converters import to_path, to_secret
-from greenroom.supervisor.config.validators import check_path, is_plain, must, show
+from greenroom.supervisor.config.converters import to_int, to_path, to_secret
+from greenroom.supervisor.config.validators import check_path, is_plain, must, show, whole_number
 from greenroom.supervisor.secret import Secret
 from greenroom.web.address import BIND_SYNTAX, split_bind
 
@@ -124,6 +124,9 @@ class DaemonSettings(SupervisorConfig):
         validator=must("a list of host names or addresses, without ports", _is_hosts),
     )
     """The host names that clients may use for the daemon, besides its own address."""
+
+    history_days: int = attrs.field(default=30, converter=to_int, validator=whole_number(0, 3650))
+    """For how many days `greenroom serve` remembers how sessions ended; 0 keeps no history."""
 
     def __attrs_post_init__(self) -> None:
         """Check the rules that involve several settings: an address that others can reach needs a token."""

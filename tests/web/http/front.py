@@ -13,6 +13,7 @@ import trio
 from greenroom import Supervisor
 from greenroom.actors.events import SessionEvent
 from greenroom.actors.testing import FakeMachine
+from greenroom.supervisor.history import History
 from greenroom.web.commands.serve import open_daemon
 from greenroom.web.http.tokens import Tokens
 from greenroom.web.settings import DaemonSettings
@@ -50,12 +51,14 @@ class Front:
 
 
 @asynccontextmanager
-async def open_front(machine: FakeMachine | None = None, **settings: Any) -> AsyncIterator[Front]:
+async def open_front(
+    machine: FakeMachine | None = None, *, history: History | None = None, **settings: Any
+) -> AsyncIterator[Front]:
     """Run a daemon for the length of the block. Check at the end that nothing of its sessions is left."""
     machine = machine or FakeMachine()
     events: list[SessionEvent] = []
     async with (
-        open_daemon(make_settings(**settings), machine=machine) as daemon,
+        open_daemon(make_settings(**settings), machine=machine, history=history) as daemon,
         open_client(daemon.url) as client,
     ):
         with daemon.supervisor.events.subscribed(events.append):

@@ -6,6 +6,8 @@ import time
 import pytest
 from attrs import evolve
 
+from greenroom.actors.lifecycle import EndReason
+from greenroom.supervisor.history import Outcome
 from greenroom.supervisor.secret import Secret
 from greenroom.web.http.access import COOKIE_S, make_cookie
 from greenroom.web.http.dashboard_routes import FOLDER
@@ -23,6 +25,7 @@ async def test_pages_and_files_are_for_everybody(token: str | None) -> None:
     async with open_front(token=token) as front:
         for path in (
             "/",
+            "/history",
             "/tiktok/session/any/live",
             *(f"/dashboard/{name}" for name in FILES if ".html" not in name),
         ):
@@ -50,7 +53,7 @@ def test_files_hold_nothing_inline_and_nothing_from_elsewhere(name: str) -> None
 
 def test_every_file_is_used() -> None:
     """By a page, or by a file that is."""
-    used = {"index.html", "session.html"}
+    used = {"index.html", "session.html", "history.html"}
     while (
         more := {
             name
@@ -61,6 +64,15 @@ def test_every_file_is_used() -> None:
     ):
         used |= more
     assert used == set(FILES)
+
+
+def test_page_about_ended_sessions_offers_each_reason() -> None:
+    """And each outcome: the page knows no others than the daemon."""
+    script = (FOLDER / "history.js").read_text()
+    reasons = script.partition("const REASONS = [")[2].partition("];")[0]
+    assert set(re.findall(r'"([a-z_]+)"', reasons)) == {reason.value for reason in EndReason}
+    choice = (FOLDER / "history.html").read_text().partition('id="outcome"')[2].partition("</select>")[0]
+    assert re.findall(r"<option>([a-z]+)<", choice) == [outcome.value for outcome in Outcome]
 
 
 async def test_token_becomes_a_cookie_that_scripts_and_other_sites_can_not_use() -> None:
