@@ -391,3 +391,10 @@ async def test_sessions_that_come_and_go_are_not_hidden_from_a_host(
             is_over.set()
             sessions.join()
         assert seen == [always] * len(seen)
+
+
+def test_path_that_can_not_even_be_looked_at_is_left_out() -> None:
+    """As one that isn't there: such as a file below the home of somebody else, which is what HOME names."""
+    binds = Binds()
+    binds.show(Path("/tmp", "x" * 300))  # the system refuses the name itself, to root too
+    assert binds.arguments == []
