@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 EXIT_VERDICT_USAGE = 4  # for `verdict`, 2 means uncertain
 
 ENGINES = ("auto", "camoufox", "firefox")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "text", "json")
 
 _engine = click.option(
     "--engine",
@@ -56,36 +58,60 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--bind", metavar="HOST:PORT", help="Where to listen.  [default: 127.0.0.1:8700]")
+@click.option(
+    "--bind", metavar="HOST:PORT", help="Where to listen; or unix:/PATH.  [default: 127.0.0.1:8700]"
+)
 @_url
 @_user_data_dir
 @_engine
 @click.option("--headless/--no-headless", default=None, help="Hide or show the browsers.  [default: hide]")
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    help="The least grave lines to log; debug adds what browsers print.  [default: info]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    help="How lines look; auto is text on a terminal and in systemd's journal, else json.  [default: auto]",
+)
 @_config
-@_verbose
-def serve(config_file: Path | None, verbose: bool, **overrides: object) -> None:
+@click.option("--check", is_flag=True, help="Only check whether it could serve, and say what is in the way.")
+@click.option("--verbose", is_flag=True, help="The same as --log-level debug.")
+def serve(config_file: Path | None, check: bool, verbose: bool, **overrides: object) -> None:
     """Run the daemon until SIGTERM or Ctrl-C. SIGHUP makes it read its tokens again.
 
     POST /tiktok/session on its address makes a session, GET /openapi.json describes the rest. When told to
     stop, it takes no more sessions and gives live ones drain_grace seconds; a second signal ends them
     at once, and a third ends the daemon itself, without cleaning up.
 
-    Exit code 0 after such an end, 1 if it can't run here, 2 if a setting is invalid, and 128 plus the
-    signal's number after a third signal.
+    With --check it serves nothing, and says what would keep it from serving.
+
+    Exit code 0 after such an end, or if --check finds nothing in the way; 1 if it can't run here, 2 if a
+    setting is invalid, and 128 plus the signal's number after a third signal.
     """
     from greenroom.actors.resources import collect_rarely, keep_one_arena
 
-    be_patient()
-    keep_one_arena()
+    if not check:
+        be_patient()
+        keep_one_arena()
     _configure_logging(verbose=verbose)
     with explaining():
         import trio
 
         from greenroom.web.commands.serve import serve as serve_daemon
+        from greenroom.web.logs import configure_logging
         from greenroom.web.settings import load_settings
 
-        collect_rarely()
+        if verbose:
+            overrides["log_level"] = "debug"
         settings = load_settings(config_file, overrides)
+        configure_logging(level=settings.log_level, style=settings.log_format)
+        if check:
+            from greenroom.web.commands.checking import show_check
+
+            sys.exit(0 if run_command(show_check, settings, config_file, _console()) else EXIT_FAILED)
+        collect_rarely()
         trio.run(serve_daemon, settings, click.echo)
 
 
@@ -325,7 +351,8 @@ def leaks(config_file: Path | None, url: str | None) -> None:
 
         settings = load_settings(config_file)
         token = settings.token.reveal() if settings.token else None
-        if not show_leaks(url or f"http://{settings.bind}", token, _console()):
+        certificate = None if url else settings.tls_certificate
+        if not show_leaks(url or settings.url, token, _console(), certificate=certificate):
             sys.exit(EXIT_FAILED)
 
 
@@ -401,7 +428,8 @@ def _is_own(daemon: str | None, headless: bool, overrides: dict[str, object]) ->
     return is_own
 
 
-def _configure_logging(**how: bool) -> None:
+def _configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
     from greenroom.web.logs import configure_logging
+    from greenroom.web.settings.choices import LogLevel
 
-    configure_logging(**how)
+    configure_logging(level=LogLevel.DEBUG if verbose else LogLevel.ERROR if quiet else LogLevel.INFO)

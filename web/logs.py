@@ -1,9 +1,15 @@
-"""The log: on a terminal one readable line per event, otherwise one JSON object per line."""
+"""The log: on a terminal and in systemd's journal one readable line per event, otherwise one JSON object.
+
+Lines for the journal begin with their priority, as sd-daemon(3) has it, which the journal takes off.
+"""
 
 import functools
 import logging
+import os
 import sys
+import syslog
 import time
+from typing import Final, TextIO
 
 import structlog
 
@@ -11,31 +17,49 @@ from greenroom.actors.browser.client.failure import unframe
 from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, EndReason, SessionState
 from greenroom.web.repeats import RepeatFilter
+from greenroom.web.settings.choices import LogFormat, LogLevel
 from greenroom.web.streams import PatientStream
 
 _log = structlog.get_logger("greenroom.session")
+
+_PRIORITIES: Final = (
+    (logging.CRITICAL, syslog.LOG_CRIT),
+    (logging.ERROR, syslog.LOG_ERR),
+    (logging.WARNING, syslog.LOG_WARNING),
+    (logging.INFO, syslog.LOG_INFO),
+)
 
 # Ends that an operator may have to act on. The others are business as usual.
 _TROUBLE = {EndReason.BROWSER_LOST, EndReason.CREATION_TIMEOUT, EndReason.FAILED}
 
 
-def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
-    """Send our log and the libraries' to standard error.
+def configure_logging(*, level: LogLevel = LogLevel.INFO, style: LogFormat = LogFormat.AUTO) -> None:
+    """Send our log and the libraries' to standard error: ours from `level` on, theirs from WARNING on.
 
-    `verbose` adds every state, and the output of browsers and their hosts. `quiet` leaves only failures of
+    DEBUG adds every state, and the output of browsers and their hosts. ERROR leaves only failures of
     Greenroom itself.
     """
-    console = sys.stderr.isatty()
+    terminal, journal = sys.stderr.isatty(), _is_journal(sys.stderr)
+    is_text = style is LogFormat.TEXT or (style is LogFormat.AUTO and (terminal or journal))
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True) if not console else _clock(),
     ]
+    if not (is_text and journal):  # the journal has its own
+        shared.append(
+            _clock() if is_text and terminal else structlog.processors.TimeStamper(fmt="iso", utc=True)
+        )
     render: list[structlog.typing.Processor] = (
         # Not Rich's tracebacks, the default if Rich is installed: they print local variables, even secrets.
-        [_unframe, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if console
+        [
+            _unframe,
+            structlog.dev.ConsoleRenderer(
+                colors=terminal and not os.environ.get("NO_COLOR"),
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        ]
+        if is_text
         else [structlog.processors.format_exc_info, _unframe, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
@@ -43,7 +67,7 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
+    formatter = (_JournalFormatter if journal else structlog.stdlib.ProcessorFormatter)(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
     )
@@ -53,8 +77,30 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
     if isinstance(sys.stderr, PatientStream):
         sys.stderr.describe_loss = functools.partial(_describe_loss, formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
-    logging.getLogger("greenroom").setLevel(level)
+    logging.getLogger("greenroom").setLevel(level.name)
+
+
+class _JournalFormatter(structlog.stdlib.ProcessorFormatter):
+    """Puts a priority before each line, since each becomes an entry of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's lines."""
+        priority = f"<{_priority(record.levelno)}>"
+        return "\n".join(priority + line for line in super().format(record).splitlines())
+
+
+def _priority(level: int) -> int:
+    """Return a level as syslog numbers it."""
+    return next((priority for least, priority in _PRIORITIES if level >= least), syslog.LOG_DEBUG)
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Return whether a stream goes to systemd's journal: JOURNAL_STREAM names its device and inode."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or no file
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def tell_repeats(*, at_once: bool = False) -> None:

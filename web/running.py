@@ -55,14 +55,15 @@ def explaining() -> Iterator[None]:
     from greenroom.actors.errors import GreenroomError
     from greenroom.web.commands.leaks import DaemonUnreachable
     from greenroom.web.commands.sessions import Refused
-    from greenroom.web.http.serving import BindFailed
+    from greenroom.web.http.listening import BindFailed
+    from greenroom.web.http.tls import TlsUnusable
     from greenroom.web.settings import SettingsError
 
     try:
         yield
     except SettingsError as exc:
         stop(str(exc), EXIT_USAGE)
-    except (GreenroomError, BindFailed, DaemonUnreachable, Refused) as exc:
+    except (GreenroomError, BindFailed, TlsUnusable, DaemonUnreachable, Refused) as exc:
         stop(_explain(exc), EXIT_FAILED)
     except Signalled as exc:
         from greenroom.web.signals import EXIT_SIGNALLED

@@ -34,7 +34,8 @@ def session(context: click.Context, url: str | None, config_file: Path | None) -
     with explaining():
         settings = load_settings(config_file)
         token = settings.token.reveal() if settings.token else None
-        context.obj = Sessions(url or f"http://{settings.bind}", token)
+        certificate = None if url else settings.tls_certificate
+        context.obj = Sessions(url or settings.url, token, certificate)
 
 
 @session.command()

@@ -98,20 +98,21 @@ def _with_default_selectors(value: object) -> object:
 
 def to_engine(value: EngineChoice | str) -> EngineChoice:
     """Convert a text to a choice of engine."""
-    return cast("EngineChoice", _choice_from(value, EngineChoice))
+    return cast("EngineChoice", choice_from(value, EngineChoice))
 
 
 def to_sandbox(value: SandboxChoice | str) -> SandboxChoice:
     """Convert a text to a choice of sandbox."""
-    return cast("SandboxChoice", _choice_from(value, SandboxChoice))
+    return cast("SandboxChoice", choice_from(value, SandboxChoice))
 
 
 def to_on_login_lost(value: OnLoginLost | str) -> OnLoginLost:
     """Convert a choice's name to the choice."""
-    return cast("OnLoginLost", _choice_from(value, OnLoginLost))
+    return cast("OnLoginLost", choice_from(value, OnLoginLost))
 
 
-def _choice_from(value: object, choices: type[enum.Enum]) -> object:
+def choice_from(value: object, choices: type[enum.Enum]) -> object:
+    """Return the choice that a text names."""
     if not isinstance(value, str):
         return value
     return next((choice for choice in choices if choice.value == value.strip().lower()), value)

@@ -8,6 +8,7 @@ from greenroom.web.commands.serve import open_daemon
 from greenroom.web.logs import configure_logging
 from greenroom.web.rlimits import raise_limits
 from greenroom.web.settings import DaemonSettings
+from greenroom.web.settings.choices import LogLevel
 from tests.siege.plan import LAUNCH_S, MAX_SESSIONS
 
 GIVE_BACK_S = 1.0
@@ -26,6 +27,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    configure_logging(quiet=True)
+    configure_logging(level=LogLevel.ERROR)
     raise_limits()
     trio.run(main)

@@ -31,9 +31,10 @@ from greenroom.actors.browser.cells.environment import IDENTITY_FILE
 from greenroom.actors.browser.engines import EngineChoice
 from greenroom.actors.profile.copy import NOT_CLONED
 from greenroom.actors.profile.generations import open_writing
-from greenroom.web.cli import ENGINES, main
+from greenroom.web.cli import ENGINES, LOG_FORMATS, LOG_LEVELS, main
 from greenroom.web.commands.demo import Report
 from greenroom.web.practice import open_practice_site
+from greenroom.web.settings.choices import LogFormat, LogLevel
 from tests.actors.profile.logins import keep_login
 from tests.actors.profile.profile_trees import locked_by_other_process, make_profile, snapshot
 from tests.patience import patience
@@ -44,7 +45,10 @@ SOON_S = patience(3.0)
 FREE = ("--bind", "127.0.0.1:0")
 
 OPTIONS = {
-    "serve": ["--bind", "--url", "--user-data-dir", "--engine", "--headless / --no-headless", "--config"],
+    "serve": [
+        *("--bind", "--url", "--user-data-dir", "--engine", "--headless / --no-headless", "--config"),
+        *("--log-level", "--log-format", "--check"),
+    ],
     "practice": ["--bind"],
     "login": [
         *("--url", "--user-data-dir", "--engine", "--config", "--daemon", "--live", "--headless", "--timeout")
@@ -253,6 +257,8 @@ def test_verdict_starts_without_the_daemons_modules(tmp_path: Path) -> None:
 def test_engines_are_those_that_the_settings_know() -> None:
     """The command line lists them without importing the settings."""
     assert [choice.value for choice in EngineChoice] == list(ENGINES)
+    assert [choice.value for choice in LogLevel] == list(LOG_LEVELS)
+    assert [choice.value for choice in LogFormat] == list(LOG_FORMATS)
 
 
 # Invalid settings.
@@ -279,7 +285,7 @@ def test_wrong_setting_exits_2_and_names_setting_value_and_allowed_values(
     assert (code, out) == (2, "")
     assert err == (
         f"greenroom: bind is 'nowhere' (from {origin}), "
-        "must be HOST:PORT or [IPv6]:PORT, the port from 0 to 65535\n"
+        "must be HOST:PORT or [IPv6]:PORT, the port from 0 to 65535, or unix:/PATH\n"
     )
 
 

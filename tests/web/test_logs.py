@@ -7,8 +7,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 import structlog
@@ -19,6 +20,7 @@ from greenroom.actors.lifecycle import EndReason, SessionInfo, SessionState
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginReason, LoginState, Method, Verdict
 from greenroom.web.logs import configure_logging, log_session_event
+from greenroom.web.settings.choices import LogFormat, LogLevel
 from greenroom.web.streams import PatientStream
 from tests.web.http.front import open_front, until
 
@@ -67,11 +69,15 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     config = structlog.get_config()
 
     def call(
-        *, terminal: bool = False, verbose: bool = False, quiet: bool = False, stderr: Any = None
+        *,
+        terminal: bool = False,
+        level: LogLevel = LogLevel.INFO,
+        style: LogFormat = LogFormat.AUTO,
+        stderr: Any = None,
     ) -> Any:
         stderr = stderr or Stderr(terminal=terminal)
         monkeypatch.setattr(sys, "stderr", stderr)
-        configure_logging(verbose=verbose, quiet=quiet)
+        configure_logging(level=level, style=style)
         return stderr
 
     yield call
@@ -221,15 +227,15 @@ def test_traceback_on_a_terminal_shows_no_local_variables(configure: Configure) 
     ("options", "events"),
     [
         ({}, ["session is live", "session ended"]),
-        ({"verbose": True}, ["session goes on", "session is live", "session ended"]),
-        ({"quiet": True}, []),
+        ({"level": LogLevel.DEBUG}, ["session goes on", "session is live", "session ended"]),
+        ({"level": LogLevel.ERROR}, []),
     ],
-    ids=["usual", "verbose", "quiet"],
+    ids=["usual", "debug", "error"],
 )
-def test_intermediate_states_are_logged_only_when_verbose(
-    configure: Configure, options: dict[str, bool], events: list[str]
+def test_intermediate_states_are_logged_only_at_level_debug(
+    configure: Configure, options: dict[str, LogLevel], events: list[str]
 ) -> None:
-    """The normal log has a session's start and end, a verbose one every state, and a quiet one neither."""
+    """The normal log has a session's start and end, at level debug every state, at level error neither."""
     stderr = configure(**options)
     log_session_event(event(SessionState.CLONING))
     log_session_event(event(SessionState.LIVE))
@@ -285,7 +291,7 @@ def test_lost_lines_are_reported_in_the_same_format(configure: Configure) -> Non
 
 async def test_daemon_logs_each_session_and_no_secret(configure: Configure) -> None:
     """The log has a line for the start and the end of a session, and shows neither token nor proxy."""
-    stderr = configure(verbose=True)
+    stderr = configure(level=LogLevel.DEBUG)
     machine = FakeMachine()
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     async with open_front(machine, token=TOKEN, proxy=PROXY) as front:
@@ -304,3 +310,94 @@ async def test_daemon_logs_each_session_and_no_secret(configure: Configure) -> N
     assert lines == [("session is live", None), ("session ended", "deleted")]
     assert TOKEN not in stderr.getvalue()
     assert PASSWORD not in stderr.getvalue()
+
+
+# Formats, and systemd's journal.
+
+
+@contextmanager
+def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TextIO, Callable[[], list[str]]]]:
+    """Yield a stream that looks like the journal's, and what returns the lines that were written to it."""
+    reading, writing = os.pipe()
+    found = os.fstat(writing)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as entries:
+
+        def written() -> list[str]:
+            stream.flush()
+            os.set_blocking(reading, False)
+            return entries.read().splitlines()
+
+        yield stream, written
+
+
+def test_lines_for_the_journal_have_a_priority_and_neither_time_nor_colours(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line does, those of a traceback too, since each is an entry for the journal."""
+    with journal(monkeypatch) as (stream, written):
+        configure(stderr=stream, level=LogLevel.DEBUG)
+        log = structlog.get_logger("greenroom.test")
+        for level in ("debug", "info", "warning", "error", "critical"):
+            log.log(getattr(logging, level.upper()), f"at {level}", session_id="one")
+        log.error("failed", exc_info=raised(RuntimeError("why")))
+        lines = written()
+    assert [re.sub(" +", " ", line) for line in lines[:5]] == [
+        "<7>[debug ] at debug [greenroom.test] session_id=one",
+        "<6>[info ] at info [greenroom.test] session_id=one",
+        "<4>[warning ] at warning [greenroom.test] session_id=one",
+        "<3>[error ] at error [greenroom.test] session_id=one",
+        "<2>[critical ] at critical [greenroom.test] session_id=one",
+    ]
+    assert len(lines) > 8
+    assert all(line.startswith("<3>") for line in lines[5:])
+    assert lines[-1] == "<3>RuntimeError: why"
+
+
+def test_json_for_the_journal_is_one_object_after_the_priority(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal takes the priority off, so that its reader has plain JSON."""
+    with journal(monkeypatch) as (stream, written):
+        configure(stderr=stream, style=LogFormat.JSON)
+        structlog.get_logger("greenroom.test").warning("careful")
+        (line,) = written()
+    assert line.startswith("<4>{")
+    assert json.loads(line.removeprefix("<4>"))["event"] == "careful"
+
+
+def test_journal_of_another_stream_is_none_of_ours(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is inherited by programs whose error stream goes to a file."""
+    with journal(monkeypatch) as (stream, written):
+        monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+        configure(stderr=stream)
+        structlog.get_logger("greenroom.test").info("as ever")
+        (line,) = written()
+    assert json.loads(line)["event"] == "as ever"
+
+
+def test_text_in_a_file_has_the_time_and_no_colours(configure: Configure) -> None:
+    """That is what --log-format text is for."""
+    stderr = configure(style=LogFormat.TEXT)
+    structlog.get_logger("greenroom.test").info("well")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[info +\] well +\[greenroom.test\]\n", stderr.getvalue())
+
+
+def test_json_on_a_terminal_is_json(configure: Configure) -> None:
+    """The setting wins over what the stream is."""
+    stderr = configure(terminal=True, style=LogFormat.JSON)
+    structlog.get_logger("greenroom.test").info("well")
+    assert stderr.entries[0]["event"] == "well"
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_colours_on_a_terminal_can_be_turned_off(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, colours: bool
+) -> None:
+    """By NO_COLOR, as in other programs."""
+    monkeypatch.setenv("NO_COLOR", "" if colours else "1")
+    stderr = configure(terminal=True)
+    structlog.get_logger("greenroom.test").info("well")
+    assert ("\x1b[" in stderr.getvalue()) is colours

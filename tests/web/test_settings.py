@@ -16,7 +16,7 @@ from greenroom.web.settings import DaemonSettings, SettingsError, load_settings
 from tests.web.http.front import open_front
 
 TOKEN = "correct-horse-battery"
-BIND = "HOST:PORT or [IPv6]:PORT, the port from 0 to 65535"
+BIND = "HOST:PORT or [IPv6]:PORT, the port from 0 to 65535, or unix:/PATH"
 ORIGINS = "a list of origins, each scheme://host or scheme://host:port, without *"
 
 

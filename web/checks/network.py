@@ -12,7 +12,8 @@ import httpx
 
 from greenroom.supervisor.machine import parse_proxy
 from greenroom.web.checks.finding import Finding, Level
-from greenroom.web.http.serving import WILDCARDS
+from greenroom.web.commands.reaching import open_client
+from greenroom.web.http.listening import BindFailed, open_socket_file
 from greenroom.web.settings import DaemonSettings
 
 ANSWER_S = 10.0
@@ -22,29 +23,32 @@ _CONNECT_S = 5.0
 def check_port(settings: DaemonSettings) -> Finding:
     """Check whether the daemon can listen on its address."""
     bind = settings.bind
-    host, port = settings.address
     try:
+        if settings.socket_path is not None:
+            with open_socket_file(settings.socket_path, 0o600):
+                return Finding("port", Level.OK, f"{bind} is free")
+        host, port = settings.address or ("", 0)
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listening:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen(1)
     except OSError as exc:
-        if exc.errno == errno.EADDRINUSE and _is_ours(host, port):
+        if exc.errno == errno.EADDRINUSE and _is_ours(settings):
             found = f"{bind}: a Greenroom daemon serves there already"
             return Finding("port", Level.WARN, found, "use that one, or set bind to start another")
-        found = f"{bind} can't be listened on: {exc.strerror or exc}"
+        why = exc.why if isinstance(exc, BindFailed) else exc.strerror or exc
+        found = f"{bind} can't be listened on: {why}"
         return Finding("port", Level.FAIL, found, "set bind to another address, or stop what uses this one")
     return Finding("port", Level.OK, f"{bind} is free")
 
 
-def _is_ours(host: str, port: int) -> bool:
-    host = WILDCARDS.get(host, host)
-    address = f"[{host}]" if ":" in host else host
+def _is_ours(settings: DaemonSettings) -> bool:
     try:
-        answer = httpx.get(f"http://{address}:{port}/health", timeout=_CONNECT_S, trust_env=False)
-        return isinstance(answer.json(), dict) and "status" in answer.json()
-    except (httpx.HTTPError, json.JSONDecodeError, UnicodeDecodeError):
+        with open_client(settings.url, certificate=settings.tls_certificate, timeout=_CONNECT_S) as client:
+            answer = client.get("/health").json()
+        return isinstance(answer, dict) and "status" in answer
+    except (httpx.HTTPError, OSError, json.JSONDecodeError, UnicodeDecodeError):
         return False
 
 

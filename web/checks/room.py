@@ -6,7 +6,9 @@ from typing import Final
 
 import attrs
 
+from greenroom.actors.errors import ResourcesExhausted
 from greenroom.actors.resources import Needs, disk_usage, shortage
+from greenroom.web import rlimits
 from greenroom.web.checks.finding import Finding, Level
 from greenroom.web.settings import DaemonSettings
 
@@ -34,6 +36,15 @@ def check_disk(settings: DaemonSettings) -> Iterator[Finding]:
 def check_room(settings: DaemonSettings) -> Iterator[Finding]:
     """Check whether there are enough memory, descriptors and pids for another session."""
     return _check(settings, Needs(), _ELSEWHERE)
+
+
+def check_limits(settings: DaemonSettings) -> Finding:
+    """Check whether the limits on files and threads suffice for `max_sessions`, as the daemon does."""
+    try:
+        rlimits.check_limits(settings, rlimits.raise_limits())
+    except ResourcesExhausted as exc:
+        return Finding("limits", Level.FAIL, str(exc), exc.detail or "")
+    return Finding("limits", Level.OK, f"enough for {settings.max_sessions} sessions")
 
 
 def _check(settings: DaemonSettings, needs: Needs, wanted: dict[str, tuple[str, str]]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import secrets
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import attrs
@@ -20,6 +21,7 @@ from greenroom.actors.machine.ports import Machine
 from greenroom.actors.machine.storage_state import StorageState
 from greenroom.supervisor.api import Supervisor
 from greenroom.supervisor.secret import Secret
+from greenroom.web.commands.reaching import open_async_client
 from greenroom.web.commands.serve import open_daemon
 from greenroom.web.commands.sessions import Sessions
 from greenroom.web.http.schemas import Health, Session
@@ -43,6 +45,10 @@ class Desk(Protocol):
     @property
     def is_own(self) -> bool:
         """Whether its browsers run for this command only, on this machine."""
+
+    @property
+    def socket(self) -> str | None:
+        """The path of the Unix socket at which its daemon is, if it is at one."""
 
     async def log_in(self, profile: str, *, timeout_s: float, window: bool) -> str:
         """Start a session in which a person logs in; return its id."""
@@ -78,21 +84,29 @@ async def open_desk(
     If there is none, it is a daemon of this process, for the length of the block; `machine` is as for
     `open_daemon`, whose errors are raised.
     """
-    address = url or f"http://{settings.bind}"
-    if url is not None or (not own and await _is_daemon(address)):
+    address, certificate = url or settings.url, None if url else settings.tls_certificate
+    if url is not None or (not own and await _is_daemon(address, certificate)):
         token = settings.token.reveal() if settings.token else None
-        yield _DaemonDesk(Sessions(address, token))
+        yield _DaemonDesk(Sessions(address, token, certificate))
         return
     token = secrets.token_urlsafe(32)  # other users of this machine reach loopback, too
-    ours = attrs.evolve(settings, bind="127.0.0.1:0", token=Secret(token), warm_sessions=0, profile_refresh=0)
+    ours = attrs.evolve(
+        settings,
+        bind="127.0.0.1:0",
+        tls_certificate=None,
+        tls_key=None,
+        token=Secret(token),
+        warm_sessions=0,
+        profile_refresh=0,
+    )
     async with open_daemon(ours, machine=machine) as daemon:
         yield _OwnDesk(daemon.supervisor, daemon.url, token)
 
 
-async def _is_daemon(url: str) -> bool:
-    with contextlib.suppress(httpx.HTTPError, msgspec.MsgspecError, UnicodeDecodeError):
-        async with httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False) as client:
-            answer = await client.get(f"{url}/health")
+async def _is_daemon(url: str, certificate: Path | None) -> bool:
+    with contextlib.suppress(httpx.HTTPError, OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        async with open_async_client(url, certificate=certificate, timeout=_ANSWER_S) as client:
+            answer = await client.get("/health")
         return bool(msgspec.json.decode(answer.content, type=Health))
     return False
 
@@ -103,6 +117,7 @@ class _OwnDesk:
     _url: str
     _token: str
     is_own: bool = attrs.field(default=True, init=False)
+    socket: str | None = attrs.field(default=None, init=False)
 
     @property
     def engine(self) -> str:
@@ -143,6 +158,10 @@ class _DaemonDesk:
     @property
     def engine(self) -> str:
         return "the daemon's browser"
+
+    @property
+    def socket(self) -> str | None:
+        return self._sessions.socket
 
     async def log_in(self, profile: str, *, timeout_s: float, window: bool) -> str:
         return await self._begin(self._sessions.log_in, profile, timeout_s, window)

@@ -16,7 +16,8 @@ from greenroom.web.checks.launch import check_launch
 from greenroom.web.checks.machine import check_display, check_engine, check_python, check_sandbox, check_user
 from greenroom.web.checks.network import check_network, check_port
 from greenroom.web.checks.places import check_clones, check_master
-from greenroom.web.checks.room import check_room
+from greenroom.web.checks.room import check_limits, check_room
+from greenroom.web.checks.secrets import check_tls
 from greenroom.web.settings import DaemonSettings
 
 _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
@@ -33,7 +34,9 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("display", check_display),
     ("master profile", check_master),
     ("clones", check_clones),
+    ("limits", check_limits),
     ("resources", check_room),
+    ("tls", check_tls),
     ("port", check_port),
     ("site", check_network),
 )
@@ -56,13 +59,18 @@ async def show_examination(
     if as_json:
         document = {"ok": is_fine, "findings": [finding.as_json() for finding in findings]}
         print(json.dumps(document, indent=2), file=console.file)
-        return is_fine
+    else:
+        show_findings(findings, console)
+    return is_fine
+
+
+def show_findings(findings: Iterable[Finding], console: Console) -> None:
+    """Print findings, one a line, and below each how to fix it."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for finding in findings:
         found = escape(finding.found) + (f"\n[bold]-> {escape(finding.fix)}[/]" if finding.fix else "")
         table.add_row(f"[{_STYLES[finding.level]}]{finding.level.value}[/]", finding.subject, found)
     console.print(table)
-    return is_fine
 
 
 async def examine(settings: DaemonSettings, *, launch: bool) -> AsyncGenerator[Finding, None]:
@@ -72,7 +80,7 @@ async def examine(settings: DaemonSettings, *, launch: bool) -> AsyncGenerator[F
     """
     failed = set()
     for subject, check in CHECKS:
-        for finding in await trio.to_thread.run_sync(_look, subject, check, settings):
+        for finding in await trio.to_thread.run_sync(look, subject, check, settings):
             if finding.level is Level.FAIL:
                 failed.add(finding.subject)
             yield finding
@@ -80,7 +88,8 @@ async def examine(settings: DaemonSettings, *, launch: bool) -> AsyncGenerator[F
         yield await check_launch(settings)
 
 
-def _look(subject: str, check: Check, settings: DaemonSettings) -> list[Finding]:
+def look(subject: str, check: Check, settings: DaemonSettings) -> list[Finding]:
+    """Return what a check finds; if it breaks, that is a finding too. Blocks."""
     try:
         found = check(settings)
         return list(found) if isinstance(found, Iterator) else [found] if isinstance(found, Finding) else []

@@ -1,5 +1,7 @@
 """Asks a running daemon over HTTP what it owns, and shows that as a table."""
 
+from pathlib import Path
+
 import httpx
 import msgspec
 import trio
@@ -8,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from greenroom.web.commands.reaching import open_async_client
 from greenroom.web.http.schemas import Leaks, TikTokSessionErrorResponse
 
 HTTP_TIMEOUT_S = 10.0
@@ -20,12 +23,13 @@ class DaemonUnreachable(Exception):
     """No daemon answers there, or something else does. The text is for the user."""
 
 
-def show_leaks(url: str, token: str | None, console: Console) -> bool:
+def show_leaks(url: str, token: str | None, console: Console, *, certificate: Path | None = None) -> bool:
     """Print what the daemon at `url` owns. Returns whether nothing is leaked. Blocks.
 
-    Raises `DaemonUnreachable`, even if something other than a daemon answers.
+    `url` and `certificate` are as for `open_async_client`. Raises `DaemonUnreachable`, even if something
+    other than a daemon answers.
     """
-    status, body = trio.run(_ask, url, token)
+    status, body = trio.run(_ask, url, token, certificate)
     try:
         if status != httpx.codes.OK:
             failure = msgspec.json.decode(body, type=TikTokSessionErrorResponse)
@@ -37,23 +41,22 @@ def show_leaks(url: str, token: str | None, console: Console) -> bool:
     return answer.leaked.is_empty
 
 
-async def _ask(url: str, token: str | None) -> tuple[int, bytes]:
+async def _ask(url: str, token: str | None, certificate: Path | None) -> tuple[int, bytes]:
     """Return the answer's status and body."""
     headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
     status, body = 0, bytearray()
     try:
         with trio.move_on_after(HTTP_TIMEOUT_S) as patience:
             async with (
-                # A proxy from the environment must not see the token.
-                httpx.AsyncClient(headers=headers, timeout=None, trust_env=False) as client,  # noqa: S113
-                client.stream("GET", f"{url.rstrip('/')}/leaks") as answer,
+                open_async_client(url, certificate=certificate, headers=headers, timeout=None) as client,
+                client.stream("GET", "/leaks") as answer,
             ):
                 status = answer.status_code
                 async for data in answer.aiter_raw():
                     body += data
                     if len(body) > MAX_BYTES:
                         patience.cancel(reason="no daemon says so much")
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as exc:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as exc:
         raise DaemonUnreachable(f"No daemon answers at {url}: {_line(str(exc))}") from exc
     if patience.cancelled_caught:
         raise DaemonUnreachable(f"No daemon answers at {url} within {HTTP_TIMEOUT_S:g} seconds")

@@ -21,6 +21,8 @@ LOOK_AGAIN_S: Final = 0.5
 # How long a session may take to end after this command was stopped.
 _END_S = 20.0
 
+# A port of the user's machine, for a daemon that has none itself.
+_FORWARDED = 8700
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 _SEEN: Mapping[LoginReason, str] = {
@@ -60,7 +62,7 @@ async def log_in(
     session_id = await desk.log_in(profile, timeout_s=timeout_s, window=way is Way.WINDOW)
     try:
         if way is Way.LIVE:
-            _say_where(await desk.link(session_id, ttl_s=timeout_s), say)
+            _say_where(await desk.link(session_id, ttl_s=timeout_s), say, desk.socket)
         session = await _wait(desk, session_id, say, way)
     except BaseException:
         with trio.move_on_after(_END_S, shield=True), contextlib.suppress(Exception):
@@ -69,15 +71,16 @@ async def log_in(
     return await _conclude(desk, session, profile, say, timeout_s)
 
 
-def _say_where(address: str, say: Callable[[str], None]) -> None:
+def _say_where(address: str, say: Callable[[str], None], path: str | None) -> None:
     parts = urlsplit(address)
-    port, is_here = parts.port, parts.hostname in _LOOPBACK
-    say(f"Log in at this address, with any browser:\n\n  {address}\n")
-    tunnel = f"ssh -L {port}:127.0.0.1:{port} {_user()}@{socket.gethostname()}"
-    say(
-        (f"From another machine, run `{tunnel}` first. " if is_here else "")
-        + "Whoever has the address can use the browser."
-    )
+    is_here = parts.hostname in _LOOPBACK
+    target = f"127.0.0.1:{parts.port}"
+    if path is not None and is_here:  # a browser needs a port in front of the socket
+        parts, target = parts._replace(netloc=f"127.0.0.1:{_FORWARDED}"), path
+    say(f"Log in at this address, with any browser:\n\n  {parts.geturl()}\n")
+    tunnel = f"ssh -L {parts.port}:{target} {_user()}@{socket.gethostname()}"
+    place = "From another machine, run" if path is None else "The daemon is at a Unix socket. Run"
+    say((f"{place} `{tunnel}` first. " if is_here else "") + "Whoever has the address can use the browser.")
 
 
 def _user() -> str:

@@ -24,6 +24,7 @@ from greenroom.web.display import HINT, display_problem
 from greenroom.web.http.access import has_token
 from greenroom.web.http.app import create_app
 from greenroom.web.http.serving import open_server, sole_error_bare
+from greenroom.web.http.tls import TlsFiles
 from greenroom.web.http.token_file import read_tokens
 from greenroom.web.http.tokens import Tokens
 from greenroom.web.logs import log_session_event, tell_repeats
@@ -32,6 +33,7 @@ from greenroom.web.repeats import PERIOD_S
 from greenroom.web.rlimits import check_limits, raise_limits
 from greenroom.web.settings import DaemonSettings, SettingsError
 from greenroom.web.signals import open_stop_signals
+from greenroom.web.systemd import notify, notify_alive, notify_stopping
 
 # How often free memory is returned to the system, which takes about a millisecond.
 _GIVE_BACK_S = 60.0
@@ -55,7 +57,7 @@ async def open_daemon(
     """Serve sessions over HTTP for the length of the block; `history` keeps how they ended.
 
     On leaving the block, all sessions end, and current requests get their answers. Raises `BindFailed` if the
-    address is taken, and what `read_tokens` and `open_supervisor` raise.
+    address is taken, `TlsUnusable`, and what `read_tokens` and `open_supervisor` raise.
     """
     tokens = Tokens(await trio.to_thread.run_sync(read_tokens, settings))
 
@@ -72,6 +74,8 @@ async def open_daemon(
                 create_app(supervisor, settings, tokens, metrics, history),
                 settings.bind,
                 admits=functools.partial(has_token, tokens),
+                socket_mode=int(settings.socket_mode, 8),
+                tls=_tls(settings),
             ) as url,
         ):
             yield Daemon(url=url, supervisor=supervisor, tokens=tokens)
@@ -113,7 +117,10 @@ async def serve(settings: DaemonSettings, say: Callable[[str], None]) -> None:
                 say(f"site            {settings.tiktok_url}")
                 say(f"address         {daemon.url}")
                 _warn(machine)
+                nursery.start_soon(notify_alive, daemon.supervisor)
+                notify("READY=1")
                 await stopping.wait()
+                notify_stopping(settings.drain_grace)
                 with draining:
                     await daemon.supervisor.drain(settings.drain_grace)
             nursery.cancel_scope.cancel(reason="the daemon has stopped")
@@ -132,6 +139,12 @@ async def _reload_tokens(
             _log.error("the tokens stay as they were", problems=exc.problems)  # the text says all
         else:
             _log.info("the tokens were read again", changed=changed)
+
+
+def _tls(settings: DaemonSettings) -> TlsFiles | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return TlsFiles(settings.tls_certificate, settings.tls_key)
 
 
 async def _give_back_memory() -> None:

@@ -13,6 +13,7 @@ import msgspec
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileInfo
 from greenroom.web.commands.leaks import DaemonUnreachable
 from greenroom.web.http.history_schemas import HistoryAnswer
+from greenroom.web.commands.reaching import find_socket, open_client
 from greenroom.web.http.profile_schemas import ImportAnswer, ProfilesAnswer, StartedAnswer
 from greenroom.web.http.schemas import (
     Actions,
@@ -37,10 +38,14 @@ class Refused(Exception):
 
 @attrs.frozen
 class Sessions:
-    """The sessions of the daemon at `url`. Methods block; they raise `Refused` or `DaemonUnreachable`."""
+    """The sessions of the daemon at `url`. Methods block; they raise `Refused` or `DaemonUnreachable`.
+
+    `url` and `certificate` are as for `open_client`.
+    """
 
     _url: str
     _token: str | None
+    _certificate: Path | None = None
 
     def new(self, *, profile: str = DEFAULT_PROFILE, write: bool = False) -> str:
         """Create a session of a profile; return its id. With `write`, it makes the next generation."""
@@ -91,6 +96,11 @@ class Sessions:
         return self._read("GET", f"{_path(session_id)}/playwright", PlaywrightAnswer).address
 
     @property
+    def socket(self) -> str | None:
+        """The path of the Unix socket at which the daemon is; None if it is at an address of TCP."""
+        return find_socket(self._url)
+
+    @property
     def has_token(self) -> bool:
         """Whether the daemon wants a token."""
         return self._token is not None
@@ -132,10 +142,11 @@ class Sessions:
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
-            # A proxy from the environment must not see the token.
-            with httpx.Client(headers=headers, timeout=HTTP_TIMEOUT_S, trust_env=False) as client:
-                answer = client.request(method, f"{self._url.rstrip('/')}{path}", **request)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
+            with open_client(
+                self._url, certificate=self._certificate, headers=headers, timeout=HTTP_TIMEOUT_S
+            ) as client:
+                answer = client.request(method, path, **request)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as exc:
             raise DaemonUnreachable(f"No daemon answers at {self._url}: {exc}") from exc
         if not answer.is_success:
             raise Refused(_explain(answer))

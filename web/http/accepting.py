@@ -6,6 +6,7 @@ import errno
 import math
 import resource
 import socket
+import ssl
 
 import attrs
 import structlog
@@ -51,6 +52,7 @@ class Acceptor:
     limits: Limits
     large: LargeBodies
     nursery: trio.Nursery
+    tls: ssl.SSLContext | None = None
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _queue: collections.deque[socket.socket] = attrs.field(factory=collections.deque, init=False)
     _connections: dict[Connection, None] = attrs.field(factory=dict, init=False)
@@ -114,11 +116,14 @@ class Acceptor:
 
     def _start(self, client: socket.socket) -> None:
         try:
-            ends = client.getsockname()[:2], client.getpeername()[:2]
+            ends = _ends(client)
         except OSError:  # reset already
             client.close()
             return
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(client))
+        if self.tls is not None:
+            stream = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
         connection = Connection(
             app=self.app,
             stream=stream,
@@ -164,6 +169,13 @@ class Acceptor:
         else:
             return False
         return True
+
+
+def _ends(client: socket.socket) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
+    """Return a connection's address on our side and on the client's; none for a Unix socket."""
+    if client.family == socket.AF_UNIX:
+        return None, None
+    return client.getsockname()[:2], client.getpeername()[:2]
 
 
 def _asks(client: socket.socket) -> bool:

@@ -38,12 +38,13 @@ class Connection:
     """
 
     app: ASGIFramework
-    stream: trio.abc.HalfCloseableStream
+    stream: trio.SSLStream[trio.SocketStream] | trio.abc.HalfCloseableStream
     limits: Limits
     large: LargeBodies = attrs.field(factory=LargeBodies)
     server: tuple[str, int] | None = None
     client: tuple[str, int] | None = None
     is_writing: bool = attrs.field(default=False, init=False)
+    _below: trio.abc.HalfCloseableStream = attrs.field(init=False)
     _context: WorkerContext = attrs.field(factory=lambda: WorkerContext(None), init=False)
     _apps: TaskGroup = attrs.field(factory=TaskGroup, init=False)
     _protocol: Protocol = attrs.field(init=False)
@@ -60,14 +61,14 @@ class Connection:
     _refusal: Refused | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        is_secure = False  # TLS is up to a proxy in front of us
+        self._below = self.stream.transport_stream if isinstance(self.stream, trio.SSLStream) else self.stream
         self._protocol = Protocol(
             self._serve,
             config_for(self.limits),
             self._context,
             self._apps,
             ConnectionState({}),
-            is_secure,
+            isinstance(self.stream, trio.SSLStream),
             self.client,
             self.server,
             self._send,
@@ -118,14 +119,24 @@ class Connection:
         finally:
             self._protocol.release()
             if not is_over:
-                reset_on_close(self.stream)
-            await trio.aclose_forcefully(self.stream)
+                reset_on_close(self._below)
+            await trio.aclose_forcefully(self._below)
 
     async def _converse(self) -> None:
         """Read and answer until `_end`."""
         with self._conversing:
+            if isinstance(self.stream, trio.SSLStream) and not await self._shake_hands(self.stream):
+                return
             async with self._apps:
                 await self._read()
+
+    async def _shake_hands(self, stream: trio.SSLStream[trio.SocketStream]) -> bool:
+        """Begin TLS. Returns whether the client has done so in time; otherwise it is not worth an answer."""
+        with trio.move_on_after(self.limits.spread_out(self.limits.head_s)):
+            await stream.do_handshake()
+            return True
+        self.abort()
+        return False
 
     def _end(self, refusal: Refused | None = None) -> None:
         """End the conversation, with a refusal or after what has been sent."""

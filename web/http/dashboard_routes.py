@@ -13,6 +13,7 @@ from werkzeug.exceptions import NotFound
 from greenroom.web.http.access import COOKIE, COOKIE_S, make_cookie
 from greenroom.web.http.errors import InvalidRequest, Unauthorized
 from greenroom.web.http.schemas import LoginRequest
+from greenroom.web.http.scheme import is_secure
 from greenroom.web.http.tokens import Tokens
 
 FOLDER: Final = Path(__file__).parent.parent / "dashboard"
@@ -96,7 +97,7 @@ def _add_login(app: QuartTrio, tokens: Tokens) -> None:
 
 def _set_cookie(response: Response, value: str, max_age: int) -> None:
     response.set_cookie(
-        COOKIE, value, max_age=max_age, path="/", httponly=True, samesite="Strict", secure=request.is_secure
+        COOKIE, value, max_age=max_age, path="/", httponly=True, samesite="Strict", secure=is_secure()
     )
 
 

@@ -106,13 +106,14 @@ class AccessGuard:
 class HostGuard:
     """Says which Host headers are for this daemon. The port does not matter, since ports get forwarded.
 
-    Allowed are the daemon's address, localhost and `allowed_hosts`; on a wildcard address, any address too. A
-    daemon that others can reach has a token, which no page knows. It allows every host, unless
-    `allowed_hosts` is set.
+    Allowed are the daemon's address, localhost and `allowed_hosts`; on a wildcard address, any address too.
+    At a Unix socket there is no address: clients say localhost, and a proxy hands on a name of
+    `allowed_hosts`. A daemon that others can reach has a token, which no page knows. It allows every host,
+    unless `allowed_hosts` is set.
     """
 
     def __init__(self, settings: DaemonSettings) -> None:
-        bound, _port = settings.address
+        bound, _port = settings.address or ("localhost", 0)
         self._hosts = frozenset(_plain(host) for host in {bound, *_LOOPBACK, *settings.allowed_hosts})
         self._is_open = not settings.is_loopback and not settings.allowed_hosts
         self._takes_addresses = _is_address(bound) and ipaddress.ip_address(bound).is_unspecified

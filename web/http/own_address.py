@@ -2,10 +2,13 @@
 
 import ipaddress
 import socket
+from typing import Final
 from urllib.parse import urlsplit
 
 from greenroom.web.http.exchanges import asked
 from greenroom.web.settings import DaemonSettings
+
+_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 def is_own(url: str, settings: DaemonSettings) -> bool:
@@ -14,14 +17,18 @@ def is_own(url: str, settings: DaemonSettings) -> bool:
     Call it while a request is being answered. Raises `ValueError` if it is no URL.
     """
     there = urlsplit(url)
-    ports = {settings.address[1], (asked().scope["server"] or ("", None))[1]}
-    return there.port in ports and _is_own_host(there.hostname or "", settings)
+    if settings.address is None:  # no page can reach a Unix socket
+        return False
+    bound, bound_port = settings.address
+    ports = {bound_port, (asked().scope["server"] or ("", None))[1]}
+    port = _PORTS.get(there.scheme) if there.port is None else there.port
+    return port in ports and _is_own_host(there.hostname or "", bound)
 
 
-def _is_own_host(host: str, settings: DaemonSettings) -> bool:
+def _is_own_host(host: str, bound: str) -> bool:
     """Return whether `host` is this machine's loopback, in any form, or the bound address."""
     name = host.lower().removesuffix(".")
-    if name == settings.address[0] or name == "localhost" or name.endswith(".localhost"):
+    if name == bound or name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(socket.inet_aton(name) if ":" not in name else name)

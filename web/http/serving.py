@@ -17,26 +17,14 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
-from greenroom.web.address import BIND_SYNTAX, split_bind
 from greenroom.web.http.accepting import Acceptor
 from greenroom.web.http.bodies import LargeBodies
 from greenroom.web.http.limits import Limits
+from greenroom.web.http.listening import WILDCARDS, open_listener
+from greenroom.web.http.tls import TlsFiles
 
 GRACEFUL_TIMEOUT_S = 5.0
 LIFESPAN_TIMEOUT_S = 10.0
-BACKLOG = 1024
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
-
-
-class BindFailed(OSError):
-    """The server can't listen on the address: it is taken, forbidden, unknown, or not an address at all."""
-
-    def __init__(self, bind: str, why: str, *, code: int | None = None) -> None:
-        super().__init__(code, f"Can't listen on {bind!r}: {why}")
-        self.bind = bind
-
-    def __str__(self) -> str:
-        return str(self.strerror)  # without the number that OSError puts before it
 
 
 @contextlib.asynccontextmanager
@@ -47,11 +35,15 @@ async def open_server(
     graceful_timeout_s: float = GRACEFUL_TIMEOUT_S,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     admits: Callable[[list[str]], bool] = lambda _given: True,
+    socket_mode: int = 0o600,
+    tls: TlsFiles | None = None,
 ) -> AsyncIterator[str]:
     """Serve `app` on `bind` inside the block; yield its base URL, without a trailing slash.
 
     `bind` is `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one. The URL is one that this machine can use,
-    so a wildcard address becomes the loopback one. It accepts connections from the first line of the block.
+    so a wildcard address becomes the loopback one. `bind` may also be `unix:/PATH`, a Unix socket with
+    `socket_mode`, which is its own URL. It accepts connections from the first line of the block, with `tls`
+    over TLS.
 
     Only clients whose Authorization headers `admits` accepts may send large bodies, since a body is in memory
     before the app sees its request.
@@ -61,16 +53,23 @@ async def open_server(
     requests get no time. Either way nothing listens and no connection is open afterwards. The block's own
     error is raised as it is.
 
-    Raises BindFailed if it can't listen on the address, and hypercorn's LifespanFailureError if the app fails
-    to start. In both cases the block is not entered.
+    Raises BindFailed if it can't listen on the address, TlsUnusable if it can't speak TLS, and hypercorn's
+    LifespanFailureError if the app fails to start. In all cases the block is not entered.
     """
-    listening = await _listen(bind)
-    with listening, sole_error_bare(layers=2):
-        async with _open_lifespan(app), trio.open_nursery() as connections:
+    context = None if tls is None else tls.open_context()
+    scheme = "http" if tls is None else "https"
+    with sole_error_bare(layers=2):
+        async with (
+            open_listener(bind, mode=socket_mode, scheme=scheme) as (listening, url),
+            _open_lifespan(app),
+            trio.open_nursery() as connections,
+        ):
             large = LargeBodies(admits=admits)
-            acceptor = Acceptor(app=app, limits=limits, large=large, nursery=connections)
+            acceptor = Acceptor(app=app, limits=limits, large=large, nursery=connections, tls=context)
             connections.start_soon(acceptor.run, listening)
-            yield _base_url(listening.getsockname())
+            if tls is not None and context is not None:
+                connections.start_soon(tls.keep_renewed, context)
+            yield url
             await acceptor.stop()
             connections.cancel_scope.deadline = trio.current_time() + graceful_timeout_s
 
@@ -105,36 +104,6 @@ async def _open_lifespan(app: ASGIFramework) -> AsyncIterator[None]:
         yield
         await lifespan.wait_for_shutdown()
         nursery.cancel_scope.cancel(reason="the app has shut down")
-
-
-async def _listen(bind: str) -> socket.socket:
-    try:
-        host, port = split_bind(bind)
-    except ValueError:
-        raise BindFailed(bind, f"not {BIND_SYNTAX}") from None
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        found = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listening.bind(found[0][4])
-            listening.listen(BACKLOG)
-            listening.setblocking(False)
-        except BaseException:
-            listening.close()
-            raise
-    except OSError as exc:
-        raise BindFailed(bind, exc.strerror or str(exc), code=exc.errno) from exc
-    except UnicodeError as exc:
-        raise BindFailed(bind, "no name that a host can have") from exc
-    return listening
-
-
-def _base_url(address: tuple[str, int]) -> str:
-    host = WILDCARDS.get(address[0], address[0])
-    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
 
 
 @contextlib.contextmanager

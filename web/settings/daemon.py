@@ -12,19 +12,17 @@ import attrs
 
 from greenroom.supervisor.config import InvalidSetting, SupervisorConfig
 from greenroom.supervisor.config.converters import to_int, to_path, to_secret
-from greenroom.supervisor.config.validators import check_path, is_plain, must, show, whole_number
+from greenroom.supervisor.config.validators import check_choice, check_path, is_plain, must, show, whole_number
 from greenroom.supervisor.secret import Secret
-from greenroom.web.address import BIND_SYNTAX, split_bind
+from greenroom.web.address import UNIX, socket_path, split_bind
+from greenroom.web.settings.choices import LogFormat, LogLevel, to_log_format, to_log_level
+from greenroom.web.settings.transport import check_bind, check_file, check_mode, check_tls, to_file
 
 ENV_PREFIX: Final = "GREENROOM_"
 """The prefix of the environment variables that set them."""
 
 TOKEN_MIN_LENGTH: Final = 16
 TOKEN_SYNTAX: Final = f"at least {TOKEN_MIN_LENGTH} ASCII characters without spaces"
-
-
-def _is_bind(value: object) -> bool:
-    return isinstance(value, str) and bool(split_bind(value))
 
 
 def is_token(value: object) -> bool:
@@ -84,11 +82,27 @@ def _origins_from(value: object) -> object:
 class DaemonSettings(SupervisorConfig):
     """The settings of `greenroom serve`."""
 
-    bind: str = attrs.field(
-        default="127.0.0.1:8700",
-        validator=must(BIND_SYNTAX, _is_bind),
+    bind: str = attrs.field(default="127.0.0.1:8700", validator=check_bind)
+    """The address to serve on. Port 0 means a free one; `unix:/PATH` is a Unix socket."""
+
+    socket_mode: str = attrs.field(default="0600", validator=check_mode)
+    """The mode of that Unix socket: who may connect."""
+
+    tls_certificate: Path | None = attrs.field(default=None, converter=to_file, validator=check_file)
+    """The certificate, followed by those between it and its root, as PEM. With it, the daemon speaks TLS."""
+
+    tls_key: Path | None = attrs.field(default=None, converter=to_file, validator=check_file)
+    """The certificate's private key, as PEM, without a password."""
+
+    log_level: LogLevel = attrs.field(
+        default=LogLevel.INFO, converter=to_log_level, validator=check_choice(LogLevel)
     )
-    """The address to serve on. Port 0 means a free one."""
+    """The least grave lines of the log."""
+
+    log_format: LogFormat = attrs.field(
+        default=LogFormat.AUTO, converter=to_log_format, validator=check_choice(LogFormat)
+    )
+    """How the log's lines look."""
 
     drain_grace: float = attrs.field(
         default=10.0, converter=_to_grace, validator=must("a number of seconds, 0 or more", _is_grace)
@@ -131,6 +145,7 @@ class DaemonSettings(SupervisorConfig):
     def __attrs_post_init__(self) -> None:
         """Check the rules that involve several settings: an address that others can reach needs a token."""
         super().__attrs_post_init__()
+        check_tls(self.bind, self.tls_certificate, self.tls_key)
         if self.token is None and self.tokens_file is None and not self.is_loopback:
             raise InvalidSetting(
                 "bind",
@@ -141,13 +156,30 @@ class DaemonSettings(SupervisorConfig):
             )
 
     @property
-    def address(self) -> tuple[str, int]:
-        """The host, without brackets, and the port of `bind`."""
-        return split_bind(self.bind)
+    def socket_path(self) -> Path | None:
+        """The Unix socket that `bind` names; None if it is an address of TCP."""
+        return socket_path(self.bind)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """The host, without brackets, and the port of `bind`; None if it is a Unix socket."""
+        return None if self.bind.startswith(UNIX) else split_bind(self.bind)
+
+    @property
+    def url(self) -> str:
+        """Where this machine's commands find a daemon with these settings, as `open_client` takes it."""
+        if self.address is None:
+            return self.bind
+        return f"{'http' if self.tls_certificate is None else 'https'}://{self.bind}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the address. A name other than localhost may mean anything."""
+        """Whether only this machine can reach the address. A name other than localhost may mean anything.
+
+        Only those whom its mode lets in can reach a Unix socket.
+        """
+        if self.address is None:
+            return True
         host, _port = self.address
         try:
             return ipaddress.ip_address(host).is_loopback

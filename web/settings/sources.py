@@ -67,14 +67,11 @@ def load_settings(
     the others is not allowed.
     """
     environment = {name: text for name, text in os.environ.items() if text.strip()}
-    asked_by = "the command line"
-    if config_file is None and CONFIG_VARIABLE in environment:
-        config_file, asked_by = Path(environment[CONFIG_VARIABLE]), CONFIG_VARIABLE
+    asked_by = CONFIG_VARIABLE if config_file is None else "the command line"
+    config_file = find_file(config_file)
 
     sources = _Sources()
     if config_file is not None:
-        with suppress(RuntimeError):  # if the user does not exist, opening the file fails
-            config_file = config_file.expanduser()
         sources.add_file(config_file, asked_by=asked_by)
     if profile := environment.get(PROFILE_VARIABLE):
         sources.add("user_data_master_dir", profile, origin=PROFILE_VARIABLE)
@@ -82,8 +79,19 @@ def load_settings(
     sources.add_command_line(overrides or {})
 
     settings = sources.build()
-    private = [path.absolute() for path in (config_file, settings.tokens_file) if path is not None]
+    files = (config_file, settings.tokens_file, settings.tls_key, settings.socket_path)
+    private = [path.absolute() for path in files if path is not None]
     return attrs.evolve(settings, private_paths=(*settings.private_paths, *private)) if private else settings
+
+
+def find_file(config_file: Path | None) -> Path | None:
+    """Return the file to read: the command line's, else the one that GREENROOM_CONFIG names, if any."""
+    if config_file is None and (named := os.environ.get(CONFIG_VARIABLE, "")).strip():
+        config_file = Path(named)
+    if config_file is not None:
+        with suppress(RuntimeError):  # if the user does not exist, opening the file fails
+            config_file = config_file.expanduser()
+    return config_file
 
 
 class _Sources:

@@ -49,6 +49,7 @@ SUBJECTS = (
     "clones",
     "disk space",
     "inodes",
+    "limits",
     "memory",
     "descriptors",
     "pids",

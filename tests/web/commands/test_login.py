@@ -26,7 +26,7 @@ from greenroom.actors.profile.generations import directory_of, history, history_
 from greenroom.supervisor.api import LOGIN_S
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.commands.desk import open_desk
-from greenroom.web.commands.login import Way, log_in
+from greenroom.web.commands.login import Way, _say_where, log_in
 from greenroom.web.http.serving import sole_error_bare
 from greenroom.web.practice import app as practice_app
 from greenroom.web.practice import open_practice_site
@@ -281,3 +281,11 @@ def _firefox() -> psutil.Process:
         for program in programs(own_processes())
         if program.words and "firefox" in Path(program.words[0]).name and "-contentproc" not in program.words
     )
+
+
+def test_daemon_at_a_unix_socket_needs_a_port_in_front_of_it() -> None:
+    """A browser can't open a socket's file; ssh can forward a port to one."""
+    said: list[str] = []
+    _say_where("http://localhost/tiktok/session/a/live#link=b&mode=control", said.append, "/run/green.sock")
+    assert said[0].endswith("\n  http://127.0.0.1:8700/tiktok/session/a/live#link=b&mode=control\n")
+    assert said[1].startswith("The daemon is at a Unix socket. Run `ssh -L 8700:/run/green.sock ")

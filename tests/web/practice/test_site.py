@@ -16,7 +16,8 @@ from hypercorn.utils import LifespanFailureError
 from quart_trio import QuartTrio
 
 import greenroom.web.practice.app as practice_app_module
-from greenroom.web.http.serving import BindFailed, open_server, reset_connections
+from greenroom.web.http.listening import BindFailed
+from greenroom.web.http.serving import open_server, reset_connections
 from greenroom.web.practice import create_practice_app, open_practice_site
 from greenroom.web.practice.pages import INVENTED_VIEWER, Page, State, Viewer, all_pages, render
 from tests.patience import patience

@@ -1,0 +1,200 @@
+"""TLS: what clients see of it, and which files can't be used."""
+
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+from trio.testing import memory_stream_pair
+
+from greenroom.supervisor.config import InvalidSetting
+from greenroom.web.commands.leaks import DaemonUnreachable
+from greenroom.web.commands.reaching import open_async_client
+from greenroom.web.commands.sessions import Sessions
+from greenroom.web.http.limits import Limits
+from greenroom.web.http.serving import open_server
+from greenroom.web.http.tls import TlsFiles, TlsUnusable
+from greenroom.web.settings import DaemonSettings
+from tests.web.http.certificates import Files, make_certificate
+from tests.web.http.front import PATIENCE_S, SESSIONS, open_front
+from tests.web.http.test_abuse import hello
+
+TOKEN = "a-token-of-enough-characters"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A certificate that works."""
+    return make_certificate(tmp_path_factory.mktemp("tls") / "one")
+
+
+async def test_addresses_and_cookies_of_a_daemon_with_tls_are_secure(files: Files) -> None:
+    """They say https and wss, and the browser never sends the cookie without TLS."""
+    async with open_front(token=TOKEN, **files.settings) as front:
+        trusted = ssl.create_default_context(cafile=files.authority)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(
+            base_url=front.url, verify=trusted, headers=headers, trust_env=False, timeout=PATIENCE_S
+        ) as client:
+            assert front.url.startswith("https://127.0.0.1:")
+            path = (await client.post(SESSIONS)).headers["Location"]
+            address = (await client.get(f"{path}/playwright")).json()["address"]
+            assert address == f"{front.url.replace('https', 'wss')}{path}/playwright"
+            link = (await client.post(f"{path}/links", json={"mode": "view"})).json()["address"]
+            assert link.startswith(f"{front.url}{path}/live#")
+            cookie = (await client.post("/login", json={"token": TOKEN})).headers["Set-Cookie"]
+            assert "; Secure;" in cookie
+            last = await client.get("/openapi.json", headers={"Connection": "close"})
+            assert last.json()["openapi"]
+
+
+async def test_client_of_a_proxy_with_tls_gets_secure_addresses() -> None:
+    """The proxy says so; without it the same daemon's addresses are for plain HTTP."""
+    async with open_front(token=TOKEN) as front:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        path = (await front.client.post(SESSIONS, headers=headers)).headers["Location"]
+        for more, scheme, secure in (({}, "ws", False), ({"X-Forwarded-Proto": "https"}, "wss", True)):
+            answer = await front.client.get(f"{path}/playwright", headers=headers | more)
+            assert answer.json()["address"].partition(":")[0] == scheme
+            login = await front.client.post("/login", json={"token": TOKEN}, headers=more)
+            assert ("Secure" in login.headers["Set-Cookie"]) is secure
+
+
+async def test_commands_expect_the_certificate_of_their_settings(files: Files, tmp_path: Path) -> None:
+    """Whoever else takes the daemon's port does not get the token."""
+    other = make_certificate(tmp_path / "other")
+    async with open_front(token=TOKEN, **files.settings) as front:
+
+        def listed(certificate: Path | None) -> object:
+            return Sessions(front.url, TOKEN, certificate).list()
+
+        assert await trio.to_thread.run_sync(listed, files.certificate) == []
+        for certificate in (other.certificate, None):
+            with pytest.raises(DaemonUnreachable, match="certificate verify failed"):
+                await trio.to_thread.run_sync(listed, certificate)
+        with pytest.raises(DaemonUnreachable, match="No such file"):
+            await trio.to_thread.run_sync(listed, tmp_path / "missing.pem")
+
+
+async def test_clients_without_tls_or_without_an_end_of_their_handshake_are_dropped(files: Files) -> None:
+    """They get no answer, and others do."""
+    tls = TlsFiles(files.certificate, files.key)
+    async with open_server(hello, "127.0.0.1:0", tls=tls, limits=Limits(head_s=0.2, spread=0)) as url:
+        port = int(url.rpartition(":")[2])
+        for sent in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16", b""):
+            silent = await trio.open_tcp_stream("127.0.0.1", port)
+            async with silent:
+                await silent.send_all(sent)
+                with trio.fail_after(PATIENCE_S):
+                    try:
+                        answer = await silent.receive_some()
+                    except trio.BrokenResourceError:
+                        answer = b""
+                assert b"HTTP/" not in answer
+        async with open_async_client(url, certificate=files.certificate) as client:
+            assert (await client.get("/")).status_code == 200
+
+
+def encrypted(files: Files, folder: Path) -> Files:
+    """Return the files with a password on the key."""
+    key = folder / "encrypted.key"
+    command = [
+        "openssl",
+        "pkey",
+        "-in",
+        str(files.key),
+        "-aes256",
+        "-passout",
+        "pass:a-secret",
+        "-out",
+        str(key),
+    ]
+    subprocess.run(command, check=True)
+    return Files(files.certificate, key, files.authority)
+
+
+def readable(files: Files, folder: Path) -> Files:
+    """Return the files with a key that everybody can read."""
+    key = folder / "readable.key"
+    key.write_bytes(files.key.read_bytes())
+    key.chmod(0o644)
+    return Files(files.certificate, key, files.authority)
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (
+            lambda f, d: Files(d / "none.pem", f.key, f.authority),
+            "tls_certificate .*none.pem can't be read",
+        ),
+        (
+            lambda f, d: Files(f.certificate, d / "none.key", f.authority),
+            "tls_key .*none.key can't be read",
+        ),
+        (lambda f, _d: Files(f.key, f.key, f.authority), "tls_certificate .* has no certificate in PEM"),
+        (lambda f, _d: Files(f.certificate, f.certificate, f.authority), "tls_key .* has no key in PEM"),
+        (lambda f, d: Files(f.certificate, make_certificate(d / "x").key, f.authority), "is not the key of"),
+        (readable, "tls_key .* has mode 0644, so that others can get at it: chmod 0600"),
+        (encrypted, "tls_key .* has a password, which nobody could type in"),
+    ],
+)
+def test_files_that_can_not_be_used_are_explained(
+    files: Files, tmp_path: Path, broken: Callable[[Files, Path], Files], why: str
+) -> None:
+    """The text names the setting, the file and what is wrong."""
+    made = broken(files, tmp_path)
+    with pytest.raises(TlsUnusable, match=why):
+        TlsFiles(made.certificate, made.key).open_context()
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"tls_certificate": "a.pem"}, "tls_key is not set, must be set too"),
+        ({"tls_key": "a.key"}, "tls_certificate is not set, must be set too"),
+        ({"tls_certificate": "a", "tls_key": "b", "bind": "unix:/run/a"}, "must be unset on a Unix socket"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, str], why: str) -> None:
+    """A certificate needs its key, and a Unix socket needs neither."""
+    with pytest.raises(InvalidSetting, match=why):
+        DaemonSettings(**settings)  # type: ignore[arg-type]
+
+
+async def test_renewed_certificate_is_used_and_a_broken_one_is_not(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """New connections get it within a minute; half of a renewal changes nothing."""
+    ours = make_certificate(tmp_path / "ours")
+    tls = TlsFiles(ours.certificate, ours.key)
+    context = tls.open_context()
+    before = await shown(context)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tls.keep_renewed, context)
+        await trio.sleep(90)
+        renewed = make_certificate(tmp_path / "renewed")
+        renewed.certificate.replace(ours.certificate)
+        await trio.sleep(90)
+        assert await shown(context) == before
+        renewed.key.replace(ours.key)
+        await trio.sleep(90)
+        assert await shown(context) != before
+        nursery.cancel_scope.cancel()
+
+
+async def shown(context: ssl.SSLContext) -> bytes | None:
+    """Return the certificate that a client is shown."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    ours, theirs = memory_stream_pair()
+    server = trio.SSLStream(ours, context, server_side=True)
+    client = trio.SSLStream(theirs, trusting)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.do_handshake)
+        nursery.start_soon(client.do_handshake)
+    der: bytes | None = client.getpeercert(binary_form=True)
+    return der

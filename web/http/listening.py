@@ -1,0 +1,142 @@
+"""The socket that a server listens on: TCP, or a Unix socket's file."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from greenroom.web.address import BIND_SYNTAX, UNIX, socket_path, split_bind
+
+BACKLOG: Final = 1024
+WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
+_CONNECT_S: Final = 2.0
+
+
+class BindFailed(OSError):
+    """The server can't listen on the address: it is taken, forbidden, unknown, or not an address at all."""
+
+    def __init__(self, bind: str, why: str, *, code: int | None = None) -> None:
+        super().__init__(code, f"Can't listen on {bind!r}: {why}")
+        self.bind = bind
+        self.why = why
+
+    def __str__(self) -> str:
+        return str(self.strerror)  # without the number that OSError puts before it
+
+
+@contextlib.asynccontextmanager
+async def open_listener(
+    bind: str, *, mode: int = 0o600, scheme: str = "http"
+) -> AsyncIterator[tuple[socket.socket, str]]:
+    """Listen on `bind` for the length of the block; yield the socket, and the server's URL for this machine.
+
+    A Unix socket's file gets `mode` and goes with the block; its URL is `bind` itself. Raises BindFailed.
+    """
+    try:
+        path = socket_path(bind)
+        address = split_bind(bind) if path is None else ("", 0)
+    except ValueError:
+        raise BindFailed(bind, f"not {BIND_SYNTAX}") from None
+    if path is not None:
+        with open_socket_file(path, mode) as listening:
+            yield listening, bind
+        return
+    with await _listen(bind, *address) as listening:
+        yield listening, _base_url(scheme, listening.getsockname())
+
+
+@contextlib.contextmanager
+def open_socket_file(path: Path, mode: int) -> Iterator[socket.socket]:
+    """Listen on a Unix socket for the length of the block, then remove its file.
+
+    A file that a killed daemon has left is replaced. Raises BindFailed, such as if somebody listens there.
+    """
+    bind = f"{UNIX}{path}"
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        try:
+            with _alone_in(path.parent):
+                _remove_if_dead(path)
+                # Linux makes the file with its socket's mode, so that it never lets anybody else in.
+                os.fchmod(listening.fileno(), mode)
+                listening.bind(str(path))
+                ours = path.lstat()
+                path.chmod(mode)  # what the umask has taken away
+                listening.listen(BACKLOG)
+        except BindFailed:
+            raise
+        except OSError as exc:
+            raise BindFailed(bind, exc.strerror or str(exc), code=exc.errno) from exc
+        listening.setblocking(False)
+        try:
+            yield listening
+        finally:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(path.lstat(), ours):  # not another daemon's, which has taken its place
+                    path.unlink()
+    finally:
+        listening.close()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other daemons from replacing a file here at the same time."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_if_dead(path: Path) -> None:
+    """Remove a socket on which nobody listens. Raises BindFailed for anything else."""
+    bind = f"{UNIX}{path}"
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise BindFailed(bind, "there is a file that is no socket", code=errno.EEXIST)
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(_CONNECT_S)
+        try:
+            asking.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass  # somebody listens, and is busy
+    raise BindFailed(bind, "something listens there already", code=errno.EADDRINUSE)
+
+
+async def _listen(bind: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        found = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listening.bind(found[0][4])
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+        except BaseException:
+            listening.close()
+            raise
+    except OSError as exc:
+        raise BindFailed(bind, exc.strerror or str(exc), code=exc.errno) from exc
+    except UnicodeError as exc:
+        raise BindFailed(bind, "no name that a host can have") from exc
+    return listening
+
+
+def _base_url(scheme: str, address: tuple[str, int]) -> str:
+    host = WILDCARDS.get(address[0], address[0])
+    return f"{scheme}://[{host}]:{address[1]}" if ":" in host else f"{scheme}://{host}:{address[1]}"
