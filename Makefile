@@ -129,18 +129,18 @@ $(NODE): $(INSTALLED) tests/dashboard/package.json
 	fi
 	@touch $@
 
-# The dashboard is tested in Chromium, windows on Xvfb, and metrics with Prometheus and its promtool.
+# The dashboard is tested in Chromium, windows on Xvfb, metrics with Prometheus and its promtool, the unit by systemd.
 # Debian would run it as a service that everybody can reach, which nobody has asked for.
 $(PROGRAMS): $(INSTALLED)
-	@has_all() { command -v chromium && command -v Xvfb && command -v prometheus && command -v promtool; } >/dev/null; \
+	@has_all() { command -v chromium && command -v Xvfb && command -v prometheus && command -v promtool && command -v systemd-analyze; } >/dev/null; \
 	  has_all || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing Chromium, Xvfb and Prometheus with apt-get"; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium xvfb prometheus >/dev/null && \
+	    echo "Installing Chromium, Xvfb, Prometheus and systemd with apt-get"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium xvfb prometheus systemd >/dev/null && \
 	    { systemctl -q disable --now prometheus 2>/dev/null || :; }; \
 	  fi; \
 	  has_all || \
-	  { echo "The tests need Chromium, a display and Prometheus. Run: sudo apt-get install chromium xvfb prometheus" >&2; exit 1; }
+	  { echo "The tests need more. Run: sudo apt-get install chromium xvfb prometheus systemd" >&2; exit 1; }
 	@touch $@
 
 ifdef FORCE
