@@ -12,8 +12,8 @@ import msgspec
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileInfo
 from greenroom.web.commands.leaks import DaemonUnreachable
-from greenroom.web.http.history_schemas import HistoryAnswer
 from greenroom.web.commands.reaching import find_socket, open_client
+from greenroom.web.http.history_schemas import HistoryAnswer
 from greenroom.web.http.profile_schemas import ImportAnswer, ProfilesAnswer, StartedAnswer
 from greenroom.web.http.schemas import (
     Actions,

@@ -12,7 +12,14 @@ import attrs
 
 from greenroom.supervisor.config import InvalidSetting, SupervisorConfig
 from greenroom.supervisor.config.converters import to_int, to_path, to_secret
-from greenroom.supervisor.config.validators import check_choice, check_path, is_plain, must, show, whole_number
+from greenroom.supervisor.config.validators import (
+    check_choice,
+    check_path,
+    is_plain,
+    must,
+    show,
+    whole_number,
+)
 from greenroom.supervisor.secret import Secret
 from greenroom.web.address import UNIX, socket_path, split_bind
 from greenroom.web.settings.choices import LogFormat, LogLevel, to_log_format, to_log_level
