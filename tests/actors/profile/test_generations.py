@@ -510,11 +510,6 @@ def test_profile_whose_maker_died_is_removed_if_nobody_has_used_it(tmp_path: Pat
     assert not remove_abandoned(shop)
     assert list(tmp_path.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
-    killed_while_making(shop)
-    with locked_by_other_process(shop):
-        assert not remove_abandoned(shop)
-    shutil.rmtree(shop)
-    shutil.rmtree(history_folder(shop))
     killed_while_making(store)
     store.rmdir()
     shutil.rmtree(history_folder(store))
