@@ -59,7 +59,7 @@ async def open_daemon(
     On leaving the block, all sessions end, and current requests get their answers. Raises `BindFailed` if the
     address is taken, `TlsUnusable`, and what `read_tokens` and `open_supervisor` raise.
     """
-    tokens = Tokens(await trio.to_thread.run_sync(read_tokens, settings))
+    tokens = Tokens(read_tokens(settings))  # a small file, before anything runs
 
     def subscriber(event: SessionEvent) -> None:
         log_session_event(event)
