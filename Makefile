@@ -24,7 +24,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-under-load soak chaos clients fuzz images bench check serve format lock clean
+.PHONY: help setup demo test test-under-load soak chaos clients fuzz docs images bench check serve format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,9 @@ fuzz: $(INSTALLED) ## Judge broken pages, ARGS="--minutes N"; besiege a daemon; 
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	@$(BIN)/python -m tests.siege
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m hypothesis --hypothesis-profile=fuzz
+
+docs: $(INSTALLED) ## Write docs/errors.md and docs/openapi.json, which describe the HTTP side
+	@$(BIN)/python -m tests.contract
 
 images: setup $(PROGRAMS) ## Write docs/images/, the dashboard's pictures
 	@DASHBOARD_IMAGES=docs/images $(BIN)/python -m pytest -q tests/real/test_dashboard.py -k "operator"

@@ -411,6 +411,30 @@ def install_browser_command() -> None:
         sys.exit(EXIT_FAILED)
 
 
+@main.command()
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write it.  [default: the standard output]",
+)
+def openapi(output: Path | None) -> None:
+    """Describe the HTTP side, as OpenAPI 3.1 in JSON.
+
+    A daemon serves the same at /openapi.json, and as a page at /docs.
+    """
+    from greenroom.web.commands.openapi import openapi_text
+
+    with explaining():
+        if output is None:
+            click.echo(openapi_text(), nl=False)
+            return
+        try:
+            output.write_text(openapi_text(), encoding="utf-8")
+        except OSError as exc:
+            stop(f"Can't write {str(output)!r}: {exc.strerror}", EXIT_FAILED)
+
+
 def _console() -> "Console":
     from greenroom.web.console import make_console
 

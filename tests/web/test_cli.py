@@ -73,6 +73,7 @@ OPTIONS = {
     ],
     "install-browser": [],
     "leaks": ["--url", "--config"],
+    "openapi": ["--output"],
     "profile": ["--url", "--user-data-dir", "--config"],
     "session": ["--url", "--config"],
     "verdict": ["--json", "--show-viewer"],

@@ -11,7 +11,7 @@ from quart.wrappers.base import BaseRequestWebsocket
 from quart_cors import cors
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, WebsocketMismatch
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
 from greenroom.supervisor.api import Supervisor
@@ -199,7 +199,8 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings, counts: Counts
     async def refuse_http(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-        return _refusal(status, headers, describe_http_error(status, error.name), counts)
+        status, body = describe_http_error(status, _reason(error, status))
+        return _refusal(status, headers, body, counts)
 
     @app.errorhandler(Exception)
     async def fail(error: Exception) -> Response:
@@ -214,6 +215,15 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings, counts: Counts
         body.error_details.request_id = exchange.id
         counts.refusals.labels(body.error_details.code).inc()
         return json_answer(body, status, headers)
+
+
+def _reason(error: HTTPException, status: int) -> str:
+    """Return why HTTP does not allow a request: what the code says, or Python's words for the status."""
+    if isinstance(error, WebsocketMismatch):
+        return "There is no WebSocket at this path"
+    if error.description and error.description != type(error).description:
+        return error.description
+    return HTTPStatus(status).description or HTTPStatus(status).phrase
 
 
 def _check_body(body: bytes) -> None:

@@ -306,7 +306,7 @@ class Connection:
 
     async def _refuse(self, refused: Refused) -> None:
         """Answer in place of the app. If a part of the app's answer has been sent already, break that off."""
-        answer = refuse(refused, self._protocol.request)
+        answer = refuse(refused, self._protocol.request, self._protocol.head)
         if not self._protocol.can_refuse:
             await self._leave()
         await self._write(b"".join(self._protocol.http.send(event) or b"" for event in answer))

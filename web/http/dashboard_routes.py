@@ -11,6 +11,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
 
 from greenroom.web.http.access import COOKIE, COOKIE_S, make_cookie
+from greenroom.web.http.docs_page import docs_page
 from greenroom.web.http.errors import InvalidRequest, Unauthorized
 from greenroom.web.http.schemas import LoginRequest
 from greenroom.web.http.scheme import is_secure
@@ -33,22 +34,23 @@ _POLICY: Final = (
 
 
 def is_page(path: str) -> bool:
-    """Return whether there is a page of the dashboard under this path."""
-    return path in {"/", "/history"} or _SESSION_PAGE.fullmatch(path) is not None
+    """Return whether there is a page for people under this path."""
+    return path in {"/", "/docs", "/history"} or _SESSION_PAGE.fullmatch(path) is not None
 
 
 def is_open(path: str) -> bool:
     """Return whether everybody may ask for this: it shows nothing of any session."""
-    return is_page(path) or path in {"/health", "/login", "/logout"} or path.startswith("/dashboard/")
+    is_named = path in {"/health", "/login", "/logout", "/openapi.json"}
+    return is_page(path) or is_named or path.startswith("/dashboard/")
 
 
 def add_dashboard_routes(app: QuartTrio, tokens: Tokens) -> None:
     """Add the dashboard to the app."""
-    _add_files(app)
+    _add_files(app, tokens)
     _add_login(app, tokens)
 
 
-def _add_files(app: QuartTrio) -> None:
+def _add_files(app: QuartTrio, tokens: Tokens) -> None:
     @app.get("/")
     async def show_dashboard() -> Response:
         """Show all sessions."""
@@ -70,6 +72,11 @@ def _add_files(app: QuartTrio) -> None:
         if not _FILE.fullmatch(name):
             raise NotFound
         return _file(name)
+
+    @app.get("/docs")
+    async def show_docs() -> Response:
+        """Show the description of the HTTP side."""
+        return _page(docs_page(with_token=bool(tokens)).encode(), "docs.html")
 
 
 def _add_login(app: QuartTrio, tokens: Tokens) -> None:
@@ -110,7 +117,11 @@ def _read(name: str) -> bytes:
 
 
 def _file(name: str) -> Response:
-    response = Response(_read(name), content_type=_TYPES[Path(name).suffix])
+    return _page(_read(name), name)
+
+
+def _page(content: bytes, name: str) -> Response:
+    response = Response(content, content_type=_TYPES[Path(name).suffix])
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"

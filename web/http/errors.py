@@ -1,13 +1,12 @@
 """The one map from errors to HTTP answers."""
 
-import http
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import attrs
 import msgspec
-from werkzeug.exceptions import default_exceptions
 
 from greenroom.actors.errors import (
     ActionFailed,
@@ -34,7 +33,6 @@ from greenroom.actors.errors import (
     PageCrashed,
     PageGone,
     PageTooLarge,
-    ProfileExists,
     ProfileLocked,
     ProfileNotFound,
     ProfileNotReplaced,
@@ -103,69 +101,101 @@ class UpgradeRequired(GreenroomError):
     """What was asked for with plain HTTP is a WebSocket."""
 
 
+# What may well be otherwise when the same request comes again later: these statuses, and these codes.
+_RETRYABLE = {408, 423, 429, 502, 503, 504}
+_PASSING = {"NOT_LIVE", "CONTROL_HELD"}
+
+
 @attrs.frozen
-class _Answer:
+class Answer:
+    """What programs and people are told of one kind of error."""
+
     status: int
     code: str
     message: str
 
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same request may well succeed later."""
+        return self.status in _RETRYABLE or self.code in _PASSING
 
-_INTERNAL = _Answer(500, "INTERNAL_ERROR", "Internal server error")
 
-# Looked up by the error's own class; every GreenroomError that is not here is an INTERNAL_ERROR.
-ANSWERS: Mapping[type[GreenroomError], _Answer] = {
-    NotLoggedIn: _Answer(409, "NOT_LOGGED_IN", "Not logged in to TikTok"),
-    SessionDeleted: _Answer(409, "SESSION_DELETED", "Session was deleted"),
-    SessionNotLive: _Answer(409, "NOT_LIVE", "Session is not live"),
-    SessionEnded: _Answer(410, "SESSION_ENDED", "Session has ended"),
-    ProfileNotFound: _Answer(404, "PROFILE_NOT_FOUND", "Profile not found"),
-    ProfileNotReplaced: _Answer(409, "PROFILE_NOT_REPLACED", "The profile could not be saved"),
-    ProfileExists: _Answer(409, "PROFILE_EXISTS", "Profile exists already"),
-    LoginFileInvalid: _Answer(422, "INVALID_LOGIN_FILE", "No login can be taken from this"),
-    NotAProfile: _Answer(409, "NOT_A_PROFILE", "User data directory is not a Firefox profile"),
-    ProfileLocked: _Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
-    CreationTimedOut: _Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
-    UpstreamUnreachable: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
-    PageGone: _Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
-    CapacityExhausted: _Answer(503, "CAPACITY_EXHAUSTED", "All sessions are in use"),
-    Overloaded: _Answer(503, "OVERLOADED", "Too many sessions are being launched"),
-    ResourcesExhausted: _Answer(503, "RESOURCES_EXHAUSTED", "Not enough resources for another session"),
-    OverBudget: _Answer(503, "OVER_BUDGET", "Session is over its budget"),
-    ActionFailed: _Answer(422, "ACTION_FAILED", "The page could not do this"),
-    ActionTimedOut: _Answer(504, "ACTION_TIMEOUT", "The page did not do this in time"),
-    StaleRef: _Answer(409, "STALE_REF", "The ref is not of the page's latest snapshot"),
-    AmbiguousTarget: _Answer(422, "AMBIGUOUS_TARGET", "The target matches several elements"),
-    NavigationFailed: _Answer(502, "NAVIGATION_FAILED", "The page could not be loaded"),
-    PageCrashed: _Answer(409, "PAGE_CRASHED", "The page has crashed"),
-    DialogOpen: _Answer(409, "DIALOG_OPEN", "The page shows a dialog"),
-    NoSuchPage: _Answer(404, "PAGE_NOT_FOUND", "No such page in this session"),
-    NoSuchFile: _Answer(404, "FILE_NOT_FOUND", "No such file in this session"),
-    PageTooLarge: _Answer(413, "PAGE_TOO_LARGE", "The content is too large"),
-    StorageFailed: _Answer(503, "STORAGE_FAILED", "The session's files can't be written"),
-    InvalidAction: _Answer(422, "INVALID_REQUEST", "Invalid request"),
-    ControlHeld: _Answer(409, "CONTROL_HELD", "Somebody else has control of the session"),
-    TooManyWatchers: _Answer(429, "TOO_MANY_WATCHERS", "Too many watch this session"),
-    TooManyCommands: _Answer(429, "TOO_MANY_COMMANDS", "Too many commands wait in this session"),
-    TooManyClients: _Answer(429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session"),
-    TooManyRequests: _Answer(429, "TOO_MANY_REQUESTS", "Too many requests"),
-    TooManySessions: _Answer(429, "TOO_MANY_SESSIONS", "Too many sessions of this token"),
-    CleanupIncomplete: _Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
-    NotReady: _Answer(503, "NOT_READY", "Not ready"),
-    SupervisorStopped: _Answer(503, "DRAINING", "Greenroom is shutting down"),
-    SessionNotFound: _Answer(404, "SESSION_NOT_FOUND", "Session not found"),
-    InvalidRequest: _Answer(422, "INVALID_REQUEST", "Invalid request"),
-    Unauthorized: _Answer(401, "UNAUTHORIZED", "Authentication required"),
-    OriginNotAllowed: _Answer(403, "ORIGIN_NOT_ALLOWED", "Origin not allowed"),
-    HistoryNotKept: _Answer(404, "HISTORY_NOT_KEPT", "No history of ended sessions is kept"),
-    HistoryUnavailable: _Answer(503, "HISTORY_UNAVAILABLE", "The history of ended sessions can't be read"),
-    BundleNotFound: _Answer(404, "BUNDLE_NOT_FOUND", "Nothing is kept of this session"),
-    NotAllowed: _Answer(403, "NOT_ALLOWED", "Not allowed"),
-    HostNotAllowed: _Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
-    UpgradeRequired: _Answer(426, "UPGRADE_REQUIRED", "Upgrade required"),
+_INTERNAL = Answer(500, "INTERNAL_ERROR", "Internal server error")
+
+# Looked up by the error's own class. Any other GreenroomError is an INTERNAL_ERROR; some only commands raise.
+ANSWERS: Mapping[type[GreenroomError], Answer] = {
+    NotLoggedIn: Answer(409, "NOT_LOGGED_IN", "Not logged in to TikTok"),
+    SessionDeleted: Answer(409, "SESSION_DELETED", "Session was deleted"),
+    SessionNotLive: Answer(409, "NOT_LIVE", "Session is not live"),
+    SessionEnded: Answer(410, "SESSION_ENDED", "Session has ended"),
+    ProfileNotFound: Answer(404, "PROFILE_NOT_FOUND", "Profile not found"),
+    ProfileNotReplaced: Answer(409, "PROFILE_NOT_REPLACED", "The profile could not be saved"),
+    LoginFileInvalid: Answer(422, "INVALID_LOGIN_FILE", "No login can be taken from this"),
+    NotAProfile: Answer(409, "NOT_A_PROFILE", "User data directory is not a Firefox profile"),
+    ProfileLocked: Answer(423, "USER_DATA_LOCKED", "User data directory is locked"),
+    CreationTimedOut: Answer(504, "SESSION_TIMEOUT", "Session creation timed out"),
+    UpstreamUnreachable: Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
+    PageGone: Answer(502, "UPSTREAM_UNREACHABLE", "TikTok could not be reached"),
+    CapacityExhausted: Answer(503, "CAPACITY_EXHAUSTED", "All sessions are in use"),
+    Overloaded: Answer(503, "OVERLOADED", "Too many sessions are being launched"),
+    ResourcesExhausted: Answer(503, "RESOURCES_EXHAUSTED", "Not enough resources for another session"),
+    OverBudget: Answer(503, "OVER_BUDGET", "Session is over its budget"),
+    ActionFailed: Answer(422, "ACTION_FAILED", "The page could not do this"),
+    ActionTimedOut: Answer(504, "ACTION_TIMEOUT", "The page did not do this in time"),
+    StaleRef: Answer(409, "STALE_REF", "The ref is not of the page's latest snapshot"),
+    AmbiguousTarget: Answer(422, "AMBIGUOUS_TARGET", "The target matches several elements"),
+    NavigationFailed: Answer(502, "NAVIGATION_FAILED", "The page could not be loaded"),
+    PageCrashed: Answer(409, "PAGE_CRASHED", "The page has crashed"),
+    DialogOpen: Answer(409, "DIALOG_OPEN", "The page shows a dialog"),
+    NoSuchPage: Answer(404, "PAGE_NOT_FOUND", "No such page in this session"),
+    NoSuchFile: Answer(404, "FILE_NOT_FOUND", "No such file in this session"),
+    PageTooLarge: Answer(413, "PAGE_TOO_LARGE", "The content is too large"),
+    StorageFailed: Answer(503, "STORAGE_FAILED", "The session's files can't be written"),
+    InvalidAction: Answer(422, "INVALID_REQUEST", "Invalid request"),
+    ControlHeld: Answer(409, "CONTROL_HELD", "Somebody else has control of the session"),
+    TooManyWatchers: Answer(429, "TOO_MANY_WATCHERS", "Too many watch this session"),
+    TooManyCommands: Answer(429, "TOO_MANY_COMMANDS", "Too many commands wait in this session"),
+    TooManyClients: Answer(429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session"),
+    TooManyRequests: Answer(429, "TOO_MANY_REQUESTS", "Too many requests"),
+    TooManySessions: Answer(429, "TOO_MANY_SESSIONS", "Too many sessions of this token"),
+    CleanupIncomplete: Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
+    NotReady: Answer(503, "NOT_READY", "Not ready"),
+    SupervisorStopped: Answer(503, "DRAINING", "Greenroom is shutting down"),
+    SessionNotFound: Answer(404, "SESSION_NOT_FOUND", "Session not found"),
+    InvalidRequest: Answer(422, "INVALID_REQUEST", "Invalid request"),
+    Unauthorized: Answer(401, "UNAUTHORIZED", "Authentication required"),
+    OriginNotAllowed: Answer(403, "ORIGIN_NOT_ALLOWED", "Origin not allowed"),
+    HistoryNotKept: Answer(404, "HISTORY_NOT_KEPT", "No history of ended sessions is kept"),
+    HistoryUnavailable: Answer(503, "HISTORY_UNAVAILABLE", "The history of ended sessions can't be read"),
+    BundleNotFound: Answer(404, "BUNDLE_NOT_FOUND", "Nothing is kept of this session"),
+    NotAllowed: Answer(403, "NOT_ALLOWED", "Not allowed"),
+    HostNotAllowed: Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
+    UpgradeRequired: Answer(426, "UPGRADE_REQUIRED", "Upgrade required"),
 }
 
-# What may well be otherwise when the same request comes again later.
-_RETRYABLE = {408, 423, 429, 502, 503, 504}
+# What HTTP itself requires, by the status: from the web framework, or for a request that never reaches it.
+HTTP_ANSWERS: Mapping[int, Answer] = {
+    answer.status: answer
+    for answer in (
+        Answer(400, "BAD_REQUEST", "Bad Request"),
+        ANSWERS[Unauthorized],
+        Answer(404, "NOT_FOUND", "Not Found"),
+        Answer(405, "METHOD_NOT_ALLOWED", "Method Not Allowed"),
+        Answer(408, "REQUEST_TIMEOUT", "Request Timeout"),
+        Answer(413, "REQUEST_ENTITY_TOO_LARGE", "Request Entity Too Large"),
+        Answer(414, "REQUEST_URI_TOO_LARGE", "Request URI Too Large"),
+        Answer(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "Request Header Fields Too Large"),
+        _INTERNAL,
+        Answer(501, "NOT_IMPLEMENTED", "Not Implemented"),
+        Answer(503, "SERVICE_UNAVAILABLE", "Service Unavailable"),
+        Answer(505, "HTTP_VERSION_NOT_SUPPORTED", "HTTP Version Not Supported"),
+    )
+}
+
+CATALOGUE: Mapping[str, Answer] = {
+    answer.code: answer for answer in (*ANSWERS.values(), *HTTP_ANSWERS.values())
+}
+"""Every answer that is an error, by its code. Of those that share a code, one: they differ in nothing."""
 
 
 def code_of(error: GreenroomError) -> str:
@@ -183,8 +213,9 @@ HttpAnswer = tuple[int, dict[str, str], TikTokSessionErrorResponse]
 def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -> HttpAnswer:
     """Return the status, the extra headers and the body of the answer for `error`."""
     answer = ANSWERS.get(type(error), _INTERNAL)
-    is_retryable = answer.status in _RETRYABLE or isinstance(error, SessionNotLive | ControlHeld)
-    details = ErrorDetails(code=answer.code, details=str(error), phase=error.phase, retryable=is_retryable)
+    details = ErrorDetails(
+        code=answer.code, details=str(error), phase=error.phase, retryable=answer.is_retryable
+    )
     if not isinstance(error, SessionNotFound):  # whose id is only what was asked for
         details.session_id = error.session_id
     if error.has_bundle and error.session_id is not None:
@@ -194,6 +225,7 @@ def describe_error(error: GreenroomError, *, login_detection_timeout_s: float) -
             details = msgspec.structs.replace(
                 details,
                 method=verdict.method.value,
+                retryable=verdict.reason is LoginReason.RATE_LIMITED,
                 timeout=whole(login_detection_timeout_s),
                 state=verdict.state,
                 reason=verdict.reason,
@@ -259,24 +291,16 @@ def _describe_action(error: ActionFailed, details: ErrorDetails) -> ErrorDetails
     )
 
 
-def describe_http_error(status: int, name: str) -> TikTokSessionErrorResponse:
-    """Return the body for an answer that HTTP itself requires: no such path, no such method.
+def describe_http_error(status: int, why: str) -> tuple[int, TikTokSessionErrorResponse]:
+    """Return the status and the body of an answer that HTTP itself requires.
 
-    `name` is the status's name; Python's own differ from version to version.
+    `why` is for people. A status that nothing here is known to give becomes 400 or 500, so that clients get
+    to know no other codes than those of `CATALOGUE`.
     """
-    details = ErrorDetails(code=_code(name), details=http.HTTPStatus(status).description or name)
-    return TikTokSessionErrorResponse(message=name, error_details=details)
-
-
-def describe_malformed(status: int, why: str) -> TikTokSessionErrorResponse:
-    """Return the body for a request that never reached a route."""
-    name = default_exceptions[status]().name
-    code = _INTERNAL.code if status == _INTERNAL.status else _code(name)
-    return TikTokSessionErrorResponse(message=name, error_details=ErrorDetails(code=code, details=why))
-
-
-def _code(name: str) -> str:
-    return name.upper().replace(" ", "_")
+    is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    answer = HTTP_ANSWERS.get(status) or HTTP_ANSWERS[500 if is_ours else 400]
+    details = ErrorDetails(code=answer.code, details=why, retryable=answer.is_retryable)
+    return answer.status, TikTokSessionErrorResponse(message=answer.message, error_details=details)
 
 
 def whole(number: float) -> float | int:

@@ -37,7 +37,7 @@ def add_guards(
         """Keep out web pages that made their own name resolve to this machine."""
         host = asked().headers.get("Host")
         if not host:  # only HTTP/1.0 requests get here without one
-            raise BadRequest
+            raise BadRequest("The request has no Host header")
         if not guard.allows(host):
             raise HostNotAllowed("The Host header names another host; allowed_hosts can add names")
 

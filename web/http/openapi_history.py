@@ -1,26 +1,26 @@
 """The description of the history's route; see `history_routes`."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from greenroom.web.http.history_schemas import HistoryAnswer, HistoryQuery
+from greenroom.web.http.openapi_parts import answer, operation
 
 Json = dict[str, Any]
 
 HISTORY_BODIES: Final[tuple[Any, ...]] = (HistoryAnswer,)
 
 
-def history_paths(operation: Callable[..., Json], answer: Callable[..., Json]) -> Json:
-    """Return the paths, made by the functions that describe the others."""
+def history_paths() -> Json:
+    """Return the paths."""
     return {
         "/tiktok/history": {
             "get": operation(
                 "list_history",
                 "List the sessions that have ended, the last first, with figures on all of the filter.",
                 {200: answer("A page of them.", HistoryAnswer)},
-                refusals=(404, 422, 503),
+                codes=("INVALID_REQUEST", "PROFILE_NOT_FOUND", "HISTORY_NOT_KEPT", "HISTORY_UNAVAILABLE"),
                 parameters=_parameters(),
             )
         }

@@ -1,9 +1,10 @@
 """The description of the profiles' routes; see `profile_routes`."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from greenroom.actors.lifecycle import PROFILE_NAME
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, PROFILE_NAME
+from greenroom.web.http.openapi_errors import CREATING
+from greenroom.web.http.openapi_parts import KEY, WHERE, answer, operation, path_parameter, request
 from greenroom.web.http.profile_schemas import (
     BrowseRequest,
     ImportAnswer,
@@ -26,68 +27,31 @@ PROFILE_BODIES: Final[tuple[Any, ...]] = (
 OPTIONAL_PROFILE_FIELDS: Final = {BrowseRequest.__name__, ProfileLoginRequest.__name__}
 """Whose fields have defaults for clients too."""
 
-PATTERN: Final = f"^{PROFILE_NAME}$"
-_NAME: Json = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "The profile's name.",
-    "schema": {"type": "string", "pattern": PATTERN},
+_PATTERN: Final = f"^{PROFILE_NAME}$"
+PROFILE: Final[Json] = {
+    "name": "X-Profile",
+    "in": "header",
+    "description": "The name of the master profile that the session is to be of.",
+    "schema": {"type": "string", "pattern": _PATTERN, "default": DEFAULT_PROFILE},
 }
-_ALL: Json = {
+_NAME: Final[Json] = path_parameter("name", "The profile's name.", pattern=_PATTERN)
+_ALL: Final[Json] = {
     "name": "all",
     "in": "query",
     "description": "Whether to take what the file has of other sites, too.",
     "schema": {"type": "boolean", "default": False},
 }
+_COOKIES_TXT: Final = "# Netscape HTTP Cookie File\n.tiktok.com\tTRUE\t/\tTRUE\t1795678333\tsessionid\t...\n"
 
 
-def profile_paths(
-    operation: Callable[..., Json], answer: Callable[..., Json], where: Json, profile: Json, key: Json
-) -> Json:
-    """Return the paths, made by the functions that describe the others.
-
-    `where` describes the headers that name a session, `profile` and `key` those that name a profile and a
-    request.
-    """
-    log_in = operation(
-        "log_in",
-        "Start a session in which a person logs in to a profile, which is made if it is missing. It ends "
-        "once its page shows a login, and its receipt says whether that is saved.",
-        {202: answer("The session is live.", StartedAnswer, where)},
-        refusals=(409, 422, 423, 502, 503, 504),
-        parameters=[key, _NAME],
-    )
-    log_in["requestBody"] = _body(ProfileLoginRequest)
-    import_login = operation(
-        "import_login",
-        "Give a profile, which is made if it is missing, a login: cookies.txt, cookies as a browser's "
-        "extension exports them in JSON, or Playwright's storage state. A browser must show the "
-        "login with it.",
-        {200: answer("The profile has the login.", ImportAnswer)},
-        refusals=(409, 422, 423, 502, 503, 504),
-        parameters=[_NAME, _ALL],
-    )
-    import_login["requestBody"] = {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string"}}},
-    }
-    browse = operation(
-        "browse",
-        "Start a session that a person uses by hand: in a window if the daemon has a display, else in the "
-        "live view. Its end saves the profile if the page shows a login.",
-        {202: answer("The session is live.", StartedAnswer, where)},
-        refusals=(409, 422, 423, 502, 503, 504),
-        parameters=[key, profile],
-    )
-    browse["requestBody"] = _body(BrowseRequest)
+def profile_paths() -> Json:
+    """Return the paths of profiles."""
     return {
         "/profiles": {
             "get": operation(
                 "list_profiles",
                 "List the profiles, and until when their logins can last.",
                 {200: answer("The profiles.", ProfilesAnswer)},
-                refusals=(503,),
             )
         },
         "/profiles/{name}": {
@@ -95,16 +59,50 @@ def profile_paths(
                 "get_profile",
                 "Show one profile.",
                 {200: answer("The profile.", ProfileAnswer)},
-                refusals=(404, 422, 503),
+                codes=("PROFILE_NOT_FOUND", "INVALID_REQUEST"),
                 parameters=[_NAME],
             )
         },
-        "/profiles/{name}/login": {"post": log_in},
-        "/profiles/{name}/import": {"post": import_login},
-        "/browse": {"post": browse},
+        "/profiles/{name}/login": {
+            "post": operation(
+                "log_in",
+                "Start a session in which a person logs in to a profile.",
+                {202: answer("The session is live.", StartedAnswer, WHERE)},
+                codes=CREATING,
+                parameters=[KEY, _NAME],
+                body=request(ProfileLoginRequest, is_required=False),
+                description="The profile is made if it is missing. The session ends once its page shows a "
+                "login, and its receipt says whether that is saved.",
+            )
+        },
+        "/profiles/{name}/import": {
+            "post": operation(
+                "import_login",
+                "Give a profile a login that another program has exported.",
+                {200: answer("The profile has the login.", ImportAnswer)},
+                codes=(*CREATING, "INVALID_LOGIN_FILE", "SERVICE_UNAVAILABLE", "ACTION_FAILED"),
+                parameters=[_NAME, _ALL],
+                body={
+                    "required": True,
+                    "content": {
+                        "application/octet-stream": {"schema": {"type": "string"}, "example": _COOKIES_TXT}
+                    },
+                },
+                description="The body is cookies.txt, cookies as a browser's extension exports them in JSON, "
+                "or Playwright's storage state. The profile is made if it is missing. A browser must show "
+                "the login with it.",
+            )
+        },
+        "/browse": {
+            "post": operation(
+                "browse",
+                "Start a session that a person uses by hand.",
+                {202: answer("The session is live.", StartedAnswer, WHERE)},
+                codes=CREATING,
+                parameters=[KEY, PROFILE],
+                body=request(BrowseRequest, is_required=False),
+                description="In a window if the daemon has a display, else in the live view. Its end saves "
+                "the profile if the page shows a login.",
+            )
+        },
     }
-
-
-def _body(body: type) -> Json:
-    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
-    return {"required": False, "content": {"application/json": {"schema": schema}}}

@@ -1,17 +1,30 @@
 """The description of what is watched and of who has control; see `event_routes`, `watch_routes`, `links`."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from greenroom.web.http.event_messages import EventMessage, GapMessage
+from greenroom.web.http.openapi_errors import FINDING, USING, WATCHING
+from greenroom.web.http.openapi_examples import EXAMPLES
+from greenroom.web.http.openapi_parts import (
+    LEASE,
+    SESSION_ID,
+    answer,
+    content,
+    nothing,
+    operation,
+    path_parameter,
+    request,
+)
 from greenroom.web.http.schemas import (
     ControlAnswer,
     ControlRequest,
     LinkAnswer,
     LinkRequest,
     LinksAnswer,
-    LoginRequest,
     OverviewAnswer,
+    PictureQuery,
 )
 
 Json = dict[str, Any]
@@ -24,188 +37,150 @@ WATCHING_BODIES: Final[tuple[Any, ...]] = (
     LinkAnswer,
     LinkRequest,
     LinksAnswer,
-    LoginRequest,
     OverviewAnswer,
 )
 OPTIONAL_WATCHING_FIELDS: Final = {ControlRequest.__name__, LinkRequest.__name__}
 """Whose fields have defaults for clients too."""
 
 _BASE = "/tiktok/session/{session_id}"
-_SESSION_ID: Json = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _LAST_ID: Json = {
     "name": "Last-Event-ID",
     "in": "header",
-    "description": "The id of the last event that the client has. `?last_event_id=` is the same.",
+    "description": "The id of the last event that the client has.",
     "schema": {"type": "string"},
 }
-_LEASE: Json = {
-    "name": "X-Control-Lease",
-    "in": "header",
-    "description": "The lease of the person who has control.",
-    "schema": {"type": "string"},
-}
-_FPS: Json = {
-    "name": "fps",
+_LAST_ID_IN_QUERY: Json = _LAST_ID | {
+    "name": "last_event_id",
     "in": "query",
-    "schema": {"type": "number", "minimum": 0.05, "maximum": 30},
+    "description": "The same as `Last-Event-ID`, for clients that can't send headers.",
 }
-_QUALITY: Json = {
-    "name": "quality",
-    "in": "query",
-    "schema": {"type": "integer", "minimum": 1, "maximum": 100},
-}
-_WATCH = """Watch a session: ask for it as a WebSocket. To the client go text messages in JSON: events, as in
-`/events`; `{"type": "frame", "seq", "page", "width", "height"}`, each followed by a binary message with the
-JPEG; `{"type": "refused", "of", "code", "details"}`; `{"type": "heartbeat"}`. From the client come
-`{"type": "view", "fps", "quality"}` and `{"type": "ack", "seq"}` for each picture, `{"type": "lease",
-"lease"}`, and what whoever has control does by hand: `mouse`, `wheel`, `key`, `text`, `paste`,
-`navigate`."""
 
 
-def watching_paths(operation: Callable[..., Json], answer: Callable[..., Json]) -> Json:
-    """Return the paths, made by the functions that describe the others."""
-
-    def of_session(
-        name: str,
-        summary: str,
-        answers: dict[int, Json],
-        *more: Json,
-        body: type | None = None,
-        refusals: tuple[int, ...] = (404, 409, 410, 422, 429, 503),
-    ) -> Json:
-        described = operation(name, summary, answers, refusals=refusals, parameters=[_SESSION_ID, *more])
-        if body is not None:
-            described["requestBody"] = _body(body)
-        return described
-
-    login = operation(
-        "login",
-        "Give the daemon's token, and get a cookie that stands for it, for the dashboard.",
-        {204: {"description": "The cookie is set."}},
-        refusals=(422,),
-    )
-    login["requestBody"] = _body(LoginRequest)
+def watching_paths() -> Json:
+    """Return the paths."""
     return {
-        "/": {"get": _page("dashboard", "Show the dashboard.", operation)},
-        "/history": {"get": _page("history_page", "Show the page about ended sessions.", operation)},
-        "/dashboard/{name}": {
-            "get": operation(
-                "dashboard_file",
-                "Send a file of the dashboard.",
-                {200: {"description": "The file."}},
-                refusals=(404,),
-                parameters=[{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
-            )
-        },
-        "/login": {"post": login},
-        "/logout": {
-            "post": operation(
-                "logout", "Take the cookie back.", {204: {"description": "It is gone."}}, refusals=()
-            )
-        },
         "/overview": {
             "get": operation(
                 "overview",
                 "Show all that there is: sessions, warm ones, those that ended lately, hosts.",
                 {200: answer("All that there is.", OverviewAnswer)},
-                refusals=(503,),
             )
         },
         "/events": {
             "get": operation(
                 "events",
                 "Send what happens, as Server-Sent Events; the data of each is an `EventMessage`.",
-                {200: _stream("text/event-stream")},
-                refusals=(503,),
-                parameters=[_LAST_ID],
+                {200: _events()},
+                parameters=[_LAST_ID, _LAST_ID_IN_QUERY],
+                description="See *Events*, above.",
             )
         },
         f"{_BASE}/events": {
-            "get": of_session(
+            "get": operation(
                 "session_events",
                 "Send what happens to one session, up to `session.ended`.",
-                {200: _stream("text/event-stream"), 204: {"description": "You have all its events."}},
-                _LAST_ID,
+                {200: _events(), 204: nothing("You have all its events.")},
+                codes=FINDING,
+                parameters=[SESSION_ID, _LAST_ID, _LAST_ID_IN_QUERY],
+                description="See *Events*, above.",
             )
         },
         f"{_BASE}/watch": {
-            "get": of_session(
+            "get": operation(
                 "watch",
-                " ".join(_WATCH.split()),
-                {101: {"description": "The WebSocket is open."}},
-                refusals=(404, 409, 410, 426, 429, 503),
+                "Watch a session over a WebSocket, and act in it by hand.",
+                {101: nothing("The WebSocket is open.")},
+                codes=(*WATCHING, "UPGRADE_REQUIRED"),
+                parameters=[SESSION_ID],
+                description="See *Watching over a WebSocket*, above.",
             )
         },
-        f"{_BASE}/live": {"get": _page("live", "Show one session in the dashboard.", operation, _SESSION_ID)},
         f"{_BASE}/live.jpg": {
-            "get": of_session(
-                "picture", "Send one picture of the page.", {200: _stream("image/jpeg")}, _FPS, _QUALITY
+            "get": operation(
+                "picture",
+                "Send one picture of the page.",
+                {200: content("The picture.", "image/jpeg")},
+                codes=WATCHING,
+                parameters=[SESSION_ID, *_picture_query()],
             )
         },
         f"{_BASE}/live.mjpeg": {
-            "get": of_session(
+            "get": operation(
                 "pictures",
                 "Send pictures of the page, for an `<img>`, until the session ends.",
-                {200: _stream("multipart/x-mixed-replace")},
-                _FPS,
-                _QUALITY,
+                {200: content("The pictures, one after another.", "multipart/x-mixed-replace")},
+                codes=WATCHING,
+                parameters=[SESSION_ID, *_picture_query()],
             )
         },
         f"{_BASE}/bundle": {
-            "get": of_session(
-                "bundle", "Send what is kept of a session that has failed.", {200: _stream("application/zip")}
+            "get": operation(
+                "bundle",
+                "Send what is kept of a session that has failed.",
+                {200: content("The bundle.", "application/zip")},
+                codes=("BUNDLE_NOT_FOUND",),
+                parameters=[SESSION_ID],
             )
         },
         f"{_BASE}/control": {
-            "get": of_session(
+            "get": operation(
                 "show_control",
                 "Show who has control of a session.",
                 {200: answer("Who has control now.", ControlAnswer)},
+                codes=FINDING,
+                parameters=[SESSION_ID],
             ),
-            "post": of_session(
+            "post": operation(
                 "control",
                 "Give control of a session to a person, or back to programs.",
                 {200: answer("Who has control now.", ControlAnswer)},
-                _LEASE,
-                body=ControlRequest,
+                codes=(*USING, "INVALID_REQUEST", "CONTROL_HELD"),
+                parameters=[SESSION_ID, LEASE],
+                body=request(ControlRequest),
             ),
         },
         f"{_BASE}/links": {
-            "get": of_session(
-                "list_links", "List the links that hold.", {200: answer("The links.", LinksAnswer)}
+            "get": operation(
+                "list_links",
+                "List the links that hold.",
+                {200: answer("The links.", LinksAnswer)},
+                codes=FINDING,
+                parameters=[SESSION_ID],
             ),
-            "post": of_session(
+            "post": operation(
                 "make_link",
                 "Make a link by which somebody without a token watches this session, or takes control of it.",
                 {201: answer("The link.", LinkAnswer)},
-                body=LinkRequest,
+                codes=(*FINDING, "SESSION_ENDED", "INVALID_REQUEST"),
+                parameters=[SESSION_ID],
+                body=request(LinkRequest),
             ),
         },
         f"{_BASE}/links/{{link_id}}": {
-            "delete": of_session(
+            "delete": operation(
                 "revoke_link",
-                "Revoke a link.",
-                {204: {"description": "It does not hold any more."}},
-                {"name": "link_id", "in": "path", "required": True, "schema": {"type": "string"}},
+                "Revoke a link, if there is one of this id.",
+                {204: nothing("It does not hold any more.")},
+                codes=FINDING,
+                parameters=[SESSION_ID, path_parameter("link_id", "The link's id.")],
             )
         },
     }
 
 
-def _page(name: str, summary: str, operation: Callable[..., Json], *parameters: Json) -> Json:
-    return operation(
-        name,
-        summary,
-        {200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
-        refusals=(),
-        parameters=list(parameters),
+def _events() -> Json:
+    data = msgspec.json.encode(EXAMPLES[GapMessage]).decode()
+    return content(
+        "The events.",
+        "text/event-stream",
+        schema={"type": "string"},
+        example=f"retry: 1000\n\nevent: gap\ndata: {data}\n\n",
     )
 
 
-def _stream(type_: str) -> Json:
-    return {"description": "What was asked for.", "content": {type_: {"schema": {"type": "string"}}}}
-
-
-def _body(body: type) -> Json:
-    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+def _picture_query() -> list[Json]:
+    _, components = msgspec.json.schema_components((PictureQuery,), ref_template="{name}")
+    return [
+        {"name": name, "in": "query", "schema": schema}
+        for name, schema in components[PictureQuery.__name__]["properties"].items()
+    ]

@@ -29,6 +29,7 @@ from greenroom.web.http.requests import (
     Refused,
     announced_bytes,
     check,
+    check_head,
     explain,
     to_origin_form,
     without_extensions,
@@ -61,6 +62,7 @@ class Protocol(H11Protocol):
         self._room = 0
         self.allowance = Allowance(limits.body_bytes, limits.body_s)
         self._head = b""
+        self._unread: bytes | None = None
         self._body = bytearray()
 
     @property
@@ -85,6 +87,13 @@ class Protocol(H11Protocol):
         return Stage.HEAD if self.request is None else Stage.BODY
 
     @property
+    def head(self) -> bytes:
+        """What has arrived of a request whose headers are not valid, or not complete; else nothing."""
+        if self.request is not None:
+            return b""
+        return self.http.trailing_data[0] if self._unread is None else self._unread
+
+    @property
     def can_refuse(self) -> bool:
         """Whether a refusal can still be sent, because nothing of an answer has been."""
         return self.http.our_state in {h11.IDLE, h11.SEND_RESPONSE}
@@ -104,11 +113,13 @@ class Protocol(H11Protocol):
 
     async def handle_kept(self) -> None:
         """Pass the kept data to the app, up to the end of its request. Raises `Refused`."""
+        head = self.head  # h11 drops what it can't read
         try:
             while await self._handle_event():
                 pass
         except h11.RemoteProtocolError as exc:
-            refused = explain(exc)
+            self._unread = head
+            refused = explain(exc, self.head)
         else:
             return
         raise refused  # without `exc`, which would keep alive everything that the client sent
@@ -140,6 +151,7 @@ class Protocol(H11Protocol):
             self.request = event
             self.allowance = self._large.allow(event, self._limits)
             is_followed = bool(self.http.trailing_data[0])
+            check_head(event, self._limits.head_bytes)
             check(event, is_followed=is_followed)
             self._check_size(announced_bytes(event))
             await self.send(Updated(idle=False))

@@ -6,25 +6,24 @@ import h11
 import msgspec
 import structlog
 
-from greenroom.web.http.errors import describe_malformed
-from greenroom.web.http.requests import Refused, request_id_of
+from greenroom.web.http.errors import describe_http_error
+from greenroom.web.http.requests import Refused, request_id_of, request_ids_in
 
 _log = structlog.get_logger("greenroom.web")
 
 
-def refuse(refused: Refused, request: h11.Request | None) -> list[h11.Event]:
+def refuse(refused: Refused, request: h11.Request | None, head: bytes) -> list[h11.Event]:
     """Log the refusal and return its answer. The connection ends with it.
 
-    `request` is None if its headers have not arrived.
+    `request` is None if its headers are not valid or have not arrived; `head` is what has.
     """
-    given = [] if request is None else [value for name, value in request.headers if name == b"x-request-id"]
-    request_id = request_id_of([value.decode("latin-1") for value in given])
-    failure = describe_malformed(refused.status, str(refused))
+    request_id = request_id_of(request_ids_in(head) if request is None else _given_ids(request))
+    status, failure = describe_http_error(refused.status, str(refused))
     log = _log.error if refused.__cause__ else _log.info
     log(
         "request refused",
         request_id=request_id,
-        status=refused.status,
+        status=status,
         code=failure.error_details.code,
         details=str(refused),
         exc_info=refused.__cause__,
@@ -39,7 +38,11 @@ def refuse(refused: Refused, request: h11.Request | None) -> list[h11.Event]:
         # A server with a clock must send it (RFC 9110, 6.6.1).
         (b"Date", formatdate(usegmt=True).encode()),
     ]
-    response = h11.Response(status_code=refused.status, headers=headers)
+    response = h11.Response(status_code=status, headers=headers)
     if request is not None and request.method == b"HEAD":
         return [response, h11.EndOfMessage()]
     return [response, h11.Data(data=body), h11.EndOfMessage()]
+
+
+def _given_ids(request: h11.Request) -> list[str]:
+    return [value.decode("latin-1") for name, value in request.headers if name == b"x-request-id"]

@@ -12,8 +12,13 @@ _ABSOLUTE = re.compile(
 )
 # Request ids that clients may choose. They go to the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_GIVEN_ID = re.compile(rb"^x-request-id:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_HEAD_END = re.compile(rb"\n\r?\n")
+_ENDLESS_TARGET = re.compile(rb"[!-~]+ [^\s]*")
 _SETTING_BYTES = 6
 TOO_LARGE = "The request's body is larger than {} bytes"
+TARGET_TOO_LARGE = "The request's target is too large"
+HEAD_TOO_LARGE = "The request's headers are too large"
 UNAUTHORIZED = "Send the daemon's token as `Authorization: Bearer TOKEN`"
 TOO_EARLY = "A WebSocket client has to wait for the answer to its handshake"
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -41,6 +46,17 @@ def check(request: h11.Request, *, is_followed: bool) -> None:
     is_path = request.target.startswith(b"/") or (request.method, request.target) == (b"OPTIONS", b"*")
     if not is_path and not _ABSOLUTE.fullmatch(request.target):
         raise Refused(400, "The request's target is neither a path nor an http address")
+
+
+def check_head(request: h11.Request, limit: int) -> None:
+    """Raise `Refused` for a request whose headers have more than `limit` bytes.
+
+    h11 looks only at headers that have not all arrived, so large ones that come at once pass it.
+    """
+    if len(request.target) > limit:
+        raise Refused(414, TARGET_TOO_LARGE)
+    if sum(len(name) + len(value) for name, value in request.headers) + len(request.target) > limit:
+        raise Refused(431, HEAD_TOO_LARGE)
 
 
 def announced_bytes(request: h11.Request) -> int:
@@ -122,17 +138,27 @@ def without_extensions(request: h11.Request) -> h11.Request:
     )
 
 
-def explain(error: h11.RemoteProtocolError) -> Refused:
-    """Return the refusal of a request that is not HTTP. h11's own message may quote it, even secrets."""
+def explain(error: h11.RemoteProtocolError, head: bytes) -> Refused:
+    """Return the refusal of a request that is not HTTP. h11's own message may quote it, even secrets.
+
+    `head` is what has arrived of the request's headers, if they were not read yet.
+    """
     if str(error).startswith(("Missing mandatory Host", "Found multiple Host")):
         return Refused(400, "HTTP/1.1 demands exactly one Host header")
     match error.error_status_hint:
         case 431:
-            return Refused(431, "The request's headers are too large")
+            if _ENDLESS_TARGET.fullmatch(head):
+                return Refused(414, TARGET_TOO_LARGE)
+            return Refused(431, HEAD_TOO_LARGE)
         case 501:
             return Refused(501, "Chunked is the only Transfer-Encoding that is understood")
         case _:
             return Refused(400, "The request is not valid HTTP/1.1")
+
+
+def request_ids_in(head: bytes) -> list[str]:
+    """Return the X-Request-Ids in headers that are not valid, or have not all arrived."""
+    return [given.decode("latin-1") for given in _GIVEN_ID.findall(_HEAD_END.split(head, 1)[0])]
 
 
 def request_id_of(given: list[str]) -> str:

@@ -354,7 +354,8 @@ class WhoAmI(TikTokSessionResponse, kw_only=True):
 class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why a request was refused.
 
-    `code` is for programs, `details` for people. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
+    `code` is for programs, `details` for people. `retryable` says whether the same request may well succeed
+    later. With NOT_LOGGED_IN come the verdict's `state` and `reason`,
     the `method` that decided, `elapsed_ms` that it took, the `timeout` (seconds) of one try, and `hint`, what
     to do next, with the `gate` before the viewer, if any, and the `upstream_status` with which the page came;
     with INTERNAL_ERROR an `id`, which the log has too. `request_id` is in the log, too, and in the header
@@ -365,12 +366,12 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     `matches` counts the elements of an ambiguous target, and `snapshot` is a fresh one for a stale ref. With
     SESSION_ENDED come `end_reason` and, once there is one, the `receipt`; with CONTROL_HELD, who has `held`
     control, and until when, if it is a person. `bundle` is the path of what is kept of a session that has
-    failed. `retryable` means that the same
-    request may well succeed later.
+    failed.
     """
 
     code: str
     details: str
+    retryable: bool
     method: str | None = None
     timeout: float | int | None = None
     state: LoginState | None = None
@@ -383,7 +384,6 @@ class ErrorDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
     request_id: str | None = None
     session_id: str | None = None
     phase: str | None = None
-    retryable: bool = False
     kind: str | None = None
     index: int | None = None
     results: tuple[ActionResult, ...] = ()

@@ -14,7 +14,6 @@ WEBSOCKET: Final = "WebSocket"
 """Stands for the method of a WebSocket's handshake."""
 
 SCOPES: Final[Mapping[tuple[str, str], Scope]] = {
-    ("GET", "/openapi.json"): Scope.READ,
     ("GET", "/overview"): Scope.READ,
     ("GET", "/events"): Scope.READ,
     ("GET", "/leaks"): Scope.READ,

@@ -25,7 +25,8 @@ _VIEW: Final = frozenset(
         ("GET", "/control"),
     }
 )
-_CONTROL: Final = _VIEW | {("POST", "/control"), ("POST", "/actions")}
+BY_LINK: Final = _VIEW | {("POST", "/control"), ("POST", "/actions")}
+"""The methods, and the paths below a session's own, that a link allows whoever may take control."""
 
 
 _EXTENT: Final = {WatchMode.VIEW: " only", WatchMode.CONTROL: " and taking control of it"}
@@ -87,7 +88,7 @@ class Who:
     @staticmethod
     def _check_link(link: Link, method: str, path: str) -> None:
         base = f"/tiktok/session/{link.session_id}"
-        allowed = _CONTROL if link.mode is WatchMode.CONTROL else _VIEW
+        allowed = BY_LINK if link.mode is WatchMode.CONTROL else _VIEW
         asked = "GET" if method == WEBSOCKET else method, path[len(base) :]
         if not path.startswith(base) or asked not in allowed:
             raise NotAllowed("This link is for watching one session" + _EXTENT[link.mode])

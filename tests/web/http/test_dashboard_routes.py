@@ -27,6 +27,7 @@ async def test_pages_and_files_are_for_everybody(token: str | None) -> None:
             "/",
             "/history",
             "/tiktok/session/any/live",
+            "/docs",
             *(f"/dashboard/{name}" for name in FILES if ".html" not in name),
         ):
             answer = await front.client.get(path)
@@ -53,7 +54,7 @@ def test_files_hold_nothing_inline_and_nothing_from_elsewhere(name: str) -> None
 
 def test_every_file_is_used() -> None:
     """By a page, or by a file that is."""
-    used = {"index.html", "session.html", "history.html"}
+    used = {"index.html", "session.html", "history.html", "docs.css"}
     while (
         more := {
             name

@@ -61,6 +61,8 @@ from greenroom.actors.errors import (
 from greenroom.actors.lifecycle import Held, ProfileHolder, SessionInfo, SessionState
 from greenroom.actors.verdict import Gate, LoginReason, LoginState, Method, Verdict
 from greenroom.web.http.errors import (
+    CATALOGUE,
+    HTTP_ANSWERS,
     BundleNotFound,
     HostNotAllowed,
     InvalidRequest,
@@ -151,7 +153,7 @@ TABLE: list[tuple[GreenroomError, tuple[int, str, str]]] = [
     (UpgradeRequired("watch"), (426, "UPGRADE_REQUIRED", "Upgrade required")),
     (LoginFileInvalid("line 3"), (422, "INVALID_LOGIN_FILE", "No login can be taken from this")),
     (ProfileNotFound("shop"), (404, "PROFILE_NOT_FOUND", "Profile not found")),
-    (ProfileExists("shop"), (409, "PROFILE_EXISTS", "Profile exists already")),
+    (ProfileExists("shop"), INTERNAL),  # only commands raise it
     (ProfileUnusable("unusable", detail=DETAIL), INTERNAL),
     (
         ProfileNotReplaced("not replaced", detail=DETAIL),
@@ -250,20 +252,23 @@ def test_other_answers_have_no_optional_fields() -> None:
     """Fields of one kind of refusal don't appear, as null, in another."""
     _status, headers, body = describe_error(ProfileLocked(), login_detection_timeout_s=8.0)
     assert headers == {}
-    assert msgspec.json.decode(msgspec.json.encode(body))["error_details"].keys() - {"retryable"} == {
+    assert msgspec.json.decode(msgspec.json.encode(body))["error_details"].keys() == {
         "code",
         "details",
+        "retryable",
     }
 
 
 @pytest.mark.parametrize("status", sorted(default_exceptions))
 def test_http_error_has_the_same_shape(status: int) -> None:
-    """Every status that the web framework may produce has a code, a message and details."""
-    body = describe_http_error(status, default_exceptions[status]().name)
-    assert body.status == "error"
-    assert body.error_details.code.replace("_", "").replace("'", "").isalnum()
-    assert body.error_details.details
-    assert body.message
+    """Whatever status the web framework produces, clients get a code that is known."""
+    answered, body = describe_http_error(status, "why")
+    details = body.error_details
+    assert (body.status, details.details) == ("error", "why")
+    assert CATALOGUE[details.code] == HTTP_ANSWERS[answered]
+    assert answered == status or status not in HTTP_ANSWERS
+    assert answered // 100 == status // 100
+    assert details.retryable == (answered in {408, 503})
 
 
 @pytest.mark.parametrize(("number", "shown"), [(8.0, "8"), (4.5, "4.5"), (0.1, "0.1"), (1e3, "1000")])
@@ -277,12 +282,12 @@ def test_refusal_by_the_site_is_reported_with_its_status() -> None:
     """A client learns what TikTok answered, which gate is in the way, and when to come back."""
     limited = attrs.evolve(VERDICT, reason=LoginReason.RATE_LIMITED, status=429, retry_after_s=17)
     _, headers, body = describe_error(NotLoggedIn(limited), login_detection_timeout_s=8.0)
-    assert headers == {"Retry-After": "17"}
+    assert (headers, body.error_details.retryable) == ({"Retry-After": "17"}, True)
     assert (body.error_details.upstream_status, body.error_details.gate) == (429, None)
     assert "17 seconds" in (body.error_details.hint or "")
     gated = attrs.evolve(VERDICT, reason=LoginReason.ACCOUNT_RESTRICTED, gate=Gate.CONSENT)
     _, headers, body = describe_error(NotLoggedIn(gated), login_detection_timeout_s=8.0)
-    assert (headers, body.error_details.gate) == ({}, Gate.CONSENT)
+    assert (headers, body.error_details.gate, body.error_details.retryable) == ({}, Gate.CONSENT, False)
     assert "allow_restricted" in (body.error_details.hint or "")
 
 
