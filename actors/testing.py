@@ -15,7 +15,7 @@ import trio
 
 from greenroom.actors.actions.actions import Navigate, Operation
 from greenroom.actors.actions.inputs import Input
-from greenroom.actors.actions.readings import Html, Pdf, Reading, Screenshot, Snapshot
+from greenroom.actors.actions.readings import Fetch, Html, Pdf, Reading, Screenshot, Snapshot, Storage
 from greenroom.actors.actions.results import Outcome, PageInfo
 from greenroom.actors.errors import ActionTimedOut, BrowserLost, GreenroomError, ProfileNotFound
 from greenroom.actors.lifecycle import (
@@ -316,8 +316,8 @@ class FakeBrowser:
     async def perform(self, operation: Operation, *, timeout_s: float) -> Result:
         """Take the machine's `action_s`, `timeout_s` at most, then raise its `action_error`, if any.
 
-        An action's value is the machine's `value`; a picture or HTML is the machine's too, and other readings
-        are an empty list.
+        An action's value is the machine's `value`; a picture or HTML is the machine's too, and of the other
+        readings there is nothing.
         """
         self.performed.append(operation)
         is_late = self.machine.action_s > timeout_s
@@ -328,6 +328,11 @@ class FakeBrowser:
                 return Result.of(self.machine.picture)
             case Html() | Snapshot():
                 return Result.of(self.machine.html)
+            case Storage():
+                return Result.of(b'{"cookies":[],"origins":[]}')
+            case Fetch(url=url):
+                fetched = {"status": 204, "url": url, "headers": {}, "body_base64": ""}
+                return Result.of(msgspec.json.encode(fetched))
             case _ if isinstance(operation, Reading):
                 return Result.of(b"[]")
         if isinstance(operation, Navigate):

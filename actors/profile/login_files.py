@@ -85,7 +85,7 @@ def read_login_file(content: bytes, *, url: str | None, now: datetime) -> Login:
     """Return what an exported file has for the site of `url`; for all sites if that is None.
 
     Raises `LoginFileInvalid`, with the number of the line or entry, if anything in it is malformed; also if
-    it has no login for the site that lasts.
+    it has no login for the site that lasts, or nothing at all.
     """
     if len(content) > MAX_BYTES:
         raise LoginFileInvalid(f"The file has {len(content)} bytes, and {MAX_BYTES} are allowed")
@@ -104,6 +104,8 @@ def read_login_file(content: bytes, *, url: str | None, now: datetime) -> Login:
             raise LoginFileInvalid(problem)
     state = StorageState(cookies=tuple(cookie for cookie, _ in wanted), origins=read.origins)
     login = choose(state, url=url, now=now)
+    if not (login.state.cookies or login.state.origins):
+        raise LoginFileInvalid("There is nothing in the file that lasts")
     return attrs.evolve(login, left_out=login.left_out + len(read.cookies) - len(wanted))
 
 

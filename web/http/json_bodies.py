@@ -1,9 +1,10 @@
-"""Reads what clients send as JSON."""
+"""Reads what clients send as JSON, or in the query."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
+from quart import request
 
 from greenroom.actors.actions.decoding import InvalidOperation
 from greenroom.web.http.errors import InvalidRequest
@@ -14,6 +15,16 @@ T = TypeVar("T")
 def decode(body: bytes | str, type_: type[T]) -> T:
     """Return what a body holds. Raises `InvalidRequest`."""
     return checked(lambda: msgspec.json.decode(body, type=type_))
+
+
+def from_query(type_: type[T], **more: str) -> T:
+    """Return what the request's query holds, with more fields. Raises `InvalidRequest`."""
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise InvalidRequest(f"There is more than one `?{name}`")
+        if values == ["null"]:  # which msgspec takes for None where a field may be left out
+            raise InvalidRequest(f"Expected a value, or nothing at all - at `?{name}`")
+    return checked(lambda: msgspec.convert({**request.args.to_dict(), **more}, type_, strict=False))
 
 
 def checked(read: Callable[[], T]) -> T:

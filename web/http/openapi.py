@@ -110,6 +110,7 @@ def describe_api(*, with_token: bool) -> Json:
                 _name_scope(method, path, described)
             if with_token and "security" not in described and (method.upper(), path) in _by_link():
                 described["security"] = [{"token": []}, {"cookie": []}, {"link": []}]
+    _link_sessions(paths)
     components: Json = {
         "schemas": _schemas(),
         "responses": refusal_components(operations, REQUEST_ID),
@@ -147,6 +148,23 @@ def _name_scope(method: str, path: str, described: Json) -> None:
 def _by_link() -> set[tuple[str, str]]:
     """Return the methods and paths that a link allows."""
     return {(method, _ONE + rest) for method, rest in BY_LINK}
+
+
+def _link_sessions(paths: Json) -> None:
+    """Say in each answer that names a new session what may be done with that."""
+    links = {
+        described["operationId"]: {
+            "operationId": described["operationId"],
+            "parameters": {"session_id": "$response.header.X-Session-Id"},
+        }
+        for path, methods in paths.items()
+        for described in methods.values()
+        if path.startswith(_ONE)
+    }
+    for path in ("/tiktok/session", "/profiles/{name}/login", "/browse"):
+        for status, created in paths[path]["post"]["responses"].items():
+            if status.startswith("2"):
+                created["links"] = links
 
 
 def _schemas() -> Json:

@@ -41,7 +41,7 @@ _ALL: Final[Json] = {
     "description": "Whether to take what the file has of other sites, too.",
     "schema": {"type": "boolean", "default": False},
 }
-_COOKIES_TXT: Final = "# Netscape HTTP Cookie File\n.tiktok.com\tTRUE\t/\tTRUE\t1795678333\tsessionid\t...\n"
+_COOKIES_TXT: Final = "# Netscape HTTP Cookie File\n.tiktok.com\tTRUE\t/\tTRUE\t4102444800\tsessionid\t...\n"
 
 
 def profile_paths() -> Json:

@@ -172,6 +172,8 @@ def _named(make: Callable[[], T], place: str = "") -> T:
 
 
 def _flag(name: str) -> bool:
+    if len(request.args.getlist(name)) > 1:
+        raise InvalidRequest(f"There is more than one `?{name}`")
     given = request.args.get(name, "false").lower()
     if given not in {"true", "false"}:
         raise InvalidRequest(f"Expected true or false - at `?{name}`")

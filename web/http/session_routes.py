@@ -33,7 +33,7 @@ from greenroom.web.http.answers import json_answer
 from greenroom.web.http.control_routes import lease
 from greenroom.web.http.errors import InvalidRequest, NotAllowed
 from greenroom.web.http.exchanges import Exchange
-from greenroom.web.http.json_bodies import checked, decode
+from greenroom.web.http.json_bodies import checked, decode, from_query
 from greenroom.web.http.own_address import is_own
 from greenroom.web.http.schemas import (
     Actions,
@@ -207,15 +207,14 @@ def _read_actions(body: bytes) -> _Asked:
         with_snapshot, on_held = given.pop("snapshot", False), given.pop("on_held", on_held)
     if not isinstance(with_snapshot, bool):
         raise InvalidRequest("Expected `bool` - at `$.snapshot`")
-    if on_held not in {"refuse", "wait"}:
+    if on_held not in ("refuse", "wait"):  # no set: it may be what has no hash
         raise InvalidRequest("Expected `refuse` or `wait` - at `$.on_held`")
     return _Asked(checked(lambda: read_actions(given)), with_snapshot, on_held == "wait")
 
 
 def _from_query(kind: type[R]) -> R:
     """Return a reading as the request's query string has it. Raises `InvalidRequest`."""
-    fields = {"kind": str(kind.__struct_config__.tag), **request.args.to_dict()}
-    return checked(lambda: msgspec.convert(fields, kind, strict=False))
+    return from_query(kind, kind=str(kind.__struct_config__.tag))
 
 
 def refuse_daemon(url: str | None, settings: DaemonSettings) -> None:

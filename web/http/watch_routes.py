@@ -6,7 +6,6 @@ import math
 from typing import Any, Final, Self
 
 import attrs
-import msgspec
 import trio
 from quart import Response, request, websocket
 from quart.wrappers.response import ResponseBody
@@ -19,7 +18,7 @@ from greenroom.web.http.access import SUBPROTOCOL
 from greenroom.web.http.errors import BundleNotFound, UpgradeRequired
 from greenroom.web.http.event_reader import EventReader
 from greenroom.web.http.exchanges import Exchange
-from greenroom.web.http.json_bodies import checked
+from greenroom.web.http.json_bodies import from_query
 from greenroom.web.http.schemas import PictureQuery
 from greenroom.web.http.session_paths import BASE
 from greenroom.web.http.session_routes import refuse_daemon
@@ -70,7 +69,8 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
     @app.get(f"{BASE}/live.jpg")
     async def picture(session_id: str) -> Response:
         """Send one picture of what the session shows now."""
-        handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().asker
+        handle, who = supervisor.handle(session_id), Exchange.current().asker
+        asked = from_query(PictureQuery)
         async with handle.watch(who.name, by=who.key, is_noted=False) as watching:
             shown = await watching.view.next(0, fps=asked.fps, quality=asked.quality)
         return Response(shown.frame.jpeg, content_type="image/jpeg", headers=_HEADERS)
@@ -88,7 +88,8 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
     @app.get(f"{BASE}/live.mjpeg")
     async def pictures(session_id: str) -> Response:
         """Send pictures for an `<img>`, until the session ends."""
-        handle, asked, who = supervisor.handle(session_id), _query(), Exchange.current().asker
+        handle, who = supervisor.handle(session_id), Exchange.current().asker
+        asked = from_query(PictureQuery)
         if request.method == "HEAD":
             return Response(b"", content_type="multipart/x-mixed-replace", headers=_HEADERS)
         async with contextlib.AsyncExitStack() as stack:
@@ -101,10 +102,6 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
         )
         response.timeout = None
         return response
-
-
-def _query() -> PictureQuery:
-    return checked(lambda: msgspec.convert(request.args.to_dict(), PictureQuery, strict=False))
 
 
 @attrs.define(eq=False)
