@@ -50,8 +50,8 @@ def test_daemon_conforms_to_its_description(tmp_path: Path) -> None:
 
     A few requests for each operation here, always the same; thousands, at random, in `make fuzz`.
     """
-    how = ["--max-examples", "60"] if IS_LONG else ["--max-examples", "2", "--seed", "1"]
-    phases = "examples,coverage,fuzzing,stateful" if IS_LONG else "examples,fuzzing,stateful"
+    how = ["--max-examples", "60"] if IS_LONG else ["--max-examples", "3", "--seed", "1"]
+    phases = "examples,coverage,fuzzing,stateful" if IS_LONG else "examples,fuzzing"
     with serving() as url, capture_logs() as logs:
         done = subprocess.run(
             [

@@ -24,8 +24,8 @@ GUIDE: Final[Mapping[str, Advice]] = {
         "HTTP/1.1 demands exactly one Host header",
     ),
     "UNAUTHORIZED": Advice(
-        "The daemon has tokens, and the request has neither one of them nor the dashboard's cookie; or a link "
-        "has expired or was revoked.",
+        "The daemon has tokens, and the request has neither one of them nor the dashboard's cookie; or a "
+        "link has expired or was revoked.",
         "Send `Authorization: Bearer TOKEN`, or ask for a new link.",
         "Send the daemon's token as `Authorization: Bearer TOKEN`",
     ),

@@ -38,6 +38,7 @@ from greenroom.actors.errors import (
 from greenroom.actors.lifecycle import WatchMode
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
+from greenroom.supervisor.secret import Secret
 from greenroom.web.http.app import create_app
 from greenroom.web.http.bodies import LargeBodies
 from greenroom.web.http.errors import CATALOGUE
@@ -45,14 +46,18 @@ from greenroom.web.http.limits import Limits
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.schemas import TikTokSessionErrorResponse
 from greenroom.web.http.serving import open_server
+from greenroom.web.http.tokens import Scope, Token, Tokens
+from greenroom.web.metrics.metrics import Metrics
 from tests.web.http.abuse import connect, read_all
-from tests.web.http.front import SESSIONS, Front, make_settings, open_front, until
+from tests.web.http.front import ALL, SESSIONS, Front, make_settings, open_client, open_front, until
 from tests.web.http.test_abuse import address_of
 from tests.web.http.websockets import open_socket
 
 ID = "my.id-1"
 ONE = f"{SESSIONS}/{{session_id}}"
 COOKIES = b"# Netscape HTTP Cookie File\n.tiktok.com\tTRUE\t/\tTRUE\t4102444800\tsessionid\tx\n"
+SECRET = "a-secret-of-enough-characters"
+BEARER = {"Authorization": f"Bearer {SECRET}"}
 CLICK = {"kind": "click", "target": "#a"}
 
 
@@ -80,6 +85,8 @@ class Way:
     """Entered before the request, with the front and the path of a session; gives headers, or an address."""
     target: str | None = None
     """Where to send it, if that is not the path."""
+    is_first: bool = False
+    """Whether there is no session before that."""
     breaks_off: bool = False
     """Whether the end of the body is not sent."""
 
@@ -218,10 +225,27 @@ async def cramped(front: Front, path: str) -> AsyncIterator[str]:
             yield url
 
 
-def serving(front: Front, limits: Limits) -> contextlib.AbstractAsyncContextManager[str]:
+def serving(
+    front: Front, limits: Limits, tokens: Tokens = ALL
+) -> contextlib.AbstractAsyncContextManager[str]:
     """Serve the front's sessions at another address."""
-    app = create_app(front.supervisor, make_settings())
+    app = create_app(front.supervisor, make_settings(), tokens, Metrics(front.supervisor))
     return open_server(app, "127.0.0.1:0", limits=limits)
+
+
+def limited(**limits: Any) -> Callable[[Front, str], contextlib.AbstractAsyncContextManager[str]]:
+    """Return a step that uses up what a token is for."""
+
+    @contextlib.asynccontextmanager
+    async def use_up(front: Front, path: str) -> AsyncIterator[str]:
+        token = Token(name="few", secret=Secret(SECRET), scope=Scope.CONTROL, **limits)
+        async with serving(front, Limits(), Tokens((token,))) as url, open_client(url) as client:
+            used = await client.post(SESSIONS, headers=BEARER)
+            assert used.status_code == 200
+            yield url
+            await front.client.delete(used.headers["Location"])
+
+    return use_up
 
 
 @contextlib.asynccontextmanager
@@ -238,20 +262,26 @@ WAYS: Mapping[str, Way] = {
     "HOST_NOT_ALLOWED": Way(headers={"Host": "evil.example"}),
     "ORIGIN_NOT_ALLOWED": Way(method="POST", headers={"Origin": "https://evil.example"}),
     "NOT_ALLOWED": Way(before=linked),
+    "TOO_MANY_REQUESTS": Way(headers=BEARER, before=limited(requests_per_minute=1), is_first=True),
+    "TOO_MANY_SESSIONS": Way(method="POST", headers=BEARER, before=limited(max_sessions=1), is_first=True),
     "NOT_FOUND": Way(path=ONE, target=f"{SESSIONS}/a%2Fb"),
     "METHOD_NOT_ALLOWED": Way(method="PUT"),
-    "REQUEST_TIMEOUT": Way(method="POST", body=b"{}", breaks_off=True, before=hurried),
+    "REQUEST_TIMEOUT": Way(method="POST", body=b"{}", breaks_off=True, before=hurried, is_first=True),
     "REQUEST_ENTITY_TOO_LARGE": Way(method="POST", body=b" " * 70_000),
     "REQUEST_URI_TOO_LARGE": Way(target=f"{SESSIONS}?{'a' * 20_000}"),
     "REQUEST_HEADER_FIELDS_TOO_LARGE": Way(headers={"X-Large": "a" * 20_000}),
     "UPGRADE_REQUIRED": Way(path=f"{ONE}/watch", before=live),
     "NOT_IMPLEMENTED": Way(method="POST", headers={"Transfer-Encoding": "gzip"}),
-    "SERVICE_UNAVAILABLE": Way(method="POST", path=f"{ONE}/files", body=b" " * 70_000, before=cramped),
+    "SERVICE_UNAVAILABLE": Way(
+        method="POST", path=f"{ONE}/files", body=b" " * 70_000, before=cramped, is_first=True
+    ),
     "HTTP_VERSION_NOT_SUPPORTED": Way(version="2.0"),
     "INTERNAL_ERROR": Way(method="POST", machine=lambda: FakeMachine(clone_error=OSError("/home/alice"))),
     "INVALID_REQUEST": Way(method="POST", body=b'{"ttl": 3}'),
     "NOT_LOGGED_IN": Way(method="POST", machine=lambda: FakeMachine(page=LoginState.LOGGED_OUT)),
-    "SESSION_DELETED": Way(method="POST", machine=lambda: FakeMachine(launch_s=3600), before=deleting),
+    "SESSION_DELETED": Way(
+        method="POST", machine=lambda: FakeMachine(launch_s=3600), before=deleting, is_first=True
+    ),
     "NOT_A_PROFILE": creating(NotAProfile("a cat")),
     "USER_DATA_LOCKED": creating(ProfileLocked()),
     "SESSION_TIMEOUT": creating(CreationTimedOut(30.0)),
@@ -260,12 +290,15 @@ WAYS: Mapping[str, Way] = {
     "OVERLOADED": creating(Overloaded(retry_after_s=3)),
     "RESOURCES_EXHAUSTED": creating(ResourcesExhausted("no memory")),
     "OVER_BUDGET": creating(OverBudget("too much")),
+    "NOT_READY": Way(path="/ready", machine=lambda: FakeMachine(clone_error=CloneFailed("no"))),
     "DRAINING": Way(before=stopped),
     "PROFILE_NOT_FOUND": Way(path="/profiles/{name}", target="/profiles/none"),
     "PROFILE_NOT_REPLACED": importing(COOKIES, commit_error=ProfileNotReplaced("no space")),
     "INVALID_LOGIN_FILE": importing(b"a cat"),
     "SESSION_NOT_FOUND": Way(path=ONE),
-    "NOT_LIVE": Way(path=f"{ONE}/playwright", machine=lambda: FakeMachine(launch_s=3600), before=launching),
+    "NOT_LIVE": Way(
+        path=f"{ONE}/playwright", machine=lambda: FakeMachine(launch_s=3600), before=launching, is_first=True
+    ),
     "SESSION_ENDED": Way(path=f"{ONE}/html", before=deleted),
     "CLEANUP_INCOMPLETE": Way(
         method="DELETE",
@@ -335,7 +368,7 @@ async def test_code_comes_in_the_one_shape_with_its_id_and_is_described(code: st
         url, path = front.url, f"{SESSIONS}/none"
         more: Mapping[str, str] = {}
         if way.before is not None:
-            if way.before not in {hurried, cramped, launching, deleting}:
+            if not way.is_first:
                 path = await front.establish()
             given = await stack.enter_async_context(way.before(front, path))
             url, more = (given, {}) if isinstance(given, str) else (url, given or {})
@@ -350,7 +383,7 @@ async def test_code_comes_in_the_one_shape_with_its_id_and_is_described(code: st
     assert (details.code, body.message, details.retryable) == (code, known.message, known.is_retryable)
     assert details.details
     assert details.request_id == answer.headers["x-request-id"] == ID
-    told = [entry for entry in logs if entry.get("request_id") == ID]
+    told = [entry for entry in logs if entry.get("request_id") == ID and entry["event"] != "audit"]
     assert [(entry["status"], entry["code"]) for entry in told] == [(known.status, code)]
     described = describe_api(with_token=True)
     operation = described["paths"][way.path].get(way.method.lower())
