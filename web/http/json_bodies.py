@@ -18,13 +18,13 @@ def decode(body: bytes | str, type_: type[T]) -> T:
 
 
 def from_query(type_: type[T], **more: str) -> T:
-    """Return what the request's query holds, with more fields. Raises `InvalidRequest`."""
+    """Return what the request's query holds, beside `more`. Raises `InvalidRequest`."""
     for name, values in request.args.lists():
         if len(values) > 1:
             raise InvalidRequest(f"There is more than one `?{name}`")
         if values == ["null"]:  # which msgspec takes for None where a field may be left out
             raise InvalidRequest(f"Expected a value, or nothing at all - at `?{name}`")
-    return checked(lambda: msgspec.convert({**request.args.to_dict(), **more}, type_, strict=False))
+    return checked(lambda: msgspec.convert({**more, **request.args.to_dict()}, type_, strict=False))
 
 
 def checked(read: Callable[[], T]) -> T:
