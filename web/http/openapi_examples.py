@@ -11,7 +11,9 @@ from greenroom.actors import resources
 from greenroom.actors.actions.actions import Click, Navigate
 from greenroom.actors.actions.results import ActionResult, PageInfo
 from greenroom.actors.lifecycle import (
+    EndReason,
     Held,
+    ProcessCount,
     ProfileInfo,
     ProfileMode,
     Purpose,
@@ -20,8 +22,10 @@ from greenroom.actors.lifecycle import (
 )
 from greenroom.actors.machine.ports import HostInfo, OwnedDirectory, OwnedProcess
 from greenroom.actors.verdict import LoginReason, LoginState, Method
+from greenroom.supervisor.history import Outcome, Percentiles
 from greenroom.supervisor.self_check import Check, Condition, Subject
 from greenroom.web.http.event_messages import EventMessage, GapMessage
+from greenroom.web.http.history_schemas import HistoryAnswer, HistoryEntry
 from greenroom.web.http.monitoring_schemas import PressureAnswer, Ready
 from greenroom.web.http.profile_schemas import (
     BrowseRequest,
@@ -105,6 +109,40 @@ _CHECKS: Final = {subject: Check(health=Condition.OK, since=_AT) for subject in 
 _PROFILE: Final = ProfileInfo(
     name="default", generation=3, committed_at=_AT, login=("sessionid",), login_expires_at=_UNTIL
 )
+_ENDED: Final = HistoryEntry(
+    id=_ID,
+    created_at=_AT,
+    ended_at=_UNTIL,
+    outcome=Outcome.SERVED,
+    end_reason=EndReason.EXPIRED,
+    error=None,
+    profile="default",
+    profile_mode=ProfileMode.READ,
+    purpose=Purpose.SESSION,
+    was_warm=False,
+    login_state=LoginState.LOGGED_IN,
+    login_reason=LoginReason.VIEWER_OBJECT,
+    creation_ms=1880,
+    phase_ms={
+        "cloning": 12,
+        "launching": 1190,
+        "navigating": 640,
+        "judging": 38,
+        "live": 300_002,
+        "ending": 210,
+    },
+    peak_memory_bytes=_USED.memory_bytes,
+    peak_processes=_USED.processes,
+    peak_disk_bytes=_USED.disk_bytes,
+    processes=ProcessCount(politely=7),
+    bytes_freed=_USED.disk_bytes,
+    left=(),
+    held=(),
+    commit=None,
+    refused_calls=0,
+    has_bundle=False,
+    bundle=None,
+)
 _LINK: Final = LinkInfo(id="0aB3", mode=WatchMode.VIEW, name="Ada", expires_at=_UNTIL)
 _TOKEN: Final = "gl1.0aB3.5f2c"  # noqa: S105  # of no link
 _PAGE: Final = PageInfo(id="p1", url=_URL, title="Upload")
@@ -159,6 +197,16 @@ _BODIES: Final[tuple[Any, ...]] = (
         queued=0,
         launching=0,
         next_free_at=None,
+    ),
+    HistoryAnswer(
+        message="1 session has ended",
+        sessions=[_ENDED],
+        next=None,
+        total=1,
+        outcomes={Outcome.SERVED: 1},
+        creation_ms=Percentiles(count=1, p50=1880, p90=1880, p99=1880),
+        phase_ms={"cloning": Percentiles(count=1, p50=12, p90=12, p99=12)},
+        problem=None,
     ),
     WhoAmI(message="operator may do everything", name="operator", scope="admin", profiles=None),
     ExtendRequest(extend_s=120),

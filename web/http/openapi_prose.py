@@ -84,7 +84,7 @@ _WATCHING: Final = ("/watch", "/live", "/live.jpg", "/live.mjpeg", "/events", "/
 
 def tag_of(path: str) -> str:
     """Return the tag of a path's operations."""
-    if path in {"/tiktok/session", _ONE}:
+    if path in {"/tiktok/session", "/tiktok/history", _ONE}:
         return "sessions"
     if path in {"/events", "/overview"} or path.startswith(tuple(_ONE + rest for rest in _WATCHING)):
         return "watching"

@@ -1,7 +1,9 @@
 """Every error code is reached over HTTP, in the one shape, and is described where it comes."""
 
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -38,6 +40,7 @@ from greenroom.actors.errors import (
 from greenroom.actors.lifecycle import WatchMode
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
+from greenroom.supervisor.history import History, open_history
 from greenroom.supervisor.secret import Secret
 from greenroom.web.http.app import create_app
 from greenroom.web.http.bodies import LargeBodies
@@ -225,12 +228,20 @@ async def cramped(front: Front, path: str) -> AsyncIterator[str]:
             yield url
 
 
+@contextlib.asynccontextmanager
+async def unreadable(front: Front, path: str) -> AsyncIterator[str]:
+    """Have a history whose file is a directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_history(Path(folder), days=1) as history, serving(front, history=history) as url:
+            yield url
+
+
 def serving(
-    front: Front, limits: Limits, tokens: Tokens = ALL
+    front: Front, limits: Limits | None = None, tokens: Tokens = ALL, history: History | None = None
 ) -> contextlib.AbstractAsyncContextManager[str]:
     """Serve the front's sessions at another address."""
-    app = create_app(front.supervisor, make_settings(), tokens, Metrics(front.supervisor))
-    return open_server(app, "127.0.0.1:0", limits=limits)
+    app = create_app(front.supervisor, make_settings(), tokens, Metrics(front.supervisor), history)
+    return open_server(app, "127.0.0.1:0", limits=limits or Limits())
 
 
 def limited(**limits: Any) -> Callable[[Front, str], contextlib.AbstractAsyncContextManager[str]]:
@@ -306,6 +317,8 @@ WAYS: Mapping[str, Way] = {
         machine=lambda: FakeMachine(remove_error=CloneFailed("It can't be removed"), keeps_clones=True),
         before=unremovable,
     ),
+    "HISTORY_NOT_KEPT": Way(path="/tiktok/history"),
+    "HISTORY_UNAVAILABLE": Way(path="/tiktok/history", before=unreadable),
     "BUNDLE_NOT_FOUND": Way(path=f"{ONE}/bundle", before=live),
     "ACTION_FAILED": acting(ActionFailed("no")),
     "ACTION_TIMEOUT": acting(ActionTimedOut("hangs")),
