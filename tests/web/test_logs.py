@@ -305,7 +305,8 @@ async def test_daemon_logs_each_session_and_no_secret(configure: Configure) -> N
     lines = [
         (entry["event"], entry.get("reason"))
         for entry in stderr.entries
-        if entry.get("session_id") == session_id and entry["level"] == "info"
+        if entry.get("session_id") == session_id and entry["logger"] == "greenroom.session"
+        if entry["level"] == "info"
     ]
     assert lines == [("session is live", None), ("session ended", "deleted")]
     assert TOKEN not in stderr.getvalue()
