@@ -347,12 +347,12 @@ def leaks(config_file: Path | None, url: str | None) -> None:
     """
     with explaining():
         from greenroom.web.commands.leaks import show_leaks
+        from greenroom.web.commands.sessions import token_of
         from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file)
-        token = settings.token.reveal() if settings.token else None
         certificate = None if url else settings.tls_certificate
-        if not show_leaks(url or settings.url, token, _console(), certificate=certificate):
+        if not show_leaks(url or settings.url, token_of(settings), _console(), certificate=certificate):
             sys.exit(EXIT_FAILED)
 
 

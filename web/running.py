@@ -53,7 +53,7 @@ async def _heed_signals(signals: AsyncIterator[signal.Signals]) -> NoReturn:
 def explaining() -> Iterator[None]:
     """Turn errors in the block into a readable message on standard error and an exit code."""
     from greenroom.actors.errors import GreenroomError
-    from greenroom.web.commands.leaks import DaemonUnreachable
+    from greenroom.web.client.errors import ClientError
     from greenroom.web.commands.sessions import Refused
     from greenroom.web.http.listening import BindFailed
     from greenroom.web.http.tls import TlsUnusable
@@ -63,7 +63,7 @@ def explaining() -> Iterator[None]:
         yield
     except SettingsError as exc:
         stop(str(exc), EXIT_USAGE)
-    except (GreenroomError, BindFailed, TlsUnusable, DaemonUnreachable, Refused) as exc:
+    except (GreenroomError, BindFailed, TlsUnusable, ClientError, Refused) as exc:
         stop(_explain(exc), EXIT_FAILED)
     except Signalled as exc:
         from greenroom.web.signals import EXIT_SIGNALLED

@@ -11,7 +11,7 @@ from greenroom.web.options import config, profile_option
 from greenroom.web.running import explaining
 
 if TYPE_CHECKING:
-    from greenroom.web.commands.sessions import Sessions
+    from greenroom.web.client import Client
 
 # As in `cli`, each command imports what it needs when it runs.
 
@@ -28,32 +28,31 @@ def session(context: click.Context, url: str | None, config_file: Path | None) -
     The daemon's token, if it has one, comes from the settings, as for `serve`. Exit code 1 if the daemon
     refuses or does not answer.
     """
-    from greenroom.web.commands.sessions import Sessions
+    from greenroom.web.commands.sessions import make_client
     from greenroom.web.settings import load_settings
 
     with explaining():
-        settings = load_settings(config_file)
-        token = settings.token.reveal() if settings.token else None
-        certificate = None if url else settings.tls_certificate
-        context.obj = Sessions(url or settings.url, token, certificate)
+        context.obj = context.with_resource(make_client(load_settings(config_file), url))
 
 
 @session.command()
 @profile_option
 @click.option("--write", is_flag=True, help="Let its end make the profile's next generation.")
 @click.pass_obj
-def new(sessions: "Sessions", profile: str, write: bool) -> None:
+def new(client: "Client", profile: str, write: bool) -> None:
     """Create a session and print its id."""
+    from greenroom.actors.lifecycle import ProfileMode
+
     with explaining():
-        click.echo(sessions.new(profile=profile, write=write))
+        click.echo(client.create(profile=profile, mode=ProfileMode.WRITE if write else ProfileMode.READ))
 
 
 @session.command("list")
 @click.pass_obj
-def list_sessions(sessions: "Sessions") -> None:
+def list_sessions(client: "Client") -> None:
     """List the sessions that have not ended: id, state, end, login."""
     with explaining():
-        for one in sessions.list():
+        for one in client.sessions():
             end = one.expires_at.isoformat() if one.expires_at else "-"
             login = one.login_state.value if one.login_state else "-"
             click.echo(f"{one.id}  {one.state.value}  {end}  {login}")
@@ -62,52 +61,58 @@ def list_sessions(sessions: "Sessions") -> None:
 @session.command()
 @_ID
 @click.pass_obj
-def show(sessions: "Sessions", session_id: str) -> None:
+def show(client: "Client", session_id: str) -> None:
     """Show one session, as JSON."""
+    from greenroom.web.commands.sessions import session_at
+
     with explaining():
-        _print_json(sessions.show(session_id))
+        _print_json(session_at(client, session_id).info().session)
 
 
 @session.command()
 @_ID
 @click.pass_obj
-def end(sessions: "Sessions", session_id: str) -> None:
+def end(client: "Client", session_id: str) -> None:
     """End a session; returns once nothing of it is left."""
+    from greenroom.web.commands.sessions import session_at
+
     with explaining():
-        sessions.end(session_id)
+        session_at(client, session_id).end()
 
 
 @session.command()
 @_ID
 @click.argument("words", metavar="KIND [FIELD=VALUE]...", nargs=-1, required=True)
 @click.pass_obj
-def act(sessions: "Sessions", session_id: str, words: tuple[str, ...]) -> None:
+def act(client: "Client", session_id: str, words: tuple[str, ...]) -> None:
     """Do something in a session's page.
 
     What came of it is printed as JSON. For example `act ID click target=e5`, `act ID type target=#caption
     text=Hello`, or one action as JSON. docs/sessions.md lists the kinds and their fields.
     """
-    from greenroom.web.commands.sessions import read_action
+    from greenroom.web.commands.sessions import read_action, session_at
 
     try:
         action = read_action(words)
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     with explaining():
-        answer = sessions.act(session_id, [action])
+        answer = session_at(client, session_id).act(action)
         _print_json({"page": answer.page.id, "url": answer.page.url, "result": answer.results[0]})
 
 
 @session.command()
 @_ID
 @click.pass_obj
-def snapshot(sessions: "Sessions", session_id: str) -> None:
+def snapshot(client: "Client", session_id: str) -> None:
     """Print the page's accessibility tree.
 
     It has refs of what can be acted on.
     """
+    from greenroom.web.commands.sessions import printable, session_at
+
     with explaining():
-        click.echo(sessions.snapshot(session_id))
+        click.echo(printable(session_at(client, session_id).snapshot()))
 
 
 @session.command()
@@ -121,10 +126,12 @@ def snapshot(sessions: "Sessions", session_id: str) -> None:
     help="Where to; .png, .jpg or .webp.",
 )
 @click.pass_obj
-def screenshot(sessions: "Sessions", session_id: str, output: Path) -> None:
+def screenshot(client: "Client", session_id: str, output: Path) -> None:
     """Write a picture of the page to a file."""
+    from greenroom.web.commands.sessions import save_screenshot, session_at
+
     with explaining():
-        sessions.screenshot(session_id, output)
+        save_screenshot(session_at(client, session_id), output)
 
 
 @session.command()
@@ -132,21 +139,22 @@ def screenshot(sessions: "Sessions", session_id: str, output: Path) -> None:
 @click.option("--python", "language", flag_value="python", help="Print a Python program that uses it.")
 @click.option("--node", "language", flag_value="node", help="Print a Node program that uses it.")
 @click.pass_obj
-def attach(sessions: "Sessions", session_id: str, language: str | None) -> None:
+def attach(client: "Client", session_id: str, language: str | None) -> None:
     """Print the address for your own Playwright.
 
     Or a program that connects there: `greenroom session attach ID --python > use.py`. Closing the browser
     there leaves the session alive; closing the context ends it.
     """
     from greenroom.web.commands.attaching import node_program, python_program
+    from greenroom.web.commands.sessions import session_at
 
     with explaining():
-        address = sessions.playwright_address(session_id)
+        address = session_at(client, session_id).playwright().address
     match language:
         case "python":
-            click.echo(python_program(address, has_token=sessions.has_token), nl=False)
+            click.echo(python_program(address, has_token=client.has_token), nl=False)
         case "node":
-            click.echo(node_program(address, has_token=sessions.has_token), nl=False)
+            click.echo(node_program(address, has_token=client.has_token), nl=False)
         case _:
             click.echo(address)
 

@@ -3,12 +3,11 @@
 import contextlib
 import functools
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import attrs
-import httpx
 import msgspec
 import trio
 
@@ -16,15 +15,15 @@ from greenroom.actors.actions.readings import Storage
 from greenroom.actors.browser.client.failure import plain_reason
 from greenroom.actors.commands import Read
 from greenroom.actors.errors import EngineUnavailable
-from greenroom.actors.lifecycle import ProfileInfo
+from greenroom.actors.lifecycle import ProfileInfo, WatchMode
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.machine.storage_state import StorageState
 from greenroom.supervisor.api import Supervisor
 from greenroom.supervisor.secret import Secret
-from greenroom.web.commands.reaching import open_async_client
+from greenroom.web.client import AsyncClient, ClientError
 from greenroom.web.commands.serve import open_daemon
-from greenroom.web.commands.sessions import Sessions
-from greenroom.web.http.schemas import Health, Session
+from greenroom.web.commands.sessions import make_async_client
+from greenroom.web.http.schemas import Session
 from greenroom.web.settings import DaemonSettings
 
 # Asking whether a daemon runs here takes milliseconds.
@@ -32,11 +31,9 @@ _ANSWER_S = 2.0
 # How long a session may take to end that nobody needs any more.
 _END_S = 20.0
 
-T = TypeVar("T")
-
 
 class Desk(Protocol):
-    """Makes sessions for a command. Methods raise `GreenroomError`, `Refused` or `DaemonUnreachable`."""
+    """Makes sessions for a command. Methods raise `GreenroomError` or `ClientError`."""
 
     @property
     def engine(self) -> str:
@@ -86,8 +83,8 @@ async def open_desk(
     """
     address, certificate = url or settings.url, None if url else settings.tls_certificate
     if url is not None or (not own and await _is_daemon(address, certificate)):
-        token = settings.token.reveal() if settings.token else None
-        yield _DaemonDesk(Sessions(address, token, certificate))
+        async with make_async_client(settings, url) as client:
+            yield _DaemonDesk(client)
         return
     token = secrets.token_urlsafe(32)  # other users of this machine reach loopback, too
     ours = attrs.evolve(
@@ -104,10 +101,9 @@ async def open_desk(
 
 
 async def _is_daemon(url: str, certificate: Path | None) -> bool:
-    with contextlib.suppress(httpx.HTTPError, OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        async with open_async_client(url, certificate=certificate, timeout=_ANSWER_S) as client:
-            answer = await client.get("/health")
-        return bool(msgspec.json.decode(answer.content, type=Health))
+    with contextlib.suppress(ClientError):
+        async with AsyncClient(url, timeout_s=_ANSWER_S, retry_for_s=0, certificate=certificate) as client:
+            return bool(await client.health())
     return False
 
 
@@ -133,7 +129,8 @@ class _OwnDesk:
         return Session.of(await self._supervisor.get_session(session_id))
 
     async def link(self, session_id: str, *, ttl_s: float) -> str:
-        return await _in_thread(Sessions(self._url, self._token).link, session_id, ttl_s)
+        async with AsyncClient(self._url, self._token, retry_for_s=0) as client:
+            return await _control_link(client, session_id, ttl_s)
 
     async def end(self, session_id: str) -> None:
         await self._supervisor.end_session(session_id)
@@ -152,7 +149,7 @@ class _OwnDesk:
 
 @attrs.frozen
 class _DaemonDesk:
-    _sessions: Sessions
+    _client: AsyncClient
     is_own: bool = attrs.field(default=False, init=False)
 
     @property
@@ -161,15 +158,18 @@ class _DaemonDesk:
 
     @property
     def socket(self) -> str | None:
-        return self._sessions.socket
+        return self._client.socket
 
     async def log_in(self, profile: str, *, timeout_s: float, window: bool) -> str:
-        return await self._begin(self._sessions.log_in, profile, timeout_s, window)
+        async def begin() -> str:
+            return (await self._client.log_in(profile, timeout_s=timeout_s, window=window)).session.id
 
-    async def _begin(self, begin: Callable[..., str], *args: object) -> str:
+        return await self._begin(begin)
+
+    async def _begin(self, begin: Callable[[], Awaitable[str]]) -> str:
         """Begin a session; if this is cancelled, wait for its answer nevertheless, and end it."""
         with trio.CancelScope(shield=True):
-            session_id = await trio.to_thread.run_sync(begin, *args)
+            session_id = await begin()
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
         except trio.Cancelled:
@@ -179,31 +179,30 @@ class _DaemonDesk:
         return session_id
 
     async def look(self, session_id: str) -> Session:
-        return await _in_thread(self._sessions.show, session_id)
+        return (await self._client.session(session_id).info()).session
 
     async def link(self, session_id: str, *, ttl_s: float) -> str:
-        return await _in_thread(self._sessions.link, session_id, ttl_s)
+        return await _control_link(self._client, session_id, ttl_s)
 
     async def end(self, session_id: str) -> None:
-        await _in_thread(self._sessions.end, session_id)
+        await self._client.session(session_id).end()
 
     async def profile(self, name: str) -> ProfileInfo | None:
-        found = await _in_thread(self._sessions.profiles)
-        return next((one for one in found if one.name == name), None)
+        return next((one for one in await self._client.profiles() if one.name == name), None)
 
     async def give(self, profile: str, state: StorageState, *, takes_all: bool) -> int:
         content = msgspec.json.encode(state)
-        return await _in_thread(self._sessions.import_login, profile, content, takes_all)
+        return (await self._client.import_login(profile, content, takes_all=takes_all)).generation
 
     async def take(self, profile: str) -> bytes:
-        session_id = await self._begin(functools.partial(self._sessions.new, profile=profile))
+        session_id = await self._begin(functools.partial(self._client.create, profile=profile))
         try:
-            return await _in_thread(self._sessions.storage, session_id)
+            return await self._client.session(session_id).storage()
         finally:
             with trio.move_on_after(_END_S, shield=True):
                 await self.end(session_id)
 
 
-async def _in_thread(ask: Callable[..., T], *args: object) -> T:
-    """Ask the daemon; if this is cancelled, the answer is of no more use."""
-    return await trio.to_thread.run_sync(functools.partial(ask, *args), abandon_on_cancel=True)
+async def _control_link(client: AsyncClient, session_id: str, ttl_s: float) -> str:
+    session = client.session(session_id)
+    return (await session.make_link(mode=WatchMode.CONTROL, ttl_s=ttl_s, name="greenroom login")).address

@@ -16,8 +16,8 @@ from greenroom.actors.lifecycle import SessionState
 from greenroom.actors.machine.bundles import Bundles
 from greenroom.actors.resources.usage import in_words
 from greenroom.supervisor.history import Percentiles, read_history
-from greenroom.web.commands.leaks import DaemonUnreachable
-from greenroom.web.commands.sessions import Sessions
+from greenroom.web.client import DaemonUnreachable
+from greenroom.web.commands.sessions import make_client
 from greenroom.web.daemon_history import history_path
 from greenroom.web.http.history_schemas import HistoryAnswer, HistoryEntry, HistoryQuery
 from greenroom.web.settings import DaemonSettings
@@ -47,15 +47,15 @@ def ask_history(
     """Return the answer to a query, and whose it is. Blocks.
 
     It comes from the daemon at `url` if given; else from the one that runs as in the settings; else from the
-    file. Raises `DaemonUnreachable`, `Refused`, `HistoryUnavailable`, `NoPlace`, or `ValueError` for a cursor
+    file. Raises `ClientError`, `HistoryUnavailable`, `NoPlace`, or `ValueError` for a cursor
     that is none.
     """
     asked = msgspec.convert(query, HistoryQuery, strict=False)
     after = asked.after
-    address = url or f"http://{settings.bind}"
-    token = settings.token.reveal() if settings.token else None
+    address = url or settings.url
     try:
-        return Sessions(address, token).history(query), f"the daemon at {address}"
+        with make_client(settings, url) as client:
+            return client.history(query), f"the daemon at {address}"
     except DaemonUnreachable:
         if url is not None:
             raise

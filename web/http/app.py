@@ -18,19 +18,20 @@ from greenroom.supervisor.api import Supervisor
 from greenroom.supervisor.history import History
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.audit import add_audit
-from greenroom.web.http.control_routes import LEASE_HEADER, add_control_routes
+from greenroom.web.http.control_routes import add_control_routes
 from greenroom.web.http.dashboard_routes import add_dashboard_routes
 from greenroom.web.http.errors import InvalidRequest, describe_error, describe_http_error
 from greenroom.web.http.event_routes import add_event_routes
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, asked_path
 from greenroom.web.http.guards import add_guards
+from greenroom.web.http.headers import KEY_HEADER, LEASE_HEADER, MODE_HEADER, PROFILE_HEADER
 from greenroom.web.http.history_routes import add_history_routes
-from greenroom.web.http.keys import KEY_HEADER, asked_key
+from greenroom.web.http.keys import asked_key
 from greenroom.web.http.links import Links
 from greenroom.web.http.monitoring_routes import READY, add_monitoring_routes
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.playwright_route import add_playwright_routes
-from greenroom.web.http.profile_routes import MODE_HEADER, PROFILE_HEADER, add_profile_routes, asked_profile
+from greenroom.web.http.profile_routes import add_profile_routes, asked_profile
 from greenroom.web.http.rates import Quotas
 from greenroom.web.http.schemas import (
     AllSessions,

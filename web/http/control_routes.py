@@ -3,7 +3,6 @@
 import contextlib
 import time
 from datetime import UTC, datetime
-from typing import Final
 
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -13,6 +12,7 @@ from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import NotAllowed
 from greenroom.web.http.exchanges import Exchange
+from greenroom.web.http.headers import LEASE_HEADER
 from greenroom.web.http.json_bodies import decode
 from greenroom.web.http.links import Link, Links
 from greenroom.web.http.schemas import (
@@ -24,8 +24,6 @@ from greenroom.web.http.schemas import (
     LinksAnswer,
 )
 from greenroom.web.http.session_paths import BASE, live_address
-
-LEASE_HEADER: Final = "X-Control-Lease"
 
 
 def lease() -> str | None:

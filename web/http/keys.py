@@ -1,13 +1,11 @@
 """The key by which a request is known when it is sent again."""
 
 import re
-from typing import Final
 
 from quart import request
 
 from greenroom.web.http.errors import InvalidRequest
-
-KEY_HEADER: Final = "Idempotency-Key"
+from greenroom.web.http.headers import KEY_HEADER
 
 _KEY = re.compile(r"[!-~]{1,255}")
 

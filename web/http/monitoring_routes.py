@@ -10,8 +10,9 @@ from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import InvalidRequest
 from greenroom.web.http.exchanges import Exchange
+from greenroom.web.http.headers import MODE_HEADER
 from greenroom.web.http.monitoring_schemas import PressureAnswer, Ready
-from greenroom.web.http.profile_routes import MODE_HEADER, asked_profile
+from greenroom.web.http.profile_routes import asked_profile
 from greenroom.web.metrics.metrics import Metrics
 
 READY: Final = "/ready"

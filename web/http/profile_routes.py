@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import trio
 from quart import Response, request
@@ -24,6 +24,7 @@ from greenroom.web.display import display_problem
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import InvalidRequest
 from greenroom.web.http.exchanges import Exchange
+from greenroom.web.http.headers import MODE_HEADER, PROFILE_HEADER
 from greenroom.web.http.json_bodies import decode
 from greenroom.web.http.keys import asked_key
 from greenroom.web.http.profile_schemas import (
@@ -39,9 +40,6 @@ from greenroom.web.http.schemas import Session
 from greenroom.web.http.session_paths import live_address
 from greenroom.web.http.session_routes import refuse_daemon
 from greenroom.web.settings import DaemonSettings
-
-PROFILE_HEADER: Final = "X-Profile"
-MODE_HEADER: Final = "X-Profile-Mode"
 
 T = TypeVar("T")
 

@@ -18,6 +18,7 @@ from greenroom.web.http.access import SUBPROTOCOL
 from greenroom.web.http.errors import BundleNotFound, UpgradeRequired
 from greenroom.web.http.event_reader import EventReader
 from greenroom.web.http.exchanges import Exchange
+from greenroom.web.http.headers import PICTURE_BOUNDARY
 from greenroom.web.http.json_bodies import from_query
 from greenroom.web.http.schemas import PictureQuery
 from greenroom.web.http.session_paths import BASE
@@ -26,10 +27,9 @@ from greenroom.web.http.watching import Conversation
 from greenroom.web.http.who import Who, cancel_after
 from greenroom.web.settings import DaemonSettings
 
-_BOUNDARY: Final = "greenroom-picture"
 # A browser shows a picture once it has seen the head of the next, so that is sent along with the picture. No
 # length is in it, since that is not known yet.
-_HEAD: Final = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+_HEAD: Final = f"--{PICTURE_BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -97,7 +97,7 @@ def add_watch_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSet
             pictures = _Pictures(watching, asked, who, stack.pop_all())
         response = Response(
             pictures,
-            content_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}",
+            content_type=f"multipart/x-mixed-replace; boundary={PICTURE_BOUNDARY}",
             headers=_HEADERS,
         )
         response.timeout = None

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 import greenroom.web.commands.leaks
 from greenroom.web.cli import main
+from greenroom.web.client.request import MAX_JSON_BYTES
 from tests.patience import patience
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
@@ -110,11 +111,11 @@ def test_answer_that_does_not_end_times_out(monkeypatch: pytest.MonkeyPatch, sil
     assert "0.3 seconds" in result.output
 
 
-def test_answer_that_is_far_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_that_is_far_too_long_is_refused() -> None:
     """The other side can't fill our memory."""
-    monkeypatch.setattr(greenroom.web.commands.leaks, "MAX_BYTES", 1000)
-    with answering(HEAD + b" " * 5000 + FINE % (NOTHING, NOTHING)) as url:
-        assert leaks(url).exit_code == 1
+    with answering(HEAD + b" " * MAX_JSON_BYTES + FINE % (NOTHING, NOTHING)) as url:
+        result = leaks(url)
+    assert (result.exit_code, "says too much" in result.output) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import trio
 from greenroom.actors.errors import LoginFileInvalid, NotLoggedIn, ProfileLocked, ProfileUnusable
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
+from greenroom.web.client import ApiError
 from greenroom.web.commands.desk import Desk, open_desk
 from greenroom.web.commands.login import Way, log_in
 from greenroom.web.commands.moving import export_login, import_login
-from greenroom.web.commands.sessions import Refused
 from greenroom.web.http.serving import sole_error_bare
 from greenroom.web.practice import open_practice_site
 from tests.actors.profile.logins import keep_login
@@ -99,7 +99,7 @@ async def test_refusal_of_the_daemon_is_told(tmp_path: Path) -> None:
     source = tmp_path / "cookies.txt"
     source.write_text(LINE)
     async with open_front(FakeMachine(page=LoginState.LOGGED_OUT)) as front, desk_at(front) as desk:
-        with pytest.raises(Refused, match=r"Not logged in to TikTok: .*login"):
+        with pytest.raises(ApiError, match=r"Not logged in to TikTok: .*login"):
             await bring(desk, source)
         assert front.machine.committed == []
 

@@ -3,8 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from greenroom.actors.errors import ActionFailed
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from greenroom.web.cli import main
+from greenroom.web.client import ApiError, AsyncClient, Client, DaemonUnreachable
 from greenroom.web.commands.attaching import node_program, python_program
-from greenroom.web.commands.leaks import DaemonUnreachable
-from greenroom.web.commands.sessions import Refused, Sessions, read_action
+from greenroom.web.commands.sessions import Refused, printable, read_action, session_at
 from tests.web.http.front import Front, open_front
 
 GREENROOM = str(Path(sys.executable).with_name("greenroom"))
@@ -53,8 +52,7 @@ async def test_session_is_created_used_and_ended_from_the_command_line(front: Fr
 
 async def test_address_for_playwright_is_printed_or_a_program_that_uses_it(front: Front) -> None:
     """The program takes the token from where the settings do, if there is one."""
-    sessions = Sessions(front.url, None)
-    session_id = await trio.to_thread.run_sync(sessions.new)
+    session_id = (await front.establish()).rpartition("/")[2]
 
     async def run(*words: str, **env: str) -> str:
         command = [GREENROOM, "session", "--url", front.url, "attach", session_id, *words]
@@ -74,42 +72,54 @@ async def test_address_for_playwright_is_printed_or_a_program_that_uses_it(front
         assert "GREENROOM_TOKEN" in program
     for make in (python_program, node_program):
         assert "GREENROOM_TOKEN" not in make(address, has_token=False)
-    await trio.to_thread.run_sync(sessions.end, session_id)
-    with pytest.raises(Refused, match="ended"):
-        await trio.to_thread.run_sync(sessions.playwright_address, session_id)
+    await front.supervisor.end_session(session_id)
+    command = [GREENROOM, "session", "--url", front.url, "attach", session_id]
+    done = await trio.run_process(command, capture_stderr=True, check=False)
+    assert (done.returncode, b"ended" in done.stderr) == (1, True)
 
 
 async def test_sessions_are_listed_and_shown(front: Front) -> None:
     """With what the daemon knows of them."""
-    sessions = Sessions(front.url, None)
-    session_id = await trio.to_thread.run_sync(sessions.new)
-    [listed] = await trio.to_thread.run_sync(sessions.list)
-    shown = await trio.to_thread.run_sync(sessions.show, session_id)
-    assert (listed.id, shown.id, shown.state.value) == (session_id, session_id, "live")
-    front.machine.html = b"- text: a\x1b[31m page"
-    assert await trio.to_thread.run_sync(sessions.snapshot, session_id) == "- text: a[31m page"
+    session_id = (await front.establish()).rpartition("/")[2]
+
+    async def run(*words: str) -> str:
+        command = [GREENROOM, "session", "--url", front.url, *words]
+        return (await trio.run_process(command, capture_stdout=True)).stdout.decode()
+
+    assert (await run("list")).split()[:2] == [session_id, "live"]
+    shown = json.loads(await run("show", session_id))
+    assert (shown["id"], shown["state"]) == (session_id, "live")
+
+
+def test_what_a_page_says_is_fit_for_a_terminal() -> None:
+    """It can't move the cursor."""
+    assert printable("- text: a\x1b[31m page\n") == "- text: a[31m page\n"
 
 
 async def test_refusal_says_why_in_one_line(front: Front) -> None:
     """With the hint, if there is one. What a page says can't move the cursor."""
-    sessions = Sessions(front.url, None)
-    session_id = await trio.to_thread.run_sync(sessions.new)
-    front.machine.action_error = ActionFailed("no", told="an \x1b[2J error")
-    act = partial(sessions.act, session_id, [{"kind": "click", "target": "e1"}])
-    with pytest.raises(Refused, match="The page could not do this: an  \\[2J error"):
-        await trio.to_thread.run_sync(act)
-    front.machine.page = LoginState.LOGGED_OUT
-    with pytest.raises(Refused, match="run greenroom login"):
-        await trio.to_thread.run_sync(sessions.new)
-    for wrong in ("../health", "", "a/b"):
-        with pytest.raises(Refused, match="no session's id"):
-            sessions.end(wrong)
+    async with AsyncClient(front.url) as client:
+        session = client.session(await client.create())
+        front.machine.action_error = ActionFailed("no", told="an \x1b[2J error")
+        with pytest.raises(ApiError, match="The page could not do this: an  \\[2J error"):
+            await session.do(Click(target="e1"))
+        front.machine.page = LoginState.LOGGED_OUT
+        with pytest.raises(ApiError, match="run greenroom login"):
+            await client.create()
+
+
+def test_what_is_no_sessions_id_is_refused() -> None:
+    """Nothing is asked of the daemon: it could lead to another path."""
+    with Client("http://127.0.0.1:1") as client:
+        for wrong in ("../health", "", "a/b"):
+            with pytest.raises(Refused, match="no session's id"):
+                session_at(client, wrong)
 
 
 def test_daemon_that_is_not_there_is_named() -> None:
     """The exit code is 1."""
-    with pytest.raises(DaemonUnreachable, match="No daemon answers"):
-        Sessions("http://127.0.0.1:1", None).list()
+    with Client("http://127.0.0.1:1") as client, pytest.raises(DaemonUnreachable, match="No daemon answers"):
+        client.sessions()
     result = CliRunner().invoke(main, ["session", "--url", "http://127.0.0.1:1", "new"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert "No daemon answers" in result.stderr
@@ -119,9 +129,11 @@ async def test_token_of_the_settings_is_sent() -> None:
     """Without it the daemon refuses."""
     token = "correct-horse-battery"
     async with open_front(token=token) as front:
-        with pytest.raises(Refused, match="Authentication required"):
-            await trio.to_thread.run_sync(Sessions(front.url, None).list)
-        assert await trio.to_thread.run_sync(Sessions(front.url, token).list) == []
+        command = [GREENROOM, "session", "--url", front.url, "list"]
+        refused = await trio.run_process(command, capture_stderr=True, check=False)
+        assert (refused.returncode, b"Authentication required" in refused.stderr) == (1, True)
+        env = {**os.environ, "GREENROOM_TOKEN": token}
+        assert (await trio.run_process(command, capture_stdout=True, env=env)).stdout == b""
 
 
 def test_words_become_an_action() -> None:
@@ -153,11 +165,9 @@ async def test_something_else_on_the_port_is_named(body: bytes) -> None:
 
         nursery.start_soon(trio.serve_listeners, answer, listeners)
         port = listeners[0].socket.getsockname()[1]
-        sessions = Sessions(f"http://127.0.0.1:{port}", None)
-        show, act = partial(sessions.show, "a"), partial(sessions.act, "a", [])
-        attach = partial(sessions.playwright_address, "a")
-        asks: list[Callable[[], object]] = [sessions.new, sessions.list, show, act, attach]
-        for ask in asks:
-            with pytest.raises(DaemonUnreachable, match="no Greenroom daemon"):
-                await trio.to_thread.run_sync(ask)
+        async with AsyncClient(f"http://127.0.0.1:{port}", retry_for_s=0) as client:
+            session = client.session("a")
+            for ask in (client.create, client.sessions, session.info, session.act, session.playwright):
+                with pytest.raises(DaemonUnreachable, match="no Greenroom daemon"):
+                    await ask()
         nursery.cancel_scope.cancel()
