@@ -1,6 +1,6 @@
 """A client of a running daemon, blocking or async, on Trio or asyncio. See docs/python-client.md."""
 
-from greenroom.actors.actions import actions
+from greenroom.actors.actions import actions, readings
 from greenroom.actors.lifecycle import ProfileMode
 from greenroom.web.client import (
     ApiError,
@@ -27,4 +27,5 @@ __all__ = [
     "ProfileMode",
     "RemoteSession",
     "actions",
+    "readings",
 ]

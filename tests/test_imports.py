@@ -55,7 +55,8 @@ def has_package(name: str, folder: str) -> bool:
 def test_dependencies_declared_are_those_imported() -> None:
     """A package that only another one brings along may vanish with its next version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {canonical(re.split(r"[\[<>=!~; ]", line)[0]) for line in project["dependencies"]}
+    lines = [*project["dependencies"], *project["optional-dependencies"]["mcp"]]
+    declared = {canonical(re.split(r"[\[<>=!~; ]", line)[0]) for line in lines}
     own = {*sys.stdlib_module_names, PACKAGE, *LAYERS}
     foreign = {module for module in imported() if module.partition(".")[0] not in own}
     distributions = packages_distributions()

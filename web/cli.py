@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web import completion
+from greenroom.web.client_cli import mcp, status
 from greenroom.web.history_cli import history
 from greenroom.web.options import check_name, profile_option
 from greenroom.web.options import config as _config
@@ -49,7 +51,8 @@ def main() -> None:
     """Logged-in TikTok browser sessions on call.
 
     To start: `install-browser` gets a browser, `login` logs your profile in, `doctor` shows what would fail,
-    `serve` runs the daemon, `session` uses its sessions. `demo` shows all of this on a practice site.
+    `serve` runs the daemon, `status` shows it, `session` uses its sessions. `demo` shows all of this on a
+    practice site. `completion` teaches your shell these commands.
 
     Every setting can also come from a TOML file (--config FILE, else the one that GREENROOM_CONFIG names) or
     the environment (GREENROOM_MAX_SESSIONS=4). An empty variable counts as not set.
@@ -139,7 +142,13 @@ def practice(bind: str) -> None:
 
 
 @main.command()
-@click.argument("profile", metavar="[NAME]", default="default", callback=check_name)
+@click.argument(
+    "profile",
+    metavar="[NAME]",
+    default="default",
+    callback=check_name,
+    shell_complete=completion.profile_names,
+)
 @_url
 @_user_data_dir
 @_engine
@@ -359,6 +368,19 @@ def leaks(config_file: Path | None, url: str | None) -> None:
 main.add_command(history)
 main.add_command(session)
 main.add_command(profile)
+main.add_command(status)
+main.add_command(mcp)
+
+
+@main.command("completion")
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion_script(shell: str) -> None:
+    """Print what makes a shell complete this command.
+
+    For bash, put `eval "$(greenroom completion bash)"` into ~/.bashrc; for zsh, the same with zsh into
+    ~/.zshrc; for fish, `greenroom completion fish | source` into ~/.config/fish/config.fish.
+    """
+    click.echo(completion.source(main, shell))
 
 
 class _VerdictCommand(click.Command):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from greenroom.web.completion import profile_names
+
 config = click.option(
     "--config",
     "config_file",
@@ -37,5 +39,6 @@ profile_option = click.option(
     metavar="NAME",
     default="default",
     callback=check_name,
+    shell_complete=profile_names,
     help="The master profile, by its name.",
 )

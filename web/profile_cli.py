@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom.web.completion import profile_names
 from greenroom.web.options import check_name, config, profile_option, url, user_data_dir
 from greenroom.web.running import EXIT_FAILED, explaining
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 # As in `cli`, each command imports what it needs when it runs.
 
 
-_NAME = click.argument("name", metavar="NAME", callback=check_name)
+_NAME = click.argument("name", metavar="NAME", callback=check_name, shell_complete=profile_names)
 
 
 @click.group("profile")

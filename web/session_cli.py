@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from greenroom.web.completion import session_ids
 from greenroom.web.options import config, profile_option
 from greenroom.web.running import explaining
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 # As in `cli`, each command imports what it needs when it runs.
 
-_ID = click.argument("session_id", metavar="ID")
+_ID = click.argument("session_id", metavar="ID", shell_complete=session_ids)
 
 
 @click.group("session")

@@ -76,6 +76,9 @@ OPTIONS = {
     "openapi": ["--output"],
     "profile": ["--url", "--user-data-dir", "--config"],
     "session": ["--url", "--config"],
+    "status": ["--url", "--config", "--watch", "--json"],
+    "mcp": ["--url", "--config"],
+    "completion": [],
     "verdict": ["--json", "--show-viewer"],
 }
 

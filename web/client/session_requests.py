@@ -149,6 +149,11 @@ def put_file(session_id: str, name: str, content: bytes) -> Request[Files]:
 # Reading. `page` is the page to use, the selected one if it is left out.
 
 
+def read(session_id: str, asked: Reading) -> Request[bytes]:
+    """Return a resource as it is, asked for with all its fields: one of `greenroom.client.readings`."""
+    return _reading(session_id, asked, as_bytes)
+
+
 def snapshot(session_id: str, *, depth: int | None = None, page: PageId | None = None) -> Request[str]:
     """Return the page's accessibility tree in YAML, with refs of what can be acted on."""
     return _reading(session_id, readings.Snapshot(depth=depth, page=page), as_text)

@@ -241,6 +241,7 @@ class RemoteSession:
     make_link = _of_session(session_requests.make_link)
     bundle = _of_session(session_requests.bundle)
     put_file = _of_session(session_requests.put_file)
+    read = _of_session(session_requests.read)
     snapshot = _of_session(session_requests.snapshot)
     screenshot = _of_session(session_requests.screenshot)
     html = _of_session(session_requests.html)
