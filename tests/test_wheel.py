@@ -180,7 +180,7 @@ def test_examples_of_the_readme_are_typed(site: Site, wheel: Path) -> None:
     """A strict type checker accepts them, and reports names that Greenroom doesn't have."""
     site.install(wheel)
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for number, example in enumerate(examples):
         (site.folder / f"example_{number}.py").write_text(example)
     (site.folder / "unknown.py").write_text("from greenroom import Unknown\n")
