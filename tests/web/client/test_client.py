@@ -28,6 +28,7 @@ from greenroom.client import (
 )
 from greenroom.web.client import retrying
 from tests.patience import patience
+from tests.web.commands.test_leaks import HEAD, answering
 from tests.web.http.front import PATIENCE_S, Front, open_front, until
 
 TOKEN = "correct-horse-battery"
@@ -102,6 +103,53 @@ async def test_session_is_created_watched_used_and_ended(front: Front, way: str)
                 seen = await on_asyncio(use_async, front.url)
     assert (seen[0], seen[-1]) == ("session.live", "session.ended")
     assert "session.action" in seen
+
+
+def leave_early_blocking(url: str) -> list[str]:
+    """Do with the blocking client what the next function does with the async one."""
+    with Client(url) as client, client.open_session() as session:
+        with session.open_events() as events, session.watch() as pictures:
+            next(pictures)
+            seen = [next(events).type]
+        assert session.snapshot()
+    return seen
+
+
+async def leave_early(url: str) -> list[str]:
+    """Leave streams that go on; use their client further."""
+    async with AsyncClient(url) as client, client.open_session() as session:
+        async with session.open_events() as events, session.watch() as pictures:
+            await anext(pictures)
+            seen = [(await anext(events)).type]
+        assert await session.snapshot()
+    return seen
+
+
+@pytest.mark.parametrize("way", ["blocking", "trio", "asyncio"])
+async def test_streams_may_be_left_at_any_time(front: Front, way: str) -> None:
+    """Nothing of them stays, and nothing warns of what was not closed."""
+    with trio.fail_after(PATIENCE_S):
+        match way:
+            case "blocking":
+                seen = await trio.to_thread.run_sync(leave_early_blocking, front.url)
+            case "trio":
+                seen = await leave_early(front.url)
+            case _:
+                seen = await on_asyncio(leave_early, front.url)
+        assert seen == ["session.live"]
+        await until(lambda: any(event.session.watched for event in front.events))
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "dripping"])
+@pytest.mark.parametrize("way", ["blocking", "trio"])
+async def test_answer_that_does_not_come_is_given_up(way: str, silent: bool) -> None:
+    """However steadily its bytes come. It is not asked for again."""
+    with answering(HEAD + b" " * 1000, drip=True, silent=silent) as url, trio.fail_after(PATIENCE_S):
+        async with AsyncClient(url, timeout_s=0.2) as client:
+            with Client(url, timeout_s=0.2) as blocking:
+                ask = partial(trio.to_thread.run_sync, blocking.sessions)
+                with pytest.raises(DaemonUnreachable, match=r"within 0\.2 seconds"):
+                    await (ask if way == "blocking" else client.sessions)()
 
 
 @pytest.mark.parametrize(

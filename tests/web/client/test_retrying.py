@@ -1,10 +1,17 @@
 """When a client asks again, and how it takes streams apart: without I/O."""
 
-import pytest
+from datetime import UTC, datetime
 
+import httpx
+import msgspec
+import pytest
+from httpx_sse import EventSource
+
+from greenroom.actors.events import ActionNote
 from greenroom.web.client.errors import ApiError, ClientError, DaemonUnreachable, error_in
-from greenroom.web.client.feeds import PictureFeed
+from greenroom.web.client.feeds import EventFeed, PictureFeed
 from greenroom.web.client.retrying import Retrying
+from greenroom.web.http.event_messages import EventMessage
 from greenroom.web.http.schemas import ErrorDetails
 
 LOST = DaemonUnreachable("lost", was_asked=True)
@@ -93,6 +100,19 @@ def test_pictures_are_found_however_their_bytes_arrive(size: int) -> None:
         picture for start in range(0, len(body), size) for picture in feed.take(body[start : start + size])
     ]
     assert found == pictures
+
+
+def test_event_may_have_any_character() -> None:
+    """Also those that Python, unlike the format, takes for the ends of lines."""
+    now = datetime.now(UTC)
+    note = ActionNote(kind="click", target="a\u2028b\x85c\x0bd", page=None, ms=1, outcome="ok")
+    sent = EventMessage(id="r-1", at=now, type="session.action", session_id="a", action=note)
+    body = b"retry: 1000\n\nid: r-1\nevent: session.action\ndata: " + msgspec.json.encode(sent) + b"\n\n"
+    answer = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=body)
+    feed = EventFeed()
+    found = [event for sse in EventSource(answer).iter_sse() for event in feed.take(sse)]
+    assert found == [sent]
+    assert feed.request().headers["Last-Event-ID"] == "r-1"
 
 
 def test_picture_without_an_end_is_refused() -> None:
