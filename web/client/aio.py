@@ -185,6 +185,7 @@ class AsyncClient:
     ) -> AsyncGenerator[list[Item]]:
         """Yield nothing once connected, then what arrives together."""
         retrying = self._daemon.retrying(anyio.current_time)
+        is_again = False
         while not feed.is_over:
             request, error = feed.request(), None
             try:
@@ -199,11 +200,14 @@ class AsyncClient:
                         async for arrived in parts:
                             if batch := feed.take(arrived):
                                 retrying.succeeded()
+                                is_again = False
                                 yield batch
             except ClientError as exc:
                 error = exc
-            feed.note_end(error)
-            if not feed.is_over:
+                feed.note(exc)
+            if error is None and not is_again:
+                is_again = True  # a refusal says why it has ended
+            elif not feed.is_over:
                 error = error or self._daemon.stream_ended()
                 wait_s = retrying.wait_s(error)
                 if wait_s is None:

@@ -37,8 +37,8 @@ class Feed(Protocol[Arrived_contra, Item]):
     def take(self, arrived: Arrived_contra) -> list[Item]:
         """Return what has come. Raises `ClientError` if that is nothing that a daemon sends."""
 
-    def note_end(self, error: ClientError | None) -> None:
-        """Learn that the stream has ended, in order or by an error: it may be over."""
+    def note(self, error: ClientError) -> None:
+        """Learn why the stream does not go on: it may be over."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -72,8 +72,8 @@ class EventFeed:
             self.is_over = self.session_id is not None and event.type == ENDED
         return [event]
 
-    def note_end(self, error: ClientError | None) -> None:
-        """See `Feed`. A daemon that stops ends all streams, so more may come."""
+    def note(self, error: ClientError) -> None:
+        """See `Feed`. It is over by its last event only."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -108,9 +108,9 @@ class PictureFeed:
             raise DaemonUnreachable("What answers is no Greenroom daemon: a picture has no end")
         return pictures
 
-    def note_end(self, error: ClientError | None) -> None:
+    def note(self, error: ClientError) -> None:
         """See `Feed`."""
-        self.is_over = error is None or (isinstance(error, ApiError) and error.code == "SESSION_ENDED")
+        self.is_over = isinstance(error, ApiError) and error.code == "SESSION_ENDED"
 
     def _cut(self) -> bytes | None:
         start = self._held.find(_BLANK_LINE) + len(_BLANK_LINE)

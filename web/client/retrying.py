@@ -26,7 +26,7 @@ class Retrying:
     expects_restart: bool = False
     _deadline: float | None = attrs.field(default=None, init=False)
     _connected_at: float = attrs.field(default=math.inf, init=False)
-    _loss_wait_s: float = attrs.field(default=_FIRST_WAIT_S, init=False)
+    _loss_wait_s: float = attrs.field(factory=lambda: _FIRST_WAIT_S, init=False)
 
     def connected(self) -> None:
         """Note that a stream has begun. Once it has lasted, the time before it does not count."""

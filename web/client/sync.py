@@ -184,6 +184,7 @@ class Client:
     ) -> Generator[list[Item]]:
         """Yield nothing once connected, then what arrives together."""
         retrying = self._daemon.retrying(time.monotonic)
+        is_again = False
         while not feed.is_over:
             request, error = feed.request(), None
             try:
@@ -197,11 +198,14 @@ class Client:
                     for arrived in arriving(answer):
                         if batch := feed.take(arrived):
                             retrying.succeeded()
+                            is_again = False
                             yield batch
             except ClientError as exc:
                 error = exc
-            feed.note_end(error)
-            if not feed.is_over:
+                feed.note(exc)
+            if error is None and not is_again:
+                is_again = True  # a refusal says why it has ended
+            elif not feed.is_over:
                 error = error or self._daemon.stream_ended()
                 wait_s = retrying.wait_s(error)
                 if wait_s is None:

@@ -1,6 +1,7 @@
 """What happens when a tool is called: requests to the daemon, and its answers in words."""
 
 import base64
+import contextlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -44,9 +45,10 @@ class Calls:
             return _failed(f"{exc}. `greenroom serve` starts a daemon.")
 
     async def end_made(self) -> None:
-        """End the sessions that were made here. Raises `ClientError`."""
+        """End the sessions that were made here, as far as the daemon answers."""
         while self._made:
-            await self._client.session(self._made.pop()).end()
+            with contextlib.suppress(ClientError):
+                await self._client.session(self._made.pop()).end()
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
         match name:

@@ -13,7 +13,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.types import CallToolRequestParams, CallToolResult, ListToolsResult
 
-from greenroom.web.client import AsyncClient, ClientError
+from greenroom.web.client import AsyncClient
 from greenroom.web.mcp.calls import Calls
 from greenroom.web.mcp.tools import all_tools
 
@@ -56,7 +56,7 @@ async def open_server(client: AsyncClient) -> AsyncIterator[Server[Any]]:
             on_call_tool=call_tool,
         )
     finally:
-        with anyio.move_on_after(_END_S, shield=True), contextlib.suppress(ClientError):
+        with anyio.move_on_after(_END_S, shield=True):
             await calls.end_made()
 
 

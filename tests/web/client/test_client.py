@@ -346,6 +346,22 @@ async def test_events_of_a_daemon_that_is_gone_end_with_an_error(front: Front) -
                 [event async for event in events]
 
 
+async def test_pictures_end_with_an_error_for_who_may_watch_no_more() -> None:
+    """An end in order is that of the session only if the daemon says so."""
+    async with open_front(token=TOKEN) as front, AsyncClient(front.url, TOKEN) as client:
+        session = client.session(await client.create())
+        link = await session.make_link()
+        guest = AsyncClient(front.url, link.token, retry_for_s=0)
+        async with guest, guest.session(session.id).watch() as pictures:
+            await anext(pictures)
+            path = f"/tiktok/session/{session.id}/links/{link.link.id}"
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            assert (await front.client.delete(path, headers=headers)).status_code == 204
+            with trio.fail_after(PATIENCE_S), pytest.raises(ApiError) as refused:
+                [picture async for picture in pictures]
+        assert refused.value.code == "UNAUTHORIZED"
+
+
 @pytest.mark.usefixtures("_short_waits")
 async def test_creation_whose_answer_is_lost_is_asked_for_again() -> None:
     """With a key, it is still one session; without one, the daemon ends it and the error says what may be."""
