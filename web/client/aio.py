@@ -138,6 +138,8 @@ class AsyncClient:
         The block gets an iterator. If the connection breaks, it goes on after the last event; a `GapMessage`
         says that events are missing.
         """
+        if last_id is None:  # so that nothing is missed if the connection breaks before the first event
+            last_id = (await self.overview()).last_event_id
         async with self.follow(EventFeed(last_id=last_id), _sse) as events:
             yield events
 

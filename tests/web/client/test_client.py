@@ -315,6 +315,20 @@ async def test_events_go_on_after_the_last_one_when_the_line_breaks(front: Front
 
 
 @pytest.mark.usefixtures("_short_waits")
+async def test_events_of_all_sessions_begin_where_they_were_opened(front: Front) -> None:
+    """Also if the line breaks before the first one."""
+    await front.establish()
+    async with open_cable(front) as cable, AsyncClient(f"http://127.0.0.1:{cable.port}") as client:
+        async with client.open_events() as events:
+            cable.cut()
+            second = (await front.establish()).rpartition("/")[2]
+            with trio.fail_after(PATIENCE_S):
+                first = await anext(events)
+        assert isinstance(first, EventMessage)
+        assert (first.session_id, first.type) == (second, "session.cloning")
+
+
+@pytest.mark.usefixtures("_short_waits")
 async def test_pictures_go_on_when_the_line_breaks(front: Front) -> None:
     """Until the session has ended."""
     async with open_cable(front) as cable, AsyncClient(f"http://127.0.0.1:{cable.port}") as client:
