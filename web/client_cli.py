@@ -26,16 +26,16 @@ def status(config_file: Path | None, url: str | None, watch: bool, as_json: bool
     answers.
     """
     with explaining(), contextlib.suppress(*([Signalled] if watch else [])):
-        from greenroom.web.commands.sessions import make_async_client, url_of
+        from greenroom.web.commands.sessions import make_async_client
         from greenroom.web.commands.status import show_status
         from greenroom.web.console import make_console
         from greenroom.web.settings import load_settings
 
         settings = load_settings(config_file)
-        where = url or url_of(settings)
+        where = url or settings.url
 
         async def show() -> None:
-            async with make_async_client(settings, where) as client:
+            async with make_async_client(settings, url) as client:
                 await show_status(client, where, make_console(sys.stdout), as_json=as_json, watch=watch)
 
         run_command(show)

@@ -20,14 +20,13 @@ def source(command: click.Command, shell: str) -> str:
 
 def session_ids(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Return the running daemon's sessions, with their states; none if it does not answer."""
-    from greenroom.web.client import Client, ClientError
-    from greenroom.web.commands.sessions import token_of, url_of
+    from greenroom.web.client import ClientError
+    from greenroom.web.commands.sessions import make_client
     from greenroom.web.settings import SettingsError, load_settings
 
     try:
         settings = load_settings(_given(context, "config_file"))
-        url = _given(context, "url") or url_of(settings)
-        with Client(url, token_of(settings), timeout_s=_ANSWER_S, retry_for_s=0) as client:
+        with make_client(settings, _given(context, "url"), timeout_s=_ANSWER_S) as client:
             sessions = client.sessions()
     except (ClientError, SettingsError):
         return []

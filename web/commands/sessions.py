@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from greenroom.web.client import AsyncClient, Client, RemoteSession
+from greenroom.web.client.daemon import TIMEOUT_S
 from greenroom.web.settings import DaemonSettings
 
 
@@ -13,13 +14,14 @@ class Refused(Exception):
     """Something that a command was told can't be done; the text is for the user."""
 
 
-def make_client(settings: DaemonSettings, url: str | None = None) -> Client:
+def make_client(settings: DaemonSettings, url: str | None = None, *, timeout_s: float = TIMEOUT_S) -> Client:
     """Return a client of the daemon at `url`, or where the one of these settings would be.
 
     It asks nothing twice: whoever runs a command sees why it was refused, and decides.
     """
     certificate = None if url else settings.tls_certificate
-    return Client(url or settings.url, token_of(settings), retry_for_s=0, certificate=certificate)
+    where, token = url or settings.url, token_of(settings)
+    return Client(where, token, timeout_s=timeout_s, retry_for_s=0, certificate=certificate)
 
 
 def make_async_client(settings: DaemonSettings, url: str | None = None) -> AsyncClient:

@@ -8,10 +8,10 @@ import httpx
 import pytest
 import trio
 
+from greenroom.client import Client
 from greenroom.supervisor.config import InvalidSetting
 from greenroom.web.commands.desk import open_desk
 from greenroom.web.commands.reaching import open_async_client
-from greenroom.web.commands.sessions import Sessions
 from greenroom.web.http.listening import BindFailed, open_socket_file
 from greenroom.web.settings import DaemonSettings
 from tests.web.http.front import open_front
@@ -112,7 +112,8 @@ async def test_clients_and_commands_use_a_session_over_the_socket(tmp_path: Path
         assert front.url == bind
         path = (await client.post("/tiktok/session")).headers["Location"]
         assert (await client.get(f"{path}/playwright")).json()["address"].startswith("ws://localhost/")
-        (found,) = await trio.to_thread.run_sync(Sessions(bind, None).list)
+        with Client(bind) as blocking:
+            (found,) = await trio.to_thread.run_sync(blocking.sessions)
         assert path.endswith(found.id)
         for host, status in (("localhost:8700", 200), ("green.example", 200), ("evil.example", 403)):
             assert (await client.get("/health", headers={"Host": host})).status_code == status

@@ -10,10 +10,9 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
+from greenroom.client import Client, DaemonUnreachable
 from greenroom.supervisor.config import InvalidSetting
-from greenroom.web.commands.leaks import DaemonUnreachable
 from greenroom.web.commands.reaching import open_async_client
-from greenroom.web.commands.sessions import Sessions
 from greenroom.web.http.limits import Limits
 from greenroom.web.http.serving import open_server
 from greenroom.web.http.tls import TlsFiles, TlsUnusable
@@ -69,7 +68,8 @@ async def test_commands_expect_the_certificate_of_their_settings(files: Files, t
     async with open_front(token=TOKEN, **files.settings) as front:
 
         def listed(certificate: Path | None) -> object:
-            return Sessions(front.url, TOKEN, certificate).list()
+            with Client(front.url, TOKEN, certificate=certificate) as client:
+                return client.sessions()
 
         assert await trio.to_thread.run_sync(listed, files.certificate) == []
         for certificate in (other.certificate, None):
