@@ -12,7 +12,7 @@ import httpx
 
 from greenroom.supervisor.machine import parse_proxy
 from greenroom.web.checks.finding import Finding, Level
-from greenroom.web.commands.reaching import open_client
+from greenroom.web.client.reaching import open_client
 from greenroom.web.http.listening import BindFailed, open_socket_file
 from greenroom.web.settings import DaemonSettings
 

@@ -16,8 +16,8 @@ from greenroom.web.client import daemon_requests, session_requests
 from greenroom.web.client.daemon import DEFAULT_URL, RETRY_FOR_S, TIMEOUT_S, Daemon
 from greenroom.web.client.errors import ClientError
 from greenroom.web.client.feeds import Event, EventFeed, Feed, PictureFeed
+from greenroom.web.client.reaching import find_socket, open_async_client
 from greenroom.web.client.request import Reply, Request
-from greenroom.web.commands.reaching import find_socket, open_async_client
 
 T = TypeVar("T")
 P = ParamSpec("P")

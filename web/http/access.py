@@ -34,7 +34,7 @@ def identify(tokens: Tokens, links: Links) -> Who:
         return Who(link=link, wait_over=functools.partial(_wait_over, link, tokens, links))
     if not tokens:
         return Who()
-    token = tokens.find(_bearer(given)) or _find_cookie(tokens, headers.getlist("Cookie"))
+    token = tokens.find(bearer(given)) or _find_cookie(tokens, headers.getlist("Cookie"))
     if token is None:
         raise Unauthorized(UNAUTHORIZED)
     return Who(token=token, wait_over=functools.partial(tokens.wait_over, token))
@@ -52,7 +52,7 @@ async def _wait_over(link: Link, tokens: Tokens, links: Links) -> None:
 
 def has_token(tokens: Tokens, given: list[str]) -> bool:
     """Return whether a request's Authorization headers, `given`, hold a token, if the daemon has any."""
-    return not tokens or tokens.find(_bearer(given)) is not None
+    return not tokens or tokens.find(bearer(given)) is not None
 
 
 def make_cookie(token: Token, now: float | None = None) -> str:
@@ -89,15 +89,16 @@ def _sign(token: Token, until: int) -> str:
     return hmac.new(token.secret.reveal().encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
-def _bearer(given: list[str]) -> str:
+def bearer(given: list[str]) -> str:
+    """Return the bearer token in a request's Authorization headers; without exactly one, an empty text."""
     scheme, token = [*given[0].split(maxsplit=1), "", ""][:2] if len(given) == 1 else ("", "")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _link_token(given: list[str], subprotocols: list[str]) -> str | None:
     """Return the link that a request comes with, if it has one."""
-    if Links.is_token(bearer := _bearer(given)):
-        return bearer
+    if Links.is_token(token := bearer(given)):
+        return token
     for word in ",".join(subprotocols).split(","):
         if word.strip().startswith(_LINK_SUBPROTOCOL):
             return word.strip().removeprefix(_LINK_SUBPROTOCOL)

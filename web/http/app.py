@@ -28,6 +28,7 @@ from greenroom.web.http.headers import KEY_HEADER, LEASE_HEADER, MODE_HEADER, PR
 from greenroom.web.http.history_routes import add_history_routes
 from greenroom.web.http.keys import asked_key
 from greenroom.web.http.links import Links
+from greenroom.web.http.mcp_route import add_mcp_route
 from greenroom.web.http.monitoring_routes import READY, add_monitoring_routes
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.playwright_route import add_playwright_routes
@@ -98,6 +99,7 @@ def create_app(
     add_event_routes(app, supervisor, tokens)
     add_control_routes(app, supervisor, links)
     add_watch_routes(app, supervisor, settings)
+    add_mcp_route(app, settings)
     add_dashboard_routes(app, tokens)
     add_guards(app, supervisor, settings, tokens, links)
     add_audit(app)

@@ -16,9 +16,10 @@ _LARGE: Final[Mapping[bytes, tuple[int, float]]] = {
     b"fetch": (3 << 20, 60.0),
     b"files": (51 << 20, 300.0),
     b"import": (MAX_BYTES, 60.0),
+    b"mcp": (3 << 20, 60.0),
 }
 _TARGET = re.compile(
-    rb"/(?:tiktok/session/[^/?]+/(actions|fetch|files)|profiles/[^/?]+/(import))(?:\?.*)?", re.DOTALL
+    rb"/(?:tiktok/session/[^/?]+/(actions|fetch|files)|profiles/[^/?]+/(import)|(mcp))(?:\?.*)?", re.DOTALL
 )
 
 
@@ -52,7 +53,7 @@ class LargeBodies:
         given = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
         if not self.admits(given):
             return attrs.evolve(usual, is_admitted=False)
-        return Allowance(*_LARGE[match[1] or match[2]])
+        return Allowance(*_LARGE[match[match.lastindex or 0]])
 
     def take(self, size: int) -> bool:
         """Reserve room for `size` more bytes; return whether there is some. `give_back` must follow."""

@@ -55,6 +55,11 @@ GUIDE: Final[Mapping[str, Advice]] = {
         "End one, wait for `Retry-After`, or let the token have a higher limit.",
         "Too many sessions of this token",
     ),
+    "MCP_NOT_INSTALLED": Advice(
+        "The daemon was installed without the extra `mcp`.",
+        "Install `greenroom[mcp]`, and start the daemon again.",
+        "The daemon was installed without the extra `mcp`: `pip install 'greenroom[mcp]'`",
+    ),
     "NOT_FOUND": Advice(
         "There is no such path.", "Look for it in `/openapi.json`.", "Nothing matches the given URI"
     ),

@@ -97,6 +97,13 @@ class TooManySessions(TooManyRequests):
     """As many sessions live as a token is for. `retry_after_s` is when the first has to end."""
 
 
+class McpNotInstalled(GreenroomError):
+    """The daemon runs without the extra that the Model Context Protocol takes."""
+
+    def __init__(self) -> None:
+        super().__init__("The daemon was installed without the extra `mcp`: `pip install 'greenroom[mcp]'`")
+
+
 class UpgradeRequired(GreenroomError):
     """What was asked for with plain HTTP is a WebSocket."""
 
@@ -170,6 +177,7 @@ ANSWERS: Mapping[type[GreenroomError], Answer] = {
     BundleNotFound: Answer(404, "BUNDLE_NOT_FOUND", "Nothing is kept of this session"),
     NotAllowed: Answer(403, "NOT_ALLOWED", "Not allowed"),
     HostNotAllowed: Answer(403, "HOST_NOT_ALLOWED", "Host not allowed"),
+    McpNotInstalled: Answer(501, "MCP_NOT_INSTALLED", "MCP is not installed"),
     UpgradeRequired: Answer(426, "UPGRADE_REQUIRED", "Upgrade required"),
 }
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from greenroom.web.http.monitoring_schemas import PressureAnswer, Ready
 from greenroom.web.http.openapi_errors import CREATING
-from greenroom.web.http.openapi_parts import answer, content, operation
+from greenroom.web.http.openapi_parts import JSON, answer, content, nothing, operation
 from greenroom.web.http.openapi_profiles import PROFILE
 
 Json = dict[str, Any]
@@ -36,6 +36,34 @@ def monitoring_paths() -> Json:
                 codes=(*CREATING, "NOT_READY", "INTERNAL_ERROR"),
                 parameters=[PROFILE],
                 description="Otherwise the answer has the `code` that the request would get, or NOT_READY.",
+            )
+        },
+        "/mcp": {
+            "post": operation(
+                "mcp",
+                "Use sessions as tools of the Model Context Protocol.",
+                {
+                    200: content(
+                        "The answer to a message.",
+                        JSON,
+                        schema={"type": "object"},
+                        example={"jsonrpc": "2.0", "id": 1, "result": {}},
+                    ),
+                    202: nothing("A notification was taken."),
+                },
+                codes=("MCP_NOT_INSTALLED",),
+                body={
+                    "required": True,
+                    "content": {
+                        JSON: {
+                            "schema": {"type": "object"},
+                            "example": {"jsonrpc": "2.0", "id": 1, "method": "ping"},
+                        }
+                    },
+                },
+                description="This is the protocol's transport _streamable HTTP_, with one answer to each "
+                "message, no stream, and no connection that lasts. Messages that the protocol does not allow "
+                "get JSON-RPC errors, with statuses of that transport's own.",
             )
         },
         "/pressure": {

@@ -17,6 +17,7 @@ SCOPES: Final[Mapping[tuple[str, str], Scope]] = {
     ("GET", "/overview"): Scope.READ,
     ("GET", "/events"): Scope.READ,
     ("GET", "/leaks"): Scope.READ,
+    ("POST", "/mcp"): Scope.READ,
     ("GET", "/metrics"): Scope.READ,
     ("GET", "/pressure"): Scope.READ,
     ("GET", "/ready"): Scope.READ,

@@ -57,14 +57,14 @@ class Calls:
             case "session_list":
                 return await self._list()
             case "session_end":
-                return await self._end(self._session(arguments))
+                return await self._end(await self._session(arguments))
             case "session_extend":
-                session = self._session(arguments)
+                session = await self._session(arguments)
                 answer = await session.extend(_as(SessionExtend, arguments).seconds)
                 return _said(f"The session lives until {answer.session.expires_at}.")
             case "browser_tabs":
-                return await self._tabs(self._session(arguments), arguments)
-        session = self._session(arguments)
+                return await self._tabs(await self._session(arguments), arguments)
+        session = await self._session(arguments)
         if name in ACTIONS:
             return await self._act(session, _tag(ACTIONS[name]), arguments)
         if name in READINGS:
@@ -72,17 +72,24 @@ class Calls:
             return _shown(asked, await session.read(asked))
         raise NotCalled(f"There is no tool {name!r}")
 
-    def _session(self, arguments: dict[str, Any]) -> AsyncRemoteSession:
+    async def _session(self, arguments: dict[str, Any]) -> AsyncRemoteSession:
         """Return the session that a call is for, and take its name out of the arguments."""
-        named = arguments.pop("session", None) or self._current
-        if named is None:
-            raise NotCalled("There is no session: session_new makes one, session_list shows those of others")
+        named = arguments.pop("session", None) or self._current or await self._only_one()
         try:
             session = self._client.session(str(named))
         except ValueError as exc:
             raise NotCalled(str(exc)) from None
         self._current = session.id
         return session
+
+    async def _only_one(self) -> str:
+        """Return the only session that there is. Raises `NotCalled`."""
+        there = await self._client.sessions()
+        if len(there) == 1:
+            return there[0].id
+        if not there:
+            raise NotCalled("There is no session: session_new makes one")
+        raise NotCalled("There are several sessions: name one as `session`. session_list shows them")
 
     async def _new(self, asked: SessionNew) -> CallToolResult:
         mode = ProfileMode.WRITE if asked.write else ProfileMode.READ

@@ -1,4 +1,4 @@
-"""The server of the Model Context Protocol, on standard input and output."""
+"""The server of the Model Context Protocol, and its way by standard input and output."""
 
 import contextlib
 import os
@@ -40,6 +40,15 @@ async def serve_stdio(client: AsyncClient) -> None:
 async def open_server(client: AsyncClient) -> AsyncIterator[Server[Any]]:
     """Make a server for one connection; its sessions end with the block."""
     calls = Calls(client)
+    try:
+        yield make_server(calls)
+    finally:
+        with anyio.move_on_after(_END_S, shield=True):
+            await calls.end_made()
+
+
+def make_server(calls: Calls) -> Server[Any]:
+    """Return a server whose tools are carried out by `calls`."""
 
     async def list_tools(_context: object, _params: object) -> ListToolsResult:
         return ListToolsResult(tools=all_tools())
@@ -47,17 +56,13 @@ async def open_server(client: AsyncClient) -> AsyncIterator[Server[Any]]:
     async def call_tool(_context: object, params: CallToolRequestParams) -> CallToolResult:
         return await calls.call(params.name, params.arguments or {})
 
-    try:
-        yield Server(
-            "greenroom",
-            version=version("greenroom"),
-            instructions=_INSTRUCTIONS,
-            on_list_tools=list_tools,
-            on_call_tool=call_tool,
-        )
-    finally:
-        with anyio.move_on_after(_END_S, shield=True):
-            await calls.end_made()
+    return Server(
+        "greenroom",
+        version=version("greenroom"),
+        instructions=_INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
 
 
 @attrs.define(eq=False)

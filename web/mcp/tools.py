@@ -38,7 +38,7 @@ READINGS: Final[Mapping[str, type[Reading]]] = {
 _SESSION: Final[Json] = {
     "session": {
         "type": "string",
-        "description": "A session's id. It is used from then on. By default, the one that was used last.",
+        "description": "A session's id. By default, the one that this connection used last, or the only one.",
     }
 }
 _READS: Final = ToolAnnotations(read_only_hint=True)
@@ -97,8 +97,7 @@ def _tool(name: str, description: str, properties: Json, *required: str, reads: 
 _SESSION_TOOLS: Final = (
     _tool(
         "session_new",
-        "Create a session: a browser that is logged in. It is used from then on, and ends with this "
-        "connection at the latest.",
+        "Create a session: a browser that is logged in. It ends by itself after some minutes.",
         {
             "profile": {
                 "type": "string",

@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from greenroom.actors.events import SessionEvent
 from greenroom.actors.testing import FakeMachine
 from greenroom.supervisor.history import History
 from greenroom.web.commands.serve import open_daemon
-from greenroom.web.http.tokens import Tokens
+from greenroom.web.http.tokens import Token, Tokens
 from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 
@@ -52,7 +52,11 @@ class Front:
 
 @asynccontextmanager
 async def open_front(
-    machine: FakeMachine | None = None, *, history: History | None = None, **settings: Any
+    machine: FakeMachine | None = None,
+    *,
+    history: History | None = None,
+    tokens: Sequence[Token] = (),
+    **settings: Any,
 ) -> AsyncIterator[Front]:
     """Run a daemon for the length of the block. Check at the end that nothing of its sessions is left."""
     machine = machine or FakeMachine()
@@ -61,6 +65,8 @@ async def open_front(
         open_daemon(make_settings(**settings), machine=machine, history=history) as daemon,
         open_client(daemon.url) as client,
     ):
+        if tokens:
+            daemon.tokens.replace(tokens)
         with daemon.supervisor.events.subscribed(events.append):
             yield Front(
                 url=daemon.url,

@@ -229,6 +229,14 @@ async def cramped(front: Front, path: str) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
+async def without_mcp(front: Front, path: str) -> AsyncIterator[None]:
+    """Lack the SDK."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("greenroom.web.http.mcp_route._MODULE", "greenroom.web.mcp.none")
+        yield
+
+
+@contextlib.asynccontextmanager
 async def unreadable(front: Front, path: str) -> AsyncIterator[str]:
     """Have a history whose file is a directory."""
     with tempfile.TemporaryDirectory() as folder:
@@ -282,6 +290,7 @@ WAYS: Mapping[str, Way] = {
     "REQUEST_URI_TOO_LARGE": Way(target=f"{SESSIONS}?{'a' * 20_000}"),
     "REQUEST_HEADER_FIELDS_TOO_LARGE": Way(headers={"X-Large": "a" * 20_000}),
     "UPGRADE_REQUIRED": Way(path=f"{ONE}/watch", before=live),
+    "MCP_NOT_INSTALLED": Way(method="POST", path="/mcp", before=without_mcp),
     "NOT_IMPLEMENTED": Way(method="POST", headers={"Transfer-Encoding": "gzip"}),
     "SERVICE_UNAVAILABLE": Way(
         method="POST", path=f"{ONE}/files", body=b" " * 70_000, before=cramped, is_first=True

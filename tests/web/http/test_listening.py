@@ -10,8 +10,8 @@ import trio
 
 from greenroom.client import Client
 from greenroom.supervisor.config import InvalidSetting
+from greenroom.web.client.reaching import open_async_client
 from greenroom.web.commands.desk import open_desk
-from greenroom.web.commands.reaching import open_async_client
 from greenroom.web.http.listening import BindFailed, open_socket_file
 from greenroom.web.settings import DaemonSettings
 from tests.web.http.front import open_front

@@ -12,7 +12,7 @@ from trio.testing import memory_stream_pair
 
 from greenroom.client import Client, DaemonUnreachable
 from greenroom.supervisor.config import InvalidSetting
-from greenroom.web.commands.reaching import open_async_client
+from greenroom.web.client.reaching import open_async_client
 from greenroom.web.http.limits import Limits
 from greenroom.web.http.serving import open_server
 from greenroom.web.http.tls import TlsFiles, TlsUnusable

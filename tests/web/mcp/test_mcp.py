@@ -14,7 +14,12 @@ import mcp
 import pytest
 import trio
 from click.testing import CliRunner
+from mcp.client.streamable_http import (  # type: ignore[attr-defined]  # it is re-exported silently
+    create_mcp_http_client,
+    streamable_http_client,
+)
 from mcp.types import CallToolResult, ImageContent, TextContent
+from structlog.testing import capture_logs
 
 from greenroom.actors.actions.actions import Click, Navigate, Operation, PageNew, Press
 from greenroom.actors.actions.readings import Snapshot
@@ -23,7 +28,9 @@ from greenroom.actors.lifecycle import EndReason, ProfileMode
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
 from greenroom.client import AsyncClient
+from greenroom.supervisor.secret import Secret
 from greenroom.web.cli import main
+from greenroom.web.http.tokens import Scope, Token
 from greenroom.web.mcp.server import open_server
 from greenroom.web.mcp.tools import all_tools
 from tests.patience import patience
@@ -228,3 +235,52 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)
     result = CliRunner().invoke(main, ["mcp"])
     assert (result.exit_code, "pip install 'greenroom[mcp]'" in result.stderr) == (1, True)
+
+
+# Over HTTP
+
+
+@asynccontextmanager
+async def connected_over_http(url: str, token: str | None = None) -> AsyncIterator[mcp.Client]:
+    """A client of the daemon's own server."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    with trio.fail_after(PATIENCE_S):
+        async with (
+            create_mcp_http_client(headers) as http,
+            mcp.Client(streamable_http_client(f"{url}/mcp", http_client=http)) as connection,
+        ):
+            yield connection
+
+
+async def test_session_is_used_over_http(front: Front) -> None:
+    """Without any other program. Nothing ends with the connection, since there is none that lasts."""
+    async with connected_over_http(front.url) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == {t.name for t in all_tools()}
+        assert await refused(client, "browser_snapshot") == "There is no session: session_new makes one"
+        session_id = (await said(client, "session_new")).split()[1]
+        await said(client, "browser_click", target="#a")
+        other = (await said(client, "session_new")).split()[1]
+        assert "several sessions" in await refused(client, "browser_click", target="#b")
+        await said(client, "browser_click", target="#b", session=other)
+        await said(client, "session_end", session=other)
+    async with connected_over_http(front.url) as again:
+        assert session_id in await said(again, "session_list")
+    assert done_in(front, session_id) == [Click(target="#a")]
+    assert len(await front.supervisor.list_sessions()) == 1
+
+
+async def test_tools_over_http_have_the_rights_of_their_token() -> None:
+    """Each call is a request of its own with that token, and is refused and logged as such."""
+    reader = Token(name="reader", secret=Secret("secret-of-the-reader"), scope=Scope.READ)
+    worker = Token(name="worker", secret=Secret("secret-of-the-worker"), scope=Scope.CONTROL)
+    async with open_front(tokens=(reader, worker)) as front:
+        with capture_logs() as logs:
+            async with connected_over_http(front.url, worker.secret.reveal()) as client:
+                session_id = (await said(client, "session_new")).split()[1]
+            async with connected_over_http(front.url, reader.secret.reveal()) as client:
+                assert session_id in await said(client, "session_list")
+                assert "NOT_ALLOWED" in await refused(client, "browser_click", target="#a")
+        assert (await front.client.post("/mcp", json={})).status_code == 401
+    made = [(line["who"], line["path"]) for line in logs if line["event"] == "audit"]
+    assert ("worker", "/tiktok/session") in made
+    assert "secret-of" not in str(logs)
