@@ -17,6 +17,17 @@ from greenroom.web.address import BIND_SYNTAX, UNIX, socket_path, split_bind
 BACKLOG: Final = 1024
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
 _CONNECT_S: Final = 2.0
+# Connections inherit these. A WebSocket may say nothing for hours; a peer that has gone without a word, as when a
+# laptop sleeps or a network is cut, is noticed after two minutes all the same.
+_OPTIONS: Final = (
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),  # ms; for what was sent and not acknowledged
+)
 
 
 class BindFailed(OSError):
@@ -122,8 +133,8 @@ async def _listen(bind: str, host: str, port: int) -> socket.socket:
         found = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         listening = socket.socket(family, socket.SOCK_STREAM)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for level, option, value in _OPTIONS:
+                listening.setsockopt(level, option, value)
             listening.bind(found[0][4])
             listening.listen(BACKLOG)
             listening.setblocking(False)

@@ -12,7 +12,7 @@ from greenroom.client import Client
 from greenroom.supervisor.config import InvalidSetting
 from greenroom.web.client.reaching import open_async_client
 from greenroom.web.commands.desk import open_desk
-from greenroom.web.http.listening import BindFailed, open_socket_file
+from greenroom.web.http.listening import BindFailed, open_listener, open_socket_file
 from greenroom.web.settings import DaemonSettings
 from tests.web.http.front import open_front
 
@@ -123,3 +123,18 @@ async def test_clients_and_commands_use_a_session_over_the_socket(tmp_path: Path
         async with open_desk(DaemonSettings(bind=bind), own=False) as desk:
             assert not desk.is_own
     assert not (tmp_path / "greenroom.sock").exists()
+
+
+async def test_connections_notice_a_peer_that_has_gone_without_a_word() -> None:
+    """The kernel asks an idle peer now and then, so a WebSocket that says nothing does not stay for ever."""
+    async with open_listener("127.0.0.1:0") as (listening, _url):
+        with socket.create_connection(listening.getsockname()):
+            await trio.lowlevel.wait_readable(listening)
+            with listening.accept()[0] as accepted:
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                idle_s, every_s, times = (
+                    accepted.getsockopt(socket.IPPROTO_TCP, option)
+                    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                )
+                assert idle_s + every_s * times <= 120
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
