@@ -17,8 +17,8 @@ from greenroom.web.address import BIND_SYNTAX, UNIX, socket_path, split_bind
 BACKLOG: Final = 1024
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised here, not bound)
 _CONNECT_S: Final = 2.0
-# Connections inherit these. A WebSocket may say nothing for hours; a peer that has gone without a word, as when a
-# laptop sleeps or a network is cut, is noticed after two minutes all the same.
+# Connections inherit these. A WebSocket may say nothing for hours; a peer that has gone without a word, as
+# when a laptop sleeps or a network is cut, is noticed after two minutes all the same.
 _OPTIONS: Final = (
     (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
