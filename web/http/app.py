@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, WebsocketMismatch
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
+from greenroom.actors.lifecycle import SessionState
 from greenroom.supervisor.api import Supervisor
 from greenroom.supervisor.history import History
 from greenroom.web.http.answers import json_answer
@@ -141,7 +142,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: 
         sessions = [
             Session.of(info) for info in await supervisor.list_sessions() if who.sees(info.profile.name)
         ]
-        warm = sum(who.sees(info.profile.name) for info in there.warm)
+        warm = sum(info.state is SessionState.WARM and who.sees(info.profile.name) for info in there.warm)
         return json_answer(
             AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=supervisor.checks)
         )

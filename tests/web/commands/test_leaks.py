@@ -139,7 +139,8 @@ def test_invalid_url_is_reported(url: str) -> None:
 def test_refusal_of_a_daemon_is_shown() -> None:
     """For example, a refused token."""
     body = (
-        b'{"status":"error","message":"Authentication required","error_details":{"code":"A","details":"b"}}'
+        b'{"status":"error","message":"Authentication required",'
+        b'"error_details":{"code":"A","details":"b","retryable":false,"request_id":"c"}}'
     )
     head = b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n"
     with answering(head + body) as url:

@@ -770,3 +770,14 @@ async def test_session_whose_profile_can_not_be_committed_has_ended_all_the_same
         assert receipt["commit"] == {"generation": None, "problem": "The disk is full"}
         [entry] = [entry for entry in logs if entry["log_level"] == "error"]
         assert (entry["event"], entry["detail"]) == ("the profile was not committed", "/a/path")
+
+
+async def test_list_counts_warm_sessions_that_are_ready() -> None:
+    """One that still launches serves nobody yet."""
+    async with open_front(FakeMachine(launch_s=math.inf), warm_sessions=1) as front:
+        await until(lambda: bool(front.machine.browsers))
+        assert len(front.supervisor.overview().warm) == 1
+        assert (await front.client.get(SESSIONS)).json()["warm"] == 0
+    async with open_front(warm_sessions=1) as front:
+        await until(lambda: [one.state.value for one in front.supervisor.overview().warm] == ["warm"])
+        assert (await front.client.get(SESSIONS)).json()["warm"] == 1
