@@ -16,6 +16,7 @@ import structlog
 from greenroom.actors.browser.client.failure import unframe
 from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, EndReason, SessionState
+from greenroom.web.log_fields import keep_allowed
 from greenroom.web.repeats import RepeatFilter
 from greenroom.web.settings.choices import LogFormat, LogLevel
 from greenroom.web.streams import PatientStream
@@ -43,6 +44,7 @@ def configure_logging(*, level: LogLevel = LogLevel.INFO, style: LogFormat = Log
     is_text = style is LogFormat.TEXT or (style is LogFormat.AUTO and (terminal or journal))
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        keep_allowed,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
     ]
