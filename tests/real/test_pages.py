@@ -1,4 +1,4 @@
-"""The page about ended sessions in a real Chromium, over a daemon with a fake machine."""
+"""The pages about ended sessions and the API in a real Chromium, over a daemon with a fake machine."""
 
 import contextlib
 import queue
@@ -60,6 +60,29 @@ def fill(path: Path) -> None:
         file.add([attrs.evolve(broken, profile="default")])
 
 
+def check_accessibility(page: Page) -> None:
+    """Fail on anything that axe-core finds, light or dark, and on a page wider than a narrow screen."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+    page.set_viewport_size({"width": 375, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_client_authors_read_what_the_daemon_does(page: Page, tmp_path: Path) -> None:
+    """All of the description, offline: the policy lets the page load nothing from elsewhere."""
+    with daemon_with_history(tmp_path / "history.sqlite3") as url:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{url}/docs")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_text("Create a session: a logged-in browser")).to_be_visible()
+        expect(page.get_by_text("NOT_LOGGED_IN").first).to_be_attached()
+        assert {address for address in asked if not address.startswith(url)} == set()
+        check_accessibility(page)
+
+
 def test_operator_sees_how_sessions_ended(page: Page, tmp_path: Path) -> None:
     """With figures, filters and pages; reachable from the overview, by keyboard and on a narrow screen."""
     path = tmp_path / "history.sqlite3"
@@ -80,12 +103,7 @@ def test_operator_sees_how_sessions_ended(page: Page, tmp_path: Path) -> None:
         page.get_by_role("button", name="Older").click()
         expect(rows).to_have_count(61)
         expect(page.get_by_role("button", name="Older")).to_be_hidden()
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            results = Axe().run(page)
-            assert results.violations_count == 0, results.generate_report()
-        page.set_viewport_size({"width": 375, "height": 700})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+        check_accessibility(page)
         page.get_by_label("Outcome").select_option("broken")
         expect(rows).to_have_count(1)
         page.get_by_label("Outcome").select_option("any")
