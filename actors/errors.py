@@ -300,6 +300,15 @@ class CapacityExhausted(GreenroomError):
         self.retry_after_s = retry_after_s
 
 
+class TooManySessions(GreenroomError):
+    """Whoever asks has as many sessions as they may; `retry_after_s` is when the first of them must end."""
+
+    def __init__(self, maker: str, max_sessions: int, *, retry_after_s: float) -> None:
+        super().__init__(f"{maker} may have {max_sessions} sessions at once")
+        self.max_sessions = max_sessions
+        self.retry_after_s = retry_after_s
+
+
 class Overloaded(GreenroomError):
     """Too many sessions are queued for one more to launch in time.
 

@@ -29,7 +29,7 @@ from greenroom.actors.machine.about import MachineInfo
 from greenroom.actors.machine.ports import Machine
 from greenroom.actors.machine.storage_state import StorageState
 from greenroom.actors.session.mailbox import SessionHandle
-from greenroom.actors.session.order import Order
+from greenroom.actors.session.order import Maker, Order
 from greenroom.supervisor.config import SupervisorConfig
 from greenroom.supervisor.events import EventStream, Subscriber
 from greenroom.supervisor.idempotency import Creation, KeyedCreations
@@ -166,6 +166,7 @@ class Supervisor:
         *,
         profile: str = DEFAULT_PROFILE,
         mode: ProfileMode = ProfileMode.READ,
+        maker: Maker | None = None,
     ) -> SessionInfo:
         """Create a session of a profile; return it once it is live. It ends by itself, or by `end_session`.
 
@@ -176,10 +177,11 @@ class Supervisor:
 
         A session in the mode WRITE makes its profile's next generation: until it has ended, no other session
         of that profile can be created. Its receipt says what came of it. Raises `ValueError` for a name that
-        no profile can have, and `ProfileNotFound`.
+        no profile can have, and `ProfileNotFound`. A session counts for its `maker`; raises
+        `TooManySessions` if they have as many as they may.
         """
         use = ProfileUse(name=profile, mode=mode)
-        return await self._create(Order(profile=use), idempotency_key)
+        return await self._create(Order(profile=use, maker=maker), idempotency_key)
 
     async def _create(self, order: Order, idempotency_key: str | None = None) -> SessionInfo:
         if idempotency_key is not None:
@@ -222,13 +224,14 @@ class Supervisor:
         headless: bool | None = None,
         url: str | None = None,
         idempotency_key: str | None = None,
+        maker: Maker | None = None,
     ) -> SessionInfo:
         """Create a session in which a person logs in to a profile; return it once it is live.
 
         It is live whatever the page shows, and ends once that shows a login, or after `timeout_s`. Its
         receipt says whether the profile has been saved. A profile that does not exist is made, and stays if
-        there is a login. An idempotency key is as for `create_session`. Raises what that does, except
-        `NotLoggedIn` and `ProfileNotFound`.
+        there is a login. An idempotency key and a maker are as for `create_session`. Raises what that does,
+        except `NotLoggedIn` and `ProfileNotFound`.
         """
         return await self._create(
             Order(
@@ -237,6 +240,7 @@ class Supervisor:
                 duration_s=timeout_s,
                 headless=headless,
                 url=url,
+                maker=maker,
             ),
             idempotency_key,
         )
@@ -248,6 +252,7 @@ class Supervisor:
         url: str | None = None,
         headless: bool | None = None,
         idempotency_key: str | None = None,
+        maker: Maker | None = None,
     ) -> SessionInfo:
         """Create a session that a person uses by hand; return it once it is live.
 
@@ -262,11 +267,14 @@ class Supervisor:
                 duration_s=self.config.max_extended_duration,
                 headless=headless,
                 url=url,
+                maker=maker,
             ),
             idempotency_key,
         )
 
-    async def import_state(self, state: StorageState, profile: str = DEFAULT_PROFILE) -> int:
+    async def import_state(
+        self, state: StorageState, profile: str = DEFAULT_PROFILE, *, maker: Maker | None = None
+    ) -> int:
         """Give a profile a login from elsewhere; return the number of the generation that has it.
 
         A browser on a copy of the profile gets `state`, and must show a login with it. A profile that does
@@ -275,7 +283,7 @@ class Supervisor:
         it is saved even if this is cancelled.
         """
         use = ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True)
-        return await self._commit(Order(profile=use, purpose=Purpose.IMPORT, state=state))
+        return await self._commit(Order(profile=use, purpose=Purpose.IMPORT, state=state, maker=maker))
 
     async def refresh(self, profile: str = DEFAULT_PROFILE) -> int:
         """Load the site's page and keep what it renews; return the number of the generation that has it.

@@ -15,6 +15,7 @@ from greenroom.actors.errors import (
     Overloaded,
     ResourcesExhausted,
     SupervisorStopped,
+    TooManySessions,
 )
 from greenroom.actors.lifecycle import SessionInfo
 from greenroom.actors.session.mailbox import Caller
@@ -23,7 +24,7 @@ from greenroom.supervisor.messages import CreateSession, Message
 from greenroom.supervisor.remembered import Remembered
 
 # In these cases nothing was done, so a retry is served anew.
-_UNDONE = (CapacityExhausted, Overloaded, ResourcesExhausted, SupervisorStopped)
+_UNDONE = (CapacityExhausted, Overloaded, ResourcesExhausted, SupervisorStopped, TooManySessions)
 
 # Made once: subscripting the generic is slower than opening the channel.
 _open_for_session = trio.open_memory_channel[outcome.Maybe[SessionInfo]]

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 
 import attrs
 import outcome
@@ -19,6 +20,7 @@ from greenroom.actors.errors import (
     ProfileNotFound,
     SessionNotFound,
     SupervisorStopped,
+    TooManySessions,
 )
 from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import EndReason, ProfileMode, ProfileUse, Purpose, SessionInfo, SessionState
@@ -26,7 +28,7 @@ from greenroom.actors.machine.ports import Machine, Owned
 from greenroom.actors.recorder.pace import Pace
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.mailbox import Caller, Claim, SessionHandle
-from greenroom.actors.session.order import Order
+from greenroom.actors.session.order import Maker, Order
 from greenroom.supervisor.answering import answer, answering
 from greenroom.supervisor.config import SupervisorConfig
 from greenroom.supervisor.demand import Demand
@@ -194,6 +196,8 @@ class Registry:
 
     def _create(self, caller: Caller) -> None:
         """Serve a caller: with a warm session if there is one, else with a new one."""
+        if (maker := caller.order.maker) is not None:
+            self._check_share(maker)
         if self._is_full() and not self._draining:
             raise self._capacity_exhausted()
         # A warm session has only read the profile.
@@ -259,11 +263,30 @@ class Registry:
     def _capacity_exhausted(self) -> CapacityExhausted:
         return CapacityExhausted(self.config.max_sessions, retry_after_s=self._next_free_s)
 
+    def _check_share(self, maker: Maker) -> None:
+        """Raise `TooManySessions` if a maker has all that they may have, counting those not quite ended."""
+        if maker.max_sessions is None:
+            return
+
+        def is_theirs(caller: Caller | None) -> bool:
+            return caller is not None and (made := caller.order.maker) is not None and made.name == maker.name
+
+        theirs = [actor for actor in self._actors.values() if is_theirs(actor.caller)]
+        served = {actor.caller for actor in theirs}
+        waiting = sum(is_theirs(caller) for caller in self._waiting - served)
+        if len(theirs) + waiting >= maker.max_sessions:
+            retry_after_s = self._first_end_s(theirs)
+            raise TooManySessions(maker.name, maker.max_sessions, retry_after_s=retry_after_s)
+
     @property
     def _next_free_s(self) -> float:
         """After how many seconds one of the sessions that were asked for must have ended."""
+        return self._first_end_s(actor for actor in self._actors.values() if actor.caller is not None)
+
+    def _first_end_s(self, actors: Iterable[SessionActor]) -> float:
+        """Return after how many seconds the first of some sessions must have ended."""
         now = trio.current_time()
-        ends = [actor.latest_end for actor in self._actors.values() if actor.caller is not None]
+        ends = [actor.latest_end for actor in actors]
         return max(0.0, min(ends, default=now + self.config.max_session_duration) - now)
 
     def refusal(self, profile: str) -> GreenroomError | None:

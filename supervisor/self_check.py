@@ -63,6 +63,10 @@ class Check:
     since: datetime = attrs.field(factory=lambda: datetime.now(UTC))
     problem: str | None = None
 
+    def without_text(self) -> "Check":
+        """Return the condition alone: the text may name profiles."""
+        return attrs.evolve(self, problem=None)
+
 
 @attrs.define(eq=False, kw_only=True, repr=False)
 class SelfCheck:

@@ -27,7 +27,7 @@ def run_command(command: Callable[..., Awaitable[T]], *args: object) -> T:
     """Run `command` and return its result. A signal to stop cancels it and raises `Signalled`."""
     import trio
 
-    from greenroom.web.http.serving import sole_error_bare
+    from greenroom.web.groups import sole_error_bare
     from greenroom.web.signals import open_stop_signals
 
     async def run_until_signalled() -> T:

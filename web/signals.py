@@ -47,17 +47,17 @@ def open_stop_signals(
         nonlocal count, last
         if number in IGNORED:
             return
+        if number == signal.SIGHUP and reload is not None and not _have_gone(terminals):
+            if count == 0:  # after a stop, as when systemd sends both, there is nothing to read again for
+                with contextlib.suppress(trio.RunFinishedError):
+                    token.run_sync_soon(reload)
+            return
         now = time.monotonic()
         if now - last < TWIN_S:
             with contextlib.suppress(trio.RunFinishedError):
                 token.run_sync_soon(_tell_twin, signal.Signals(number))
             return
-        last = now
-        if number == signal.SIGHUP and reload is not None and not _have_gone(terminals):
-            with contextlib.suppress(trio.RunFinishedError):
-                token.run_sync_soon(reload)
-            return
-        count += 1
+        count, last = count + 1, now
         if count >= PATIENCE:
             _give_up(number)
         with contextlib.suppress(trio.RunFinishedError):

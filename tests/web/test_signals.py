@@ -101,6 +101,21 @@ def test_hang_up_reloads_as_often_as_it_comes_and_then_a_stop_is_the_first() -> 
             process.kill()
 
 
+async def test_reload_and_stop_right_after_each_other_both_count() -> None:
+    """A reload is no twin of anything. After a stop, there is nothing to read again for."""
+    reloads: list[None] = []
+    with open_stop_signals(lambda: reloads.append(None)) as signals:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+        assert await signals.receive() is signal.SIGTERM
+        signal.raise_signal(signal.SIGHUP)
+        await trio.sleep(2 * TWIN_S)
+        assert len(reloads) == 2
+        with pytest.raises(trio.WouldBlock):
+            signals.receive_nowait()
+
+
 @pytest.mark.parametrize(
     ("act", "says"),
     [(lambda pid, _terminal: os.kill(pid, signal.SIGHUP), "reload\n"),

@@ -25,7 +25,7 @@ from greenroom.actors.errors import (
 from greenroom.actors.verdict import Method
 from greenroom.supervisor.machine import open_machine
 from greenroom.web.checks.finding import INSTALL, Finding, Level
-from greenroom.web.http.serving import sole_error_bare
+from greenroom.web.groups import sole_error_bare
 from greenroom.web.settings import DaemonSettings
 
 LAUNCH_S = 60.0

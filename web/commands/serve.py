@@ -21,9 +21,10 @@ from greenroom.supervisor.api import Supervisor, open_supervisor
 from greenroom.supervisor.history import History
 from greenroom.web.daemon_history import hiding_history, open_history_of
 from greenroom.web.display import HINT, display_problem
-from greenroom.web.http.access import has_token
+from greenroom.web.groups import sole_error_bare
+from greenroom.web.http.access import may_use
 from greenroom.web.http.app import create_app
-from greenroom.web.http.serving import open_server, sole_error_bare
+from greenroom.web.http.serving import open_server
 from greenroom.web.http.tls import TlsFiles
 from greenroom.web.http.token_file import read_tokens
 from greenroom.web.http.tokens import Tokens
@@ -73,7 +74,7 @@ async def open_daemon(
             open_server(
                 create_app(supervisor, settings, tokens, metrics, history),
                 settings.bind,
-                admits=functools.partial(has_token, tokens),
+                admits=functools.partial(may_use, tokens),
                 socket_mode=int(settings.socket_mode, 8),
                 tls=_tls(settings),
             ) as url,
@@ -137,6 +138,8 @@ async def _reload_tokens(
             changed = tokens.replace(await trio.to_thread.run_sync(read_tokens, settings))
         except SettingsError as exc:
             _log.error("the tokens stay as they were", problems=exc.problems)  # the text says all
+        except Exception as exc:  # such as a thread that can't be started; the text may quote the file
+            _log.error("the tokens can't be read, and stay as they were", why=type(exc).__name__)
         else:
             _log.info("the tokens were read again", changed=changed)
 

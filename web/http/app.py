@@ -18,12 +18,11 @@ from greenroom.actors.lifecycle import SessionState
 from greenroom.supervisor.api import Supervisor
 from greenroom.supervisor.history import History
 from greenroom.web.http.answers import json_answer
-from greenroom.web.http.audit import add_audit
 from greenroom.web.http.control_routes import add_control_routes
 from greenroom.web.http.dashboard_routes import add_dashboard_routes
 from greenroom.web.http.errors import InvalidRequest, describe_error, describe_http_error
 from greenroom.web.http.event_routes import add_event_routes
-from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, asked_path
+from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, path_of
 from greenroom.web.http.guards import add_guards
 from greenroom.web.http.headers import KEY_HEADER, LEASE_HEADER, MODE_HEADER, PROFILE_HEADER
 from greenroom.web.http.history_routes import add_history_routes
@@ -34,7 +33,6 @@ from greenroom.web.http.monitoring_routes import READY, add_monitoring_routes
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.playwright_route import add_playwright_routes
 from greenroom.web.http.profile_routes import add_profile_routes, asked_profile
-from greenroom.web.http.rates import Quotas
 from greenroom.web.http.schemas import (
     AllSessions,
     Health,
@@ -49,6 +47,7 @@ from greenroom.web.http.schemas import (
 )
 from greenroom.web.http.session_paths import playwright_address
 from greenroom.web.http.session_routes import add_session_routes
+from greenroom.web.http.shares import Shares
 from greenroom.web.http.tokens import Tokens
 from greenroom.web.http.watch_routes import add_watch_routes
 from greenroom.web.metrics.hearing import Counts
@@ -90,20 +89,19 @@ def create_app(
     app.url_map.merge_slashes = False  # a redirect would be to wherever the request says that it came
     app.asgi_http_class = ExchangeConnection
     app.asgi_websocket_class = ExchangeWebsocket
-    links, quotas = Links(), Quotas(supervisor)
-    _add_routes(app, supervisor, quotas, tokens)
-    add_session_routes(app, supervisor, settings)
-    add_profile_routes(app, supervisor, settings, quotas)
+    links, shares = Links(), Shares()
+    _add_routes(app, supervisor, tokens)
+    add_session_routes(app, supervisor, settings, shares)
+    add_profile_routes(app, supervisor, settings)
     add_history_routes(app, supervisor, history)
     add_playwright_routes(app, supervisor, settings, metrics.counts)
     add_monitoring_routes(app, supervisor, metrics)
-    add_event_routes(app, supervisor, tokens)
+    add_event_routes(app, supervisor, tokens, shares)
     add_control_routes(app, supervisor, links)
     add_watch_routes(app, supervisor, settings)
     add_mcp_route(app, settings)
     add_dashboard_routes(app, tokens)
     add_guards(app, supervisor, settings, tokens, links)
-    add_audit(app)
     _add_error_handlers(app, settings, metrics.counts)
     if settings.cors_origins:
         app = cors(
@@ -119,15 +117,13 @@ def create_app(
     return app
 
 
-def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: Tokens) -> None:
+def _add_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> None:
     @app.post("/tiktok/session")
     async def create_session() -> Response:
         """Create a session: a browser on a clone of the master profile, checked to be logged in."""
         _check_body(await request.body)
         key, use, who = asked_key(), asked_profile(), Exchange.current().asker
-        with quotas.creating(who.token, None if key is None else (key, use)) as note:
-            info = await supervisor.create_session(key and who.own(key), profile=use.name, mode=use.mode)
-            note(info)
+        info = await supervisor.create_session(who.own(key), profile=use.name, mode=use.mode, maker=who.maker)
         if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
         headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
@@ -144,7 +140,9 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: 
         ]
         warm = sum(info.state is SessionState.WARM and who.sees(info.profile.name) for info in there.warm)
         return json_answer(
-            AllSessions(message=_count(sessions), sessions=sessions, warm=warm, checks=supervisor.checks)
+            AllSessions(
+                message=_count(sessions), sessions=sessions, warm=warm, checks=who.checks(supervisor.checks)
+            )
         )
 
     @app.get("/tiktok/session/<session_id>")
@@ -162,6 +160,10 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: 
         del response.headers["Content-Type"]
         return response
 
+    _add_daemon_routes(app, supervisor, tokens)
+
+
+def _add_daemon_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> None:
     @app.get("/leaks")
     async def find_leaks() -> Response:
         """Show what this daemon owns now, and which part belongs to no session. That should be nothing."""
@@ -180,8 +182,11 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, quotas: Quotas, tokens: 
 
     @app.get("/health")
     async def health() -> Response:
-        """Show that the daemon answers."""
-        return json_answer(Health(checks=supervisor.checks))
+        """Show that the daemon answers. To strangers, if it has tokens, not why something is wrong."""
+        checks = supervisor.checks
+        if tokens:
+            checks = {subject: check.without_text() for subject, check in checks.items()}
+        return json_answer(Health(checks=checks))
 
     description = describe_api(with_token=bool(tokens))
 
@@ -211,7 +216,11 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings, counts: Counts
         failure = InternalFailure(error)
         exchange = Exchange.current()
         _log.error(
-            "request failed", request_id=exchange.id, error_id=failure.id, path=asked_path(), exc_info=error
+            "request failed",
+            request_id=exchange.id,
+            error_id=failure.id,
+            path=path_of(asked().scope),
+            exc_info=error,
         )
         status, headers, body = describe_error(
             failure, login_detection_timeout_s=settings.login_detection_timeout
@@ -273,7 +282,7 @@ def _refusal(
         status=status,
         code=details.code,
         method=asked().method[:_LOGGED_CHARACTERS],
-        path=asked_path(),
+        path=path_of(asked().scope),
         **{name: value for name, value in more.items() if value},
     )
     return json_answer(body, status, headers)

@@ -49,11 +49,11 @@ def add_control_routes(app: QuartTrio, supervisor: Supervisor, links: Links) -> 
         asked = decode(await request.body, ControlRequest)
         who = Exchange.current().asker
         if asked.holder == "programs":
-            if lease() is None and who.link is not None:
+            if lease() is None and not who.may_end_control:
                 raise NotAllowed(f"Send the lease that you have in {LEASE_HEADER}")
             await handle.give_back_control(lease())
             return json_answer(ControlAnswer(message="Programs have control", control=None, lease=None))
-        name = asked.name if asked.name and who.link is None else who.name
+        name = who.called(asked.name)
         ttl_s = asked.ttl_s
         if who.link is not None:
             ttl_s = min(ttl_s, max(0.0, who.link.expires - time.time()))

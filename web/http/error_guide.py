@@ -50,10 +50,15 @@ GUIDE: Final[Mapping[str, Advice]] = {
         "Wait for `Retry-After`, or let the token have a higher limit.",
         "Too many requests",
     ),
+    "TOO_MANY_STREAMS": Advice(
+        "One token has 200 streams of events open, or one link or a token that only reads has 20.",
+        "Close one, or read one stream for all sessions.",
+        "20 streams of events are open: close one",
+    ),
     "TOO_MANY_SESSIONS": Advice(
-        "As many sessions live as the token is for.",
+        "There are as many sessions as the token is for, counting those that are not quite ended.",
         "End one, wait for `Retry-After`, or let the token have a higher limit.",
-        "Too many sessions of this token",
+        "worker may have 2 sessions at once",
     ),
     "MCP_NOT_INSTALLED": Advice(
         "The daemon was installed without the extra `mcp`.",

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Final
 
 import attrs
 import msgspec
@@ -46,6 +47,7 @@ from greenroom.actors.errors import (
     SupervisorStopped,
     TooManyClients,
     TooManyCommands,
+    TooManySessions,
     TooManyWatchers,
     UpstreamUnreachable,
 )
@@ -93,8 +95,13 @@ class TooManyRequests(GreenroomError):
         self.retry_after_s = retry_after_s
 
 
-class TooManySessions(TooManyRequests):
-    """As many sessions live as a token is for. `retry_after_s` is when the first has to end."""
+class TooManyStreams(GreenroomError):
+    """Whoever asks reads as many streams as they may."""
+
+    retry_after_s: Final = 5.0
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} streams of events are open: close one")
 
 
 class McpNotInstalled(GreenroomError):
@@ -163,6 +170,7 @@ ANSWERS: Mapping[type[GreenroomError], Answer] = {
     TooManyWatchers: Answer(429, "TOO_MANY_WATCHERS", "Too many watch this session"),
     TooManyCommands: Answer(429, "TOO_MANY_COMMANDS", "Too many commands wait in this session"),
     TooManyClients: Answer(429, "TOO_MANY_CLIENTS", "Too many clients are attached to this session"),
+    TooManyStreams: Answer(429, "TOO_MANY_STREAMS", "Too many streams"),
     TooManyRequests: Answer(429, "TOO_MANY_REQUESTS", "Too many requests"),
     TooManySessions: Answer(429, "TOO_MANY_SESSIONS", "Too many sessions of this token"),
     CleanupIncomplete: Answer(500, "CLEANUP_INCOMPLETE", "Session could not be cleaned up"),
@@ -281,6 +289,8 @@ def _wait_s(error: GreenroomError) -> float | None:
             | TooManyCommands(retry_after_s=retry_after_s)
             | TooManyWatchers(retry_after_s=retry_after_s)
             | TooManyRequests(retry_after_s=retry_after_s)
+            | TooManySessions(retry_after_s=retry_after_s)
+            | TooManyStreams(retry_after_s=retry_after_s)
         ):
             return retry_after_s
     return None

@@ -3,6 +3,7 @@
 The format is that of the HTML standard, "Server-sent events".
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Self
 
@@ -20,13 +21,14 @@ from greenroom.web.http.event_reader import EventReader, Item
 from greenroom.web.http.exchanges import Exchange
 from greenroom.web.http.schemas import OverviewAnswer, Session
 from greenroom.web.http.session_paths import BASE
+from greenroom.web.http.shares import Shares
 from greenroom.web.http.tokens import Tokens
 
 # How long a browser waits before it connects again, in milliseconds.
 _RETRY_MS = 1000
 
 
-def add_event_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> None:
+def add_event_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens, shares: Shares) -> None:
     """Add the streams of events to the app."""
 
     @app.get("/overview")
@@ -37,16 +39,17 @@ def add_event_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> 
         def shown(infos: Iterable[SessionInfo]) -> list[Session]:
             return [Session.of(info) for info in infos if who.sees(info.profile.name)]
 
+        sessions = shown(there.sessions)
         return json_answer(
             OverviewAnswer(
-                message=f"{len(there.sessions)} of {there.max_sessions} sessions",
-                sessions=shown(there.sessions),
+                message=f"{len(sessions)} of {there.max_sessions} sessions",
+                sessions=sessions,
                 warm=shown(there.warm),
                 ended=shown(there.ended),
                 hosts=tuple(there.hosts) if who.sees_all else (),
                 max_sessions=there.max_sessions,
                 last_event_id=id_of(supervisor.events, there.last_event),
-                checks=supervisor.checks,
+                checks=who.checks(supervisor.checks),
                 engine=f"{machine.engine} {machine.engine_version}",
                 sandbox=machine.sandbox,
                 has_token=bool(tokens),
@@ -57,7 +60,7 @@ def add_event_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> 
     async def all_events() -> Response:
         """Send what happens from now on, or after the event that the client had last."""
         who = Exchange.current().asker
-        return _stream(EventReader(supervisor.events, last_id=_last_id(), sees=who.sees_event), who.wait_over)
+        return _stream(EventReader(supervisor.events, last_id=_last_id(), sees=who.sees_event), shares)
 
     @app.get(f"{BASE}/events")
     async def session_events(session_id: str) -> Response:
@@ -66,7 +69,7 @@ def add_event_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> 
         reader = EventReader(supervisor.events, info, last_id=_last_id())
         if reader.has_all:
             return Response(b"", status=204)  # tells a browser not to connect again
-        return _stream(reader, Exchange.current().asker.wait_over)
+        return _stream(reader, shares)
 
 
 def _last_id() -> str | None:
@@ -74,10 +77,12 @@ def _last_id() -> str | None:
     return request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
 
 
-def _stream(reader: EventReader, over: Callable[[], Awaitable[None]]) -> Response:
+def _stream(reader: EventReader, shares: Shares) -> Response:
     if request.method == "HEAD":
         return Response(b"", content_type="text/event-stream")
-    response = Response(_Body(reader, over), content_type="text/event-stream")
+    who = Exchange.current().asker
+    shares.check_streams(who)
+    response = Response(_Body(reader, who.wait_over, shares.stream(who)), content_type="text/event-stream")
     response.timeout = None
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
@@ -90,13 +95,15 @@ class _Body(ResponseBody):
 
     reader: EventReader
     _over: Callable[[], Awaitable[None]]
+    _counted: contextlib.AbstractContextManager[None]
     _has_begun: bool = attrs.field(default=False, init=False)
 
     async def __aenter__(self) -> Self:
+        self._counted.__enter__()
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
-        pass
+    async def __aexit__(self, *exc: object) -> None:
+        self._counted.__exit__(None, None, None)
 
     def __aiter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ A WebSocket's handshake counts as a request until it is accepted.
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import attrs
@@ -15,6 +15,7 @@ from quart import Request, Websocket, has_websocket_context, request, websocket
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from greenroom.actors.errors import GreenroomError
+from greenroom.web.http import audit
 from greenroom.web.http.requests import request_id_of
 from greenroom.web.http.who import Who
 
@@ -32,6 +33,10 @@ class Exchange:
     id: str
     who: Who | None = None
     """Who has sent it: set once that is known; None for what everybody may ask."""
+    names: Mapping[str, Any] | None = None
+    """What its path has of sessions and profiles; None for a path that does not exist."""
+    answered: dict[str, Any] = attrs.field(factory=dict)
+    """What is noted of its answer."""
     undo: Callable[[], Awaitable[None]] | None = None
     """What to do if the answer can't be delivered because the client has left. It has one second."""
 
@@ -55,10 +60,19 @@ class Exchange:
             raise LookupError("Everybody may ask for this, so it is not known who does")
         return self.who
 
+    def note(self, method: str, scope: HTTPScope | WebsocketScope) -> None:
+        """Leave the request's line in the audit, if it is known who has sent it, and its path exists."""
+        if self.who is not None and self.names is not None:
+            audit.note(method, path_of(scope), self.id, self.who, self.names, self.answered)
+
     def show_in(self, message: ASGISendEvent) -> None:
         """Add the id to the headers of an answer, if `message` has them."""
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             start = cast("dict[str, Any]", message)
+            self.answered["status"] = start["status"]
+            for name, value in start["headers"]:
+                if name.lower() == b"x-session-id":
+                    self.answered["session_id"] = value.decode()
             start["headers"] = [*start["headers"], (b"X-Request-Id", self.id.encode())]
 
 
@@ -67,9 +81,9 @@ def asked() -> Request | Websocket:
     return websocket if has_websocket_context() else request
 
 
-def asked_path() -> str:
-    """Return the request's path for the log: as it was sent, so without control characters."""
-    return str(asked().scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
+def path_of(scope: HTTPScope | WebsocketScope) -> str:
+    """Return a request's path for the log: as it was sent, so without control characters."""
+    return str(scope["raw_path"], "ascii", "replace")[:_LOGGED_CHARACTERS]
 
 
 class ExchangeConnection(TrioASGIHTTPConnection):
@@ -89,6 +103,7 @@ class ExchangeConnection(TrioASGIHTTPConnection):
         try:
             await super().__call__(receive, send_with_id)
         finally:
+            exchange.note(self.scope["method"], self.scope)
             if exchange.undo is not None and not is_answered:
                 _log.info("the client left before its answer", request_id=exchange.id)
                 with trio.move_on_after(UNDO_S, shield=True), contextlib.suppress(GreenroomError):

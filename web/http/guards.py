@@ -2,14 +2,13 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import attrs
 from quart import has_websocket_context
 from quart_trio import QuartTrio
 from werkzeug.exceptions import BadRequest
 
+from greenroom.actors.errors import SessionNotFound
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.access import identify
 from greenroom.web.http.dashboard_routes import is_open, is_page
@@ -17,8 +16,8 @@ from greenroom.web.http.errors import HostNotAllowed, OriginNotAllowed
 from greenroom.web.http.exchanges import Exchange, asked
 from greenroom.web.http.links import Links
 from greenroom.web.http.rates import Rates
-from greenroom.web.http.scopes import WEBSOCKET
-from greenroom.web.http.tokens import Tokens
+from greenroom.web.http.scopes import WEBSOCKET, scope_of
+from greenroom.web.http.tokens import Scope, Tokens
 from greenroom.web.http.who import Who
 from greenroom.web.settings import DaemonSettings
 
@@ -87,20 +86,31 @@ class AccessGuard:
         if not is_websocket and (request.method == "OPTIONS" or is_open(request.path)):
             return
         who = identify(self._tokens, self._links)
-        Exchange.current().who = who
-        self._rates.take(who.token)
+        exchange = Exchange.current()
+        exchange.who, exchange.names = who, request.view_args
+        if is_websocket:
+            exchange.note(WEBSOCKET, request.scope)
+        self._rates.take(who.token if who.link is None else who.link.maker)
+        method = WEBSOCKET if is_websocket else request.method
         route = request.url_rule.rule if request.url_rule else None
-        who.check(WEBSOCKET if is_websocket else request.method, route, request.path)
-        self._check_profile(who, request.view_args or {})
-
-    def _check_profile(self, who: Who, names: Mapping[str, Any]) -> None:
-        """Hide the profiles, and their sessions, that a token is not for."""
-        if who.sees_all:
-            return
+        who.check(method, route, request.path)
+        names = request.view_args or {}
         if (session_id := names.get("session_id")) is not None:
-            who.check_session(session_id, self._supervisor.handle(session_id).info().profile.name)
+            self._check_session(who, session_id, scope_of(method, route))
         elif (profile := names.get("name")) is not None:
             who.check_profile(profile)
+
+    def _check_session(self, who: Who, session_id: str, needed: Scope) -> None:
+        """Hide the sessions of profiles that a token is not for, and keep it from what changes a profile."""
+        try:
+            profile = self._supervisor.handle(session_id).info().profile
+        except SessionNotFound:
+            if who.sees_all:
+                return  # the route knows better what to answer
+            raise
+        who.check_session(session_id, profile.name)
+        if needed > Scope.READ:
+            who.check_use(profile)
 
 
 class HostGuard:

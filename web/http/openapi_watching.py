@@ -71,6 +71,7 @@ def watching_paths() -> Json:
                 "events",
                 "Send what happens, as Server-Sent Events; the data of each is an `EventMessage`.",
                 {200: _events()},
+                codes=("TOO_MANY_STREAMS",),
                 parameters=[_LAST_ID, _LAST_ID_IN_QUERY],
                 description="See *Events*, above.",
             )
@@ -80,7 +81,7 @@ def watching_paths() -> Json:
                 "session_events",
                 "Send what happens to one session, up to `session.ended`.",
                 {200: _events(), 204: nothing("You have all its events.")},
-                codes=FINDING,
+                codes=(*FINDING, "TOO_MANY_STREAMS"),
                 parameters=[SESSION_ID, _LAST_ID, _LAST_ID_IN_QUERY],
                 description="See *Events*, above.",
             )

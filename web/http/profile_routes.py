@@ -1,8 +1,7 @@
 """Profiles over HTTP: which there are, to log in to one, to give one a login, to use one by hand."""
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -35,7 +34,6 @@ from greenroom.web.http.profile_schemas import (
     ProfilesAnswer,
     StartedAnswer,
 )
-from greenroom.web.http.rates import Note, Quotas
 from greenroom.web.http.schemas import Session
 from greenroom.web.http.session_paths import live_address
 from greenroom.web.http.session_routes import refuse_daemon
@@ -60,9 +58,7 @@ def asked_profile() -> ProfileUse:
     return use
 
 
-def add_profile_routes(
-    app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, quotas: Quotas
-) -> None:
+def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
     """Add the routes to the app."""
 
     @app.get("/profiles")
@@ -89,11 +85,14 @@ def add_profile_routes(
         asked, key = decode(await request.body or b"{}", ProfileLoginRequest), asked_key()
         if asked.window and (problem := await trio.to_thread.run_sync(display_problem)):
             raise InvalidRequest(problem)
-        with _creating(quotas, "login", name, key) as (note, own_key):
-            info = await supervisor.open_login(
-                name, timeout_s=asked.timeout_s, headless=not asked.window, idempotency_key=own_key
-            )
-            note(info)
+        who = Exchange.current().asker
+        info = await supervisor.open_login(
+            name,
+            timeout_s=asked.timeout_s,
+            headless=not asked.window,
+            idempotency_key=who.own(key),
+            maker=who.maker,
+        )
         return _started(supervisor, info, key, "Log in there; the session ends once you are")
 
     @app.post("/profiles/<name>/import")
@@ -104,8 +103,8 @@ def add_profile_routes(
         url = None if takes_all else settings.tiktok_url
         read = functools.partial(read_login_file, await request.body, url=url, now=datetime.now(UTC))
         login = await trio.to_thread.run_sync(read)
-        with quotas.creating(Exchange.current().asker.token):
-            generation = await supervisor.import_state(login.state, name)
+        maker = Exchange.current().asker.maker
+        generation = await supervisor.import_state(login.state, name, maker=maker)
         return json_answer(
             ImportAnswer(
                 message=f"The profile {name} is logged in",
@@ -126,25 +125,16 @@ def add_profile_routes(
         asked, key = decode(await request.body or b"{}", BrowseRequest), asked_key()
         refuse_daemon(asked.url, settings)
         has_display = await trio.to_thread.run_sync(display_problem) is None
-        with _creating(quotas, "browse", use.name, key) as (note, own_key):
-            info = await supervisor.open_browse(
-                use.name, url=asked.url, headless=not has_display, idempotency_key=own_key
-            )
-            note(info)
+        who = Exchange.current().asker
+        info = await supervisor.open_browse(
+            use.name,
+            url=asked.url,
+            headless=not has_display,
+            idempotency_key=who.own(key),
+            maker=who.maker,
+        )
         where = "Use it in its window" if has_display else "Use it in a browser"
         return _started(supervisor, info, key, where)
-
-
-@contextlib.contextmanager
-def _creating(
-    quotas: Quotas, purpose: str, profile: str, key: str | None
-) -> Iterator[tuple[Note, str | None]]:
-    """Count a creation, with its key if it has one; yield how to note it, and the key as the asker's own."""
-    who = Exchange.current().asker
-    use = ProfileUse(name=profile, mode=ProfileMode.WRITE, may_be_new=True)
-    counted = None if key is None else (f"{purpose} {key}", use)  # no key has a space
-    with quotas.creating(who.token, counted) as note:
-        yield note, key and who.own(key)
 
 
 def _started(supervisor: Supervisor, info: SessionInfo, key: str | None, message: str) -> Response:

@@ -12,7 +12,7 @@ _ABSOLUTE = re.compile(
 )
 # Request ids that clients may choose. They go to the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_GIVEN_ID = re.compile(rb"^x-request-id:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_GIVEN_ID = re.compile(rb"^x-request-id:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _HEAD_END = re.compile(rb"\n\r?\n")
 _ENDLESS_TARGET = re.compile(rb"[!-~]+ [^\s]*")
 _SETTING_BYTES = 6
@@ -158,7 +158,7 @@ def explain(error: h11.RemoteProtocolError, head: bytes) -> Refused:
 
 def request_ids_in(head: bytes) -> list[str]:
     """Return the X-Request-Ids in headers that are not valid, or have not all arrived."""
-    return [given.decode("latin-1") for given in _GIVEN_ID.findall(_HEAD_END.split(head, 1)[0])]
+    return [given.strip(b" \t").decode("latin-1") for given in _GIVEN_ID.findall(_HEAD_END.split(head, 1)[0])]
 
 
 def request_id_of(given: list[str]) -> str:

@@ -17,6 +17,7 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
+from greenroom.web.groups import sole_error_bare
 from greenroom.web.http.accepting import Acceptor
 from greenroom.web.http.bodies import LargeBodies
 from greenroom.web.http.limits import Limits
@@ -133,18 +134,3 @@ def _reset(connection: socket.socket) -> None:
     # that. SO_LINGER resets only once the last handle is closed.
     no_address = bytes(16)
     ctypes.CDLL(None).connect(connection.fileno(), no_address, len(no_address))
-
-
-@contextlib.contextmanager
-def sole_error_bare(*, layers: float) -> Iterator[None]:
-    """Unwrap an error that is alone in its exception group, up to `layers` groups deep, to hide nurseries."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        sole: BaseException = group
-        while layers > 0 and isinstance(sole, BaseExceptionGroup) and len(sole.exceptions) == 1:
-            sole = sole.exceptions[0]
-            layers -= 1
-        if sole is group:
-            raise
-        raise sole from sole.__cause__

@@ -1,6 +1,7 @@
 """What is done with a live session over HTTP: actions, resources to read, files, more time."""
 
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Mapping
 from typing import Final, TypeVar
 
@@ -44,6 +45,8 @@ from greenroom.web.http.schemas import (
     VerdictAnswer,
 )
 from greenroom.web.http.session_paths import BASE, playwright_address
+from greenroom.web.http.shares import Shares
+from greenroom.web.http.who import while_allowed
 from greenroom.web.settings import DaemonSettings
 
 R = TypeVar("R", bound=Reading)
@@ -69,10 +72,12 @@ RESOURCES: Final[Mapping[str, tuple[type[Reading], str]]] = {
 }
 
 
-def add_session_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings) -> None:
+def add_session_routes(
+    app: QuartTrio, supervisor: Supervisor, settings: DaemonSettings, shares: Shares
+) -> None:
     """Add the routes below a session's own to the app."""
     _add_actions(app, supervisor, settings)
-    _add_resources(app, supervisor)
+    _add_resources(app, supervisor, shares)
     _add_files(app, supervisor)
     _add_lifetime(app, supervisor)
 
@@ -92,11 +97,13 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
                 refuse_daemon(step.url, settings)
             if is_by_link and not isinstance(step, BY_LINK):
                 raise NotAllowed("With a link, this is done by hand in the live view")
-        acted = await handle.run(
+        run = functools.partial(
+            handle.run,
             Act(steps, with_snapshot=asked.with_snapshot),
             lease=lease(),
             waits_for_control=asked.waits,
         )
+        acted = await while_allowed(Exchange.current().asker, run)
         count = "1 action" if len(steps) == 1 else f"{len(steps)} actions"
         return json_answer(
             Actions(
@@ -117,11 +124,13 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
         return _stream(await handle.run(Read(readings.Fetch(**fields)), lease=lease()), _JSON)
 
 
-def _add_resources(app: QuartTrio, supervisor: Supervisor) -> None:
+def _add_resources(app: QuartTrio, supervisor: Supervisor, shares: Shares) -> None:
     def add(name: str, kind: type[Reading], type_: str) -> None:
         async def read(session_id: str) -> Response:
             handle = supervisor.handle(session_id)
-            return _stream(await handle.run(Read(_from_query(kind))), type_)
+            asked = _from_query(kind)
+            with shares.read(Exchange.current().asker, session_id):
+                return _stream(await handle.run(Read(asked)), type_)
 
         read.__doc__ = kind.__doc__
         app.add_url_rule(f"{BASE}/{name}", endpoint=f"read_{name}", view_func=read, methods=["GET"])
@@ -134,7 +143,8 @@ def _add_resources(app: QuartTrio, supervisor: Supervisor) -> None:
         """Show a picture of the page."""
         handle = supervisor.handle(session_id)
         asked = _from_query(readings.Screenshot)
-        return _stream(await handle.run(Read(asked)), _PICTURES[asked.type])
+        with shares.read(Exchange.current().asker, session_id):
+            return _stream(await handle.run(Read(asked)), _PICTURES[asked.type])
 
     @app.post(f"{BASE}/trace/start")
     async def start_trace(session_id: str) -> Response:

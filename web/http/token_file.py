@@ -48,6 +48,9 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     requests_per_minute: _Count | None = None
 
 
+_KEYS: Final = _Entry.__struct_fields__
+
+
 def read_tokens(settings: DaemonSettings) -> tuple[Token, ...]:
     """Return the tokens of the settings: that of `token`, and those in the file `tokens_file`.
 
@@ -60,9 +63,10 @@ def read_tokens(settings: DaemonSettings) -> tuple[Token, ...]:
     if settings.tokens_file is None:
         return own
     problems: list[str] = []
-    tokens = [*own, *_tokens_of(_load(settings.tokens_file), problems)]
+    named = [*_tokens_of(_load(settings.tokens_file), problems)]
+    tokens = [*own, *named]
     problems += _clashes(tokens)
-    if not tokens and not problems:
+    if not named and not problems:
         problems.append("it has no tokens")
     if problems:
         raise SettingsError(f"tokens_file {str(settings.tokens_file)!r}: {problem}" for problem in problems)
@@ -72,11 +76,17 @@ def read_tokens(settings: DaemonSettings) -> tuple[Token, ...]:
 def _load(path: Path) -> Mapping[str, Any]:
     """Return the file's tables. Raises `SettingsError`."""
     try:
-        with path.open("rb") as file:
+        # To open a FIFO would wait for a writer otherwise.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
             _check_mode(path, os.fstat(file.fileno()).st_mode)
-            return tomllib.loads(file.read(_MAX_BYTES).decode())
+            content = file.read(_MAX_BYTES + 1)
+            if len(content) > _MAX_BYTES:
+                raise _problem(path, f"it is larger than {_MAX_BYTES} bytes")
+            return tomllib.loads(content.decode())
     except OSError as exc:
         raise _problem(path, f"can't be read: {exc.strerror}") from None
+    except RecursionError:
+        raise _problem(path, "this is not TOML: it is nested too deeply") from None
     except ValueError as exc:  # malformed, or not UTF-8
         # The parser's message may quote a token; only the place is taken from it.
         place = re.search(r"\(at (line \d+, column \d+|end of document)\)", str(exc))
@@ -96,14 +106,21 @@ def _problem(path: Path, why: str) -> SettingsError:
 
 
 def _tokens_of(tables: Mapping[str, Any], problems: list[str]) -> Iterator[Token]:
-    for name, table in tables.items():
+    for number, (name, table) in enumerate(tables.items(), 1):
+        # A token may have been put in the place of anything else, so no message quotes what is in the file.
+        label = f"[{name}]" if _NAME.fullmatch(name) else f"table {number}"
         try:
             yield _token_of(name, table)
-        except ValueError as exc:  # msgspec's errors are among them
-            problems.append(f"[{name}]: {exc}")
+        except msgspec.ValidationError as exc:
+            place = re.search(r"at `\$\.(\w+)", str(exc))
+            wrong = f"`{place[1]}` is not" if place and place[1] in _KEYS else "what is in it is not"
+            problems.append(f"{label}: {wrong} as docs/access.md says; the keys are {', '.join(_KEYS)}")
+        except ValueError as exc:
+            problems.append(f"{label}: {exc}")
 
 
 def _token_of(name: str, table: object) -> Token:
+    """Return the token in a table. Raises `ValueError`, of which msgspec's errors are a kind."""
     if not _NAME.fullmatch(name):
         raise ValueError(_NAME_SYNTAX)
     entry = msgspec.convert(table, _Entry)
@@ -111,11 +128,14 @@ def _token_of(name: str, table: object) -> Token:
         raise ValueError("set either `token`, or `env` to the name of an environment variable that has it")
     secret = entry.token
     if entry.env is not None and not (secret := os.environ.get(entry.env)):
-        raise ValueError(f"the environment variable {entry.env} is not set")
+        raise ValueError("the environment variable that `env` names is not set")
     if not is_token(Secret(secret or "")):
         raise ValueError(f"the token must be {TOKEN_SYNTAX}")
-    for profile in entry.profiles or ():
-        check_profile_name(profile)
+    for number, profile in enumerate(entry.profiles or (), 1):
+        try:
+            check_profile_name(profile)
+        except ValueError:
+            raise ValueError(f"number {number} of `profiles` is no name of a profile") from None
     if entry.profiles == ():
         raise ValueError("`profiles` is empty: leave it out to allow all")
     return Token(

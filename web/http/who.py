@@ -1,7 +1,7 @@
 """Who asks: somebody with a token, or with a link to one session."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
 
 import attrs
 import trio
@@ -9,7 +9,10 @@ import trio
 from greenroom.actors.errors import ProfileNotFound, SessionNotFound
 from greenroom.actors.events import Event, SessionEvent
 from greenroom.actors.lifecycle import ProfileMode, ProfileUse, WatchMode
-from greenroom.web.http.errors import NotAllowed
+from greenroom.actors.session.order import Maker
+from greenroom.supervisor.self_check import Check, Subject
+from greenroom.web.groups import sole_error_bare
+from greenroom.web.http.errors import NotAllowed, Unauthorized
 from greenroom.web.http.links import Link
 from greenroom.web.http.scopes import WEBSOCKET, WHOLE_DAEMON, scope_of
 from greenroom.web.http.tokens import OPERATOR, Scope, Token
@@ -31,11 +34,24 @@ BY_LINK: Final = _VIEW | {("POST", "/control"), ("POST", "/actions")}
 
 _EXTENT: Final = {WatchMode.VIEW: " only", WatchMode.CONTROL: " and taking control of it"}
 
+T = TypeVar("T")
+
 
 async def cancel_after(over: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
     """Cancel `scope` once `over` returns: what a client reads ends with its right to."""
     await over()
     scope.cancel(reason="the client may have no more")
+
+
+async def while_allowed(who: "Who", work: Callable[[], Awaitable[T]]) -> T:
+    """Return what `work` does. If they lose their right meanwhile, cancel it and raise `Unauthorized`."""
+    with sole_error_bare(layers=1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cancel_after, who.wait_over, nursery.cancel_scope)
+            done = await work()
+            nursery.cancel_scope.cancel(reason="it is done")
+            return done
+    raise Unauthorized("The token, or the link, does not hold any more")
 
 
 @attrs.frozen
@@ -58,8 +74,10 @@ class Who:
 
     @property
     def key(self) -> str | None:
-        """The id of their link; None for those who have none."""
-        return None if self.link is None else self.link.id
+        """By what they are counted where they must not crowd out others: None for those who use sessions."""
+        if self.link is not None:
+            return self.link.id
+        return self.name if self.scope < Scope.CONTROL else None
 
     @property
     def scope(self) -> Scope:
@@ -72,6 +90,17 @@ class Who:
         if self.link is not None:
             return self.link.mode
         return WatchMode.VIEW if self.scope < Scope.CONTROL else WatchMode.CONTROL
+
+    @property
+    def may_end_control(self) -> bool:
+        """Whether they may end the control of somebody else."""
+        return self.link is None and self.scope >= Scope.ADMIN
+
+    def called(self, name: str | None) -> str:
+        """Return what others are shown of them where they give themselves a `name`."""
+        if self.link is not None or not name:
+            return self.name
+        return name if self.token is None else f"{name} ({self.token.name})"
 
     def check(self, method: str, route: str | None, path: str) -> None:
         """Raise `NotAllowed` unless they may ask this. A WebSocket's method is `scopes.WEBSOCKET`."""
@@ -109,6 +138,12 @@ class Who:
         """Return whether they may see a profile and its sessions."""
         return self.profiles is None or profile in self.profiles
 
+    def checks(self, checks: Mapping[Subject, Check]) -> Mapping[Subject, Check]:
+        """Return the self-check's results as far as they may see them."""
+        if self.sees_all and self.link is None:
+            return checks
+        return {subject: check.without_text() for subject, check in checks.items()}
+
     def sees_event(self, event: Event) -> bool:
         """Return whether they may see an event."""
         return self.sees_all or (isinstance(event, SessionEvent) and self.sees(event.session.profile.name))
@@ -124,9 +159,16 @@ class Who:
         if use.mode is ProfileMode.WRITE and self.scope < Scope.ADMIN:
             raise NotAllowed("A session that changes its profile takes a token with the scope admin")
 
-    def own(self, key: str) -> str:
+    @property
+    def maker(self) -> Maker | None:
+        """Whose the sessions are that they make; None if the daemon has no tokens."""
+        return (
+            None if self.token is None else Maker(name=self.token.name, max_sessions=self.token.max_sessions)
+        )
+
+    def own(self, key: str | None) -> str | None:
         """Return an idempotency key so that it does not meet the same one of another token."""
-        return key if self.token is None else f"{self.token.name} {key}"
+        return key if key is None or self.token is None else f"{self.token.name} {key}"
 
     def check_session(self, session_id: str, profile: str) -> None:
         """Raise `SessionNotFound` unless they may see the sessions of a profile."""

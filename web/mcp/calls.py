@@ -116,7 +116,7 @@ class Calls:
         return _said(f"Session {session.id} has ended.")
 
     async def _act(self, session: AsyncRemoteSession, kind: str, arguments: Arguments) -> CallToolResult:
-        answer = await session.act({"kind": kind, **arguments}, snapshot=True)
+        answer = await session.act({**arguments, "kind": kind}, snapshot=True)
         [result] = answer.results
         parts = [] if bytes(result.value) == b"null" else [f"Result: {bytes(result.value).decode()}"]
         parts.append(_page(answer.page, result.dialog))

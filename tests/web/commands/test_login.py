@@ -27,7 +27,7 @@ from greenroom.supervisor.api import LOGIN_S
 from greenroom.supervisor.machine import local_browsers
 from greenroom.web.commands.desk import open_desk
 from greenroom.web.commands.login import Way, _say_where, log_in
-from greenroom.web.http.serving import sole_error_bare
+from greenroom.web.groups import sole_error_bare
 from greenroom.web.practice import app as practice_app
 from greenroom.web.practice import open_practice_site
 from greenroom.web.settings import DaemonSettings

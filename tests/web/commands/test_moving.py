@@ -17,7 +17,7 @@ from greenroom.web.client import ApiError
 from greenroom.web.commands.desk import Desk, open_desk
 from greenroom.web.commands.login import Way, log_in
 from greenroom.web.commands.moving import export_login, import_login
-from greenroom.web.http.serving import sole_error_bare
+from greenroom.web.groups import sole_error_bare
 from greenroom.web.practice import open_practice_site
 from tests.actors.profile.logins import keep_login
 from tests.actors.profile.profile_trees import locked_by_other_process, make_profile

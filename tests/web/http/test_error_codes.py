@@ -49,6 +49,7 @@ from greenroom.web.http.limits import Limits
 from greenroom.web.http.openapi import describe_api
 from greenroom.web.http.schemas import TikTokSessionErrorResponse
 from greenroom.web.http.serving import open_server
+from greenroom.web.http.shares import MAX_STREAMS_OF_READER
 from greenroom.web.http.tokens import Scope, Token, Tokens
 from greenroom.web.metrics.metrics import Metrics
 from tests.web.http.abuse import connect, read_all
@@ -174,6 +175,20 @@ async def watched(front: Front, path: str) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
+async def streaming(front: Front, path: str) -> AsyncIterator[str]:
+    """Have as many streams open as a token that reads may have."""
+    token = Token(name="reader", secret=Secret(SECRET), scope=Scope.READ)
+    async with (
+        serving(front, tokens=Tokens((token,))) as url,
+        open_client(url) as client,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(MAX_STREAMS_OF_READER):
+            await stack.enter_async_context(client.stream("GET", "/events", headers=BEARER))
+        yield url
+
+
+@contextlib.asynccontextmanager
 async def attached(front: Front, path: str) -> AsyncIterator[dict[str, str]]:
     """Have as many clients attached as may be, and come with a handshake."""
     async with contextlib.AsyncExitStack() as stack:
@@ -282,6 +297,7 @@ WAYS: Mapping[str, Way] = {
     "ORIGIN_NOT_ALLOWED": Way(method="POST", headers={"Origin": "https://evil.example"}),
     "NOT_ALLOWED": Way(before=linked),
     "TOO_MANY_REQUESTS": Way(headers=BEARER, before=limited(requests_per_minute=1), is_first=True),
+    "TOO_MANY_STREAMS": Way(path="/events", headers=BEARER, before=streaming, is_first=True),
     "TOO_MANY_SESSIONS": Way(method="POST", headers=BEARER, before=limited(max_sessions=1), is_first=True),
     "NOT_FOUND": Way(path=ONE, target=f"{SESSIONS}/a%2Fb"),
     "METHOD_NOT_ALLOWED": Way(method="PUT"),

@@ -1,7 +1,8 @@
 """Named tokens over HTTP: what each scope and each profile opens, and what is left of a revoked one."""
 
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from greenroom.web.http.access import make_cookie
 from greenroom.web.http.app import create_app
 from greenroom.web.http.dashboard_routes import is_open
 from greenroom.web.http.scopes import SCOPES, WEBSOCKET
+from greenroom.web.http.shares import MAX_STREAMS_OF_READER
 from greenroom.web.http.tokens import Scope, Token, Tokens
 from greenroom.web.metrics.metrics import Metrics
 from greenroom.web.settings import DaemonSettings
-from tests.web.http.front import ALL, PATIENCE_S, SESSIONS, make_settings, open_client
+from tests.web.http.abuse import ask, connect, reset
+from tests.web.http.front import ALL, PATIENCE_S, SESSIONS, make_settings, open_client, until
+from tests.web.http.test_abuse import address_of
 from tests.web.http.websockets import Refusal, open_socket
 
 DOCS = Path(__file__).parents[3] / "docs" / "access.md"
@@ -54,6 +58,7 @@ class House:
     """A daemon with these tokens, and what it is reached by."""
 
     url: str
+    machine: FakeMachine
     tokens: Tokens
     client: Any
 
@@ -66,9 +71,11 @@ class House:
         )
         return answer.status_code, answer.json() if answer.content[:1] == b"{" else answer.content
 
-    async def code(self, token: Token, method: str, path: str, **headers: str) -> tuple[int, str]:
+    async def code(
+        self, token: Token, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, str]:
         """Return the status and the error's code."""
-        status, body = await self.ask(token, method, path, **headers)
+        status, body = await self.ask(token, method, path, body, **headers)
         return status, body["error_details"]["code"]
 
     async def create(self, token: Token, profile: str = "default", **headers: str) -> str:
@@ -79,15 +86,17 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(*tokens: Token, **settings: Any) -> AsyncIterator[House]:
+async def open_house(
+    *tokens: Token, machine: FakeMachine | None = None, **settings: Any
+) -> AsyncIterator[House]:
     """Run a daemon with these tokens in front of a fake machine."""
-    known = ProfileInfo(name="default"), ProfileInfo(name="shop")
+    machine = machine or FakeMachine(known=(ProfileInfo(name="default"), ProfileInfo(name="shop")))
     async with (
-        open_daemon(make_settings(**settings), machine=FakeMachine(known=known)) as daemon,
+        open_daemon(make_settings(**settings), machine=machine) as daemon,
         open_client(daemon.url) as client,
     ):
         daemon.tokens.replace(tokens)
-        yield House(daemon.url, daemon.tokens, client)
+        yield House(daemon.url, machine, daemon.tokens, client)
 
 
 # Scopes.
@@ -345,6 +354,7 @@ async def test_each_changing_request_is_logged_with_who_sent_it() -> None:
             async with open_socket(f"{house.url}{path}/watch", raw(bearer(READ))):
                 pass
             await house.ask(CONTROL, "DELETE", path, **{"X-Request-Id": "mine"})
+            await until(lambda: len([line for line in logs if line["event"] == "audit"]) == 4)
     session_id = path.rpartition("/")[2]
     lines = [line for line in logs if line["event"] == "audit"]
     assert [(line["who"], line["method"], line["path"], line.get("status")) for line in lines] == [
@@ -356,6 +366,159 @@ async def test_each_changing_request_is_logged_with_who_sent_it() -> None:
     assert {line["session_id"] for line in lines} == {session_id}
     assert lines[-1]["request_id"] == "mine"
     assert "secret-of" not in str(logs)
+
+
+async def test_request_whose_client_hangs_up_is_logged_too() -> None:
+    """What it has done may be done, though nobody was told."""
+    token = CONTROL.secret.reveal()
+    async with open_house(CONTROL) as house:
+        with capture_logs() as logs:
+            path = await house.create(CONTROL)
+            stream = await connect(address_of(house.url))
+            head = f"POST {path}/actions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+            body = b'{"kind":"reload"}'
+            await stream.send_all(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await reset(stream)
+            await until(lambda: any(line.get("path") == f"{path}/actions" for line in logs))
+    [line] = [line for line in logs if line.get("path") == f"{path}/actions" and line["event"] == "audit"]
+    assert (line["who"], line["session_id"]) == ("worker", path.rpartition("/")[2])
+
+
+# What one may do to the others.
+
+
+async def test_session_that_writes_is_for_those_who_may_change_profiles() -> None:
+    """Whoever uses it changes the profile. Others see it, but can't act in it, end it or hand it on."""
+    async with open_house(READ, CONTROL, ADMIN) as house:
+        path = await house.create(ADMIN, **{"X-Profile-Mode": "write"})
+        for method, below in (("POST", "/actions"), ("POST", "/links"), ("PATCH", ""), ("DELETE", ""),
+                              ("POST", "/control"), ("GET", "/cookies")):  # fmt: skip
+            assert await house.code(CONTROL, method, path + below) == (403, "NOT_ALLOWED"), below
+        with pytest.raises(Refusal) as caught:
+            async with open_socket(f"{house.url}{path}/playwright", raw(bearer(CONTROL))):
+                pass
+        assert caught.value.status == 403
+        assert (await house.ask(READ, "GET", path))[0] == 200
+        _status, made = await house.ask(ADMIN, "POST", f"{path}/links", {"mode": "control", "name": "Ada"})
+        link = {"Authorization": f"Bearer {made['token']}"}
+        taken = await house.client.post(f"{path}/control", json={"holder": "human"}, headers=link)
+        assert taken.status_code == 200
+
+
+async def test_control_of_another_is_ended_by_whoever_has_the_lease_or_by_an_admin() -> None:
+    """A name that somebody gives themselves comes with that of their token."""
+    async with open_house(CONTROL, ADMIN) as house:
+        path = f"{await house.create(CONTROL)}/control"
+        taking = {"holder": "human", "name": "Ada"}
+        _status, taken = await house.ask(CONTROL, "POST", path, taking)
+        assert taken["control"]["by"] == "Ada (worker)"
+        assert await house.code(CONTROL, "POST", path, {"holder": "programs"}) == (403, "NOT_ALLOWED")
+        lease = {"X-Control-Lease": taken["lease"]}
+        assert (await house.ask(CONTROL, "POST", path, {"holder": "programs"}, **lease))[0] == 200
+        await house.ask(CONTROL, "POST", path, taking)
+        assert (await house.ask(ADMIN, "POST", path, {"holder": "programs"}))[0] == 200
+
+
+async def test_action_that_waits_for_control_is_not_done_for_a_token_that_was_revoked() -> None:
+    """What it waited for comes too late."""
+    async with open_house(CONTROL, ADMIN) as house:
+        path = await house.create(CONTROL)
+        _status, taken = await house.ask(ADMIN, "POST", f"{path}/control", {"holder": "human"})
+        answers: list[tuple[int, Any]] = []
+
+        async def act() -> None:
+            steps = {"actions": [{"kind": "click", "target": "#a"}], "on_held": "wait"}
+            answers.append(await house.ask(CONTROL, "POST", f"{path}/actions", steps))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(act)
+            await trio.sleep(0.2)
+            assert answers == []
+            house.tokens.replace([ADMIN])
+        assert (answers[0][0], answers[0][1]["error_details"]["code"]) == (401, "UNAUTHORIZED")
+        lease = {"X-Control-Lease": taken["lease"]}
+        await house.ask(ADMIN, "POST", f"{path}/control", {"holder": "programs"}, **lease)
+        [browser] = house.machine.browsers.values()
+        assert browser.performed == []
+
+
+async def test_reader_takes_few_of_the_places_in_a_session_and_of_the_streams() -> None:
+    """So whoever uses the session goes on, and the daemon answers others."""
+    async with open_house(READ, CONTROL, machine=FakeMachine(action_s=3600)) as house:
+        path = await house.create(CONTROL)
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(house.ask, READ, "GET", f"{path}/html")
+            await trio.sleep(0.3)
+            assert await house.code(READ, "GET", f"{path}/html") == (429, "TOO_MANY_COMMANDS")
+            nursery.cancel_scope.cancel()
+        async with AsyncExitStack() as stack:
+            for _ in range(MAX_STREAMS_OF_READER):
+                stream = house.client.stream("GET", "/events", headers=bearer(READ))
+                assert (await stack.enter_async_context(stream)).status_code == 200
+            assert await house.code(READ, "GET", "/events") == (429, "TOO_MANY_STREAMS")
+            async with house.client.stream("GET", "/events", headers=bearer(CONTROL)) as other:
+                assert other.status_code == 200
+
+        async def is_free() -> bool:
+            async with house.client.stream("GET", "/events", headers=bearer(READ)) as again:
+                return bool(again.status_code == 200)
+
+        with trio.fail_after(PATIENCE_S):
+            while not await is_free():
+                await trio.sleep(0.05)
+
+
+async def test_requests_by_a_link_count_for_the_token_that_made_it() -> None:
+    """Or its limit would be none."""
+    slow = token_named("slow", Scope.CONTROL, requests_per_minute=4)
+    async with open_house(slow) as house:
+        path = await house.create(slow)
+        _status, made = await house.ask(slow, "POST", f"{path}/links", {"mode": "view", "name": "Ada"})
+        link = {"Authorization": f"Bearer {made['token']}"}
+        answers = [(await house.client.get(path, headers=link)).status_code for _ in range(3)]
+        assert answers == [200, 200, 429]
+
+
+async def test_why_something_is_wrong_is_shown_to_those_who_see_all_profiles() -> None:
+    """The text may name a profile. To strangers a daemon with tokens shows the condition only."""
+    machine = FakeMachine(no_place="secret-profile is the problem")
+    async with open_house(BOUND, ADMIN, machine=machine) as house:
+
+        async def shown(token: Token | None, path: str) -> str:
+            headers = {} if token is None else bearer(token)
+            return str((await house.client.get(path, headers=headers)).text)
+
+        with trio.fail_after(PATIENCE_S):
+            while "secret-profile" not in await shown(ADMIN, "/overview"):
+                await trio.sleep(0.05)
+        for token, path in ((BOUND, "/overview"), (BOUND, SESSIONS), (None, "/health")):
+            text = await shown(token, path)
+            assert '"clones":{"health":"problem"' in text
+            assert "secret-profile" not in text
+
+
+# Requests that cost little to send
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"x-request-id:" + b" " * 8000 + b"\rX",
+        b"x-request-id: a" + b" " * 8000 + b"b\r",
+        b'Cookie: greenroom="' + b"\\" * 15_000 + b'"',
+        b"Cookie: " + b"greenroom=a;" * 1200,
+    ],
+    ids=["blank id", "long id", "escaped cookie", "many cookies"],
+)
+async def test_header_of_a_stranger_takes_no_time(head: bytes) -> None:
+    """Nobody has to wait for what is done with it."""
+    async with open_house(ADMIN) as house:
+        request = b"GET /whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + head + b"\r\n\r\n"
+        started = time.thread_time()
+        answer = await ask(address_of(house.url), request)
+        assert time.thread_time() - started < 0.3
+        assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 401"))
 
 
 # The page.
