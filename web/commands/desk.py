@@ -93,6 +93,7 @@ async def open_desk(
         tls_certificate=None,
         tls_key=None,
         token=Secret(token),
+        tokens_file=None,
         warm_sessions=0,
         profile_refresh=0,
     )

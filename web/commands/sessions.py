@@ -1,6 +1,7 @@
 """The running daemon's sessions, from the command line: what `greenroom session` adds to the client."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from typing import Any, Literal
 from greenroom.web.client import AsyncClient, Client, RemoteSession
 from greenroom.web.client.daemon import TIMEOUT_S
 from greenroom.web.settings import DaemonSettings
+from greenroom.web.settings.sources import CLIENT_TOKEN_VARIABLE
 
 
 class Refused(Exception):
@@ -31,8 +33,9 @@ def make_async_client(settings: DaemonSettings, url: str | None = None) -> Async
 
 
 def token_of(settings: DaemonSettings) -> str | None:
-    """Return the token in the settings."""
-    return settings.token.reveal() if settings.token else None
+    """Return the token that commands send: the one in GREENROOM_CLIENT_TOKEN, or else the daemon's own."""
+    own = settings.token.reveal() if settings.token else None
+    return os.environ.get(CLIENT_TOKEN_VARIABLE) or own
 
 
 def session_at(client: Client, session_id: str) -> RemoteSession:

@@ -25,6 +25,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from greenroom.actors.lifecycle import check_profile_name
+from greenroom.supervisor.config import InvalidSetting
 from greenroom.supervisor.secret import Secret
 from greenroom.web.http.tokens import OPERATOR, Scope, ScopeWord, Token
 from greenroom.web.settings import DaemonSettings, SettingsError
@@ -55,8 +56,12 @@ def read_tokens(settings: DaemonSettings) -> tuple[Token, ...]:
     """Return the tokens of the settings: that of `token`, and those in the file `tokens_file`.
 
     Reads a file and the environment. Raises `SettingsError` with every problem that was found; no message has
-    a secret in it.
+    a secret in it. One is that others could reach the daemon, and it would have no token.
     """
+    try:
+        settings.check_exposure()
+    except InvalidSetting as exc:
+        raise SettingsError([exc.describe()]) from None
     own: tuple[Token, ...] = ()
     if settings.token is not None:
         own = (Token(name=OPERATOR, secret=settings.token, scope=Scope.ADMIN),)

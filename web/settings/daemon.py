@@ -150,9 +150,15 @@ class DaemonSettings(SupervisorConfig):
     """For how many days `greenroom serve` remembers how sessions ended; 0 keeps no history."""
 
     def __attrs_post_init__(self) -> None:
-        """Check the rules that involve several settings: an address that others can reach needs a token."""
+        """Check the rules that involve several settings."""
         super().__attrs_post_init__()
         check_tls(self.bind, self.tls_certificate, self.tls_key)
+
+    def check_exposure(self) -> None:
+        """Raise `InvalidSetting` if others could reach a daemon with these settings that has no token.
+
+        Commands that serve nothing may have such settings: the service's own token is often not for them.
+        """
         if self.token is None and self.tokens_file is None and not self.is_loopback:
             raise InvalidSetting(
                 "bind",

@@ -29,7 +29,9 @@ _log = logging.getLogger("greenroom.settings")
 SECTION: Final = "greenroom"
 CONFIG_VARIABLE: Final = "GREENROOM_CONFIG"
 PROFILE_VARIABLE: Final = "CAMOUFOX_USER_DATA_DIR"
-OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "GREENROOM_CELL"})
+CLIENT_TOKEN_VARIABLE: Final = "GREENROOM_CLIENT_TOKEN"  # noqa: S105  # only its name
+"""The token that commands send, where that is not the daemon's own."""
+OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, CLIENT_TOKEN_VARIABLE, "GREENROOM_CELL"})
 """Variables with the prefix that are not settings. GREENROOM_CELL marks a session's processes."""
 
 # Kubernetes sets these variables in every container if a service's name begins with greenroom, and Docker if

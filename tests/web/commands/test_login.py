@@ -65,6 +65,7 @@ def settings_for(tmp_path: Path, url: str) -> DaemonSettings:
         user_data_master_dir=tmp_path / "master",
         clones_dir=tmp_path / "clones",
         tiktok_url=url,
+        session_creation_timeout=patience(30),
     )
 
 

@@ -17,7 +17,8 @@ from greenroom.actors.verdict import LoginState
 from greenroom.web.cli import main
 from greenroom.web.client import ApiError, AsyncClient, Client, DaemonUnreachable
 from greenroom.web.commands.attaching import node_program, python_program
-from greenroom.web.commands.sessions import Refused, printable, read_action, session_at
+from greenroom.web.commands.sessions import Refused, printable, read_action, session_at, token_of
+from greenroom.web.settings import DaemonSettings, load_settings
 from tests.web.http.front import Front, open_front
 
 GREENROOM = str(Path(sys.executable).with_name("greenroom"))
@@ -134,6 +135,16 @@ async def test_token_of_the_settings_is_sent() -> None:
         assert (refused.returncode, b"Authentication required" in refused.stderr) == (1, True)
         env = {**os.environ, "GREENROOM_TOKEN": token}
         assert (await trio.run_process(command, capture_stdout=True, env=env)).stdout == b""
+
+
+def test_token_of_commands_may_be_another_than_the_daemons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GREENROOM_TOKEN would make the token that somebody has an operator's, where a daemon is started."""
+    settings = DaemonSettings(token="the-daemon-s-own-token")
+    assert token_of(settings) == "the-daemon-s-own-token"
+    monkeypatch.setenv("GREENROOM_CLIENT_TOKEN", "another-token-of-a-client")
+    assert token_of(settings) == "another-token-of-a-client"
+    assert token_of(DaemonSettings()) == "another-token-of-a-client"
+    assert load_settings().token is None
 
 
 def test_words_become_an_action() -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.actors.testing import FakeMachine
 from greenroom.supervisor.secret import Secret
+from greenroom.web.commands.serve import open_daemon
 from greenroom.web.http.token_file import read_tokens
 from greenroom.web.http.tokens import Scope, Token
 from greenroom.web.settings import DaemonSettings, SettingsError
@@ -160,3 +162,20 @@ def test_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     """Nobody may ever write to it."""
     os.mkfifo(tmp_path / "tokens.toml", 0o600)
     assert "it is not a regular file" in refusal(DaemonSettings(tokens_file=tmp_path / "tokens.toml"))
+
+
+def test_daemon_that_others_can_reach_has_a_token(tmp_path: Path) -> None:
+    """Whatever starts it: without one, whoever can reach it would have the login."""
+    assert "no token is set" in refusal(DaemonSettings(bind="0.0.0.0:1"))
+    assert read_tokens(DaemonSettings(bind="0.0.0.0:1", token=OTHER))
+    path = tmp_path / "tokens.toml"
+    path.write_text(f"[a]\n{GOOD}")
+    path.chmod(0o600)
+    assert read_tokens(DaemonSettings(bind="0.0.0.0:1", tokens_file=path))
+
+
+async def test_daemon_without_a_token_does_not_begin_to_listen_where_others_can_reach_it() -> None:
+    """This is checked before anything is opened."""
+    with pytest.raises(SettingsError, match="no token is set"):
+        async with open_daemon(DaemonSettings(bind="0.0.0.0:0"), machine=FakeMachine()):
+            raise AssertionError("it serves")
