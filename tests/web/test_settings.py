@@ -338,13 +338,13 @@ def test_invalid_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_that_do_not_go_together_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule about two settings is reported with the source of the one to change."""
-    monkeypatch.setenv("GREENROOM_MAX_EXTENDED_DURATION", "10")
+    monkeypatch.setenv("GREENROOM_WARM_SESSIONS", "20")
     (problem,) = problems_of()
     assert problem.startswith(
-        "max_extended_duration is 10.0 (from GREENROOM_MAX_EXTENDED_DURATION), must be "
+        "warm_sessions is 20 (from GREENROOM_WARM_SESSIONS), must be at most max_sessions"
     )
-    monkeypatch.setenv("GREENROOM_MAX_SESSION_DURATION", "10")
-    assert load_settings().max_extended_duration == 10
+    monkeypatch.setenv("GREENROOM_MAX_SESSIONS", "20")
+    assert load_settings().warm_sessions == 20
 
 
 def test_names_unknown_are_refused_with_a_near_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
