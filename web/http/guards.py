@@ -6,7 +6,7 @@ import re
 import attrs
 from quart import has_websocket_context
 from quart_trio import QuartTrio
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 
 from greenroom.actors.errors import SessionNotFound
 from greenroom.supervisor.api import Supervisor
@@ -32,6 +32,11 @@ def add_guards(
     guard = HostGuard(settings)
     access = AccessGuard(supervisor, tokens, links)
 
+    async def check_path() -> None:
+        """Refuse a path that the router would take for another: a proxy in front of us would not."""
+        if asked().scope["raw_path"].startswith(b"//"):
+            raise NotFound
+
     async def check_host() -> None:
         """Keep out web pages that made their own name resolve to this machine."""
         host = asked().headers.get("Host")
@@ -48,7 +53,7 @@ def add_guards(
         elif is_guarded and origin not in settings.cors_origins and not _is_own_page(origin):
             raise OriginNotAllowed("The page's origin is not among cors_origins")
 
-    for check in (check_host, check_origin, access.check):
+    for check in (check_path, check_host, check_origin, access.check):
         app.before_request(check)
         app.before_websocket(check)
 

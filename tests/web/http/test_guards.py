@@ -9,7 +9,9 @@ import pytest
 from greenroom.supervisor.config import InvalidSetting
 from greenroom.web.http.guards import HostGuard
 from greenroom.web.settings import DaemonSettings
+from tests.web.http.abuse import ask
 from tests.web.http.front import SESSIONS, Front, error, open_front
+from tests.web.http.test_abuse import address_of
 
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -104,6 +106,14 @@ async def test_token_right_passes(guarded: Front) -> None:
 async def test_token_missing_answers_401_for_any_other_path(guarded: Front, path: str) -> None:
     """Without the token, a path reveals nothing, not even whether it exists."""
     assert (await guarded.client.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["//tiktok/session", "///health", "//"])
+async def test_path_with_slashes_before_it_is_not_found(guarded: Front, path: str) -> None:
+    """The router would take it for the path itself. A proxy that lets only some paths through would not."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = await ask(address_of(guarded.url), request.encode())
+    assert answer.startswith(b"HTTP/1.1 404")
 
 
 async def test_health_needs_no_token(guarded: Front) -> None:
