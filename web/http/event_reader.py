@@ -8,7 +8,7 @@ import attrs
 import msgspec
 import trio
 
-from greenroom.actors.events import Event
+from greenroom.actors.events import Event, SessionEvent
 from greenroom.actors.lifecycle import SessionInfo, SessionState
 from greenroom.supervisor.events import EventStream
 from greenroom.web.http.event_messages import (
@@ -84,12 +84,15 @@ class EventReader:
         """Return the events that the client does not have yet."""
         found = []
         for published in self._stream.since(self._number):
-            if not self._sees(published.event):
-                continue
-            message, json = message_of(self._stream, published)
-            if self._session is None or message.session_id == self._session.id:
+            if self._wants(published.event):
+                message, json = message_of(self._stream, published)
                 found.append(Item(message.type, json, message.id))
         return found
+
+    def _wants(self, event: Event) -> bool:
+        if self._session is None:
+            return self._sees(event)
+        return isinstance(event, SessionEvent) and event.session.id == self._session.id
 
     async def next(self) -> list[Item]:
         """Wait for events and return all that there are; an empty list stands for a sign of life.
