@@ -2,19 +2,16 @@
 
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import attrs
 import msgspec
 from quart import Response, request
-from quart.datastructures import FileStorage
 from quart_trio import QuartTrio
-from werkzeug.datastructures import MultiDict
 
 from greenroom.actors.actions import readings
 from greenroom.actors.actions.actions import (
-    MAX_NAME_BYTES,
     Action,
     Back,
     Dialog,
@@ -46,6 +43,7 @@ from greenroom.web.http.schemas import (
 )
 from greenroom.web.http.session_paths import BASE, playwright_address
 from greenroom.web.http.shares import Shares
+from greenroom.web.http.uploads import open_uploads
 from greenroom.web.http.who import while_allowed
 from greenroom.web.settings import DaemonSettings
 
@@ -53,7 +51,6 @@ R = TypeVar("R", bound=Reading)
 
 _JSON = "application/json"
 _PICTURES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-_PIECE_BYTES = 1 << 16
 
 # What a person with a link may do beside what they do by hand: move between pages, and answer dialogs.
 BY_LINK: Final = (Back, Dialog, Forward, Navigate, PageClose, PageNew, PageSelect, Reload)
@@ -171,15 +168,12 @@ def _add_files(app: QuartTrio, supervisor: Supervisor) -> None:
     async def put_files(session_id: str) -> Response:
         """Keep files for the action `upload`."""
         handle = supervisor.handle(session_id)
-        given: MultiDict[str, FileStorage] = await request.files
-        files = [file for _, file in given.items(multi=True)]
-        if not files:
-            raise InvalidRequest("Expected multipart/form-data with at least one file")
-        names = [_plain_name(file) for file in files]
-        for name, file in zip(names, files, strict=True):
-            async with contextlib.aclosing(_pieces_of(file)) as pieces:
-                await handle.run(PutFile(name, pieces))
-        return json_answer(Files(message=f"{len(names)} stored", files=tuple(names)))
+        async with open_uploads() as uploads:
+            for upload in uploads:
+                async with contextlib.aclosing(upload.pieces()) as pieces:
+                    await handle.run(PutFile(upload.name, pieces))
+        names = tuple(upload.name for upload in uploads)
+        return json_answer(Files(message=f"{len(names)} stored", files=names))
 
 
 def _add_lifetime(app: QuartTrio, supervisor: Supervisor) -> None:
@@ -237,23 +231,6 @@ def refuse_daemon(url: str | None, settings: DaemonSettings) -> None:
         raise InvalidRequest("Expected an http or https URL - at `$.url`") from None
     if is_here:
         raise InvalidRequest("A session can't open the daemon's own address - at `$.url`")
-
-
-def _plain_name(file: FileStorage) -> str:
-    """Return a file's name without its path. Raises `InvalidRequest` where nothing is left."""
-    name = (file.filename or "").replace("\\", "/").rpartition("/")[2].strip(". ")
-    name = "".join(character for character in name if character.isprintable())
-    while len(name.encode()) > MAX_NAME_BYTES:  # the end has the suffix
-        name = name[1:]
-    if not name:
-        raise InvalidRequest("A file has no name")
-    return name
-
-
-async def _pieces_of(file: FileStorage) -> AsyncGenerator[bytes]:
-    with contextlib.closing(file):
-        while piece := file.stream.read(_PIECE_BYTES):
-            yield piece
 
 
 def _stream(result: Result, type_: str, *, filename: str | None = None) -> Response:
