@@ -84,6 +84,10 @@ class Acceptor:
         for connection in tuple(self._connections):
             await connection.stop()
 
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS with `context` from the next connection on."""
+        self.tls = context
+
     def close(self) -> None:
         """Close the connections that have not been taken in."""
         while self._queue:

@@ -57,7 +57,7 @@ async def open_server(
     Raises BindFailed if it can't listen on the address, TlsUnusable if it can't speak TLS, and hypercorn's
     LifespanFailureError if the app fails to start. In all cases the block is not entered.
     """
-    context = None if tls is None else tls.open_context()
+    context = None if tls is None else await trio.to_thread.run_sync(tls.open_context)
     scheme = "http" if tls is None else "https"
     with sole_error_bare(layers=2):
         async with (
@@ -68,8 +68,8 @@ async def open_server(
             large = LargeBodies(admits=admits)
             acceptor = Acceptor(app=app, limits=limits, large=large, nursery=connections, tls=context)
             connections.start_soon(acceptor.run, listening)
-            if tls is not None and context is not None:
-                connections.start_soon(tls.keep_renewed, context)
+            if tls is not None:
+                connections.start_soon(tls.keep_renewed, acceptor.use_tls)
             yield url
             await acceptor.stop()
             connections.cancel_scope.deadline = trio.current_time() + graceful_timeout_s

@@ -4,6 +4,7 @@ import contextlib
 import os
 import ssl
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import trio
 
 _ALL_BUT_OWNER_AND_READING_GROUP: Final = 0o037
 _RENEWED_S: Final = 60.0
+_MOST_BYTES: Final = 1 << 20
 
 _log = structlog.get_logger("greenroom.web")
 
@@ -30,44 +32,45 @@ class TlsFiles:
     _seen: tuple[float, ...] = attrs.field(default=(), init=False)
 
     def open_context(self) -> ssl.SSLContext:
-        """Return what serves TLS with these files. Raises `TlsUnusable`."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        self._load(context)
-        return context
+        """Return what serves TLS with the files as they are. Raises `TlsUnusable`. For a thread.
 
-    async def keep_renewed(self, context: ssl.SSLContext) -> None:
-        """Use renewed files within a minute, for new connections. Files that can't be used change nothing."""
-        while True:
-            await trio.sleep(_RENEWED_S)
-            if self._stamps() == self._seen:
-                continue
-            try:
-                self._load(context)
-            except TlsUnusable as exc:
-                _log.warning("the renewed certificate can't be used, the old one stays", why=str(exc))
-            else:
-                _log.info("the renewed certificate is used", certificate=str(self.certificate))
-
-    def _load(self, context: ssl.SSLContext) -> None:
+        Each file is read once. What is checked is what is used, even if a renewal replaces it meanwhile.
+        """
         self._seen = self._stamps()
-        _check_file(self.certificate, "certificate", b"-----BEGIN CERTIFICATE-----")
-        mode = _check_file(self.key, "key", b"PRIVATE KEY-----")
+        certificate, _mode = _read(self.certificate, "certificate", b"-----BEGIN CERTIFICATE-----")
+        key, mode = _read(self.key, "key", b"PRIVATE KEY-----")
         if mode & _ALL_BUT_OWNER_AND_READING_GROUP:
             raise TlsUnusable(
                 f"tls_key {self.key} has mode {stat.S_IMODE(mode):04o}, so that others can get at it: "
                 "chmod 0600 (or 0640)"
             )
-        # A pair that can't be used must leave the context as it is.
-        trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        for one in (trial, context):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            with _in_memory(certificate) as certificate_path, _in_memory(key) as key_path:
+                context.load_cert_chain(certificate_path, key_path, password=self._ask_nobody)
+        except ssl.SSLError as exc:
+            raise TlsUnusable(self._explain(exc)) from None
+        except OSError as exc:
+            raise TlsUnusable(f"tls_certificate or tls_key can't be loaded: {exc.strerror}") from None
+        return context
+
+    async def keep_renewed(self, use: Callable[[ssl.SSLContext], None]) -> None:
+        """Give `use` a new context within a minute of a renewal. Files that can't be used change nothing."""
+        while True:
+            await trio.sleep(_RENEWED_S)
             try:
-                one.load_cert_chain(self.certificate, self.key, password=self._ask_nobody)
-            except ssl.SSLError as exc:
-                raise TlsUnusable(self._explain(exc)) from None
-            except OSError as exc:
-                raise TlsUnusable(f"tls_certificate or tls_key can't be read: {exc.strerror}") from None
+                context = await trio.to_thread.run_sync(self._open_renewed, abandon_on_cancel=True)
+            except TlsUnusable as exc:
+                _log.warning("the renewed certificate can't be used, the old one stays", why=str(exc))
+                continue
+            if context is not None:
+                use(context)
+                _log.info("the renewed certificate is used", certificate=str(self.certificate))
+
+    def _open_renewed(self) -> ssl.SSLContext | None:
+        return None if self._stamps() == self._seen else self.open_context()
 
     def _ask_nobody(self) -> str:
         raise TlsUnusable(f"tls_key {self.key} has a password, which nobody could type in: store it without")
@@ -83,17 +86,34 @@ class TlsFiles:
         for path in (self.certificate, self.key):
             with contextlib.suppress(OSError):
                 found = path.stat()
-                stamps += (found.st_ino, found.st_mtime)
+                stamps += (found.st_ino, found.st_mtime, found.st_size)
         return tuple(stamps)
 
 
-def _check_file(path: Path, kind: str, sign: bytes) -> int:
-    """Return the mode of a file that has `sign` in it. Raises `TlsUnusable`."""
+def _read(path: Path, kind: str, sign: bytes) -> tuple[bytes, int]:
+    """Return the content and the mode of a file that has `sign` in it. Raises `TlsUnusable`."""
     try:
-        with path.open("rb") as file:
-            mode, content = os.fstat(file.fileno()).st_mode, file.read()
+        # What is no file may wait for ever, such as a pipe that nobody writes to.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise TlsUnusable(f"tls_{kind} {path} is not a regular file")
+            content = file.read(_MOST_BYTES + 1)
     except OSError as exc:
         raise TlsUnusable(f"tls_{kind} {path} can't be read: {exc.strerror}") from None
+    if len(content) > _MOST_BYTES:
+        raise TlsUnusable(f"tls_{kind} {path} is larger than {_MOST_BYTES >> 20} MiB")
     if sign not in content:
         raise TlsUnusable(f"tls_{kind} {path} has no {kind} in PEM")
-    return mode
+    return content, mode
+
+
+@contextlib.contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """Yield the path of a file that only this process has, and that is on no disk: OpenSSL wants a path."""
+    descriptor = os.memfd_create("greenroom-tls")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/self/fd/{descriptor}"

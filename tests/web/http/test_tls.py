@@ -1,18 +1,24 @@
 """TLS: what clients see of it, and which files can't be used."""
 
+import os
+import shutil
 import ssl
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import structlog
 import trio
 from trio.testing import memory_stream_pair
 
 from greenroom.client import Client, DaemonUnreachable
 from greenroom.supervisor.config import InvalidSetting
 from greenroom.web.client.reaching import open_async_client
+from greenroom.web.http import tls as tls_module
 from greenroom.web.http.limits import Limits
 from greenroom.web.http.serving import open_server
 from greenroom.web.http.tls import TlsFiles, TlsUnusable
@@ -124,6 +130,12 @@ def readable(files: Files, folder: Path) -> Files:
     return Files(files.certificate, key, files.authority)
 
 
+def large(path: Path) -> Path:
+    """Return the path of a file that is too large."""
+    path.write_bytes(bytes((1 << 20) + 1))
+    return path
+
+
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
@@ -138,6 +150,8 @@ def readable(files: Files, folder: Path) -> Files:
         (lambda f, _d: Files(f.key, f.key, f.authority), "tls_certificate .* has no certificate in PEM"),
         (lambda f, _d: Files(f.certificate, f.certificate, f.authority), "tls_key .* has no key in PEM"),
         (lambda f, d: Files(f.certificate, make_certificate(d / "x").key, f.authority), "is not the key of"),
+        (lambda f, _d: Files(Path("/dev/null"), f.key, f.authority), "/dev/null is not a regular file"),
+        (lambda f, d: Files(large(d / "large.pem"), f.key, f.authority), "large.pem is larger than 1 MiB"),
         (readable, "tls_key .* has mode 0644, so that others can get at it: chmod 0600"),
         (encrypted, "tls_key .* has a password, which nobody could type in"),
     ],
@@ -166,24 +180,81 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, str
 
 
 async def test_renewed_certificate_is_used_and_a_broken_one_is_not(
-    autojump_clock: trio.testing.MockClock, tmp_path: Path
+    mock_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
-    """New connections get it within a minute; half of a renewal changes nothing."""
+    """New connections get it within a minute; half of a renewal, or a pipe, changes nothing."""
     ours = make_certificate(tmp_path / "ours")
     tls = TlsFiles(ours.certificate, ours.key)
-    context = tls.open_context()
-    before = await shown(context)
+    before = await shown(tls.open_context())
+    used: list[ssl.SSLContext] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(tls.keep_renewed, context)
-        await trio.sleep(90)
+        nursery.start_soon(tls.keep_renewed, used.append)
         renewed = make_certificate(tmp_path / "renewed")
+        ours.certificate.rename(tmp_path / "old.pem")
+        os.mkfifo(ours.certificate)
+        assert "is not a regular file" in await told_a_minute_later(mock_clock)
         renewed.certificate.replace(ours.certificate)
-        await trio.sleep(90)
-        assert await shown(context) == before
+        assert "is not the key of" in await told_a_minute_later(mock_clock)
+        assert used == []
         renewed.key.replace(ours.key)
-        await trio.sleep(90)
-        assert await shown(context) != before
+        await told_a_minute_later(mock_clock)
+        assert await shown(used[0]) != before
         nursery.cancel_scope.cancel()
+
+
+async def told_a_minute_later(clock: trio.testing.MockClock) -> str:
+    """Return why the certificate of a minute later can't be used; nothing if it can."""
+    await trio.testing.wait_all_tasks_blocked()
+    with structlog.testing.capture_logs() as logs:
+        clock.jump(60)
+        while not logs:  # the files are read in a thread, on the real clock
+            await trio.to_thread.run_sync(time.sleep, 0.01)
+    return str(logs[0].get("why", ""))
+
+
+async def test_files_replaced_while_they_are_loaded_are_not_mixed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was checked is used: a certificate with the key of another would break every handshake."""
+    ours, other = make_certificate(tmp_path / "ours"), make_certificate(tmp_path / "other")
+    expected = ssl.PEM_cert_to_DER_cert(ours.certificate.read_text().partition("\n-----BEGIN")[0] + "\n")
+    load = ssl.SSLContext.load_cert_chain
+
+    def load_late(context: ssl.SSLContext, *args: Any, **more: Any) -> None:
+        shutil.copy(other.certificate, ours.certificate)
+        load(context, *args, **more)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load_late)
+    tls = TlsFiles(ours.certificate, ours.key)
+    assert await shown(tls.open_context()) == expected
+
+
+async def test_server_shows_a_renewed_certificate_to_new_connections(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that was open before goes on."""
+    monkeypatch.setattr(tls_module, "_RENEWED_S", 0.05)
+    ours, renewed = make_certificate(tmp_path / "ours"), make_certificate(tmp_path / "renewed")
+    async with (
+        open_server(hello, "127.0.0.1:0", tls=TlsFiles(ours.certificate, ours.key)) as url,
+        open_async_client(url, certificate=ours.certificate) as before,
+    ):
+        assert (await before.get("/")).status_code == 200
+        renewed.certificate.replace(ours.certificate)
+        renewed.key.replace(ours.key)
+        with trio.fail_after(PATIENCE_S):
+            while not await is_served(url, renewed.authority):
+                await trio.sleep(0.05)
+        assert (await before.get("/")).status_code == 200
+
+
+async def is_served(url: str, authority: Path) -> bool:
+    """Return whether a new client that trusts `authority` alone gets an answer."""
+    try:
+        async with open_async_client(url, certificate=authority) as client:
+            return (await client.get("/")).status_code == 200
+    except httpx.ConnectError:
+        return False
 
 
 async def shown(context: ssl.SSLContext) -> bytes | None:
