@@ -70,16 +70,15 @@ def open_socket_file(path: Path, mode: int) -> Iterator[socket.socket]:
     A file that a killed daemon has left is replaced. Raises BindFailed, such as if somebody listens there.
     """
     bind = f"{UNIX}{path}"
-    listening = socket.socket(socket.AF_UNIX)
-    try:
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(socket.socket(socket.AF_UNIX))
         try:
-            with _alone_in(path.parent):
+            with _alone_at(path):
                 _remove_if_dead(path)
                 # Linux makes the file with its socket's mode, so that it never lets anybody else in.
                 os.fchmod(listening.fileno(), mode)
                 listening.bind(str(path))
-                ours = path.lstat()
-                path.chmod(mode)  # what the umask has taken away
+                ours = opened.enter_context(_held(path, mode))
                 listening.listen(BACKLOG)
         except BindFailed:
             raise
@@ -89,22 +88,54 @@ def open_socket_file(path: Path, mode: int) -> Iterator[socket.socket]:
         try:
             yield listening
         finally:
-            with contextlib.suppress(OSError):
-                if os.path.samestat(path.lstat(), ours):  # not another daemon's, which has taken its place
+            with contextlib.suppress(OSError), _alone_at(path):
+                if _is_at(path, ours):  # not another daemon's, which has taken its place
                     path.unlink()
-    finally:
-        listening.close()
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other daemons from replacing a file here at the same time."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _held(path: Path, mode: int) -> Iterator[int]:
+    """Give the socket that was bound at `path` its mode; yield a descriptor of its file.
+
+    As long as that is open, no other file can have the same inode. Raises OSError if another file is there.
+    """
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        found = os.fstat(descriptor)
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+            raise FileExistsError(errno.EEXIST, "somebody has put another file there")
+        # What the umask has taken away. By the path, this could be another file by now.
+        Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _alone_at(path: Path) -> Iterator[None]:
+    """Keep other daemons of this user from replacing or removing a file at the same time.
+
+    The lock is on a file that nobody else can open. Raises OSError if another daemon has it.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_at(lock, descriptor):  # the one that had it has removed it
+            raise BlockingIOError(errno.EAGAIN, "another daemon is about to listen there")
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _remove_if_dead(path: Path) -> None:

@@ -1,7 +1,9 @@
 """Unix sockets: who may connect, what becomes of the file, and how clients and commands use them."""
 
+import fcntl
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -85,6 +87,72 @@ def test_file_of_the_next_daemon_is_left_alone(tmp_path: Path) -> None:
         path.unlink()
         leave_dead(path)
     assert path.exists()
+
+
+def test_socket_of_the_next_daemon_stays_when_the_first_one_ends(tmp_path: Path) -> None:
+    """The first one listens no more while it ends. Its file's inode must not be the second one's by then."""
+    path = tmp_path / "socket"
+    for _ in range(20):  # a filesystem may give an inode to another file at once, or not
+        with ExitStack() as first, ExitStack() as second:
+            first.enter_context(open_socket_file(path, 0o600)).close()
+            second.enter_context(open_socket_file(path, 0o600))
+            first.close()
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_on_the_folder_keeps_no_daemon_from_starting(tmp_path: Path) -> None:
+    """Whoever may read the folder can lock it."""
+    path = tmp_path / "socket"
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with open_socket_file(path, 0o600):
+            assert list(tmp_path.iterdir()) == [path]
+    finally:
+        os.close(descriptor)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_daemons_that_start_at_once_do_not_remove_each_others_file(tmp_path: Path) -> None:
+    """The lock, which a killed daemon may leave as a file, is nobody else's to open."""
+    path, lock = tmp_path / "socket", tmp_path / "socket.lock"
+    leave_dead(path)
+    lock.touch(0o600)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(BindFailed), open_socket_file(path, 0o600):
+            pass
+        assert path.exists()
+    with open_socket_file(path, 0o600):
+        assert not lock.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "directory"])
+def test_file_put_in_place_of_the_socket_keeps_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Between bind and chmod somebody else, who may write to the folder, has replaced it."""
+    path, victim = tmp_path / "socket", tmp_path / "victim"
+    victim.write_text("secret")
+    victim.chmod(0o600)
+    bind = socket.socket.bind
+
+    def bind_and_lose(listening: socket.socket, address: str) -> None:
+        bind(listening, address)
+        path.unlink()
+        if kind == "link":
+            path.symlink_to(victim)
+        elif kind == "file":
+            path.hardlink_to(victim)
+        else:
+            path.mkdir(0o600)
+
+    monkeypatch.setattr(socket.socket, "bind", bind_and_lose)
+    with pytest.raises(BindFailed, match="another file"), open_socket_file(path, 0o660):
+        pass
+    assert victim.stat().st_mode & 0o777 == path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("bind", ["unix:", "unix:socket", "unix:/", "unix:/" + "x" * 107])
