@@ -7,6 +7,7 @@ import msgspec
 from greenroom.actors.actions.actions import Action, Operation
 from greenroom.actors.actions.inputs import Input
 from greenroom.actors.actions.readings import Reading
+from greenroom.actors.plain_json import read_json
 
 MAX_ACTIONS = 100
 # `target` by other names, under which Playwright's MCP server and its users know it.
@@ -15,8 +16,6 @@ _ALIASES = ("ref", "selector")
 # msgspec shows the pattern that a text should match: it means little to whoever sent the text.
 _MEANINGS = {"[hH][tT]": "an http or https URL", "^p[1-9]": "a page, such as p1", "^[^/": "a file's name"}
 
-_operation: msgspec.json.Decoder[Action | Reading] = msgspec.json.Decoder(Action | Reading)
-_input: msgspec.json.Decoder[Input] = msgspec.json.Decoder(Input)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -28,7 +27,7 @@ def encode_operation(operation: Operation) -> str:
     """Return an operation as JSON. Raises `InvalidOperation` for fields of wrong types or out of bounds."""
     try:
         text = msgspec.json.encode(operation).decode()
-        _operation.decode(text)
+        _to_operation(text)
     except (*_UNREADABLE, TypeError, ValueError) as exc:
         raise InvalidOperation(_explain(exc)) from exc
     return text
@@ -37,7 +36,7 @@ def encode_operation(operation: Operation) -> str:
 def decode_operation(text: str) -> Action | Reading:
     """Return the operation in `text`. Raises `InvalidOperation`."""
     try:
-        return _operation.decode(text)
+        return _to_operation(text)
     except _UNREADABLE as exc:
         raise InvalidOperation(_explain(exc)) from exc
 
@@ -46,7 +45,7 @@ def encode_input(given: Input) -> str:
     """Return what is done by hand as JSON. Raises `InvalidOperation` as `encode_operation` does."""
     try:
         text = msgspec.json.encode(given).decode()
-        _input.decode(text)
+        _to_input(text)
     except (*_UNREADABLE, TypeError, ValueError) as exc:
         raise InvalidOperation(_explain(exc)) from exc
     return text
@@ -55,7 +54,7 @@ def encode_input(given: Input) -> str:
 def decode_input(text: str) -> Input:
     """Return what is to be done by hand. Raises `InvalidOperation`."""
     try:
-        return _input.decode(text)
+        return _to_input(text)
     except _UNREADABLE as exc:
         raise InvalidOperation(_explain(exc)) from exc
 
@@ -80,6 +79,14 @@ def read_actions(given: Any) -> tuple[Action, ...]:
     if wrong:
         raise InvalidOperation("; ".join(wrong))
     return tuple(actions)
+
+
+def _to_operation(text: str) -> Action | Reading:
+    return msgspec.convert(read_json(text), cast("type[Action | Reading]", Action | Reading))
+
+
+def _to_input(text: str) -> Input:
+    return msgspec.convert(read_json(text), cast("type[Input]", Input))
 
 
 def _one_action(given: Any, place: str) -> Action:

@@ -18,6 +18,7 @@ import msgspec
 
 from greenroom.actors.errors import LoginFileInvalid
 from greenroom.actors.machine.storage_state import Cookie, Origin, StorageState
+from greenroom.actors.plain_json import read_json
 from greenroom.actors.profile.cookies import TOKENS, is_sent_to
 from greenroom.actors.verdict.site import is_same_site
 
@@ -188,7 +189,7 @@ def _read_line(number: int, line: str) -> _Checked:
 
 def _read_json(text: str) -> _Read:
     try:
-        found = msgspec.json.decode(text)
+        found = read_json(text)
         if isinstance(found, list):
             found = {"cookies": found}
         exported = msgspec.convert(found.get("cookies"), list[_Exported])

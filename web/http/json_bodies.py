@@ -7,6 +7,7 @@ import msgspec
 from quart import request
 
 from greenroom.actors.actions.decoding import InvalidOperation
+from greenroom.actors.plain_json import read_json
 from greenroom.web.http.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -14,7 +15,7 @@ T = TypeVar("T")
 
 def decode(body: bytes | str, type_: type[T]) -> T:
     """Return what a body holds. Raises `InvalidRequest`."""
-    return checked(lambda: msgspec.json.decode(body, type=type_))
+    return checked(lambda: msgspec.convert(read_json(body), type_))
 
 
 def from_query(type_: type[T], **more: str) -> T:
