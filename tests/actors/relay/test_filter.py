@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import attrs
@@ -137,6 +138,16 @@ def test_call_always_has_metadata_that_the_driver_can_take(metadata: dict[str, A
     """A driver would end without it, and with it all sessions of its host. It reads titles slowly."""
     step, passed = open_wire().send({"id": 1, "guid": PAGE, "method": "reload", "params": {}, **metadata})
     assert (step, passed["metadata"]) == (Step.FORWARD, {})
+
+
+def test_metadata_that_is_large_is_not_read() -> None:
+    """A number that is read slowly, again and again, would hold up the daemon for minutes."""
+    metadata = b"{" + b",".join([b'"timeout":1e308'] * 250_000) + b"}"
+    call = b'{"id":1,"guid":"%s","method":"reload","params":{},"metadata":%s}'
+    started = time.thread_time()
+    step, out = open_wire().filter.from_client(call % (PAGE.encode(), metadata))
+    assert time.thread_time() - started < 2
+    assert (step, json.loads(out)["metadata"]) == (Step.FORWARD, {})
 
 
 def test_unknown_fields_of_a_call_do_not_pass() -> None:
