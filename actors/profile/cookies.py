@@ -4,7 +4,7 @@ No cookie's value reaches a disk or a message.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -27,7 +27,8 @@ _SAME_SITE: Final[Mapping[int, Literal["Lax", "Strict"]]] = {1: "Lax", 2: "Stric
 COOKIES_FILE: Final = "cookies.sqlite"
 _OF_NO_CONTAINER: Final = "FROM moz_cookies WHERE originAttributes = ''"
 
-_MAX_BYTES = 1 << 30  # Firefox keeps a few thousand cookies at most: some MB
+_MAX_BYTES = 64 << 20  # Firefox keeps a few thousand cookies at most: some MB
+_ROW_BYTES = 100  # what a row takes besides its texts, about
 # Firefox stored seconds until 2025 and has stored milliseconds since; as seconds, this is the year 5138.
 _SURELY_MILLISECONDS = 10**11
 _LAST_SECOND = 253_402_300_799  # of the year 9999, after which `datetime` ends
@@ -115,10 +116,20 @@ def is_sent_to(host: str, domain: str) -> bool:
 def _read(profile: Path, query: str, values: tuple[str, ...] = ()) -> list[Any]:
     """Return what a query finds in a profile's cookies. Raises `ProfileUnusable`."""
     try:
-        with open_in_memory(profile / COOKIES_FILE, max_bytes=_MAX_BYTES) as database:
-            return [] if database is None else database.execute(query, values).fetchall()
+        with open_in_memory(profile / COOKIES_FILE, table="moz_cookies", max_bytes=_MAX_BYTES) as database:
+            return [] if database is None else list(_limited(database.execute(query, values)))
     except UNREADABLE as exc:
         raise ProfileUnusable("The profile's cookies can't be read", detail=str(exc)) from exc
+
+
+def _limited(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield rows. Raises `ValueError` once they have more than a database may: its rows can share pages."""
+    left = _MAX_BYTES
+    for row in rows:
+        left -= _ROW_BYTES + sum(len(value) for value in row if isinstance(value, str | bytes))
+        if left < 0:
+            raise ValueError(f"rows of more than {_MAX_BYTES} bytes")
+        yield row
 
 
 def _seconds(stored: Any) -> float:

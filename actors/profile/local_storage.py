@@ -107,7 +107,7 @@ def _folders(profile: Path) -> Iterator[tuple[str, Path]]:
 def _read(origin: str, path: Path) -> Iterator[Item | None]:
     """Yield an origin's entries; None for one whose text is no valid Unicode. Raises `ProfileUnusable`."""
     try:
-        with open_in_memory(path, max_bytes=_MAX_DATABASE_BYTES) as database:
+        with open_in_memory(path, table="data", max_bytes=_MAX_DATABASE_BYTES) as database:
             if database is not None:
                 yield from _entries(database)
     except (*UNREADABLE, cramjam.DecompressionError) as exc:
@@ -126,6 +126,9 @@ def _entries(database: sqlite3.Connection) -> Iterator[Item | None]:
     for key, *stored in database.execute(
         "SELECT key, utf16_length, conversion_type, compression_type, value FROM data"
     ):
+        is_text = isinstance(key, bytes)
+        if not is_text:
+            raise ValueError("a key is stored in a way that is not known")
         value = _decode(*stored)
         name = _text(key, "utf-8")
         yield None if name is None or value is None else Item(name=name, value=value)
@@ -137,7 +140,7 @@ def _decode(units: Any, conversion: Any, compression: Any, stored: Any) -> str |
     Raises `ValueError` or Snappy's error if Firefox does not store it so.
     """
     is_known = isinstance(stored, bytes) and conversion in {0, _UTF8} and compression in {0, _SNAPPY}
-    if not is_known or not 0 <= units <= _MAX_UTF16_UNITS:
+    if not is_known or not isinstance(units, int) or not 0 <= units <= _MAX_UTF16_UNITS:
         raise ValueError("a value is stored in a way that is not known")
     content: bytes = stored
     if compression == _SNAPPY:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from greenroom.actors.errors import ProfileUnusable
-from greenroom.actors.profile.cookies import SavedLogin, is_sent_to, read_login
+from greenroom.actors.profile import cookies
+from greenroom.actors.profile.cookies import SavedLogin, digest_login, is_sent_to, read_login
 from tests.actors.profile.profile_trees import snapshot, unprivileged_directory
 
 HOST = "www.tiktok.com"
@@ -29,14 +30,14 @@ Cookie = tuple[str, str, datetime]
 def writing(profile: Path, *, container: str = "", unit: int = 1000) -> Iterator["list[Cookie]"]:
     """Keep a database open during the block, with a log, as Firefox does, and write the cookies to it."""
     profile.mkdir(exist_ok=True)
-    cookies: list[Cookie] = []
+    written: list[Cookie] = []
     with closing(sqlite3.connect(profile / "cookies.sqlite")) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA wal_autocheckpoint=0")
         database.execute(SCHEMA)
         database.commit()
-        yield cookies
-        for name, host, expires in cookies:
+        yield written
+        for name, host, expires in written:
             database.execute(
                 "INSERT INTO moz_cookies (originAttributes, name, value, host, path, expiry) "
                 "VALUES (?, ?, ?, ?, '/', ?)",
@@ -159,6 +160,28 @@ def test_cookies_that_can_not_be_read_are_told_as_such(tmp_path: Path, kind: str
     with pytest.raises(ProfileUnusable, match=r"^The profile's cookies can't be read$") as caught:
         read_login(profile, HOST)
     assert CANARY not in str(caught.value.detail)
+
+
+@pytest.mark.parametrize("read", [read_login, digest_login], ids=["login", "digest"])
+def test_cookies_without_end_are_told_as_such(
+    tmp_path: Path, read: Callable[[Path, str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a view makes them up, or many rows share the same pages of the file."""
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+    with closing(sqlite3.connect(tmp_path / "cookies.sqlite")) as database:
+        columns = "'' AS name, '' AS value, '' AS host, 1 AS expiry, '' AS originAttributes"
+        view = f"CREATE VIEW moz_cookies AS {endless} SELECT {columns} FROM n WHERE x < 0"  # noqa: S608  # ours
+        database.execute(view)
+    with pytest.raises(ProfileUnusable) as caught:
+        read(tmp_path, HOST)
+    assert "no table" in str(caught.value.detail)
+    profile = profile_with(tmp_path, *[("sessionid", HOST, LATER)] * 100)
+    monkeypatch.setattr(cookies, "_MAX_BYTES", (profile / "cookies.sqlite").stat().st_size)
+    assert read(profile, HOST)
+    monkeypatch.setattr(cookies, "_ROW_BYTES", 100_000)
+    with pytest.raises(ProfileUnusable) as caught:
+        read(profile, HOST)
+    assert "rows of more than" in str(caught.value.detail)
 
 
 def test_cookies_that_may_not_be_read_are_told_as_such() -> None:

@@ -163,6 +163,42 @@ def test_value_that_firefox_does_not_write_is_an_error(tmp_path: Path, rows: lis
     assert read_local_storage(tmp_path, "https://other.test/").of_others == 1
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        ("'a'", "NULL", "1", "0", "x'61'"),
+        ("'a'", "'1'", "1", "0", "x'61'"),
+        ("'a'", "1.0", "1", "0", "x'61'"),
+        ("'a'", "1", "1", "0", "NULL"),
+        ("'a'", "1", "NULL", "x'00'", "x'61'"),
+        ("NULL", "1", "1", "0", "x'61'"),
+        ("7", "1", "1", "0", "x'61'"),
+    ],
+)
+def test_column_of_another_type_is_an_error(tmp_path: Path, stored: tuple[str, ...]) -> None:
+    """SQLite lets any column have any type, whatever Firefox declares."""
+    columns = "key, utf16_length, conversion_type, compression_type, value"
+    schema = f"CREATE TABLE data ({columns}); PRAGMA user_version = 80;"
+    insert = f"INSERT INTO data VALUES ({', '.join(stored)});"  # noqa: S608  # ours
+    write_origin(tmp_path, [], schema=schema + insert)
+    with pytest.raises(ProfileUnusable) as refused:
+        read_local_storage(tmp_path, URL)
+    assert "not known" in (refused.value.detail or "")
+
+
+def test_table_that_is_a_view_is_an_error(tmp_path: Path) -> None:
+    """It could have entries without end."""
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+    values = "'k' AS key, 1 AS utf16_length, 1 AS conversion_type, 0 AS compression_type, x'41' AS value"
+    path = write_origin(tmp_path, [])
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE data")
+        database.execute(f"CREATE VIEW data AS {endless} SELECT {values} FROM n WHERE x < 0")  # noqa: S608
+    with pytest.raises(ProfileUnusable) as refused:
+        read_local_storage(tmp_path, URL)
+    assert "no table" in (refused.value.detail or "")
+
+
 def test_database_that_is_damaged_is_an_error(tmp_path: Path) -> None:
     """Whether it is no database, cut off, of another format, or half changed."""
     path = write_origin(tmp_path, [row(f"key {number}", "x" * 200 + str(number)) for number in range(200)])
