@@ -40,8 +40,6 @@ class Work(enum.Enum):
     """Writing and reading the files that clients send to sessions and get from them."""
     BUNDLES = enum.auto()
     """Making the bundles of sessions that have failed."""
-    HISTORY = enum.auto()
-    """Reading the history of ended sessions."""
 
 
 _limiters = trio.lowlevel.RunVar[dict[Work, trio.CapacityLimiter]]("greenroom threads")

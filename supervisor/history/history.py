@@ -9,10 +9,10 @@ import attrs
 import trio
 
 from greenroom.actors.events import SessionEvent
-from greenroom.actors.threads import Work, in_thread
 from greenroom.supervisor.history.entry import entry_of
 from greenroom.supervisor.history.filters import HistoryFilter, Position
-from greenroom.supervisor.history.reading import Page, Summary, read_history
+from greenroom.supervisor.history.reader import Reader
+from greenroom.supervisor.history.reading import Page, Summary
 from greenroom.supervisor.history.writing import Writer
 
 # How long the last sessions may take to get on disk, when the daemon stops.
@@ -25,6 +25,7 @@ class History:
     """An open history. Subscribe `hear` to a supervisor's events."""
 
     _writer: Writer
+    _reader: Reader
 
     @property
     def problem(self) -> str | None:
@@ -41,9 +42,9 @@ class History:
     ) -> tuple[Page, Summary]:
         """Return up to `limit` sessions, the last to end first, and figures on all of a filter.
 
-        Raises `HistoryUnavailable`.
+        With very many sessions, the figures may be some seconds old. Raises `HistoryUnavailable`.
         """
-        return await in_thread(Work.HISTORY, read_history, self._writer.path, wanted, after, limit)
+        return await self._reader.read(wanted, after, limit)
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +57,7 @@ async def open_history(path: Path, *, days: float) -> AsyncIterator[History]:
     writer = Writer(path, days)
     writer.start()
     try:
-        yield History(writer)
+        yield History(writer, Reader(path))
     finally:
         with trio.CancelScope(shield=True):  # closing has a limit of its own
             try:

@@ -1,5 +1,6 @@
 """How an ended session becomes a row of the history's table, and a row one."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -88,5 +89,8 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _time(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
+def _time(us: object) -> datetime:
+    if isinstance(us, int):
+        with contextlib.suppress(OverflowError):
+            return _EPOCH + timedelta(microseconds=us)
+    raise ValueError("a time that no session has")

@@ -178,6 +178,18 @@ def test_history_that_can_not_be_read_says_why(path: Path, file: HistoryFile) ->
     assert str(path) not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "change", ["ended_us = 1000000000000000000", "created_us = -9000000000000000000", "ended_us = 'x'"]
+)
+def test_time_that_can_not_be_is_said(path: Path, file: HistoryFile, change: str) -> None:
+    """Whoever may write the file can write any number, or text."""
+    file.add([ended()])
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE ended SET {change}")  # noqa: S608  # ours
+    with pytest.raises(HistoryUnavailable, match="does not know"):
+        read_page(path, ALL, None, 1)
+
+
 def test_phases_have_a_column_each(file: HistoryFile) -> None:
     """A state that is added needs a migration."""
     columns = {row[1] for row in file._connection.execute("PRAGMA table_info(ended)")}
