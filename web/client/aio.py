@@ -15,7 +15,7 @@ from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode
 from greenroom.web.client import daemon_requests, session_requests
 from greenroom.web.client.daemon import DEFAULT_URL, RETRY_FOR_S, TIMEOUT_S, Daemon
 from greenroom.web.client.errors import ClientError
-from greenroom.web.client.feeds import Event, EventFeed, Feed, PictureFeed
+from greenroom.web.client.feeds import Event, EventFeed, EventSize, Feed, PictureFeed
 from greenroom.web.client.reaching import find_socket, open_async_client
 from greenroom.web.client.request import Reply, Request
 
@@ -54,10 +54,10 @@ def _of_session(
 class AsyncClient:
     """A client of the daemon at `url`, with its `token`, if it has one. Use it in an `async with` block.
 
-    `timeout_s` limits each answer. What may help
-    to ask again is asked again, for up to `retry_for_s` seconds; 0 turns that off. Methods raise `ApiError`
-    or `DaemonUnreachable`. The address may be `unix:/PATH`; `certificate` is the daemon's own, if it has one
-    that the system does not trust.
+    `timeout_s` limits each answer, from the request to the last byte. What may help to ask again is asked
+    again, for up to `retry_for_s` seconds; 0 turns that off. Methods raise `ApiError` or `DaemonUnreachable`.
+    The address may be `unix:/PATH`; `certificate` is the daemon's own, if it has one that the system does not
+    trust.
     """
 
     def __init__(
@@ -298,7 +298,22 @@ async def _unwinding(parts: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]
 
 
 def _sse(answer: httpx.Response) -> AsyncIterator[httpx_sse.ServerSentEvent]:
-    return httpx_sse.EventSource(answer).aiter_sse()
+    kind = {"Content-Type": answer.headers.get("Content-Type", "")}
+    return httpx_sse.EventSource(httpx.Response(200, headers=kind, stream=_Limited(answer))).aiter_sse()
+
+
+class _Limited(httpx.AsyncByteStream):
+    """What comes of a stream of events, as it is on the wire, as long as no event is too large."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        event = EventSize()
+        async with _unwinding(self._answer.aiter_raw()) as parts:
+            async for data in parts:
+                event.add(data)
+                yield data
 
 
 async def _each(batches: AsyncIterator[list[T]]) -> AsyncGenerator[T]:

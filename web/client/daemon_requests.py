@@ -6,6 +6,7 @@ from urllib.parse import quote
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileInfo, ProfileMode
 from greenroom.web.client.errors import no_daemon
 from greenroom.web.client.request import Reply, Request, as_type, json_of
+from greenroom.web.client.session_requests import path_of
 from greenroom.web.http.headers import KEY_HEADER, MODE_HEADER, PROFILE_HEADER
 from greenroom.web.http.history_schemas import HistoryAnswer
 from greenroom.web.http.profile_schemas import (
@@ -46,9 +47,11 @@ def create(
 
 
 def _id_in(reply: Reply) -> str:
-    session_id = reply.headers.get("X-Session-Id")
-    if not session_id:
-        raise no_daemon(reply.url, reply.status)
+    session_id = reply.headers.get("X-Session-Id", "")
+    try:
+        path_of(session_id)
+    except ValueError as exc:
+        raise no_daemon(reply.url, reply.status) from exc
     return session_id
 
 

@@ -7,7 +7,7 @@ import httpx_sse
 import msgspec
 
 from greenroom.web.client.errors import ApiError, ClientError, DaemonUnreachable
-from greenroom.web.client.request import Request, as_nothing
+from greenroom.web.client.request import MAX_JSON_BYTES, Request, as_nothing
 from greenroom.web.client.session_requests import path_of
 from greenroom.web.http.event_messages import ENDED, EventMessage, GapMessage
 from greenroom.web.http.headers import PICTURE_BOUNDARY
@@ -19,6 +19,8 @@ SILENCE_S: Final = 60.0
 
 _BLANK_LINE: Final = b"\r\n\r\n"
 _DELIMITER: Final = f"\r\n--{PICTURE_BOUNDARY}".encode()
+_ENDS_OF_EVENTS: Final = (b"\n\n", _BLANK_LINE)
+_MAX_EVENT_BYTES: Final = MAX_JSON_BYTES
 _MAX_PICTURE_BYTES: Final = 32 * 1024 * 1024
 
 Arrived_contra = TypeVar("Arrived_contra", contravariant=True)
@@ -39,6 +41,23 @@ class Feed(Protocol[Arrived_contra, Item]):
 
     def note(self, error: ClientError) -> None:
         """Learn why the stream does not go on: it may be over."""
+
+
+@attrs.define(eq=False)
+class EventSize:
+    """How much has come of an event that has not ended yet."""
+
+    _bytes: int = attrs.field(default=0, init=False)
+    _tail: bytes = attrs.field(default=b"", init=False)
+
+    def add(self, data: bytes) -> None:
+        """Count what has come. Raises `DaemonUnreachable` once that is more than the daemon sends."""
+        seen = self._tail + data
+        end = max(seen.rfind(end) + len(end) if end in seen else 0 for end in _ENDS_OF_EVENTS)
+        self._bytes = len(seen) - end if end else self._bytes + len(data)
+        self._tail = seen[-len(_BLANK_LINE) + 1 :]
+        if self._bytes > _MAX_EVENT_BYTES:
+            raise DaemonUnreachable("What answers is no Greenroom daemon: an event has no end")
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 def path_of(session_id: str) -> str:
     """Return a session's path. Raises `ValueError` for what can't be an id, which could lead elsewhere."""
-    if not session_id.replace("-", "").isalnum():
+    if not (session_id.isascii() and session_id.replace("-", "").isalnum()):
         raise ValueError(f"{session_id!r} is no session's id")
     return f"/tiktok/session/{session_id}"
 

@@ -17,7 +17,7 @@ from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode
 from greenroom.web.client import daemon_requests, session_requests
 from greenroom.web.client.daemon import DEFAULT_URL, RETRY_FOR_S, TIMEOUT_S, Daemon
 from greenroom.web.client.errors import ClientError
-from greenroom.web.client.feeds import Event, EventFeed, Feed, PictureFeed
+from greenroom.web.client.feeds import Event, EventFeed, EventSize, Feed, PictureFeed
 from greenroom.web.client.reaching import find_socket, open_client
 from greenroom.web.client.request import Reply, Request
 
@@ -54,9 +54,10 @@ def _of_session(
 class Client:
     """A client of the daemon at `url`, with its `token`, if it has one. Use it in a `with` block.
 
-    `timeout_s` limits each answer, and each wait for a part of it. What may help
-    to ask again is asked again, for up to `retry_for_s` seconds; 0 turns that off. Methods raise `ApiError`
-    or `DaemonUnreachable`. The address may be `unix:/PATH`; `certificate` is the daemon's own, if it has one
+    `timeout_s` limits each answer once it has a status and headers, and before that each wait for a part of
+    these: what sends them byte by byte can take longer. `AsyncClient` limits the whole. What may help to ask
+    again is asked again, for up to `retry_for_s` seconds; 0 turns that off. Methods raise `ApiError` or
+    `DaemonUnreachable`. The address may be `unix:/PATH`; `certificate` is the daemon's own, if it has one
     that the system does not trust.
     """
 
@@ -282,4 +283,18 @@ class RemoteSession:
 
 
 def _sse(answer: httpx.Response) -> Iterator[httpx_sse.ServerSentEvent]:
-    return httpx_sse.EventSource(answer).iter_sse()
+    kind = {"Content-Type": answer.headers.get("Content-Type", "")}
+    return httpx_sse.EventSource(httpx.Response(200, headers=kind, stream=_Limited(answer))).iter_sse()
+
+
+class _Limited(httpx.SyncByteStream):
+    """What comes of a stream of events, as it is on the wire, as long as no event is too large."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        event = EventSize()
+        for data in self._answer.iter_raw():
+            event.add(data)
+            yield data

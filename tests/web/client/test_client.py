@@ -26,7 +26,7 @@ from greenroom.client import (
     GapMessage,
     RemoteSession,
 )
-from greenroom.web.client import retrying
+from greenroom.web.client import feeds, retrying
 from tests.patience import patience
 from tests.web.commands.test_leaks import HEAD, answering
 from tests.web.http.front import PATIENCE_S, Front, open_front, until
@@ -150,6 +150,65 @@ async def test_answer_that_does_not_come_is_given_up(way: str, silent: bool) -> 
                 ask = partial(trio.to_thread.run_sync, blocking.sessions)
                 with pytest.raises(DaemonUnreachable, match=r"within 0\.2 seconds"):
                     await (ask if way == "blocking" else client.sessions)()
+
+
+@pytest.mark.parametrize("way", ["blocking", "trio", "asyncio"])
+async def test_event_without_an_end_is_given_up(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of being kept until the memory is full."""
+    monkeypatch.setattr(feeds, "_MAX_EVENT_BYTES", 1000)
+    head = HEAD.replace(b"application/json", b"text/event-stream")
+    assert head != HEAD
+
+    def follow_blocking(url: str) -> list[str]:
+        with Client(url, retry_for_s=0) as client, client.session("a").open_events() as events:
+            return [event.type for event in events]
+
+    async def follow(url: str) -> list[str]:
+        async with AsyncClient(url, retry_for_s=0) as client, client.session("a").open_events() as events:
+            return [event.type async for event in events]
+
+    async def follow_in_thread(url: str) -> list[str]:
+        return await trio.to_thread.run_sync(follow_blocking, url)
+
+    ways: dict[str, Callable[[str], Awaitable[list[str]]]] = {
+        "blocking": follow_in_thread,
+        "trio": follow,
+        "asyncio": partial(on_asyncio, follow),
+    }
+    with (
+        answering(head + b"data: " + b"x" * 2000) as url,
+        trio.fail_after(PATIENCE_S),
+        pytest.raises(DaemonUnreachable, match="an event has no end"),
+    ):
+        await ways[way](url)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 10_000])
+def test_events_that_end_may_be_as_many_as_they_like(
+    end: bytes, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However they are cut. The size is that of one event."""
+    monkeypatch.setattr(feeds, "_MAX_EVENT_BYTES", 1000)
+    event = b"data: " + b"x" * 900 + end
+    size = feeds.EventSize()
+    for start in range(0, 5 * len(event), step):
+        size.add((5 * event)[start : start + step])
+    for _ in range(1000):
+        size.add(b"x")
+    with pytest.raises(DaemonUnreachable, match="an event has no end"):
+        size.add(b"x")
+
+
+@pytest.mark.parametrize("header", [b"", b"../../profiles", b"a?b#c", b"a b", b"\xff"])
+async def test_id_that_is_none_is_an_error_of_the_daemon(header: bytes) -> None:
+    """It would lead to another address. It is no error of the program that asks."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Session-Id: " + header + b"\r\n\r\n{}"
+    with answering(head) as url, trio.fail_after(PATIENCE_S):
+        async with AsyncClient(url, retry_for_s=0) as client:
+            with pytest.raises(DaemonUnreachable, match="no Greenroom daemon"):
+                async with client.open_session():
+                    pass
 
 
 @pytest.mark.parametrize(
