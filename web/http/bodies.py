@@ -16,7 +16,8 @@ _LARGE: Final[Mapping[bytes, tuple[int, float]]] = {
     b"fetch": (3 << 20, 60.0),
     b"files": (51 << 20, 300.0),
     b"import": (MAX_BYTES, 60.0),
-    b"mcp": (3 << 20, 60.0),
+    # A tool's longest text fits, in UTF-8. The SDK writes out what is wrong in a message: 2 s for each MiB.
+    b"mcp": (512 << 10, 60.0),
 }
 _TARGET = re.compile(
     rb"/(?:tiktok/session/[^/?]+/(actions|fetch|files)|profiles/[^/?]+/(import)|(mcp))(?:\?.*)?", re.DOTALL

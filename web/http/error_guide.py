@@ -79,8 +79,8 @@ GUIDE: Final[Mapping[str, Advice]] = {
         "The request's body took longer than 20 seconds",
     ),
     "REQUEST_ENTITY_TOO_LARGE": Advice(
-        "The body is larger than this path takes: 64 KiB, or 2 MiB for imports, 3 MiB for actions and fetch, "
-        "51 MiB for files.",
+        "The body is larger than this path takes: 64 KiB, or 512 KiB for MCP, 2 MiB for imports, 3 MiB "
+        "for actions and fetch, 51 MiB for files.",
         "Send less at once.",
         "The request's body is larger than 65536 bytes",
     ),

@@ -37,6 +37,8 @@ async def connect(large: LargeBodies) -> AsyncIterator[Stream]:
         (LARGE + b"?a=b/actions", 2 * MB, 200),
         (f"{SESSIONS}/a/actions".encode(), 4 * MB, 413),
         (f"{SESSIONS}/a/html".encode(), MB, 413),
+        (b"/mcp", MB // 2, 200),
+        (b"/mcp", MB, 413),
         (b"/files", MB, 413),
         (b"/tiktok/session/a/b/files", MB, 413),
         (b"/x?/tiktok/session/a/files", MB, 413),
