@@ -53,6 +53,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "PATH": os.environ["PATH"],
         "TMPDIR": os.environ["TMPDIR"],
         "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_STATE_HOME": str(folder / "state"),  # not in the home that the password database names
         "GREENROOM_BIND": f"unix:{folder}/greenroom.sock",
         "GREENROOM_SOCKET_MODE": "0660",
         "GREENROOM_ENGINE": "firefox",
@@ -100,6 +101,7 @@ def test_service_is_ready_answers_commands_feeds_the_watchdog_and_stops(service:
     assert "EXTEND_TIMEOUT_USEC=70000000" in service.hear("STOPPING=1")
     assert service.process.wait(PATIENCE_S) == 0
     assert not path.exists()
+    assert (path.parent / "state" / "greenroom" / "history.sqlite3").exists()
     with os.fdopen(os.dup(service.log)) as log:
         lines = log.read().splitlines()
     assert all(re.match(r"<[3-6]>\[(error|warning|info) +\] ", line) for line in lines)
