@@ -3,8 +3,7 @@
 import functools
 
 import attrs
-import msgspec
-from quart import Response, request
+from quart import Response
 from quart_trio import QuartTrio
 
 from greenroom.actors.errors import HistoryNotKept, SessionNotFound
@@ -14,7 +13,7 @@ from greenroom.web.http.answers import json_answer
 from greenroom.web.http.errors import InvalidRequest
 from greenroom.web.http.exchanges import Exchange
 from greenroom.web.http.history_schemas import HistoryAnswer, HistoryQuery
-from greenroom.web.http.json_bodies import checked
+from greenroom.web.http.json_bodies import from_query
 
 
 def add_history_routes(app: QuartTrio, supervisor: Supervisor, history: History | None) -> None:
@@ -23,7 +22,7 @@ def add_history_routes(app: QuartTrio, supervisor: Supervisor, history: History 
     @app.get("/tiktok/history")
     async def list_history() -> Response:
         """List the sessions that have ended, with figures on them."""
-        asked = _query()
+        asked = from_query(HistoryQuery)
         try:
             after = asked.after
         except ValueError as exc:
@@ -46,16 +45,3 @@ def _is_known(supervisor: Supervisor, session_id: str) -> bool:
     except SessionNotFound:
         return False
     return True
-
-
-def _query() -> HistoryQuery:
-    """Return what the query asks for. Raises `InvalidRequest`."""
-    given = request.args.to_dict(flat=False)
-    for name, values in given.items():
-        if len(values) > 1:
-            raise InvalidRequest(f"Given more than once - at `$.{name}`")
-    return checked(
-        lambda: msgspec.convert(
-            {name: values[0] for name, values in given.items()}, HistoryQuery, strict=False
-        )
-    )
