@@ -9,13 +9,13 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 import httpx
-import httpx_sse
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode
 from greenroom.web.client import daemon_requests, session_requests
-from greenroom.web.client.daemon import DEFAULT_URL, RETRY_FOR_S, TIMEOUT_S, Daemon
+from greenroom.web.client.aio_streams import each, sse, unwinding
+from greenroom.web.client.daemon import DEFAULT_URL, END_S, RETRY_FOR_S, TIMEOUT_S, Daemon
 from greenroom.web.client.errors import ClientError
-from greenroom.web.client.feeds import Event, EventFeed, EventSize, Feed, PictureFeed
+from greenroom.web.client.feeds import Event, EventFeed, Feed, PictureFeed
 from greenroom.web.client.reaching import find_socket, open_async_client
 from greenroom.web.client.request import Reply, Request
 
@@ -23,8 +23,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Arrived = TypeVar("Arrived")
 Item = TypeVar("Item")
-
-_END_S = 30.0
 
 
 def _of_daemon(
@@ -120,13 +118,16 @@ class AsyncClient:
         mode: ProfileMode = ProfileMode.READ,
         idempotency_key: str | None = None,
     ) -> AsyncIterator["AsyncRemoteSession"]:
-        """Create a session, as `create` does, and end it when the block is left."""
+        """Create a session, as `create` does, and end it when the block is left.
+
+        If the block fails, the end is waited for up to 30 seconds. The daemon goes on with it.
+        """
         session_id = await self.create(profile=profile, mode=mode, idempotency_key=idempotency_key)
         session = AsyncRemoteSession(self, session_id)
         try:
             yield session
         except BaseException:
-            with anyio.move_on_after(_END_S, shield=True), contextlib.suppress(ClientError):
+            with anyio.move_on_after(END_S, shield=True), contextlib.suppress(ClientError):
                 await session.end()
             raise
         await session.end()
@@ -140,7 +141,7 @@ class AsyncClient:
         """
         if last_id is None:  # so that nothing is missed if the connection breaks before the first event
             last_id = (await self.overview()).last_event_id
-        async with self.follow(EventFeed(last_id=last_id), _sse) as events:
+        async with self.follow(EventFeed(last_id=last_id), sse) as events:
             yield events
 
     async def send(self, request: Request[T]) -> T:
@@ -163,7 +164,7 @@ class AsyncClient:
 
     async def _read(self, answer: httpx.Response, max_bytes: int) -> Reply:
         content = bytearray()
-        async with _unwinding(answer.aiter_raw()) as parts:
+        async with unwinding(answer.aiter_raw()) as parts:
             async for data in parts:
                 content += data
                 if len(content) > max_bytes:
@@ -179,7 +180,7 @@ class AsyncClient:
         """Connect, and get what a feed makes of what arrives, over as many connections as it takes."""
         async with contextlib.aclosing(self._batches(feed, arriving)) as batches:
             await anext(batches, None)
-            async with contextlib.aclosing(_each(batches)) as items:
+            async with contextlib.aclosing(each(batches)) as items:
                 yield items
 
     async def _batches(
@@ -198,7 +199,7 @@ class AsyncClient:
                         request.finish(await self._read(answer, request.max_bytes))
                     retrying.connected()
                     yield []
-                    async with _unwinding(arriving(answer)) as parts:
+                    async with unwinding(arriving(answer)) as parts:
                         async for arrived in parts:
                             if batch := feed.take(arrived):
                                 retrying.succeeded()
@@ -267,7 +268,7 @@ class AsyncRemoteSession:
     async def open_events(self, last_id: str | None = None) -> AsyncIterator[AsyncIterator[Event]]:
         """Follow what happens to the session, as `AsyncClient.open_events` does, up to its end."""
         feed = EventFeed(session_id=self.id, last_id=last_id)
-        async with self.client.follow(feed, _sse) as events:
+        async with self.client.follow(feed, sse) as events:
             yield events
 
     @contextlib.asynccontextmanager
@@ -279,44 +280,3 @@ class AsyncRemoteSession:
         feed = PictureFeed(session_id=self.id, fps=fps, quality=quality)
         async with self.client.follow(feed, httpx.Response.aiter_raw) as pictures:
             yield pictures
-
-
-@contextlib.asynccontextmanager
-async def _unwinding(parts: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Let what httpx reads come to its end, even if the block is left before.
-
-    That is a generator which reads from others, and closing it would not close those. So it goes on, and is
-    cancelled where it waits for the network.
-    """
-    try:
-        yield parts
-    finally:
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            async for _ in parts:
-                pass
-
-
-def _sse(answer: httpx.Response) -> AsyncIterator[httpx_sse.ServerSentEvent]:
-    kind = {"Content-Type": answer.headers.get("Content-Type", "")}
-    return httpx_sse.EventSource(httpx.Response(200, headers=kind, stream=_Limited(answer))).aiter_sse()
-
-
-class _Limited(httpx.AsyncByteStream):
-    """What comes of a stream of events, as it is on the wire, as long as no event is too large."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self._answer = answer
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        event = EventSize()
-        async with _unwinding(self._answer.aiter_raw()) as parts:
-            async for data in parts:
-                event.add(data)
-                yield data
-
-
-async def _each(batches: AsyncIterator[list[T]]) -> AsyncGenerator[T]:
-    async for batch in batches:
-        for item in batch:
-            yield item

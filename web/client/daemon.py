@@ -16,6 +16,8 @@ DEFAULT_URL: Final = "http://127.0.0.1:8700"
 TIMEOUT_S: Final = 400.0
 """For a whole answer. That is longer than any action may take; the daemon has limits of its own."""
 RETRY_FOR_S: Final = 30.0
+END_S: Final = 30.0
+"""For the end of a session whose block has failed: whoever waits wants to see why."""
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ import httpx_sse
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode
 from greenroom.web.client import daemon_requests, session_requests
-from greenroom.web.client.daemon import DEFAULT_URL, RETRY_FOR_S, TIMEOUT_S, Daemon
+from greenroom.web.client.daemon import DEFAULT_URL, END_S, RETRY_FOR_S, TIMEOUT_S, Daemon
 from greenroom.web.client.errors import ClientError
 from greenroom.web.client.feeds import Event, EventFeed, EventSize, Feed, PictureFeed
 from greenroom.web.client.reaching import find_socket, open_client
@@ -121,14 +121,17 @@ class Client:
         mode: ProfileMode = ProfileMode.READ,
         idempotency_key: str | None = None,
     ) -> Iterator["RemoteSession"]:
-        """Create a session, as `create` does, and end it when the block is left."""
+        """Create a session, as `create` does, and end it when the block is left.
+
+        If the block fails, the end is waited for up to 30 seconds. The daemon goes on with it.
+        """
         session_id = self.create(profile=profile, mode=mode, idempotency_key=idempotency_key)
         session = RemoteSession(self, session_id)
         try:
             yield session
         except BaseException:
             with contextlib.suppress(ClientError):
-                session.end()
+                self._send(session_requests.end(session_id), within_s=END_S)
             raise
         session.end()
 
@@ -146,19 +149,24 @@ class Client:
 
     def send(self, request: Request[T]) -> T:
         """Send a request, again where that may help, and return what its answer says."""
+        return self._send(request)
+
+    def _send(self, request: Request[T], *, within_s: float = math.inf) -> T:
         retrying = self._daemon.retrying(time.monotonic)
+        deadline = time.monotonic() + within_s
         while True:
+            timeout_s = min(self._daemon.timeout_s, deadline - time.monotonic())
             try:
-                return request.finish(self._exchange(request))
+                return request.finish(self._exchange(request, timeout_s))
             except ClientError as exc:
                 wait_s = retrying.wait_s(exc) if request.is_repeatable else None
-                if wait_s is None:
+                if wait_s is None or time.monotonic() + wait_s >= deadline:
                     raise
             time.sleep(wait_s)
 
-    def _exchange(self, request: Request[Any]) -> Reply:
-        deadline = time.monotonic() + self._daemon.timeout_s
-        with self._open(request, read_timeout_s=self._daemon.timeout_s) as answer:
+    def _exchange(self, request: Request[Any], timeout_s: float) -> Reply:
+        deadline = time.monotonic() + timeout_s
+        with self._open(request, timeout_s=timeout_s, read_timeout_s=timeout_s) as answer:
             return self._read(answer, request.max_bytes, deadline)
 
     def _read(self, answer: httpx.Response, max_bytes: int, deadline: float = math.inf) -> Reply:
@@ -191,7 +199,9 @@ class Client:
         while not feed.is_over:
             request, error = feed.request(), None
             try:
-                with self._open(request, read_timeout_s=feed.silence_s) as answer:
+                with self._open(
+                    request, timeout_s=self._daemon.timeout_s, read_timeout_s=feed.silence_s
+                ) as answer:
                     if answer.status_code == httpx.codes.NO_CONTENT:
                         return
                     if not answer.is_success:
@@ -217,9 +227,9 @@ class Client:
 
     @contextlib.contextmanager
     def _open(
-        self, request: Request[Any], *, read_timeout_s: float | None = None
+        self, request: Request[Any], *, timeout_s: float, read_timeout_s: float | None
     ) -> Iterator[httpx.Response]:
-        timeout = httpx.Timeout(self._daemon.timeout_s, read=read_timeout_s)
+        timeout = httpx.Timeout(timeout_s, read=read_timeout_s)
         with (
             self._daemon.explaining(),
             self._http.stream(**self._daemon.http_request(request), timeout=timeout) as answer,

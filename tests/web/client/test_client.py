@@ -26,7 +26,7 @@ from greenroom.client import (
     GapMessage,
     RemoteSession,
 )
-from greenroom.web.client import feeds, retrying
+from greenroom.web.client import aio, feeds, retrying, sync
 from tests.patience import patience
 from tests.web.commands.test_leaks import HEAD, answering
 from tests.web.http.front import PATIENCE_S, Front, open_front, until
@@ -248,6 +248,40 @@ async def test_block_that_fails_ends_its_session(front: Front) -> None:
         EndReason.DELETED,
         EndReason.DELETED,
     ]
+
+
+async def create_and_fall_silent(stream: trio.SocketStream) -> None:
+    """Answer the creation of a session, and nothing else."""
+    async with stream:
+        if (await stream.receive_some()).startswith(b"POST "):
+            await stream.send_all(HEAD.replace(b"\r\n\r\n", b"\r\nX-Session-Id: a\r\n\r\n") + b"{}")
+            return
+        await trio.sleep_forever()
+
+
+async def test_block_that_fails_waits_for_the_end_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both clients, however long they wait for other answers: the error of the block comes out."""
+
+    def fail_blocking(url: str) -> None:
+        with Client(url) as client, client.open_session():
+            raise ZeroDivisionError
+
+    async def fail(url: str) -> None:
+        async with AsyncClient(url) as client, client.open_session():
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(aio, "END_S", 0.1)
+    monkeypatch.setattr(sync, "END_S", 0.1)
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, create_and_fall_silent, [listener])
+        url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        with trio.fail_after(PATIENCE_S):
+            with pytest.raises(ZeroDivisionError):
+                await trio.to_thread.run_sync(fail_blocking, url, abandon_on_cancel=True)
+            with pytest.raises(ZeroDivisionError):
+                await fail(url)
+        nursery.cancel_scope.cancel(reason="the test is over")
 
 
 async def test_refusal_is_an_error_with_what_the_daemon_says(front: Front) -> None:
