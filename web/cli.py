@@ -443,7 +443,8 @@ def install_browser_command() -> None:
 def openapi(output: Path | None) -> None:
     """Describe the HTTP side, as OpenAPI 3.1 in JSON.
 
-    A daemon serves the same at /openapi.json, and as a page at /docs.
+    A daemon with a token serves the same at /openapi.json; one without leaves out what is about tokens. Both
+    serve it as a page at /docs.
     """
     from greenroom.web.commands.openapi import openapi_text
 

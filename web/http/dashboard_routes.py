@@ -46,11 +46,11 @@ def is_open(path: str) -> bool:
 
 def add_dashboard_routes(app: QuartTrio, tokens: Tokens) -> None:
     """Add the dashboard to the app."""
-    _add_files(app, tokens)
+    _add_files(app)
     _add_login(app, tokens)
 
 
-def _add_files(app: QuartTrio, tokens: Tokens) -> None:
+def _add_files(app: QuartTrio) -> None:
     @app.get("/")
     async def show_dashboard() -> Response:
         """Show all sessions."""
@@ -76,7 +76,7 @@ def _add_files(app: QuartTrio, tokens: Tokens) -> None:
     @app.get("/docs")
     async def show_docs() -> Response:
         """Show the description of the HTTP side."""
-        return _page(docs_page(with_token=bool(tokens)).encode(), "docs.html")
+        return _page(docs_page().encode(), "docs.html")
 
 
 def _add_login(app: QuartTrio, tokens: Tokens) -> None:

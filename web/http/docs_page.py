@@ -31,9 +31,9 @@ class _Body:
 
 
 @functools.cache
-def docs_page(*, with_token: bool) -> str:
-    """Return the page; `with_token` if clients must send one."""
-    description = describe_api(with_token=with_token)
+def docs_page() -> str:
+    """Return the page."""
+    description = describe_api(with_token=True)  # the page shows nothing of what a token changes
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["json"] = _json
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
