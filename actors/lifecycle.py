@@ -48,6 +48,17 @@ class EndReason(enum.Enum):
     FAILED = "failed"
     SHUTDOWN = "shutdown"
 
+    @property
+    def is_trouble(self) -> bool:
+        """Whether something went wrong that an operator may have to act on. The others are as usual."""
+        return self in {
+            EndReason.BROWSER_LOST,
+            EndReason.CREATION_TIMEOUT,
+            EndReason.FAILED,
+            EndReason.LOGIN_LOST,
+            EndReason.OVER_BUDGET,
+        }
+
 
 @attrs.frozen(kw_only=True)
 class ProcessCount:
@@ -243,3 +254,25 @@ class SessionInfo:
     watched: tuple[Watcher, ...] = ()
     profile: ProfileUse = DEFAULT_USE
     purpose: Purpose = Purpose.SESSION
+
+    @property
+    def was_warm(self) -> bool:
+        """Whether it was launched in advance, and has been ready before somebody asked for it."""
+        return SessionState.WARM.value in self.phase_ms
+
+    @property
+    def was_live(self) -> bool:
+        """Whether it is live, or has been."""
+        return SessionState.LIVE.value in self.phase_ms
+
+    @property
+    def creation_ms(self) -> int | None:
+        """How long its caller waited in its phases until it was live, in whole milliseconds.
+
+        Of one that `was_warm`, only those since it was asked for. None if it never was live.
+        """
+        if not self.was_live:
+            return None
+        phases = list(self.phase_ms)
+        begun = phases.index(SessionState.WARM.value) + 1 if self.was_warm else 0
+        return sum(self.phase_ms[phase] for phase in phases[begun : phases.index(SessionState.LIVE.value)])

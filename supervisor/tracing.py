@@ -130,8 +130,8 @@ class SessionTracing:
             span.set_attribute("greenroom.end_reason", session.reason.value)
         if event.error is not None:
             _fail(span, type(event.error).__name__)
-        elif session.is_requested and session.expires_at is None and session.reason is not None:
-            _fail(span, session.reason.value)  # it never was live, such as one whose caller has left
+        elif session.is_requested and not session.was_live and session.reason is not None:
+            _fail(span, session.reason.value)  # such as one whose caller has left
         span.end(at_ns)
 
     def _add_action(self, traced: _Traced, action: ActionNote) -> None:

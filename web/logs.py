@@ -30,9 +30,6 @@ _PRIORITIES: Final = (
     (logging.INFO, syslog.LOG_INFO),
 )
 
-# Ends that an operator may have to act on. The others are business as usual.
-_TROUBLE = {EndReason.BROWSER_LOST, EndReason.CREATION_TIMEOUT, EndReason.FAILED}
-
 
 def configure_logging(*, level: LogLevel = LogLevel.INFO, style: LogFormat = LogFormat.AUTO) -> None:
     """Send our log and the libraries' to standard error: ours from `level` on, theirs from WARNING on.
@@ -160,7 +157,7 @@ def log_session_event(event: SessionEvent) -> None:
             "login_ms": verdict.elapsed_ms,
         }
     cause = event.error.__cause__ if event.error is not None else None
-    if reason in _TROUBLE:
+    if reason is not None and reason.is_trouble:
         _log.warning("session ended", **fields, exc_info=cause)
     elif session.is_requested:
         _log.info("session ended", **fields)

@@ -16,19 +16,9 @@ from greenroom.actors.lifecycle import (
     ProfileMode,
     Purpose,
     SessionInfo,
-    SessionState,
 )
 from greenroom.actors.verdict import LoginReason, LoginState
 
-# The states between a request and a live session, in order.
-_CREATING: Final[tuple[SessionState, ...]] = (
-    SessionState.CLONING,
-    SessionState.QUEUED,
-    SessionState.LAUNCHING,
-    SessionState.WARM,
-    SessionState.NAVIGATING,
-    SessionState.JUDGING,
-)
 # Ends that somebody has asked for.
 _ASKED: Final = frozenset(
     {
@@ -38,9 +28,6 @@ _ASKED: Final = frozenset(
         EndReason.DISCARDED,
         EndReason.SHUTDOWN,
     }
-)
-_TROUBLE: Final = frozenset(
-    {EndReason.BROWSER_LOST, EndReason.FAILED, EndReason.LOGIN_LOST, EndReason.OVER_BUDGET}
 )
 
 
@@ -110,10 +97,10 @@ def entry_of(event: SessionEvent) -> EndedSession | None:
         profile=session.profile.name,
         profile_mode=session.profile.mode,
         purpose=session.purpose,
-        was_warm=SessionState.WARM.value in session.phase_ms,
+        was_warm=session.was_warm,
         login_state=session.verdict.state if session.verdict else None,
         login_reason=session.verdict.reason if session.verdict else None,
-        creation_ms=_creation_ms(session.phase_ms),
+        creation_ms=session.creation_ms,
         phase_ms=dict(session.phase_ms),
         peak_memory_bytes=peak.memory_bytes if peak else None,
         peak_processes=peak.processes if peak else None,
@@ -129,15 +116,6 @@ def entry_of(event: SessionEvent) -> EndedSession | None:
 
 
 def _outcome_of(session: SessionInfo, reason: EndReason) -> Outcome:
-    if SessionState.LIVE.value in session.phase_ms:
-        return Outcome.BROKEN if reason in _TROUBLE else Outcome.SERVED
+    if session.was_live:
+        return Outcome.BROKEN if reason.is_trouble else Outcome.SERVED
     return Outcome.CANCELLED if reason in _ASKED else Outcome.REFUSED
-
-
-def _creation_ms(phase_ms: Mapping[str, int]) -> int | None:
-    if SessionState.LIVE.value not in phase_ms:
-        return None
-    states = _CREATING
-    if SessionState.WARM.value in phase_ms:
-        states = _CREATING[_CREATING.index(SessionState.WARM) + 1 :]
-    return sum(phase_ms.get(state.value, 0) for state in states)

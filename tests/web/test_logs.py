@@ -157,6 +157,8 @@ def test_end_of_an_unclaimed_warm_session_is_only_logged_if_it_is_trouble(
         (EndReason.CREATION_TIMEOUT, "warning"),
         (EndReason.BROWSER_LOST, "warning"),
         (EndReason.FAILED, "warning"),
+        (EndReason.LOGIN_LOST, "warning"),
+        (EndReason.OVER_BUDGET, "warning"),
     ],
 )
 def test_ended_session_is_a_warning_only_if_somebody_should_look(

@@ -119,8 +119,8 @@ class Counts:
                 self.warm_requests.labels("miss").inc()
         if session.state is SessionState.LIVE:
             self.creations.labels(SUCCESS).inc()
-            start = "warm" if SessionState.WARM.value in session.phase_ms else "cold"
-            self.creation_s.labels(start).observe(_creation_ms(session) / 1000)
+            start = "warm" if session.was_warm else "cold"
+            self.creation_s.labels(start).observe((session.creation_ms or 0) / 1000)
         elif session.state is SessionState.ENDED:
             self._note_end(event)
 
@@ -128,7 +128,7 @@ class Counts:
         session = event.session
         reason = session.reason or EndReason.FAILED
         self.ends.labels(reason.value).inc()
-        if session.is_requested and session.expires_at is None:
+        if session.is_requested and not session.was_live:
             code = code_of(event.error) if event.error else _WITHOUT_ERROR.get(reason, _TIMED_OUT)
             self.creations.labels(code).inc()
 
@@ -146,11 +146,3 @@ def phase_left(session: SessionInfo) -> SessionState | None:
 def _may_be_warm(session: SessionInfo) -> bool:
     is_plain = session.purpose is Purpose.SESSION and session.profile.mode is ProfileMode.READ
     return is_plain and session.is_requested
-
-
-def _creation_ms(session: SessionInfo) -> int:
-    """Return how long a caller has waited for a session that has just gone live."""
-    phases = [phase for phase in session.phase_ms if phase != SessionState.LIVE.value]
-    if SessionState.WARM.value in phases:
-        del phases[: phases.index(SessionState.WARM.value) + 1]
-    return sum(session.phase_ms[phase] for phase in phases)
