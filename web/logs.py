@@ -16,6 +16,7 @@ import structlog
 from greenroom.actors.browser.client.failure import unframe
 from greenroom.actors.events import EventKind, SessionEvent
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, EndReason, SessionState
+from greenroom.web.http.session_paths import bundle_path
 from greenroom.web.log_fields import keep_allowed
 from greenroom.web.repeats import RepeatFilter
 from greenroom.web.settings.choices import LogFormat, LogLevel
@@ -147,7 +148,7 @@ def log_session_event(event: SessionEvent) -> None:
     if event.error is not None:
         fields |= {"error": str(event.error), "detail": event.error.detail, "error_id": event.error.id}
     if session.has_bundle:
-        fields["bundle"] = f"/tiktok/session/{session.id}/bundle"
+        fields["bundle"] = bundle_path(session.id)
     if session.verdict is not None and reason is EndReason.NOT_LOGGED_IN:
         verdict = session.verdict
         fields |= {

@@ -32,6 +32,7 @@ from greenroom.web.http.schemas import (
     PlaywrightAnswer,
     VerdictAnswer,
 )
+from greenroom.web.http.session_paths import session_path
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def path_of(session_id: str) -> str:
     """Return a session's path. Raises `ValueError` for what can't be an id, which could lead elsewhere."""
     if not (session_id.isascii() and session_id.replace("-", "").isalnum()):
         raise ValueError(f"{session_id!r} is no session's id")
-    return f"/tiktok/session/{session_id}"
+    return session_path(session_id)
 
 
 def info(session_id: str) -> Request[OneSession]:

@@ -4,7 +4,6 @@ import functools
 import logging
 from http import HTTPStatus
 
-import msgspec
 import structlog
 from quart import Response, request
 from quart.wrappers.base import BaseRequestWebsocket
@@ -20,12 +19,13 @@ from greenroom.supervisor.history import History
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.control_routes import add_control_routes
 from greenroom.web.http.dashboard_routes import add_dashboard_routes
-from greenroom.web.http.errors import InvalidRequest, describe_error, describe_http_error
+from greenroom.web.http.errors import describe_error, describe_http_error
 from greenroom.web.http.event_routes import add_event_routes
 from greenroom.web.http.exchanges import Exchange, ExchangeConnection, ExchangeWebsocket, asked, path_of
 from greenroom.web.http.guards import add_guards
 from greenroom.web.http.headers import KEY_HEADER, LEASE_HEADER, MODE_HEADER, PROFILE_HEADER
 from greenroom.web.http.history_routes import add_history_routes
+from greenroom.web.http.json_bodies import decode
 from greenroom.web.http.keys import asked_key
 from greenroom.web.http.links import Links
 from greenroom.web.http.mcp_route import add_mcp_route
@@ -45,7 +45,8 @@ from greenroom.web.http.schemas import (
     TikTokSessionResponse,
     WhoAmI,
 )
-from greenroom.web.http.session_paths import playwright_address
+from greenroom.web.http.session_addresses import playwright_address
+from greenroom.web.http.session_paths import BASE, session_path
 from greenroom.web.http.session_routes import add_session_routes
 from greenroom.web.http.shares import Shares
 from greenroom.web.http.tokens import Tokens
@@ -54,7 +55,6 @@ from greenroom.web.metrics.hearing import Counts
 from greenroom.web.metrics.metrics import Metrics
 from greenroom.web.settings import DaemonSettings
 
-# Visible ASCII.
 _LOGGED_CHARACTERS = 200  # of a text from the client
 
 _log = structlog.get_logger("greenroom.web")
@@ -126,7 +126,7 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> None:
         info = await supervisor.create_session(who.own(key), profile=use.name, mode=use.mode, maker=who.maker)
         if key is None:  # with a key, a client that missed the answer may ask again
             Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
-        headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
+        headers = {"Location": session_path(info.id), "X-Session-Id": info.id}
         return json_answer(
             TikTokSessionResponse(message="TikTok session established successfully"), 200, headers
         )
@@ -145,14 +145,14 @@ def _add_routes(app: QuartTrio, supervisor: Supervisor, tokens: Tokens) -> None:
             )
         )
 
-    @app.get("/tiktok/session/<session_id>")
+    @app.get(BASE)
     async def get_session(session_id: str) -> Response:
         """Show one session, also for 15 minutes after its end."""
         info = await supervisor.get_session(session_id)
         message = f"Session is {info.state.value}"
         return json_answer(OneSession.of(info, message=message, playwright=playwright_address(session_id)))
 
-    @app.delete("/tiktok/session/<session_id>")
+    @app.delete(BASE)
     async def delete_session(session_id: str) -> Response:
         """End a session; answered once its browser and clone are gone."""
         await supervisor.end_session(session_id)
@@ -241,14 +241,8 @@ def _reason(error: HTTPException, status: int) -> str:
 
 def _check_body(body: bytes) -> None:
     """Raise `InvalidRequest` unless `body` is empty or an empty JSON object, whatever its content type."""
-    if not body.strip():
-        return
-    try:
-        msgspec.json.decode(body, type=TikTokSessionRequest)
-    except msgspec.MsgspecError as exc:
-        raise InvalidRequest(str(exc)) from exc
-    except UnicodeDecodeError as exc:  # msgspec doesn't convert it
-        raise InvalidRequest("JSON is malformed: not UTF-8") from exc
+    if body.strip():
+        decode(body, TikTokSessionRequest)
 
 
 def _count(sessions: list[Session]) -> str:

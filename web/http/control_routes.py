@@ -23,7 +23,8 @@ from greenroom.web.http.schemas import (
     LinkRequest,
     LinksAnswer,
 )
-from greenroom.web.http.session_paths import BASE, live_address
+from greenroom.web.http.session_addresses import live_address
+from greenroom.web.http.session_paths import BASE
 
 
 def lease() -> str | None:

@@ -5,16 +5,17 @@ import re
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
 
 from greenroom.web.http.access import COOKIE, COOKIE_S, make_cookie
 from greenroom.web.http.docs_page import docs_page
-from greenroom.web.http.errors import InvalidRequest, Unauthorized
+from greenroom.web.http.errors import Unauthorized
+from greenroom.web.http.json_bodies import decode
 from greenroom.web.http.schemas import LoginRequest
 from greenroom.web.http.scheme import is_secure
+from greenroom.web.http.session_paths import BASE, session_path
 from greenroom.web.http.tokens import Tokens
 
 FOLDER: Final = Path(__file__).parent.parent / "dashboard"
@@ -25,7 +26,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 _FILE = re.compile(r"[a-z][a-z0-9_]*\.(?:js|css|svg)")
-_SESSION_PAGE = re.compile(r"/tiktok/session/[^/]+/live")
+_SESSION_PAGE = re.compile(f"{session_path('[^/]+')}/live")
 # Nothing from elsewhere, nothing inline. Pictures of pages are made of what a WebSocket brings.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -61,7 +62,7 @@ def _add_files(app: QuartTrio) -> None:
         """Show the sessions that have ended."""
         return _file("history.html")
 
-    @app.get("/tiktok/session/<session_id>/live")
+    @app.get(f"{BASE}/live")
     async def show_session(session_id: str) -> Response:  # noqa: ARG001  # the page reads it from its address
         """Show one session."""
         return _file("session.html")
@@ -83,10 +84,7 @@ def _add_login(app: QuartTrio, tokens: Tokens) -> None:
     @app.post("/login")
     async def login() -> Response:
         """Take a token of the daemon; answer with a cookie that stands for it."""
-        try:
-            given = msgspec.json.decode(await request.body, type=LoginRequest)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-            raise InvalidRequest(str(exc)) from exc
+        given = decode(await request.body, LoginRequest)
         response = Response(b"", status=204)
         if tokens:
             if (token := tokens.find(given.token)) is None:

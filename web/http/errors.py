@@ -54,15 +54,11 @@ from greenroom.actors.errors import (
 from greenroom.actors.lifecycle import Held, ProfileHolder
 from greenroom.actors.verdict import LoginReason, Verdict
 from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
-
-
-def bundle_path(session_id: str) -> str:
-    """Return where the bundle of a session that has failed is."""
-    return f"/tiktok/session/{session_id}/bundle"
+from greenroom.web.http.session_paths import bundle_path
 
 
 class InvalidRequest(GreenroomError):
-    """The request's body is invalid; the text names the field."""
+    """The request's body, query or headers are invalid; the text says which part."""
 
     quotes_client = True
 

@@ -17,8 +17,8 @@ from greenroom.supervisor.history import (
     Position,
     Summary,
 )
-from greenroom.web.http.errors import bundle_path
 from greenroom.web.http.schemas import TikTokSessionResponse
+from greenroom.web.http.session_paths import bundle_path
 
 MAX_LIMIT = 200
 

@@ -7,7 +7,7 @@ from quart import request
 from greenroom.web.http.errors import InvalidRequest
 from greenroom.web.http.headers import KEY_HEADER
 
-_KEY = re.compile(r"[!-~]{1,255}")
+_KEY = re.compile(r"[!-~]{1,255}")  # visible ASCII
 
 
 def asked_key() -> str | None:

@@ -17,7 +17,8 @@ from greenroom.web.http.errors import InvalidRequest
 from greenroom.web.http.exchanges import Exchange
 from greenroom.web.http.own_address import is_own
 from greenroom.web.http.schemas import PlaywrightAnswer
-from greenroom.web.http.session_paths import BASE, playwright_address
+from greenroom.web.http.session_addresses import playwright_address
+from greenroom.web.http.session_paths import BASE
 from greenroom.web.http.who import cancel_after
 from greenroom.web.metrics.hearing import Counts
 from greenroom.web.settings import DaemonSettings

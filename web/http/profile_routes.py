@@ -35,7 +35,8 @@ from greenroom.web.http.profile_schemas import (
     StartedAnswer,
 )
 from greenroom.web.http.schemas import Session
-from greenroom.web.http.session_paths import live_address
+from greenroom.web.http.session_addresses import live_address
+from greenroom.web.http.session_paths import session_path
 from greenroom.web.http.session_routes import refuse_daemon
 from greenroom.web.settings import DaemonSettings
 
@@ -140,7 +141,7 @@ def add_profile_routes(app: QuartTrio, supervisor: Supervisor, settings: DaemonS
 def _started(supervisor: Supervisor, info: SessionInfo, key: str | None, message: str) -> Response:
     if key is None:  # with a key, a client that missed the answer may ask again
         Exchange.current().undo = functools.partial(supervisor.end_session, info.id)
-    headers = {"Location": f"/tiktok/session/{info.id}", "X-Session-Id": info.id}
+    headers = {"Location": session_path(info.id), "X-Session-Id": info.id}
     live = live_address(info.id)
     return json_answer(StartedAnswer(message=message, session=Session.of(info), live=live), 202, headers)
 

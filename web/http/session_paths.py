@@ -2,18 +2,16 @@
 
 from typing import Final
 
-from quart import request
-
-from greenroom.web.http.scheme import http_scheme, websocket_scheme
-
-BASE: Final = "/tiktok/session/<session_id>"
+_PARAMETER: Final = "<session_id>"
+BASE: Final = f"/tiktok/session/{_PARAMETER}"
+"""The path of any session, as a route."""
 
 
-def live_address(session_id: str) -> str:
-    """Return the address of a session's page in the dashboard, as the client of this request sees it."""
-    return f"{http_scheme()}://{request.host}{BASE.replace('<session_id>', session_id)}/live"
+def session_path(session_id: str) -> str:
+    """Return the path of one session."""
+    return BASE.replace(_PARAMETER, session_id)
 
 
-def playwright_address(session_id: str) -> str:
-    """Return a session's address for a client's own Playwright, as the client of this request sees it."""
-    return f"{websocket_scheme()}://{request.host}{BASE.replace('<session_id>', session_id)}/playwright"
+def bundle_path(session_id: str) -> str:
+    """Return where the bundle of a session that has failed is."""
+    return f"{session_path(session_id)}/bundle"

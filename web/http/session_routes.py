@@ -42,7 +42,8 @@ from greenroom.web.http.schemas import (
     OneSession,
     VerdictAnswer,
 )
-from greenroom.web.http.session_paths import BASE, playwright_address
+from greenroom.web.http.session_addresses import playwright_address
+from greenroom.web.http.session_paths import BASE
 from greenroom.web.http.shares import Shares
 from greenroom.web.http.uploads import open_uploads
 from greenroom.web.http.who import while_allowed

@@ -15,6 +15,7 @@ from greenroom.web.groups import sole_error_bare
 from greenroom.web.http.errors import NotAllowed, Unauthorized
 from greenroom.web.http.links import Link
 from greenroom.web.http.scopes import WEBSOCKET, WHOLE_DAEMON, scope_of
+from greenroom.web.http.session_paths import session_path
 from greenroom.web.http.tokens import OPERATOR, Scope, Token
 
 _VIEW: Final = frozenset(
@@ -116,7 +117,7 @@ class Who:
 
     @staticmethod
     def _check_link(link: Link, method: str, path: str) -> None:
-        base = f"/tiktok/session/{link.session_id}"
+        base = session_path(link.session_id)
         allowed = BY_LINK if link.mode is WatchMode.CONTROL else _VIEW
         asked = "GET" if method == WEBSOCKET else method, path[len(base) :]
         if not path.startswith(base) or asked not in allowed:

@@ -115,7 +115,15 @@ async def test_cookie_that_does_not_hold_opens_nothing(cookie: str) -> None:
 async def test_login_takes_only_a_token() -> None:
     """Anything else is refused in the usual shape; a daemon without a token needs none."""
     async with open_front(token=TOKEN) as front:
-        for body in (b"", b"[]", b'{"token":1}', b'{"token":"\xff"}', b'{"name":"x"}'):
+        for body in (
+            b"",
+            b"[]",
+            b'{"token":1}',
+            b'{"token":"\xff"}',
+            b'{"name":"x"}',
+            b"\xff",
+            b'{"token":' + b"[" * 5000,
+        ):
             assert (await front.client.post("/login", content=body)).status_code == 422
     async with open_front() as front:
         answer = await front.client.post("/login", json={"token": "any"})
