@@ -50,13 +50,13 @@ def serving(*tokens: Token) -> Iterator[str]:
                 started.put((front.url, trio.lowlevel.current_trio_token(), scope))
                 await trio.sleep_forever()
 
-    thread = threading.Thread(target=trio.run, args=(serve,))
+    thread = threading.Thread(target=trio.run, args=(serve,), daemon=True)  # if it never starts to serve
     thread.start()
+    url, token, scope = started.get(timeout=patience(20))
     try:
-        url, token, scope = started.get(timeout=patience(20))
         yield url
-        token.run_sync_soon(scope.cancel)
     finally:
+        token.run_sync_soon(scope.cancel)
         thread.join(patience(20))
 
 

@@ -155,16 +155,18 @@ def test_session_that_can_not_be_written_costs_no_other(path: Path) -> None:
     assert line["error_id"]
 
 
-def test_old_sessions_go(path: Path) -> None:
-    """When the file is opened, and every hour after."""
+def test_old_sessions_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the file is opened, and every hour after, which is shorter here."""
     with contextlib.closing(HistoryFile.open(path)) as file:
         file.add([ended(id="old", ended_at=now() - timedelta(days=30, seconds=1))])
         file.add([ended(id="new", ended_at=now() - timedelta(days=29))])
     with writing(path) as writer:
         wait_for(lambda: ids_in(path) == ["new"])
-        writer._pruned = -1e9  # an hour ago
+        monkeypatch.setattr("greenroom.supervisor.history.writing.PRUNE_S", 0.01)
         writer.put(ended(id="late", ended_at=now() - timedelta(days=31)))
-        wait_for(lambda: ids_in(path) == ["new"])
+        writer.put(ended(id="last", ended_at=now()))
+        wait_for(lambda: "last" in ids_in(path))
+        wait_for(lambda: ids_in(path) == ["last", "new"])
 
 
 def test_many_sessions_are_pruned_before_the_hour_is_over(

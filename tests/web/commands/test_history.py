@@ -99,7 +99,7 @@ def test_history_without_a_file_is_empty(tmp_path: Path, monkeypatch: pytest.Mon
         (("--outcome", "fine"), "Invalid enum value 'fine'", 2),
         (("--reason", "fine"), "Invalid enum value 'fine'", 2),
         (("--since", "soon"), "soon", 2),
-        (("--since", "999999d"), "", 2),
+        (("--since", "999999d"), "date value out of range", 2),
         (("--limit", "0"), "0 is not in the range", 2),
         (("--cursor", "x"), "no cursor", 2),
         (("--url", f"http://{NOBODY}"), "No daemon answers", 1),

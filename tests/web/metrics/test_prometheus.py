@@ -3,8 +3,8 @@
 import json
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,11 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def open_prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus]:
-    """Run Prometheus for the length of the block. It asks `target`, and tries the alerts, twice a second."""
+async def open_prometheus(address: str, target: str, folder: Path) -> AsyncIterator[Prometheus]:
+    """Run Prometheus at `address` for the length of the block.
+
+    It asks `target`, and tries the alerts, twice a second.
+    """
     config = {
         "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms", "scrape_timeout": "500ms"},
         "rule_files": [str(ALERTS)],
@@ -75,7 +78,7 @@ async def open_prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus
             }
         ],
     }
-    file, address = folder / "prometheus.yml", free_address()
+    file = folder / "prometheus.yml"
     file.write_text(json.dumps(config))  # JSON is YAML, too
     process = await trio.lowlevel.open_process(
         [
@@ -98,10 +101,16 @@ async def open_prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus
             await process.wait()
 
 
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+@contextmanager
+def reserved_address() -> Iterator[str]:
+    """Keep an address from all who ask for any, for the length of the block.
+
+    Who names it gets it: a socket that does not listen lets others have its port, if both set SO_REUSEADDR.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{holder.getsockname()[1]}"
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
@@ -117,8 +126,10 @@ async def test_prometheus_collects_from_a_daemon_and_its_alerts_fire(tmp_path: P
 
     Each query of the dashboard is one that Prometheus understands.
     """
-    machine, target = FakeMachine(), free_address()
-    async with open_prometheus(target, tmp_path) as prometheus:
+    machine = FakeMachine()
+    async with AsyncExitStack() as stack:
+        address, target = (stack.enter_context(reserved_address()) for _ in range(2))
+        prometheus = await stack.enter_async_context(open_prometheus(address, target, tmp_path))
         async with open_front(machine, bind=target, token=TOKEN) as front:
             front.client.headers["Authorization"] = f"Bearer {TOKEN}"
             await front.establish()
