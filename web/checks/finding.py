@@ -20,14 +20,14 @@ class Level(enum.Enum):
 class Finding:
     """The result of one check. `fix` is the command or step that fixes it; empty if nothing needs fixing.
 
-    `serves` says that only sessions need it: without it the daemon starts all the same.
+    `for_sessions` says that only sessions need it: without it the daemon starts all the same.
     """
 
     subject: str
     level: Level
     found: str
     fix: str = ""
-    serves: bool = attrs.field(default=False, kw_only=True)
+    for_sessions: bool = attrs.field(default=False, kw_only=True)
 
     def as_json(self) -> dict[str, str]:
         """Return the finding as `greenroom doctor --json` prints it."""

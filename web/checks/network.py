@@ -2,10 +2,12 @@
 
 import errno
 import json
+import os
 import socket
 import ssl
 from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,7 +15,7 @@ import httpx
 from greenroom.supervisor.machine import parse_proxy
 from greenroom.web.checks.finding import Finding, Level
 from greenroom.web.client.reaching import open_client
-from greenroom.web.http.listening import BindFailed, open_socket_file
+from greenroom.web.http.listening import BindFailed, is_dead_socket
 from greenroom.web.settings import DaemonSettings
 
 ANSWER_S = 10.0
@@ -21,18 +23,17 @@ _CONNECT_S = 5.0
 
 
 def check_port(settings: DaemonSettings) -> Finding:
-    """Check whether the daemon can listen on its address."""
+    """Check whether the daemon can listen on its address. One that starts meanwhile is not disturbed."""
     bind = settings.bind
     try:
         if settings.socket_path is not None:
-            with open_socket_file(settings.socket_path, 0o600):
-                return Finding("port", Level.OK, f"{bind} is free")
+            _check_socket_file(settings.socket_path)
+            return Finding("port", Level.OK, f"{bind} is free")
         host, port = settings.address or ("", 0)
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listening:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(1)
+            listening.bind(address)  # fails beside who listens; as this one does not, others may
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE and _is_ours(settings):
             found = f"{bind}: a Greenroom daemon serves there already"
@@ -41,6 +42,14 @@ def check_port(settings: DaemonSettings) -> Finding:
         found = f"{bind} can't be listened on: {why}"
         return Finding("port", Level.FAIL, found, "set bind to another address, or stop what uses this one")
     return Finding("port", Level.OK, f"{bind} is free")
+
+
+def _check_socket_file(path: Path) -> None:
+    """Raise OSError unless a socket can be made there."""
+    is_dead_socket(path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        code = errno.EACCES if path.parent.is_dir() else errno.ENOENT
+        raise OSError(code, os.strerror(code))
 
 
 def _is_ours(settings: DaemonSettings) -> bool:

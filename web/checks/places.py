@@ -33,9 +33,9 @@ def check_master(settings: DaemonSettings) -> Finding:
         ProfileCloner(master=master, clones_dir=settings.clones_dir).look()
     except NotLoggedIn:
         state = "is empty" if os.path.lexists(master) else "does not exist"
-        return Finding(_MASTER, Level.FAIL, f"{master} {state}", _LOGIN, serves=True)
+        return Finding(_MASTER, Level.FAIL, f"{master} {state}", _LOGIN, for_sessions=True)
     except ProfileLocked as exc:
-        return Finding(_MASTER, Level.FAIL, f"{master}: {exc}", _wait_for(exc.holder), serves=True)
+        return Finding(_MASTER, Level.FAIL, f"{master}: {exc}", _wait_for(exc.holder), for_sessions=True)
     except ProfileUnusable as exc:
         return Finding(_MASTER, Level.FAIL, f"{master}: {exc}", _mend_profile(master, exc))
     return _look_at_login(settings)
@@ -71,10 +71,10 @@ def _look_at_login(settings: DaemonSettings) -> Finding:
             return Finding(_MASTER, Level.FAIL, found, _mend_profile(master, exc))
         return Finding(_MASTER, Level.WARN, found, _LOGIN)
     if saved.expires_at is None:
-        return Finding(_MASTER, Level.FAIL, f"{master} has no login at {host}", _LOGIN, serves=True)
+        return Finding(_MASTER, Level.FAIL, f"{master} has no login at {host}", _LOGIN, for_sessions=True)
     if not saved.holds_at(datetime.now(UTC)):
         found = f"{master}: the login at {host} has expired, {saved.expires_at:%Y-%m-%d %H:%M} UTC"
-        return Finding(_MASTER, Level.FAIL, found, _LOGIN, serves=True)
+        return Finding(_MASTER, Level.FAIL, found, _LOGIN, for_sessions=True)
     return Finding(_MASTER, Level.OK, f"{master}, with a login at {host}: {describe_login(saved)}")
 
 

@@ -44,5 +44,7 @@ def _examine(settings: DaemonSettings, config_file: Path | None) -> list[Finding
 
 def _tempered(finding: Finding) -> Finding:
     return (
-        attrs.evolve(finding, level=Level.WARN) if finding.serves and finding.level is Level.FAIL else finding
+        attrs.evolve(finding, level=Level.WARN)
+        if finding.for_sessions and finding.level is Level.FAIL
+        else finding
     )

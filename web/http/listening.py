@@ -140,19 +140,27 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 def _remove_if_dead(path: Path) -> None:
     """Remove a socket on which nobody listens. Raises BindFailed for anything else."""
+    if is_dead_socket(path):
+        path.unlink()
+
+
+def is_dead_socket(path: Path) -> bool:
+    """Return whether there is a socket on which nobody listens; False for nothing at all. Changes nothing.
+
+    Raises BindFailed if there is anything else, and OSError if it can't be looked at.
+    """
     bind = f"{UNIX}{path}"
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise BindFailed(bind, "there is a file that is no socket", code=errno.EEXIST)
     except FileNotFoundError:
-        return
+        return False
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(_CONNECT_S)
         try:
             asking.connect(str(path))
         except ConnectionRefusedError:
-            path.unlink()
-            return
+            return True
         except BlockingIOError:
             pass  # somebody listens, and is busy
     raise BindFailed(bind, "something listens there already", code=errno.EADDRINUSE)

@@ -1,9 +1,11 @@
 """The doctor's checks of the daemon's address, the proxy and the site. Sockets stand in for all three."""
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -46,6 +48,60 @@ def test_port_of_another_program_fails() -> None:
         port = network.check_port(make_settings(bind=bind))
     assert (port.level, port.found) == (Level.FAIL, f"{bind} can't be listened on: Address already in use")
     assert "set bind" in port.fix
+
+
+def test_socket_file_that_can_be_made_is_fine_and_is_not_touched(tmp_path: Path) -> None:
+    """Nothing there, or what a killed daemon has left: a daemon that starts meanwhile finds all as it was."""
+    path = tmp_path / "greenroom.sock"
+    settings = make_settings(bind=f"unix:{path}")
+    before = tmp_path.stat()
+    assert network.check_port(settings) == Finding("port", Level.OK, f"unix:{path} is free")
+    assert tmp_path.stat().st_mtime_ns == before.st_mtime_ns
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    before = path.lstat()
+    assert network.check_port(settings).level is Level.OK
+    assert os.path.samestat(path.lstat(), before)
+    assert path.lstat().st_ctime_ns == before.st_ctime_ns
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("taken.sock", "something listens there already"),
+        ("file", "there is a file that is no socket"),
+        ("none/greenroom.sock", "No such file or directory"),
+    ],
+)
+def test_socket_file_that_can_not_be_made_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, why: str
+) -> None:
+    """The message says what is in the way."""
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{tmp_path}/taken.sock")
+        listening.listen(1)
+        monkeypatch.setattr(network, "_CONNECT_S", 0.1)  # it never answers
+        port = network.check_port(make_settings(bind=f"unix:{tmp_path}/{place}"))
+    assert (port.level, port.found) == (Level.FAIL, f"unix:{tmp_path}/{place} can't be listened on: {why}")
+
+
+def test_daemon_can_start_while_its_port_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check has the address, but does not listen there."""
+    bound: list[int] = []
+
+    def start(checking: socket.socket, address: tuple[str, int]) -> None:
+        binding(checking, address)
+        with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            binding(listening, checking.getsockname())
+            listening.listen(1)
+            bound.append(checking.getsockname()[1])
+
+    binding = socket.socket.bind
+    monkeypatch.setattr(socket.socket, "bind", start, raising=False)
+    assert network.check_port(make_settings(bind=f"{HOST}:0")).level is Level.OK
+    assert len(bound) == 1
 
 
 async def test_port_of_our_own_daemon_is_a_warning() -> None:
