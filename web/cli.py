@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from greenroom.web import completion
-from greenroom.web.client_cli import mcp, status
+from greenroom.web.client_cli import leaks, mcp, status
 from greenroom.web.history_cli import history
 from greenroom.web.options import check_name, profile_option
 from greenroom.web.options import config as _config
-from greenroom.web.options import url as _url
+from greenroom.web.options import site_url as _url
 from greenroom.web.options import user_data_dir as _user_data_dir
 from greenroom.web.profile_cli import profile
 from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
@@ -346,30 +346,12 @@ def demo(engine: str | None, verbose: bool) -> None:
             sys.exit(EXIT_FAILED)
 
 
-@main.command()
-@click.option("--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]")
-@_config
-def leaks(config_file: Path | None, url: str | None) -> None:
-    """Show what the running daemon owns, and what it leaks.
-
-    Exit code 1 if anything it owns belongs to no session.
-    """
-    with explaining():
-        from greenroom.web.commands.leaks import show_leaks
-        from greenroom.web.commands.sessions import token_of
-        from greenroom.web.settings import load_settings
-
-        settings = load_settings(config_file)
-        certificate = None if url else settings.tls_certificate
-        if not show_leaks(url or settings.url, token_of(settings), _console(), certificate=certificate):
-            sys.exit(EXIT_FAILED)
-
-
 main.add_command(history)
 main.add_command(session)
 main.add_command(profile)
 main.add_command(status)
 main.add_command(mcp)
+main.add_command(leaks)
 
 
 @main.command("completion")

@@ -1,4 +1,4 @@
-"""Commands that ask the running daemon, beside `greenroom session`: `status` and `mcp`."""
+"""Commands that ask the running daemon, beside `greenroom session`: `status`, `leaks` and `mcp`."""
 
 import contextlib
 import sys
@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
-from greenroom.web.options import config
+from greenroom.web.options import config, daemon_url
 from greenroom.web.running import EXIT_FAILED, Signalled, explaining, run_command, stop
 
 # As in `cli`, each command imports what it needs when it runs.
 
-_url = click.option("--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]")
-
 
 @click.command()
-@_url
+@daemon_url
 @config
 @click.option("--watch", is_flag=True, help="Go on showing it, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each time.")
@@ -42,7 +40,29 @@ def status(config_file: Path | None, url: str | None, watch: bool, as_json: bool
 
 
 @click.command()
-@_url
+@daemon_url
+@config
+def leaks(config_file: Path | None, url: str | None) -> None:
+    """Show what the running daemon owns, and what it leaks.
+
+    Exit code 1 if anything it owns belongs to no session.
+    """
+    with explaining():
+        from greenroom.web.commands.leaks import show_leaks
+        from greenroom.web.commands.sessions import token_of
+        from greenroom.web.console import make_console
+        from greenroom.web.settings import load_settings
+
+        settings = load_settings(config_file)
+        certificate = None if url else settings.tls_certificate
+        if not show_leaks(
+            url or settings.url, token_of(settings), make_console(sys.stdout), certificate=certificate
+        ):
+            sys.exit(EXIT_FAILED)
+
+
+@click.command()
+@daemon_url
 @config
 def mcp(config_file: Path | None, url: str | None) -> None:
     """Serve the daemon's sessions as MCP tools.

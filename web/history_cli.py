@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from greenroom.web.options import config
+from greenroom.web.options import config, daemon_url
 from greenroom.web.running import EXIT_FAILED, explaining, stop
 
 # As in `cli`, the command imports what it needs when it runs.
@@ -23,7 +23,7 @@ _TIME = "A time, as 2026-11-27T12:00, or how long ago: 30m, 2h, 7d."
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many to list.")
 @click.option("--cursor", metavar="TEXT", help="Where the list goes on: `next` of an answer.")
 @click.option("--json", "as_json", is_flag=True, help="One document of JSON, as GET /tiktok/history answers.")
-@click.option("--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]")
+@daemon_url
 @config
 def history(
     config_file: Path | None, url: str | None, as_json: bool, limit: int, **given: str | None

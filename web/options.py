@@ -13,7 +13,10 @@ config = click.option(
     type=click.Path(path_type=Path),
     help="A TOML file with a [greenroom] section.",
 )
-url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
+daemon_url = click.option(
+    "--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]"
+)
+site_url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
 user_data_dir = click.option(
     "--user-data-dir",
     "user_data_master_dir",

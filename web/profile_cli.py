@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from greenroom.web.completion import profile_names
-from greenroom.web.options import check_name, config, profile_option, url, user_data_dir
+from greenroom.web.options import check_name, config, profile_option, site_url, user_data_dir
 from greenroom.web.running import EXIT_FAILED, explaining
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _NAME = click.argument("name", metavar="NAME", callback=check_name, shell_comple
 
 
 @click.group("profile")
-@url
+@site_url
 @user_data_dir
 @config
 @click.pass_context

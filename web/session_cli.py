@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from greenroom.web.completion import session_ids
-from greenroom.web.options import config, profile_option
+from greenroom.web.options import config, daemon_url, profile_option
 from greenroom.web.running import explaining
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _ID = click.argument("session_id", metavar="ID", shell_complete=session_ids)
 
 
 @click.group("session")
-@click.option("--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]")
+@daemon_url
 @config
 @click.pass_context
 def session(context: click.Context, url: str | None, config_file: Path | None) -> None:
