@@ -43,7 +43,7 @@ _log = structlog.get_logger("greenroom.daemon")
 
 
 @attrs.frozen(kw_only=True)
-class Daemon:
+class RunningDaemon:
     """A running daemon: its address as a URL without a slash at the end, its supervisor, and its tokens."""
 
     url: str
@@ -54,7 +54,7 @@ class Daemon:
 @contextlib.asynccontextmanager
 async def open_daemon(
     settings: DaemonSettings, *, machine: Machine | None = None, history: History | None = None
-) -> AsyncIterator[Daemon]:
+) -> AsyncIterator[RunningDaemon]:
     """Serve sessions over HTTP for the length of the block; `history` keeps how they ended.
 
     On leaving the block, all sessions end, and current requests get their answers. Raises `BindFailed` if the
@@ -79,7 +79,7 @@ async def open_daemon(
                 tls=_tls(settings),
             ) as url,
         ):
-            yield Daemon(url=url, supervisor=supervisor, tokens=tokens)
+            yield RunningDaemon(url=url, supervisor=supervisor, tokens=tokens)
             await supervisor.stop()  # while requests can still be answered
 
 

@@ -56,7 +56,7 @@ from greenroom.web.http.schemas import (
     WhoAmI,
 )
 from greenroom.web.http.scopes import scope_of
-from greenroom.web.http.who import BY_LINK
+from greenroom.web.http.who import ROUTES_BY_LINK
 
 Json = dict[str, Any]
 
@@ -147,7 +147,7 @@ def _name_scope(method: str, path: str, described: Json) -> None:
 
 def _by_link() -> set[tuple[str, str]]:
     """Return the methods and paths that a link allows."""
-    return {(method, _ONE + rest) for method, rest in BY_LINK}
+    return {(method, _ONE + rest) for method, rest in ROUTES_BY_LINK}
 
 
 def _link_sessions(paths: Json) -> None:

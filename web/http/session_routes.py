@@ -55,7 +55,7 @@ _JSON = "application/json"
 _PICTURES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 # What a person with a link may do beside what they do by hand: move between pages, and answer dialogs.
-BY_LINK: Final = (Back, Dialog, Forward, Navigate, PageClose, PageNew, PageSelect, Reload)
+ACTIONS_BY_LINK: Final = (Back, Dialog, Forward, Navigate, PageClose, PageNew, PageSelect, Reload)
 
 # Each resource that is read with GET: what is asked of the session, and the type of the answer.
 RESOURCES: Final[Mapping[str, tuple[type[Reading], str]]] = {
@@ -94,7 +94,7 @@ def _add_actions(app: QuartTrio, supervisor: Supervisor, settings: DaemonSetting
         for step in steps:
             if isinstance(step, Navigate | PageNew):
                 refuse_daemon(step.url, settings)
-            if is_by_link and not isinstance(step, BY_LINK):
+            if is_by_link and not isinstance(step, ACTIONS_BY_LINK):
                 raise NotAllowed("With a link, this is done by hand in the live view")
         run = functools.partial(
             handle.run,

@@ -29,7 +29,7 @@ _VIEW: Final = frozenset(
         ("GET", "/control"),
     }
 )
-BY_LINK: Final = _VIEW | {("POST", "/control"), ("POST", "/actions")}
+ROUTES_BY_LINK: Final = _VIEW | {("POST", "/control"), ("POST", "/actions")}
 """The methods, and the paths below a session's own, that a link allows whoever may take control."""
 
 
@@ -118,7 +118,7 @@ class Who:
     @staticmethod
     def _check_link(link: Link, method: str, path: str) -> None:
         base = session_path(link.session_id)
-        allowed = BY_LINK if link.mode is WatchMode.CONTROL else _VIEW
+        allowed = ROUTES_BY_LINK if link.mode is WatchMode.CONTROL else _VIEW
         asked = "GET" if method == WEBSOCKET else method, path[len(base) :]
         if not path.startswith(base) or asked not in allowed:
             raise NotAllowed("This link is for watching one session" + _EXTENT[link.mode])

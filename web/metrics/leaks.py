@@ -17,7 +17,7 @@ _log = structlog.get_logger("greenroom.metrics")
 
 
 @attrs.define(eq=False, repr=False)
-class Leaks:
+class LeakWatch:
     """Knows what was leaked lately: how many things by kind in `found`, which is empty until it knows.
 
     While `run` runs, it looks again when somebody wants to know, but at most once a minute.

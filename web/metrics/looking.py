@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, SessionState
 from greenroom.supervisor.api import Supervisor
 from greenroom.supervisor.self_check import Condition
-from greenroom.web.metrics.leaks import Leaks
+from greenroom.web.metrics.leaks import LeakWatch
 
 _STATES = [state.value for state in SessionState if state is not SessionState.ENDED]
 
@@ -25,7 +25,7 @@ class Gauges(Collector):
     """
 
     _supervisor: Supervisor
-    _leaks: Leaks
+    _leaks: LeakWatch
 
     def collect(self) -> Iterator[Metric]:
         """Yield every gauge with its samples."""

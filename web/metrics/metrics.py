@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.metrics.hearing import Counts
-from greenroom.web.metrics.leaks import Leaks
+from greenroom.web.metrics.leaks import LeakWatch
 from greenroom.web.metrics.looking import Gauges
 
 # How often to look how late the event loop is.
@@ -27,7 +27,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.counts = Counts(self._registry)
-        self.leaks = Leaks(supervisor)
+        self.leaks = LeakWatch(supervisor)
         self._registry.register(Gauges(supervisor, self.leaks))
 
     def expose(self, accept: str) -> tuple[bytes, str]:
