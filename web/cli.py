@@ -12,12 +12,23 @@ import click
 from greenroom.web import completion
 from greenroom.web.client_cli import leaks, mcp, status
 from greenroom.web.history_cli import history
-from greenroom.web.options import check_name, profile_option
+from greenroom.web.login_cli import export, import_, login
+from greenroom.web.options import ENGINES
 from greenroom.web.options import config as _config
+from greenroom.web.options import engine as _engine
 from greenroom.web.options import site_url as _url
 from greenroom.web.options import user_data_dir as _user_data_dir
+from greenroom.web.options import verbose_option as _verbose
 from greenroom.web.profile_cli import profile
-from greenroom.web.running import EXIT_FAILED, Signalled, complain, explaining, run_command, stop
+from greenroom.web.running import (
+    EXIT_FAILED,
+    Signalled,
+    complain,
+    explaining,
+    run_command,
+    set_up_logging,
+    stop,
+)
 from greenroom.web.session_cli import session
 from greenroom.web.streams import be_patient, open_missing_streams
 
@@ -28,21 +39,8 @@ if TYPE_CHECKING:
 
 EXIT_VERDICT_USAGE = 4  # for `verdict`, 2 means uncertain
 
-ENGINES = ("auto", "camoufox", "firefox")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "text", "json")
-
-_engine = click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    help="The browser to launch; auto takes Camoufox, or Firefox if Camoufox is not installed.",
-)
-_daemon = click.option(
-    "--daemon",
-    metavar="URL",
-    help="A daemon to use.  [default: the one that runs here, unless other settings are given]",
-)
-_verbose = click.option("--verbose", is_flag=True, help="Also log what browsers and their hosts print.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -98,7 +96,7 @@ def serve(config_file: Path | None, check: bool, verbose: bool, **overrides: obj
     if not check:
         be_patient()
         keep_one_arena()
-    _configure_logging(verbose=verbose)
+    set_up_logging(verbose=verbose)
     with explaining():
         import trio
 
@@ -142,165 +140,6 @@ def practice(bind: str) -> None:
 
 
 @main.command()
-@click.argument(
-    "profile",
-    metavar="[NAME]",
-    default="default",
-    callback=check_name,
-    shell_complete=completion.profile_names,
-)
-@_url
-@_user_data_dir
-@_engine
-@_config
-@_daemon
-@click.option("--live", is_flag=True, help="Show the browser in the live view, even if there is a display.")
-@click.option("--headless", is_flag=True, help="Show no browser; for sites that log in without a person.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    metavar="SECONDS",
-    type=click.IntRange(1, 86_400),
-    default=600,
-    show_default=True,
-    help="Give up if no login was seen within this time.",
-)
-@_verbose
-def login(
-    profile: str,
-    config_file: Path | None,
-    daemon: str | None,
-    live: bool,
-    headless: bool,
-    timeout_s: int,
-    verbose: bool,
-    **overrides: object,
-) -> None:
-    """Log in to the master profile by hand, in a browser.
-
-    With NAME, to the profile of that name. One that does not exist is made.
-
-    The browser has a window, if there is a display. Otherwise, and with a running daemon, it is shown in the
-    live view, at an address that is printed. It runs on a copy of the profile until its page shows a login.
-    The copy then takes the profile's place in one step; `greenroom profile rollback` undoes that. Your own
-    settings are kept.
-
-    Exit code 1 if no login was saved.
-    """
-    own = _is_own(daemon, headless, overrides)
-    _configure_logging(verbose=verbose, quiet=not verbose)
-    with explaining():
-        from greenroom.web.commands.desk import open_desk
-        from greenroom.web.commands.login import Way, log_in
-        from greenroom.web.display import display_problem
-        from greenroom.web.settings import load_settings
-
-        settings = load_settings(config_file, overrides)
-
-        async def log_in_here() -> bool:
-            async with open_desk(settings, url=daemon, own=own) as desk:
-                way = Way.LIVE
-                if headless:
-                    way = Way.NONE
-                elif desk.is_own and not live and display_problem() is None:
-                    way = Way.WINDOW
-                return await log_in(desk, click.echo, way=way, profile=profile, timeout_s=timeout_s)
-
-        if not run_command(log_in_here):
-            sys.exit(EXIT_FAILED)
-
-
-@main.command("import")
-@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
-@profile_option
-@_url
-@_user_data_dir
-@_engine
-@_config
-@_daemon
-@click.option("--all", "takes_all", is_flag=True, help="Also take what is of other sites.")
-@_verbose
-def import_(
-    source: Path,
-    profile: str,
-    config_file: Path | None,
-    daemon: str | None,
-    takes_all: bool,
-    verbose: bool,
-    **overrides: object,
-) -> None:
-    """Give a profile the login in FILE.
-
-    That is cookies.txt, what a browser's extension exports as JSON, Playwright's storage state, or the
-    directory of a Firefox profile, of which the site's cookies and local storage are taken. A profile that
-    does not exist is made. A browser must show the login before it is saved; otherwise the profile stays as
-    it is.
-
-    With --daemon, the login goes to a daemon elsewhere: the site's cookies and storage, and nothing else.
-    """
-    # The site says what is taken, also if a daemon does the rest.
-    others = {name: value for name, value in overrides.items() if daemon is None or name != "tiktok_url"}
-    own = _is_own(daemon, False, others)
-    _configure_logging(verbose=verbose, quiet=not verbose)
-    with explaining():
-        from greenroom.web.commands.desk import open_desk
-        from greenroom.web.commands.moving import import_login
-        from greenroom.web.settings import load_settings
-
-        settings = load_settings(config_file, overrides)
-
-        async def import_here() -> None:
-            async with open_desk(settings, url=daemon, own=own) as desk:
-                url = settings.tiktok_url
-                await import_login(desk, source, click.echo, profile=profile, url=url, takes_all=takes_all)
-
-        run_command(import_here)
-
-
-@main.command()
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
-@profile_option
-@_url
-@_user_data_dir
-@_engine
-@_config
-@_daemon
-@click.option("--all", "takes_all", is_flag=True, help="Also write what is of other sites.")
-@_verbose
-def export(
-    target: Path,
-    profile: str,
-    config_file: Path | None,
-    daemon: str | None,
-    takes_all: bool,
-    verbose: bool,
-    **overrides: object,
-) -> None:
-    """Write a profile's login to FILE.
-
-    That is a new file, readable by you only, in the format of Playwright's storage state: cookies, local
-    storage and IndexedDB of the site, from a session whose page has shown the login.
-    """
-    # The site says what is taken, also if a daemon does the rest.
-    others = {name: value for name, value in overrides.items() if daemon is None or name != "tiktok_url"}
-    own = _is_own(daemon, False, others)
-    _configure_logging(verbose=verbose, quiet=not verbose)
-    with explaining():
-        from greenroom.web.commands.desk import open_desk
-        from greenroom.web.commands.moving import export_login
-        from greenroom.web.settings import load_settings
-
-        settings = load_settings(config_file, overrides)
-
-        async def export_here() -> None:
-            async with open_desk(settings, url=daemon, own=own) as desk:
-                url = settings.tiktok_url
-                await export_login(desk, target, click.echo, profile=profile, url=url, takes_all=takes_all)
-
-        run_command(export_here)
-
-
-@main.command()
 @_url
 @_user_data_dir
 @_engine
@@ -316,7 +155,7 @@ def doctor(config_file: Path | None, launch: bool, as_json: bool, verbose: bool,
 
     Exit code 1 if sessions can't run.
     """
-    _configure_logging(verbose=verbose)
+    set_up_logging(verbose=verbose)
     with explaining():
         from greenroom.web.commands.doctor import show_examination
         from greenroom.web.settings import load_settings
@@ -338,7 +177,7 @@ def demo(engine: str | None, verbose: bool) -> None:
 
     Exit code 0 only if every result is as expected.
     """
-    _configure_logging(verbose=verbose, quiet=not verbose)
+    set_up_logging(verbose=verbose, quiet=not verbose)
     with explaining():
         from greenroom.web.commands.demo import run_demo
 
@@ -346,6 +185,9 @@ def demo(engine: str | None, verbose: bool) -> None:
             sys.exit(EXIT_FAILED)
 
 
+main.add_command(login)
+main.add_command(import_)
+main.add_command(export)
 main.add_command(history)
 main.add_command(session)
 main.add_command(profile)
@@ -444,21 +286,3 @@ def _console() -> "Console":
     from greenroom.web.console import make_console
 
     return make_console(sys.stdout)
-
-
-def _is_own(daemon: str | None, headless: bool, overrides: dict[str, object]) -> bool:
-    """Whether a command is not to use the running daemon: what it was told is not what that runs with.
-
-    Raises `UsageError` if it is to use one all the same.
-    """
-    is_own = headless or any(value is not None for value in overrides.values())
-    if daemon is not None and is_own:
-        raise click.UsageError("With --daemon, its browsers run as it does: leave out other settings.")
-    return is_own
-
-
-def _configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
-    from greenroom.web.logs import configure_logging
-    from greenroom.web.settings.choices import LogLevel
-
-    configure_logging(level=LogLevel.DEBUG if verbose else LogLevel.ERROR if quiet else LogLevel.INFO)

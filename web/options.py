@@ -6,6 +6,8 @@ import click
 
 from greenroom.web.completion import profile_names
 
+ENGINES = ("auto", "camoufox", "firefox")
+
 config = click.option(
     "--config",
     "config_file",
@@ -16,6 +18,12 @@ config = click.option(
 daemon_url = click.option(
     "--url", metavar="URL", help="The daemon's address.  [default: where serve would listen]"
 )
+engine = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="The browser to launch; auto takes Camoufox, or Firefox if Camoufox is not installed.",
+)
+verbose_option = click.option("--verbose", is_flag=True, help="Also log what browsers and their hosts print.")
 site_url = click.option("--url", "tiktok_url", metavar="URL", help="The page that sessions open.")
 user_data_dir = click.option(
     "--user-data-dir",

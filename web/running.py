@@ -49,6 +49,14 @@ async def _heed_signals(signals: AsyncIterator[signal.Signals]) -> NoReturn:
     raise AssertionError("signals never end")
 
 
+def set_up_logging(*, verbose: bool = False, quiet: bool = False) -> None:
+    """Log to standard error: all if `verbose`, only failures of Greenroom itself if `quiet`."""
+    from greenroom.web.logs import configure_logging
+    from greenroom.web.settings.choices import LogLevel
+
+    configure_logging(level=LogLevel.DEBUG if verbose else LogLevel.ERROR if quiet else LogLevel.INFO)
+
+
 @contextmanager
 def explaining() -> Iterator[None]:
     """Turn errors in the block into a readable message on standard error and an exit code."""

@@ -31,8 +31,9 @@ from greenroom.actors.browser.cells.environment import IDENTITY_FILE
 from greenroom.actors.browser.engines import EngineChoice
 from greenroom.actors.profile.copy import NOT_CLONED
 from greenroom.actors.profile.generations import open_writing
-from greenroom.web.cli import ENGINES, LOG_FORMATS, LOG_LEVELS, main
+from greenroom.web.cli import LOG_FORMATS, LOG_LEVELS, main
 from greenroom.web.commands.demo import Report
+from greenroom.web.options import ENGINES
 from greenroom.web.practice import open_practice_site
 from greenroom.web.settings.choices import LogFormat, LogLevel
 from tests.actors.profile.logins import keep_login

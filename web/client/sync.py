@@ -11,15 +11,15 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
-import httpx_sse
 
 from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileMode
 from greenroom.web.client import daemon_requests, session_requests
 from greenroom.web.client.daemon import DEFAULT_URL, END_S, RETRY_FOR_S, TIMEOUT_S, Daemon
 from greenroom.web.client.errors import ClientError
-from greenroom.web.client.feeds import Event, EventFeed, EventSize, Feed, PictureFeed
+from greenroom.web.client.feeds import Event, EventFeed, Feed, PictureFeed
 from greenroom.web.client.reaching import find_socket, open_client
 from greenroom.web.client.request import Reply, Request
+from greenroom.web.client.sync_streams import sse
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -144,7 +144,7 @@ class Client:
         """
         if last_id is None:  # so that nothing is missed if the connection breaks before the first event
             last_id = (self.overview()).last_event_id
-        with self.follow(EventFeed(last_id=last_id), _sse) as events:
+        with self.follow(EventFeed(last_id=last_id), sse) as events:
             yield events
 
     def send(self, request: Request[T]) -> T:
@@ -278,7 +278,7 @@ class RemoteSession:
     def open_events(self, last_id: str | None = None) -> Iterator[Iterator[Event]]:
         """Follow what happens to the session, as `Client.open_events` does, up to its end."""
         feed = EventFeed(session_id=self.id, last_id=last_id)
-        with self.client.follow(feed, _sse) as events:
+        with self.client.follow(feed, sse) as events:
             yield events
 
     @contextlib.contextmanager
@@ -290,21 +290,3 @@ class RemoteSession:
         feed = PictureFeed(session_id=self.id, fps=fps, quality=quality)
         with self.client.follow(feed, httpx.Response.iter_raw) as pictures:
             yield pictures
-
-
-def _sse(answer: httpx.Response) -> Iterator[httpx_sse.ServerSentEvent]:
-    kind = {"Content-Type": answer.headers.get("Content-Type", "")}
-    return httpx_sse.EventSource(httpx.Response(200, headers=kind, stream=_Limited(answer))).iter_sse()
-
-
-class _Limited(httpx.SyncByteStream):
-    """What comes of a stream of events, as it is on the wire, as long as no event is too large."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        event = EventSize()
-        for data in self._answer.iter_raw():
-            event.add(data)
-            yield data
