@@ -110,10 +110,11 @@ def snapshot(client: "Client", session_id: str) -> None:
 
     It has refs of what can be acted on.
     """
-    from greenroom.web.commands.sessions import printable, session_at
+    from greenroom.web.commands.sessions import session_at
+    from greenroom.web.terminal import lines
 
     with explaining():
-        click.echo(printable(session_at(client, session_id).snapshot()))
+        click.echo(lines(session_at(client, session_id).snapshot()))
 
 
 @session.command()

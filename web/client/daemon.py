@@ -8,9 +8,10 @@ import attrs
 import httpx
 
 from greenroom.supervisor.secret import Secret
-from greenroom.web.client.errors import DaemonUnreachable, one_line
+from greenroom.web.client.errors import DaemonUnreachable
 from greenroom.web.client.request import Request
 from greenroom.web.client.retrying import Retrying
+from greenroom.web.terminal import one_line
 
 DEFAULT_URL: Final = "http://127.0.0.1:8700"
 TIMEOUT_S: Final = 400.0

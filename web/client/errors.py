@@ -1,14 +1,12 @@
 """What goes wrong between a client and the daemon."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
 from greenroom.web.http.headers import REQUEST_ID_HEADER
 from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
-
-_MAX_CHARS: Final = 1000
+from greenroom.web.terminal import one_line as one_line  # noqa: PLC0414  # `status` has it from here
 
 
 class ClientError(Exception):
@@ -73,11 +71,6 @@ def error_in(status: int, headers: Mapping[str, str], content: bytes, *, url: st
 def no_daemon(url: str, status: int) -> DaemonUnreachable:
     """Return the error for an answer that no daemon gives."""
     return DaemonUnreachable(f"What answers at {url} is no Greenroom daemon (HTTP {status})")
-
-
-def one_line(text: str) -> str:
-    """Return another program's text as one line that is safe on a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)[:_MAX_CHARS]
 
 
 def _text_of(message: str, details: ErrorDetails) -> str:

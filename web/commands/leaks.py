@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from greenroom.web.client import ApiError, AsyncClient, DaemonUnreachable
-from greenroom.web.client.errors import one_line
 from greenroom.web.http.schemas import Leaks
+from greenroom.web.terminal import one_line
 
 HTTP_TIMEOUT_S = 10.0
 """The time limit for the whole answer. A survey takes about a second."""

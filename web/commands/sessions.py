@@ -46,11 +46,6 @@ def session_at(client: Client, session_id: str) -> RemoteSession:
         raise Refused(str(exc)) from None
 
 
-def printable(text: str) -> str:
-    """Return what a page says, fit for a terminal."""
-    return "".join(character for character in text if character.isprintable() or character == "\n")
-
-
 def save_screenshot(session: RemoteSession, path: Path) -> None:
     """Write a picture of the page to `path`, of the type that its name ends with. Raises `Refused`."""
     types: dict[str, Literal["jpeg", "webp"]] = {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}

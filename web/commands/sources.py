@@ -14,6 +14,7 @@ import attrs
 
 from greenroom.actors.verdict.arrival import Arrival, path_of, seconds_to_wait
 from greenroom.actors.verdict.site import is_address, is_same_site, is_tiktok_address
+from greenroom.web.terminal import one_line
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -74,15 +75,10 @@ def read_source(source: str) -> Source:
     head = page[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     for start, name in _OTHERS.items():
         if head.startswith(start):
-            raise PageUnreadable(f"{printable(source)}: no page but {name}")
+            raise PageUnreadable(f"{one_line(source)}: no page but {name}")
     if head.lstrip(_UTF_16)[:1] in (b"{", b"["):
         return _from_har(source, page)
     return _from_mhtml(source, page) if _is_mhtml(head) else Source(page=page)
-
-
-def printable(text: str) -> str:
-    """Return a name or an address with its control characters escaped."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _is_mhtml(head: bytes) -> bool:
@@ -105,7 +101,7 @@ def _from_mhtml(source: str, page: bytes) -> Source:
             charset = part.get_content_charset()
             address = str(part.get("Content-Location", "") or location).strip()
             return Source(page=_in_utf8(content, charset) if charset else content, arrival=recorded(address))
-    raise PageUnreadable(f"{printable(source)}: an MHTML file without a page in it")
+    raise PageUnreadable(f"{one_line(source)}: an MHTML file without a page in it")
 
 
 def _is_root(part: "Message[Any, Any]", root: str, location: str) -> bool:
@@ -128,12 +124,12 @@ def _from_har(source: str, text: bytes) -> Source:
     try:
         documents = list(_documents(json.loads(text)["log"]["entries"]))
     except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise PageUnreadable(f"{printable(source)}: JSON, but no page and no HAR file") from None
+        raise PageUnreadable(f"{one_line(source)}: JSON, but no page and no HAR file") from None
     if not documents:
-        raise PageUnreadable(f"{printable(source)}: a HAR file without a document in it, or without its text")
+        raise PageUnreadable(f"{one_line(source)}: a HAR file without a document in it, or without its text")
     given = [page for page in documents if page.arrival.is_proven] or documents
     if (status := given[-1].arrival.status or 0) >= _SERVER_ERROR:
-        raise PageUnreadable(f"{printable(source)}: HTTP {status}")
+        raise PageUnreadable(f"{one_line(source)}: HTTP {status}")
     return given[-1]
 
 
@@ -199,7 +195,7 @@ def _read_file(source: str) -> bytes:
             return _read(source, file)
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a file's name"
-        raise PageUnreadable(f"{printable(source)}: {why}") from exc
+        raise PageUnreadable(f"{one_line(source)}: {why}") from exc
 
 
 def _read(source: str, file: BinaryIO) -> bytes:
@@ -223,21 +219,21 @@ def _fetch(url: str) -> Source:
             client.stream("GET", url) as answer,
         ):
             if answer.status_code >= _SERVER_ERROR:
-                raise PageUnreadable(f"{printable(url)}: HTTP {answer.status_code}")
+                raise PageUnreadable(f"{one_line(url)}: HTTP {answer.status_code}")
             for chunk in answer.iter_bytes():
                 page += chunk
                 _check_size(url, len(page))
                 if time.monotonic() > deadline:
-                    raise PageUnreadable(f"{printable(url)}: not there after {FETCH_TIMEOUT_S:.0f} s")
+                    raise PageUnreadable(f"{one_line(url)}: not there after {FETCH_TIMEOUT_S:.0f} s")
             retry_after = answer.headers.get("retry-after", "")
             return Source(
                 page=bytes(page), arrival=arrived(url, str(answer.url), answer.status_code, retry_after)
             )
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
-        why = printable(str(exc)) or type(exc).__name__
-        raise PageUnreadable(f"{printable(url)}: {why}") from exc
+        why = one_line(str(exc)) or type(exc).__name__
+        raise PageUnreadable(f"{one_line(url)}: {why}") from exc
 
 
 def _check_size(source: str, size: int) -> None:
     if size > MAX_PAGE_BYTES:
-        raise PageUnreadable(f"{printable(source)}: more than {MAX_PAGE_BYTES >> 20} MB")
+        raise PageUnreadable(f"{one_line(source)}: more than {MAX_PAGE_BYTES >> 20} MB")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from greenroom.actors.verdict import Decision, Evidence, Finding, LoginState, analyse_html, decide
-from greenroom.web.commands.sources import MAX_PAGE_BYTES, PageUnreadable, printable, read_source
+from greenroom.web.commands.sources import MAX_PAGE_BYTES, PageUnreadable, read_source
+from greenroom.web.terminal import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,7 +128,7 @@ def _show_line(judged: Judged, console: "Console", *, show_viewer: bool) -> None
         end="",
         highlight=False,
     )
-    console.print(printable(judged.source) + viewer, markup=False, highlight=False, soft_wrap=True)
+    console.print(one_line(judged.source) + viewer, markup=False, highlight=False, soft_wrap=True)
 
 
 def _show_total(states: Sequence[LoginState], count: int, console: "Console") -> None:

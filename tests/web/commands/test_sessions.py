@@ -17,7 +17,7 @@ from greenroom.actors.verdict import LoginState
 from greenroom.web.cli import main
 from greenroom.web.client import ApiError, AsyncClient, Client, DaemonUnreachable
 from greenroom.web.commands.attaching import node_program, python_program
-from greenroom.web.commands.sessions import Refused, printable, read_action, session_at, token_of
+from greenroom.web.commands.sessions import Refused, read_action, session_at, token_of
 from greenroom.web.settings import DaemonSettings, load_settings
 from tests.web.http.front import Front, open_front
 
@@ -90,11 +90,6 @@ async def test_sessions_are_listed_and_shown(front: Front) -> None:
     assert (await run("list")).split()[:2] == [session_id, "live"]
     shown = json.loads(await run("show", session_id))
     assert (shown["id"], shown["state"]) == (session_id, "live")
-
-
-def test_what_a_page_says_is_fit_for_a_terminal() -> None:
-    """It can't move the cursor."""
-    assert printable("- text: a\x1b[31m page\n") == "- text: a[31m page\n"
 
 
 async def test_refusal_says_why_in_one_line(front: Front) -> None:
