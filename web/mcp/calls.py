@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
@@ -12,11 +14,14 @@ from mcp.types import CallToolResult, ImageContent, TextContent
 from greenroom.actors.actions.readings import Reading, Screenshot, Snapshot
 from greenroom.actors.actions.results import OpenDialog, PageInfo
 from greenroom.actors.lifecycle import ProfileMode
-from greenroom.web.client import ApiError, AsyncClient, AsyncRemoteSession, ClientError
+from greenroom.web.client import ApiError, AsyncClient, AsyncRemoteSession, ClientError, DaemonUnreachable
 from greenroom.web.mcp.tools import ACTIONS, READINGS, TABS, SessionExtend, SessionNew
 
 Arguments = Mapping[str, Any]
 T = TypeVar("T", bound=msgspec.Struct)
+
+# Where msgspec has found something wrong: the caller has written the fields alone, in no list.
+_PLACE: Final = re.compile(r" - at `\$(?:\.actions\[0\])?\.?([^`]*)`")
 
 
 class NotCalled(Exception):
@@ -39,10 +44,10 @@ class Calls:
             return _failed(str(exc))
         except ApiError as exc:
             fresh = exc.details.snapshot
-            parts = [f"{exc.code}: {exc}", *_more(exc), *([_snapshot(fresh)] if fresh else [])]
+            parts = [f"{exc.code}: {_placed(str(exc))}", *_more(exc), *([_snapshot(fresh)] if fresh else [])]
             return _failed("\n\n".join(parts))
-        except ClientError as exc:
-            return _failed(f"{exc}. `greenroom serve` starts a daemon.")
+        except DaemonUnreachable as exc:
+            return _failed(f"{exc} ({exc.hint})" if exc.hint else str(exc))
 
     async def end_made(self) -> None:
         """End the sessions that were made here, as far as the daemon answers."""
@@ -58,29 +63,32 @@ class Calls:
                 return await self._list()
             case "session_end":
                 return await self._end(await self._session(arguments))
-            case "session_extend":
-                session = await self._session(arguments)
-                answer = await session.extend(_as(SessionExtend, arguments).seconds)
-                return _said(f"The session lives until {answer.session.expires_at}.")
-            case "browser_tabs":
-                return await self._tabs(await self._session(arguments), arguments)
         session = await self._session(arguments)
+        result = await self._use(session, name, arguments)
+        self._current = session.id  # only now: whoever mistypes an id once still has the last session
+        return result
+
+    async def _use(self, session: AsyncRemoteSession, name: str, arguments: dict[str, Any]) -> CallToolResult:
+        match name:
+            case "session_extend":
+                answer = await session.extend(_as(SessionExtend, arguments).seconds)
+                return _said(f"The session lives until {_time(answer.session.expires_at)}.")
+            case "browser_tabs":
+                return await self._tabs(session, arguments)
         if name in ACTIONS:
             return await self._act(session, _tag(ACTIONS[name]), arguments)
         if name in READINGS:
             asked = _as(READINGS[name], arguments)
             return _shown(asked, await session.read(asked))
-        raise NotCalled(f"There is no tool {name!r}")
+        raise NotCalled(f"There is no tool {name}")
 
     async def _session(self, arguments: dict[str, Any]) -> AsyncRemoteSession:
         """Return the session that a call is for, and take its name out of the arguments."""
         named = arguments.pop("session", None) or self._current or await self._only_one()
         try:
-            session = self._client.session(str(named))
+            return self._client.session(str(named))
         except ValueError as exc:
             raise NotCalled(str(exc)) from None
-        self._current = session.id
-        return session
 
     async def _only_one(self) -> str:
         """Return the only session that there is. Raises `NotCalled`."""
@@ -98,21 +106,23 @@ class Calls:
         self._current = session_id
         answer = await self._client.session(session_id).info()
         viewer = f", logged in as {answer.viewer}" if answer.viewer else ""
-        return _said(f"Session {session_id} is live until {answer.session.expires_at}{viewer}.")
+        return _said(f"Session {session_id} is live until {_time(answer.session.expires_at)}{viewer}.")
 
     async def _list(self) -> CallToolResult:
         lines = [
-            f"{one.id} {one.state.value}, profile {one.profile}, until {one.expires_at or 'it is live'}"
+            f"{one.id} {one.state.value}, profile {one.profile}, "
+            f"until {_time(one.expires_at) or 'it is live'}"
             + (", used last" if one.id == self._current else "")
             for one in await self._client.sessions()
         ]
         return _said("\n".join(lines) or "There is no session: session_new makes one.")
 
     async def _end(self, session: AsyncRemoteSession) -> CallToolResult:
-        self._current = None
+        await session.end()
+        if session.id == self._current:
+            self._current = None
         if session.id in self._made:
             self._made.remove(session.id)
-        await session.end()
         return _said(f"Session {session.id} has ended.")
 
     async def _act(self, session: AsyncRemoteSession, kind: str, arguments: Arguments) -> CallToolResult:
@@ -142,13 +152,22 @@ def _as(type_: type[T], arguments: Arguments) -> T:
     try:
         return msgspec.convert({**arguments, **kind}, type_)
     except msgspec.ValidationError as exc:
-        raise NotCalled(str(exc)) from None
+        raise NotCalled(_placed(str(exc))) from None
+
+
+def _placed(text: str) -> str:
+    """Return what is wrong, with the argument that it is wrong in."""
+    return _PLACE.sub(lambda match: f" - at `{match[1]}`" if match[1] else "", text)
+
+
+def _time(time: datetime | None) -> str:
+    return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _page(page: PageInfo, opened: OpenDialog | None = None) -> str:
     dialog = page.dialog or opened
-    return f"Page {page.id}{' (selected)' if page.selected else ''}: {page.url} {page.title!r}" + (
-        f"\nIt shows a dialog ({dialog.type}): {dialog.message!r}" if dialog else ""
+    return f'Page {page.id}{" (selected)" if page.selected else ""}: {page.url} "{page.title}"' + (
+        f'\nIt shows a dialog ({dialog.type}): "{dialog.message}"' if dialog else ""
     )
 
 

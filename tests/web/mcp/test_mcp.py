@@ -1,6 +1,7 @@
 """`greenroom mcp`: its tools, called by a real client, on a real daemon with a fake machine."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from greenroom.actors.errors import ActionFailed, StaleRef
 from greenroom.actors.lifecycle import EndReason, ProfileMode
 from greenroom.actors.testing import FakeMachine
 from greenroom.actors.verdict import LoginState
-from greenroom.client import AsyncClient
+from greenroom.client import AsyncClient, AsyncRemoteSession, DaemonUnreachable
 from greenroom.supervisor.secret import Secret
 from greenroom.web.cli import main
 from greenroom.web.http.tokens import Scope, Token
@@ -150,7 +151,8 @@ async def test_tools_do_what_their_names_say(front: Front) -> None:
         [picture] = (await client.call_tool("browser_take_screenshot", {"type": "jpeg"})).content
         assert isinstance(picture, ImageContent)
         assert (picture.data, picture.mime_type) == ("YSBwaWN0dXJl", "image/jpeg")
-        assert "lives until" in await said(client, "session_extend", seconds=60)
+        extended = await said(client, "session_extend", seconds=60)
+        assert re.fullmatch(r"The session lives until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.", extended)
         assert f"{session_id} live" in await said(client, "session_list")
         assert "has ended" in await said(client, "session_end")
         assert "There is no session" in await said(client, "session_list")
@@ -174,7 +176,12 @@ async def test_what_goes_wrong_is_an_error_with_what_to_do(front: Front) -> None
         assert "run greenroom login" in await refused(client, "session_new")
         front.machine.page = LoginState.LOGGED_IN
         await said(client, "session_new")
-        assert "INVALID_REQUEST" in await refused(client, "browser_click")
+        missing = await refused(client, "browser_click")
+        assert "INVALID_REQUEST" in missing
+        assert "missing required field `target`" in missing
+        assert "$" not in missing
+        assert (await refused(client, "browser_click", target=3)).endswith("- at `target`")
+        assert (await refused(client, "session_extend", seconds="x")).endswith("- at `seconds`")
         assert "no session's id" in await refused(client, "browser_click", target="e1", session="../leaks")
         assert "no tool" in await refused(client, "browser_fly")
         assert "list, new, select, close" in await refused(client, "browser_tabs", action="hide")
@@ -189,6 +196,36 @@ async def test_what_goes_wrong_is_an_error_with_what_to_do(front: Front) -> None
         [session_id] = front.machine.browsers
         await front.supervisor.end_session(session_id)
         assert "ended as deleted: session_new" in await refused(client, "browser_hover", target="e1")
+
+
+async def test_session_that_is_not_there_is_not_the_one_used_last(front: Front) -> None:
+    """Whoever mistypes an id once still has the session before."""
+    async with connected(front) as client:
+        await said(client, "session_new")
+        other = (await said(client, "session_new")).split()[1]
+        assert "SESSION_NOT_FOUND" in await refused(client, "browser_click", target="e1", session="mistyped")
+        assert "SESSION_NOT_FOUND" in await refused(client, "session_end", session="mistyped")
+        assert "Page p1 (selected): " in await said(client, "browser_click", target="e1")
+        assert done_in(front, other) == [Click(target="e1")]
+
+
+async def test_session_whose_end_fails_ends_with_the_connection(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is still one of those that were made here."""
+    ends: list[str] = []
+
+    async def end(session: AsyncRemoteSession) -> None:
+        ends.append(session.id)
+        raise DaemonUnreachable("The line broke")
+
+    async with connected(front) as client:
+        await said(client, "session_new")
+        [session_id] = front.machine.browsers
+        with monkeypatch.context() as patched:
+            patched.setattr(AsyncRemoteSession, "end", end)
+            assert "The line broke" in await refused(client, "session_end")
+    assert (ends, front.machine.browsers) == ([session_id], {})
 
 
 async def test_person_who_has_control_is_named(front: Front) -> None:
@@ -212,7 +249,7 @@ async def test_daemon_that_is_not_there_is_an_error() -> None:
         open_server(client) as server,
         mcp.Client(server) as connection,
     ):
-        assert "`greenroom serve` starts a daemon" in await refused(connection, "session_list")
+        assert "`greenroom serve` starts one" in await refused(connection, "session_list")
 
 
 def test_tools_say_what_they_take() -> None:
