@@ -81,9 +81,14 @@ def explaining() -> Iterator[None]:
 
 def _explain(exc: Exception) -> str:
     """Return all that there is to say to the user of an error."""
+    from greenroom.web.client.errors import ApiError
+
     holder = getattr(exc, "holder", None)
     more = (
         getattr(exc, "hint", None),
+        "set GREENROOM_TOKEN to a token of the daemon"
+        if isinstance(exc, ApiError) and exc.status == 401
+        else None,
         getattr(exc, "told", None),
         f"by {holder.program}, process {holder.pid}" if holder else None,
         getattr(exc, "detail", None),

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import socket
-import ssl
 from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -14,7 +13,9 @@ import httpx
 
 from greenroom.supervisor.machine import parse_proxy
 from greenroom.web.checks.finding import Finding, Level
+from greenroom.web.client.errors import ClientError
 from greenroom.web.client.reaching import open_client
+from greenroom.web.client.reasons import reason_of
 from greenroom.web.http.listening import BindFailed, is_dead_socket
 from greenroom.web.settings import DaemonSettings
 
@@ -57,7 +58,7 @@ def _is_ours(settings: DaemonSettings) -> bool:
         with open_client(settings.url, certificate=settings.tls_certificate, timeout=_CONNECT_S) as client:
             answer = client.get("/health").json()
         return isinstance(answer, dict) and "status" in answer
-    except (httpx.HTTPError, OSError, json.JSONDecodeError, UnicodeDecodeError):
+    except (httpx.HTTPError, ClientError, OSError, json.JSONDecodeError, UnicodeDecodeError):
         return False
 
 
@@ -135,16 +136,6 @@ def _proxy(settings: DaemonSettings) -> httpx.Proxy | None:
 
 def _words(error: Exception) -> str:
     """Say in plain words why something could not be reached."""
-    causes: list[BaseException] = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
-        causes.append(cause)
-    for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return "its name does not resolve"
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is invalid: {cause.verify_message}"
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return f"no answer within {ANSWER_S:g} s" if isinstance(error, httpx.HTTPError) else "no answer"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+    return reason_of(error)

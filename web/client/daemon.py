@@ -1,6 +1,8 @@
 """A daemon as its clients see it: its address, its token, and how long it is waited for. No I/O."""
 
 import contextlib
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -9,6 +11,7 @@ import httpx
 
 from greenroom.supervisor.secret import Secret
 from greenroom.web.client.errors import DaemonUnreachable
+from greenroom.web.client.reasons import causes_of, reason_of
 from greenroom.web.client.request import Request
 from greenroom.web.client.retrying import Retrying
 from greenroom.web.terminal import one_line
@@ -19,6 +22,8 @@ TIMEOUT_S: Final = 400.0
 RETRY_FOR_S: Final = 30.0
 END_S: Final = 30.0
 """For the end of a session whose block has failed: whoever waits wants to see why."""
+_FOUND: Final = (ssl.SSLError, socket.gaierror, PermissionError)  # or it isn't known where to look
+_UNTRUSTED: Final = "if it is your daemon's own certificate, set tls_certificate, and bind instead of --url"
 
 
 @attrs.frozen(kw_only=True)
@@ -66,9 +71,19 @@ class Daemon:
         except httpx.TimeoutException as exc:
             raise self.too_slow() from exc
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as exc:
-            text = f"No daemon answers at {self.url}: {one_line(str(exc))}"
-            was_asked = isinstance(exc, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
-            raise DaemonUnreachable(text, was_asked=was_asked) from exc
+            raise self._unreachable(exc) from exc
+
+    def _unreachable(self, exc: Exception) -> DaemonUnreachable:
+        reason = one_line(reason_of(exc))
+        causes = tuple(causes_of(exc))
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            return DaemonUnreachable(f"What answers at {self.url} is not trusted: {reason}", hint=_UNTRUSTED)
+        is_other = any(isinstance(cause, _FOUND) for cause in causes)
+        return DaemonUnreachable(
+            f"No daemon answers at {self.url}: {reason}",
+            was_asked=isinstance(exc, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError),
+            is_absent=isinstance(exc, httpx.ConnectError) and not is_other,
+        )
 
     def too_slow(self) -> DaemonUnreachable:
         """Return the error for an answer that takes too long."""

@@ -17,17 +17,22 @@ class DaemonUnreachable(ClientError):
     """No daemon answers at the address, or something else does.
 
     `was_asked` says that the connection broke later: the daemon may have done what it was asked for.
+    `is_absent` says that nothing listens at the address, and `hint` what to do about it.
     """
 
-    def __init__(self, text: str, *, was_asked: bool = False) -> None:
+    def __init__(
+        self, text: str, *, was_asked: bool = False, is_absent: bool = False, hint: str | None = None
+    ) -> None:
         super().__init__(text)
         self.was_asked = was_asked
+        self.is_absent = is_absent
+        self.hint = "`greenroom serve` starts one" if is_absent else hint
 
 
 class ApiError(ClientError):
     """The daemon refuses, or has failed.
 
-    `code` is for programs: the README and docs/sessions.md list the codes. `status` is the HTTP status, and
+    `code` is for programs: docs/errors.md lists the codes. `status` is the HTTP status, and
     `message` the summary that goes with the code. `retryable` says that the same request may well succeed
     later, `retry_after_s` after how many seconds, None if that is not known. `request_id` is in the daemon's
     log, too. `details` has whatever else is known, such as the results of the actions before the one that

@@ -7,6 +7,7 @@ from typing import Any, Final
 import httpx
 
 from greenroom.web.address import UNIX
+from greenroom.web.client.errors import DaemonUnreachable
 
 _LOCALHOST: Final = "http://localhost"  # what a Unix socket's Host is
 _END: Final = "-----END CERTIFICATE-----"
@@ -17,7 +18,7 @@ def open_client(url: str, *, certificate: Path | None = None, **options: Any) ->
 
     If the daemon has the settings at hand, `certificate` is its own: that one is expected, under any name.
     Otherwise its certificate must be one that the system trusts. A proxy from the environment never sees what
-    is sent. Raises `httpx.InvalidURL`, and OSError if `certificate` can't be read or is none.
+    is sent. Raises `httpx.InvalidURL`, and `DaemonUnreachable` if `certificate` can't be read or is none.
     """
     transport = None
     if path := find_socket(url):
@@ -53,6 +54,11 @@ def _only(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # this machine's commands use an address that no certificate has
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not be a root
-    first, end, _chain = certificate.read_text(encoding="ascii", errors="replace").partition(_END)
-    context.load_verify_locations(cadata=first + end)
+    try:
+        first, end, _chain = certificate.read_text(encoding="ascii", errors="replace").partition(_END)
+        context.load_verify_locations(cadata=first + end)
+    except (OSError, ValueError) as exc:
+        why = "it has no certificate in PEM" if isinstance(exc, ssl.SSLError | ValueError) else exc.strerror
+        text = f"The daemon's certificate {certificate} can't be read: {why}"
+        raise DaemonUnreachable(text, hint="correct tls_certificate") from exc
     return context

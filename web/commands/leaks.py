@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from greenroom.web.client import ApiError, AsyncClient, DaemonUnreachable
+from greenroom.web.client import AsyncClient
 from greenroom.web.http.schemas import Leaks
 from greenroom.web.terminal import one_line
 
@@ -19,7 +19,7 @@ HTTP_TIMEOUT_S = 10.0
 def show_leaks(url: str, token: str | None, console: Console, *, certificate: Path | None = None) -> bool:
     """Print what the daemon at `url` owns. Returns whether nothing is leaked. Blocks.
 
-    Raises `DaemonUnreachable`, even if something other than a daemon answers, or the daemon refuses.
+    Raises `DaemonUnreachable`, even if something other than a daemon answers, and `ApiError`.
     """
     answer = trio.run(_ask, url, token, certificate)
     _show(answer, console)
@@ -29,10 +29,7 @@ def show_leaks(url: str, token: str | None, console: Console, *, certificate: Pa
 async def _ask(url: str, token: str | None, certificate: Path | None) -> Leaks:
     client = AsyncClient(url, token, timeout_s=HTTP_TIMEOUT_S, retry_for_s=0, certificate=certificate)
     async with client:
-        try:
-            return await client.leaks()
-        except ApiError as exc:
-            raise DaemonUnreachable(f"The daemon at {url} refuses: {one_line(exc.message)}") from exc
+        return await client.leaks()
 
 
 def _show(answer: Leaks, console: Console) -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from greenroom.actors.lifecycle import ProfileInfo, ProfileMode
 from greenroom.supervisor.self_check import Condition
-from greenroom.web.client import AsyncClient, DaemonUnreachable
+from greenroom.web.client import ApiError, AsyncClient
 from greenroom.web.client.errors import one_line
 from greenroom.web.http.schemas import Leaks, OverviewAnswer, Session
 
@@ -33,7 +33,8 @@ class Status(msgspec.Struct, kw_only=True):
     sessions: dict[str, int]
     overview: OverviewAnswer
     profiles: tuple[ProfileInfo, ...]
-    leaks: Leaks
+    leaks: Leaks | None
+    """None if the token does not show them."""
 
 
 async def show_status(
@@ -43,15 +44,12 @@ async def show_status(
 
     On a terminal, it stays in place. In JSON, each status is one line. Raises `ClientError`.
     """
-    try:
-        if not watch:
-            _print(await _ask(client, url), console, as_json)
-        elif as_json or not console.is_terminal:
-            await _print_changes(client, url, console, as_json)
-        else:
-            await _keep_live(client, url, console)
-    except DaemonUnreachable as exc:
-        raise DaemonUnreachable(f"{exc}\n`greenroom serve` starts one") from exc
+    if not watch:
+        _print(await _ask(client, url), console, as_json)
+    elif as_json or not console.is_terminal:
+        await _print_changes(client, url, console, as_json)
+    else:
+        await _keep_live(client, url, console)
 
 
 async def _ask(client: AsyncClient, url: str, leaks: Leaks | None = None) -> Status:
@@ -61,8 +59,17 @@ async def _ask(client: AsyncClient, url: str, leaks: Leaks | None = None) -> Sta
         sessions=dict(Counter(session.state.value for session in overview.sessions)),
         overview=overview,
         profiles=await client.profiles(),
-        leaks=leaks or await client.leaks(),
+        leaks=leaks or await _ask_leaks(client),
     )
+
+
+async def _ask_leaks(client: AsyncClient) -> Leaks | None:
+    try:
+        return await client.leaks()
+    except ApiError as exc:  # a token for some profiles does not show them
+        if exc.code != "NOT_ALLOWED":
+            raise
+        return None
 
 
 async def _print_changes(client: AsyncClient, url: str, console: Console, as_json: bool) -> None:
@@ -98,7 +105,7 @@ def _summary(status: Status) -> str:
             len(overview.warm),
             [(subject, check.health, check.problem) for subject, check in overview.checks.items()],
             status.profiles,
-            status.leaks.leaked,
+            status.leaks and status.leaks.leaked,
         )
     )
 
@@ -138,6 +145,8 @@ def _parts(status: Status, now: datetime) -> Iterator[RenderableType]:
     for profile in status.profiles:
         profiles.add_row(*map(_cell, _profile_row(profile, now)))
     yield profiles
+    if status.leaks is None:
+        return
     leaked = status.leaks.leaked
     parts = ", ".join(
         f"{len(getattr(leaked, what))} {what}" for what in ("processes", "directories", "entries")

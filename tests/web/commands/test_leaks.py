@@ -145,7 +145,7 @@ def test_refusal_of_a_daemon_is_shown() -> None:
     head = b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n"
     with answering(head + body) as url:
         result = leaks(url)
-    assert (result.exit_code, "refuses: Authentication required" in result.output) == (1, True)
+    assert (result.exit_code, "Authentication required: b (set GREENROOM_TOKEN" in result.output) == (1, True)
 
 
 @pytest.mark.parametrize(("leaked", "code"), [(NOTHING, 0), (ONE, 1)])

@@ -119,6 +119,7 @@ def test_daemon_that_is_not_there_is_named() -> None:
     result = CliRunner().invoke(main, ["session", "--url", "http://127.0.0.1:1", "new"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert "No daemon answers" in result.stderr
+    assert "`greenroom serve` starts one" in result.stderr
 
 
 async def test_token_of_the_settings_is_sent() -> None:
@@ -127,7 +128,7 @@ async def test_token_of_the_settings_is_sent() -> None:
     async with open_front(token=token) as front:
         command = [GREENROOM, "session", "--url", front.url, "list"]
         refused = await trio.run_process(command, capture_stderr=True, check=False)
-        assert (refused.returncode, b"Authentication required" in refused.stderr) == (1, True)
+        assert (refused.returncode, b"(set GREENROOM_TOKEN" in refused.stderr) == (1, True)
         env = {**os.environ, "GREENROOM_TOKEN": token}
         assert (await trio.run_process(command, capture_stdout=True, env=env)).stdout == b""
 

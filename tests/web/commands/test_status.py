@@ -107,7 +107,7 @@ async def test_daemon_that_ends_while_it_is_watched_is_an_error(monkeypatch: pyt
 
         async def watch() -> None:
             async with AsyncClient(front.url, retry_for_s=0) as client:
-                with pytest.raises(DaemonUnreachable, match="starts one"):
+                with pytest.raises(DaemonUnreachable, match="No daemon answers"):
                     await show_status(client, front.url, make_console(out), watch=True)
 
         nursery.start_soon(watch)

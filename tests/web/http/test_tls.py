@@ -4,6 +4,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import structlog
 import trio
 from trio.testing import memory_stream_pair
 
-from greenroom.client import Client, DaemonUnreachable
+from greenroom.client import AsyncClient, Client, DaemonUnreachable
 from greenroom.supervisor.config import InvalidSetting
 from greenroom.web.client.reaching import open_async_client
 from greenroom.web.http import tls as tls_module
@@ -27,6 +28,7 @@ from tests.web.http.certificates import Files, make_certificate
 from tests.web.http.front import PATIENCE_S, SESSIONS, open_front
 from tests.web.http.test_abuse import hello
 
+GREENROOM = str(Path(sys.executable).with_name("greenroom"))
 TOKEN = "a-token-of-enough-characters"
 
 
@@ -79,10 +81,35 @@ async def test_commands_expect_the_certificate_of_their_settings(files: Files, t
 
         assert await trio.to_thread.run_sync(listed, files.certificate) == []
         for certificate in (other.certificate, None):
-            with pytest.raises(DaemonUnreachable, match="certificate verify failed"):
+            untrusted = "is not trusted: its certificate is invalid: [a-z]"
+            with pytest.raises(DaemonUnreachable, match=untrusted):
                 await trio.to_thread.run_sync(listed, certificate)
-        with pytest.raises(DaemonUnreachable, match="No such file"):
-            await trio.to_thread.run_sync(listed, tmp_path / "missing.pem")
+            async with AsyncClient(front.url, TOKEN, certificate=certificate) as client:
+                with pytest.raises(DaemonUnreachable, match=untrusted) as refused:
+                    await client.sessions()
+            assert not refused.value.is_absent
+        for missing in (tmp_path / "missing.pem", files.key):
+            with pytest.raises(DaemonUnreachable, match=f"{missing} can't be read: (No such|it has)"):
+                await trio.to_thread.run_sync(listed, missing)
+
+
+async def test_command_that_does_not_trust_the_daemon_does_not_advise_to_start_one(files: Files) -> None:
+    """It says what is wrong with the certificate, and what to set. So it does without TLS at that port."""
+    async with open_front(token=TOKEN, **files.settings) as front:
+        command = [GREENROOM, "status", "--url", front.url]
+        done = await trio.run_process(command, capture_stderr=True, check=False)
+        said = done.stderr.decode()
+    assert done.returncode == 1
+    assert f"What answers at {front.url} is not trusted: its certificate is invalid: " in said
+    assert "set tls_certificate" in said
+    assert "greenroom serve" not in said
+    async with (
+        open_front() as front,
+        AsyncClient(front.url.replace("http", "https"), retry_for_s=0) as client,
+    ):
+        with pytest.raises(DaemonUnreachable, match=r": TLS fails: [a-z]") as refused:
+            await client.sessions()
+    assert not refused.value.is_absent
 
 
 async def test_clients_without_tls_or_without_an_end_of_their_handshake_are_dropped(files: Files) -> None:
