@@ -5,19 +5,38 @@ from pathlib import Path
 
 import click
 
-from greenroom.web.options import config, daemon_url
+from greenroom.web.completion import profile_names
+from greenroom.web.options import check_name, config, daemon_url
 from greenroom.web.running import EXIT_FAILED, explaining, stop
 
 # As in `cli`, the command imports what it needs when it runs.
 
+# Of Outcome and EndReason.
+OUTCOMES = ("served", "broken", "refused", "cancelled")
+REASONS = (
+    *("expired", "idle", "deleted", "closed_by_client", "not_logged_in", "login_lost", "creation_timeout"),
+    *("caller_left", "browser_lost", "over_budget", "completed", "discarded", "failed", "shutdown"),
+)
 _TIME = "A time, as 2026-11-27T12:00, or how long ago: 30m, 2h, 7d."
 
 
 @click.command("history")
-@click.option("--id", metavar="ID", help="The one session with this id.")
-@click.option("--outcome", metavar="OUTCOME", help="served, broken, refused or cancelled.")
-@click.option("--reason", "end_reason", metavar="REASON", help="Why they ended, such as browser_lost.")
-@click.option("--profile", metavar="NAME", help="The profile that they were of.")
+@click.option("--id", metavar="ID", help="A session's id, or how it begins.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="What came of them.")
+@click.option(
+    "--reason",
+    "end_reason",
+    type=click.Choice(REASONS),
+    metavar="REASON",
+    help="Why they ended, such as browser_lost.",
+)
+@click.option(
+    "--profile",
+    metavar="NAME",
+    callback=check_name,
+    shell_complete=profile_names,
+    help="The profile that they were of.",
+)
 @click.option("--since", metavar="TIME", help=f"Those that ended then or later. {_TIME}")
 @click.option("--until", metavar="TIME", help="Those that ended before.")
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many to list.")
@@ -31,7 +50,8 @@ def history(
     """Show how sessions ended, the last first.
 
     Below them are figures on all that the options let through, not only on those that are listed: how many
-    milliseconds 50, 90 and 99 % of them took at most, for their creation and for each phase.
+    seconds 50, 90 and 99 % of them took at most, for their creation and for each phase. (JSON has
+    milliseconds.)
 
     Without a running daemon, its file is read. Exit code 1 if neither can be asked.
     """
@@ -47,12 +67,15 @@ def history(
     query = {name: value for name, value in given.items() if value is not None} | {"limit": str(limit)}
     try:
         for name in query.keys() & {"since", "until"}:
-            query[name] = parse_time(query[name], datetime.now(UTC)).isoformat()
+            try:
+                query[name] = parse_time(query[name], datetime.now(UTC)).isoformat()
+            except ValueError as exc:
+                raise click.BadParameter(str(exc), param_hint=f"--{name}") from None
         with explaining():
             answer, source = ask_history(load_settings(config_file), url, query)
     except NoPlace as exc:
         stop(str(exc), EXIT_FAILED)
-    except (ValueError, OverflowError, msgspec.MsgspecError) as exc:
+    except (ValueError, msgspec.MsgspecError) as exc:
         raise click.UsageError(str(exc)) from exc
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode())

@@ -33,8 +33,10 @@ user_data_dir = click.option(
 )
 
 
-def check_name(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
-    """Return a profile's name, or raise `BadParameter` for what can't be one."""
+def check_name(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    """Return a profile's name, if one is given, or raise `BadParameter` for what can't be one."""
+    if name is None:
+        return None
     from greenroom.actors.lifecycle import check_profile_name
 
     try:

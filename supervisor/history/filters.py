@@ -10,6 +10,7 @@ import attrs
 from greenroom.actors.lifecycle import EndReason
 from greenroom.supervisor.history.entry import Outcome
 
+_LAST = "\U0010ffff"  # no id goes on with that
 _POSITION = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 
 
@@ -17,7 +18,7 @@ _POSITION = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 class HistoryFilter:
     """Which sessions: those that have all that is given. They ended at `since` or later, before `until`.
 
-    With `profiles`, they are of one of these.
+    Their ids begin with `id`. With `profiles`, they are of one of these.
     """
 
     id: str | None = None
@@ -32,7 +33,7 @@ class HistoryFilter:
         """Return a condition on the table `ended`, and its parameters."""
         conditions: list[tuple[str | int, ...]] = []
         if self.id is not None:
-            conditions.append(("id = ?", self.id))
+            conditions.append(("id >= ? AND id < ?", self.id, f"{self.id}{_LAST}"))
         if self.outcome is not None:
             conditions.append(("outcome = ?", self.outcome.value))
         if self.end_reason is not None:

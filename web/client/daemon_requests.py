@@ -1,9 +1,12 @@
 """What is asked of the daemon as a whole."""
 
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from urllib.parse import quote
 
-from greenroom.actors.lifecycle import DEFAULT_PROFILE, ProfileInfo, ProfileMode
+import msgspec
+
+from greenroom.actors.lifecycle import DEFAULT_PROFILE, EndReason, ProfileInfo, ProfileMode
+from greenroom.supervisor.history import Outcome
 from greenroom.web.client.errors import no_daemon
 from greenroom.web.client.request import Reply, Request, as_type, json_of
 from greenroom.web.client.session_requests import path_of
@@ -76,10 +79,39 @@ def leaks() -> Request[Leaks]:
     return Request(method="GET", path="/leaks", read=as_type(Leaks), is_repeatable=True)
 
 
-def history(query: Mapping[str, str]) -> Request[HistoryAnswer]:
-    """Return how sessions ended, by a query of `GET /tiktok/history`."""
+def history(
+    *,
+    id: str | None = None,  # noqa: A002  # the field's name
+    outcome: Outcome | str | None = None,
+    end_reason: EndReason | str | None = None,
+    profile: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Request[HistoryAnswer]:
+    """Return how sessions ended: up to `limit` of those that have all that is given, the last first.
+
+    `id` is a session's, or how it begins. They ended at `since` or later, and before `until`; a time without
+    a zone is local. `cursor` is an answer's `next`: the list goes on there, for the same fields.
+    """
+    given = {
+        "id": id,
+        "outcome": outcome,
+        "end_reason": end_reason,
+        "profile": profile,
+        "since": since and since.astimezone(UTC),
+        "until": until and until.astimezone(UTC),
+        "cursor": cursor,
+        "limit": limit,
+    }
+    plain = msgspec.to_builtins({name: value for name, value in given.items() if value is not None})
     return Request(
-        method="GET", path="/tiktok/history", params=query, read=as_type(HistoryAnswer), is_repeatable=True
+        method="GET",
+        path="/tiktok/history",
+        params={name: str(value) for name, value in plain.items()},
+        read=as_type(HistoryAnswer),
+        is_repeatable=True,
     )
 
 

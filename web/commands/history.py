@@ -34,11 +34,14 @@ _WIDE_COLUMNS: Final = 130
 def parse_time(text: str, now: datetime) -> datetime:
     """Return the time that a user means: ISO 8601, local unless it says otherwise, or `2h` for that long ago.
 
-    Raises `ValueError`.
+    Raises `ValueError`, which says what can be meant.
     """
-    if (ago := _AGO.fullmatch(text.strip())) is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        if (ago := _AGO.fullmatch(text.strip())) is not None:
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time, as 2026-11-27T12:00 is, or 30m, 2h, 7d ago.") from None
 
 
 def ask_history(
@@ -55,15 +58,15 @@ def ask_history(
     address = url or settings.url
     try:
         with make_client(settings, url) as client:
-            return client.history(query), f"the daemon at {address}"
-    except DaemonUnreachable:
+            return client.history(**msgspec.structs.asdict(asked)), f"the daemon at {address}"
+    except DaemonUnreachable as exc:
         if url is not None:
             raise
+        why = "no daemon runs" if exc.is_absent else str(exc)
     path = history_path()
+    where = f"{path}: there is no such file" if not path.exists() else str(path)
     page, summary = read_history(path, asked.filter, after, asked.limit)
-    return HistoryAnswer.of(
-        page, summary, Bundles(settings.bundles_dir).list_kept()
-    ), f"{path}; no daemon runs"
+    return HistoryAnswer.of(page, summary, Bundles(settings.bundles_dir).list_kept()), f"{where}; {why}"
 
 
 def show_history(answer: HistoryAnswer, source: str, console: Console) -> None:
@@ -73,11 +76,16 @@ def show_history(answer: HistoryAnswer, source: str, console: Console) -> None:
     if answer.total:
         console.print(_figures(answer, console))
     counts = ", ".join(f"{count} {outcome.value}" for outcome, count in answer.outcomes.items() if count)
-    console.print(escape(plain(f"{answer.message}{': ' if counts else ''}{counts} (from {source})")))
+    _say(f"{answer.message}{': ' if counts else ''}{counts} (from {source})", console)
     if answer.next is not None:
-        console.print(escape(plain(f"There are more: --cursor {answer.next}")))
+        _say(f"There are more: --cursor {answer.next}", console)
     if answer.problem is not None:
-        console.print(escape(plain(f"The latest may be missing: {answer.problem}")))
+        _say(f"The latest may be missing: {answer.problem}", console)
+
+
+def _say(text: str, console: Console) -> None:
+    """Print a line as it is, so that a path or a cursor in it can be copied."""
+    console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _sessions(sessions: list[HistoryEntry], *, has_whole_ids: bool) -> Table:
@@ -109,14 +117,15 @@ def _figures(answer: HistoryAnswer, console: Console) -> Table:
     for heading in ("sessions", "p50", "p90", "p99"):
         table.add_column(heading, justify="right")
     if has_bars:
-        table.add_column("p50 above, p90 below", width=_BAR_COLUMNS)
+        table.add_column("p50", width=_BAR_COLUMNS)
     rows = list(_rows(answer))
-    widest = max((found.p90 for name, found in rows if name not in _CHOSEN), default=0)
+    widest = max((found.p50 for name, found in rows if name not in _CHOSEN), default=0)
     for name, found in rows:
         times = (_seconds(found.p50), _seconds(found.p90), _seconds(found.p99))
         bars: list[RenderableType] = []
         if has_bars:
-            bars.append(_bar(found, widest) if widest and name not in _CHOSEN else "")
+            is_shown = widest and name not in _CHOSEN
+            bars.append(Bar(widest, 0, found.p50, width=_BAR_COLUMNS, color="green") if is_shown else "")
         table.add_row(escape(plain(name)), str(found.count), *times, *bars)
     return table
 
@@ -125,14 +134,6 @@ def _rows(answer: HistoryAnswer) -> Iterator[tuple[str, Percentiles]]:
     if answer.creation_ms is not None:
         yield "creation", answer.creation_ms
     yield from answer.phase_ms.items()
-
-
-def _bar(found: Percentiles, widest: int) -> Table:
-    """Return two bars in one line's height each, on the same scale."""
-    both = Table.grid()
-    both.add_row(Bar(widest, 0, found.p50, width=_BAR_COLUMNS, color="green"))
-    both.add_row(Bar(widest, 0, found.p90, width=_BAR_COLUMNS, color="yellow"))
-    return both
 
 
 def _seconds(ms: int | None) -> str:

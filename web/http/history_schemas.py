@@ -29,7 +29,7 @@ class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The query of `GET /tiktok/history`: sessions that have all that is given, and where a page begins.
 
     They ended at `since` or later, and before `until`: ISO 8601 with an offset from UTC, or the seconds since
-    1970. `cursor` is an answer's `next`, for the same filter.
+    1970. `id` is a session's, or how it begins. `cursor` is an answer's `next`, for the same filter.
     """
 
     id: Annotated[str, msgspec.Meta(max_length=64)] | None = None

@@ -14,16 +14,22 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+import trio
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from greenroom.supervisor.history import Outcome, Page, Percentiles, Position, Summary
+from greenroom.actors.lifecycle import EndReason
+from greenroom.client import AsyncClient
+from greenroom.supervisor.history import Outcome, Page, Percentiles, Position, Summary, open_history
 from greenroom.web.cli import main
-from greenroom.web.commands.history import parse_time, show_history
+from greenroom.web.commands.history import ask_history, parse_time, show_history
 from greenroom.web.console import make_console
+from greenroom.web.history_cli import OUTCOMES, REASONS
 from greenroom.web.http.history_schemas import HistoryAnswer
+from greenroom.web.settings import DaemonSettings
 from tests.patience import patience
 from tests.supervisor.history.entries import FULL, NOON, ended
+from tests.web.http.front import open_front
 
 GREENROOM = str(Path(sys.executable).with_name("greenroom"))
 NOBODY = "127.0.0.1:9"
@@ -80,6 +86,9 @@ def test_history_of_a_daemon_outlives_its_kill(tmp_path: Path, monkeypatch: pyte
     page = json.loads(invoke("--json", "--limit", "1").stdout)
     rest = json.loads(invoke("--json", "--limit", "1", "--cursor", page["next"]).stdout)
     assert page["sessions"] + rest["sessions"] == told["sessions"]
+    one = told["sessions"][0]["id"]
+    by_its_beginning = json.loads(invoke("--json", "--id", one[:8]).stdout)["sessions"]
+    assert [found["id"] for found in by_its_beginning] == [one]
     listed = invoke("--since", "1h").stdout
     assert "2 sessions have ended: 2 refused (from " in listed
     assert f"{tmp_path}/state/greenroom/history.sqlite3; no daemon runs)" in listed
@@ -89,17 +98,20 @@ def test_history_of_a_daemon_outlives_its_kill(tmp_path: Path, monkeypatch: pyte
 def test_history_without_a_file_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is made by asking."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    assert invoke().stdout.startswith("0 sessions have ended (from ")
+    missing = f"{tmp_path}/state/greenroom/history.sqlite3"
+    expected = f"0 sessions have ended (from {missing}: there is no such file; no daemon runs)\n"
+    assert invoke().stdout == expected
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("words", "told", "code"),
     [
-        (("--outcome", "fine"), "Invalid enum value 'fine'", 2),
-        (("--reason", "fine"), "Invalid enum value 'fine'", 2),
-        (("--since", "soon"), "soon", 2),
-        (("--since", "999999d"), "date value out of range", 2),
+        (("--outcome", "fine"), "'fine' is not one of 'served', 'broken', ", 2),
+        (("--reason", "fine"), "'fine' is not one of 'expired', 'idle', ", 2),
+        (("--profile", "No Such!"), "Invalid value for '--profile': 'No Such!'", 2),
+        (("--since", "soon"), "--since: 'soon' is no time, as 2026-11-27T12:00 is, or 30m, 2h, 7d ago", 2),
+        (("--until", "999999d"), "--until: '999999d' is no time, as ", 2),
         (("--limit", "0"), "0 is not in the range", 2),
         (("--cursor", "x"), "no cursor", 2),
         (("--url", f"http://{NOBODY}"), "No daemon answers", 1),
@@ -110,6 +122,59 @@ def test_what_can_not_be_asked_is_explained(words: tuple[str, ...], told: str, c
     result = invoke(*words)
     assert (result.exit_code, result.stdout) == (code, "")
     assert told in result.stderr
+
+
+def test_words_of_the_options_are_those_of_the_history() -> None:
+    """They are written out, so that the command line starts without what they come from."""
+    assert list(OUTCOMES) == [outcome.value for outcome in Outcome]
+    assert list(REASONS) == [reason.value for reason in EndReason]
+
+
+async def test_daemon_that_answers_wrongly_is_not_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is read all the same, and why is said."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    async with open_front() as front:
+        settings = DaemonSettings(
+            bind=front.url.removeprefix("http://"),
+            tls_certificate=tmp_path / "none",
+            tls_key=tmp_path / "none",
+        )
+        _answer, source = await trio.to_thread.run_sync(ask_history, settings, None, {})
+    assert source.endswith(
+        "greenroom/history.sqlite3: there is no such file; The daemon's certificate "
+        f"{tmp_path}/none can't be read: No such file or directory"
+    )
+
+
+async def test_client_asks_by_fields(tmp_path: Path) -> None:
+    """Each narrows the list down; a time needs no zone."""
+    path = tmp_path / "history.sqlite3"
+    async with (
+        open_history(path, days=1) as history,
+        open_front(history=history) as front,
+        AsyncClient(front.url) as client,
+    ):
+        ids = [await client.create() for _ in range(2)]
+        for one in ids:
+            await client.session(one).end()
+        while (await client.history()).total < 2:
+            await trio.sleep(0.01)
+        now = datetime.now()  # noqa: DTZ005  # local
+        hour = timedelta(hours=1)
+        for fields, total in (
+            ({"id": ids[0][:12]}, 1),
+            ({"outcome": Outcome.SERVED, "end_reason": "deleted", "profile": "default"}, 2),
+            ({"outcome": "broken"}, 0),
+            ({"end_reason": EndReason.EXPIRED}, 0),
+            ({"since": now - hour, "until": now + hour}, 2),
+            ({"since": now + hour}, 0),
+        ):
+            assert (await client.history(**fields)).total == total, fields
+        page = await client.history(limit=1)
+        rest = await client.history(limit=1, cursor=page.next)
+        assert {found.id for answer in (page, rest) for found in answer.sessions} == set(ids)
 
 
 def test_file_that_can_not_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,11 +233,11 @@ def test_tables_are_plain_without_a_terminal() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_terminal_gets_bars_if_it_can_show_them(encoding: str) -> None:
-    """Of the phases that the machine decides, on one scale: the longest p90 is the whole width."""
+    """Of the phases that the machine decides, on one scale: the longest p50 is the whole width."""
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding)
     show_history(ANSWER, "a file", Console(file=file, force_terminal=True, color_system=None, width=200))
     file.flush()
     text = raw.getvalue().decode(encoding)
     bars = [line.count("█") for line in text.splitlines() if "█" in line]
-    assert bars == ([15, 30, 7, 22] if encoding == "utf-8" else [])
+    assert bars == ([30, 15] if encoding == "utf-8" else [])
