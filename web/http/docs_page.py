@@ -23,10 +23,11 @@ _markdown: Final = MarkdownIt("commonmark", {"html": False})
 
 @attrs.frozen(kw_only=True)
 class _Body:
-    """A body of a request or an answer, with the name of its schema, if that has one."""
+    """A body of a request or an answer. Without a named schema, it may have `fields` of its own."""
 
-    title: str
+    title: Markup
     schema: str | None
+    fields: Json | None
     examples: tuple[str, ...]
 
 
@@ -64,7 +65,7 @@ def _group(tag: Json, description: Json) -> Json:
     return {
         "id": f"group-{tag['name'].replace(' ', '-')}",
         "name": tag["name"].capitalize(),
-        "description": tag["description"],
+        "description": _line(tag["description"]),
         "operations": operations,
     }
 
@@ -79,7 +80,8 @@ def _operation(method: str, path: str, operation: Json, components: Json) -> Jso
         else:
             title = f"{status}: {answer['description']}"
             content = answer.get("content", {})
-            bodies += _bodies(title, content) if content else [_Body(title=title, schema=None, examples=())]
+            empty = _Body(title=_line(title), schema=None, fields=None, examples=())
+            bodies += _bodies(title, content) if content else [empty]
     return {
         "id": operation["operationId"],
         "method": method.upper(),
@@ -87,7 +89,8 @@ def _operation(method: str, path: str, operation: Json, components: Json) -> Jso
         "summary": _line(operation["summary"]),
         "description": _prose(operation.get("description", "")),
         "parameters": [
-            {"required": False, "description": ""} | parameter for parameter in operation["parameters"]
+            {"required": False} | parameter | {"description": _line(parameter.get("description", ""))}
+            for parameter in operation["parameters"]
         ],
         "bodies": bodies,
         "codes": codes,
@@ -101,8 +104,9 @@ def _bodies(title: str, content: Json) -> Iterator[_Body]:
             examples.append(described["example"])
         reference = described["schema"].get("$ref")
         yield _Body(
-            title=f"{title} ({type_})",
+            title=_line(f"{title} ({type_})"),
             schema=reference and _last(reference),
+            fields=described["schema"] if described["schema"].get("type") == "object" else None,
             examples=tuple(
                 example if isinstance(example, str) else _json(example, indent=2) for example in examples
             ),

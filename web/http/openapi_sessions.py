@@ -78,6 +78,7 @@ _BASE = "/tiktok/session/{session_id}"
 _NAME: Json = path_parameter("name", "The download's name, as `.../downloads` lists it.")
 _FILES: Json = {
     "type": "object",
+    "description": "Each field is a file. It is kept under its own name, whatever the field's.",
     "minProperties": 1,
     "additionalProperties": {"type": "string", "format": "binary"},
 }

@@ -69,6 +69,8 @@ def test_page_has_every_operation_schema_and_code_and_links_lead_somewhere() -> 
     assert {f"error-{code}" for code in CATALOGUE} <= ids
     for method, path, _ in operations():
         assert f"<code>{method.upper()} {path}</code>" in page
+    assert "`" not in re.sub(r"<pre.*?</pre>|<code>.*?</code>", "", page, flags=re.DOTALL)
+    assert "Each field is a file." in page
     assert not re.search(r"<script|<style|style=|https?://(?!127\.0\.0\.1|www\.tiktok\.com)", page)
 
 
