@@ -71,8 +71,9 @@ class ProfileNotReplaced(GreenroomError):
 class ProfileNotFound(GreenroomError):
     """There is no profile of this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no profile {name!r}: `greenroom login {name}` makes one")
+    def __init__(self, name: str, *, told: str | None = None) -> None:
+        told = told or f"`greenroom login {name}` makes one"
+        super().__init__(f"There is no profile {name!r}: {told}")
 
 
 class ProfileExists(GreenroomError):

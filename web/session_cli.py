@@ -9,7 +9,7 @@ import msgspec
 
 from greenroom.web.completion import session_ids
 from greenroom.web.options import config, daemon_url, profile_option
-from greenroom.web.running import explaining
+from greenroom.web.running import complain, explaining
 
 if TYPE_CHECKING:
     from greenroom.web.client import Client
@@ -53,7 +53,10 @@ def new(client: "Client", profile: str, write: bool) -> None:
 def list_sessions(client: "Client") -> None:
     """List the sessions that have not ended: id, state, end, login."""
     with explaining():
-        for one in client.sessions():
+        sessions = client.sessions()
+        if not sessions:
+            click.echo("There is no session: `greenroom session new` makes one", err=True)
+        for one in sessions:
             end = one.expires_at.isoformat() if one.expires_at else "-"
             login = one.login_state.value if one.login_state else "-"
             click.echo(f"{one.id}  {one.state.value}  {end}  {login}")
@@ -147,11 +150,16 @@ def attach(client: "Client", session_id: str, language: str | None) -> None:
     Or a program that connects there: `greenroom session attach ID --python > use.py`. Closing the browser
     there leaves the session alive; closing the context ends it.
     """
-    from greenroom.web.commands.attaching import node_program, python_program
+    from greenroom.web.commands.attaching import address_of, node_program, python_program
     from greenroom.web.commands.sessions import session_at
 
     with explaining():
-        address = session_at(client, session_id).playwright().address
+        address = address_of(session_at(client, session_id))
+    if address.startswith("wss:"):
+        complain(
+            "Playwright must trust the daemon's certificate: unless a public authority has signed it, set "
+            "NODE_EXTRA_CA_CERTS to the file of its authority, in Python too"
+        )
     match language:
         case "python":
             click.echo(python_program(address, has_token=client.has_token), nl=False)

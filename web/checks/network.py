@@ -41,7 +41,7 @@ def check_port(settings: DaemonSettings) -> Finding:
             return Finding("port", Level.WARN, found, "use that one, or set bind to start another")
         why = exc.why if isinstance(exc, BindFailed) else exc.strerror or exc
         found = f"{bind} can't be listened on: {why}"
-        return Finding("port", Level.FAIL, found, "set bind to another address, or stop what uses this one")
+        return Finding("port", Level.FAIL, found, _fix_of(exc, settings))
     return Finding("port", Level.OK, f"{bind} is free")
 
 
@@ -51,6 +51,21 @@ def _check_socket_file(path: Path) -> None:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         code = errno.EACCES if path.parent.is_dir() else errno.ENOENT
         raise OSError(code, os.strerror(code))
+
+
+def _fix_of(exc: OSError, settings: DaemonSettings) -> str:
+    """Return what to do about an address that can't be listened on."""
+    path = settings.socket_path
+    match exc.errno:
+        case errno.EADDRINUSE:
+            return "set bind to another address, or stop what uses this one"
+        case errno.ENOENT | errno.ENOTDIR if path is not None:
+            return f"make the directory {path.parent}, or set bind to a path in another"
+        case errno.EACCES if path is not None:
+            return f"let the daemon's user write to {path.parent}, or set bind to a path elsewhere"
+        case errno.EACCES:
+            return "set bind to a port from 1024 on: those below are root's"
+    return "set bind to another address"
 
 
 def _is_ours(settings: DaemonSettings) -> bool:

@@ -32,5 +32,5 @@ def check_tls(settings: DaemonSettings) -> Finding | None:
     try:
         TlsFiles(settings.tls_certificate, settings.tls_key).open_context()
     except TlsUnusable as exc:
-        return Finding("tls", Level.FAIL, str(exc), "correct tls_certificate and tls_key")
+        return Finding("tls", Level.FAIL, str(exc), exc.fix)
     return Finding("tls", Level.OK, str(settings.tls_certificate))

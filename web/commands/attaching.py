@@ -2,6 +2,10 @@
 
 import json
 
+from greenroom.web.client import RemoteSession
+from greenroom.web.commands.login import forwarded
+from greenroom.web.commands.sessions import Refused
+
 _PYTHON = """\
 {imports}from playwright.sync_api import sync_playwright
 
@@ -25,6 +29,19 @@ await browser.close();
 
 _PYTHON_HEADERS = """, headers={"Authorization": f"Bearer {os.environ['GREENROOM_TOKEN']}"}"""
 _NODE_HEADERS = ", { headers: { Authorization: `Bearer ${process.env.GREENROOM_TOKEN}` } }"
+
+
+def address_of(session: RemoteSession) -> str:
+    """Return where Playwright connects to a session. Raises `Refused` if it can't, as at a Unix socket."""
+    address = session.playwright().address
+    path = session.client.socket
+    shown, tunnel = forwarded(address, path)
+    if path is not None and tunnel is not None:
+        raise Refused(
+            "Playwright needs a port, and the daemon is at a Unix socket. "
+            f"Run `{tunnel}` where your program runs, and connect to {shown}"
+        )
+    return address
 
 
 def python_program(address: str, *, has_token: bool) -> str:

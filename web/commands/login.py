@@ -72,15 +72,26 @@ async def log_in(
 
 
 def _say_where(address: str, say: Callable[[str], None], path: str | None) -> None:
-    parts = urlsplit(address)
-    is_here = parts.hostname in _LOOPBACK
-    target = f"127.0.0.1:{parts.port}"
-    if path is not None and is_here:  # a browser needs a port in front of the socket
-        parts, target = parts._replace(netloc=f"127.0.0.1:{_FORWARDED}"), path
-    say(f"Log in at this address, with any browser:\n\n  {parts.geturl()}\n")
-    tunnel = f"ssh -L {parts.port}:{target} {_user()}@{socket.gethostname()}"
+    shown, tunnel = forwarded(address, path)
+    is_here = tunnel is not None
+    say(f"Log in at this address, with any browser:\n\n  {shown}\n")
     place = "From another machine, run" if path is None else "The daemon is at a Unix socket. Run"
     say((f"{place} `{tunnel}` first. " if is_here else "") + "Whoever has the address can use the browser.")
+
+
+def forwarded(address: str, path: str | None) -> tuple[str, str | None]:
+    """Return the address to use, and the command that makes it reachable from another machine.
+
+    There is no command for an address of another host, which is reached as it is. A daemon at a Unix socket,
+    at `path`, needs a port in front of it: with that, the address is another.
+    """
+    parts = urlsplit(address)
+    if parts.hostname not in _LOOPBACK:
+        return address, None
+    target = f"127.0.0.1:{parts.port}"
+    if path is not None:
+        parts, target = parts._replace(netloc=f"127.0.0.1:{_FORWARDED}"), path
+    return parts.geturl(), f"ssh -L {parts.port}:{target} {_user()}@{socket.gethostname()}"
 
 
 def _user() -> str:

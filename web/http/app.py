@@ -9,7 +9,7 @@ from quart import Response, request
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_cors import cors
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter, WebsocketMismatch
 
 from greenroom.actors.errors import GreenroomError, InternalFailure
@@ -232,8 +232,13 @@ def _add_error_handlers(app: QuartTrio, settings: DaemonSettings, counts: Counts
 
 def _reason(error: HTTPException, status: int) -> str:
     """Return why HTTP does not allow a request: what the code says, or Python's words for the status."""
-    if isinstance(error, WebsocketMismatch):
-        return "There is no WebSocket at this path"
+    match error:
+        case WebsocketMismatch():
+            return "There is no WebSocket at this path"
+        case NotFound():
+            return "There is nothing at this path: /docs shows what there is"
+        case MethodNotAllowed():
+            return f"This path takes {', '.join(sorted(error.valid_methods or ()))}"
     if error.description and error.description != type(error).description:
         return error.description
     return HTTPStatus(status).description or HTTPStatus(status).phrase

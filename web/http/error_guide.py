@@ -66,12 +66,14 @@ GUIDE: Final[Mapping[str, Advice]] = {
         "The daemon was installed without the extra `mcp`: `pip install 'greenroom[mcp]'`",
     ),
     "NOT_FOUND": Advice(
-        "There is no such path.", "Look for it in `/openapi.json`.", "Nothing matches the given URI"
+        "There is no such path.",
+        "Look for it in `/docs`.",
+        "There is nothing at this path: /docs shows what there is",
     ),
     "METHOD_NOT_ALLOWED": Advice(
         "The path does not support the method.",
         "Use one that the header `Allow` lists.",
-        "Specified method is invalid for this resource",
+        "This path takes GET, HEAD, OPTIONS",
     ),
     "REQUEST_TIMEOUT": Advice(
         "The headers or the body took too long to arrive.",

@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 def decode(body: bytes | str, type_: type[T]) -> T:
     """Return what a body holds. Raises `InvalidRequest`."""
+    if not body.strip():
+        raise InvalidRequest("The body is empty")
     return checked(lambda: msgspec.convert(read_json(body), type_))
 
 

@@ -26,7 +26,6 @@ from greenroom.actors.actions.decoding import read_actions
 from greenroom.actors.actions.readings import Reading
 from greenroom.actors.commands import Act, PutFile, Read
 from greenroom.actors.machine.result import Result
-from greenroom.actors.plain_json import read_json
 from greenroom.supervisor.api import Supervisor
 from greenroom.web.http.answers import json_answer
 from greenroom.web.http.control_routes import lease
@@ -207,7 +206,7 @@ class _Asked:
 
 def _read_actions(body: bytes) -> _Asked:
     """Return what a body asks for. Raises `InvalidRequest`."""
-    given = checked(lambda: read_json(body))
+    given = decode(body, object)
     with_snapshot, on_held = False, "refuse"
     if isinstance(given, dict):
         with_snapshot, on_held = given.pop("snapshot", False), given.pop("on_held", on_held)

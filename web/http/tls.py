@@ -20,7 +20,11 @@ _log = structlog.get_logger("greenroom.web")
 
 
 class TlsUnusable(Exception):
-    """The certificate or its key can't be used; the text says which, and why."""
+    """The certificate or its key can't be used; the text says which and why, and `fix` what to do."""
+
+    def __init__(self, text: str, *, fix: str = "correct tls_certificate and tls_key") -> None:
+        super().__init__(text)
+        self.fix = fix
 
 
 @attrs.define(eq=False)
@@ -42,7 +46,8 @@ class TlsFiles:
         if mode & _ALL_BUT_OWNER_AND_READING_GROUP:
             raise TlsUnusable(
                 f"tls_key {self.key} has mode {stat.S_IMODE(mode):04o}, so that others can get at it: "
-                "chmod 0600 (or 0640)"
+                "chmod 0600 (or 0640)",
+                fix=f"chmod 0600 {self.key}",
             )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

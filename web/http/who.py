@@ -156,7 +156,9 @@ class Who:
 
     def check_use(self, use: ProfileUse) -> None:
         """Raise `NotAllowed` or `ProfileNotFound` unless they may make a session that uses a profile so."""
-        self.check_profile(use.name)
+        if not self.sees(use.name):
+            yours = ", ".join(self.profiles or ())
+            raise ProfileNotFound(use.name, told=f"your token is for {yours}; name one with X-Profile")
         if use.mode is ProfileMode.WRITE and self.scope < Scope.ADMIN:
             raise NotAllowed("A session that changes its profile takes a token with the scope admin")
 

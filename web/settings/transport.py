@@ -34,8 +34,9 @@ check_file = must("the path of a file", _is_file)
 def check_tls(bind: str, certificate: Path | None, key: Path | None) -> None:
     """Raise `InvalidSetting` for one file without the other, or with a Unix socket."""
     if (certificate is None) is not (key is None):
-        name = "tls_certificate" if certificate is None else "tls_key"
-        raise InvalidSetting(name, "not set", "set too: TLS needs a certificate and its key")
+        if certificate is None:
+            raise InvalidSetting("tls_certificate", "not set", "the path of the certificate of tls_key")
+        raise InvalidSetting("tls_key", "not set", "the path of the key of tls_certificate")
     if certificate is not None and socket_path(bind):
         allowed = "unset on a Unix socket: what is sent there does not leave the machine"
         raise InvalidSetting("tls_certificate", show(certificate), allowed)

@@ -78,6 +78,13 @@ def test_address_that_is_taken_exits_1_and_says_what_to_do() -> None:
     assert "-> set bind to another address, or stop what uses this one" in said
 
 
+def test_directory_of_the_socket_that_is_missing_is_to_be_made(tmp_path: Path) -> None:
+    """Another address would not help."""
+    code, said = check("--bind", f"unix:{tmp_path}/none/greenroom.sock")
+    assert code == 1
+    assert f"-> make the directory {tmp_path}/none" in said
+
+
 def test_too_low_a_limit_exits_1(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as of files, which the daemon can't raise itself."""
     monkeypatch.setattr(rlimits, "raise_limits", lambda: rlimits.Limits(files=128, threads=math.inf))
@@ -97,6 +104,7 @@ def test_key_that_others_can_read_exits_1(tmp_path: Path) -> None:
     assert code == 1
     assert "fails tls tls_key " in said
     assert "has mode 0604" in said
+    assert f"-> chmod 0600 {files.key}" in said
 
 
 @pytest.mark.parametrize(("mode", "level"), [(0o644, "warning"), (0o640, "ok")])

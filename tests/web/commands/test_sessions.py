@@ -81,6 +81,10 @@ async def test_address_for_playwright_is_printed_or_a_program_that_uses_it(front
 
 async def test_sessions_are_listed_and_shown(front: Front) -> None:
     """With what the daemon knows of them."""
+    none = await trio.run_process(
+        [GREENROOM, "session", "--url", front.url, "list"], capture_stdout=True, capture_stderr=True
+    )
+    assert (none.stdout, b"There is no session" in none.stderr) == (b"", True)
     session_id = (await front.establish()).rpartition("/")[2]
 
     async def run(*words: str) -> str:

@@ -17,10 +17,12 @@ from rich.console import Console
 from greenroom.actors.lifecycle import ProfileInfo
 from greenroom.actors.testing import FakeMachine
 from greenroom.client import AsyncClient, DaemonUnreachable
+from greenroom.supervisor.secret import Secret
 from greenroom.web.cli import main
 from greenroom.web.commands import status
 from greenroom.web.commands.status import show_status
 from greenroom.web.console import make_console
+from greenroom.web.http.tokens import Scope, Token
 from tests.patience import patience
 from tests.web.http.front import open_front, until
 
@@ -64,6 +66,24 @@ async def test_status_in_json_is_one_line() -> None:
     assert (found["url"], found["sessions"]) == (front.url, {"live": 1})
     assert found["overview"]["sessions"][0]["id"] == session_id
     assert (found["profiles"][0]["name"], found["leaks"]["leaked"]["bytes"]) == ("shop", 0)
+
+
+async def test_token_for_some_profiles_gets_a_status_without_leaks() -> None:
+    """They are of all profiles."""
+    shops = Token(
+        name="shops", secret=Secret("secret-of-the-shops"), scope=Scope.READ, profiles=frozenset({"shop"})
+    )
+    machine = FakeMachine(known=(ProfileInfo(name="default"), shop()))
+    out = io.StringIO()
+    async with (
+        open_front(machine, tokens=[shops]) as front,
+        AsyncClient(front.url, shops.secret.reveal()) as client,
+    ):
+        await show_status(client, front.url, make_console(out))
+        assert "\nshop " in out.getvalue()
+        assert "leaked" not in out.getvalue()
+        await show_status(client, front.url, make_console(out), as_json=True)
+    assert json.loads(out.getvalue().splitlines()[-1])["leaks"] is None
 
 
 @pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])

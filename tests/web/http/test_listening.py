@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from greenroom.web.commands.desk import open_desk
 from greenroom.web.http.listening import BindFailed, open_listener, open_socket_file
 from greenroom.web.settings import DaemonSettings
 from tests.web.http.front import open_front
+
+GREENROOM = str(Path(sys.executable).with_name("greenroom"))
 
 
 def leave_dead(path: Path) -> None:
@@ -190,6 +193,12 @@ async def test_clients_and_commands_use_a_session_over_the_socket(tmp_path: Path
         assert answer.status_code == httpx.codes.OK  # a page can't reach the socket, whatever the port
         async with open_desk(DaemonSettings(bind=bind), own=False) as desk:
             assert not desk.is_own
+        command = [GREENROOM, "session", "--url", bind, "attach", found.id]
+        attached = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+        assert (attached.returncode, attached.stdout) == (1, b"")
+        said = attached.stderr.decode()
+        assert f"Run `ssh -L 8700:{tmp_path}/greenroom.sock " in said
+        assert f"connect to ws://127.0.0.1:8700{path}/playwright" in said
     assert not (tmp_path / "greenroom.sock").exists()
 
 

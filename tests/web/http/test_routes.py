@@ -296,7 +296,7 @@ async def test_unknown_path_answers_404_in_the_same_shape(front: Front, method: 
     response = await front.client.request(method, path)
     assert (response.status_code, response.json()) == (
         404,
-        error("Not Found", "NOT_FOUND", "Nothing matches the given URI"),
+        error("Not Found", "NOT_FOUND", "There is nothing at this path: /docs shows what there is"),
     )
     assert response.headers["Content-Type"] == "application/json"
 
@@ -317,7 +317,7 @@ async def test_wrong_method_answers_405_in_the_same_shape(
     response = await front.client.request(method, path)
     assert (response.status_code, response.json()) == (
         405,
-        error("Method Not Allowed", "METHOD_NOT_ALLOWED", "Specified method is invalid for this resource"),
+        error("Method Not Allowed", "METHOD_NOT_ALLOWED", f"This path takes {', '.join(sorted(allowed))}"),
     )
     assert set(response.headers["Allow"].split(", ")) == allowed
 

@@ -96,7 +96,7 @@ async def test_several_actions_are_carried_out_in_order_with_a_snapshot_after(fr
 @pytest.mark.parametrize(
     ("body", "details"),
     [
-        (b"", "Input data was truncated"),
+        (b"", "The body is empty"),
         (b"[]", 'Expected one action, or `{"actions": [...]}`'),
         (b'{"kind":"click"}', "Object missing required field `target`"),
         (b'{"actions":[{"kind":"back"},{"kind":"x"}]}', "Invalid value 'x' - at `$.actions[1].kind`"),

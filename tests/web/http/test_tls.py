@@ -54,6 +54,12 @@ async def test_addresses_and_cookies_of_a_daemon_with_tls_are_secure(files: File
             assert link.startswith(f"{front.url}{path}/live#")
             cookie = (await client.post("/login", json={"token": TOKEN})).headers["Set-Cookie"]
             assert "; Secure;" in cookie
+            command = [GREENROOM, "session", "attach", path.rpartition("/")[2]]
+            env = {**os.environ, "GREENROOM_TOKEN": TOKEN, "GREENROOM_BIND": front.url[8:]}
+            env |= {f"GREENROOM_{name.upper()}": str(file) for name, file in files.settings.items()}
+            attached = await trio.run_process(command, capture_stdout=True, capture_stderr=True, env=env)
+            assert attached.stdout.decode() == f"{address}\n"
+            assert b"set NODE_EXTRA_CA_CERTS" in attached.stderr
             last = await client.get("/openapi.json", headers={"Connection": "close"})
             assert last.json()["openapi"]
 
@@ -195,8 +201,8 @@ def test_files_that_can_not_be_used_are_explained(
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"tls_certificate": "a.pem"}, "tls_key is not set, must be set too"),
-        ({"tls_key": "a.key"}, "tls_certificate is not set, must be set too"),
+        ({"tls_certificate": "a.pem"}, "tls_key is not set, must be the path of the key of"),
+        ({"tls_key": "a.key"}, "tls_certificate is not set, must be the path of the certificate of"),
         ({"tls_certificate": "a", "tls_key": "b", "bind": "unix:/run/a"}, "must be unset on a Unix socket"),
     ],
 )

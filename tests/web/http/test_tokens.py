@@ -218,7 +218,12 @@ async def test_token_of_some_profiles_sees_no_others() -> None:
             assert await house.code(BOUND, method, path) == (404, "SESSION_NOT_FOUND"), path
         for method, path in (("GET", "/profiles/default"), ("POST", "/profiles/default/login")):
             assert await house.code(BOUND_ADMIN, method, path) == (404, "PROFILE_NOT_FOUND")
-        assert await house.code(BOUND, "POST", SESSIONS) == (404, "PROFILE_NOT_FOUND")
+        status, body = await house.ask(BOUND, "POST", SESSIONS)
+        details = body["error_details"]
+        assert (status, details["code"]) == (404, "PROFILE_NOT_FOUND")
+        assert details["details"] == (
+            "There is no profile 'default': your token is for shop; name one with X-Profile"
+        )
         assert await house.code(BOUND_ADMIN, "POST", "/browse") == (404, "PROFILE_NOT_FOUND")
         for path in ("/leaks", "/metrics"):
             assert await house.code(BOUND, "GET", path) == (403, "NOT_ALLOWED")
