@@ -69,7 +69,7 @@ def main() -> None:
 @click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
-    help="The least grave lines to log; debug adds what browsers print.  [default: info]",
+    help="Log lines of this level and above; debug adds what browsers print.  [default: info]",
 )
 @click.option(
     "--log-format",

@@ -87,7 +87,7 @@ class Daemon:
 
     def too_slow(self) -> DaemonUnreachable:
         """Return the error for an answer that takes too long."""
-        return DaemonUnreachable(f"No daemon answers at {self.url} within {self.timeout_s:g} seconds")
+        return DaemonUnreachable(f"No daemon answers at {self.url} within {self.timeout_s:g} s")
 
     def stream_ended(self) -> DaemonUnreachable:
         """Return the error for a stream that ends before it is over."""

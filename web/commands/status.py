@@ -131,9 +131,10 @@ def _parts(status: Status, now: datetime) -> Iterator[RenderableType]:
         checks.add_row(subject.value, word, _cell(check.problem or ""))
     yield checks
     states = ", ".join(f"{count} {state}" for state, count in status.sessions.items())
+    hosts = "browser host" if len(overview.hosts) == 1 else "browser hosts"
     yield Text(
         f"\n{len(overview.sessions)} of {overview.max_sessions} sessions"
-        f"{f': {states}' if states else ''}; {len(overview.warm)} warm; {len(overview.hosts)} browser hosts\n"
+        f"{f': {states}' if states else ''}; {len(overview.warm)} warm; {len(overview.hosts)} {hosts}\n"
     )
     if overview.sessions:
         sessions = _table("session", "state", "profile", "login", "ends in", "memory", "control")

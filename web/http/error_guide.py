@@ -46,7 +46,7 @@ GUIDE: Final[Mapping[str, Advice]] = {
         "This link is for watching one session only",
     ),
     "TOO_MANY_REQUESTS": Advice(
-        "More requests came with a token than it is for.",
+        "More requests came with a token than it allows.",
         "Wait for `Retry-After`, or let the token have a higher limit.",
         "Too many requests",
     ),
@@ -226,9 +226,9 @@ GUIDE: Final[Mapping[str, Advice]] = {
         "The session has ended, but cleanup left: clone",
     ),
     "HISTORY_NOT_KEPT": Advice(
-        "The daemon keeps no history: `history_days` is 0.",
-        "Set `history_days`, and start the daemon again.",
-        "No history of ended sessions is kept: history_days is 0",
+        "The daemon keeps no history: `history_days` is 0, or there is no place for it.",
+        "Set `history_days`, or `XDG_STATE_HOME` as the log says, and start the daemon again.",
+        "Either history_days is 0, or there is no place for it: see the log",
     ),
     "HISTORY_UNAVAILABLE": Advice(
         "The history's file can't be read. The log says why; `docs/history.md` says what to do.",

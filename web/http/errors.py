@@ -84,7 +84,7 @@ class NotAllowed(GreenroomError):
 
 
 class TooManyRequests(GreenroomError):
-    """More requests came with a token than it is for. `retry_after_s` is when it has one again."""
+    """More requests came with a token than it allows. `retry_after_s` is when it allows one again."""
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)

@@ -11,7 +11,8 @@ by `DELETE`.
 
 ## Authentication
 
-If the daemon has a `token`, send `Authorization: Bearer TOKEN`. The dashboard has a cookie instead. A link to
+If the daemon has a `token` or a `tokens_file`, send `Authorization: Bearer TOKEN`. What a token may do
+depends on its scope and its profiles: `GET /whoami` shows them. The dashboard has a cookie instead. A link to
 one session, of `POST /tiktok/session/{{session_id}}/links`, has a token of its own, which goes into the same
 header and allows only to watch that session, or to take control of it. On a WebSocket, where a web page can't
 send headers, the subprotocol `{SUBPROTOCOL}.link.TOKEN` takes its place, beside `{SUBPROTOCOL}`.

@@ -23,7 +23,7 @@ class Rates:
         full_at = max(self._full_at.get(token.name, now), now) + each_s
         if full_at > now + _MINUTE_S:
             raise TooManyRequests(
-                f"The token {token.name} is for {token.requests_per_minute} requests a minute",
+                f"The token {token.name} allows {token.requests_per_minute} requests a minute",
                 retry_after_s=full_at - now - _MINUTE_S,
             )
         self._full_at[token.name] = full_at

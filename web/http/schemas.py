@@ -6,7 +6,7 @@ classes.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -250,6 +250,12 @@ class LinkAnswer(TikTokSessionResponse, kw_only=True):
     link: LinkInfo
     address: str
     token: str
+
+    def __repr__(self) -> str:  # the address has the token in it
+        return f"LinkAnswer(link={self.link!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("link", self.link)]
 
 
 class LinksAnswer(TikTokSessionResponse, kw_only=True):

@@ -7,7 +7,7 @@ from greenroom.supervisor.config.converters import choice_from
 
 
 class LogLevel(enum.Enum):
-    """The least grave lines that are written. DEBUG adds what browsers and their hosts print."""
+    """Lines of this level and above are written. DEBUG adds what browsers and their hosts print."""
 
     DEBUG = "debug"
     INFO = "info"

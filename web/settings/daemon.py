@@ -104,7 +104,7 @@ class DaemonSettings(SupervisorConfig):
     log_level: LogLevel = attrs.field(
         default=LogLevel.INFO, converter=to_log_level, validator=check_choice(LogLevel)
     )
-    """The least grave lines of the log."""
+    """Lines of this level and above are logged."""
 
     log_format: LogFormat = attrs.field(
         default=LogFormat.AUTO, converter=to_log_format, validator=check_choice(LogFormat)

@@ -196,7 +196,7 @@ class ScraplingFetcherAdapter:
         except OSError as exc:
             raise StorageFailed("The result can't be written", detail=str(exc)) from exc
         except trio.TooSlowError:
-            raise ActionTimedOut(TIMED_OUT, told=f"Timed out after {timeout_s:g} seconds") from None
+            raise ActionTimedOut(TIMED_OUT, told=f"Timed out after {timeout_s:g} s") from None
         match reply:
             case messages.Done():
                 return result

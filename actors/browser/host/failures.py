@@ -56,4 +56,4 @@ def failure_of(error: Error, timeout_s: float) -> OperationFailed:
 def timeout_failure(timeout_s: float, waited_for: list[str] | None = None) -> OperationFailed:
     """Return the failure of an operation that took too long."""
     what = f", {waited_for[0]}" if waited_for else ""
-    return OperationFailed(Failure.TIMEOUT, f"Timed out after {timeout_s:g} seconds{what}"[:_MAX_CHARS])
+    return OperationFailed(Failure.TIMEOUT, f"Timed out after {timeout_s:g} s{what}"[:_MAX_CHARS])

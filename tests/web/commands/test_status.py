@@ -45,7 +45,7 @@ async def test_status_shows_checks_sessions_profiles_and_leaks() -> None:
         await show_status(client, front.url, make_console(out))
     shown = out.getvalue()
     assert f"Greenroom at {front.url}: fake 1, sandbox none" in shown
-    assert "1 of 3 sessions: 1 live; 0 warm; 1 browser hosts" in shown
+    assert "1 of 3 sessions: 1 live; 0 warm; 1 browser host\n" in shown
     [row] = [line for line in shown.splitlines() if session_id in line]
     assert row.split()[1:4] == ["live", "default", "LOGGED_IN"]
     assert "[red]is [2J gone" in shown

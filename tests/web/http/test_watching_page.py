@@ -79,7 +79,7 @@ def test_numbers_and_codes_are_those_of_the_code() -> None:
         f"over {MAX_MESSAGE_CHARS:,} characters",
         f"the last {REMEMBERED:,}.",
         f"a comment comes every {HEARTBEAT_S:g} s",
-        f"and {MAX_TTL_S:g}\nat most",
+        f"and {MAX_TTL_S:g} at most",
     ):
         assert text in PAGE
     assert set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", PAGE)) <= {answer.code for answer in ANSWERS.values()}

@@ -169,7 +169,7 @@ async def test_sessions_of_others_are_used_and_left_alone(front: Front) -> None:
 
 
 async def test_what_goes_wrong_is_an_error_with_what_to_do(front: Front) -> None:
-    """With the code, the hint, and the fresh snapshot for a ref that is none any more."""
+    """With the code, the hint, and the fresh snapshot for a ref that is no longer valid."""
     async with connected(front) as client:
         assert "session_new makes one" in await refused(client, "browser_snapshot")
         front.machine.page = LoginState.LOGGED_OUT
