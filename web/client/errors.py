@@ -6,7 +6,7 @@ import msgspec
 
 from greenroom.web.http.headers import REQUEST_ID_HEADER
 from greenroom.web.http.schemas import ErrorDetails, TikTokSessionErrorResponse
-from greenroom.web.terminal import one_line as one_line  # noqa: PLC0414  # `status` has it from here
+from greenroom.web.terminal import one_line
 
 
 class ClientError(Exception):

@@ -21,6 +21,7 @@ from greenroom.web.commands.sessions import make_client
 from greenroom.web.daemon_history import history_path
 from greenroom.web.http.history_schemas import HistoryAnswer, HistoryEntry, HistoryQuery
 from greenroom.web.settings import DaemonSettings
+from greenroom.web.terminal import one_line
 
 _AGO: Final = re.compile(r"(\d{1,6}) *([smhd])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -85,7 +86,7 @@ def show_history(answer: HistoryAnswer, source: str, console: Console) -> None:
 
 def _say(text: str, console: Console) -> None:
     """Print a line as it is, so that a path or a cursor in it can be copied."""
-    console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+    console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _sessions(sessions: list[HistoryEntry], *, has_whole_ids: bool) -> Table:
@@ -99,10 +100,10 @@ def _sessions(sessions: list[HistoryEntry], *, has_whole_ids: bool) -> Table:
         left = f", left: {', '.join(one.left)}" if one.left else ""
         table.add_row(
             f"{one.ended_at.astimezone():%Y-%m-%d %H:%M:%S}",
-            escape(plain(one.id if has_whole_ids else one.id[:8])),
-            escape(plain(one.profile)),
+            escape(one_line(one.id if has_whole_ids else one.id[:8])),
+            escape(one_line(one.profile)),
             one.outcome.value,
-            escape(plain(reason + left + (", bundle" if one.bundle else ""))),
+            escape(one_line(reason + left + (", bundle" if one.bundle else ""))),
             _seconds(one.creation_ms),
             _seconds(one.phase_ms.get(SessionState.LIVE.value)),
             in_words(one.peak_memory_bytes) if one.peak_memory_bytes is not None else "-",
@@ -126,7 +127,7 @@ def _figures(answer: HistoryAnswer, console: Console) -> Table:
         if has_bars:
             is_shown = widest and name not in _CHOSEN
             bars.append(Bar(widest, 0, found.p50, width=_BAR_COLUMNS, color="green") if is_shown else "")
-        table.add_row(escape(plain(name)), str(found.count), *times, *bars)
+        table.add_row(escape(one_line(name)), str(found.count), *times, *bars)
     return table
 
 
@@ -138,8 +139,3 @@ def _rows(answer: HistoryAnswer) -> Iterator[tuple[str, Percentiles]]:
 
 def _seconds(ms: int | None) -> str:
     return "-" if ms is None else f"{ms / 1000:.2f} s"
-
-
-def plain(text: str) -> str:
-    """Return text as one line that is safe on a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -17,8 +17,8 @@ from rich.text import Text
 from greenroom.actors.lifecycle import ProfileInfo, ProfileMode
 from greenroom.supervisor.self_check import Condition
 from greenroom.web.client import ApiError, AsyncClient
-from greenroom.web.client.errors import one_line
 from greenroom.web.http.schemas import Leaks, OverviewAnswer, Session
+from greenroom.web.terminal import one_line
 
 REFRESH_S: Final = 2.0
 # A survey of what is owned takes longer than all the rest.

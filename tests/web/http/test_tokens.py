@@ -509,8 +509,8 @@ async def test_why_something_is_wrong_is_shown_to_those_who_see_all_profiles() -
 @pytest.mark.parametrize(
     "head",
     [
-        b"x-request-id:" + b" " * 8000 + b"\rX",
-        b"x-request-id: a" + b" " * 8000 + b"b\r",
+        b"x-request-id:" + b" " * 15_000 + b"\rX",
+        b"x-request-id: a" + b" " * 15_000 + b"b\r",
         b'Cookie: greenroom="' + b"\\" * 15_000 + b'"',
         b"Cookie: " + b"greenroom=a;" * 1200,
     ],
@@ -522,7 +522,7 @@ async def test_header_of_a_stranger_takes_no_time(head: bytes) -> None:
         request = b"GET /whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + head + b"\r\n\r\n"
         started = time.thread_time()
         answer = await ask(address_of(house.url), request)
-        assert time.thread_time() - started < 0.3
+        assert time.thread_time() - started < 1  # it was over a second to hours
         assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 401"))
 
 
