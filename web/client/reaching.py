@@ -41,11 +41,12 @@ def find_socket(url: str) -> str | None:
 
 def _common(url: str, certificate: Path | None) -> dict[str, Any]:
     base = _LOCALHOST if url.startswith(UNIX) else url.rstrip("/")
-    verify: bool | ssl.SSLContext = True
     if not base.startswith("https:"):
         verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not the system's: that takes long
     elif certificate is not None:
         verify = _only(certificate)
+    else:
+        verify = ssl.create_default_context()  # what the system trusts; httpx would take certifi's list
     return {"base_url": base, "verify": verify, "trust_env": False}
 
 

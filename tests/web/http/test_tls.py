@@ -99,6 +99,18 @@ async def test_commands_expect_the_certificate_of_their_settings(files: Files, t
                 await trio.to_thread.run_sync(listed, missing)
 
 
+async def test_client_trusts_what_the_system_trusts(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as an authority of a company's own, which no list of a library has."""
+    async with open_front(token=TOKEN, **files.settings) as front:
+        monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
+        async with AsyncClient(front.url, TOKEN) as client:
+            assert (await client.health()).status == "ok"
+        monkeypatch.delenv("SSL_CERT_FILE")
+        async with AsyncClient(front.url, TOKEN, retry_for_s=0) as client:
+            with pytest.raises(DaemonUnreachable):
+                await client.health()
+
+
 async def test_command_that_does_not_trust_the_daemon_does_not_advise_to_start_one(files: Files) -> None:
     """It says what is wrong with the certificate, and what to set. So it does without TLS at that port."""
     async with open_front(token=TOKEN, **files.settings) as front:
