@@ -88,7 +88,8 @@ def test_service_is_ready_answers_commands_feeds_the_watchdog_and_stops(service:
     service.hear("READY=1")
     assert path.stat().st_mode & 0o777 == 0o660
     listed = service.run("session", "list")
-    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "")
+    none = "There is no session: `greenroom session new` makes one\n"
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", none)
     second = service.run("serve")
     assert second.returncode == 1
     assert second.stderr.endswith(

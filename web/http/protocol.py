@@ -29,6 +29,7 @@ from greenroom.web.http.requests import (
     Refused,
     announced_bytes,
     check,
+    check_blanks,
     check_head,
     explain,
     to_origin_form,
@@ -114,6 +115,7 @@ class Protocol(H11Protocol):
     async def handle_kept(self) -> None:
         """Pass the kept data to the app, up to the end of its request. Raises `Refused`."""
         head = self.head  # h11 drops what it can't read
+        check_blanks(head)
         try:
             while await self._handle_event():
                 pass
