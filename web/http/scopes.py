@@ -67,8 +67,8 @@ SCOPES: Final[Mapping[tuple[str, str], Scope]] = {
 """The scope that each method and route needs. One that is not here needs admin. What the dashboard consists
 of, and `/health`, need no token: see `dashboard_routes.is_open`."""
 
-WHOLE_DAEMON: Final = frozenset({("GET", "/leaks"), ("GET", "/metrics")})
-"""What shows something of all profiles together, so it is not for a token of only some."""
+WHOLE_DAEMON: Final = frozenset({"/leaks", "/metrics"})
+"""The routes that show something of all profiles together, so they are not for a token of only some."""
 
 
 def scope_of(method: str, route: str | None) -> Scope:

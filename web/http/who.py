@@ -112,7 +112,7 @@ class Who:
             raise NotAllowed(
                 f"This takes a token with the scope {needed.word}; yours, {self.name}, has {self.scope.word}"
             )
-        if not self.sees_all and (method, route) in WHOLE_DAEMON:
+        if not self.sees_all and route in WHOLE_DAEMON:
             raise NotAllowed("This shows all profiles, and your token is only for some")
 
     @staticmethod

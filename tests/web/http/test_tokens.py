@@ -227,6 +227,8 @@ async def test_token_of_some_profiles_sees_no_others() -> None:
         assert await house.code(BOUND_ADMIN, "POST", "/browse") == (404, "PROFILE_NOT_FOUND")
         for path in ("/leaks", "/metrics"):
             assert await house.code(BOUND, "GET", path) == (403, "NOT_ALLOWED")
+            assert (await house.ask(BOUND, "HEAD", path))[0] == 403  # its length would tell, too
+            assert (await house.ask(ADMIN, "HEAD", path))[0] == 200
         assert await house.code(BOUND, "GET", "/ready") == (404, "PROFILE_NOT_FOUND")
         for path, key in (("/tiktok/session", "sessions"), ("/overview", "sessions")):
             _status, body = await house.ask(BOUND, "GET", path)
